@@ -1,0 +1,186 @@
+//! What the operator asked for, fully checked: nothing in a [`Config`] can fail later for its form.
+//!
+//! The configuration's reference is `docs/configuration.md`.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Url;
+
+use crate::secret::SecretSource;
+use crate::words::words;
+
+/// The label value of the health probe.
+pub const HEALTH: &str = "health";
+/// The label value of a key's key/info probe.
+pub const KEY_INFO: &str = "key_info";
+
+/// A whole, valid configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the API is, and how to get there.
+    pub api: Api,
+    /// When to ask the health route.
+    pub health: Timing,
+    /// What to leave of a key's budget to its production traffic.
+    pub rate_limit: RateLimit,
+    /// What the metrics carry.
+    pub metrics: Metrics,
+    /// The partners, in the order of the files; their names are unique.
+    pub partners: Vec<Partner>,
+}
+
+/// `api:`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// Scheme and authority of the API (a path is kept as a prefix); `https`, or `http` to loopback.
+    pub base_url: Url,
+    /// The API Cabinet log-in route.
+    pub auth_url: Url,
+    /// PEM file with certification authorities to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// HTTP proxy through which every call goes.
+    pub proxy_url: Option<Url>,
+}
+
+/// When a probe runs, and how long it may take. Neither is zero; the timeout is not longer than the interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// From one start to the next.
+    pub interval: Duration,
+    /// For the whole probe.
+    pub timeout: Duration,
+}
+
+/// `rate_limit:`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// A key whose remaining budget is known to be below this many requests is not probed.
+    pub keep_free: u32,
+}
+
+/// `metrics:`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// Whether `myunisoft_probe_error_info` carries the request-id.
+    pub request_ids: bool,
+}
+
+/// One software vendor (or a firm on its own), with its one secret.
+#[derive(Clone, Debug)]
+pub struct Partner {
+    /// Label value.
+    pub name: Arc<str>,
+    /// The `X-Third-Party-Secret`.
+    pub secret: SecretSource,
+    /// Its keys; their names are unique within the partner.
+    pub keys: Vec<Key>,
+}
+
+/// One token the partner holds, and what to probe with it.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// Label value.
+    pub name: Arc<str>,
+    /// What the token opens.
+    pub access: Access,
+    /// Where the token comes from.
+    pub credential: Credential,
+    /// key/info first (unless off), then the canaries; the names are unique within the key.
+    pub probes: Vec<Probe>,
+}
+
+words! {
+    /// What a token opens.
+    pub enum Access {
+        /// One society.
+        Society => "society",
+        /// A whole schema.
+        Firm => "firm",
+    }
+}
+
+/// Where a token comes from.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// A permanent token.
+    Token(SecretSource),
+    /// API Cabinet: a log-in that yields four-hour tokens.
+    Login(Login),
+}
+
+/// An API Cabinet account.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The account.
+    pub mail: String,
+    /// Its password.
+    pub password: SecretSource,
+    /// Which firm, where the account reaches several.
+    pub firm: Option<Firm>,
+}
+
+/// How a firm is named in a log-in: API.md allows a numeric id or a name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(untagged)]
+pub enum Firm {
+    /// The firm's numeric id.
+    Id(u64),
+    /// The firm's name.
+    Name(String),
+}
+
+/// One thing to ask with a key, again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Label value: `key_info`, or the canary's name in this key.
+    pub name: Arc<str>,
+    /// What is asked.
+    pub target: Target,
+    /// When, and for how long.
+    pub timing: Timing,
+}
+
+/// What a key's probe asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// `GET /api/v1/key/info`
+    KeyInfo(KeyInfoMode),
+    /// A route of the operator's choice.
+    Canary(Canary),
+}
+
+words! {
+    /// How key/info is asked.
+    pub enum KeyInfoMode {
+        /// `?mode=extended`: says whether the key is activated, and **activates a new key**.
+        Extended => "extended",
+        /// Plain: lists the routes, without the side effect of activation.
+        Routes => "routes",
+    }
+}
+
+/// A canary route, as one key calls it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Canary {
+    /// The canary's name under `canaries:`; bounds the fleet-wide histograms where a key renames it.
+    pub route: Arc<str>,
+    /// GET or HEAD.
+    pub method: Method,
+    /// Path and query, beginning with `/`.
+    pub path: Arc<str>,
+    /// Sent as the `society-id` header: a firm key's canary that is about one society.
+    pub society_id: Option<NonZeroU64>,
+}
+
+words! {
+    /// The methods a canary may use: none that could change anything.
+    pub enum Method {
+        /// The default.
+        Get => "GET",
+        /// Judged by status alone: it has no body.
+        Head => "HEAD",
+    }
+}

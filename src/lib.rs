@@ -1,0 +1,6 @@
+//! The monitoring and health-check exporter for MyUnisoft's Partner API.
+
+pub mod config;
+pub mod secret;
+pub mod simulator;
+mod words;

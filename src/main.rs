@@ -1,0 +1,3 @@
+//! `myunisoft-exporter`: parse, log, load, bind, run, exit code.
+
+fn main() {}
