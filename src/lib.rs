@@ -1,6 +1,12 @@
 //! The monitoring and health-check exporter for MyUnisoft's Partner API.
 
+pub mod api;
+pub mod board;
 pub mod config;
+pub mod key_state;
+pub mod report;
+mod rfc3339;
 pub mod secret;
 pub mod simulator;
+pub mod verdict;
 mod words;

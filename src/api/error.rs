@@ -1,0 +1,223 @@
+//! What the API says when it refuses.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::request_id::RequestId;
+use crate::words::words;
+
+words! {
+    /// The documented codes; there are hundreds of others, a route's own.
+    pub enum Code {
+        /// The token does not exist or was revoked.
+        ApiTokenNotFound => "ERR-API-TOKEN-NOT-FOUND",
+        /// The same for a firm's token.
+        FirmTokenNotFound => "ERR-FIRM-TOKEN-NOT-FOUND",
+        /// Not a valid token (also: of another environment).
+        InvalidJwt => "ERR-INVALID-JWT",
+        /// Not a valid society token.
+        InvalidApiJwt => "ERR-INVALID-API-JWT",
+        /// Not a valid firm token.
+        InvalidFirmJwt => "ERR-INVALID-FIRM-JWT",
+        /// Not a valid user token.
+        InvalidUserJwt => "ERR-INVALID-USER-JWT",
+        /// Authorization is not `Bearer …`.
+        InvalidAuthHeader => "ERR-INVALID-AUTH-HEADER",
+        /// No active folder behind the token; it must be generated anew.
+        FolderNotFound => "ERR-FOLDER-NOT-FOUND",
+        /// The schema does not exist.
+        SchemaNotFound => "ERR-SCHEMA-NOT-FOUND",
+        /// MyUnisoft's technical team disconnected the integration.
+        ThirdPartyDisconnected => "ERR-THIRD-PARTY-DISCONNECTED",
+        /// The partner's secret is missing.
+        SecretHeaderNotSet => "ERR-SECRET-HEADER-NOT-SET",
+        /// The partner's secret is wrong, or not yet activated by MyUnisoft.
+        InvalidSecret => "ERR-INVALID-SECRET",
+        /// The partner has no secret configured at MyUnisoft.
+        SecretNotConfigured => "ERR-SECRET-NOT-CONFIGURED",
+        /// The token may not call this route.
+        ForbiddenRoute => "ERR-FORBIDDEN-ROUTE",
+        /// The token lacks the rule that this route wants.
+        MissingRule => "ERR-MISSING-RULE",
+        /// No permission to use the API.
+        ForbiddenAccess => "ERR-FORBIDDEN-ACCESS",
+        /// Activating the token failed (older documentation).
+        TokenActivationFailure => "ERR-TOKEN-ACTIVATION-FAILURE",
+        /// The token's budget is spent; the one code whose status is documented: 429.
+        TooManyRequest => "ERR-TOO-MANY-REQUEST",
+        /// More than ten concurrent calls to one route.
+        TooManyConcurrentRequest => "ERR-TOO-MANY-CONCURRENT-REQUEST",
+        /// The same, as it is spelt elsewhere.
+        TooManyConcurrentRequests => "ERR-TOO-MANY-CONCURRENT-REQUESTS",
+        /// Announced maintenance.
+        UnderMaintenance => "ERR-API-UNDER-MAINTENANCE",
+        /// The API's own failure.
+        Http => "ERR-HTTP",
+        /// The API's own failure.
+        Internal => "ERR-INTERNAL",
+    }
+}
+
+/// The longest code kept; the documented ones stay under 40 characters.
+const LONGEST_CODE: usize = 64;
+
+/// A code as the API wrote it, documented or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorCode(Box<str>);
+
+impl ErrorCode {
+    /// Takes a code only if it looks like one, so that no free text gets into a log by this door.
+    fn parse(text: &str) -> Option<Self> {
+        let looks_right = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        let fits = !text.is_empty() && text.len() <= LONGEST_CODE && text.bytes().all(looks_right);
+        fits.then(|| Self(text.into()))
+    }
+
+    /// The code, where it is a documented one.
+    #[must_use]
+    pub fn documented(&self) -> Option<Code> {
+        Code::from_word(&self.0)
+    }
+
+    /// The code as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Code> for ErrorCode {
+    fn from(code: Code) -> Self {
+        Self(code.as_str().into())
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An error body of the API. `message` is left aside: the vendor asks not to program against it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorBody {
+    /// What went wrong.
+    pub code: ErrorCode,
+    /// The error's own request-id, for answers whose header lacks one.
+    pub request_id: Option<RequestId>,
+}
+
+impl ErrorBody {
+    /// Reads both forms seen: with the `error` root, as documented, and without. `None` means that
+    /// the API did not write this.
+    #[must_use]
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        let wire: Wire = super::json_object(body)?;
+        let error = match wire {
+            Wire { error: Some(Root::Error(error)), .. } => error,
+            Wire { error: None, code: Some(code), details } => WireError { code, details },
+            _ => return None,
+        };
+        Some(Self { code: ErrorCode::parse(&error.code)?, request_id: error.details.and_then(Details::id) })
+    }
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    error: Option<Root>,
+    code: Option<String>,
+    details: Option<Details>,
+}
+
+/// Web frameworks write `"error": "Not Found"`; only an object is the API's.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Root {
+    Error(WireError),
+    Foreign(IgnoredAny),
+}
+
+#[derive(Deserialize)]
+struct WireError {
+    code: String,
+    details: Option<Details>,
+}
+
+/// `details` is an object, or `""`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Details {
+    #[serde(rename_all = "camelCase")]
+    Object {
+        request_id: Option<String>,
+        correlation_id: Option<String>,
+    },
+    Other(IgnoredAny),
+}
+
+impl Details {
+    fn id(self) -> Option<RequestId> {
+        match self {
+            Self::Object { request_id, correlation_id } => RequestId::parse(&request_id.or(correlation_id)?),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(body: &str) -> Option<(String, Option<String>)> {
+        let error = ErrorBody::parse(body.as_bytes())?;
+        Some((error.code.to_string(), error.request_id.map(|id| id.to_string())))
+    }
+
+    #[test]
+    fn every_form_seen_is_understood() {
+        let documented = r#"{"error":{"code":"ERR-INTERNAL","message":"m","details":{"url":"/x","method":"GET","requestedAt":"d","requestId":"req-1"}}}"#;
+        assert_eq!(parse(documented), Some(("ERR-INTERNAL".into(), Some("req-1".into()))));
+        let correlation =
+            r#"{"error":{"code":"ERR-HTTP","message":"m","details":{"correlationId":"req-2"}}}"#;
+        assert_eq!(parse(correlation), Some(("ERR-HTTP".into(), Some("req-2".into()))));
+        let empty_details = r#"{"error":{"code":"DROIT1","message":"m","details":""}}"#;
+        assert_eq!(parse(empty_details), Some(("DROIT1".into(), None)));
+        let rootless = r#"{"code":"OCR1","message":"…","details":""}"#;
+        assert_eq!(parse(rootless), Some(("OCR1".into(), None)));
+        let bare = r#"{"error":{"code":"GBL1"}}"#;
+        assert_eq!(parse(bare), Some(("GBL1".into(), None)));
+    }
+
+    #[test]
+    fn what_others_write_is_not_the_api_s() {
+        let nested = "[".repeat(10_000);
+        for body in [
+            "",
+            "<html>502</html>",
+            "null",
+            "[]",
+            r#""ERR-INTERNAL""#,
+            r#"{"statusCode":404,"error":"Not Found","message":"m"}"#,
+            r#"{"error":{"message":"no code"}}"#,
+            r#"{"error":{"code":502}}"#,
+            r#"{"code":""}"#,
+            r#"{"code":"a sentence, not a code"}"#,
+            &nested,
+        ] {
+            assert_eq!(parse(body), None, "{body:.40}");
+        }
+    }
+
+    #[test]
+    fn invalid_utf8_is_not_the_api_s() {
+        assert_eq!(ErrorBody::parse(b"{\"code\":\"ERR\xff\"}"), None);
+    }
+
+    #[test]
+    fn a_code_that_is_not_documented_is_kept_as_written() {
+        assert_eq!(ErrorCode::parse("EXERCICE5").unwrap().documented(), None);
+        assert_eq!(ErrorCode::from(Code::Http).documented(), Some(Code::Http));
+    }
+}

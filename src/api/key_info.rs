@@ -1,0 +1,131 @@
+//! What key/info answers.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::token::{Identity, id_text};
+use crate::config::KeyInfoMode;
+
+/// What is kept of a key/info answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyInfo {
+    /// How many routes the key may call.
+    pub routes: usize,
+    /// What only the extended form tells.
+    pub extended: Option<Extended>,
+}
+
+/// The extended form's own part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extended {
+    /// Whether the key is activated.
+    pub is_activated: bool,
+    /// Whose the key is.
+    pub identity: Identity,
+    /// The key's version and the newest one, where told.
+    pub version: Option<Version>,
+}
+
+/// `version` of the extended form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Version {
+    /// The key's.
+    pub current: u64,
+    /// The newest there is.
+    pub latest: u64,
+}
+
+impl KeyInfo {
+    /// Reads the body that this mode answers; `None` where it is something else.
+    #[must_use]
+    pub fn parse(mode: KeyInfoMode, body: &[u8]) -> Option<Self> {
+        match mode {
+            KeyInfoMode::Routes => {
+                let routes: Vec<Route> = serde_json::from_slice(body).ok()?;
+                Some(Self { routes: routes.len(), extended: None })
+            }
+            KeyInfoMode::Extended => {
+                let wire: WireExtended = super::json_object(body)?;
+                let identity = Identity {
+                    schema_id: id_text(&wire.target.schema_id),
+                    third_party_id: id_text(&wire.target.third_party_id),
+                    society_id: id_text(&wire.target.society_id),
+                };
+                let extended = Extended { is_activated: wire.is_activated, identity, version: wire.version };
+                Some(Self { routes: wire.routes.len(), extended: Some(extended) })
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Route {
+    #[serde(rename = "path")]
+    _path: String,
+}
+
+/// Only `isActivated` is demanded: without it the answer says nothing that we asked for.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireExtended {
+    is_activated: bool,
+    #[serde(default)]
+    target: WireTarget,
+    #[serde(default)]
+    version: Option<Version>,
+    #[serde(default)]
+    routes: Vec<Route>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are the wire's")]
+struct WireTarget {
+    #[serde(default)]
+    schema_id: Value,
+    #[serde(default)]
+    third_party_id: Value,
+    #[serde(default)]
+    society_id: Value,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_extended_form_tells_activation_ids_version_and_routes() {
+        let body = br#"{"target":{"type":"api","schemaId":80,"thirdPartyId":101,"societyId":127},
+            "version":{"current":1,"latest":2,"beta":false},"canBeActivated":true,"isActivated":true,
+            "routes":[{"path":"/api/v1/society","method":"get"}]}"#;
+        let info = KeyInfo::parse(KeyInfoMode::Extended, body).unwrap();
+        assert_eq!(info.routes, 1);
+        let extended = info.extended.unwrap();
+        assert!(extended.is_activated);
+        assert_eq!(extended.version, Some(Version { current: 1, latest: 2 }));
+        assert_eq!(extended.identity.society_id, "127");
+    }
+
+    #[test]
+    fn a_firm_has_no_society() {
+        let body = br#"{"target":{"type":"firm","schemaId":80,"thirdPartyId":101},"isActivated":false}"#;
+        let extended = KeyInfo::parse(KeyInfoMode::Extended, body).unwrap().extended.unwrap();
+        assert!(!extended.is_activated);
+        assert_eq!(extended.identity.society_id, "");
+    }
+
+    #[test]
+    fn the_plain_form_is_a_list_of_routes() {
+        let body =
+            br#"[{"path":"/api/v1/society","method":"get"},{"path":"/api/v1/key/info","method":"get"}]"#;
+        assert_eq!(KeyInfo::parse(KeyInfoMode::Routes, body).unwrap().routes, 2);
+    }
+
+    #[test]
+    fn one_mode_s_body_is_not_the_other_s() {
+        assert_eq!(KeyInfo::parse(KeyInfoMode::Extended, b"[]"), None);
+        assert_eq!(KeyInfo::parse(KeyInfoMode::Routes, br#"{"isActivated":true}"#), None);
+        assert_eq!(KeyInfo::parse(KeyInfoMode::Extended, br#"{"isActivated":"yes"}"#), None);
+        assert_eq!(KeyInfo::parse(KeyInfoMode::Routes, b"<html>"), None);
+    }
+}

@@ -1,0 +1,157 @@
+//! The states of keys and secrets: pure functions from memory and evidence to memory.
+//!
+//! Only an explicit answer of the API is evidence: time-outs, proxies' pages, maintenance, a spent
+//! budget or a refused route never get here.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::answer::{KeyEvidence, SecretEvidence};
+use crate::words::words;
+
+words! {
+    /// What is known of a key: the `state` label of `myunisoft_key_state`.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum KeyState {
+        /// No verdict yet.
+        Unknown => "unknown",
+        /// key/info says it is not activated.
+        Pending => "pending",
+        /// An authenticated call was accepted.
+        Active => "active",
+        /// The token is not found, and was never seen active: not created yet, mistyped, or revoked before.
+        NotFound => "not_found",
+        /// The token is not found, and has been active.
+        Revoked => "revoked",
+        /// MyUnisoft's technical team disconnected the integration.
+        Disconnected => "disconnected",
+        /// No active folder, or no schema, behind it.
+        FolderNotFound => "folder_not_found",
+        /// Not a valid token.
+        Invalid => "invalid",
+        /// No permission to use the API.
+        Forbidden => "forbidden",
+    }
+}
+
+words! {
+    /// What is known of a partner's secret: the `state` label of `myunisoft_secret_state`.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum SecretState {
+        /// No verdict yet.
+        Unknown => "unknown",
+        /// Refused, and never accepted before: not activated by MyUnisoft yet, or wrong.
+        Pending => "pending",
+        /// Accepted.
+        Active => "active",
+        /// Refused, and was accepted before.
+        Rejected => "rejected",
+    }
+}
+
+/// What outlives a restart of one key or secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory<S> {
+    /// The state.
+    pub state: S,
+    /// Since when, by the wall clock.
+    #[serde(with = "crate::rfc3339")]
+    pub since: SystemTime,
+    /// Whether it has been active since it is watched.
+    pub has_been_active: bool,
+}
+
+/// A key's memory.
+pub type KeyMemory = Memory<KeyState>;
+/// A secret's memory.
+pub type SecretMemory = Memory<SecretState>;
+
+/// A move from one state to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change<S> {
+    /// The state left.
+    pub from: S,
+    /// The state entered.
+    pub to: S,
+}
+
+impl<S: Copy + PartialEq> Memory<S> {
+    /// Enters `state`; `since` moves only if the state does.
+    fn enter(self, state: S, now: SystemTime) -> (Self, Option<Change<S>>) {
+        if self.state == state {
+            return (self, None);
+        }
+        (Self { state, since: now, ..self }, Some(Change { from: self.state, to: state }))
+    }
+}
+
+impl KeyMemory {
+    /// A key never heard of before.
+    #[must_use]
+    pub const fn new(now: SystemTime) -> Self {
+        Self { state: KeyState::Unknown, since: now, has_been_active: false }
+    }
+
+    /// The next memory. `asked` tells whether the evidence is key/info's; see [`Asked`].
+    #[must_use]
+    pub fn step(
+        self,
+        evidence: KeyEvidence,
+        asked: Asked,
+        now: SystemTime,
+    ) -> (Self, Option<Change<KeyState>>) {
+        let proven = matches!(evidence, KeyEvidence::Activated | KeyEvidence::Accepted);
+        let memory = Self { has_been_active: self.has_been_active || proven, ..self };
+        if self.state == KeyState::Pending && asked == Asked::CanaryBesideKeyInfo {
+            return (memory, None);
+        }
+        let state = match evidence {
+            KeyEvidence::Activated | KeyEvidence::Accepted => KeyState::Active,
+            KeyEvidence::NotActivated => KeyState::Pending,
+            KeyEvidence::NotFound if self.has_been_active => KeyState::Revoked,
+            KeyEvidence::NotFound => KeyState::NotFound,
+            KeyEvidence::Disconnected => KeyState::Disconnected,
+            KeyEvidence::FolderNotFound => KeyState::FolderNotFound,
+            KeyEvidence::Invalid => KeyState::Invalid,
+            KeyEvidence::Forbidden => KeyState::Forbidden,
+        };
+        memory.enter(state, now)
+    }
+}
+
+/// Who gave the evidence.
+///
+/// Nothing documents what a canary of a not yet activated key is answered. Where key/info's extended
+/// form is asked too, it alone can say that a key is pending, so it alone ends that: else the two
+/// could contradict each other, and the state would flip with every probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// key/info in whichever mode, or a canary of a key whose activation nobody asks for.
+    Authority,
+    /// A canary of a key whose activation key/info (extended) tells.
+    CanaryBesideKeyInfo,
+}
+
+impl SecretMemory {
+    /// A secret never heard of before.
+    #[must_use]
+    pub const fn new(now: SystemTime) -> Self {
+        Self { state: SecretState::Unknown, since: now, has_been_active: false }
+    }
+
+    /// The next memory.
+    #[must_use]
+    pub fn step(self, evidence: SecretEvidence, now: SystemTime) -> (Self, Option<Change<SecretState>>) {
+        let memory =
+            Self { has_been_active: self.has_been_active || evidence == SecretEvidence::Accepted, ..self };
+        let state = match evidence {
+            SecretEvidence::Accepted => SecretState::Active,
+            SecretEvidence::Refused if self.has_been_active => SecretState::Rejected,
+            SecretEvidence::Refused => SecretState::Pending,
+        };
+        memory.enter(state, now)
+    }
+}

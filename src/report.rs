@@ -1,0 +1,69 @@
+//! What one probe found.
+
+use std::time::{Duration, SystemTime};
+
+use crate::api::answer::Answer;
+use crate::verdict::Failure;
+use crate::words::words;
+
+words! {
+    /// The five parts of a probe, in their order: the `phase` label. They add up to its duration.
+    pub enum Phase {
+        /// Looking up the host name. Zero where the host is an address, or the proxy looks it up.
+        Resolve => "resolve",
+        /// Opening the TCP connection (through a proxy: its CONNECT too).
+        Connect => "connect",
+        /// The TLS handshake, always a full one. Zero on plain HTTP.
+        Tls => "tls",
+        /// From the connection's being ready to the answer's headers.
+        Processing => "processing",
+        /// Reading the body, up to the cap.
+        Transfer => "transfer",
+    }
+}
+
+/// How long each phase took; a phase that was not reached took none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Phases([Duration; 5]);
+
+impl Phases {
+    /// One duration a phase, in the order of [`Phase::ALL`].
+    #[must_use]
+    pub const fn new(durations: [Duration; 5]) -> Self {
+        Self(durations)
+    }
+
+    /// Each phase with its duration.
+    pub fn iter(&self) -> impl Iterator<Item = (Phase, Duration)> + '_ {
+        Phase::ALL.iter().copied().zip(self.0)
+    }
+
+    /// The whole probe.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.0.iter().sum()
+    }
+}
+
+/// One probe, done.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// When it ended, by the wall clock.
+    pub finished: SystemTime,
+    /// Where its time went.
+    pub phases: Phases,
+    /// The HTTP status, if an answer came.
+    pub status: Option<u16>,
+    /// What the answer means, if one came whole enough to be judged.
+    pub answer: Option<Answer>,
+    /// Success, or the one reason it is none.
+    pub outcome: Result<(), Failure>,
+}
+
+impl Report {
+    /// The request-id to quote, if an answer came with one.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&crate::api::request_id::RequestId> {
+        self.answer.as_ref()?.request_id.as_ref()
+    }
+}
