@@ -58,6 +58,8 @@ pub struct Report {
     pub answer: Option<Answer>,
     /// Success, or the one reason it is none.
     pub outcome: Result<(), Failure>,
+    /// The earliest end of the certificate chain that the server showed, verified or not.
+    pub certificate_expiry: Option<SystemTime>,
 }
 
 impl Report {

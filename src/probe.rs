@@ -1,0 +1,288 @@
+//! One attempt: a fresh connection, one request, one answer, and where the time went.
+//!
+//! Nothing is shared between two probes but the configuration: no connection, no TLS session, no
+//! cookie. Redirects are never followed and nothing is tried twice, so a probe is exactly one
+//! request of the key's budget.
+
+mod client;
+mod resolver;
+mod stamps;
+mod tls;
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::header::{AUTHORIZATION, HeaderValue};
+use http::{HeaderMap, Method};
+use reqwest::Url;
+use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
+use tokio::time::{Duration, timeout};
+
+use crate::api::answer::{Question, Response, judge};
+use crate::api::login::{self, LoginAnswer};
+use crate::api::{SECRET_HEADER, SOCIETY_HEADER};
+use crate::config;
+use crate::report::Report;
+use crate::verdict::{Failure, Reason};
+
+pub use client::BuildError;
+use stamps::Stamps;
+
+/// A key/info answer is a few kilobytes; it must be read whole to be parsed.
+const KEY_INFO_CAP: usize = 1 << 20;
+/// Other answers are read for their timing only: some routes list thousands of companies.
+const BODY_CAP: usize = 256 << 10;
+/// Errors are small; a larger one was not written by the API.
+const ERROR_CAP: usize = 64 << 10;
+/// What is looked at of a canary's body: enough to see its first byte behind any white space.
+const GLIMPSE: usize = 1 << 10;
+
+/// Sends probes to one API.
+#[derive(Clone, Debug)]
+pub struct Prober {
+    client: reqwest::Client,
+    base: Url,
+    auth: Url,
+    /// Whose address is looked up instead of the API's.
+    proxy: Option<Url>,
+}
+
+/// One request to send.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// What the answer is judged as.
+    pub question: Question,
+    /// Path and query below the base URL.
+    pub path: &'a str,
+    /// Whose name it is sent in; the health route needs none.
+    pub credentials: Option<Credentials<'a>>,
+    /// For all five phases together.
+    pub timeout: Duration,
+}
+
+/// The headers that every authenticated route needs.
+#[derive(Debug)]
+pub struct Credentials<'a> {
+    /// The key's token.
+    pub token: &'a SecretString,
+    /// The partner's secret.
+    pub secret: &'a SecretString,
+    /// For firm access to a route about one society.
+    pub society_id: Option<NonZeroU64>,
+}
+
+/// A log-in, done.
+#[derive(Debug)]
+pub struct LoginReport {
+    /// What came of it, or why nothing did.
+    pub outcome: Result<LoginAnswer, Failure>,
+    /// The earliest end of the log-in host's certificate chain.
+    pub certificate_expiry: Option<SystemTime>,
+}
+
+/// A response read to its end or its cap.
+struct Exchange {
+    status: u16,
+    headers: HeaderMap,
+    body: Zeroizing<Vec<u8>>,
+    complete: bool,
+}
+
+impl Prober {
+    /// Prepares for probing `api`: reads its certification authorities, opens no connection.
+    ///
+    /// # Errors
+    /// Where no certification authority can be read, or the proxy's URL is unusable.
+    pub fn new(api: &config::Api) -> Result<Self, BuildError> {
+        Ok(Self {
+            client: client::build(api)?,
+            base: api.base_url.clone(),
+            auth: api.auth_url.clone(),
+            proxy: api.proxy_url.clone(),
+        })
+    }
+
+    /// The host whose certificate the probes see.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.base.host_str().unwrap_or_default()
+    }
+
+    /// The host whose certificate log-ins see.
+    #[must_use]
+    pub fn auth_host(&self) -> &str {
+        self.auth.host_str().unwrap_or_default()
+    }
+
+    /// Sends one request and tells what came of it. Never fails: a failure is a finding.
+    pub async fn probe(&self, call: Call<'_>) -> Report {
+        let request = self.request(&call);
+        let stamps = Arc::new(Stamps::start(self.looks_up_a_name(&self.base)));
+        let exchange = self.exchange(request, &stamps, call.timeout, caps(call.question)).await;
+        let (phases, _) = stamps.phases();
+        let finished = SystemTime::now();
+        let certificate_expiry = stamps.certificate_expiry();
+        match exchange {
+            Ok(exchange) => {
+                let answer = judge(call.question, exchange.as_response(finished));
+                Report {
+                    finished,
+                    phases,
+                    status: Some(exchange.status),
+                    outcome: answer.outcome.clone(),
+                    answer: Some(answer),
+                    certificate_expiry,
+                }
+            }
+            Err((status, failure)) => {
+                Report { finished, phases, status, outcome: Err(failure), answer: None, certificate_expiry }
+            }
+        }
+    }
+
+    /// Asks the log-in route for a token. The answer is not a probe: its time is not measured.
+    pub async fn log_in(
+        &self,
+        mail: &str,
+        password: &SecretString,
+        firm: Option<&config::Firm>,
+        limit: Duration,
+    ) -> LoginReport {
+        let body = login::Request { mail, password: password.expose_secret(), firm };
+        let request = self.client.post(self.auth.clone()).json(&body);
+        let stamps = Arc::new(Stamps::start(self.looks_up_a_name(&self.auth)));
+        let caps = Caps { keep: ERROR_CAP, read: ERROR_CAP };
+        let exchange = self.exchange(request, &stamps, limit, caps).await;
+        let outcome = match exchange {
+            Ok(Exchange { status, headers, body, .. }) => {
+                Ok(login::read(status, &headers, &body, SystemTime::now()))
+            }
+            Err((_, failure)) => Err(failure),
+        };
+        LoginReport { outcome, certificate_expiry: stamps.certificate_expiry() }
+    }
+
+    /// Whether reaching `url` begins with a look-up: an address needs none.
+    fn looks_up_a_name(&self, url: &Url) -> bool {
+        self.proxy.as_ref().unwrap_or(url).domain().is_some()
+    }
+
+    fn request(&self, call: &Call<'_>) -> reqwest::RequestBuilder {
+        let method = match call.question {
+            Question::Canary(config::Method::Head) => Method::HEAD,
+            _ => Method::GET,
+        };
+        let request = self.client.request(method, join(&self.base, call.path));
+        match &call.credentials {
+            Some(credentials) => request.headers(credentials.headers()),
+            None => request,
+        }
+    }
+
+    async fn exchange(
+        &self,
+        request: reqwest::RequestBuilder,
+        stamps: &Arc<Stamps>,
+        limit: Duration,
+        caps: Caps,
+    ) -> Result<Exchange, (Option<u16>, Failure)> {
+        let sent = Arc::clone(stamps).scope(transfer(request, Arc::clone(stamps), caps));
+        let outcome = timeout(limit, sent).await;
+        let (_, phase) = stamps.finish();
+        let failure = match outcome {
+            Ok(Ok(exchange)) => return Ok(exchange),
+            Ok(Err(error)) => client::failure(&error, phase),
+            Err(_) => Failure::new(
+                Reason::Timeout,
+                format!(
+                    "no answer within {}: it was in the {phase} phase",
+                    humantime::format_duration(limit)
+                ),
+            ),
+        };
+        Err((stamps.status(), failure))
+    }
+}
+
+impl Credentials<'_> {
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(3);
+        let bearer = Zeroizing::new(format!("Bearer {}", self.token.expose_secret()));
+        headers.insert(AUTHORIZATION, sensitive(&bearer));
+        headers.insert(SECRET_HEADER, sensitive(self.secret.expose_secret()));
+        if let Some(society) = self.society_id {
+            headers.insert(SOCIETY_HEADER, HeaderValue::from(society.get()));
+        }
+        headers
+    }
+}
+
+impl Exchange {
+    fn as_response(&self, received: SystemTime) -> Response<'_> {
+        Response {
+            status: self.status,
+            headers: &self.headers,
+            body: &self.body,
+            complete: self.complete,
+            received,
+        }
+    }
+}
+
+/// A header that is never printed. Whatever is a secret was found fit for a header when it was read;
+/// if it were not, the API's own refusal of an empty header would say so.
+fn sensitive(value: &str) -> HeaderValue {
+    let mut header = HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static(""));
+    header.set_sensitive(true);
+    header
+}
+
+/// The base URL's path is a prefix (a gateway may serve the API below one).
+fn join(base: &Url, path: &str) -> Url {
+    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let mut url = base.clone();
+    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    url.set_query(query);
+    url
+}
+
+/// How much of a successful body is read, and how much of that is looked at.
+#[derive(Clone, Copy)]
+struct Caps {
+    keep: usize,
+    read: usize,
+}
+
+const fn caps(question: Question) -> Caps {
+    match question {
+        Question::Health => Caps { keep: 0, read: BODY_CAP },
+        Question::KeyInfo(_) => Caps { keep: KEY_INFO_CAP, read: KEY_INFO_CAP },
+        Question::Canary(_) => Caps { keep: GLIMPSE, read: BODY_CAP },
+    }
+}
+
+/// Sends the request and reads the answer, stamping as it goes.
+async fn transfer(
+    request: reqwest::RequestBuilder,
+    stamps: Arc<Stamps>,
+    caps: Caps,
+) -> Result<Exchange, reqwest::Error> {
+    let mut response = request.send().await?;
+    let status = response.status();
+    stamps.headers(status.as_u16());
+    let headers = std::mem::take(response.headers_mut());
+    let caps = if status.is_success() { caps } else { Caps { keep: ERROR_CAP, read: ERROR_CAP } };
+    let mut body = Zeroizing::new(Vec::new());
+    let mut read = 0;
+    let complete = loop {
+        let Some(chunk) = response.chunk().await? else { break true };
+        let room = caps.keep.saturating_sub(body.len()).min(chunk.len());
+        body.extend_from_slice(chunk.get(..room).unwrap_or_default());
+        read += chunk.len();
+        if read > caps.read {
+            break false;
+        }
+    };
+    Ok(Exchange { status: status.as_u16(), headers, body, complete })
+}

@@ -1,0 +1,141 @@
+//! The HTTP client, with hooks where the phases meet.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::task::{Context, Poll};
+
+use futures_util::future::{FutureExt as _, Map};
+use reqwest::{Client, redirect, retry};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use tower::{Layer, Service};
+
+use super::{resolver::Resolver, stamps, tls};
+use crate::config::Api;
+use crate::report::Phase;
+use crate::verdict::{Failure, Reason};
+
+/// Longer causes than this are cut: a certificate can name itself at any length.
+const LONGEST_CAUSE: usize = 300;
+
+/// Why no client could be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The machine has no certification authorities.
+    #[error("no certification authority found on this system; install ca-certificates, or set api.ca_file")]
+    NoRoots,
+    /// `api.ca_file` can't be used.
+    #[error("api.ca_file: {path}: {cause}", path = path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The libraries refuse the settings.
+    #[error("the HTTP client can't be set up: {0}")]
+    Client(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// Builds the one client of an API.
+pub(super) fn build(api: &Api) -> Result<Client, BuildError> {
+    let tls = tls::config(roots(api)?).map_err(BuildError::Client)?;
+    let mut builder = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .dns_resolver(Resolver::default())
+        .connector_layer(StampConnected)
+        .http1_only()
+        // A connection of its own for each probe: it measures all five phases, and its hooks run in
+        // the asking task.
+        .pool_max_idle_per_host(0)
+        // The client strips only the standard credentials on a redirect: the partner's secret would
+        // follow it anywhere.
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .referer(false)
+        .no_proxy()
+        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
+    if let Some(url) = &api.proxy_url {
+        let proxy = reqwest::Proxy::all(url.clone()).map_err(|error| BuildError::Client(error.into()))?;
+        builder = builder.proxy(proxy);
+    }
+    builder.build().map_err(|error| BuildError::Client(error.into()))
+}
+
+/// Whom to trust: the configured authorities alone, or else the system's.
+fn roots(api: &Api) -> Result<RootCertStore, BuildError> {
+    let mut roots = RootCertStore::empty();
+    if let Some(path) = &api.ca_file {
+        let broken = |cause: String| BuildError::CaFile { path: path.clone(), cause };
+        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| broken(error.to_string()))?;
+        for certificate in certificates {
+            let certificate = certificate.map_err(|error| broken(error.to_string()))?;
+            roots.add(certificate).map_err(|error| broken(error.to_string()))?;
+        }
+        return if roots.is_empty() { Err(broken("it holds no certificate".to_owned())) } else { Ok(roots) };
+    }
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() { Err(BuildError::NoRoots) } else { Ok(roots) }
+}
+
+/// What a transport error is counted under: the phase it happened in tells.
+pub(super) fn failure(error: &reqwest::Error, phase: Phase) -> Failure {
+    let reason = match phase {
+        Phase::Resolve => Reason::Dns,
+        Phase::Connect => Reason::Connect,
+        Phase::Tls => Reason::Tls,
+        Phase::Transfer if error.is_decode() => Reason::UnexpectedBody,
+        Phase::Processing | Phase::Transfer => Reason::Io,
+    };
+    Failure::new(reason, format!("in the {phase} phase: {}", cause(error)))
+}
+
+/// The innermost cause, as one printable line. The outer layers only repeat the URL and the step.
+fn cause(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_CAUSE).collect()
+}
+
+/// Stamps the moment the connection is ready.
+#[derive(Clone, Copy, Debug)]
+struct StampConnected;
+
+impl<S> Layer<S> for StampConnected {
+    type Service = Stamping<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Stamping { inner }
+    }
+}
+
+/// The connector behind [`StampConnected`].
+#[derive(Clone, Debug)]
+struct Stamping<S> {
+    inner: S,
+}
+
+impl<S, R> Service<R> for Stamping<S>
+where
+    S: Service<R>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Map<S::Future, fn(Result<S::Response, S::Error>) -> Result<S::Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        self.inner.call(request).map(|outcome| {
+            if outcome.is_ok() {
+                stamps::connected();
+            }
+            outcome
+        })
+    }
+}
