@@ -280,7 +280,7 @@ impl ProbeStatus {
                 let episode = Episode {
                     since: report.finished,
                     failure: failure.clone(),
-                    request_id: report.request_id().cloned(),
+                    request_id: report.request_id.clone(),
                 };
                 self.episode = Some(episode.clone());
                 Some(EpisodeChange::Began(episode))

@@ -21,6 +21,7 @@ use tokio::time::{Duration, timeout};
 
 use crate::api::answer::{Question, Response, judge};
 use crate::api::login::{self, LoginAnswer};
+use crate::api::request_id::RequestId;
 use crate::api::{SECRET_HEADER, SOCIETY_HEADER};
 use crate::config;
 use crate::report::Report;
@@ -130,13 +131,23 @@ impl Prober {
                     finished,
                     phases,
                     status: Some(exchange.status),
+                    request_id: answer.request_id.clone(),
                     outcome: answer.outcome.clone(),
                     answer: Some(answer),
                     certificate_expiry,
                 }
             }
-            Err((status, failure)) => {
-                Report { finished, phases, status, outcome: Err(failure), answer: None, certificate_expiry }
+            Err(failure) => {
+                let (status, request_id) = stamps.head();
+                Report {
+                    finished,
+                    phases,
+                    status,
+                    request_id,
+                    answer: None,
+                    outcome: Err(failure),
+                    certificate_expiry,
+                }
             }
         }
     }
@@ -158,7 +169,7 @@ impl Prober {
             Ok(Exchange { status, headers, body, .. }) => {
                 Ok(login::read(status, &headers, &body, SystemTime::now()))
             }
-            Err((_, failure)) => Err(failure),
+            Err(failure) => Err(failure),
         };
         LoginReport { outcome, certificate_expiry: stamps.certificate_expiry() }
     }
@@ -186,22 +197,17 @@ impl Prober {
         stamps: &Arc<Stamps>,
         limit: Duration,
         caps: Caps,
-    ) -> Result<Exchange, (Option<u16>, Failure)> {
+    ) -> Result<Exchange, Failure> {
         let sent = Arc::clone(stamps).scope(transfer(request, Arc::clone(stamps), caps));
         let outcome = timeout(limit, sent).await;
         let (_, phase) = stamps.finish();
-        let failure = match outcome {
-            Ok(Ok(exchange)) => return Ok(exchange),
-            Ok(Err(error)) => client::failure(&error, phase),
-            Err(_) => Failure::new(
+        match outcome {
+            Ok(exchange) => exchange.map_err(|error| client::failure(&error, phase)),
+            Err(_) => Err(Failure::new(
                 Reason::Timeout,
-                format!(
-                    "no answer within {}: it was in the {phase} phase",
-                    humantime::format_duration(limit)
-                ),
-            ),
-        };
-        Err((stamps.status(), failure))
+                format!("no answer within {}, in the {phase} phase", humantime::format_duration(limit)),
+            )),
+        }
     }
 }
 
@@ -270,7 +276,7 @@ async fn transfer(
 ) -> Result<Exchange, reqwest::Error> {
     let mut response = request.send().await?;
     let status = response.status();
-    stamps.headers(status.as_u16());
+    stamps.headers(status.as_u16(), RequestId::from_headers(response.headers()));
     let headers = std::mem::take(response.headers_mut());
     let caps = if status.is_success() { caps } else { Caps { keep: ERROR_CAP, read: ERROR_CAP } };
     let mut body = Zeroizing::new(Vec::new());

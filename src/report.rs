@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::api::answer::Answer;
+use crate::api::request_id::RequestId;
 use crate::verdict::Failure;
 use crate::words::words;
 
@@ -54,6 +55,8 @@ pub struct Report {
     pub phases: Phases,
     /// The HTTP status, if an answer came.
     pub status: Option<u16>,
+    /// The request-id to quote, if an answer came with one.
+    pub request_id: Option<RequestId>,
     /// What the answer means, if one came whole enough to be judged.
     pub answer: Option<Answer>,
     /// Success, or the one reason it is none.
@@ -63,9 +66,17 @@ pub struct Report {
 }
 
 impl Report {
-    /// The request-id to quote, if an answer came with one.
+    /// A probe that could not be sent, for want of a token or a secret.
     #[must_use]
-    pub fn request_id(&self) -> Option<&crate::api::request_id::RequestId> {
-        self.answer.as_ref()?.request_id.as_ref()
+    pub fn unsent(failure: Failure, request_id: Option<RequestId>) -> Self {
+        Self {
+            finished: SystemTime::now(),
+            phases: Phases::default(),
+            status: None,
+            request_id,
+            answer: None,
+            outcome: Err(failure),
+            certificate_expiry: None,
+        }
     }
 }

@@ -78,7 +78,7 @@ pub fn share(partner: &str, key: &str, index: usize, count: usize) -> f64 {
 mod tests {
     use super::*;
 
-    const INTERVAL: Duration = Duration::from_secs(60);
+    const INTERVAL: Duration = Duration::from_mins(1);
 
     fn grid(anchor: Instant) -> Grid {
         Grid::new(anchor, 0.25, INTERVAL)

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use tokio::time::{Duration, Instant};
 
+use crate::api::request_id::RequestId;
 use crate::report::{Phase, Phases};
 
 tokio::task_local! {
@@ -19,6 +20,8 @@ tokio::task_local! {
 pub(super) struct Stamps {
     start: Instant,
     marks: Mutex<Marks>,
+    /// What the headers told, kept for a body that then never ends.
+    head: Mutex<(Option<u16>, Option<RequestId>)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,7 +31,6 @@ struct Marks {
     connected: Option<Instant>,
     headers: Option<Instant>,
     finished: Option<Instant>,
-    status: Option<u16>,
     certificate_expiry: Option<SystemTime>,
 }
 
@@ -37,7 +39,7 @@ impl Stamps {
     pub(super) fn start(looks_up_a_name: bool) -> Self {
         let start = Instant::now();
         let resolved = (!looks_up_a_name).then_some(start);
-        Self { start, marks: Mutex::new(Marks { resolved, ..Marks::default() }) }
+        Self { start, marks: Mutex::new(Marks { resolved, ..Marks::default() }), head: Mutex::default() }
     }
 
     /// Runs `future` as this probe's.
@@ -45,11 +47,10 @@ impl Stamps {
         CURRENT.scope(self, future)
     }
 
-    /// The headers have come, and with them the status.
-    pub(super) fn headers(&self, status: u16) {
-        let mut marks = self.marks();
-        marks.headers = Some(Instant::now());
-        marks.status = Some(status);
+    /// The headers have come.
+    pub(super) fn headers(&self, status: u16, request_id: Option<RequestId>) {
+        self.marks().headers = Some(Instant::now());
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = (Some(status), request_id);
     }
 
     /// Stops the clock; tells the phases and the one it ended in.
@@ -64,8 +65,9 @@ impl Stamps {
         phases(self.start, &marks, marks.finished.unwrap_or_else(Instant::now))
     }
 
-    pub(super) fn status(&self) -> Option<u16> {
-        self.marks().status
+    /// The status and request-id, if the headers came.
+    pub(super) fn head(&self) -> (Option<u16>, Option<RequestId>) {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn certificate_expiry(&self) -> Option<SystemTime> {
