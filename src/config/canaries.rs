@@ -238,18 +238,17 @@ impl Asker<'_> {
         wanted: &Wanted,
         report: &mut Report,
     ) -> Result<Probe, Reported> {
+        if !declared.society && wanted.society_id.is_some() {
+            let name = shown(&wanted.name);
+            let text = format!("the canary {name} is about the firm as a whole; remove `society_id`");
+            return Err(report.problem(at, text));
+        }
         let society_id = match self.access {
-            Access::Society => None,
             Access::Firm if declared.society => match wanted.society_id.or(self.society_id) {
                 Some(id) => Some(id),
                 None => return Err(report.problem(at, self.which_society(&wanted.name))),
             },
-            Access::Firm if wanted.society_id.is_some() => {
-                let name = shown(&wanted.name);
-                let text = format!("the canary {name} is about the firm as a whole; remove `society_id`");
-                return Err(report.problem(at, text));
-            }
-            Access::Firm => None,
+            Access::Firm | Access::Society => None,
         };
         let canary = Canary {
             route: Arc::clone(&declared.route),

@@ -47,17 +47,14 @@ fn only<'a>(
     fields: &Fields<'a>,
     names: &[&str],
     report: &mut Report,
-) -> Result<Option<(&'a str, At<'a>)>, Reported>
-where
-{
+) -> Result<Option<(&'a str, At<'a>)>, Reported> {
     let mut given = fields.given(names);
     let Some((name, at)) = given.next() else { return Ok(None) };
     let mut outcome = Ok(Some((name, at)));
     // A field that stands twice has been reported as such.
-    for (other, other_at) in given.filter(|(other, _)| *other != name) {
-        let text = format!("says the same as `{name}` at line {}; keep one of the two", at.line);
+    for (_, other_at) in given.filter(|(other, _)| *other != name) {
+        let text = format!("is a second source beside `{name}` at line {}; keep one of the two", at.line);
         outcome = Err(report.problem(&other_at, text));
-        let _ = other;
     }
     outcome
 }

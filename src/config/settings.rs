@@ -167,13 +167,14 @@ fn metrics(at: &At<'_>, report: &mut Report) -> Result<Metrics, Reported> {
 pub(super) fn key_info(at: &At<'_>, inherited: KeyInfo, report: &mut Report) -> Result<KeyInfo, Reported> {
     let fields = at.fields(&["interval", "timeout", "mode"], report)?;
     let timing = timing(&fields, inherited.timing, report);
-    let mode =
-        fields.optional("mode", report, |at, report| at.word(&["extended", "routes", "off"], mode, report));
+    let mode = fields.optional("mode", report, |at, report| {
+        let mode = |word: &str| match word {
+            "off" => Some(None),
+            word => KeyInfoMode::from_word(word).map(Some),
+        };
+        at.word(&["extended", "routes", "off"], mode, report)
+    });
     Ok(KeyInfo { timing: timing?, mode: mode?.unwrap_or(inherited.mode) })
-}
-
-fn mode(word: &str) -> Option<Option<KeyInfoMode>> {
-    if word == "off" { Some(None) } else { KeyInfoMode::from_word(word).map(Some) }
 }
 
 /// The `interval` and `timeout` among these fields, over inherited ones.

@@ -102,7 +102,7 @@ fn partner(partner: &Partner) -> String {
     let kinds: Vec<_> =
         kinds.into_iter().filter(|(n, _)| *n > 0).map(|(n, kind)| format!("{n} {kind}")).collect();
     let separator = if kinds.is_empty() { "" } else { ": " };
-    format!("{}: {total}{separator}{}", shown(&partner.name), kinds.join(", ")).replace(": ", ": ")
+    format!("{}: {total}{separator}{}", shown(&partner.name), kinds.join(", "))
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {
