@@ -2,6 +2,19 @@
 //!
 //! The configuration's reference is `docs/configuration.md`.
 
+mod canaries;
+mod credentials;
+mod decode;
+mod load;
+mod names;
+mod node;
+mod partners;
+mod problem;
+mod settings;
+mod summary;
+mod urls;
+
+use std::fmt;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +22,8 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+pub use self::load::{Loaded, load};
+pub use self::problem::{Problem, Problems};
 use crate::secret::SecretSource;
 use crate::words::words;
 
@@ -33,7 +48,7 @@ pub struct Config {
 }
 
 /// `api:`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Api {
     /// Scheme and authority of the API (a path is kept as a prefix); `https`, or `http` to loopback.
     pub base_url: Url,
@@ -41,8 +56,21 @@ pub struct Api {
     pub auth_url: Url,
     /// PEM file with certification authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// HTTP proxy through which every call goes.
+    /// HTTP proxy through which every call goes; the user and the password in it are secret.
     pub proxy_url: Option<Url>,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Only the proxy's host: `Url` would print its password.
+        let proxy_host = self.proxy_url.as_ref().and_then(Url::host_str);
+        f.debug_struct("Api")
+            .field("base_url", &self.base_url.as_str())
+            .field("auth_url", &self.auth_url.as_str())
+            .field("ca_file", &self.ca_file)
+            .field("proxy_host", &proxy_host)
+            .finish()
+    }
 }
 
 /// When a probe runs, and how long it may take. Neither is zero; the timeout is not longer than the interval.

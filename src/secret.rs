@@ -1,8 +1,20 @@
 //! Where a secret comes from. A secret can be used; it can't be printed.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+
+/// More than any token, secret or password needs; a longer file is some other file.
+const LARGEST: usize = 16 * 1024;
+
+/// A file whose last change is younger than this may change again without any of its times moving:
+/// file systems stamp with the ticks of the kernel's clock, some with whole seconds.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
 /// Where the operator keeps a secret.
 #[derive(Clone, Debug)]
@@ -13,4 +25,349 @@ pub enum SecretSource {
     Env(String),
     /// In the configuration itself. `SecretString` prints as `[REDACTED]`.
     Inline(SecretString),
+}
+
+/// What a secret is for, which decides the characters it may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretKind {
+    /// A token or a partner's secret: it travels in an HTTP header, so only visible ASCII will do.
+    HeaderValue,
+    /// A password: it travels in a JSON body, so any text will do that has no control characters.
+    Password,
+}
+
+impl SecretSource {
+    /// Reads the secret as it is now, and checks its form.
+    ///
+    /// # Errors
+    ///
+    /// When there is nothing to read, or when what is there can't be a secret of this kind.
+    pub fn read(&self, kind: SecretKind) -> Result<SecretString, SecretError> {
+        self.raw().and_then(|bytes| check(&bytes, kind)).map_err(|fault| self.error(fault))
+    }
+
+    /// Whether every user of the machine may read the file that holds the secret.
+    #[must_use]
+    pub fn is_world_readable(&self) -> bool {
+        match self {
+            Self::File(path) => world_readable(path),
+            Self::Env(_) | Self::Inline(_) => false,
+        }
+    }
+
+    fn raw(&self) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
+        match self {
+            Self::File(path) => read_file(path),
+            Self::Env(name) => std::env::var_os(name)
+                .map(|value| Zeroizing::new(value.into_encoded_bytes()))
+                .ok_or(SecretFault::NotSet),
+            Self::Inline(secret) => Ok(Zeroizing::new(secret.expose_secret().as_bytes().to_vec())),
+        }
+    }
+
+    fn error(&self, fault: SecretFault) -> SecretError {
+        let place = match self {
+            Self::File(path) => Place::File(path.clone()),
+            Self::Env(name) => Place::Env(name.clone()),
+            Self::Inline(_) => Place::Inline,
+        };
+        SecretError { place, fault }
+    }
+
+    /// What to compare to know whether the secret may have changed.
+    fn stamp(&self) -> Option<Stamp> {
+        match self {
+            Self::File(path) => fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata)),
+            // Neither changes while the process lives.
+            Self::Env(_) | Self::Inline(_) => Some(Stamp::FIXED),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
+    // Asked before opening: to open a named pipe would wait for a writer, perhaps for ever.
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Err(SecretFault::Directory);
+    }
+    if !metadata.is_file() {
+        return Err(SecretFault::NotAFile);
+    }
+    let most = u64::try_from(LARGEST + "\r\n".len() + 1).unwrap_or(u64::MAX);
+    // All the room at once: a buffer that grows leaves copies behind that nobody wipes.
+    let room = usize::try_from(metadata.len().min(most)).unwrap_or(LARGEST);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room + 1));
+    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn check(bytes: &[u8], kind: SecretKind) -> Result<SecretString, SecretFault> {
+    let bytes = bytes.strip_suffix(b"\r\n").or_else(|| bytes.strip_suffix(b"\n")).unwrap_or(bytes);
+    if bytes.len() > LARGEST {
+        return Err(SecretFault::TooLarge);
+    }
+    let text = str::from_utf8(bytes).map_err(|_| SecretFault::NotUtf8)?;
+    if text.is_empty() {
+        return Err(SecretFault::Empty);
+    }
+    if text.starts_with('\u{feff}') {
+        return Err(SecretFault::ByteOrderMark);
+    }
+    if text.contains('\n') {
+        return Err(SecretFault::SeveralLines);
+    }
+    if text.contains(char::is_control) {
+        return Err(SecretFault::ControlCharacter);
+    }
+    if kind == SecretKind::HeaderValue && !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(SecretFault::NotForHeader);
+    }
+    Ok(SecretString::from(text))
+}
+
+/// Why a secret can't be had. It says where and what to do, never what was read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place} {fault}")]
+pub struct SecretError {
+    place: Place,
+    fault: SecretFault,
+}
+
+impl SecretError {
+    /// What is wrong.
+    #[must_use]
+    pub fn fault(&self) -> &SecretFault {
+        &self.fault
+    }
+
+    /// The same error, not naming the file or the variable: for a name that may itself be the secret,
+    /// written under the wrong field.
+    #[must_use]
+    pub(crate) fn without_name(self) -> Self {
+        let place = match self.place {
+            Place::File(_) | Place::UnnamedFile => Place::UnnamedFile,
+            Place::Env(_) | Place::UnnamedEnv => Place::UnnamedEnv,
+            Place::Inline => Place::Inline,
+        };
+        Self { place, fault: self.fault }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    File(PathBuf),
+    UnnamedFile,
+    Env(String),
+    UnnamedEnv,
+    Inline,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::UnnamedFile => f.write_str("the file named here"),
+            Self::Env(name) => write!(f, "the environment variable {name}"),
+            Self::UnnamedEnv => f.write_str("the environment variable named here"),
+            Self::Inline => f.write_str("the value"),
+        }
+    }
+}
+
+/// What can be wrong with a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretFault {
+    /// No such file.
+    #[error("does not exist; create it, or correct the path")]
+    NotFound,
+    /// The file, or a folder above it, is closed to the exporter.
+    #[error("may not be read by the user the exporter runs as; let that user read it and enter its folder")]
+    NoPermission,
+    /// A folder stands where the file should.
+    #[error("is a directory; name the file in it")]
+    Directory,
+    /// A pipe, a socket or a device.
+    #[error("is not a regular file; keep the secret in a regular file")]
+    NotAFile,
+    /// The operating system said something else.
+    #[error("can't be read ({0}); mend the file or its path")]
+    Unreadable(io::ErrorKind),
+    /// No such variable.
+    #[error("is not set; set it where the exporter is started")]
+    NotSet,
+    /// Larger than 16 KiB.
+    #[error("is larger than 16 KiB, so it is no secret; check which one is meant")]
+    TooLarge,
+    /// Some other encoding, or no text at all.
+    #[error("is not UTF-8 text; save it as UTF-8")]
+    NotUtf8,
+    /// Nothing, or a line break alone.
+    #[error("is empty; put the secret there")]
+    Empty,
+    /// An editor's mark at the beginning would become part of the secret.
+    #[error("begins with a byte-order mark; save it as UTF-8 without one")]
+    ByteOrderMark,
+    /// More than the secret's own line, be it a blank one.
+    #[error("has more than one line; leave the secret alone, with at most one line break after it")]
+    SeveralLines,
+    /// A tab, a NUL, a lone carriage return and the like.
+    #[error("has a control character in it; write the secret again without it")]
+    ControlCharacter,
+    /// Blanks, accents and the like.
+    #[error("has a character that no HTTP header can carry; use visible ASCII alone, without blanks")]
+    NotForHeader,
+}
+
+impl From<io::Error> for SecretFault {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::NotFound,
+            io::ErrorKind::PermissionDenied => Self::NoPermission,
+            io::ErrorKind::IsADirectory => Self::Directory,
+            kind => Self::Unreadable(kind),
+        }
+    }
+}
+
+/// A secret that follows its file: read again when the file changed, and only then.
+#[derive(Debug)]
+pub struct Watched {
+    source: SecretSource,
+    kind: SecretKind,
+    held: Option<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    value: SecretString,
+    /// The state of the file from which `value` was read; none when it must be read again anyway.
+    stamp: Option<Stamp>,
+}
+
+/// What a look at a secret's source found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refreshed {
+    /// The secret is the one that was last read.
+    Same,
+    /// The secret is another one, or is read for the first time.
+    Changed,
+}
+
+impl Watched {
+    /// A secret that is yet to be read.
+    #[must_use]
+    pub fn new(source: SecretSource, kind: SecretKind) -> Self {
+        Self { source, kind, held: None }
+    }
+
+    /// Where the secret comes from.
+    #[must_use]
+    pub fn source(&self) -> &SecretSource {
+        &self.source
+    }
+
+    /// Looks whether the secret changed since the last call of this or of [`Self::current`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SecretSource::read`]. An older value is not served in the place of one that can't be read.
+    pub fn refresh(&mut self) -> Result<Refreshed, SecretError> {
+        self.look().map(|(refreshed, _)| refreshed)
+    }
+
+    /// The secret as it is now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::refresh`].
+    pub fn current(&mut self) -> Result<&SecretString, SecretError> {
+        self.look().map(|(_, value)| value)
+    }
+
+    fn look(&mut self) -> Result<(Refreshed, &SecretString), SecretError> {
+        // Stamped before it is read: a write in between shows as a change at the next look.
+        let stamp = self.source.stamp();
+        let last = match self.held.take() {
+            Some(held) if held.stamp.is_some() && held.stamp == stamp => {
+                return Ok((Refreshed::Same, &self.held.insert(held).value));
+            }
+            last => last,
+        };
+        match self.source.read(self.kind) {
+            Ok(value) => {
+                let same = last.is_some_and(|last| last.value.expose_secret() == value.expose_secret());
+                let stamp = stamp.filter(|stamp| stamp.is_settled(SystemTime::now()));
+                let held = self.held.insert(Held { value, stamp });
+                Ok((if same { Refreshed::Same } else { Refreshed::Changed }, &held.value))
+            }
+            Err(error) => {
+                // Kept to compare with, not to serve: a file that comes back as it was did not change.
+                self.held = last.map(|last| Held { stamp: None, ..last });
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What a file's metadata say of its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    size: u64,
+    modified: Option<SystemTime>,
+    identity: Identity,
+}
+
+/// What only some systems tell of a file: it gives away a replacement that kept size and time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    /// The last change of content, name or rights.
+    changed: Option<SystemTime>,
+}
+
+impl Stamp {
+    const FIXED: Self =
+        Self { size: 0, modified: None, identity: Identity { device: 0, inode: 0, changed: None } };
+
+    fn of(metadata: &Metadata) -> Self {
+        Self { size: metadata.len(), modified: metadata.modified().ok(), identity: Identity::of(metadata) }
+    }
+
+    /// Whether enough time has passed for a further change to be sure to move a stamp.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        [self.modified, self.identity.changed].into_iter().flatten().all(|time| {
+            // A time in the future proves nothing: it is not settled.
+            now.duration_since(time).is_ok_and(|age| age >= SETTLED_AFTER)
+        })
+    }
+}
+
+impl Identity {
+    #[cfg(unix)]
+    fn of(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let since_epoch = u64::try_from(metadata.ctime()).ok().zip(u32::try_from(metadata.ctime_nsec()).ok());
+        let changed = since_epoch
+            .and_then(|(secs, nanos)| SystemTime::UNIX_EPOCH.checked_add(Duration::new(secs, nanos)));
+        Self { device: metadata.dev(), inode: metadata.ino(), changed }
+    }
+
+    #[cfg(not(unix))]
+    fn of(_: &Metadata) -> Self {
+        Self::default()
+    }
+}
+
+/// Whether every user of the machine may read this file.
+#[cfg(unix)]
+pub(crate) fn world_readable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
+
+/// Whether every user of the machine may read this file.
+#[cfg(not(unix))]
+pub(crate) fn world_readable(_: &Path) -> bool {
+    false
 }

@@ -1,0 +1,264 @@
+//! `canaries:`, what the fleet can be probed with, and what one key makes of it.
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use super::decode::{At, Report, Reported, nearest, shown};
+use super::settings::timing;
+use super::{Access, Canary, HEALTH, KEY_INFO, Method, Probe, Target, Timing, names, urls};
+
+/// The canary that is always there.
+const BUILT_IN: &str = "exercices";
+const BUILT_IN_PATH: &str = "/api/v1/mad/exercices?version=1.0.0";
+
+/// A canary as the configuration declares it, not yet any key's.
+#[derive(Clone)]
+struct Declared {
+    route: Arc<str>,
+    path: Arc<str>,
+    method: Method,
+    /// Whether it is about one society, so that a firm key must say which.
+    society: bool,
+    timing: Timing,
+}
+
+/// All declared canaries; those that are wrong are kept too, so that a use of one isn't reported again.
+pub(super) struct Canaries(HashMap<Arc<str>, Result<Declared, Reported>>);
+
+impl Canaries {
+    pub(super) fn read(at: Option<&At<'_>>, report: &mut Report) -> Self {
+        let mut canaries = Self(HashMap::from([(BUILT_IN.into(), Ok(Declared::built_in()))]));
+        if let Some(at) = at {
+            // The error is in the report.
+            let _ = canaries.declare_all(at, report);
+        }
+        canaries
+    }
+
+    fn declare_all(&mut self, at: &At<'_>, report: &mut Report) -> Result<(), Reported> {
+        let mut lines = HashMap::new();
+        for (key, at) in at.entries(report)? {
+            let name = key.name.as_str();
+            if let Some(line) = lines.insert(name, key.line) {
+                let name = shown(name);
+                report.problem(&at, format!("the canary {name} stands at line {line} already; rename one"));
+                continue;
+            }
+            let declared = match names::check(name).or_else(|| reserved(name)) {
+                Some(text) => Err(report.problem(&at, text)),
+                None => Declared::read(name, &at, report),
+            };
+            self.0.insert(name.into(), declared);
+        }
+        Ok(())
+    }
+
+    fn get(&self, name: &str, at: &At<'_>, report: &mut Report) -> Result<&Declared, Reported> {
+        match self.0.get(name) {
+            Some(declared) => declared.as_ref().map_err(|reported| *reported),
+            None => Err(report.problem(at, self.unknown(name))),
+        }
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        let hint = match nearest(name, self.0.keys().map(AsRef::as_ref)) {
+            Some(near) => format!("did you mean {}?", shown(near)),
+            None => "declare it under `canaries` in the configuration file".to_owned(),
+        };
+        format!("there is no canary {}; {hint}", shown(name))
+    }
+}
+
+fn reserved(name: &str) -> Option<&'static str> {
+    matches!(name, HEALTH | KEY_INFO).then_some("is the name of a built-in probe; choose another name")
+}
+
+impl Declared {
+    fn built_in() -> Self {
+        Self {
+            route: BUILT_IN.into(),
+            path: BUILT_IN_PATH.into(),
+            method: Method::Get,
+            society: true,
+            timing: Timing::KEY,
+        }
+    }
+
+    fn read(name: &str, at: &At<'_>, report: &mut Report) -> Result<Self, Reported> {
+        let fields = at.fields(&["path", "method", "society", "interval", "timeout"], report)?;
+        let path = match fields.get("path") {
+            None if name == BUILT_IN => Ok(BUILT_IN_PATH),
+            _ => fields.required(
+                "path",
+                "add the path to ask, such as `path: /api/v1/society`",
+                report,
+                urls::canary_path,
+            ),
+        };
+        let method = fields.optional("method", report, method);
+        let society = fields.optional("society", report, At::flag);
+        let timing = timing(&fields, Timing::KEY, report);
+        Ok(Self {
+            route: name.into(),
+            path: path?.into(),
+            method: method?.unwrap_or(Method::Get),
+            society: society?.unwrap_or(true),
+            timing: timing?,
+        })
+    }
+}
+
+fn method(at: &At<'_>, report: &mut Report) -> Result<Method, Reported> {
+    at.word(&["GET", "HEAD"], Method::from_word, report)
+}
+
+/// A society's id.
+pub(super) fn society_id(at: &At<'_>, report: &mut Report) -> Result<NonZeroU64, Reported> {
+    at.number("a society's id, which is a whole number above 0", report)
+}
+
+/// The key for which canaries are read.
+pub(super) struct Asker<'a> {
+    pub(super) at: &'a At<'a>,
+    pub(super) name: &'a str,
+    pub(super) access: Access,
+    pub(super) society_id: Option<NonZeroU64>,
+}
+
+/// A key's canaries: those it lists, or the built-in one.
+pub(super) fn of_key(
+    list: Option<&At<'_>>,
+    asker: &Asker<'_>,
+    canaries: &Canaries,
+    report: &mut Report,
+) -> Result<Vec<Probe>, Reported> {
+    let Some(list) = list else {
+        let declared = canaries.get(BUILT_IN, asker.at, report)?;
+        let probe = asker.probe(asker.at, declared, &Wanted::plainly(declared), report)?;
+        return Ok(vec![probe]);
+    };
+    if list.node.is_null() {
+        return Err(report.problem(list, "has no value; write `[]` for no canary, or remove the line"));
+    }
+    let mut probes = Vec::new();
+    let mut lines: HashMap<Arc<str>, usize> = HashMap::new();
+    let mut outcome = Ok(());
+    for at in list.items(report)? {
+        let probe = match asker.item(&at, canaries, report) {
+            Ok(probe) => probe,
+            Err(reported) => {
+                outcome = Err(reported);
+                continue;
+            }
+        };
+        if let Some(line) = lines.insert(Arc::clone(&probe.name), at.line) {
+            let name = shown(&probe.name);
+            let text =
+                format!("this key has a canary {name} at line {line} already; give one another `name`");
+            outcome = Err(report.problem(&at, text));
+        }
+        probes.push(probe);
+    }
+    outcome.map(|()| probes)
+}
+
+/// What one key wants of a declared canary.
+struct Wanted {
+    name: Arc<str>,
+    society_id: Option<NonZeroU64>,
+    timing: Timing,
+}
+
+impl Wanted {
+    fn plainly(declared: &Declared) -> Self {
+        Self { name: Arc::clone(&declared.route), society_id: None, timing: declared.timing }
+    }
+}
+
+impl Asker<'_> {
+    /// An item of a key's list: a name, or a mapping that overrides something.
+    fn item(&self, at: &At<'_>, canaries: &Canaries, report: &mut Report) -> Result<Probe, Reported> {
+        if at.is_scalar() {
+            let declared = canaries.get(at.text(report)?, at, report)?;
+            return self.probe(at, declared, &Wanted::plainly(declared), report);
+        }
+        for (field, at) in at.entries(report)? {
+            if matches!(field.name.as_str(), "path" | "method" | "society") {
+                let text = "can't differ from key to key; declare another canary under `canaries` for it";
+                return Err(report.problem(&at, text));
+            }
+        }
+        let fields = at.fields(&["canary", "name", "society_id", "interval", "timeout"], report)?;
+        let name = fields.optional("name", report, |at, report| {
+            let name = names::name(at, report)?;
+            reserved(name).map_or(Ok(name), |text| Err(report.problem(at, text)))
+        });
+        let society_id = fields.optional("society_id", report, |at, report| {
+            self.takes_society_id(at, report)?;
+            society_id(at, report)
+        });
+        let declared = match (fields.get("canary"), fields.get("name")) {
+            (Some(at), _) => at.text(report).and_then(|name| canaries.get(name, &at, report)),
+            (None, Some(at)) => {
+                name.and_then(|_| at.text(report)).and_then(|name| canaries.get(name, &at, report))
+            }
+            (None, None) => Err(report.missing(at, "canary", "name the canary, such as `canary: exercices`")),
+        };
+        let declared = declared?;
+        let timing = timing(&fields, declared.timing, report);
+        let name = name?.filter(|name| *name != &*declared.route);
+        let wanted = Wanted {
+            name: name.map_or_else(|| Arc::clone(&declared.route), Arc::from),
+            society_id: society_id?,
+            timing: timing?,
+        };
+        self.probe(at, declared, &wanted, report)
+    }
+
+    fn which_society(&self, canary: &str) -> String {
+        let (key, canary) = (shown(self.name), shown(canary));
+        format!(
+            "the key {key} has firm access and its canary {canary} is about one society; say which by a \
+             `society_id`, or leave the canary out of the key's `canaries`"
+        )
+    }
+
+    fn takes_society_id(&self, at: &At<'_>, report: &mut Report) -> Result<(), Reported> {
+        match self.access {
+            Access::Firm => Ok(()),
+            Access::Society => Err(report.problem(at, NOT_FOR_SOCIETY_KEYS)),
+        }
+    }
+
+    fn probe(
+        &self,
+        at: &At<'_>,
+        declared: &Declared,
+        wanted: &Wanted,
+        report: &mut Report,
+    ) -> Result<Probe, Reported> {
+        if !declared.society && wanted.society_id.is_some() {
+            let name = shown(&wanted.name);
+            let text = format!("the canary {name} is about the firm as a whole; remove `society_id`");
+            return Err(report.problem(at, text));
+        }
+        let society_id = match self.access {
+            Access::Firm if declared.society => match wanted.society_id.or(self.society_id) {
+                Some(id) => Some(id),
+                None => return Err(report.problem(at, self.which_society(&wanted.name))),
+            },
+            Access::Firm | Access::Society => None,
+        };
+        let canary = Canary {
+            route: Arc::clone(&declared.route),
+            method: declared.method,
+            path: Arc::clone(&declared.path),
+            society_id,
+        };
+        Ok(Probe { name: Arc::clone(&wanted.name), target: Target::Canary(canary), timing: wanted.timing })
+    }
+}
+
+pub(super) const NOT_FOR_SOCIETY_KEYS: &str =
+    "is for firm access: the token of a key with society access says which society; remove it";

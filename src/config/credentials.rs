@@ -1,0 +1,173 @@
+//! Where a partner's secret, a key's token or a log-in's password comes from.
+
+use std::path::Path;
+
+use secrecy::SecretString;
+
+use super::decode::{At, Fields, Report, Reported};
+use super::{Credential, Firm, Login};
+use crate::secret::{SecretKind, SecretSource};
+
+/// The three fields that can say where a secret is, of which one may.
+pub(super) struct Names {
+    file: &'static str,
+    env: &'static str,
+    inline: &'static str,
+}
+
+pub(super) const SECRET: Names = Names { file: "secret_file", env: "secret_env", inline: "secret" };
+const TOKEN: Names = Names { file: "token_file", env: "token_env", inline: "token" };
+const PASSWORD: Names = Names { file: "password_file", env: "password_env", inline: "password" };
+const LOGIN: &str = "login";
+
+impl Names {
+    pub(super) const fn all(&self) -> [&'static str; 3] {
+        [self.file, self.env, self.inline]
+    }
+
+    fn read(
+        &self,
+        name: &str,
+        at: &At<'_>,
+        kind: SecretKind,
+        report: &mut Report,
+    ) -> Result<SecretSource, Reported> {
+        if name == self.file {
+            file(at, kind, report)
+        } else if name == self.env {
+            env(at, kind, report)
+        } else {
+            inline(at, kind, report)
+        }
+    }
+}
+
+/// The only one of several fields that is given; none where none is.
+fn only<'a>(
+    fields: &Fields<'a>,
+    names: &[&str],
+    report: &mut Report,
+) -> Result<Option<(&'a str, At<'a>)>, Reported> {
+    let mut given = fields.given(names);
+    let Some((name, at)) = given.next() else { return Ok(None) };
+    let mut outcome = Ok(Some((name, at)));
+    // A field that stands twice has been reported as such.
+    for (_, other_at) in given.filter(|(other, _)| *other != name) {
+        let text = format!("is a second source beside `{name}` at line {}; keep one of the two", at.line);
+        outcome = Err(report.problem(&other_at, text));
+    }
+    outcome
+}
+
+/// A partner's secret; none where the entry gives none.
+pub(super) fn partner_secret(
+    fields: &Fields<'_>,
+    report: &mut Report,
+) -> Result<Option<SecretSource>, Reported> {
+    match only(fields, &SECRET.all(), report)? {
+        Some((name, at)) => SECRET.read(name, &at, SecretKind::HeaderValue, report).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// A key's token or log-in.
+pub(super) fn of_key(fields: &Fields<'_>, report: &mut Report) -> Result<Credential, Reported> {
+    let [file, env, inline] = TOKEN.all();
+    match only(fields, &[file, env, inline, LOGIN], report)? {
+        Some((LOGIN, at)) => login(&at, report).map(Credential::Login),
+        Some((name, at)) => TOKEN.read(name, &at, SecretKind::HeaderValue, report).map(Credential::Token),
+        None => {
+            let text = "has no token; add one of `token_file`, `token_env`, `token` and `login`";
+            Err(report.problem(fields.at, text))
+        }
+    }
+}
+
+fn login(at: &At<'_>, report: &mut Report) -> Result<Login, Reported> {
+    let [file, env, inline] = PASSWORD.all();
+    let fields = at.fields(&["mail", file, env, inline, "firm"], report)?;
+    let mail = fields.required("mail", "add the account's mail address", report, mail);
+    let password = match only(&fields, &[file, env, inline], report) {
+        Ok(Some((name, at))) => PASSWORD.read(name, &at, SecretKind::Password, report),
+        Ok(None) => {
+            let text = "has no password; add one of `password_file`, `password_env` and `password`";
+            Err(report.problem(at, text))
+        }
+        Err(reported) => Err(reported),
+    };
+    let firm = fields.optional("firm", report, firm);
+    Ok(Login { mail: mail?, password: password?, firm: firm? })
+}
+
+fn mail(at: &At<'_>, report: &mut Report) -> Result<String, Reported> {
+    let mail = at.text(report)?;
+    let odd = |c: char| c.is_control() || c.is_whitespace();
+    if mail.contains(odd) || !mail.contains('@') {
+        return Err(report.problem(at, "is not a mail address; write it as in `api@firm.example`"));
+    }
+    Ok(mail.to_owned())
+}
+
+fn firm(at: &At<'_>, report: &mut Report) -> Result<Firm, Reported> {
+    let text = at.text(report)?;
+    if at.is_plain() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return at.number("the firm's id, or its name in quotation marks", report).map(Firm::Id);
+    }
+    if text.contains(char::is_control) {
+        return Err(report.problem(at, "is a name with a control character; remove it"));
+    }
+    Ok(Firm::Name(text.to_owned()))
+}
+
+fn file(at: &At<'_>, kind: SecretKind, report: &mut Report) -> Result<SecretSource, Reported> {
+    let name = at.text(report)?;
+    if name.contains('\0') {
+        return Err(report.problem(at, "is not a path, for it holds a NUL; write the path of a file"));
+    }
+    let source = SecretSource::File(at.source.folder.join(name));
+    checked(source, kind, is_like_a_path(name), at, report)
+}
+
+fn env(at: &At<'_>, kind: SecretKind, report: &mut Report) -> Result<SecretSource, Reported> {
+    let name = at.text(report)?;
+    checked(SecretSource::Env(name.to_owned()), kind, is_like_a_variable(name), at, report)
+}
+
+fn inline(at: &At<'_>, kind: SecretKind, report: &mut Report) -> Result<SecretSource, Reported> {
+    checked(SecretSource::Inline(SecretString::from(at.text(report)?)), kind, true, at, report)
+}
+
+/// Reads the secret once, so that a bad one is found now and not at the first probe.
+fn checked(
+    source: SecretSource,
+    kind: SecretKind,
+    named: bool,
+    at: &At<'_>,
+    report: &mut Report,
+) -> Result<SecretSource, Reported> {
+    if let Err(error) = source.read(kind) {
+        let error = if named { error } else { error.without_name() };
+        return Err(report.problem(at, error.to_string()));
+    }
+    match &source {
+        SecretSource::File(_) if source.is_world_readable() => report.open_file(at),
+        SecretSource::Inline(_) => report.inline_secret(at),
+        SecretSource::File(_) | SecretSource::Env(_) => {}
+    }
+    Ok(source)
+}
+
+/// Whether a text may be shown as a file's path: it may be a secret, written under the wrong field.
+fn is_like_a_path(text: &str) -> bool {
+    // Every JWT begins so.
+    let jwt = text.starts_with("eyJ");
+    let rooted = Path::new(text).is_absolute() || text.starts_with('.');
+    let wordy = text.len() < 20 || text.contains(['/', '.']);
+    !jwt && (rooted || (wordy && !text.contains(['+', '='])))
+}
+
+/// Whether a text may be shown as a variable's name: few secrets are all capitals.
+fn is_like_a_variable(text: &str) -> bool {
+    text.len() <= 64
+        && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}

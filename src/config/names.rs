@@ -1,0 +1,29 @@
+//! The names that the operator gives: to partners, keys and canaries.
+
+use super::decode::{At, Report, Reported};
+
+/// Long enough for a company's name, short enough for a label value.
+const LONGEST: usize = 128;
+
+/// A name that is safe as a label value, in a file and in a URL.
+pub(super) fn name<'a>(at: &At<'a>, report: &mut Report) -> Result<&'a str, Reported> {
+    let name = at.text(report)?;
+    check(name).map_or(Ok(name), |text| Err(report.problem(at, text)))
+}
+
+/// What keeps a text from being a name.
+pub(super) fn check(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        return Some("is an empty name; give it at least one character");
+    }
+    if name.chars().count() > LONGEST {
+        return Some("is a name of more than 128 characters; shorten it");
+    }
+    if name.contains(char::is_control) {
+        return Some("is a name with a control character (a tab or line break, say); remove it");
+    }
+    if name.trim() != name {
+        return Some("is a name with a blank at its beginning or end; remove the blank");
+    }
+    None
+}

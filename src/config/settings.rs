@@ -1,0 +1,236 @@
+//! What stands in the configuration file once, for the whole fleet: everything but the partners.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::Url;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::canaries::Canaries;
+use super::decode::{At, Fields, Report, Reported};
+use super::{Api, KeyInfoMode, Metrics, RateLimit, Timing, urls};
+
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The sections of the configuration file, each whole or reported.
+pub(super) struct Settings {
+    pub(super) api: Api,
+    pub(super) health: Timing,
+    pub(super) key_info: Result<KeyInfo, Reported>,
+    pub(super) canaries: Canaries,
+    pub(super) rate_limit: RateLimit,
+    pub(super) metrics: Metrics,
+}
+
+impl Settings {
+    /// A section that is wrong is replaced by its default: its problems are in the report, so the
+    /// configuration as a whole is never used.
+    pub(super) fn read(fields: &Fields<'_>, report: &mut Report) -> Self {
+        let api = fields.optional("api", report, api).unwrap_or_default();
+        let health = fields.optional("health", report, |at, report| {
+            let fields = at.fields(&["interval", "timeout"], report)?;
+            timing(&fields, Timing::HEALTH, report)
+        });
+        let key_info =
+            fields.optional("key_info", report, |at, report| key_info(at, KeyInfo::DEFAULT, report));
+        let canaries = Canaries::read(fields.get("canaries").as_ref(), report);
+        let rate_limit = fields.optional("rate_limit", report, rate_limit);
+        let metrics = fields.optional("metrics", report, metrics);
+        Self {
+            api: api.unwrap_or_default(),
+            health: health.ok().flatten().unwrap_or(Timing::HEALTH),
+            key_info: key_info.map(|key_info| key_info.unwrap_or(KeyInfo::DEFAULT)),
+            canaries,
+            rate_limit: rate_limit.ok().flatten().unwrap_or_default(),
+            metrics: metrics.ok().flatten().unwrap_or_default(),
+        }
+    }
+}
+
+/// `key_info:`, for the fleet or for one key.
+#[derive(Clone, Copy)]
+pub(super) struct KeyInfo {
+    pub(super) timing: Timing,
+    /// None for `off`.
+    pub(super) mode: Option<KeyInfoMode>,
+}
+
+impl KeyInfo {
+    const DEFAULT: Self = Self { timing: Timing::KEY, mode: Some(KeyInfoMode::Extended) };
+}
+
+impl Timing {
+    /// Of the health probe.
+    const HEALTH: Self = Self { interval: Duration::from_secs(15), timeout: Duration::from_secs(5) };
+    /// Of every probe that needs a key.
+    pub(super) const KEY: Self = Self { interval: Duration::from_secs(60), timeout: Duration::from_secs(10) };
+}
+
+impl Default for Api {
+    /// MyUnisoft's production API.
+    #[expect(clippy::expect_used, reason = "a test parses both of these")]
+    fn default() -> Self {
+        let url = |text| Url::parse(text).expect("a URL written by hand");
+        Self {
+            base_url: url("https://api.myunisoft.fr"),
+            auth_url: url("https://app.prodcomptable.myunisoft.fr/api/authenticate/firm"),
+            ca_file: None,
+            proxy_url: None,
+        }
+    }
+}
+
+impl Default for super::Config {
+    /// Without a configuration file: the health route of MyUnisoft's production API alone.
+    fn default() -> Self {
+        Self {
+            api: Api::default(),
+            health: Timing::HEALTH,
+            rate_limit: RateLimit::default(),
+            metrics: Metrics::default(),
+            partners: Vec::new(),
+        }
+    }
+}
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self { keep_free: 5 }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { request_ids: true }
+    }
+}
+
+fn api(at: &At<'_>, report: &mut Report) -> Result<Api, Reported> {
+    let default = Api::default();
+    let fields = at.fields(&["base_url", "auth_url", "ca_file", "proxy_url"], report)?;
+    let base_url = fields.optional("base_url", report, urls::api_url);
+    let auth_url = fields.optional("auth_url", report, urls::api_url);
+    let ca_file = fields.optional("ca_file", report, ca_file);
+    let proxy_url = fields.optional("proxy_url", report, urls::proxy_url);
+    Ok(Api {
+        base_url: base_url?.unwrap_or(default.base_url),
+        auth_url: auth_url?.unwrap_or(default.auth_url),
+        ca_file: ca_file?,
+        proxy_url: proxy_url?,
+    })
+}
+
+fn ca_file(at: &At<'_>, report: &mut Report) -> Result<PathBuf, Reported> {
+    let path = at.source.folder.join(at.text(report)?);
+    match certificates(&path) {
+        Ok(()) => Ok(path),
+        Err(text) => Err(report.problem(at, format!("the file {} {text}", path.display()))),
+    }
+}
+
+/// Whether the file holds certificates that can be trusted, and nothing broken among them.
+fn certificates(path: &Path) -> Result<(), String> {
+    let pem = fs::read(path)
+        .map_err(|error| format!("can't be read ({}); mend the path or its rights", error.kind()))?;
+    let mut store = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let number = store.len() + 1;
+        certificate
+            .map_err(|_| ())
+            .and_then(|certificate| store.add(certificate).map_err(|_| ()))
+            .map_err(|()| format!("is broken at certificate number {number}; export it again, as PEM"))?;
+    }
+    if store.is_empty() {
+        return Err("holds no certificate; it must be PEM, with `BEGIN CERTIFICATE` lines".to_owned());
+    }
+    Ok(())
+}
+
+fn rate_limit(at: &At<'_>, report: &mut Report) -> Result<RateLimit, Reported> {
+    let fields = at.fields(&["keep_free"], report)?;
+    let keep_free = fields.optional("keep_free", report, |at, report| {
+        at.number("a whole number of requests, 0 or more", report)
+    })?;
+    Ok(keep_free.map_or_else(RateLimit::default, |keep_free| RateLimit { keep_free }))
+}
+
+fn metrics(at: &At<'_>, report: &mut Report) -> Result<Metrics, Reported> {
+    let fields = at.fields(&["request_ids"], report)?;
+    let request_ids = fields.optional("request_ids", report, At::flag)?;
+    Ok(request_ids.map_or_else(Metrics::default, |request_ids| Metrics { request_ids }))
+}
+
+pub(super) fn key_info(at: &At<'_>, inherited: KeyInfo, report: &mut Report) -> Result<KeyInfo, Reported> {
+    let fields = at.fields(&["interval", "timeout", "mode"], report)?;
+    let timing = timing(&fields, inherited.timing, report);
+    let mode = fields.optional("mode", report, |at, report| {
+        let mode = |word: &str| match word {
+            "off" => Some(None),
+            word => KeyInfoMode::from_word(word).map(Some),
+        };
+        at.word(&["extended", "routes", "off"], mode, report)
+    });
+    Ok(KeyInfo { timing: timing?, mode: mode?.unwrap_or(inherited.mode) })
+}
+
+/// The `interval` and `timeout` among these fields, over inherited ones.
+pub(super) fn timing(
+    fields: &Fields<'_>,
+    inherited: Timing,
+    report: &mut Report,
+) -> Result<Timing, Reported> {
+    let interval = fields.optional("interval", report, interval);
+    let timeout = fields.optional("timeout", report, timeout);
+    let timing = Timing {
+        interval: interval?.unwrap_or(inherited.interval),
+        timeout: timeout?.unwrap_or(inherited.timeout),
+    };
+    if timing.timeout <= timing.interval {
+        return Ok(timing);
+    }
+    let (interval, timeout) =
+        (humantime::format_duration(timing.interval), humantime::format_duration(timing.timeout));
+    Err(match (fields.get("timeout"), fields.get("interval")) {
+        (None, Some(at)) => report.problem(
+            &at,
+            format!("{interval} is shorter than the timeout, which is {timeout} here; give a `timeout` of at most {interval} too"),
+        ),
+        (at, _) => report.problem(
+            at.as_ref().unwrap_or(fields.at),
+            format!("{timeout} is longer than the interval, which is {interval} here; shorten the timeout or lengthen the interval"),
+        ),
+    })
+}
+
+fn interval(at: &At<'_>, report: &mut Report) -> Result<Duration, Reported> {
+    let interval = at.duration(report)?;
+    if (SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&interval) {
+        return Ok(interval);
+    }
+    let what = if interval.is_zero() { "is zero" } else { "is out of range" };
+    Err(report.problem(at, format!("{what}; write an interval from 100ms to 24h")))
+}
+
+fn timeout(at: &At<'_>, report: &mut Report) -> Result<Duration, Reported> {
+    let timeout = at.duration(report)?;
+    if timeout.is_zero() {
+        return Err(report.problem(at, "is zero, so that no probe could succeed; write one such as `10s`"));
+    }
+    Ok(timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_production_api_is_the_default() {
+        let api = Api::default();
+        assert_eq!(api.base_url.as_str(), "https://api.myunisoft.fr/");
+        assert_eq!(api.auth_url.as_str(), "https://app.prodcomptable.myunisoft.fr/api/authenticate/firm");
+    }
+}

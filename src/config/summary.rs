@@ -1,0 +1,120 @@
+//! What `check-config` says of a valid configuration: short, also for thousands of keys.
+
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use super::decode::shown;
+use super::{Access, Config, Credential, Key, KeyInfoMode, Loaded, Partner, Target, Timing};
+
+/// Of anything that can be long, this many are listed and the others counted.
+const LISTED: usize = 10;
+
+impl Loaded {
+    /// What was understood, for a reader who wants to see whether that is what was meant. It ends with a
+    /// line break.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string can't fail.
+        let _ = self.write_summary(&mut text);
+        text
+    }
+
+    fn write_summary(&self, out: &mut String) -> fmt::Result {
+        let Config { api, health, partners, .. } = &self.config;
+        writeln!(out, "API: {}", api.base_url)?;
+        if self.keys().any(|(_, key)| matches!(key.credential, Credential::Login(_))) {
+            writeln!(out, "Log-in: {}", api.auth_url)?;
+        }
+        if let Some(proxy) = &api.proxy_url {
+            // Host and port alone: the rest may hold a password.
+            let port = proxy.port_or_known_default().unwrap_or_default();
+            writeln!(out, "Proxy: {}:{port}", proxy.host_str().unwrap_or_default())?;
+        }
+        if let Some(file) = &api.ca_file {
+            writeln!(out, "Trusted certificates: {}", file.display())?;
+        }
+        writeln!(out, "Health: every {}", humantime::format_duration(health.interval))?;
+        writeln!(out, "Partners: {}", partners.len())?;
+        list(out, partners.iter().map(partner), "partners")?;
+        writeln!(out, "Probes per minute: {}", self.probes_per_minute())?;
+        self.write_activated(out)?;
+        writeln!(out, "Files read: {}", self.files.len())?;
+        list(out, self.files.iter().map(|file| file.display()), "files")?;
+        writeln!(out, "Warnings: {}", self.warnings.len())?;
+        list(out, self.warnings.iter(), "warnings")
+    }
+
+    fn keys(&self) -> impl Iterator<Item = (&Partner, &Key)> {
+        self.config.partners.iter().flat_map(|partner| partner.keys.iter().map(move |key| (partner, key)))
+    }
+
+    fn probes_per_minute(&self) -> String {
+        let health = per_minute(self.config.health);
+        let keys: f64 =
+            self.keys().flat_map(|(_, key)| &key.probes).map(|probe| per_minute(probe.timing)).sum();
+        format!("{} ({} of health, {} with keys)", rounded(health + keys), rounded(health), rounded(keys))
+    }
+
+    fn write_activated(&self, out: &mut String) -> fmt::Result {
+        let extended = Target::KeyInfo(KeyInfoMode::Extended);
+        let activated: Vec<_> =
+            self.keys().filter(|(_, key)| key.probes.iter().any(|probe| probe.target == extended)).collect();
+        if activated.is_empty() {
+            return writeln!(out, "Activated by being asked (key_info in mode extended): no key");
+        }
+        writeln!(
+            out,
+            "Activated by being asked (key_info in mode extended), unless they are active: {}",
+            count(activated.len(), "key", "keys")
+        )?;
+        let names = activated
+            .iter()
+            .map(|(partner, key)| format!("{} of {}", shown(&key.name), shown(&partner.name)));
+        list(out, names, "keys")
+    }
+}
+
+fn list<T: fmt::Display>(
+    out: &mut String,
+    items: impl ExactSizeIterator<Item = T>,
+    what: &str,
+) -> fmt::Result {
+    let more = items.len().saturating_sub(LISTED);
+    for item in items.take(LISTED) {
+        writeln!(out, "  {item}")?;
+    }
+    if more > 0 { writeln!(out, "  and {more} more {what}") } else { Ok(()) }
+}
+
+fn partner(partner: &Partner) -> String {
+    let total = count(partner.keys.len(), "key", "keys");
+    let of = |access, login| {
+        let wanted =
+            |key: &&Key| key.access == access && matches!(key.credential, Credential::Login(_)) == login;
+        partner.keys.iter().filter(wanted).count()
+    };
+    let kinds = [
+        (of(Access::Society, false), "society access by token"),
+        (of(Access::Firm, false), "firm access by token"),
+        (of(Access::Firm, true), "firm access by log-in"),
+    ];
+    let kinds: Vec<_> =
+        kinds.into_iter().filter(|(n, _)| *n > 0).map(|(n, kind)| format!("{n} {kind}")).collect();
+    let separator = if kinds.is_empty() { "" } else { ": " };
+    format!("{}: {total}{separator}{}", shown(&partner.name), kinds.join(", "))
+}
+
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+fn per_minute(timing: Timing) -> f64 {
+    Duration::from_secs(60).as_secs_f64() / timing.interval.as_secs_f64()
+}
+
+/// One digit after the point, and none where it says nothing.
+fn rounded(number: f64) -> String {
+    let text = format!("{number:.1}");
+    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+}
