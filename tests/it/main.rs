@@ -1,0 +1,3 @@
+//! The integration tests, in one binary: a file a theme.
+
+mod simulator;
