@@ -56,6 +56,8 @@ pub struct Api {
     pub auth_url: Url,
     /// PEM file with certification authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
+    /// In-memory alternative to `ca_file`, used by the demo.
+    pub ca_pem: Option<String>,
     /// HTTP proxy through which every call goes; the user and the password in it are secret.
     pub proxy_url: Option<Url>,
 }

@@ -79,6 +79,7 @@ impl Default for Api {
             base_url: url("https://api.myunisoft.fr"),
             auth_url: url("https://app.prodcomptable.myunisoft.fr/api/authenticate/firm"),
             ca_file: None,
+            ca_pem: None,
             proxy_url: None,
         }
     }
@@ -120,6 +121,7 @@ fn api(at: &At<'_>, report: &mut Report) -> Result<Api, Reported> {
         base_url: base_url?.unwrap_or(default.base_url),
         auth_url: auth_url?.unwrap_or(default.auth_url),
         ca_file: ca_file?,
+        ca_pem: None,
         proxy_url: proxy_url?,
     })
 }

@@ -1,3 +1,14 @@
-//! The integration tests: one binary, a module a theme.
+//! Every integration test, in one binary: it links once.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "in a test, to panic is to fail"
+)]
 
 mod config;
+mod simulator;

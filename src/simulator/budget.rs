@@ -1,0 +1,134 @@
+//! The budget of requests that a token has, and how answers tell of it.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::time::Instant;
+
+use super::clock::{Clock, since_epoch};
+
+const TOTAL: HeaderName = HeaderName::from_static("x-rate-limit-total");
+const REMAINING: HeaderName = HeaderName::from_static("x-rate-limit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-rate-limit-reset");
+
+/// How many requests a token has, and in what time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests in one window.
+    pub total: u32,
+    /// From the first request of a window to its end.
+    pub window: Duration,
+    /// How answers tell of it.
+    pub headers: RateHeaders,
+}
+
+impl Default for Limits {
+    /// MyUnisoft's documented default: 20 requests in 10 seconds.
+    fn default() -> Self {
+        Self { total: 20, window: Duration::from_secs(10), headers: RateHeaders::default() }
+    }
+}
+
+/// How `X-Rate-Limit-…` headers are written. The documentation doesn't tell the unit of `Reset`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RateHeaders {
+    /// Seconds since the epoch with a fraction (`1596442585.866154`), as seen on a real answer.
+    #[default]
+    Seconds,
+    /// Milliseconds since the epoch.
+    Milliseconds,
+    /// `Reset` is left out.
+    WithoutReset,
+    /// Values that are no numbers.
+    Garbage,
+    /// None of the three.
+    Absent,
+}
+
+/// What a token has used of its budget. Windows don't slide: one opens with the first request after the last ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Budget {
+    used: u32,
+    ends: Option<Instant>,
+}
+
+impl Budget {
+    /// Takes the cost of a call; `false`, and takes nothing, where too little is left.
+    pub(super) fn take(&mut self, cost: u32, limits: &Limits, now: Instant) -> bool {
+        let left = self.left(limits, now);
+        if left < cost {
+            return false;
+        }
+        self.spend(cost, limits, now);
+        true
+    }
+
+    /// Takes what other traffic uses: as much as is left, if it is less.
+    pub(super) fn spend(&mut self, cost: u32, limits: &Limits, now: Instant) {
+        if self.is_over(now) {
+            *self = Self { used: 0, ends: Some(now + limits.window) };
+        }
+        self.used = self.used.saturating_add(cost).min(limits.total);
+    }
+
+    /// What is left of the window.
+    pub(super) fn left(&self, limits: &Limits, now: Instant) -> u32 {
+        if self.is_over(now) { limits.total } else { limits.total.saturating_sub(self.used) }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.ends.is_none_or(|end| end <= now)
+    }
+
+    /// The headers that tell of it.
+    pub(super) fn headers(&self, limits: &Limits, now: Instant, clock: &Clock) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if limits.headers == RateHeaders::Absent {
+            return headers;
+        }
+        if limits.headers == RateHeaders::Garbage {
+            headers.insert(TOTAL, HeaderValue::from_static("vingt"));
+            headers.insert(REMAINING, HeaderValue::from_static("-"));
+            headers.insert(RESET, HeaderValue::from_static("bientot"));
+            return headers;
+        }
+        headers.insert(TOTAL, limits.total.into());
+        headers.insert(REMAINING, self.left(limits, now).into());
+        let end = since_epoch(clock.at(self.ends.unwrap_or(now + limits.window)));
+        let reset = match limits.headers {
+            RateHeaders::Seconds => Some(format!("{}.{:06}", end.as_secs(), end.subsec_micros())),
+            RateHeaders::Milliseconds => Some(end.as_millis().to_string()),
+            _ => None,
+        };
+        if let Some(reset) = reset.and_then(|reset| HeaderValue::from_str(&reset).ok()) {
+            headers.insert(RESET, reset);
+        }
+        headers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_opens_with_the_first_request_after_the_last_ended() {
+        let limits = Limits { total: 2, ..Limits::default() };
+        let mut budget = Budget::default();
+        assert!(budget.take(1, &limits, Instant::now()));
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert!(budget.take(1, &limits, Instant::now()));
+        assert!(!budget.take(1, &limits, Instant::now()));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(budget.take(2, &limits, Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_costs_more_than_is_left_takes_nothing() {
+        let limits = Limits { total: 5, ..Limits::default() };
+        let mut budget = Budget::default();
+        assert!(budget.take(3, &limits, Instant::now()));
+        assert!(!budget.take(3, &limits, Instant::now()));
+        assert_eq!(budget.left(&limits, Instant::now()), 2);
+    }
+}

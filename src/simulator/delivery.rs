@@ -1,0 +1,133 @@
+//! How a body goes out: whole, with a pause, or not to its end.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+
+use super::state::World;
+
+/// How a body goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    Whole,
+    /// So long a pause in the middle.
+    Pause(Duration),
+    /// Half of it, and then nothing.
+    Stall,
+    /// Half of it, then the connection is closed.
+    Truncate,
+    /// Nothing of it: the connection is closed after the headers.
+    HeadersOnly,
+    /// A list of at least so many bytes instead.
+    Huge(u64),
+}
+
+/// Holds a call's place among those in flight, until its answer is delivered or given up.
+pub(super) struct InFlight {
+    world: Arc<World>,
+    number: u64,
+    key: Option<Arc<str>>,
+    route: String,
+}
+
+impl InFlight {
+    /// Takes over a place that was counted already.
+    pub(super) fn new(world: Arc<World>, number: u64, key: Option<Arc<str>>, route: String) -> Self {
+        Self { world, number, key, route }
+    }
+
+    pub(super) fn world(&self) -> &World {
+        &self.world
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut state = self.world.lock();
+        state.traffic.end(&self.route);
+        if let Some(key) = self.key.as_ref().and_then(|key| state.keys.get_mut(key)) {
+            key.traffic.end(&self.route);
+        }
+    }
+}
+
+enum Step {
+    Send(Bytes),
+    /// So many times, at least once.
+    Repeat(Bytes, u64),
+    Pause(Duration),
+    /// Lets what was sent so far reach the socket.
+    Flush,
+    /// Closes the connection.
+    Break,
+    Stall,
+}
+
+/// The body, which holds the call's place among those in flight.
+pub(super) fn body(bytes: Bytes, pace: Pace, in_flight: InFlight) -> Body {
+    let steps = VecDeque::from(steps(bytes, pace));
+    Body::from_stream(stream::unfold((steps, in_flight), |(mut steps, in_flight)| async move {
+        let piece = next_piece(&mut steps).await?;
+        Some((piece, (steps, in_flight)))
+    }))
+}
+
+fn steps(bytes: Bytes, pace: Pace) -> Vec<Step> {
+    let mut rest = bytes;
+    if pace == Pace::Whole {
+        return if rest.is_empty() { Vec::new() } else { vec![Step::Send(rest)] };
+    }
+    if let Pace::Huge(least) = pace {
+        return huge(least);
+    }
+    let half = rest.split_to(rest.len() / 2);
+    match pace {
+        Pace::Pause(pause) => vec![Step::Send(half), Step::Flush, Step::Pause(pause), Step::Send(rest)],
+        Pace::Stall => vec![Step::Send(half), Step::Flush, Step::Stall],
+        Pace::Truncate => vec![Step::Send(half), Step::Flush, Step::Break],
+        _ => vec![Step::Flush, Step::Break],
+    }
+}
+
+fn huge(least: u64) -> Vec<Step> {
+    const RECORD: &str = r#"{"society_id":1,"name":"ACCOUNTING-CANARY-huge"},"#;
+    let piece = Bytes::from(RECORD.repeat(1_000));
+    let times = least.div_ceil(piece.len() as u64);
+    vec![
+        Step::Send(Bytes::from_static(b"[")),
+        Step::Repeat(piece, times),
+        Step::Send(Bytes::from_static(b"{}]")),
+    ]
+}
+
+/// The steps until there is something to send; `None` at the end.
+async fn next_piece(steps: &mut VecDeque<Step>) -> Option<Result<Bytes, Broken>> {
+    loop {
+        match steps.pop_front()? {
+            Step::Send(bytes) => return Some(Ok(bytes)),
+            Step::Repeat(bytes, times) => {
+                if times > 1 {
+                    steps.push_front(Step::Repeat(bytes.clone(), times - 1));
+                }
+                return Some(Ok(bytes));
+            }
+            Step::Pause(pause) => tokio::time::sleep(pause).await,
+            Step::Flush => tokio::task::yield_now().await,
+            Step::Break => return Some(Err(Broken)),
+            Step::Stall => std::future::pending().await,
+        }
+    }
+}
+
+/// Makes HTTP give the connection up.
+#[derive(Debug, thiserror::Error)]
+#[error("closed on command")]
+struct Broken;

@@ -1,0 +1,294 @@
+//! Handles to change one partner, key or account while the simulator runs.
+//!
+//! A handle to something that was removed does nothing.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::budget::Limits;
+use super::fault::{Fault, Scope};
+use super::journal::{Call, Counts};
+use super::login::Attempts;
+use super::refusal::Refusal;
+use super::spec::{Activation, KeySpec, Version};
+use super::state::{KeyState, PartnerState, World};
+
+/// One partner.
+#[derive(Clone)]
+pub struct Partner {
+    pub(super) world: Arc<World>,
+    pub(super) name: Arc<str>,
+}
+
+impl Partner {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its secret.
+    #[must_use]
+    pub fn secret(&self) -> String {
+        self.change(|partner| partner.secret.clone()).unwrap_or_default()
+    }
+
+    /// The secret is accepted from now on.
+    pub fn activate_secret(&self) {
+        self.change(|partner| partner.refusal = None);
+    }
+
+    /// The secret isn't activated (any more): the API doesn't recognise it.
+    pub fn deactivate_secret(&self) {
+        self.refuse_secret(Refusal::new("ERR-INVALID-SECRET"));
+    }
+
+    /// The secret is refused like this.
+    pub fn refuse_secret(&self, refusal: Refusal) {
+        self.change(|partner| partner.refusal = Some(refusal));
+    }
+
+    /// Another secret; the one before is unknown from now on.
+    pub fn replace_secret(&self, secret: &str) {
+        self.change(|partner| secret.clone_into(&mut partner.secret));
+    }
+
+    /// One more key.
+    #[expect(clippy::must_use_candidate, reason = "called for its effect")]
+    pub fn add_key(&self, key: &KeySpec) -> Key {
+        self.world.lock().add_key(&self.name, key);
+        Key { world: Arc::clone(&self.world), name: key.name.as_str().into() }
+    }
+
+    /// Forgets the partner and its keys.
+    pub fn remove(&self) {
+        self.world.lock().remove_partner(&self.name);
+    }
+
+    /// Commands a fault for calls that carry this partner's secret.
+    pub fn inject(&self, fault: Fault) {
+        self.world.lock().commands.give(self.scope(), fault, None);
+    }
+
+    /// Withdraws what was commanded for this partner.
+    pub fn heal(&self) {
+        self.world.lock().commands.withdraw(&self.scope());
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Partner(self.name.to_string())
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut PartnerState) -> T) -> Option<T> {
+        self.world.lock().partners.get_mut(&self.name).map(change)
+    }
+}
+
+/// One key.
+#[derive(Clone)]
+pub struct Key {
+    pub(super) world: Arc<World>,
+    pub(super) name: Arc<str>,
+}
+
+impl Key {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The token last issued; a key behind a log-in has none before the first.
+    #[must_use]
+    pub fn token(&self) -> Option<String> {
+        self.change(|key| key.token.clone()).flatten()
+    }
+
+    /// Whether it was activated.
+    #[must_use]
+    pub fn is_activated(&self) -> bool {
+        self.change(|key| key.activated).unwrap_or_default()
+    }
+
+    /// It is activated, whatever it takes otherwise.
+    pub fn activate(&self) {
+        self.change(|key| key.activated = true);
+    }
+
+    /// It isn't activated (any more).
+    pub fn set_pending(&self) {
+        self.change(|key| key.activated = false);
+    }
+
+    /// How it gets activated.
+    pub fn set_activation(&self, activation: Activation) {
+        self.change(|key| key.activation = activation);
+    }
+
+    /// Every call is refused like this, until it is restored.
+    pub fn refuse(&self, refusal: Refusal) {
+        self.change(|key| key.refusal = Some(refusal));
+    }
+
+    /// The manager of the folder revoked it: its token isn't found.
+    pub fn revoke(&self) {
+        self.change(|key| key.refusal = Some(super::state::not_found(&key.access)));
+    }
+
+    /// MyUnisoft's technical team disconnected it, for this reason.
+    pub fn disconnect(&self, reason: &str) {
+        self.refuse(Refusal::new("ERR-THIRD-PARTY-DISCONNECTED").message(reason));
+    }
+
+    /// It is refused no longer.
+    pub fn restore(&self) {
+        self.change(|key| key.refusal = None);
+    }
+
+    /// A new token, which is waiting to be activated; its predecessors aren't found any more.
+    #[expect(clippy::must_use_candidate, reason = "called for its effect")]
+    pub fn replace_token(&self) -> Option<String> {
+        let mut state = self.world.lock();
+        state.end_tokens(&self.name);
+        let key = state.keys.get_mut(&self.name)?;
+        key.refusal = None;
+        key.activated = false;
+        let opens = key.access.clone();
+        state.issue(&self.name, opens, None, None)
+    }
+
+    /// Every token ends now, as if its time was over; a log-in gets a new one.
+    pub fn expire_tokens(&self) {
+        let mut state = self.world.lock();
+        for token in state.tokens.values_mut().filter(|token| token.key == self.name) {
+            token.ends = Some(Instant::now());
+        }
+    }
+
+    /// Calls to this route (path without query) are refused, and key/info doesn't list it.
+    pub fn forbid(&self, route: &str, refusal: Refusal) {
+        self.change(|key| key.forbidden.insert(route.to_owned(), refusal));
+    }
+
+    /// Calls to this route are refused no longer.
+    pub fn allow(&self, route: &str) {
+        self.change(|key| key.forbidden.remove(route));
+    }
+
+    /// What key/info says of its version.
+    pub fn set_version(&self, version: Version) {
+        self.change(|key| key.version = version);
+    }
+
+    /// Another budget. What is spent stays spent.
+    pub fn set_limits(&self, limits: Limits) {
+        self.change(|key| key.limits = limits);
+    }
+
+    /// Production traffic takes so many requests of the budget, or what is left of it.
+    pub fn spend(&self, requests: u32) {
+        let mut state = self.world.lock();
+        let Some((limits, token)) = state.keys.get(&self.name).map(|key| (key.limits, key.token.clone()))
+        else {
+            return;
+        };
+        if let Some(token) = token.and_then(|token| state.tokens.get_mut(&token)) {
+            token.budget.spend(requests, &limits, Instant::now());
+        }
+    }
+
+    /// What is left of the budget of the token last issued.
+    #[must_use]
+    pub fn remaining(&self) -> u32 {
+        let state = self.world.lock();
+        let left = state.keys.get(&self.name).and_then(|key| {
+            let token = state.tokens.get(key.token.as_ref()?)?;
+            Some(token.budget.left(&key.limits, Instant::now()))
+        });
+        left.unwrap_or_default()
+    }
+
+    /// Commands a fault for this key's calls.
+    pub fn inject(&self, fault: Fault) {
+        self.world.lock().commands.give(self.scope(), fault, None);
+    }
+
+    /// Commands a fault for so many of this key's calls.
+    pub fn inject_times(&self, times: u32, fault: Fault) {
+        self.world.lock().commands.give(self.scope(), fault, Some(times));
+    }
+
+    /// Commands a fault for this key's calls to one route (path without query).
+    pub fn inject_on(&self, route: &str, fault: Fault) {
+        let scope = Scope::KeyRoute { key: self.name.to_string(), route: route.to_owned() };
+        self.world.lock().commands.give(scope, fault, None);
+    }
+
+    /// Withdraws what was commanded for all of this key's calls, and for those to single routes.
+    pub fn heal(&self) {
+        self.world.lock().commands.withdraw_of_key(&self.name);
+    }
+
+    /// Its calls, as far back as the journal remembers.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        let state = self.world.lock();
+        state.journal.calls().filter(|call| call.key.as_ref() == Some(&self.name)).cloned().collect()
+    }
+
+    /// When its calls began, as far back as the journal remembers.
+    #[must_use]
+    pub fn starts(&self) -> Vec<Instant> {
+        self.calls().iter().map(|call| call.started).collect()
+    }
+
+    /// How many calls it made, and how many at once.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.world.lock().counts(&self.name)
+    }
+
+    /// Forgets the key and its tokens.
+    pub fn remove(&self) {
+        self.world.lock().remove_key(&self.name);
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Key(self.name.to_string())
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut KeyState) -> T) -> Option<T> {
+        self.world.lock().keys.get_mut(&self.name).map(change)
+    }
+}
+
+/// One API Cabinet account.
+#[derive(Clone)]
+pub struct Account {
+    pub(super) world: Arc<World>,
+    pub(super) mail: String,
+}
+
+impl Account {
+    /// How often it was tried.
+    #[must_use]
+    pub fn attempts(&self) -> Attempts {
+        self.world.lock().accounts.get(&self.mail).map(|account| account.attempts).unwrap_or_default()
+    }
+
+    /// Another password.
+    pub fn set_password(&self, password: &str) {
+        if let Some(account) = self.world.lock().accounts.get_mut(&self.mail) {
+            password.clone_into(&mut account.spec.password);
+        }
+    }
+
+    /// Somebody at MyUnisoft unlocked it.
+    pub fn unlock(&self) {
+        if let Some(account) = self.world.lock().accounts.get_mut(&self.mail) {
+            account.attempts.locked = false;
+            account.attempts.refused_in_a_row = 0;
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What was asked, by whom, and what was really answered.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+
+/// One call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// When it came, by the simulator's clock.
+    pub at: SystemTime,
+    /// The same as an instant.
+    pub started: Instant,
+    /// `GET`, …
+    pub method: String,
+    /// Path and query.
+    pub url: String,
+    /// The key whose token it carried, even a token that is no longer accepted.
+    pub key: Option<Arc<str>>,
+    /// The partner whose secret it carried.
+    pub partner: Option<Arc<str>>,
+    /// The `society-id` header.
+    pub society_id: Option<String>,
+    /// What was answered; `None` while nothing was, or where the connection was spoilt instead.
+    pub answer: Option<Answered>,
+}
+
+impl Call {
+    /// The path, without the query.
+    #[must_use]
+    pub fn route(&self) -> &str {
+        self.url.split('?').next().unwrap_or_default()
+    }
+
+    /// The request-id that the caller was given.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.answer.as_ref()?.request_id.as_deref()
+    }
+
+    /// The status that the caller was given.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.answer.as_ref().map(|answer| answer.status)
+    }
+
+    /// The API's error code that the caller was given.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.answer.as_ref()?.code.as_deref()
+    }
+}
+
+/// How a call was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The HTTP status.
+    pub status: u16,
+    /// The error's code.
+    pub code: Option<String>,
+    /// The value of the `request-id` header; an edge answers without.
+    pub request_id: Option<String>,
+}
+
+/// The last calls, up to a capacity.
+#[derive(Debug)]
+pub(super) struct Journal {
+    calls: VecDeque<Call>,
+    forgotten: u64,
+    capacity: usize,
+}
+
+impl Journal {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { calls: VecDeque::new(), forgotten: 0, capacity }
+    }
+
+    /// Writes a call down, and says under which number.
+    pub(super) fn open(&mut self, call: Call) -> u64 {
+        self.calls.push_back(call);
+        let number = self.forgotten + self.calls.len() as u64 - 1;
+        while self.calls.len() > self.capacity {
+            self.calls.pop_front();
+            self.forgotten += 1;
+        }
+        number
+    }
+
+    /// Adds the answer, unless the call is forgotten.
+    pub(super) fn answer(&mut self, number: u64, answered: Answered) {
+        let place = number.checked_sub(self.forgotten).and_then(|place| usize::try_from(place).ok());
+        if let Some(call) = place.and_then(|place| self.calls.get_mut(place)) {
+            call.answer = Some(answered);
+        }
+    }
+
+    pub(super) fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.calls.iter()
+    }
+}
+
+/// Counts of calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Since the start.
+    pub calls: u64,
+    /// Begun, and their answers not yet delivered.
+    pub in_flight: usize,
+    /// The most that were ever in flight at once.
+    pub max_in_flight: usize,
+}
+
+/// Counts of calls, also by route.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    pub(super) counts: Counts,
+    in_flight_by_route: HashMap<String, usize>,
+}
+
+impl Traffic {
+    pub(super) fn begin(&mut self, route: &str) {
+        let counts = &mut self.counts;
+        counts.calls += 1;
+        counts.in_flight += 1;
+        counts.max_in_flight = counts.max_in_flight.max(counts.in_flight);
+        *self.in_flight_by_route.entry(route.to_owned()).or_default() += 1;
+    }
+
+    pub(super) fn end(&mut self, route: &str) {
+        self.counts.in_flight = self.counts.in_flight.saturating_sub(1);
+        if let Some(in_flight) = self.in_flight_by_route.get_mut(route) {
+            *in_flight -= 1;
+            if *in_flight == 0 {
+                self.in_flight_by_route.remove(route);
+            }
+        }
+    }
+
+    /// Calls in flight to that route, the one that asks included.
+    pub(super) fn in_flight(&self, route: &str) -> usize {
+        self.in_flight_by_route.get(route).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(url: &str) -> Call {
+        Call {
+            at: SystemTime::UNIX_EPOCH,
+            started: Instant::now(),
+            method: "GET".into(),
+            url: url.into(),
+            key: None,
+            partner: None,
+            society_id: None,
+            answer: None,
+        }
+    }
+
+    #[test]
+    fn an_answer_to_a_forgotten_call_changes_no_other() {
+        let mut journal = Journal::new(1);
+        let first = journal.open(call("/1"));
+        let second = journal.open(call("/2"));
+        let answered = |status| Answered { status, code: None, request_id: None };
+        journal.answer(first, answered(500));
+        assert!(journal.calls().all(|call| call.answer.is_none()));
+        journal.answer(second, answered(200));
+        assert_eq!(journal.calls().next().and_then(Call::status), Some(200));
+    }
+}

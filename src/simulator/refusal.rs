@@ -1,0 +1,118 @@
+//! An error of the API itself, in every form of body that was seen.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::codes::default_answer;
+
+/// The shape of an error's body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyForm {
+    /// The documented one: an `error` root, `details` with url, method, requestedAt and requestId.
+    #[default]
+    Standard,
+    /// `details` is `""`.
+    EmptyDetails,
+    /// `details` holds `correlationId` where the documentation has `requestId`.
+    CorrelationId,
+    /// No `error` root: `{"code":"OCR1","message":"…","details":""}`.
+    Rootless,
+}
+
+impl BodyForm {
+    /// Every form that was seen.
+    pub const ALL: [Self; 4] = [Self::Standard, Self::EmptyDetails, Self::CorrelationId, Self::Rootless];
+}
+
+/// One way the API says no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    code: Cow<'static, str>,
+    status: Option<StatusCode>,
+    message: Option<String>,
+    form: BodyForm,
+}
+
+/// What an error's `details` tell of the call.
+#[derive(Clone, Debug)]
+pub(super) struct CallContext {
+    pub(super) method: String,
+    pub(super) url: String,
+    pub(super) requested_at: String,
+    pub(super) request_id: String,
+}
+
+impl Refusal {
+    /// This code, with its default status and text, in the documented form.
+    #[must_use]
+    pub fn new(code: impl Into<Cow<'static, str>>) -> Self {
+        Self { code: code.into(), status: None, message: None, form: BodyForm::default() }
+    }
+
+    /// With another status than the default one.
+    #[must_use]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// With another text.
+    #[must_use]
+    pub fn message(mut self, message: impl Into<String>) -> Self {
+        self.message = Some(message.into());
+        self
+    }
+
+    /// With another form of body.
+    #[must_use]
+    pub fn form(mut self, form: BodyForm) -> Self {
+        self.form = form;
+        self
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The status it will be answered with.
+    #[must_use]
+    pub fn http_status(&self) -> StatusCode {
+        self.status.unwrap_or(default_answer(&self.code).0)
+    }
+
+    pub(super) fn body(&self, call: &CallContext) -> Value {
+        let message = self.message.as_deref().unwrap_or(default_answer(&self.code).1);
+        let details = match self.form {
+            BodyForm::EmptyDetails | BodyForm::Rootless => json!(""),
+            BodyForm::Standard => details(call, "requestId"),
+            BodyForm::CorrelationId => details(call, "correlationId"),
+        };
+        let error = json!({"code": self.code, "message": message, "details": details});
+        if self.form == BodyForm::Rootless { error } else { json!({ "error": error }) }
+    }
+}
+
+fn details(call: &CallContext, id_field: &str) -> Value {
+    json!({
+        "url": call.url,
+        "method": call.method,
+        "requestedAt": call.requested_at,
+        id_field: call.request_id,
+    })
+}
+
+/// Handlers answer a refusal bare: the front, which knows the call, writes its body.
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.http_status();
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,69 @@
+//! The ids that the API gives to calls, and users quote to MyUnisoft's support.
+
+/// The `n`th id of a simulator: the three forms seen on real answers take turns, and no id comes twice.
+pub(super) fn request_id(n: u64) -> String {
+    match n % 3 {
+        0 => format!("req-{:016x}", scatter(n)),
+        1 => uuid_form(scatter(n), scatter(!n)),
+        _ => format!("req-{}", short_form(n / 3)),
+    }
+}
+
+/// A permutation of the 64-bit numbers (splitmix64's finish), so distinct numbers stay distinct.
+fn scatter(n: u64) -> u64 {
+    let mut z = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+fn uuid_form(high: u64, low: u64) -> String {
+    format!(
+        "req-{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xfff,
+        high >> 12 & 0xfff,
+        low & 0xffff_ffff_ffff,
+    )
+}
+
+/// Four digits in base 36, and more once those are used up.
+fn short_form(n: u64) -> String {
+    const FOUR_DIGITS: u64 = 36 * 36 * 36 * 36;
+    // Neither 2 nor 3 divides the factor: multiplication by it permutes the four-digit numbers.
+    let scattered = (n % FOUR_DIGITS * 611_953 + 444_444) % FOUR_DIGITS;
+    let overflow = if n < FOUR_DIGITS { String::new() } else { base36(n / FOUR_DIGITS) };
+    format!("{overflow}{:0>4}", base36(scattered))
+}
+
+fn base36(mut n: u64) -> String {
+    let mut digits = Vec::new();
+    loop {
+        digits.extend(u32::try_from(n % 36).ok().and_then(|digit| char::from_digit(digit, 36)));
+        n /= 36;
+        if n == 0 {
+            return digits.iter().rev().collect();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_id_comes_twice() {
+        let ids: HashSet<_> = (0..300_000).map(request_id).collect();
+        assert_eq!(ids.len(), 300_000);
+    }
+
+    #[test]
+    fn each_form_has_the_length_of_those_seen() {
+        assert_eq!(request_id(0).len(), "req-44b440f90368471d".len());
+        assert_eq!(request_id(1).len(), "req-06376c5d-24dd-41a1-bdcd-67873b91abf2".len());
+        assert_eq!(request_id(2).len(), "req-9k4i".len());
+    }
+}

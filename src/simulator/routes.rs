@@ -1,0 +1,146 @@
+//! The routes, and what they answer when all is well.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State as Shared};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::books;
+use super::codes::{SOCIETY_ID_MISSING, SOCIETY_NOT_HELD, UNKNOWN_ROUTE};
+use super::front;
+use super::gate::Caller;
+use super::login::log_in;
+use super::refusal::Refusal;
+use super::spec::Access;
+use super::state::World;
+
+/// The one route without authentication.
+pub const HEALTH: &str = "/api/partners/health";
+/// The API Cabinet log-in.
+pub const LOG_IN: &str = "/api/authenticate/firm";
+/// What a token may do; and, with `?mode=extended`, what activates a new key.
+pub const KEY_INFO: &str = "/api/v1/key/info";
+/// A society's fiscal years: the canary of MyUnisoft's own status page.
+pub const EXERCICES: &str = "/api/v1/mad/exercices";
+/// The societies of a firm.
+pub const SOCIETY: &str = "/api/v1/society";
+/// The users of a firm.
+pub const USERS: &str = "/api/v1/users_v2";
+/// The persons a firm knows.
+pub const PERSONS: &str = "/api/v1/pers_physique";
+
+/// Everything below wants a token and a secret.
+pub(super) const AUTHENTICATED: &str = "/api/v1/";
+
+/// What key/info lists, for a key that is forbidden none.
+const LISTED: [&str; 5] = [KEY_INFO, EXERCICES, SOCIETY, USERS, PERSONS];
+
+pub(super) fn router(world: &Arc<World>) -> Router {
+    Router::new()
+        .route(HEALTH, get(health))
+        .route(LOG_IN, post(log_in))
+        .route(KEY_INFO, get(key_info))
+        .route(EXERCICES, get(exercices))
+        .route(SOCIETY, get(society))
+        .route(USERS, get(users))
+        .route(PERSONS, get(persons))
+        .fallback(unknown)
+        .method_not_allowed_fallback(unknown)
+        .layer(from_fn_with_state(Arc::clone(world), front::answer))
+        .with_state(Arc::clone(world))
+}
+
+/// The body isn't documented: nobody may rely on this one.
+async fn health() -> Json<Value> {
+    Json(json!({"status": "ok"}))
+}
+
+async fn unknown() -> Refusal {
+    Refusal::new(UNKNOWN_ROUTE).status(StatusCode::NOT_FOUND)
+}
+
+#[derive(Deserialize)]
+struct Mode {
+    mode: Option<String>,
+}
+
+async fn key_info(
+    Shared(world): Shared<Arc<World>>,
+    Extension(caller): Extension<Caller>,
+    Query(Mode { mode }): Query<Mode>,
+) -> Result<Json<Value>, Refusal> {
+    let state = world.lock();
+    let key = state.keys.get(&caller.key).ok_or(Refusal::new("ERR-INTERNAL"))?;
+    let allowed = LISTED.iter().filter(|route| !key.forbidden.contains_key(**route));
+    let routes: Vec<_> = allowed.map(|route| json!({"path": route, "method": "get"})).collect();
+    if mode.as_deref() != Some("extended") {
+        return Ok(Json(Value::Array(routes)));
+    }
+    let third_party = state.partners.get(&key.partner).map_or(0, |partner| partner.third_party);
+    let activation = &key.activation;
+    Ok(Json(json!({
+        "target": target(&caller.opens, third_party),
+        "version": {
+            "current": key.version.current, "latest": key.version.latest, "beta": key.version.beta,
+        },
+        "canBeActivated": activation.possible,
+        "isActivated": key.activated || (activation.possible && activation.shown_at_once),
+        "routes": routes,
+    })))
+}
+
+fn target(access: &Access, third_party: u64) -> Value {
+    match access {
+        Access::Society { schema, society } => json!({
+            "type": "api", "schemaId": schema, "thirdPartyId": third_party, "societyId": society,
+        }),
+        Access::Firm { schema, .. } => json!({
+            "type": "firm", "schemaId": schema, "thirdPartyId": third_party,
+        }),
+    }
+}
+
+async fn exercices(Extension(caller): Extension<Caller>) -> Result<Json<Value>, Refusal> {
+    Ok(Json(books::exercices(named_society(&caller)?)))
+}
+
+async fn society(Extension(caller): Extension<Caller>) -> Json<Value> {
+    Json(books::societies(societies(&caller)))
+}
+
+async fn users(Extension(caller): Extension<Caller>) -> Json<Value> {
+    Json(books::users(schema(&caller)))
+}
+
+async fn persons(Extension(caller): Extension<Caller>) -> Json<Value> {
+    Json(books::persons(schema(&caller)))
+}
+
+/// The society that a call is about: with society access the token says it, and no header is needed.
+fn named_society(caller: &Caller) -> Result<u64, Refusal> {
+    let societies = match &caller.opens {
+        Access::Society { society, .. } => return Ok(*society),
+        Access::Firm { societies, .. } => societies,
+    };
+    let named = caller.society_id.as_deref().and_then(|id| id.parse().ok());
+    let society = named.ok_or(Refusal::new(SOCIETY_ID_MISSING))?;
+    if societies.contains(&society) { Ok(society) } else { Err(Refusal::new(SOCIETY_NOT_HELD)) }
+}
+
+fn societies(caller: &Caller) -> &[u64] {
+    match &caller.opens {
+        Access::Society { society, .. } => std::slice::from_ref(society),
+        Access::Firm { societies, .. } => societies,
+    }
+}
+
+fn schema(caller: &Caller) -> u64 {
+    match caller.opens {
+        Access::Society { schema, .. } | Access::Firm { schema, .. } => schema,
+    }
+}

@@ -1,0 +1,76 @@
+//! Listening, handshakes, and one task for each connection.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::{Extension, Router};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Layer;
+
+use super::state::World;
+use super::wire::{Orders, Wire};
+
+/// What every connection needs.
+pub(super) struct Server {
+    pub(super) world: Arc<World>,
+    pub(super) router: Router,
+    /// What to present; it may change between handshakes.
+    pub(super) tls: Option<Mutex<Arc<ServerConfig>>>,
+    pub(super) stop: CancellationToken,
+    pub(super) tasks: TaskTracker,
+}
+
+impl Server {
+    /// Accepts connections until it is stopped. A handshake is its connection's own affair, so none holds up another.
+    pub(super) async fn run(self: Arc<Self>, listener: TcpListener) {
+        let accepting = async {
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => self.spawn(stream),
+                    // Likely out of file descriptors: trying again at once would only spin.
+                    Err(error) => {
+                        tracing::debug!(%error, "simulator: accepting a connection failed");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                }
+            }
+        };
+        self.stop.run_until_cancelled(accepting).await;
+    }
+
+    fn spawn(self: &Arc<Self>, stream: TcpStream) {
+        self.world.count_connection();
+        let server = Arc::clone(self);
+        self.tasks.spawn(async move { server.stop.run_until_cancelled(server.converse(stream)).await });
+    }
+
+    async fn converse(&self, stream: TcpStream) {
+        // Small answers go out at once; if that can't be had, they still go out.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else { return self.serve(stream).await };
+        let config = Arc::clone(&tls.lock().unwrap_or_else(PoisonError::into_inner));
+        match TlsAcceptor::from(config).accept(stream).await {
+            Ok(stream) => self.serve(stream).await,
+            Err(error) => tracing::debug!(%error, "simulator: a client broke off its handshake"),
+        }
+    }
+
+    async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let orders = Orders::default();
+        let service = TowerToHyperService::new(Extension(orders.clone()).layer(self.router.clone()));
+        let stream = TokioIo::new(Wire::new(stream, orders));
+        let builder = Builder::new(TokioExecutor::new());
+        // A client that left, or a fault that was asked for: nothing to act on.
+        if let Err(error) = builder.serve_connection(stream, service).await {
+            tracing::trace!(%error, "simulator: a connection ended");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The API Cabinet log-in.
+
+use std::time::Duration;
+
+use myunisoft_exporter::simulator::{EXERCICES, KEY_INFO, KeySpec, LoginSpec, Simulator, TokenForm};
+use serde_json::{Value, json};
+
+use super::support::{SECRET, client, code, read};
+
+const MAIL: &str = "api@durand.example";
+const PASSWORD: &str = "correct horse";
+
+fn account() -> LoginSpec {
+    LoginSpec::new(MAIL, PASSWORD).firm(80, "TESTS PARTENAIRES").society(127)
+}
+
+async fn simulator(key: KeySpec) -> Simulator {
+    Simulator::builder().partner("acme", SECRET).key(key).start().await.unwrap()
+}
+
+async fn log_in(sim: &Simulator, body: Value) -> reqwest::Response {
+    client().post(sim.auth_url()).json(&body).send().await.unwrap()
+}
+
+async fn right(sim: &Simulator) -> Value {
+    let (status, body) = read(log_in(sim, json!({"mail": MAIL, "password": PASSWORD})).await).await;
+    assert_eq!(status, 200);
+    body
+}
+
+async fn ask(sim: &Simulator, token: &Value, path: &str) -> reqwest::Response {
+    let request = client().get(sim.url(path)).bearer_auth(token.as_str().unwrap());
+    request.header("x-third-party-secret", SECRET).header("society-id", "127").send().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_right_password_gets_a_token_that_opens_the_firm() {
+    let sim = simulator(KeySpec::login("durand", account())).await;
+    let body = right(&sim).await;
+    assert_eq!(body["firm"], json!({"id": 80, "label": "TESTS PARTENAIRES"}));
+    assert_eq!(sim.key("durand").unwrap().token().as_deref(), body["api_token"].as_str());
+    assert_eq!(ask(&sim, &body["api_token"], EXERCICES).await.status(), 200);
+    let call = sim.journal().pop().unwrap();
+    assert_eq!(call.key.as_deref(), Some("durand"));
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_in_the_documented_form_and_counted() {
+    let sim = simulator(KeySpec::login("durand", account())).await;
+    let wrong = log_in(&sim, json!({"mail": MAIL, "password": "wrong"})).await;
+    let id = wrong.headers().get("request-id").unwrap().to_str().unwrap().to_owned();
+    let (status, body) = read(wrong).await;
+    assert_eq!((status, &body["error"]["code"]), (401, &"AUTH1".into()));
+    assert_eq!(body["error"]["details"]["requestId"], id.as_str());
+    let attempts = sim.account(MAIL).unwrap().attempts();
+    assert_eq!((attempts.total, attempts.refused, attempts.locked), (1, 1, false));
+    right(&sim).await;
+    assert_eq!(sim.account(MAIL).unwrap().attempts().refused_in_a_row, 0);
+}
+
+#[tokio::test]
+async fn so_many_wrong_passwords_in_a_row_lock_the_account() {
+    let sim = simulator(KeySpec::login("durand", account().lock_after(3))).await;
+    for _ in 0..3 {
+        let wrong = log_in(&sim, json!({"mail": MAIL, "password": "wrong"})).await;
+        assert_eq!(code(wrong).await, (401, "AUTH1".into()));
+    }
+    let body = json!({"mail": MAIL, "password": PASSWORD});
+    assert_eq!(code(log_in(&sim, body).await).await, (403, "AUTH2".into()));
+    assert!(sim.account(MAIL).unwrap().attempts().locked);
+    sim.account(MAIL).unwrap().unlock();
+    right(&sim).await;
+}
+
+#[tokio::test]
+async fn an_account_with_several_firms_must_choose_one() {
+    let sim = simulator(KeySpec::login("durand", account().firm(81, "AUTRE"))).await;
+    let body = right(&sim).await;
+    assert_eq!(body["status"], "firm-selection");
+    assert!(body.get("api_token").is_none());
+    for (firm, id) in [(json!(81), 81), (json!("AUTRE"), 81), (json!(80), 80)] {
+        let answer = log_in(&sim, json!({"mail": MAIL, "password": PASSWORD, "firm": firm})).await;
+        let (status, body) = read(answer).await;
+        assert_eq!((status, &body["firm"]["id"]), (200, &id.into()));
+        let (_, info) = read(ask(&sim, &body["api_token"], "/api/v1/key/info?mode=extended").await).await;
+        assert_eq!(info["target"]["schemaId"], id);
+    }
+    let unknown = log_in(&sim, json!({"mail": MAIL, "password": PASSWORD, "firm": 99})).await;
+    assert_eq!(code(unknown).await, (400, "AUTH3".into()));
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_log_in_is_refused_without_counting() {
+    let sim = simulator(KeySpec::login("durand", account())).await;
+    assert_eq!(code(log_in(&sim, json!({"mail": MAIL})).await).await, (400, "GBL1".into()));
+    assert_eq!(sim.account(MAIL).unwrap().attempts().total, 0);
+}
+
+fn claims(token: &str) -> Value {
+    use base64::Engine;
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap())
+        .unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_lives_four_hours_and_its_claim_says_so() {
+    let sim = simulator(KeySpec::login("durand", account())).await;
+    let token = right(&sim).await["api_token"].clone();
+    let claims = claims(token.as_str().unwrap());
+    assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 4 * 3_600);
+    tokio::time::advance(Duration::from_secs(4 * 3_600 - 60)).await;
+    assert_eq!(ask(&sim, &token, KEY_INFO).await.status(), 200);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let refused = ask(&sim, &token, KEY_INFO).await;
+    assert_eq!(code(refused).await, (401, "ERR-FIRM-TOKEN-NOT-FOUND".into()));
+    let renewed = right(&sim).await["api_token"].clone();
+    assert_eq!(ask(&sim, &renewed, KEY_INFO).await.status(), 200);
+}
+
+#[tokio::test]
+async fn the_claim_may_be_missing_and_the_token_may_be_opaque() {
+    let without = simulator(KeySpec::login("durand", account()).token_form(TokenForm::Jwt)).await;
+    let token = right(&without).await["api_token"].clone();
+    assert!(claims(token.as_str().unwrap()).get("exp").is_none());
+    let opaque = simulator(KeySpec::login("durand", account()).token_form(TokenForm::Opaque)).await;
+    let token = right(&opaque).await["api_token"].clone();
+    assert!(!token.as_str().unwrap().contains('.'));
+    assert_eq!(ask(&opaque, &token, KEY_INFO).await.status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn expires_in_is_written_in_the_chosen_zone() {
+    let utc = simulator(KeySpec::login("durand", account())).await;
+    let paris = simulator(KeySpec::login("durand", account().offset_minutes(120))).await;
+    let hour = |body: &Value| body["expiresIn"].as_str().unwrap()[11..13].parse::<u32>().unwrap();
+    let (utc, paris) = (right(&utc).await, right(&paris).await);
+    assert_eq!(utc["expiresIn"].as_str().unwrap().len(), "2021-04-12 11:54:46".len());
+    // The two started within the same hour, or on its two sides.
+    assert!([2, 3].contains(&((hour(&paris) + 24 - hour(&utc)) % 24)));
+}
+
+#[tokio::test]
+async fn a_log_in_may_end_the_tokens_before_it() {
+    let sim = simulator(KeySpec::login("durand", account().one_token())).await;
+    let first = right(&sim).await["api_token"].clone();
+    let second = right(&sim).await["api_token"].clone();
+    assert_eq!(ask(&sim, &first, KEY_INFO).await.status(), 401);
+    assert_eq!(ask(&sim, &second, KEY_INFO).await.status(), 200);
+    let patient = simulator(KeySpec::login("durand", account())).await;
+    let first = right(&patient).await["api_token"].clone();
+    right(&patient).await;
+    assert_eq!(ask(&patient, &first, KEY_INFO).await.status(), 200);
+}
+
+#[tokio::test]
+async fn tokens_can_be_ended_early() {
+    let sim = simulator(KeySpec::login("durand", account())).await;
+    let token = right(&sim).await["api_token"].clone();
+    sim.key("durand").unwrap().expire_tokens();
+    assert_eq!(ask(&sim, &token, KEY_INFO).await.status(), 401);
+}
