@@ -16,10 +16,11 @@ use super::delivery::{InFlight, Pace, body};
 use super::fault::{Fault, Page};
 use super::gate::{Asked, admit, attribute, used};
 use super::journal::{Answered, Call};
+use super::login::mail_in;
 use super::refusal::{CallContext, Refusal};
 use super::request_id::request_id;
 use super::reshape::reshape;
-use super::routes::AUTHENTICATED;
+use super::routes::{AUTHENTICATED, LOG_IN};
 use super::state::World;
 use super::wire::Orders;
 
@@ -42,7 +43,8 @@ pub(super) async fn answer(
     request: Request,
     next: Next,
 ) -> Response {
-    let (call, faults) = Incoming::note(&world, Asked::of(&request));
+    let (asked, request) = read(request).await;
+    let (call, faults) = Incoming::note(&world, asked);
     let draft = match meddle(&faults, &orders).await {
         Meddling::None => call.ask(request, next).await,
         Meddling::Refused(refusal) => call.refuse(&refusal),
@@ -52,6 +54,21 @@ pub(super) async fn answer(
     let compress = world.compress && call.asked.accepts_gzip && call.is_from_api(&draft);
     let (draft, pace) = reshape(draft, &faults, compress);
     call.deliver(draft, pace)
+}
+
+/// More than any log-in needs.
+const LARGEST_LOG_IN: usize = 64 * 1024;
+
+/// Reads who asks what. For a log-in that stands in the body, which is put back.
+async fn read(request: Request) -> (Asked, Request) {
+    let mut asked = Asked::of(&request);
+    if asked.route != LOG_IN {
+        return (asked, request);
+    }
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, LARGEST_LOG_IN).await.unwrap_or_default();
+    asked.mail = mail_in(&body);
+    (asked, Request::from_parts(parts, body.into()))
 }
 
 /// What happens to a call before the API sees it.

@@ -219,7 +219,7 @@ impl Key {
         self.world.lock().commands.give(self.scope(), fault, Some(times));
     }
 
-    /// Commands a fault for this key's calls to one route (path without query).
+    /// Commands a fault for this key's calls to one route (path without query), such as its log-ins.
     pub fn inject_on(&self, route: &str, fault: Fault) {
         let scope = Scope::KeyRoute { key: self.name.to_string(), route: route.to_owned() };
         self.world.lock().commands.give(scope, fault, None);
@@ -230,20 +230,20 @@ impl Key {
         self.world.lock().commands.withdraw_of_key(&self.name);
     }
 
-    /// Its calls, as far back as the journal remembers.
+    /// Its calls, log-ins included, as far back as the journal remembers.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         let state = self.world.lock();
         state.journal.calls().filter(|call| call.key.as_ref() == Some(&self.name)).cloned().collect()
     }
 
-    /// When its calls began, as far back as the journal remembers.
+    /// When its calls began, log-ins included, as far back as the journal remembers.
     #[must_use]
     pub fn starts(&self) -> Vec<Instant> {
         self.calls().iter().map(|call| call.started).collect()
     }
 
-    /// How many calls it made, and how many at once.
+    /// How many calls it made, log-ins included, and how many at once.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.world.lock().counts(&self.name)

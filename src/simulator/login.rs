@@ -18,7 +18,7 @@ use super::state::{State, World};
 /// An account, and how often it was tried.
 pub(super) struct AccountState {
     pub(super) spec: LoginSpec,
-    key: Arc<str>,
+    pub(super) key: Arc<str>,
     pub(super) attempts: Attempts,
 }
 
@@ -38,10 +38,6 @@ pub struct Attempts {
 impl AccountState {
     pub(super) fn new(spec: LoginSpec, key: Arc<str>) -> Self {
         Self { spec, key, attempts: Attempts::default() }
-    }
-
-    pub(super) fn key(&self) -> &str {
-        &self.key
     }
 
     /// Counts the attempt and judges its password.
@@ -81,6 +77,11 @@ struct LogIn {
     mail: String,
     password: String,
     firm: Option<Value>,
+}
+
+/// The account that a log-in names.
+pub(super) fn mail_in(body: &[u8]) -> Option<String> {
+    serde_json::from_slice(body).ok().map(|LogIn { mail, .. }| mail)
 }
 
 /// `POST /api/authenticate/firm`

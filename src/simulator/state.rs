@@ -190,7 +190,7 @@ impl State {
     pub(super) fn remove_key(&mut self, name: &str) {
         self.keys.remove(name);
         self.tokens.retain(|_, token| &*token.key != name);
-        self.accounts.retain(|_, account| account.key() != name);
+        self.accounts.retain(|_, account| &*account.key != name);
     }
 
     /// Gives the key a token, the one at hand or a minted one, that ends after its lifetime if it has one.
