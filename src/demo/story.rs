@@ -29,8 +29,8 @@ const fn event(at: u64, tale: &'static str, happen: fn(&Simulator)) -> Event {
 }
 
 const STORY: &[Event] = &[
-    event(6, "lefebvre's key is activated", |sim| with(sim, ACTIVATED, Key::activate)),
-    event(13, "moreau revokes the key", |sim| with(sim, REVOKED, Key::revoke)),
+    event(8, "lefebvre's key is activated", |sim| with(sim, ACTIVATED, Key::activate)),
+    event(15, "moreau revokes the key", |sim| with(sim, REVOKED, Key::revoke)),
     event(RUSH.start, "girard's production traffic eats the key's budget", |_| {}),
     event(36, "moreau's token is restored", |sim| with(sim, REVOKED, Key::restore)),
     event(RUSH.end, "girard's production traffic calms down", |_| {}),

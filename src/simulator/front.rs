@@ -45,12 +45,13 @@ pub(super) async fn answer(
 ) -> Response {
     let (asked, request) = read(request).await;
     let (call, faults) = Incoming::note(&world, asked);
-    let draft = match meddle(&faults, &orders).await {
+    let mut draft = match meddle(&faults, &orders).await {
         Meddling::None => call.ask(request, next).await,
         Meddling::Refused(refusal) => call.refuse(&refusal),
         Meddling::Answered(page) => Draft::from(page),
         Meddling::Spoilt => return Response::default(),
     };
+    draft.headers.entry(header::DATE).or_insert_with(|| world.clock.date_header());
     let compress = world.compress && call.asked.accepts_gzip && call.is_from_api(&draft);
     let (draft, pace) = reshape(draft, &faults, compress);
     call.deliver(draft, pace)
@@ -206,13 +207,11 @@ impl Incoming {
     }
 
     /// Writes the answer down and lets it go.
-    fn deliver(self, mut draft: Draft, pace: Pace) -> Response {
-        let world = self.in_flight.world();
-        draft.headers.insert(header::DATE, world.clock.date_header());
+    fn deliver(self, draft: Draft, pace: Pace) -> Response {
         let request_id = draft.headers.get(REQUEST_ID);
         let request_id = request_id.map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
         let answered = Answered { status: draft.status.as_u16(), code: draft.code, request_id };
-        world.lock().journal.answer(self.in_flight.number(), answered);
+        self.in_flight.world().lock().journal.answer(self.in_flight.number(), answered);
         let mut response = Response::new(body(draft.body, pace, self.in_flight));
         *response.status_mut() = draft.status;
         *response.headers_mut() = draft.headers;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use myunisoft_exporter::simulator::{
-    EXERCICES, Fault, KEY_INFO, KeySpec, LOG_IN, LoginSpec, Simulator, TokenForm,
+    EXERCICES, Fault, KEY_INFO, KeySpec, LOG_IN, LoginSpec, Refusal, Simulator, TokenForm,
 };
 use serde_json::{Value, json};
 
@@ -153,6 +153,14 @@ async fn a_log_in_may_end_the_tokens_before_it() {
     let first = right(&patient).await["api_token"].clone();
     right(&patient).await;
     assert_eq!(ask(&patient, &first, KEY_INFO).await.status(), 200);
+}
+
+#[tokio::test]
+async fn what_an_ended_token_gets_can_be_chosen() {
+    let refusal = Refusal::new("ERR-INVALID-FIRM-JWT");
+    let sim = simulator(KeySpec::login("durand", account().lifetime(Duration::ZERO).expired(refusal))).await;
+    let token = right(&sim).await["api_token"].clone();
+    assert_eq!(code(ask(&sim, &token, KEY_INFO).await).await, (401, "ERR-INVALID-FIRM-JWT".into()));
 }
 
 #[tokio::test]
