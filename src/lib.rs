@@ -3,6 +3,7 @@
 pub mod api;
 pub mod board;
 pub mod config;
+pub mod demo;
 pub mod key_state;
 pub mod probe;
 pub mod report;

@@ -10,8 +10,9 @@
 //!   → `routes`, `login`, `books` → `reshape` (faults of the answer) → `delivery` (how the body goes out).
 //! - What it knows: `state` behind one lock, with `budget`, `journal`, `tokens`, `clock`, `request_id`.
 //! - What goes wrong: [`Fault`] for a [`Scope`], [`Refusal`] with a code of [`DOCUMENTED`].
-//! - Changing it while it runs: [`Simulator`], and `handles` to one partner, key or account.
+//! - Changing it while it runs: [`Simulator`], and handles to one [`Partner`], [`Key`] or [`Account`].
 
+mod account;
 mod books;
 mod budget;
 mod certificates;
@@ -21,10 +22,11 @@ mod delivery;
 mod fault;
 mod front;
 mod gate;
-mod handles;
 mod journal;
+mod key;
 mod login;
 mod options;
+mod partner;
 mod refusal;
 mod request_id;
 mod reshape;
@@ -45,6 +47,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use account::{Account, Attempts, FirmSpec, LoginSpec};
 pub use books::CANARY;
 pub use budget::{Limits, RateHeaders};
 pub use certificates::{Ends, Signer, TlsOptions, TlsVersions};
@@ -53,13 +56,13 @@ pub use codes::{
     UNKNOWN_ROUTE, WRONG_PASSWORD,
 };
 pub use fault::{Fault, Page, Scope};
-pub use handles::{Account, Key, Partner};
 pub use journal::{Answered, Call, Counts};
-pub use login::Attempts;
+pub use key::Key;
 pub use options::{Concurrency, SimulatorBuilder, SimulatorOptions, StartError};
+pub use partner::Partner;
 pub use refusal::{BodyForm, Refusal};
 pub use routes::{EXERCICES, HEALTH, KEY_INFO, LOG_IN, PERSONS, SOCIETY, USERS};
-pub use spec::{Access, Activation, FirmSpec, KeySpec, LoginSpec, PartnerSpec, Version};
+pub use spec::{Access, Activation, KeySpec, PartnerSpec, Version};
 pub use tokens::TokenForm;
 
 use certificates::{Authority, Presented};

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::refusal::Refusal;
+use super::routes::LOG_IN;
 
 /// Whom a command is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,9 +17,9 @@ pub enum Scope {
     Route(String),
     /// Calls that carry that partner's secret.
     Partner(String),
-    /// Calls that carry a token of that key.
+    /// Calls that carry a token of that key; not its log-ins, which carry none.
     Key(String),
-    /// Calls of that key to that path.
+    /// Calls of that key to that path. With the log-in's path: log-ins of that key's account.
     KeyRoute {
         /// The key.
         key: String,
@@ -173,7 +174,7 @@ impl Scope {
             Self::Everything => true,
             Self::Route(route) => call.route == route,
             Self::Partner(partner) => call.partner == Some(partner),
-            Self::Key(key) => call.key == Some(key),
+            Self::Key(key) => call.key == Some(key) && call.route != LOG_IN,
             Self::KeyRoute { key, route } => call.key == Some(key) && call.route == route,
         }
     }

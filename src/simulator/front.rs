@@ -16,10 +16,11 @@ use super::delivery::{InFlight, Pace, body};
 use super::fault::{Fault, Page};
 use super::gate::{Asked, admit, attribute, used};
 use super::journal::{Answered, Call};
+use super::login::mail_in;
 use super::refusal::{CallContext, Refusal};
 use super::request_id::request_id;
 use super::reshape::reshape;
-use super::routes::AUTHENTICATED;
+use super::routes::{AUTHENTICATED, LOG_IN};
 use super::state::World;
 use super::wire::Orders;
 
@@ -42,16 +43,33 @@ pub(super) async fn answer(
     request: Request,
     next: Next,
 ) -> Response {
-    let (call, faults) = Incoming::note(&world, Asked::of(&request));
-    let draft = match meddle(&faults, &orders).await {
+    let (asked, request) = read(request).await;
+    let (call, faults) = Incoming::note(&world, asked);
+    let mut draft = match meddle(&faults, &orders).await {
         Meddling::None => call.ask(request, next).await,
         Meddling::Refused(refusal) => call.refuse(&refusal),
         Meddling::Answered(page) => Draft::from(page),
         Meddling::Spoilt => return Response::default(),
     };
+    draft.headers.entry(header::DATE).or_insert_with(|| world.clock.date_header());
     let compress = world.compress && call.asked.accepts_gzip && call.is_from_api(&draft);
     let (draft, pace) = reshape(draft, &faults, compress);
     call.deliver(draft, pace)
+}
+
+/// More than any log-in needs.
+const LARGEST_LOG_IN: usize = 64 * 1024;
+
+/// Reads who asks what. For a log-in that stands in the body, which is put back.
+async fn read(request: Request) -> (Asked, Request) {
+    let mut asked = Asked::of(&request);
+    if asked.route != LOG_IN {
+        return (asked, request);
+    }
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, LARGEST_LOG_IN).await.unwrap_or_default();
+    asked.mail = mail_in(&body);
+    (asked, Request::from_parts(parts, body.into()))
 }
 
 /// What happens to a call before the API sees it.
@@ -189,13 +207,11 @@ impl Incoming {
     }
 
     /// Writes the answer down and lets it go.
-    fn deliver(self, mut draft: Draft, pace: Pace) -> Response {
-        let world = self.in_flight.world();
-        draft.headers.insert(header::DATE, world.clock.date_header());
+    fn deliver(self, draft: Draft, pace: Pace) -> Response {
         let request_id = draft.headers.get(REQUEST_ID);
         let request_id = request_id.map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
         let answered = Answered { status: draft.status.as_u16(), code: draft.code, request_id };
-        world.lock().journal.answer(self.in_flight.number(), answered);
+        self.in_flight.world().lock().journal.answer(self.in_flight.number(), answered);
         let mut response = Response::new(body(draft.body, pace, self.in_flight));
         *response.status_mut() = draft.status;
         *response.headers_mut() = draft.headers;

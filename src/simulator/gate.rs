@@ -24,7 +24,9 @@ pub(super) struct Asked {
     pub(super) secret: Option<String>,
     pub(super) society_id: Option<String>,
     pub(super) accepts_gzip: bool,
-    /// Whose the token is, even one that isn't accepted.
+    /// The account that a log-in names.
+    pub(super) mail: Option<String>,
+    /// Whose the token or the account is, even one that isn't accepted.
     pub(super) key: Option<Arc<str>>,
     /// Whose the secret is.
     pub(super) partner: Option<Arc<str>>,
@@ -45,9 +47,15 @@ impl Asked {
             secret: header("x-third-party-secret"),
             society_id: header("society-id"),
             accepts_gzip: header("accept-encoding").is_some_and(|accepted| accepted.contains("gzip")),
+            mail: None,
             key: None,
             partner: None,
         }
+    }
+
+    fn is_extended_key_info(&self) -> bool {
+        let query = self.url.split_once('?').map_or("", |(_, query)| query);
+        self.route == KEY_INFO && query.split('&').any(|parameter| parameter == "mode=extended")
     }
 
     pub(super) fn concerned(&self) -> Concerned<'_> {
@@ -63,10 +71,11 @@ pub(super) struct Caller {
     pub(super) society_id: Option<String>,
 }
 
-/// Says whose token and secret a request carries, without judging them.
+/// Says whose token, account and secret a request carries, without judging them.
 pub(super) fn attribute(state: &State, asked: &mut Asked) {
     let token = asked.bearer.as_ref().and_then(|token| state.tokens.get(token));
-    asked.key = token.map(|token| Arc::clone(&token.key));
+    let account = asked.mail.as_ref().and_then(|mail| state.accounts.get(mail));
+    asked.key = token.map(|token| &token.key).or(account.map(|account| &account.key)).cloned();
     let partner = asked.secret.as_deref().and_then(|secret| owner(state, secret));
     asked.partner = partner.map(|(name, _)| Arc::clone(name));
 }
@@ -146,10 +155,9 @@ fn allow(state: &State, asked: &Asked, caller: &Caller) -> Result<(), Refusal> {
 
 /// An accepted call is what a new key was waiting for.
 pub(super) fn used(world: &World, asked: &Asked, caller: &Caller) {
-    let activates = asked.route == KEY_INFO && asked.url.contains("mode=extended");
     if let Some(key) = world.lock().keys.get_mut(&caller.key)
         && key.activation.possible
-        && (activates || key.activation.by_any_call)
+        && (asked.is_extended_key_info() || key.activation.by_any_call)
     {
         key.activated = true;
     }

@@ -17,7 +17,7 @@ pub struct Call {
     pub method: String,
     /// Path and query.
     pub url: String,
-    /// The key whose token it carried, even a token that is no longer accepted.
+    /// The key whose token it carried, even a token that is no longer accepted; or whose account it logged in to.
     pub key: Option<Arc<str>>,
     /// The partner whose secret it carried.
     pub partner: Option<Arc<str>>,

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::account::AccountState;
 use super::budget::{Budget, Limits};
 use super::clock::{Clock, since_epoch};
 use super::fault::Commands;
 use super::journal::{Counts, Journal, Traffic};
-use super::login::AccountState;
 use super::options::{Concurrency, SimulatorOptions};
 use super::refusal::Refusal;
 use super::spec::{Access, Activation, KeySpec, PartnerSpec, Version};
@@ -151,11 +151,10 @@ impl State {
     }
 
     pub(super) fn remove_partner(&mut self, name: &str) {
-        let of_it = self.keys.iter().filter(|(_, key)| &*key.partner == name);
-        let keys: Vec<_> = of_it.map(|(key, _)| Arc::clone(key)).collect();
-        for key in keys {
-            self.remove_key(&key);
-        }
+        let Self { keys, tokens, accounts, .. } = self;
+        keys.retain(|_, key| &*key.partner != name);
+        tokens.retain(|_, token| keys.contains_key(&token.key));
+        accounts.retain(|_, account| keys.contains_key(&account.key));
         self.partners.remove(name);
     }
 
@@ -188,9 +187,12 @@ impl State {
 
     /// The key's tokens are those of nobody from now on.
     pub(super) fn remove_key(&mut self, name: &str) {
-        self.keys.remove(name);
+        // Fleets of thousands are built key by key: a new one has nothing to look for.
+        if self.keys.remove(name).is_none() {
+            return;
+        }
         self.tokens.retain(|_, token| &*token.key != name);
-        self.accounts.retain(|_, account| account.key() != name);
+        self.accounts.retain(|_, account| &*account.key != name);
     }
 
     /// Gives the key a token, the one at hand or a minted one, that ends after its lifetime if it has one.

@@ -11,4 +11,5 @@
 )]
 
 mod config;
+mod demo;
 mod simulator;

@@ -1,6 +1,6 @@
 //! The simulated Partner API, asked over real sockets.
 
-mod support;
+pub(crate) mod support;
 
 mod activation;
 mod authentication;

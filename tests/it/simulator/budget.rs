@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use myunisoft_exporter::simulator::{
     Concurrency, EXERCICES, Fault, KEY_INFO, KeySpec, LOG_IN, Limits, RateHeaders, SOCIETY, Simulator,
+    SimulatorBuilder,
 };
 
 use super::support::{SECRET, acme, ask, client, code, dupont, get_as, header};
@@ -46,8 +47,8 @@ async fn reset_is_written_as_chosen() {
         let response = ask(&sim, "dupont", KEY_INFO).await;
         let reset = header(&response, "x-rate-limit-reset").unwrap();
         assert_eq!(reset.contains('.'), headers == RateHeaders::Seconds);
-        let rest = reset.parse::<f64>().unwrap() / unit - epoch(&sim);
-        assert!((3_500.0..=3_600.0).contains(&rest), "{rest}");
+        let left = reset.parse::<f64>().unwrap() / unit - epoch(&sim);
+        assert!((3_500.0..=3_600.0).contains(&left), "{left}");
     }
 }
 
@@ -55,7 +56,7 @@ async fn reset_is_written_as_chosen() {
 async fn rate_headers_may_be_incomplete_garbage_or_absent() {
     let keys = [RateHeaders::WithoutReset, RateHeaders::Garbage, RateHeaders::Absent]
         .map(|headers| KeySpec::society(&format!("{headers:?}"), 80, 1).limits(small(20, headers)));
-    let sim = keys.into_iter().fold(acme(), |sim, key| sim.key(key)).start().await.unwrap();
+    let sim = keys.into_iter().fold(acme(), SimulatorBuilder::key).start().await.unwrap();
     let without_reset = ask(&sim, "WithoutReset", KEY_INFO).await;
     assert_eq!(header(&without_reset, "x-rate-limit-remaining").as_deref(), Some("19"));
     assert_eq!(header(&without_reset, "x-rate-limit-reset"), None);
@@ -110,6 +111,24 @@ async fn ten_calls_to_one_route_are_accepted_and_the_eleventh_is_not() {
     assert_eq!(codes, ["ERR-TOO-MANY-CONCURRENT-REQUEST"]);
     assert_eq!(dupont(&sim).counts().max_in_flight, 11);
     assert_eq!(sim.counts().max_in_flight, 11);
+}
+
+#[tokio::test]
+async fn a_call_that_the_client_gave_up_is_in_flight_no_longer() {
+    let sim = acme().start().await.unwrap();
+    at_once(&sim, 5, EXERCICES).await;
+    while dupont(&sim).counts().in_flight > 0 {
+        tokio::task::yield_now().await;
+    }
+    dupont(&sim).inject(Fault::Silence);
+    let waiting = tokio::spawn(get_as(&sim, "dupont", KEY_INFO).send());
+    while dupont(&sim).counts().in_flight == 0 {
+        tokio::task::yield_now().await;
+    }
+    waiting.abort();
+    while dupont(&sim).counts().in_flight > 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

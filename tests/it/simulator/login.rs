@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use myunisoft_exporter::simulator::{EXERCICES, KEY_INFO, KeySpec, LoginSpec, Simulator, TokenForm};
+use myunisoft_exporter::simulator::{
+    EXERCICES, Fault, KEY_INFO, KeySpec, LOG_IN, LoginSpec, Refusal, Simulator, TokenForm,
+};
 use serde_json::{Value, json};
 
 use super::support::{SECRET, client, code, read};
@@ -154,9 +156,34 @@ async fn a_log_in_may_end_the_tokens_before_it() {
 }
 
 #[tokio::test]
+async fn what_an_ended_token_gets_can_be_chosen() {
+    let refusal = Refusal::new("ERR-INVALID-FIRM-JWT");
+    let sim = simulator(KeySpec::login("durand", account().lifetime(Duration::ZERO).expired(refusal))).await;
+    let token = right(&sim).await["api_token"].clone();
+    assert_eq!(code(ask(&sim, &token, KEY_INFO).await).await, (401, "ERR-INVALID-FIRM-JWT".into()));
+}
+
+#[tokio::test]
 async fn tokens_can_be_ended_early() {
     let sim = simulator(KeySpec::login("durand", account())).await;
     let token = right(&sim).await["api_token"].clone();
     sim.key("durand").unwrap().expire_tokens();
     assert_eq!(ask(&sim, &token, KEY_INFO).await.status(), 401);
+}
+
+#[tokio::test]
+async fn log_ins_are_noted_under_their_key_and_can_be_made_to_fail_alone() {
+    let sim = simulator(KeySpec::login("durand", account())).await;
+    let durand = sim.key("durand").unwrap();
+    durand.inject(Fault::refuse("ERR-FORBIDDEN-ACCESS"));
+    let token = right(&sim).await["api_token"].clone();
+    assert_eq!(ask(&sim, &token, KEY_INFO).await.status(), 403);
+    durand.heal();
+    durand.inject_on(LOG_IN, Fault::refuse("ERR-INTERNAL"));
+    let refused = log_in(&sim, json!({"mail": MAIL, "password": PASSWORD})).await;
+    assert_eq!(code(refused).await, (500, "ERR-INTERNAL".into()));
+    assert_eq!(ask(&sim, &token, KEY_INFO).await.status(), 200);
+    let log_ins = durand.calls().iter().filter(|call| call.route() == LOG_IN).count();
+    assert_eq!((log_ins, sim.account(MAIL).unwrap().attempts().total), (2, 1));
+    assert!(!format!("{:?}", sim.journal()).contains(PASSWORD));
 }

@@ -55,10 +55,8 @@ async fn the_documented_form_tells_of_the_call() {
     let details = &body["error"]["details"];
     assert_eq!(details["url"], "/api/v1/mad/exercices?version=1.0.0");
     assert_eq!(details["method"], "GET");
-    let at = httpdate::parse_http_date(&httpdate::fmt_http_date(sim.now())).unwrap();
-    let since = at.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 86_400;
     let requested_at = details["requestedAt"].as_str().unwrap();
-    assert!(requested_at.ends_with('Z') && requested_at.len() == "2020-08-05T01:23:05.866Z".len(), "{since}");
+    assert!(requested_at.ends_with('Z') && requested_at.len() == "2020-08-05T01:23:05.866Z".len());
 }
 
 #[tokio::test]

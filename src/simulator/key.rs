@@ -1,6 +1,4 @@
-//! Handles to change one partner, key or account while the simulator runs.
-//!
-//! A handle to something that was removed does nothing.
+//! A handle to change one key while the simulator runs.
 
 use std::sync::Arc;
 
@@ -9,83 +7,11 @@ use tokio::time::Instant;
 use super::budget::Limits;
 use super::fault::{Fault, Scope};
 use super::journal::{Call, Counts};
-use super::login::Attempts;
 use super::refusal::Refusal;
-use super::spec::{Activation, KeySpec, Version};
-use super::state::{KeyState, PartnerState, World};
+use super::spec::{Activation, Version};
+use super::state::{KeyState, World, not_found};
 
-/// One partner.
-#[derive(Clone)]
-pub struct Partner {
-    pub(super) world: Arc<World>,
-    pub(super) name: Arc<str>,
-}
-
-impl Partner {
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Its secret.
-    #[must_use]
-    pub fn secret(&self) -> String {
-        self.change(|partner| partner.secret.clone()).unwrap_or_default()
-    }
-
-    /// The secret is accepted from now on.
-    pub fn activate_secret(&self) {
-        self.change(|partner| partner.refusal = None);
-    }
-
-    /// The secret isn't activated (any more): the API doesn't recognise it.
-    pub fn deactivate_secret(&self) {
-        self.refuse_secret(Refusal::new("ERR-INVALID-SECRET"));
-    }
-
-    /// The secret is refused like this.
-    pub fn refuse_secret(&self, refusal: Refusal) {
-        self.change(|partner| partner.refusal = Some(refusal));
-    }
-
-    /// Another secret; the one before is unknown from now on.
-    pub fn replace_secret(&self, secret: &str) {
-        self.change(|partner| secret.clone_into(&mut partner.secret));
-    }
-
-    /// One more key.
-    #[expect(clippy::must_use_candidate, reason = "called for its effect")]
-    pub fn add_key(&self, key: &KeySpec) -> Key {
-        self.world.lock().add_key(&self.name, key);
-        Key { world: Arc::clone(&self.world), name: key.name.as_str().into() }
-    }
-
-    /// Forgets the partner and its keys.
-    pub fn remove(&self) {
-        self.world.lock().remove_partner(&self.name);
-    }
-
-    /// Commands a fault for calls that carry this partner's secret.
-    pub fn inject(&self, fault: Fault) {
-        self.world.lock().commands.give(self.scope(), fault, None);
-    }
-
-    /// Withdraws what was commanded for this partner.
-    pub fn heal(&self) {
-        self.world.lock().commands.withdraw(&self.scope());
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::Partner(self.name.to_string())
-    }
-
-    fn change<T>(&self, change: impl FnOnce(&mut PartnerState) -> T) -> Option<T> {
-        self.world.lock().partners.get_mut(&self.name).map(change)
-    }
-}
-
-/// One key.
+/// One key. The handle of one that was removed does nothing.
 #[derive(Clone)]
 pub struct Key {
     pub(super) world: Arc<World>,
@@ -133,7 +59,7 @@ impl Key {
 
     /// The manager of the folder revoked it: its token isn't found.
     pub fn revoke(&self) {
-        self.change(|key| key.refusal = Some(super::state::not_found(&key.access)));
+        self.change(|key| key.refusal = Some(not_found(&key.access)));
     }
 
     /// MyUnisoft's technical team disconnected it, for this reason.
@@ -219,7 +145,7 @@ impl Key {
         self.world.lock().commands.give(self.scope(), fault, Some(times));
     }
 
-    /// Commands a fault for this key's calls to one route (path without query).
+    /// Commands a fault for this key's calls to one route (path without query), such as its log-ins.
     pub fn inject_on(&self, route: &str, fault: Fault) {
         let scope = Scope::KeyRoute { key: self.name.to_string(), route: route.to_owned() };
         self.world.lock().commands.give(scope, fault, None);
@@ -230,20 +156,20 @@ impl Key {
         self.world.lock().commands.withdraw_of_key(&self.name);
     }
 
-    /// Its calls, as far back as the journal remembers.
+    /// Its calls, log-ins included, as far back as the journal remembers.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         let state = self.world.lock();
         state.journal.calls().filter(|call| call.key.as_ref() == Some(&self.name)).cloned().collect()
     }
 
-    /// When its calls began, as far back as the journal remembers.
+    /// When its calls began, log-ins included, as far back as the journal remembers.
     #[must_use]
     pub fn starts(&self) -> Vec<Instant> {
         self.calls().iter().map(|call| call.started).collect()
     }
 
-    /// How many calls it made, and how many at once.
+    /// How many calls it made, log-ins included, and how many at once.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.world.lock().counts(&self.name)
@@ -260,35 +186,5 @@ impl Key {
 
     fn change<T>(&self, change: impl FnOnce(&mut KeyState) -> T) -> Option<T> {
         self.world.lock().keys.get_mut(&self.name).map(change)
-    }
-}
-
-/// One API Cabinet account.
-#[derive(Clone)]
-pub struct Account {
-    pub(super) world: Arc<World>,
-    pub(super) mail: String,
-}
-
-impl Account {
-    /// How often it was tried.
-    #[must_use]
-    pub fn attempts(&self) -> Attempts {
-        self.world.lock().accounts.get(&self.mail).map(|account| account.attempts).unwrap_or_default()
-    }
-
-    /// Another password.
-    pub fn set_password(&self, password: &str) {
-        if let Some(account) = self.world.lock().accounts.get_mut(&self.mail) {
-            password.clone_into(&mut account.spec.password);
-        }
-    }
-
-    /// Somebody at MyUnisoft unlocked it.
-    pub fn unlock(&self) {
-        if let Some(account) = self.world.lock().accounts.get_mut(&self.mail) {
-            account.attempts.locked = false;
-            account.attempts.refused_in_a_row = 0;
-        }
     }
 }

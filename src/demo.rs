@@ -1,0 +1,168 @@
+//! The demo's fleet: invented partners and keys in every state there is, at a simulated API, and a life that goes on.
+
+mod story;
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::config::{
+    self, Api, Canary, Config, Credential, Firm, KeyInfoMode, Login, Method, Metrics, Probe, RateLimit,
+    Target, Timing,
+};
+use crate::secret::SecretSource;
+use crate::simulator::{
+    Access, Activation, EXERCICES, KeySpec, LoginSpec, PartnerSpec, Refusal, Simulator, USERS,
+};
+
+pub use story::{LAP, live};
+
+/// Makes the fleet known to the simulated API, and gives the configuration that watches it.
+///
+/// The intervals are short, for one who watches; a real configuration is in less of a hurry.
+#[must_use]
+pub fn fleet(sim: &Simulator) -> Config {
+    Config {
+        api: Api {
+            base_url: sim.base_url(),
+            auth_url: sim.auth_url(),
+            ca_file: None,
+            ca_pem: sim.ca_pem(),
+            proxy_url: None,
+        },
+        health: timing(2),
+        rate_limit: RateLimit { keep_free: 5 },
+        metrics: Metrics { request_ids: true },
+        partners: partners().iter().map(|partner| join(sim, partner)).collect(),
+    }
+}
+
+/// Those whom the story tells of; the others stay as they are.
+const ACTIVATED: &str = "lefebvre";
+const REVOKED: &str = "moreau";
+const BUSY: &str = "girard";
+
+fn partners() -> [PartnerSpec; 3] {
+    [valmy(), atelier(), quai()]
+}
+
+/// A vendor whose customers give access to single societies.
+fn valmy() -> PartnerSpec {
+    PartnerSpec::new("valmy-logiciels", "demo-secret-of-valmy")
+        .key(KeySpec::society("dupont", 80, 127))
+        .key(waiting(ACTIVATED, 128))
+        .key(KeySpec::society(REVOKED, 80, 129))
+        .key(KeySpec::society(BUSY, 80, 130))
+        .key(waiting("bernard", 131))
+        .key(KeySpec::society("roux", 80, 132).refused(Refusal::new("ERR-API-TOKEN-NOT-FOUND")))
+}
+
+/// A vendor that works with whole firms, and has seen everything that can go wrong with them.
+fn atelier() -> PartnerSpec {
+    let reason = "Intégration suspendue à la demande du cabinet";
+    let log_in = LoginSpec::new("api@durand.example", "demo-password-of-durand").firm(83, "CABINET DURAND");
+    PartnerSpec::new("atelier-nord", "demo-secret-of-atelier")
+        .key(KeySpec::firm("martin", 81, &[1201, 1202]))
+        .key(KeySpec::login("durand", log_in))
+        .key(
+            KeySpec::society("fontaine", 82, 140)
+                .refused(Refusal::new("ERR-THIRD-PARTY-DISCONNECTED").message(reason)),
+        )
+        .key(KeySpec::society("chevalier", 82, 141).refused(Refusal::new("ERR-FOLDER-NOT-FOUND")))
+        .key(KeySpec::society("petit", 82, 142).refused(Refusal::new("ERR-INVALID-API-JWT")))
+        .key(KeySpec::society("garnier", 82, 143).refused(Refusal::new("ERR-FORBIDDEN-ACCESS")))
+        .key(KeySpec::society("blanchet", 82, 144).forbidden(EXERCICES, Refusal::new("ERR-FORBIDDEN-ROUTE")))
+}
+
+/// A vendor that was given its secret, which MyUnisoft hasn't activated yet.
+fn quai() -> PartnerSpec {
+    PartnerSpec::new("quai-ouest", "demo-secret-of-quai")
+        .secret_pending()
+        .key(KeySpec::society("leroy", 84, 150))
+}
+
+/// A new key that no call of ours activates: asking about it would otherwise end its wait at once.
+fn waiting(name: &str, society: u64) -> KeySpec {
+    KeySpec::society(name, 80, society).pending().activation(Activation {
+        possible: false,
+        refused_before: Some(Refusal::new("ERR-TOKEN-ACTIVATION-FAILURE")),
+        ..Activation::default()
+    })
+}
+
+fn join(sim: &Simulator, spec: &PartnerSpec) -> config::Partner {
+    sim.add_partner(spec);
+    config::Partner {
+        name: spec.name.as_str().into(),
+        secret: inline(&spec.secret),
+        keys: spec.keys.iter().map(|key| watch(sim, key)).collect(),
+    }
+}
+
+fn watch(sim: &Simulator, spec: &KeySpec) -> config::Key {
+    config::Key {
+        name: spec.name.as_str().into(),
+        access: match spec.access {
+            Access::Society { .. } => config::Access::Society,
+            Access::Firm { .. } => config::Access::Firm,
+        },
+        credential: credential(sim, spec),
+        probes: probes(spec),
+    }
+}
+
+fn credential(sim: &Simulator, spec: &KeySpec) -> Credential {
+    let Some(login) = &spec.login else {
+        let token = sim.key(&spec.name).and_then(|key| key.token()).unwrap_or_default();
+        return Credential::Token(inline(&token));
+    };
+    Credential::Login(Login {
+        mail: login.mail.clone(),
+        password: inline(&login.password),
+        firm: login.firms.first().map(|firm| Firm::Id(firm.id)),
+    })
+}
+
+/// key/info, and a canary for each society that the key is about; a firm's own route where it is about none.
+fn probes(spec: &KeySpec) -> Vec<Probe> {
+    let key_info = Probe {
+        name: config::KEY_INFO.into(),
+        target: Target::KeyInfo(KeyInfoMode::Extended),
+        timing: timing(5),
+    };
+    let canaries = match &spec.access {
+        Access::Society { .. } => vec![exercices("exercices".into(), None)],
+        Access::Firm { societies, .. } if societies.is_empty() => {
+            vec![canary("users", "users".into(), USERS, None)]
+        }
+        Access::Firm { societies, .. } => {
+            societies.iter().map(|id| exercices(format!("exercices-{id}"), NonZeroU64::new(*id))).collect()
+        }
+    };
+    [vec![key_info], canaries].concat()
+}
+
+fn exercices(name: String, society: Option<NonZeroU64>) -> Probe {
+    canary("exercices", name, &format!("{EXERCICES}?version=1.0.0"), society)
+}
+
+fn canary(route: &str, name: String, path: &str, society_id: Option<NonZeroU64>) -> Probe {
+    let (route, path): (Arc<str>, Arc<str>) = (route.into(), path.into());
+    Probe {
+        name: name.into(),
+        target: Target::Canary(Canary { route, method: Method::Get, path, society_id }),
+        timing: timing(5),
+    }
+}
+
+/// A timeout a little shorter than the interval, so that a slow probe ends before the next is due.
+fn timing(seconds: u64) -> Timing {
+    let interval = Duration::from_secs(seconds);
+    Timing { interval, timeout: interval.mul_f64(0.8) }
+}
+
+fn inline(secret: &str) -> SecretSource {
+    SecretSource::Inline(SecretString::from(secret))
+}

@@ -1,0 +1,80 @@
+//! A handle to change one partner while the simulator runs.
+
+use std::sync::Arc;
+
+use super::fault::{Fault, Scope};
+use super::key::Key;
+use super::refusal::Refusal;
+use super::spec::KeySpec;
+use super::state::{PartnerState, World};
+
+/// One partner. The handle of one that was removed does nothing.
+#[derive(Clone)]
+pub struct Partner {
+    pub(super) world: Arc<World>,
+    pub(super) name: Arc<str>,
+}
+
+impl Partner {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its secret.
+    #[must_use]
+    pub fn secret(&self) -> String {
+        self.change(|partner| partner.secret.clone()).unwrap_or_default()
+    }
+
+    /// The secret is accepted from now on.
+    pub fn activate_secret(&self) {
+        self.change(|partner| partner.refusal = None);
+    }
+
+    /// The secret isn't activated (any more): the API doesn't recognise it.
+    pub fn deactivate_secret(&self) {
+        self.refuse_secret(Refusal::new("ERR-INVALID-SECRET"));
+    }
+
+    /// The secret is refused like this.
+    pub fn refuse_secret(&self, refusal: Refusal) {
+        self.change(|partner| partner.refusal = Some(refusal));
+    }
+
+    /// Another secret; the one before is unknown from now on.
+    pub fn replace_secret(&self, secret: &str) {
+        self.change(|partner| secret.clone_into(&mut partner.secret));
+    }
+
+    /// One more key.
+    #[expect(clippy::must_use_candidate, reason = "called for its effect")]
+    pub fn add_key(&self, key: &KeySpec) -> Key {
+        self.world.lock().add_key(&self.name, key);
+        Key { world: Arc::clone(&self.world), name: key.name.as_str().into() }
+    }
+
+    /// Forgets the partner and its keys.
+    pub fn remove(&self) {
+        self.world.lock().remove_partner(&self.name);
+    }
+
+    /// Commands a fault for calls that carry this partner's secret.
+    pub fn inject(&self, fault: Fault) {
+        self.world.lock().commands.give(self.scope(), fault, None);
+    }
+
+    /// Withdraws what was commanded for this partner.
+    pub fn heal(&self) {
+        self.world.lock().commands.withdraw(&self.scope());
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Partner(self.name.to_string())
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut PartnerState) -> T) -> Option<T> {
+        self.world.lock().partners.get_mut(&self.name).map(change)
+    }
+}
