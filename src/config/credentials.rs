@@ -49,7 +49,10 @@ fn only<'a>(
     report: &mut Report,
 ) -> Result<Option<(&'a str, At<'a>)>, Reported> {
     let mut given = fields.given(names);
-    let Some((name, at)) = given.next() else { return Ok(None) };
+    let Some((name, at)) = given.next() else {
+        let misspelt = names.iter().any(|name| fields.is_misspelt(name));
+        return if misspelt { Err(Reported) } else { Ok(None) };
+    };
     let mut outcome = Ok(Some((name, at)));
     // A field that stands twice has been reported as such.
     for (_, other_at) in given.filter(|(other, _)| *other != name) {
