@@ -123,12 +123,8 @@ fn firm(at: &At<'_>, report: &mut Report) -> Result<Firm, Reported> {
 }
 
 fn file(at: &At<'_>, kind: SecretKind, report: &mut Report) -> Result<SecretSource, Reported> {
-    let name = at.text(report)?;
-    if name.contains('\0') {
-        return Err(report.problem(at, "is not a path, for it holds a NUL; write the path of a file"));
-    }
-    let source = SecretSource::File(at.source.folder.join(name));
-    checked(source, kind, is_like_a_path(name), at, report)
+    let path = at.path(report)?;
+    checked(SecretSource::File(path), kind, is_like_a_path(at.text(report)?), at, report)
 }
 
 fn env(at: &At<'_>, kind: SecretKind, report: &mut Report) -> Result<SecretSource, Reported> {

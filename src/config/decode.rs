@@ -259,6 +259,17 @@ impl<'a> At<'a> {
         Ok(text)
     }
 
+    /// The path of a file, which begins at the folder of the file in which it stands.
+    pub(super) fn path(&self, report: &mut Report) -> Result<PathBuf, Reported> {
+        let text = self.text(report)?;
+        if text.contains(char::is_control) {
+            return Err(
+                report.problem(self, "is a path with a control character; rename the file, or correct it")
+            );
+        }
+        Ok(self.source.folder.join(text))
+    }
+
     /// Whether it is neither a list nor a mapping.
     pub(super) fn is_scalar(&self) -> bool {
         matches!(&self.node.value, Value::Scalar(_))

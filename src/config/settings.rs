@@ -126,7 +126,7 @@ fn api(at: &At<'_>, report: &mut Report) -> Result<Api, Reported> {
 }
 
 fn ca_file(at: &At<'_>, report: &mut Report) -> Result<PathBuf, Reported> {
-    let path = at.source.folder.join(at.text(report)?);
+    let path = at.path(report)?;
     match certificates(&path) {
         Ok(()) => Ok(path),
         Err(text) => Err(report.problem(at, format!("the file {} {text}", path.display()))),

@@ -62,9 +62,9 @@ fn key(fields: &str) -> Key {
 }
 
 fn with_key(top: &str, fields: &str) -> Folder {
+    let fields = fields.replace('\n', "\n    ");
     configured(&format!(
-        "{top}\npartners:\n- name: acme\n  secret_file: secret\n  keys:\n  - name: dupont\n{}",
-        fields.lines().map(|line| format!("    {line}\n")).collect::<String>()
+        "{top}\npartners:\n- name: acme\n  secret_file: secret\n  keys:\n  - name: dupont\n    {fields}\n"
     ))
 }
 
