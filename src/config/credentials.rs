@@ -1,5 +1,6 @@
 //! Where a partner's secret, a key's token or a log-in's password comes from.
 
+use std::num::NonZeroU64;
 use std::path::Path;
 
 use secrecy::SecretString;
@@ -114,7 +115,8 @@ fn mail(at: &At<'_>, report: &mut Report) -> Result<String, Reported> {
 fn firm(at: &At<'_>, report: &mut Report) -> Result<Firm, Reported> {
     let text = at.text(report)?;
     if at.is_plain() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return at.number("the firm's id, or its name in quotation marks", report).map(Firm::Id);
+        let id = at.number("the firm's id, or its name in quotation marks", report);
+        return id.map(|id: NonZeroU64| Firm::Id(id.get()));
     }
     if text.contains(char::is_control) {
         return Err(report.problem(at, "is a name with a control character; remove it"));

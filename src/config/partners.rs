@@ -79,19 +79,11 @@ impl<'s> Fleet<'s> {
             Ok(self.entry(name, name_at, report))
         });
         let secret = credentials::partner_secret(&fields, report);
-        let keys = fields.get("keys");
-        match index {
-            Ok(index) => {
-                self.declare(index, &fields, secret, report);
-                if let Some(keys) = keys {
-                    self.add_keys(Some(index), &keys, report);
-                }
-            }
-            Err(_) => {
-                if let Some(keys) = keys {
-                    self.add_keys(None, &keys, report);
-                }
-            }
+        if let Ok(index) = index {
+            self.declare(index, &fields, secret, report);
+        }
+        if let Some(keys) = fields.get("keys") {
+            self.add_keys(index.ok(), &keys, report);
         }
         index.map(|_| ())
     }

@@ -141,7 +141,8 @@ fn no_slip_of_the_hand_makes_a_message_repeat_a_secret() {
             folder.write("exporter.yml", &slip);
             match folder.load() {
                 Ok(loaded) => {
-                    assert!(!format!("{loaded:?} {}", loaded.summary()).contains(PLANTED), "{slip}")
+                    let shown = format!("{loaded:?} {}", loaded.summary());
+                    assert!(!shown.contains(PLANTED), "{slip}");
                 }
                 Err(problems) => {
                     refused += 1;
