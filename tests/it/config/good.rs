@@ -408,3 +408,18 @@ Warnings: 0
 "#
     );
 }
+
+#[test]
+fn the_summary_of_a_fleet_without_keys_says_so() {
+    assert_eq!(
+        Loaded::default().summary(),
+        "API: https://api.myunisoft.fr/
+Health: every 15s
+Partners: 0
+Probes per minute: 4 (4 of health, 0 with keys)
+Activated by being asked (key_info in mode extended): no key
+Files read: 0
+Warnings: 0
+"
+    );
+}
