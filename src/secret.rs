@@ -166,9 +166,13 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "the file {}", path.display()),
-            Self::UnnamedFile => f.write_str("the file named here"),
+            Self::UnnamedFile => {
+                f.write_str("the file named here (not shown, as it may be the secret itself)")
+            }
             Self::Env(name) => write!(f, "the environment variable {name}"),
-            Self::UnnamedEnv => f.write_str("the environment variable named here"),
+            Self::UnnamedEnv => {
+                f.write_str("the environment variable named here (not shown, as it may be the secret itself)")
+            }
             Self::Inline => f.write_str("the value"),
         }
     }
@@ -370,4 +374,56 @@ pub(crate) fn world_readable(path: &Path) -> bool {
 #[cfg(not(unix))]
 pub(crate) fn world_readable(_: &Path) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file_source(content: &str) -> (tempfile::TempDir, SecretSource) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        fs::write(&path, content).unwrap();
+        (folder, SecretSource::File(path))
+    }
+
+    /// What was read of a file an hour ago, when it said `value`.
+    fn held(source: &SecretSource, value: &str, stamp: Option<Stamp>) -> Watched {
+        let held = Some(Held { value: SecretString::from(value), stamp });
+        Watched { source: source.clone(), kind: SecretKind::HeaderValue, held }
+    }
+
+    #[test]
+    fn a_file_whose_stamp_did_not_move_is_not_read_again() {
+        let (_folder, source) = file_source("on-disk");
+        let mut watched = held(&source, "in-memory", source.stamp());
+        assert_eq!(watched.refresh(), Ok(Refreshed::Same));
+        assert_eq!(watched.current().unwrap().expose_secret(), "in-memory");
+    }
+
+    #[test]
+    fn every_part_of_a_stamp_gives_a_change_away() {
+        let (_folder, source) = file_source("on-disk");
+        let now = source.stamp().unwrap();
+        let elsewhere = Identity { inode: now.identity.inode + 1, ..now.identity };
+        let renamed = Identity { changed: Some(SystemTime::UNIX_EPOCH), ..now.identity };
+        for then in [
+            Stamp { size: now.size + 1, ..now },
+            Stamp { modified: Some(SystemTime::UNIX_EPOCH), ..now },
+            Stamp { identity: elsewhere, ..now },
+            Stamp { identity: renamed, ..now },
+        ] {
+            assert_eq!(held(&source, "in-memory", Some(then)).refresh(), Ok(Refreshed::Changed), "{then:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_changed_just_now_is_read_again() {
+        let (_folder, source) = file_source("on-disk");
+        let stamp = source.stamp().unwrap();
+        let changed = stamp.identity.changed.unwrap();
+        assert!(!stamp.is_settled(changed));
+        assert!(!stamp.is_settled(changed - Duration::from_secs(3600)), "a clock that was put back");
+        assert!(stamp.is_settled(changed + Duration::from_secs(3)));
+    }
 }

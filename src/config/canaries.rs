@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use super::decode::{At, Report, Reported, nearest, shown};
+use super::decode::{At, Fields, Report, Reported, nearest, shown};
 use super::settings::timing;
 use super::{Access, Canary, HEALTH, KEY_INFO, Method, Probe, Target, Timing, names, urls};
 
@@ -24,15 +24,19 @@ struct Declared {
 }
 
 /// All declared canaries; those that are wrong are kept too, so that a use of one isn't reported again.
-pub(super) struct Canaries(HashMap<Arc<str>, Result<Declared, Reported>>);
+pub(super) struct Canaries {
+    by_name: HashMap<Arc<str>, Result<Declared, Reported>>,
+    /// An error where the section couldn't be read, so that a name may well have been in it.
+    section: Result<(), Reported>,
+}
 
 impl Canaries {
-    pub(super) fn read(at: Option<&At<'_>>, report: &mut Report) -> Self {
-        let mut canaries = Self(HashMap::from([(BUILT_IN.into(), Ok(Declared::built_in()))]));
-        if let Some(at) = at {
-            // The error is in the report.
-            let _ = canaries.declare_all(at, report);
-        }
+    /// The top level's `canaries`, and the one that is built in.
+    pub(super) fn read(fields: &Fields<'_>, report: &mut Report) -> Self {
+        let by_name = HashMap::from([(BUILT_IN.into(), Ok(Declared::built_in()))]);
+        let mut canaries = Self { by_name, section: Ok(()) };
+        let declared = fields.optional("canaries", report, |at, report| canaries.declare_all(at, report));
+        canaries.section = declared.map(|_| ());
         canaries
     }
 
@@ -49,24 +53,35 @@ impl Canaries {
                 Some(text) => Err(report.problem(&at, text)),
                 None => Declared::read(name, &at, report),
             };
-            self.0.insert(name.into(), declared);
+            self.by_name.insert(name.into(), declared);
         }
         Ok(())
     }
 
     fn get(&self, name: &str, at: &At<'_>, report: &mut Report) -> Result<&Declared, Reported> {
-        match self.0.get(name) {
-            Some(declared) => declared.as_ref().map_err(|reported| *reported),
-            None => Err(report.problem(at, self.unknown(name))),
-        }
+        self.find(name)?.ok_or_else(|| {
+            let hint = match nearest(name, self.by_name.keys().map(AsRef::as_ref)) {
+                Some(near) => format!("did you mean {}?", shown(near)),
+                None => "declare it under `canaries` in the configuration file".to_owned(),
+            };
+            report.problem(at, format!("there is no canary {}; {hint}", shown(name)))
+        })
     }
 
-    fn unknown(&self, name: &str) -> String {
-        let hint = match nearest(name, self.0.keys().map(AsRef::as_ref)) {
-            Some(near) => format!("did you mean {}?", shown(near)),
-            None => "declare it under `canaries` in the configuration file".to_owned(),
-        };
-        format!("there is no canary {}; {hint}", shown(name))
+    /// As `get`, where the name may have been meant as a new one.
+    fn get_named(&self, name: &str, at: &At<'_>, report: &mut Report) -> Result<&Declared, Reported> {
+        self.find(name)?.ok_or_else(|| {
+            let name = shown(name);
+            report
+                .problem(at, format!("there is no canary {name}; add a `canary` that says which one to run"))
+        })
+    }
+
+    fn find(&self, name: &str) -> Result<Option<&Declared>, Reported> {
+        match self.by_name.get(name) {
+            Some(declared) => declared.as_ref().map(Some).map_err(|reported| *reported),
+            None => self.section.map(|()| None),
+        }
     }
 }
 
@@ -121,7 +136,8 @@ pub(super) fn society_id(at: &At<'_>, report: &mut Report) -> Result<NonZeroU64,
 /// The key for which canaries are read.
 pub(super) struct Asker<'a> {
     pub(super) at: &'a At<'a>,
-    pub(super) name: &'a str,
+    /// None when it has no valid one.
+    pub(super) name: Option<&'a str>,
     pub(super) access: Access,
     pub(super) society_id: Option<NonZeroU64>,
 }
@@ -201,7 +217,7 @@ impl Asker<'_> {
         let declared = match (fields.get("canary"), fields.get("name")) {
             (Some(at), _) => at.text(report).and_then(|name| canaries.get(name, &at, report)),
             (None, Some(at)) => {
-                name.and_then(|_| at.text(report)).and_then(|name| canaries.get(name, &at, report))
+                name.and_then(|_| at.text(report)).and_then(|name| canaries.get_named(name, &at, report))
             }
             (None, None) => Err(report.missing(at, "canary", "name the canary, such as `canary: exercices`")),
         };
@@ -217,9 +233,10 @@ impl Asker<'_> {
     }
 
     fn which_society(&self, canary: &str) -> String {
-        let (key, canary) = (shown(self.name), shown(canary));
+        let key = self.name.map_or_else(|| "this key".to_owned(), |name| format!("the key {}", shown(name)));
+        let canary = shown(canary);
         format!(
-            "the key {key} has firm access and its canary {canary} is about one society; say which by a \
+            "{key} has firm access and its canary {canary} is about one society; say which by a \
              `society_id`, or leave the canary out of the key's `canaries`"
         )
     }

@@ -1,5 +1,6 @@
 //! Where a partner's secret, a key's token or a log-in's password comes from.
 
+use std::num::NonZeroU64;
 use std::path::Path;
 
 use secrecy::SecretString;
@@ -49,7 +50,10 @@ fn only<'a>(
     report: &mut Report,
 ) -> Result<Option<(&'a str, At<'a>)>, Reported> {
     let mut given = fields.given(names);
-    let Some((name, at)) = given.next() else { return Ok(None) };
+    let Some((name, at)) = given.next() else {
+        let misspelt = names.iter().any(|name| fields.is_misspelt(name));
+        return if misspelt { Err(Reported) } else { Ok(None) };
+    };
     let mut outcome = Ok(Some((name, at)));
     // A field that stands twice has been reported as such.
     for (_, other_at) in given.filter(|(other, _)| *other != name) {
@@ -111,7 +115,8 @@ fn mail(at: &At<'_>, report: &mut Report) -> Result<String, Reported> {
 fn firm(at: &At<'_>, report: &mut Report) -> Result<Firm, Reported> {
     let text = at.text(report)?;
     if at.is_plain() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return at.number("the firm's id, or its name in quotation marks", report).map(Firm::Id);
+        let id = at.number("the firm's id, or its name in quotation marks", report);
+        return id.map(|id: NonZeroU64| Firm::Id(id.get()));
     }
     if text.contains(char::is_control) {
         return Err(report.problem(at, "is a name with a control character; remove it"));
@@ -120,12 +125,8 @@ fn firm(at: &At<'_>, report: &mut Report) -> Result<Firm, Reported> {
 }
 
 fn file(at: &At<'_>, kind: SecretKind, report: &mut Report) -> Result<SecretSource, Reported> {
-    let name = at.text(report)?;
-    if name.contains('\0') {
-        return Err(report.problem(at, "is not a path, for it holds a NUL; write the path of a file"));
-    }
-    let source = SecretSource::File(at.source.folder.join(name));
-    checked(source, kind, is_like_a_path(name), at, report)
+    let path = at.path(report)?;
+    checked(SecretSource::File(path), kind, is_like_a_path(at.text(report)?), at, report)
 }
 
 fn env(at: &At<'_>, kind: SecretKind, report: &mut Report) -> Result<SecretSource, Reported> {

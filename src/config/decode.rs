@@ -156,7 +156,10 @@ impl<'a> At<'a> {
         let items: &[Node] = match &self.node.value {
             Value::List(items) => items,
             Value::Scalar(_) if self.node.is_null() => &[],
-            value => return Err(report.problem(self, format!("must be a list, but is {}", kind(value)))),
+            value => {
+                let text = format!("must be a list, but is {}; write `- …` lines, or `[…]`", kind(value));
+                return Err(report.problem(self, text));
+            }
         };
         Ok(items.iter().enumerate().map(|(index, node)| At {
             source: self.source,
@@ -180,10 +183,13 @@ impl<'a> At<'a> {
     /// ones are reported, and the others can still be read.
     pub(super) fn fields(&'a self, known: &[&str], report: &mut Report) -> Result<Fields<'a>, Reported> {
         let entries = self.pairs(report)?;
+        let mut misspelt = Vec::new();
         for (index, (key, node)) in entries.iter().enumerate() {
             let name = key.name.as_str();
             if !known.contains(&name) {
-                report.problems.push(self.unknown(key, node, known));
+                let near = nearest(name, known.iter().copied());
+                misspelt.extend(near.map(str::to_owned));
+                report.problems.push(self.unknown(key, node, near, known));
             } else if let Some((first, _)) =
                 entries.iter().take(index).find(|(first, _)| first.name == key.name)
             {
@@ -191,15 +197,17 @@ impl<'a> At<'a> {
                 report.problem(&self.below(key, node), text);
             }
         }
-        Ok(Fields { at: self, entries })
+        Ok(Fields { at: self, entries, misspelt })
     }
 
     fn pairs(&self, report: &mut Report) -> Result<&'a [(Key, Node)], Reported> {
         match &self.node.value {
             Value::Map(entries) => Ok(entries),
             Value::Scalar(_) if self.node.is_null() => Ok(&[]),
-            value => Err(report
-                .problem(self, format!("must be a mapping (`name: value` lines), but is {}", kind(value)))),
+            value => Err(report.problem(
+                self,
+                format!("must be a mapping, but is {}; write `name: value` lines", kind(value)),
+            )),
         }
     }
 
@@ -207,13 +215,13 @@ impl<'a> At<'a> {
         At { source: self.source, node, line: key.line, step: Step::Field(&key.name), parent: Some(self) }
     }
 
-    fn unknown(&self, key: &Key, node: &Node, known: &[&str]) -> Problem {
+    fn unknown(&self, key: &Key, node: &Node, near: Option<&str>, known: &[&str]) -> Problem {
         let name = key.name.as_str();
         if name == "<<" {
             let text = "merging is not supported; write the fields out".to_owned();
             return self.problem_below(name, key.line, text);
         }
-        if let Some(near) = nearest(name, known.iter().copied()) {
+        if let Some(near) = near {
             return self.problem_below(name, key.line, format!("is not a field; did you mean `{near}`?"));
         }
         let known = known.join(", ");
@@ -235,17 +243,31 @@ impl<'a> At<'a> {
                 Err(report.problem(self, "has no value; give it one, or remove the line"))
             }
             Value::Scalar(scalar) => Ok(scalar),
-            value => Err(report.problem(self, format!("must be {what}, but is {}", kind(value)))),
+            value => {
+                let text = format!("must be {what}, but is {}; write a single value", kind(value));
+                Err(report.problem(self, text))
+            }
         }
     }
 
-    /// Any scalar, as it is spelt.
+    /// A value that isn't empty, as it is spelt.
     pub(super) fn text(&self, report: &mut Report) -> Result<&'a str, Reported> {
         let text = self.scalar("text", report)?.text.as_str();
         if text.is_empty() {
             return Err(report.problem(self, "is empty; give it a value, or remove the line"));
         }
         Ok(text)
+    }
+
+    /// The path of a file, which begins at the folder of the file in which it stands.
+    pub(super) fn path(&self, report: &mut Report) -> Result<PathBuf, Reported> {
+        let text = self.text(report)?;
+        if text.contains(char::is_control) {
+            return Err(
+                report.problem(self, "is a path with a control character; rename the file, or correct it")
+            );
+        }
+        Ok(self.source.folder.join(text))
     }
 
     /// Whether it is neither a list nor a mapping.
@@ -284,7 +306,10 @@ impl<'a> At<'a> {
         read: impl FnOnce(&str) -> Option<T>,
         report: &mut Report,
     ) -> Result<T, Reported> {
-        let choice = format!("`{}`", words.join("` or `"));
+        let choice = match words {
+            [head @ .., last] if !head.is_empty() => format!("`{}` or `{last}`", head.join("`, `")),
+            words => words.concat(),
+        };
         let text = self.scalar(&choice, report)?.text.as_str();
         read(text).ok_or_else(|| report.problem(self, format!("is not a word for this; write {choice}")))
     }
@@ -309,6 +334,8 @@ impl<'a> At<'a> {
 pub(super) struct Fields<'a> {
     pub(super) at: &'a At<'a>,
     entries: &'a [(Key, Node)],
+    /// What unknown fields were likely meant to be: to call these missing too would tell one slip twice.
+    misspelt: Vec<String>,
 }
 
 impl<'a> Fields<'a> {
@@ -332,7 +359,11 @@ impl<'a> Fields<'a> {
         report: &mut Report,
         read: impl FnOnce(&At<'a>, &mut Report) -> Result<T, Reported>,
     ) -> Result<Option<T>, Reported> {
-        self.get(name).map(|at| read(&at, report)).transpose()
+        match self.get(name) {
+            Some(at) => read(&at, report).map(Some),
+            None if self.is_misspelt(name) => Err(Reported),
+            None => Ok(None),
+        }
     }
 
     /// The field's value; without the field, a problem that says `how` to mend it.
@@ -345,8 +376,14 @@ impl<'a> Fields<'a> {
     ) -> Result<T, Reported> {
         match self.get(name) {
             Some(at) => read(&at, report),
+            None if self.is_misspelt(name) => Err(Reported),
             None => Err(report.missing(self.at, name, how)),
         }
+    }
+
+    /// Whether a field was reported whose name is close to this one.
+    pub(super) fn is_misspelt(&self, name: &str) -> bool {
+        self.misspelt.iter().any(|misspelt| misspelt == name)
     }
 }
 

@@ -103,7 +103,8 @@ fn read_text(source: &Source) -> Result<Zeroizing<String>, Problem> {
     })
 }
 
-fn unreadable(error: &io::Error) -> String {
+/// What to say of a file, whose name stands before, that can't be read.
+pub(super) fn unreadable(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "does not exist; create it, or correct the path".to_owned(),
         io::ErrorKind::PermissionDenied => {

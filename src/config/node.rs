@@ -308,8 +308,8 @@ mod tests {
     fn aliases_that_multiply_are_refused() {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..9 {
-            let below = format!("*a{}", level - 1);
-            text += &format!("a{level}: &a{level} [{}]\n", vec![below; 10].join(", "));
+            let below = vec![format!("*a{}", level - 1); 10].join(", ");
+            text = format!("{text}a{level}: &a{level} [{below}]\n");
         }
         let fault = parse(&text).map(|_| ()).expect_err("too much");
         assert_eq!(fault.text, "aliases repeat too much; write the values out");

@@ -79,19 +79,11 @@ impl<'s> Fleet<'s> {
             Ok(self.entry(name, name_at, report))
         });
         let secret = credentials::partner_secret(&fields, report);
-        let keys = fields.get("keys");
-        match index {
-            Ok(index) => {
-                self.declare(index, &fields, secret, report);
-                if let Some(keys) = keys {
-                    self.add_keys(Some(index), &keys, report);
-                }
-            }
-            Err(_) => {
-                if let Some(keys) = keys {
-                    self.add_keys(None, &keys, report);
-                }
-            }
+        if let Ok(index) = index {
+            self.declare(index, &fields, secret, report);
+        }
+        if let Some(keys) = fields.get("keys") {
+            self.add_keys(index.ok(), &keys, report);
         }
         index.map(|_| ())
     }
@@ -213,7 +205,7 @@ fn add_key(
     let credential = credentials::of_key(&fields, report);
     let credential = access.and_then(|access| login_fits(access, &fields, report)).and(credential);
     let probes = access.and_then(|access| {
-        let name = name.as_deref().unwrap_or_default();
+        let name = name.as_deref().ok();
         probes(access, name, &fields, settings, key_info, report)
     });
     let key = Key { name: name?, access: access?, credential: credential?, probes: probes? };
@@ -243,7 +235,7 @@ fn login_fits(access: Access, fields: &Fields<'_>, report: &mut Report) -> Resul
 
 fn probes(
     access: Access,
-    name: &str,
+    name: Option<&str>,
     fields: &Fields<'_>,
     settings: &Settings,
     key_info_name: &Arc<str>,
@@ -253,7 +245,8 @@ fn probes(
     let key_info = key_info(fields, settings, report);
     let canaries = society_id.and_then(|society_id| {
         let asker = Asker { at: fields.at, name, access, society_id };
-        canaries::of_key(fields.get("canaries").as_ref(), &asker, &settings.canaries, report)
+        let list = fields.optional("canaries", report, |at, _| Ok(*at))?;
+        canaries::of_key(list.as_ref(), &asker, &settings.canaries, report)
     });
     let (key_info, canaries) = (key_info?, canaries?);
     let key_info = key_info.mode.map(|mode| Probe {

@@ -11,6 +11,7 @@ use rustls::pki_types::pem::PemObject;
 
 use super::canaries::Canaries;
 use super::decode::{At, Fields, Report, Reported};
+use super::load::unreadable;
 use super::{Api, KeyInfoMode, Metrics, RateLimit, Timing, urls};
 
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
@@ -37,7 +38,7 @@ impl Settings {
         });
         let key_info =
             fields.optional("key_info", report, |at, report| key_info(at, KeyInfo::DEFAULT, report));
-        let canaries = Canaries::read(fields.get("canaries").as_ref(), report);
+        let canaries = Canaries::read(fields, report);
         let rate_limit = fields.optional("rate_limit", report, rate_limit);
         let metrics = fields.optional("metrics", report, metrics);
         Self {
@@ -127,7 +128,7 @@ fn api(at: &At<'_>, report: &mut Report) -> Result<Api, Reported> {
 }
 
 fn ca_file(at: &At<'_>, report: &mut Report) -> Result<PathBuf, Reported> {
-    let path = at.source.folder.join(at.text(report)?);
+    let path = at.path(report)?;
     match certificates(&path) {
         Ok(()) => Ok(path),
         Err(text) => Err(report.problem(at, format!("the file {} {text}", path.display()))),
@@ -136,8 +137,7 @@ fn ca_file(at: &At<'_>, report: &mut Report) -> Result<PathBuf, Reported> {
 
 /// Whether the file holds certificates that can be trusted, and nothing broken among them.
 fn certificates(path: &Path) -> Result<(), String> {
-    let pem = fs::read(path)
-        .map_err(|error| format!("can't be read ({}); mend the path or its rights", error.kind()))?;
+    let pem = fs::read(path).map_err(|error| unreadable(&error))?;
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let number = store.len() + 1;
@@ -155,7 +155,7 @@ fn certificates(path: &Path) -> Result<(), String> {
 fn rate_limit(at: &At<'_>, report: &mut Report) -> Result<RateLimit, Reported> {
     let fields = at.fields(&["keep_free"], report)?;
     let keep_free = fields.optional("keep_free", report, |at, report| {
-        at.number("a whole number of requests, 0 or more", report)
+        at.number("a whole number of requests, such as 5", report)
     })?;
     Ok(keep_free.map_or_else(RateLimit::default, |keep_free| RateLimit { keep_free }))
 }

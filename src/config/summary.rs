@@ -51,8 +51,9 @@ impl Loaded {
 
     fn probes_per_minute(&self) -> String {
         let health = per_minute(self.config.health);
-        let keys: f64 =
-            self.keys().flat_map(|(_, key)| &key.probes).map(|probe| per_minute(probe.timing)).sum();
+        let probes = self.keys().flat_map(|(_, key)| &key.probes);
+        // Not `sum`, which makes minus zero of nothing.
+        let keys = probes.fold(0.0, |sum, probe| sum + per_minute(probe.timing));
         format!("{} ({} of health, {} with keys)", rounded(health + keys), rounded(health), rounded(keys))
     }
 

@@ -59,7 +59,7 @@ pub(super) fn canary_path<'a>(at: &At<'a>, report: &mut Report) -> Result<&'a st
     let fault = if path.contains("://") && !path.starts_with('/') {
         "must be a path on the API, not a whole URL; begin it with `/` and leave scheme and host to `api.base_url`"
     } else if !path.starts_with('/') {
-        "must begin with `/`"
+        "must begin with `/`; write path and query, as in `/api/v1/society`"
     } else if path.starts_with("//") {
         "must not begin with `//`, which names another host; begin it with one `/`"
     } else if path.contains('#') {

@@ -12,4 +12,5 @@
 
 mod config;
 mod demo;
+mod secret;
 mod simulator;

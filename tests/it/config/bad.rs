@@ -101,3 +101,59 @@ fn a_folder_is_no_configuration_file() {
     let expected = format!("{}: is a directory; name the file in it", folder().display());
     assert_eq!(problems(&folder()).to_string(), expected);
 }
+
+const WITH_SECRETS: &str = r#"
+api: {proxy_url: "http://user:planted-0@proxy.example:3128"}
+canaries:
+  users: {path: /api/v1/users_v2, society: false}
+partners:
+  - name: acme
+    secret: planted-1
+    keys:
+      - name: dupont
+        access: society
+        token: "planted-2"
+      - {name: martin, access: firm, token: 'planted-3', society_id: 5, canaries: [users]}
+      - name: durand
+        access: firm
+        login: {mail: api@durand.example, password: planted-4, firm: 80}
+        canaries: []
+      - name: petit
+        access: society
+        token: >-
+          planted-5
+        canaries:
+          - users
+  - {name: zenith, secret: planted-6}
+"#;
+
+/// Every slip of one character, anywhere in a file with secrets in it.
+#[test]
+fn no_slip_of_the_hand_makes_a_message_repeat_a_secret() {
+    // Those that have a meaning in YAML where they end, join or split what stands there.
+    const SLIPS: &str = "\"':,\n ";
+    let folder = super::configured(WITH_SECRETS);
+    folder.loaded();
+    let mut refused = 0;
+    for (at, removed) in WITH_SECRETS.char_indices() {
+        let (before, after) = (&WITH_SECRETS[..at], &WITH_SECRETS[at + removed.len_utf8()..]);
+        let mut check = |slip: String| {
+            folder.write("exporter.yml", &slip);
+            match folder.load() {
+                Ok(loaded) => {
+                    let shown = format!("{loaded:?} {}", loaded.summary());
+                    assert!(!shown.contains(PLANTED), "{slip}");
+                }
+                Err(problems) => {
+                    refused += 1;
+                    assert!(!format!("{problems} {problems:?}").contains(PLANTED), "{problems}\n{slip}");
+                }
+            }
+        };
+        check(format!("{before}{after}"));
+        for slip in SLIPS.chars() {
+            check(format!("{before}{slip}{after}"));
+        }
+    }
+    assert!(refused > 1_000, "only {refused} slips were refused");
+}
