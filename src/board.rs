@@ -8,12 +8,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::api::answer::Answer;
 use crate::api::budget::Budget;
 use crate::api::key_info::Version;
 use crate::api::request_id::RequestId;
-use crate::api::token::Identity;
+use crate::api::token::{Claims, Identity};
 use crate::config::{Access, HEALTH};
 use crate::key_state::{KeyMemory, KeyState, SecretMemory};
+use crate::label::escape;
 use crate::report::Report;
 use crate::verdict::{Failure, Reason};
 use crate::words::words;
@@ -52,6 +56,8 @@ pub struct Fleet {
 pub struct PartnerEntry {
     /// Its label.
     pub name: Arc<str>,
+    /// The labels of what is about it, as they are written.
+    pub labels: Box<str>,
     secret: Mutex<SecretMemory>,
 }
 
@@ -62,6 +68,8 @@ pub struct KeyEntry {
     pub partner: Arc<PartnerEntry>,
     /// Its label.
     pub name: Arc<str>,
+    /// The labels of what is about it, as they are written: made once, for they stand in every sample.
+    pub labels: Box<str>,
     /// What its token opens.
     pub access: Access,
     status: Mutex<KeyStatus>,
@@ -196,7 +204,8 @@ impl PartnerEntry {
     /// A partner whose secret is remembered as `memory`.
     #[must_use]
     pub fn new(name: Arc<str>, memory: SecretMemory) -> Self {
-        Self { name, secret: Mutex::new(memory) }
+        let labels = format!("partner=\"{}\"", escape(&name)).into();
+        Self { name, labels, secret: Mutex::new(memory) }
     }
 
     /// The state of its secret.
@@ -209,7 +218,8 @@ impl KeyEntry {
     /// A key with what is known of it.
     #[must_use]
     pub fn new(partner: Arc<PartnerEntry>, name: Arc<str>, access: Access, status: KeyStatus) -> Self {
-        Self { partner, name, access, status: Mutex::new(status) }
+        let labels = format!("{},key=\"{}\"", partner.labels, escape(&name)).into();
+        Self { partner, name, labels, access, status: Mutex::new(status) }
     }
 
     /// What is known of it.
@@ -231,6 +241,41 @@ impl KeyStatus {
             token_expiry: None,
             budget: None,
             probes: probes.into_iter().map(ProbeStatus::new).collect(),
+        }
+    }
+
+    /// Labels the key with what its token says of itself, until key/info says more.
+    pub fn describe(&mut self, token: &SecretString) {
+        let claims = Claims::of(token.expose_secret()).unwrap_or_default();
+        self.identity = claims.identity;
+        self.token_expiry = claims.expires;
+        self.version = None;
+        self.routes = None;
+        self.budget = None;
+    }
+
+    /// Takes over the figures of the same key under an earlier configuration.
+    pub fn carry_over(&mut self, old: &Self) {
+        self.changes.clone_from(&old.changes);
+        self.identity.clone_from(&old.identity);
+        self.token_expiry = old.token_expiry;
+        for probe in &mut self.probes {
+            if let Some(old) = old.probes.iter().find(|old| old.name == probe.name) {
+                probe.clone_from(old);
+            }
+        }
+    }
+
+    /// Enters what an answer tells beside its outcome.
+    pub fn learn(&mut self, answer: &Answer) {
+        if answer.budget.is_told() {
+            self.budget = Some(answer.budget);
+        }
+        let Some(info) = &answer.key_info else { return };
+        self.routes = Some(info.routes);
+        if let Some(extended) = &info.extended {
+            self.version = extended.version;
+            self.identity.clone_from(&extended.identity);
         }
     }
 

@@ -62,6 +62,10 @@ pub struct Api {
     pub proxy_url: Option<Url>,
 }
 
+#[expect(
+    clippy::missing_fields_in_debug,
+    reason = "the proxy's URL may hold a password, a certificate says nothing"
+)]
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Only the proxy's host: `Url` would print its password.
@@ -110,7 +114,7 @@ pub struct Partner {
 }
 
 /// One token the partner holds, and what to probe with it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Key {
     /// Label value.
     pub name: Arc<str>,
@@ -133,7 +137,7 @@ words! {
 }
 
 /// Where a token comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Credential {
     /// A permanent token.
     Token(SecretSource),
@@ -142,7 +146,7 @@ pub enum Credential {
 }
 
 /// An API Cabinet account.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Login {
     /// The account.
     pub mail: String,
@@ -152,7 +156,7 @@ pub struct Login {
     pub firm: Option<Firm>,
 }
 
-/// How a firm is named in a log-in: API.md allows a numeric id or a name.
+/// How a firm is named in a log-in: the documentation allows a numeric id or a name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(untagged)]
 pub enum Firm {
@@ -171,6 +175,18 @@ pub struct Probe {
     pub target: Target,
     /// When, and for how long.
     pub timing: Timing,
+}
+
+impl Probe {
+    /// What the fleet-wide histograms call it: bounded by the configured routes, however many
+    /// societies a key runs one of them for.
+    #[must_use]
+    pub fn route(&self) -> &str {
+        match &self.target {
+            Target::KeyInfo(_) => KEY_INFO,
+            Target::Canary(canary) => &canary.route,
+        }
+    }
 }
 
 /// What a key's probe asks.

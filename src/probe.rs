@@ -39,14 +39,16 @@ const ERROR_CAP: usize = 64 << 10;
 /// What is looked at of a canary's body: enough to see its first byte behind any white space.
 const GLIMPSE: usize = 1 << 10;
 
-/// Sends probes to one API.
+/// Sends probes to one API. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Prober {
+pub struct Prober(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     client: reqwest::Client,
-    base: Url,
-    auth: Url,
-    /// Whose address is looked up instead of the API's.
-    proxy: Option<Url>,
+    api: config::Api,
+    /// What was in the file of certification authorities: it may change under the same name.
+    authorities: Option<Vec<u8>>,
 }
 
 /// One request to send.
@@ -96,30 +98,46 @@ impl Prober {
     /// # Errors
     /// Where no certification authority can be read, or the proxy's URL is unusable.
     pub fn new(api: &config::Api) -> Result<Self, BuildError> {
-        Ok(Self {
-            client: client::build(api)?,
-            base: api.base_url.clone(),
-            auth: api.auth_url.clone(),
-            proxy: api.proxy_url.clone(),
-        })
+        let authorities = client::read_authorities(api)?;
+        let client = client::build(api, authorities.as_deref())?;
+        Ok(Self(Arc::new(Inner { client, api: api.clone(), authorities })))
+    }
+
+    /// Whether this is a prober for just this API, its certification authorities included.
+    #[must_use]
+    pub fn serves(&self, api: &config::Api) -> bool {
+        self.0.api == *api
+            && client::read_authorities(api).is_ok_and(|authorities| authorities == self.0.authorities)
+    }
+
+    /// Whether the two are the same one.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The host whose certificate the probes see.
     #[must_use]
     pub fn host(&self) -> &str {
-        self.base.host_str().unwrap_or_default()
+        self.0.api.base_url.host_str().unwrap_or_default()
     }
 
     /// The host whose certificate log-ins see.
     #[must_use]
     pub fn auth_host(&self) -> &str {
-        self.auth.host_str().unwrap_or_default()
+        self.0.api.auth_url.host_str().unwrap_or_default()
+    }
+
+    /// The log-in route, which with the mail names an account.
+    #[must_use]
+    pub fn auth_url(&self) -> &str {
+        self.0.api.auth_url.as_str()
     }
 
     /// Sends one request and tells what came of it. Never fails: a failure is a finding.
     pub async fn probe(&self, call: Call<'_>) -> Report {
         let request = self.request(&call);
-        let stamps = Arc::new(Stamps::start(self.looks_up_a_name(&self.base)));
+        let stamps = Arc::new(Stamps::start(self.looks_up_a_name(&self.0.api.base_url)));
         let exchange = self.exchange(request, &stamps, call.timeout, caps(call.question)).await;
         let (phases, _) = stamps.phases();
         let finished = SystemTime::now();
@@ -161,8 +179,8 @@ impl Prober {
         limit: Duration,
     ) -> LoginReport {
         let body = login::Request { mail, password: password.expose_secret(), firm };
-        let request = self.client.post(self.auth.clone()).json(&body);
-        let stamps = Arc::new(Stamps::start(self.looks_up_a_name(&self.auth)));
+        let request = self.0.client.post(self.0.api.auth_url.clone()).json(&body);
+        let stamps = Arc::new(Stamps::start(self.looks_up_a_name(&self.0.api.auth_url)));
         let caps = Caps { keep: ERROR_CAP, read: ERROR_CAP };
         let exchange = self.exchange(request, &stamps, limit, caps).await;
         let outcome = match exchange {
@@ -176,7 +194,7 @@ impl Prober {
 
     /// Whether reaching `url` begins with a look-up: an address needs none.
     fn looks_up_a_name(&self, url: &Url) -> bool {
-        self.proxy.as_ref().unwrap_or(url).domain().is_some()
+        self.0.api.proxy_url.as_ref().unwrap_or(url).domain().is_some()
     }
 
     fn request(&self, call: &Call<'_>) -> reqwest::RequestBuilder {
@@ -184,7 +202,7 @@ impl Prober {
             Question::Canary(config::Method::Head) => Method::HEAD,
             _ => Method::GET,
         };
-        let request = self.client.request(method, join(&self.base, call.path));
+        let request = self.0.client.request(method, join(&self.0.api.base_url, call.path));
         match &call.credentials {
             Some(credentials) => request.headers(credentials.headers()),
             None => request,

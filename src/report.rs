@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::api::answer::Answer;
+use crate::api::error::ErrorCode;
 use crate::api::request_id::RequestId;
 use crate::verdict::Failure;
 use crate::words::words;
@@ -78,5 +79,11 @@ impl Report {
             outcome: Err(failure),
             certificate_expiry: None,
         }
+    }
+
+    /// The API's own code for the failure, if it gave one.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.outcome.as_ref().err()?.code.as_ref().map(ErrorCode::as_str)
     }
 }

@@ -27,6 +27,18 @@ pub enum SecretSource {
     Inline(SecretString),
 }
 
+/// Whether two sources are the same place; of secrets that stand in the configuration, whether they are the same.
+impl PartialEq for SecretSource {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(one), Self::File(other)) => one == other,
+            (Self::Env(one), Self::Env(other)) => one == other,
+            (Self::Inline(one), Self::Inline(other)) => one.expose_secret() == other.expose_secret(),
+            _ => false,
+        }
+    }
+}
+
 /// What a secret is for, which decides the characters it may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretKind {
@@ -423,7 +435,7 @@ mod tests {
         let stamp = source.stamp().unwrap();
         let changed = stamp.identity.changed.unwrap();
         assert!(!stamp.is_settled(changed));
-        assert!(!stamp.is_settled(changed - Duration::from_secs(3600)), "a clock that was put back");
+        assert!(!stamp.is_settled(changed - Duration::from_hours(1)), "a clock that was put back");
         assert!(stamp.is_settled(changed + Duration::from_secs(3)));
     }
 }

@@ -15,7 +15,7 @@ use super::load::unreadable;
 use super::{Api, KeyInfoMode, Metrics, RateLimit, Timing, urls};
 
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
-const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_INTERVAL: Duration = Duration::from_hours(24);
 
 /// The sections of the configuration file, each whole or reported.
 pub(super) struct Settings {
@@ -68,7 +68,7 @@ impl Timing {
     /// Of the health probe.
     const HEALTH: Self = Self { interval: Duration::from_secs(15), timeout: Duration::from_secs(5) };
     /// Of every probe that needs a key.
-    pub(super) const KEY: Self = Self { interval: Duration::from_secs(60), timeout: Duration::from_secs(10) };
+    pub(super) const KEY: Self = Self { interval: Duration::from_mins(1), timeout: Duration::from_secs(10) };
 }
 
 impl Default for Api {

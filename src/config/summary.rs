@@ -111,7 +111,7 @@ fn count(number: usize, one: &str, many: &str) -> String {
 }
 
 fn per_minute(timing: Timing) -> f64 {
-    Duration::from_secs(60).as_secs_f64() / timing.interval.as_secs_f64()
+    Duration::from_mins(1).as_secs_f64() / timing.interval.as_secs_f64()
 }
 
 /// One digit after the point, and none where it says nothing.

@@ -26,10 +26,8 @@ pub enum BuildError {
     #[error("no certification authority found on this system; install ca-certificates, or set api.ca_file")]
     NoRoots,
     /// `api.ca_file` can't be used.
-    #[error("api.ca_file: {path}: {cause}", path = path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
+    #[error("api.ca_file: {cause}")]
+    Authorities {
         /// What is wrong with it.
         cause: String,
     },
@@ -39,8 +37,8 @@ pub enum BuildError {
 }
 
 /// Builds the one client of an API.
-pub(super) fn build(api: &Api) -> Result<Client, BuildError> {
-    let tls = tls::config(roots(api)?).map_err(BuildError::Client)?;
+pub(super) fn build(api: &Api, authorities: Option<&[u8]>) -> Result<Client, BuildError> {
+    let tls = tls::config(roots(authorities)?).map_err(BuildError::Client)?;
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .dns_resolver(Resolver::default())
@@ -63,20 +61,31 @@ pub(super) fn build(api: &Api) -> Result<Client, BuildError> {
     builder.build().map_err(|error| BuildError::Client(error.into()))
 }
 
-/// Whom to trust: the configured authorities alone, or else the system's.
-fn roots(api: &Api) -> Result<RootCertStore, BuildError> {
-    let mut roots = RootCertStore::empty();
-    if let Some(path) = &api.ca_file {
-        let broken = |cause: String| BuildError::CaFile { path: path.clone(), cause };
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| broken(error.to_string()))?;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| broken(error.to_string()))?;
-            roots.add(certificate).map_err(|error| broken(error.to_string()))?;
-        }
-        return if roots.is_empty() { Err(broken("it holds no certificate".to_owned())) } else { Ok(roots) };
+/// The certification authorities to trust instead of the system's, if any are configured.
+pub(super) fn read_authorities(api: &Api) -> Result<Option<Vec<u8>>, BuildError> {
+    if let Some(pem) = &api.ca_pem {
+        return Ok(Some(pem.clone().into_bytes()));
     }
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() { Err(BuildError::NoRoots) } else { Ok(roots) }
+    let read = |path: &PathBuf| {
+        std::fs::read(path)
+            .map_err(|error| BuildError::Authorities { cause: format!("{}: {error}", path.display()) })
+    };
+    api.ca_file.as_ref().map(read).transpose()
+}
+
+/// Whom to trust: the configured authorities alone, or else the system's.
+fn roots(authorities: Option<&[u8]>) -> Result<RootCertStore, BuildError> {
+    let mut roots = RootCertStore::empty();
+    let Some(pem) = authorities else {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        return if roots.is_empty() { Err(BuildError::NoRoots) } else { Ok(roots) };
+    };
+    let broken = |cause: String| BuildError::Authorities { cause };
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| broken(error.to_string()))?;
+        roots.add(certificate).map_err(|error| broken(error.to_string()))?;
+    }
+    if roots.is_empty() { Err(broken("it holds no certificate".to_owned())) } else { Ok(roots) }
 }
 
 /// What a transport error is counted under: the phase it happened in tells.

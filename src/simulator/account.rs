@@ -52,7 +52,7 @@ impl LoginSpec {
             mail: mail.to_owned(),
             password: password.to_owned(),
             firms: Vec::new(),
-            lifetime: Duration::from_secs(4 * 3_600),
+            lifetime: Duration::from_hours(4),
             offset_minutes: 0,
             expired: Refusal::new("ERR-FIRM-TOKEN-NOT-FOUND"),
             lock_after: 5,

@@ -12,5 +12,9 @@
 
 mod config;
 mod demo;
+mod probing;
 mod secret;
 mod simulator;
+mod states;
+mod support;
+mod watching;

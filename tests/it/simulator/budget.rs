@@ -11,7 +11,7 @@ use myunisoft_exporter::simulator::{
 use super::support::{SECRET, acme, ask, client, code, dupont, get_as, header};
 
 fn small(total: u32, headers: RateHeaders) -> Limits {
-    Limits { total, headers, window: Duration::from_secs(3_600) }
+    Limits { total, headers, window: Duration::from_hours(1) }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use tokio::time::{Instant, advance};
 
 use super::support::{acme, ask, client, dupont, header};
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 #[tokio::test(start_paused = true)]
 async fn the_date_header_follows_paused_time() {

@@ -1,0 +1,104 @@
+//! What is served: metrics, the service's own manners, probes on demand.
+
+mod discovery;
+mod on_demand;
+mod page;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::stream;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::watch::Context;
+use crate::watchers::Directory;
+
+/// The Prometheus text format, version 0.0.4.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// A wish to have the configuration read again; the answer is what came of it, fit to be shown.
+pub type Reload = oneshot::Sender<Result<(), String>>;
+
+/// What the handlers work with.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The board, the metrics, and whether the loop runs.
+    pub context: Arc<Context>,
+    /// Who can be probed on demand.
+    pub directory: Arc<Directory>,
+    /// Where wishes to reload go; `None` unless `--web.enable-lifecycle` was given.
+    pub reload: Option<mpsc::Sender<Reload>>,
+    /// Where everything is mounted: empty, or `/…` without a final slash.
+    pub prefix: Arc<str>,
+    /// The host and scheme that users see, where `--web.external-url` names them.
+    pub external: Option<Arc<str>>,
+}
+
+/// All routes, below the prefix.
+pub fn router(site: Site) -> Router {
+    let prefix = Arc::clone(&site.prefix);
+    let routes = Router::new()
+        .route("/", get(page::landing))
+        .route("/metrics", get(metrics))
+        .route("/probe", get(on_demand::probe))
+        .route("/sd", get(discovery::targets))
+        .route("/-/healthy", get(healthy))
+        .route("/-/ready", get(ready))
+        .route("/-/reload", post(reload).put(reload))
+        .with_state(site);
+    let mounted = if prefix.is_empty() { routes } else { Router::new().nest(&prefix, routes) };
+    mounted.layer(axum::middleware::map_response(harden))
+}
+
+/// Headers that keep a browser from guessing, framing or running anything.
+async fn harden(mut response: Response) -> Response {
+    const HEADERS: [(HeaderName, &str); 4] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'self'; frame-ancestors 'none'"),
+    ];
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Streamed, so that a large fleet's scrape is never held in memory whole.
+async fn metrics(State(site): State<Site>) -> Response {
+    let chunks = site.context.metrics.render(&site.context.board);
+    let body = Body::from_stream(stream::iter(chunks.map(Ok::<_, Infallible>)));
+    ([(header::CONTENT_TYPE, TEXT_FORMAT)], body).into_response()
+}
+
+async fn healthy() -> &'static str {
+    "myunisoft-exporter is healthy.\n"
+}
+
+async fn ready(State(site): State<Site>) -> (StatusCode, &'static str) {
+    if site.context.is_probing() {
+        (StatusCode::OK, "myunisoft-exporter is ready.\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "myunisoft-exporter is not ready: the probe loop does not run.\n")
+    }
+}
+
+async fn reload(State(site): State<Site>) -> (StatusCode, String) {
+    let Some(wishes) = &site.reload else {
+        let text = "The lifecycle API is not enabled: start with --web.enable-lifecycle, or send SIGHUP.\n";
+        return (StatusCode::FORBIDDEN, text.to_owned());
+    };
+    let (wish, answer) = oneshot::channel();
+    let sent = wishes.send(wish).await.is_ok();
+    match if sent { answer.await.ok() } else { None } {
+        Some(Ok(())) => (StatusCode::OK, String::new()),
+        Some(Err(problems)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("not reloaded:\n{problems}\n")),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "not reloaded: the exporter is stopping\n".to_owned()),
+    }
+}

@@ -1,0 +1,51 @@
+//! Every configured key as a target for `/probe`, in the form of Prometheus' HTTP service discovery.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
+
+use super::Site;
+
+/// A group of targets with their labels.
+#[derive(Serialize)]
+pub(super) struct Group {
+    targets: [String; 1],
+    labels: Labels,
+}
+
+#[derive(Serialize)]
+struct Labels {
+    #[serde(rename = "__metrics_path__")]
+    metrics_path: String,
+    #[serde(rename = "__param_partner")]
+    param_partner: String,
+    #[serde(rename = "__param_key")]
+    param_key: String,
+    partner: String,
+    key: String,
+}
+
+/// One group a key. The exporter's own address is the one it was asked at, which the asking
+/// Prometheus can evidently reach.
+pub(super) async fn targets(
+    State(site): State<Site>,
+    headers: HeaderMap,
+) -> Result<Json<Vec<Group>>, (StatusCode, &'static str)> {
+    let asked_at = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let Some(address) = site.external.as_deref().or(asked_at) else {
+        return Err((StatusCode::BAD_REQUEST, "the request names no host\n"));
+    };
+    let fleet = site.context.board.fleet();
+    let groups = fleet.keys.iter().map(|key| Group {
+        targets: [address.to_owned()],
+        labels: Labels {
+            metrics_path: format!("{}/probe", site.prefix),
+            param_partner: key.partner.name.to_string(),
+            param_key: key.name.to_string(),
+            partner: key.partner.name.to_string(),
+            key: key.name.to_string(),
+        },
+    });
+    Ok(Json(groups.collect()))
+}

@@ -1,0 +1,85 @@
+//! One key's probes, run because somebody asks, and told in the words of `blackbox_exporter`.
+//!
+//! They count like any other probe, one call at a time and within the key's budget: asking often can
+//! neither overlap nor starve the customer's production traffic.
+
+use std::fmt::Write as _;
+
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::{Site, TEXT_FORMAT};
+use crate::label::escape;
+use crate::report::Report;
+use crate::watch::{KeyWatch, Ran};
+
+/// Whom to probe.
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    partner: Option<String>,
+    key: Option<String>,
+}
+
+/// Runs the probes of one configured key, now.
+pub(super) async fn probe(State(site): State<Site>, Query(wanted): Query<Wanted>) -> Response {
+    let Wanted { partner: Some(partner), key: Some(key) } = wanted else {
+        let text = "the parameters partner and key are both needed: /probe?partner=…&key=…\n";
+        return (StatusCode::BAD_REQUEST, text).into_response();
+    };
+    let Some(watch) = site.directory.find(&partner, &key) else {
+        return (StatusCode::NOT_FOUND, "no key of these names is configured\n").into_response();
+    };
+    let reports = run(&watch).await;
+    if reports.is_empty() {
+        let text = "not probed: no probe is configured for this key, or its budget is low right now\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    }
+    ([(header::CONTENT_TYPE, TEXT_FORMAT)], tell(&reports)).into_response()
+}
+
+async fn run(watch: &KeyWatch) -> Vec<(String, Report)> {
+    let mut reports = Vec::new();
+    for (index, probe) in watch.probes().iter().enumerate() {
+        if let Some(Ran::Done(report)) = watch.run(index, None).await {
+            reports.push((probe.name.to_string(), *report));
+        }
+    }
+    reports
+}
+
+fn tell(reports: &[(String, Report)]) -> String {
+    let mut text = String::new();
+    let success = reports.iter().all(|(_, report)| report.outcome.is_ok());
+    let duration: f64 = reports.iter().map(|(_, report)| report.phases.total().as_secs_f64()).sum();
+    family(&mut text, "probe_success", "Whether every probe of the key succeeded.");
+    line(&mut text, format_args!("probe_success {}", u8::from(success)));
+    family(&mut text, "probe_duration_seconds", "How long the key's probes took together.");
+    line(&mut text, format_args!("probe_duration_seconds {duration}"));
+    family(&mut text, "probe_http_status_code", "The HTTP status of each probe, 0 where no answer came.");
+    for (probe, report) in reports {
+        let status = report.status.unwrap_or_default();
+        line(&mut text, format_args!("probe_http_status_code{{probe=\"{}\"}} {status}", escape(probe)));
+    }
+    family(&mut text, "probe_http_duration_seconds", "How long each phase of each probe took.");
+    for (probe, report) in reports {
+        for (phase, took) in report.phases.iter() {
+            let (probe, took) = (escape(probe), took.as_secs_f64());
+            line(
+                &mut text,
+                format_args!("probe_http_duration_seconds{{probe=\"{probe}\",phase=\"{phase}\"}} {took}"),
+            );
+        }
+    }
+    text
+}
+
+fn family(text: &mut String, name: &str, help: &str) {
+    line(text, format_args!("# HELP {name} {help}\n# TYPE {name} gauge"));
+}
+
+fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
+    // Writing to a string can't fail.
+    let _ = writeln!(text, "{content}");
+}

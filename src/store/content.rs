@@ -1,0 +1,300 @@
+//! What the store holds, in memory and in its file.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::fingerprint::Fingerprint;
+use crate::key_state::{KeyMemory, KeyState, Memory, SecretMemory, SecretState};
+use crate::password_mark::PasswordMark;
+
+/// Someone comments a key out and puts it back a week later: its memory waits that long for it.
+const KEPT_AFTER_LEAVING: Duration = Duration::from_hours(30 * 24);
+
+/// The form of the file. A file of another version is set aside, not guessed at.
+const VERSION: u32 = 1;
+
+/// One thing to remember.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// A key's memory.
+    Key {
+        /// Whose key it is.
+        partner: Arc<str>,
+        /// The key.
+        key: Arc<str>,
+        /// Of the token that the memory is about.
+        fingerprint: Fingerprint,
+        /// The memory.
+        memory: KeyMemory,
+    },
+    /// The memory of a partner's secret.
+    Secret {
+        /// The partner.
+        partner: Arc<str>,
+        /// Of the secret that the memory is about.
+        fingerprint: Fingerprint,
+        /// The memory.
+        memory: SecretMemory,
+    },
+    /// An account's refused log-ins; `None` once it was let in.
+    Login {
+        /// Where one logs in.
+        auth_url: String,
+        /// The account.
+        mail: String,
+        /// How often it was refused.
+        refused: Option<RefusedLogins>,
+    },
+}
+
+/// An account's refused log-ins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedLogins {
+    /// How often in a row the same password was refused.
+    pub times: u32,
+    /// When last.
+    #[serde(with = "crate::rfc3339")]
+    pub last: SystemTime,
+    /// Of the refused password.
+    pub password: PasswordMark,
+}
+
+/// Everything remembered.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Content {
+    keys: BTreeMap<(Arc<str>, Arc<str>), Bound<KeyState>>,
+    secrets: BTreeMap<Arc<str>, Bound<SecretState>>,
+    logins: BTreeMap<(String, String), RefusedLogins>,
+}
+
+/// A memory, and what it is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Bound<S> {
+    fingerprint: Fingerprint,
+    #[serde(flatten)]
+    memory: Memory<S>,
+    /// Since when it is no longer configured.
+    #[serde(default, with = "crate::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    left: Option<SystemTime>,
+}
+
+impl Content {
+    pub(super) fn enter(&mut self, record: Record) {
+        match record {
+            Record::Key { partner, key, fingerprint, memory } => {
+                self.keys.insert((partner, key), Bound { fingerprint, memory, left: None });
+            }
+            Record::Secret { partner, fingerprint, memory } => {
+                self.secrets.insert(partner, Bound { fingerprint, memory, left: None });
+            }
+            Record::Login { auth_url, mail, refused: Some(refused) } => {
+                self.logins.insert((auth_url, mail), refused);
+            }
+            Record::Login { auth_url, mail, refused: None } => {
+                self.logins.remove(&(auth_url, mail));
+            }
+        }
+    }
+
+    pub(super) fn key(&self, partner: &str, key: &str, fingerprint: &Fingerprint) -> Option<KeyMemory> {
+        let bound = self.keys.get(&(partner.into(), key.into()))?;
+        (bound.fingerprint == *fingerprint).then_some(bound.memory)
+    }
+
+    pub(super) fn secret(&self, partner: &str, fingerprint: &Fingerprint) -> Option<SecretMemory> {
+        let bound = self.secrets.get(partner)?;
+        (bound.fingerprint == *fingerprint).then_some(bound.memory)
+    }
+
+    pub(super) fn refused_logins(&self, auth_url: &str, mail: &str) -> Option<RefusedLogins> {
+        self.logins.get(&(auth_url.to_owned(), mail.to_owned())).cloned()
+    }
+
+    /// Marks who is no longer configured, and forgets who left long ago. Whether anything changed.
+    pub(super) fn retain(&mut self, configured: &[(Arc<str>, Arc<str>)], now: SystemTime) -> bool {
+        let keys: std::collections::BTreeSet<_> = configured.iter().collect();
+        let partners: std::collections::BTreeSet<_> = configured.iter().map(|(partner, _)| partner).collect();
+        let before = (self.keys.len(), self.secrets.len(), self.logins.len());
+        let mut marked = false;
+        self.keys.retain(|name, bound| bound.stays(keys.contains(name), now, &mut marked));
+        self.secrets.retain(|name, bound| bound.stays(partners.contains(name), now, &mut marked));
+        self.logins.retain(|_, refused| is_recent(refused.last, now));
+        marked || before != (self.keys.len(), self.secrets.len(), self.logins.len())
+    }
+
+    /// The file's text: JSON that a person can read.
+    pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        let keys = self.keys.iter().map(|((partner, key), bound)| KeyLine {
+            partner: Arc::clone(partner),
+            key: Arc::clone(key),
+            bound: bound.clone(),
+        });
+        let secrets = self
+            .secrets
+            .iter()
+            .map(|(partner, bound)| SecretLine { partner: Arc::clone(partner), bound: bound.clone() });
+        let logins = self.logins.iter().map(|((auth_url, mail), refused)| LoginLine {
+            auth_url: auth_url.clone(),
+            mail: mail.clone(),
+            refused: refused.clone(),
+        });
+        let file = File {
+            version: VERSION,
+            keys: keys.collect(),
+            secrets: secrets.collect(),
+            logins: logins.collect(),
+        };
+        serde_json::to_vec_pretty(&file)
+    }
+
+    /// Reads the file's text.
+    pub(super) fn from_json(text: &[u8]) -> Result<Self, String> {
+        let file: File = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        if file.version != VERSION {
+            return Err(format!(
+                "it has version {}, and this exporter writes version {VERSION}",
+                file.version
+            ));
+        }
+        Ok(Self {
+            keys: file.keys.into_iter().map(|line| ((line.partner, line.key), line.bound)).collect(),
+            secrets: file.secrets.into_iter().map(|line| (line.partner, line.bound)).collect(),
+            logins: file.logins.into_iter().map(|line| ((line.auth_url, line.mail), line.refused)).collect(),
+        })
+    }
+}
+
+impl<S> Bound<S> {
+    fn stays(&mut self, is_configured: bool, now: SystemTime, marked: &mut bool) -> bool {
+        match (is_configured, self.left) {
+            (true, None) => true,
+            (true, Some(_)) => {
+                self.left = None;
+                *marked = true;
+                true
+            }
+            (false, None) => {
+                self.left = Some(now);
+                *marked = true;
+                true
+            }
+            (false, Some(left)) => is_recent(left, now),
+        }
+    }
+}
+
+/// A time in the future, of a clock that was set back, is recent too.
+fn is_recent(time: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(time).is_ok_and(|age| age < KEPT_AFTER_LEAVING) || time > now
+}
+
+#[derive(Serialize, Deserialize)]
+struct File {
+    version: u32,
+    keys: Vec<KeyLine>,
+    secrets: Vec<SecretLine>,
+    logins: Vec<LoginLine>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeyLine {
+    partner: Arc<str>,
+    key: Arc<str>,
+    #[serde(flatten)]
+    bound: Bound<KeyState>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SecretLine {
+    partner: Arc<str>,
+    #[serde(flatten)]
+    bound: Bound<SecretState>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LoginLine {
+    auth_url: String,
+    mail: String,
+    #[serde(flatten)]
+    refused: RefusedLogins,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    fn at(days: u32) -> SystemTime {
+        SystemTime::UNIX_EPOCH + DAY * days
+    }
+
+    fn fingerprint(token: &str) -> Fingerprint {
+        Fingerprint::of_token("acme", "dupont", &token.into())
+    }
+
+    fn with_a_key() -> Content {
+        let mut content = Content::default();
+        let memory = KeyMemory { state: KeyState::Active, since: at(1), has_been_active: true };
+        let (partner, key) = ("acme".into(), "dupont".into());
+        content.enter(Record::Key { partner, key, fingerprint: fingerprint("t"), memory });
+        content
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let mut content = with_a_key();
+        let secret = SecretMemory { state: SecretState::Rejected, since: at(2), has_been_active: true };
+        content.enter(Record::Secret {
+            partner: "acme".into(),
+            fingerprint: fingerprint("s"),
+            memory: secret,
+        });
+        let refused = RefusedLogins { times: 2, last: at(3), password: PasswordMark::of(&"wrong".into()) };
+        let (auth_url, mail) = ("https://auth".to_owned(), "api@durand.example".to_owned());
+        content.enter(Record::Login { auth_url, mail, refused: Some(refused.clone()) });
+        let again = Content::from_json(&content.to_json().unwrap()).unwrap();
+        assert_eq!(again.key("acme", "dupont", &fingerprint("t")).unwrap().state, KeyState::Active);
+        assert_eq!(again.secret("acme", &fingerprint("s")), Some(secret));
+        assert_eq!(again.refused_logins("https://auth", "api@durand.example"), Some(refused));
+    }
+
+    #[test]
+    fn a_memory_of_another_token_does_not_count() {
+        assert_eq!(with_a_key().key("acme", "dupont", &fingerprint("another")), None);
+    }
+
+    #[test]
+    fn a_key_that_left_is_remembered_for_thirty_days() {
+        let mut content = with_a_key();
+        assert!(content.retain(&[], at(10)));
+        assert!(!content.retain(&[], at(39)));
+        assert!(content.key("acme", "dupont", &fingerprint("t")).is_some());
+        assert!(content.retain(&[], at(40)));
+        assert!(content.key("acme", "dupont", &fingerprint("t")).is_none());
+    }
+
+    #[test]
+    fn a_key_that_comes_back_stays() {
+        let mut content = with_a_key();
+        let configured = [("acme".into(), "dupont".into())];
+        content.retain(&[], at(10));
+        assert!(content.retain(&configured, at(20)));
+        assert!(!content.retain(&configured, at(90)));
+        assert!(content.key("acme", "dupont", &fingerprint("t")).is_some());
+    }
+
+    #[test]
+    fn whatever_is_not_the_file_is_refused_and_harms_nothing() {
+        let other_version = br#"{"version":9,"keys":[],"secrets":[],"logins":[]}"#;
+        let wrong_state = br#"{"version":1,"keys":[{"partner":"a","key":"b","fingerprint":"f","state":"fine",
+            "since":"2026-01-01T00:00:00Z","has_been_active":true}],"secrets":[],"logins":[]}"#;
+        let torn = &with_a_key().to_json().unwrap()[..50];
+        for text in [&b""[..], b"null", b"[]", b"{}", b"\xff\xfe", other_version, wrong_state, torn] {
+            assert!(Content::from_json(text).is_err(), "{}", String::from_utf8_lossy(text));
+        }
+    }
+}

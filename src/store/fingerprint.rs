@@ -1,0 +1,71 @@
+//! What binds a memory to the token or secret it is about.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::config::{Firm, Login};
+
+/// A truncated SHA-256. Tokens and partners' secrets are long and random, so their hash can't be
+/// guessed; a password is neither, so an account is known by its mail and firm instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint(Box<str>);
+
+impl Fingerprint {
+    /// Of a permanent token.
+    #[must_use]
+    pub fn of_token(partner: &str, key: &str, token: &SecretString) -> Self {
+        Self::of(&["token", partner, key, token.expose_secret()])
+    }
+
+    /// Of a partner's secret.
+    #[must_use]
+    pub fn of_secret(partner: &str, secret: &SecretString) -> Self {
+        Self::of(&["secret", partner, secret.expose_secret()])
+    }
+
+    /// Of an API Cabinet account: its tokens come and go.
+    #[must_use]
+    pub fn of_login(partner: &str, key: &str, login: &Login) -> Self {
+        let firm = match &login.firm {
+            None => String::new(),
+            Some(Firm::Id(id)) => id.to_string(),
+            Some(Firm::Name(name)) => format!("name {name}"),
+        };
+        Self::of(&["login", partner, key, &login.mail, &firm])
+    }
+
+    fn of(parts: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update("myunisoft-exporter fingerprint 1");
+        for part in parts {
+            // The length keeps ("a", "bc") and ("ab", "c") apart.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let head = hash.finalize().iter().take(16).fold(0_u128, |head, &byte| head << 8 | u128::from(byte));
+        Self(format!("{head:032x}").into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_depends_on_the_token_and_on_whose_it_is() {
+        let of = |partner, key, token: &str| Fingerprint::of_token(partner, key, &token.into());
+        assert_eq!(of("acme", "dupont", "t"), of("acme", "dupont", "t"));
+        for other in [of("acme", "dupont", "u"), of("acme", "martin", "t"), of("acmed", "upont", "t")] {
+            assert_ne!(of("acme", "dupont", "t"), other);
+        }
+        assert_ne!(of("acme", "", "t"), Fingerprint::of_secret("acme", &"t".into()));
+    }
+
+    #[test]
+    fn a_fingerprint_does_not_contain_what_it_is_of() {
+        let fingerprint = Fingerprint::of_token("acme", "dupont", &"canary".into());
+        assert!(!serde_json::to_string(&fingerprint).unwrap().contains("canary"));
+        assert_eq!(fingerprint.0.len(), 32);
+    }
+}

@@ -1,0 +1,144 @@
+//! Watching: ask, learn from the answer, write down what was learnt.
+//!
+//! A watcher runs one probe when it is told to; when that is, is the scheduler's business.
+
+mod account;
+mod gate;
+mod health;
+mod key;
+mod partner;
+mod token;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Semaphore;
+use tokio::time::{Duration, Instant, timeout};
+use tracing::{info, warn};
+
+use crate::api::error::ErrorCode;
+use crate::api::request_id::RequestId;
+use crate::board::{Board, Episode, EpisodeChange, KeyEntry};
+use crate::metrics::Metrics;
+use crate::probe::Prober;
+use crate::report::Report;
+use crate::store::{Record, Store};
+
+pub use account::Accounts;
+pub use health::HealthWatch;
+pub use key::{KeyWatch, Ran};
+pub use partner::PartnerWatch;
+
+/// How many keys' probes may be under way at once. While the API hangs each lasts its whole timeout:
+/// without a bound, a large fleet would open thousands of connections, and add to the trouble. At
+/// 500 ms a probe this is enough for 60,000 probes a minute.
+const MOST_IN_FLIGHT: usize = 512;
+
+/// How long a change of state waits to be on disk before it is shown all the same. The writer takes
+/// about a second at the most, unless the disk is in trouble.
+const SAVE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// What the watchers of one configuration have in common.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// How to reach the API.
+    pub prober: Prober,
+    /// A key whose remaining budget is known to be below this many requests is not probed.
+    pub keep_free: u32,
+}
+
+impl Rules {
+    /// Whether these are the very same rules.
+    #[must_use]
+    pub fn are(&self, other: &Self) -> bool {
+        self.keep_free == other.keep_free && self.prober.is(&other.prober)
+    }
+}
+
+/// What every watcher works with, for the whole life of the process.
+#[derive(Debug)]
+pub struct Context {
+    /// Where findings are shown.
+    pub board: Arc<Board>,
+    /// Where they are counted.
+    pub metrics: Arc<Metrics>,
+    /// Where states are remembered.
+    pub store: Store,
+    /// Where log-ins are kept within bounds.
+    pub accounts: Accounts,
+    permits: Semaphore,
+    probing: AtomicBool,
+}
+
+impl Context {
+    /// Brings the four together.
+    #[must_use]
+    pub fn new(board: Arc<Board>, metrics: Arc<Metrics>, store: Store) -> Self {
+        let accounts = Accounts::new(store.clone());
+        Self {
+            board,
+            metrics,
+            store,
+            accounts,
+            permits: Semaphore::new(MOST_IN_FLIGHT),
+            probing: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the probe loop runs: from its first start on, until it is told to stop.
+    #[must_use]
+    pub fn is_probing(&self) -> bool {
+        self.probing.load(Ordering::Relaxed)
+    }
+
+    /// The probe loop is about to end.
+    pub fn stop_probing(&self) {
+        self.probing.store(false, Ordering::Relaxed);
+    }
+
+    /// Counts one probe that was really sent.
+    fn observe(&self, route: &str, host: &str, report: &Report) {
+        if !report.phases.total().is_zero() {
+            self.metrics.observe_probe(route, &report.phases);
+        }
+        if let Some(expiry) = report.certificate_expiry {
+            self.board.set_certificate_expiry(host, expiry);
+        }
+    }
+
+    /// A probe that was due at `due` starts now.
+    fn observe_start(&self, due: Option<Instant>) {
+        if let Some(due) = due {
+            self.probing.store(true, Ordering::Relaxed);
+            self.metrics.observe_lateness(Instant::now().saturating_duration_since(due));
+        }
+    }
+}
+
+/// Writes a record down before what it says is shown: a state that was once seen is not forgotten,
+/// not even by a `kill -9`. A disk in trouble must not hide it, so patience has an end; the store
+/// reports the trouble itself and keeps trying.
+async fn save(store: &Store, record: Record) {
+    let _ = timeout(SAVE_PATIENCE, store.save(record)).await;
+}
+
+/// One line as a failure episode begins, one as it ends, none in between. `key` is `None` for health.
+fn log_episode(change: Option<&EpisodeChange>, key: Option<&KeyEntry>, probe: &str) {
+    let partner = key.map(|entry| &*entry.partner.name);
+    let key = key.map(|entry| &*entry.name);
+    match change {
+        Some(EpisodeChange::Began(Episode { failure, request_id, .. })) => {
+            let code = failure.code.as_ref().map(ErrorCode::as_str);
+            let request_id = request_id.as_ref().map(RequestId::as_str);
+            let (reason, detail) = (failure.reason.as_str(), &*failure.detail);
+            warn!(partner, key, probe, reason, code, request_id, detail, "probe failing");
+        }
+        Some(EpisodeChange::Ended(episode)) => {
+            let lasted = episode.since.elapsed().unwrap_or_default();
+            let lasted = humantime::format_duration(Duration::from_secs(lasted.as_secs()));
+            let reason = episode.failure.reason.as_str();
+            info!(partner, key, probe, reason, %lasted, "probe succeeding again");
+        }
+        None => {}
+    }
+}

@@ -1,0 +1,410 @@
+//! API Cabinet accounts: at most one log-in at a time for each, and never so many refused ones that
+//! the account is locked.
+//!
+//! The limits are an account's, not a key's: twenty keys may share one mail and one wrong password.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::{Duration, Instant};
+
+use crate::api::error::ErrorCode;
+use crate::api::login::LoginAnswer;
+use crate::api::request_id::RequestId;
+use crate::board::Board;
+use crate::config;
+use crate::password_mark::PasswordMark;
+use crate::probe::Prober;
+use crate::store::{Record, RefusedLogins, Store};
+use crate::verdict::{Failure, Reason};
+
+/// A refused password is tried once more, in case the refusal was an accident, and then never again:
+/// how many refusals lock an account is documented nowhere.
+const MOST_REFUSALS: u32 = 2;
+/// Before that one more try.
+const SECOND_CHANCE: Duration = Duration::from_mins(15);
+/// The wait after a log-in that failed for no fault of the password; it doubles with each further one.
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+/// The longest wait after such a failure.
+const LONGEST_RETRY: Duration = Duration::from_mins(5);
+/// How long one log-in may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Every account that some key logs in with.
+#[derive(Debug)]
+pub struct Accounts {
+    store: Store,
+    by_id: Mutex<HashMap<AccountId, Arc<tokio::sync::Mutex<Account>>>>,
+}
+
+/// Where one logs in, and the mail.
+type AccountId = (String, String);
+
+/// What is known of one account. Its lock is held while a log-in is under way.
+#[derive(Debug, Default)]
+struct Account {
+    refused: Option<Refused>,
+    failed: Option<Failed>,
+}
+
+/// A password that the log-in route refused.
+#[derive(Debug)]
+struct Refused {
+    password: KnownBy,
+    times: u32,
+    /// When it may be tried again; `None`: never.
+    again: Option<Instant>,
+    failure: LoginFailure,
+}
+
+/// How a refused password is recognised.
+#[derive(Debug)]
+enum KnownBy {
+    /// It was refused in this process.
+    Itself(SecretString),
+    /// It was refused before a restart.
+    Mark(PasswordMark),
+}
+
+/// A log-in that failed for no fault of the password.
+#[derive(Debug)]
+struct Failed {
+    times: u32,
+    again: Instant,
+    failure: LoginFailure,
+}
+
+/// A four-hour token.
+#[derive(Debug)]
+pub(super) struct Token {
+    pub(super) value: SecretString,
+    pub(super) obtained: Instant,
+    /// When it ends, by the monotonic clock.
+    pub(super) ends: Instant,
+    /// When it is time to fetch the next one.
+    pub(super) renew: Instant,
+    /// When it ends, for people.
+    pub(super) expiry: SystemTime,
+}
+
+/// Why there is no token.
+#[derive(Clone, Debug)]
+pub(super) struct LoginFailure {
+    pub(super) failure: Failure,
+    pub(super) request_id: Option<RequestId>,
+}
+
+impl Accounts {
+    /// Accounts as `store` remembers them.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self { store, by_id: Mutex::default() }
+    }
+
+    /// Logs in, unless the account has to be left alone for now.
+    pub(super) async fn log_in(
+        &self,
+        prober: &Prober,
+        board: &Board,
+        login: &config::Login,
+        password: &SecretString,
+    ) -> Result<Token, LoginFailure> {
+        let account = self.account(prober, login);
+        let mut account = account.lock().await;
+        account.recognise(password).await;
+        if let Some(failure) = account.must_wait(password, Instant::now()) {
+            return Err(failure);
+        }
+        let report = prober.log_in(&login.mail, password, login.firm.as_ref(), TIMEOUT).await;
+        if let Some(expiry) = report.certificate_expiry {
+            board.set_certificate_expiry(prober.auth_host(), expiry);
+        }
+        let before = account.refusals();
+        let outcome = account.learn(report.outcome, password, Instant::now());
+        if account.refusals() != before {
+            self.remember(prober, login, password, account.refusals()).await;
+        }
+        outcome
+    }
+
+    /// A reload is the operator's word that something was mended, if only at MyUnisoft's: every
+    /// account gets one more try.
+    pub fn allow_another_try(&self) {
+        let by_id = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
+        for account in by_id.values() {
+            // One whose log-in is under way is being tried right now.
+            if let Ok(mut account) = account.try_lock() {
+                account.failed = None;
+                if let Some(refused) = &mut account.refused {
+                    refused.again = Some(Instant::now());
+                }
+            }
+        }
+    }
+
+    fn account(&self, prober: &Prober, login: &config::Login) -> Arc<tokio::sync::Mutex<Account>> {
+        let mut by_id = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = (prober.auth_url().to_owned(), login.mail.clone());
+        let account = by_id.entry(id).or_insert_with(|| {
+            let remembered = self.store.refused_logins(prober.auth_url(), &login.mail);
+            Arc::new(tokio::sync::Mutex::new(Account::remembered(remembered)))
+        });
+        Arc::clone(account)
+    }
+
+    /// A restart must not give a wrong password a fresh start.
+    async fn remember(&self, prober: &Prober, login: &config::Login, password: &SecretString, times: u32) {
+        let refused = match times {
+            0 => None,
+            _ => Some(RefusedLogins { times, last: SystemTime::now(), password: mark(password).await }),
+        };
+        let (auth_url, mail) = (prober.auth_url().to_owned(), login.mail.clone());
+        super::save(&self.store, Record::Login { auth_url, mail, refused }).await;
+    }
+}
+
+/// Marking is slow on purpose, so it is kept off the threads that probe.
+async fn mark(password: &SecretString) -> PasswordMark {
+    let copy = password.clone();
+    let marked = tokio::task::spawn_blocking(move || PasswordMark::of(&copy)).await;
+    // It only fails where the runtime ends, and then nothing is kept any more.
+    marked.unwrap_or_else(|_| PasswordMark::of(password))
+}
+
+impl Account {
+    /// Goes on where the last process stopped.
+    fn remembered(refused: Option<RefusedLogins>) -> Self {
+        let refused = refused.map(|RefusedLogins { times, last, password }| {
+            // A clock that was set back must not stretch the wait.
+            let left = SECOND_CHANCE.saturating_sub(last.elapsed().unwrap_or_default());
+            let detail = "the log-in was refused before the restart: check mail, password and firm";
+            Refused {
+                password: KnownBy::Mark(password),
+                times,
+                again: (times < MOST_REFUSALS).then(|| Instant::now() + left),
+                failure: LoginFailure::new(detail.to_owned(), None, None),
+            }
+        });
+        Self { refused, failed: None }
+    }
+
+    /// How often the password last tried was refused.
+    fn refusals(&self) -> u32 {
+        self.refused.as_ref().map_or(0, |refused| refused.times)
+    }
+
+    /// Forgets a refusal from before the restart if it was of another password.
+    async fn recognise(&mut self, password: &SecretString) {
+        if let Some(Refused { password: known @ KnownBy::Mark(_), .. }) = &mut self.refused {
+            let (candidate, KnownBy::Mark(mark)) = (password.clone(), &*known) else { return };
+            let mark = mark.clone();
+            let same = tokio::task::spawn_blocking(move || mark.is_of(&candidate)).await.unwrap_or(true);
+            if same {
+                *known = KnownBy::Itself(password.clone());
+            } else {
+                self.refused = None;
+            }
+        }
+    }
+
+    /// The failure to report instead of trying, while the account is to be left alone.
+    fn must_wait(&self, password: &SecretString, now: Instant) -> Option<LoginFailure> {
+        if let Some(failed) = self.failed.as_ref().filter(|failed| now < failed.again) {
+            return Some(failed.failure.with_next_try(Some(failed.again - now)));
+        }
+        let refused = self.refused.as_ref().filter(|refused| refused.is_of(password))?;
+        match refused.again {
+            Some(again) if again <= now => None,
+            again => Some(refused.failure.with_next_try(again.map(|again| again - now))),
+        }
+    }
+
+    fn learn(
+        &mut self,
+        outcome: Result<LoginAnswer, Failure>,
+        password: &SecretString,
+        now: Instant,
+    ) -> Result<Token, LoginFailure> {
+        let told = |what: &str, code: Option<&ErrorCode>| {
+            code.map_or_else(|| what.to_owned(), |code| format!("{what} ({code})"))
+        };
+        let failure = match outcome {
+            Ok(LoginAnswer::Token { token, lives_for }) => {
+                *self = Self::default();
+                return Ok(Token::new(token, lives_for, now));
+            }
+            Ok(LoginAnswer::FirmSelection) => {
+                let detail = "the account reaches several firms: name one in login.firm".to_owned();
+                self.refuse(password, LoginFailure::new(detail, None, None), now)
+            }
+            Ok(LoginAnswer::Refused(code, request_id)) => {
+                let detail = told("the log-in was refused: check mail, password and firm", code.as_ref());
+                self.refuse(password, LoginFailure::new(detail, code, request_id), now)
+            }
+            Ok(LoginAnswer::Unavailable(code, request_id)) => {
+                let detail = told("the log-in route did not answer as documented", code.as_ref());
+                self.fail(LoginFailure::new(detail, code, request_id), now)
+            }
+            Err(failure) => {
+                let detail = format!("the log-in failed: {}", failure.detail);
+                self.fail(LoginFailure::new(detail, None, None), now)
+            }
+        };
+        Err(failure)
+    }
+
+    fn refuse(&mut self, password: &SecretString, failure: LoginFailure, now: Instant) -> LoginFailure {
+        let before = self.refused.as_ref().filter(|refused| refused.is_of(password));
+        let times = before.map_or(0, |refused| refused.times).saturating_add(1);
+        self.refused = Some(Refused {
+            password: KnownBy::Itself(password.clone()),
+            times,
+            again: (times < MOST_REFUSALS).then(|| now + SECOND_CHANCE),
+            failure: failure.clone(),
+        });
+        self.failed = None;
+        failure
+    }
+
+    /// What was refused stays refused: a failure in between proves nothing about the password.
+    fn fail(&mut self, failure: LoginFailure, now: Instant) -> LoginFailure {
+        let times = self.failed.as_ref().map_or(0, |failed| failed.times).saturating_add(1);
+        let again = now + doubling(FIRST_RETRY, times, LONGEST_RETRY);
+        self.failed = Some(Failed { times, again, failure: failure.clone() });
+        failure
+    }
+}
+
+impl Refused {
+    fn is_of(&self, password: &SecretString) -> bool {
+        match &self.password {
+            KnownBy::Itself(refused) => refused.expose_secret() == password.expose_secret(),
+            // Not recognised yet: better wait in vain than try in vain.
+            KnownBy::Mark(_) => true,
+        }
+    }
+}
+
+impl Token {
+    /// A token is renewed when a tenth of its life is left, ten minutes at most.
+    fn new(value: SecretString, lives_for: Duration, now: Instant) -> Self {
+        let early = (lives_for / 10).min(Duration::from_mins(10));
+        let ends = now + lives_for;
+        let renew = ends.checked_sub(early).unwrap_or(now);
+        Self { value, obtained: now, ends, renew, expiry: SystemTime::now() + lives_for }
+    }
+}
+
+impl LoginFailure {
+    fn new(detail: String, code: Option<ErrorCode>, request_id: Option<RequestId>) -> Self {
+        Self { failure: Failure { reason: Reason::Login, code, detail }, request_id }
+    }
+
+    /// The same, telling for how long nothing is tried; `None`: not with this password.
+    fn with_next_try(&self, left: Option<Duration>) -> Self {
+        let mut again = self.clone();
+        again.failure.detail = match left {
+            Some(left) => {
+                let left = humantime::format_duration(Duration::from_secs(left.as_secs() + 1));
+                format!("{}; the next try is in {left}", self.failure.detail)
+            }
+            None => format!(
+                "{}; lest the account be locked, there is no further try until the password changes or the \
+                 configuration is reloaded",
+                self.failure.detail
+            ),
+        };
+        again
+    }
+}
+
+/// `first`, twice that, four times that, … up to `longest`; `times` counts from one.
+fn doubling(first: Duration, times: u32, longest: Duration) -> Duration {
+    let factor = 1_u32.checked_shl(times.saturating_sub(1)).unwrap_or(u32::MAX);
+    first.saturating_mul(factor).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn refused() -> LoginAnswer {
+        LoginAnswer::Refused(None, None)
+    }
+
+    /// Tries every second; tells the seconds at which a log-in was sent.
+    fn tries(account: &mut Account, password: &str, answer: fn() -> LoginAnswer, hours: u64) -> Vec<u64> {
+        let start = Instant::now();
+        let password = password.into();
+        (0..hours * 3600)
+            .filter(|second| {
+                let now = start + Duration::from_secs(*second);
+                if account.must_wait(&password, now).is_some() {
+                    return false;
+                }
+                account.learn(Ok(answer()), &password, now).unwrap_err();
+                true
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_refused_password_is_tried_once_more_and_then_never_again() {
+        assert_eq!(tries(&mut Account::default(), "wrong", refused, 100), [0, 900]);
+    }
+
+    #[test]
+    fn a_passing_failure_is_tried_again_within_minutes_and_gently() {
+        let unavailable = || LoginAnswer::Unavailable(None, None);
+        let tries = tries(&mut Account::default(), "right", unavailable, 1);
+        assert_eq!(tries[..4], [0, 5, 15, 35]);
+        assert!(tries.windows(2).all(|two| two[1] - two[0] <= 300));
+    }
+
+    #[test]
+    fn a_passing_failure_does_not_wash_a_refusal_away() {
+        let now = Instant::now();
+        let mut account = Account::default();
+        for minutes in [0, 20] {
+            account.learn(Ok(refused()), &"wrong".into(), now + Duration::from_mins(minutes)).unwrap_err();
+        }
+        account.learn(Ok(LoginAnswer::Unavailable(None, None)), &"wrong".into(), now).unwrap_err();
+        assert!(account.must_wait(&"wrong".into(), now + Duration::from_hours(9)).is_some());
+    }
+
+    #[test]
+    fn another_password_gets_its_chance_at_once() {
+        let now = Instant::now();
+        let mut account = Account::default();
+        account.learn(Ok(refused()), &"wrong".into(), now).unwrap_err();
+        assert!(account.must_wait(&"wrong".into(), now).is_some());
+        assert!(account.must_wait(&"mended".into(), now).is_none());
+    }
+
+    #[tokio::test]
+    async fn refusals_before_a_restart_still_count_for_the_same_password_alone() {
+        for (password, waits) in [("wrong", true), ("mended", false)] {
+            let logins = RefusedLogins {
+                times: MOST_REFUSALS,
+                last: SystemTime::now() - Duration::from_hours(48),
+                password: PasswordMark::of(&"wrong".into()),
+            };
+            let mut account = Account::remembered(Some(logins));
+            account.recognise(&password.into()).await;
+            assert_eq!(account.must_wait(&password.into(), Instant::now()).is_some(), waits, "{password}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_renewed_before_it_ends() {
+        let now = Instant::now();
+        let token = Token::new("t".into(), Duration::from_hours(4), now);
+        assert_eq!(token.renew, now + Duration::from_mins(230));
+        let short = Token::new("t".into(), Duration::from_secs(10), now);
+        assert_eq!(short.renew, now + Duration::from_secs(9));
+        let ended = Token::new("t".into(), Duration::ZERO, now);
+        assert!(ended.renew <= now && ended.ends <= now);
+    }
+}

@@ -1,0 +1,51 @@
+//! Watches the API's health route.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Context;
+use crate::api::HEALTH_PATH;
+use crate::api::answer::Question;
+use crate::config::{HEALTH, Timing};
+use crate::probe::{Call, Prober};
+use crate::report::Report;
+
+/// Asks the health route. It waits for no permit: when the fleet is stuck, this is what tells why.
+#[derive(Debug)]
+pub struct HealthWatch {
+    context: Arc<Context>,
+    prober: Prober,
+    timing: Timing,
+}
+
+impl HealthWatch {
+    /// Watches the health route of `prober`'s API.
+    #[must_use]
+    pub const fn new(context: Arc<Context>, prober: Prober, timing: Timing) -> Self {
+        Self { context, prober, timing }
+    }
+
+    /// When it wants to be run.
+    #[must_use]
+    pub const fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// Runs one probe, which was due at `due`.
+    pub async fn run(&self, due: Option<Instant>) -> Report {
+        let _in_flight = self.context.metrics.in_flight();
+        self.context.observe_start(due);
+        let call = Call {
+            question: Question::Health,
+            path: HEALTH_PATH,
+            credentials: None,
+            timeout: self.timing.timeout,
+        };
+        let report = self.prober.probe(call).await;
+        self.context.observe(HEALTH, self.prober.host(), &report);
+        let change = self.context.board.health().record(&report);
+        super::log_episode(change.as_ref(), None, HEALTH);
+        report
+    }
+}

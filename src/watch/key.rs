@@ -1,0 +1,246 @@
+//! Watches one key.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use secrecy::SecretString;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::account::LoginFailure;
+use super::gate::Gate;
+use super::partner::PartnerWatch;
+use super::token::{Holder, unreadable};
+use super::{Context, Rules, log_episode, save};
+use crate::api::answer::{KeyEvidence, Question};
+use crate::api::request_id::RequestId;
+use crate::api::{KEY_INFO_EXTENDED_PATH, KEY_INFO_PATH};
+use crate::board::{KeyEntry, KeyStatus, Skip};
+use crate::config::{self, KeyInfoMode, Probe, Target};
+use crate::key_state::{Asked, Change, KeyMemory, KeyState};
+use crate::probe::{Call, Credentials};
+use crate::report::Report;
+use crate::store::{Fingerprint, Record};
+use crate::verdict::Reason;
+
+/// Asks with one key, one call at a time.
+#[derive(Debug)]
+pub struct KeyWatch {
+    context: Arc<Context>,
+    rules: Rules,
+    partner: Arc<PartnerWatch>,
+    entry: Arc<KeyEntry>,
+    probes: Vec<Probe>,
+    /// Its lock is held for the whole of a call: that is what makes it one at a time.
+    turn: Mutex<Turn>,
+}
+
+/// What one call leaves to the next.
+#[derive(Debug)]
+struct Turn {
+    holder: Holder,
+    gate: Gate,
+    /// The token that all on the board is about.
+    about: Option<Fingerprint>,
+}
+
+/// What became of a probe that was to run.
+#[derive(Debug)]
+pub enum Ran {
+    /// It ran.
+    Done(Box<Report>),
+    /// It was left out for the sake of the key's budget.
+    Skipped(Skip),
+}
+
+impl KeyWatch {
+    /// Watches `key`, going on from what the store remembers of it and, where its definition changed
+    /// in mid-life, from the figures that `old` has.
+    #[must_use]
+    pub fn new(
+        context: Arc<Context>,
+        rules: Rules,
+        partner: Arc<PartnerWatch>,
+        key: &config::Key,
+        old: Option<&KeyEntry>,
+    ) -> Self {
+        let mut holder = Holder::new(&key.credential);
+        let about = holder.fingerprint_now(&partner.entry.name, &key.name);
+        let memory =
+            about.as_ref().and_then(|about| context.store.key(&partner.entry.name, &key.name, about));
+        let memory = memory.unwrap_or_else(|| KeyMemory::new(SystemTime::now()));
+        let names = key.probes.iter().map(|probe| Arc::clone(&probe.name));
+        let mut status = KeyStatus::new(memory, names);
+        if let Some(old) = old {
+            status.carry_over(&old.status());
+        }
+        if let Some(token) = holder.permanent() {
+            status.describe(token);
+        }
+        let entry = KeyEntry::new(Arc::clone(&partner.entry), Arc::clone(&key.name), key.access, status);
+        let turn = Turn { holder, gate: Gate::default(), about };
+        Self {
+            context,
+            rules,
+            partner,
+            entry: Arc::new(entry),
+            probes: key.probes.clone(),
+            turn: Mutex::new(turn),
+        }
+    }
+
+    /// Its probes, in order: an index into them is what [`Self::run`] takes.
+    #[must_use]
+    pub fn probes(&self) -> &[Probe] {
+        &self.probes
+    }
+
+    /// Its place on the board.
+    #[must_use]
+    pub const fn entry(&self) -> &Arc<KeyEntry> {
+        &self.entry
+    }
+
+    /// Counts points of the schedule that went by while the key was busy.
+    pub fn missed(&self, index: usize, times: u64) {
+        self.skip(index, Skip::StillRunning, times);
+    }
+
+    /// Runs one probe, which was due at `due`. `None` where there is no such probe.
+    pub async fn run(&self, index: usize, due: Option<Instant>) -> Option<Ran> {
+        let probe = self.probes.get(index)?;
+        let mut turn = self.turn.lock().await;
+        if turn.gate.is_closed(self.rules.keep_free, Instant::now()) {
+            self.skip(index, Skip::RateLimit, 1);
+            return Some(Ran::Skipped(Skip::RateLimit));
+        }
+        // The semaphore is never closed; if it were, unbounded probing would beat none.
+        let _permit = self.context.permits.acquire().await.ok();
+        let _in_flight = self.context.metrics.in_flight();
+        self.context.observe_start(due);
+        let report = self.ask_again_with_a_fresh_token(&mut turn, probe).await;
+        self.show(index, probe, &turn, &report);
+        Some(Ran::Done(Box::new(report)))
+    }
+
+    fn skip(&self, index: usize, reason: Skip, times: u64) {
+        if let Some(probe) = self.entry.status().probes.get_mut(index) {
+            probe.skip(reason, times);
+        }
+    }
+
+    /// A four-hour token may end early (another log-in, a restart at MyUnisoft's): only where a new one
+    /// is refused too does the answer say something about the key.
+    async fn ask_again_with_a_fresh_token(&self, turn: &mut Turn, probe: &Probe) -> Report {
+        let mut report = self.ask(turn, probe).await;
+        let evidence = report.answer.as_ref().and_then(|answer| answer.key);
+        let is_refused = matches!(evidence, Some(KeyEvidence::NotFound | KeyEvidence::Invalid));
+        if is_refused && turn.holder.discard_aged() {
+            report = self.ask(turn, probe).await;
+        }
+        self.learn(turn, probe, &report).await;
+        report
+    }
+
+    /// Sends one call, if token and secret can be had.
+    async fn ask(&self, turn: &mut Turn, probe: &Probe) -> Report {
+        let unsent = |LoginFailure { failure, request_id }| Report::unsent(failure, request_id);
+        let (secret, secret_fingerprint) = match self.partner.secret() {
+            Ok(secret) => secret,
+            Err(error) => return unsent(unreadable(Reason::Secret, &error)),
+        };
+        let token = match turn.holder.token(&self.context, &self.rules.prober).await {
+            Ok(token) => token.clone(),
+            Err(failure) => return unsent(failure),
+        };
+        self.notice_another_token(turn, &token);
+        let (question, path, society_id) = match &probe.target {
+            Target::KeyInfo(mode @ KeyInfoMode::Extended) => {
+                (Question::KeyInfo(*mode), KEY_INFO_EXTENDED_PATH, None)
+            }
+            Target::KeyInfo(mode @ KeyInfoMode::Routes) => (Question::KeyInfo(*mode), KEY_INFO_PATH, None),
+            Target::Canary(canary) => (Question::Canary(canary.method), &*canary.path, canary.society_id),
+        };
+        let credentials = Some(Credentials { token: &token, secret: &secret, society_id });
+        let call = Call { question, path, credentials, timeout: probe.timing.timeout };
+        let report = self.rules.prober.probe(call).await;
+        if let Some(answer) = &report.answer {
+            turn.gate.note(&answer.budget, is_out_of_budget(&report), Instant::now());
+        }
+        self.partner.learn(secret_fingerprint, &report, &self.context.store).await;
+        report
+    }
+
+    /// A replaced token starts anew: what was known is about another one.
+    fn notice_another_token(&self, turn: &mut Turn, token: &SecretString) {
+        let fingerprint = turn.holder.fingerprint(&self.entry.partner.name, &self.entry.name, token);
+        if turn.about.as_ref() == Some(&fingerprint) {
+            return;
+        }
+        let mut status = self.entry.status();
+        status.remember(KeyMemory::new(SystemTime::now()));
+        status.describe(token);
+        drop(status);
+        if turn.about.replace(fingerprint).is_some() {
+            let (partner, key) = (&*self.entry.partner.name, &*self.entry.name);
+            info!(partner, key, "the token was replaced: its history starts anew");
+        }
+    }
+
+    /// Moves the key's state where the answer says so: on disk first, then on the board.
+    async fn learn(&self, turn: &Turn, probe: &Probe, report: &Report) {
+        let Some(evidence) = report.answer.as_ref().and_then(|answer| answer.key) else { return };
+        let Some(fingerprint) = turn.about.clone() else { return };
+        let known = self.entry.status().memory;
+        let (next, change) = known.step(evidence, self.asked(probe), SystemTime::now());
+        if next == known {
+            return;
+        }
+        let (partner, key) = (Arc::clone(&self.entry.partner.name), Arc::clone(&self.entry.name));
+        save(&self.context.store, Record::Key { partner, key, fingerprint, memory: next }).await;
+        self.entry.status().remember(next);
+        if let Some(change) = change {
+            self.log_state(change, probe, report);
+        }
+    }
+
+    fn asked(&self, probe: &Probe) -> Asked {
+        let extended = |probe: &Probe| matches!(probe.target, Target::KeyInfo(KeyInfoMode::Extended));
+        if !extended(probe) && self.probes.iter().any(extended) {
+            Asked::CanaryBesideKeyInfo
+        } else {
+            Asked::Authority
+        }
+    }
+
+    /// Puts the report on the board.
+    fn show(&self, index: usize, probe: &Probe, turn: &Turn, report: &Report) {
+        self.context.observe(probe.route(), self.rules.prober.host(), report);
+        let mut status = self.entry.status();
+        if let Some(answer) = &report.answer {
+            status.learn(answer);
+        }
+        status.token_expiry = turn.holder.expiry().or(status.token_expiry);
+        let change = status.probes.get_mut(index).and_then(|probe| probe.record(report));
+        drop(status);
+        log_episode(change.as_ref(), Some(&self.entry), &probe.name);
+    }
+
+    fn log_state(&self, Change { from, to }: Change<KeyState>, probe: &Probe, report: &Report) {
+        let (partner, key, probe) = (&*self.entry.partner.name, &*self.entry.name, &*probe.name);
+        let code = report.code();
+        let request_id = report.request_id.as_ref().map(RequestId::as_str);
+        if matches!(to, KeyState::Active | KeyState::Pending) {
+            info!(partner, key, %from, %to, probe, request_id, "key state changed");
+        } else {
+            warn!(partner, key, %from, %to, probe, code, request_id, "key state changed");
+        }
+    }
+}
+
+/// A proxy's 429 is respected too, although the API's budget may not be what is spent.
+fn is_out_of_budget(report: &Report) -> bool {
+    let reason = report.outcome.as_ref().err().map(|failure| failure.reason);
+    reason == Some(Reason::RateLimited) || report.status == Some(429)
+}

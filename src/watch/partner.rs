@@ -1,0 +1,100 @@
+//! Watches one partner's secret, which all its keys are sent with.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use secrecy::SecretString;
+use tracing::{info, warn};
+
+use crate::api::request_id::RequestId;
+use crate::board::PartnerEntry;
+use crate::config;
+use crate::key_state::{Change, SecretMemory, SecretState};
+use crate::report::Report;
+use crate::secret::{SecretError, SecretKind, Watched};
+use crate::store::{Fingerprint, Record, Store};
+
+/// One partner's secret, shared by the watchers of its keys.
+#[derive(Debug)]
+pub struct PartnerWatch {
+    /// Its place on the board.
+    pub entry: Arc<PartnerEntry>,
+    secret: Mutex<Held>,
+    /// Held while a change is being saved, so that changes reach the disk in their order.
+    saving: tokio::sync::Mutex<()>,
+}
+
+/// The secret, and what of it the board is about.
+#[derive(Debug)]
+struct Held {
+    watched: Watched,
+    about: Option<Fingerprint>,
+}
+
+impl PartnerWatch {
+    /// Watches `partner`'s secret, going on from what the store remembers of it.
+    #[must_use]
+    pub fn new(store: &Store, partner: &config::Partner) -> Self {
+        let mut watched = Watched::new(partner.secret.clone(), SecretKind::HeaderValue);
+        let about = watched.current().ok().map(|secret| Fingerprint::of_secret(&partner.name, secret));
+        let memory = about.as_ref().and_then(|about| store.secret(&partner.name, about));
+        let memory = memory.unwrap_or_else(|| SecretMemory::new(SystemTime::now()));
+        Self {
+            entry: Arc::new(PartnerEntry::new(Arc::clone(&partner.name), memory)),
+            secret: Mutex::new(Held { watched, about }),
+            saving: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The secret, read afresh where its file changed. A replaced one starts anew.
+    pub(super) fn secret(&self) -> Result<(SecretString, Fingerprint), SecretError> {
+        let mut held = self.secret.lock().unwrap_or_else(PoisonError::into_inner);
+        let secret = held.watched.current()?.clone();
+        let fingerprint = Fingerprint::of_secret(&self.entry.name, &secret);
+        if held.about.as_ref() != Some(&fingerprint) {
+            *self.entry.secret() = SecretMemory::new(SystemTime::now());
+            if held.about.replace(fingerprint.clone()).is_some() {
+                info!(partner = &*self.entry.name, "the secret was replaced: its history starts anew");
+            }
+        }
+        Ok((secret, fingerprint))
+    }
+
+    /// Learns what the answer to a call made with the secret of this fingerprint says about it.
+    pub(super) async fn learn(&self, fingerprint: Fingerprint, report: &Report, store: &Store) {
+        let Some(evidence) = report.answer.as_ref().and_then(|answer| answer.secret) else { return };
+        let step = || {
+            let known = *self.entry.secret();
+            let (next, change) = known.step(evidence, SystemTime::now());
+            (next != known).then_some((next, change))
+        };
+        if step().is_none() {
+            return;
+        }
+        let _saving = self.saving.lock().await;
+        // Another key of this partner may have been first; and an answer to a secret that was
+        // replaced meanwhile says nothing about the new one.
+        let Some((next, change)) = step().filter(|_| self.is_about(&fingerprint)) else { return };
+        let partner = Arc::clone(&self.entry.name);
+        super::save(store, Record::Secret { partner, fingerprint, memory: next }).await;
+        *self.entry.secret() = next;
+        if let Some(change) = change {
+            self.log(change, report);
+        }
+    }
+
+    fn is_about(&self, fingerprint: &Fingerprint) -> bool {
+        self.secret.lock().unwrap_or_else(PoisonError::into_inner).about.as_ref() == Some(fingerprint)
+    }
+
+    fn log(&self, Change { from, to }: Change<SecretState>, report: &Report) {
+        let partner = &*self.entry.name;
+        let code = report.code();
+        let request_id = report.request_id.as_ref().map(RequestId::as_str);
+        if to == SecretState::Active {
+            info!(partner, %from, %to, request_id, "secret state changed");
+        } else {
+            warn!(partner, %from, %to, code, request_id, "secret state changed");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! All watchers: turns a configuration into watchers with their tasks, and a new configuration into
+//! the smallest change.
+//!
+//! A key whose definition stays keeps its task, untouched. One that changed starts a new task on the
+//! same grid, with the history it had. One that left is gone at once, from the board too.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::board;
+use crate::config::{Config, HEALTH, Key, Partner, Probe, Timing};
+use crate::probe::{BuildError, Prober};
+use crate::scheduler::{keep_probing, keep_probing_health};
+use crate::secret::SecretSource;
+use crate::watch::{Context, HealthWatch, KeyWatch, PartnerWatch, Rules};
+
+/// Partner and key, as configured.
+type Name = (Arc<str>, Arc<str>);
+type Partners = HashMap<Arc<str>, PartnerMember>;
+type Keys = HashMap<Name, KeyMember>;
+
+/// Every watcher with its task. Dropping it ends every probe.
+#[derive(Debug)]
+pub struct Watchers {
+    context: Arc<Context>,
+    /// Where every grid starts, for the whole life of the process.
+    anchor: Instant,
+    directory: Arc<Directory>,
+    partners: Partners,
+    keys: Keys,
+    health: Option<HealthMember>,
+}
+
+/// The keys' watchers by name, for whoever wants a probe now.
+#[derive(Debug, Default)]
+pub struct Directory(RwLock<HashMap<Name, Arc<KeyWatch>>>);
+
+#[derive(Debug)]
+struct PartnerMember {
+    source: SecretSource,
+    watch: Arc<PartnerWatch>,
+}
+
+#[derive(Debug)]
+struct KeyMember {
+    definition: Key,
+    partner: Arc<PartnerWatch>,
+    watch: Arc<KeyWatch>,
+    _task: AbortOnDropHandle<()>,
+}
+
+#[derive(Debug)]
+struct HealthMember {
+    rules: Rules,
+    timing: Timing,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Watchers {
+    /// Nobody watched yet.
+    #[must_use]
+    pub fn new(context: Arc<Context>) -> Self {
+        Self {
+            context,
+            anchor: Instant::now(),
+            directory: Arc::default(),
+            partners: HashMap::new(),
+            keys: HashMap::new(),
+            health: None,
+        }
+    }
+
+    /// The keys' watchers by name.
+    #[must_use]
+    pub fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory)
+    }
+
+    /// Watches what `config` says, and nothing else. Must be called within the runtime.
+    ///
+    /// # Errors
+    /// Where no connection to the API could be prepared. Then nothing has changed.
+    pub fn apply(&mut self, config: &Config) -> Result<(), BuildError> {
+        let prober = match &self.health {
+            Some(health) if health.rules.prober.serves(&config.api) => health.rules.prober.clone(),
+            _ => Prober::new(&config.api)?,
+        };
+        let rules = Rules { prober, keep_free: config.rate_limit.keep_free };
+        // From here on nothing can fail: the change is whole or not at all.
+        self.context.metrics.set_probes(&routes(config));
+        let (partners, keys) = self.members(config, &rules);
+        self.context.board.set_fleet(board::Fleet {
+            partners: config.partners.iter().filter_map(|p| Some(entry(partners.get(&p.name)?))).collect(),
+            keys: names(config).filter_map(|name| Some(Arc::clone(keys.get(&name)?.watch.entry()))).collect(),
+            request_ids: config.metrics.request_ids,
+        });
+        self.directory.publish(&keys);
+        (self.partners, self.keys) = (partners, keys);
+        self.watch_health(rules, config.health);
+        self.context.store.retain(names(config));
+        Ok(())
+    }
+
+    /// The members that `config` wants: the present ones where nothing about them changed, else new
+    /// ones. Those that are not taken over end when the maps they are in are dropped.
+    fn members(&mut self, config: &Config, rules: &Rules) -> (Partners, Keys) {
+        let same_rules = self.health.as_ref().is_some_and(|health| health.rules.are(rules));
+        let (mut partners, mut keys) = (Partners::new(), Keys::new());
+        for partner in &config.partners {
+            let member = self.partner(partner);
+            for key in &partner.keys {
+                let name = (Arc::clone(&partner.name), Arc::clone(&key.name));
+                let stays = |old: &KeyMember| {
+                    same_rules && old.definition == *key && Arc::ptr_eq(&old.partner, &member.watch)
+                };
+                let member = match self.keys.remove(&name) {
+                    Some(old) if stays(&old) => old,
+                    old => self.key(rules, &member.watch, key, old.as_ref()),
+                };
+                keys.insert(name, member);
+            }
+            partners.insert(Arc::clone(&partner.name), member);
+        }
+        (partners, keys)
+    }
+
+    fn partner(&mut self, partner: &Partner) -> PartnerMember {
+        match self.partners.remove(&partner.name) {
+            Some(old) if old.source == partner.secret => old,
+            _ => PartnerMember {
+                source: partner.secret.clone(),
+                watch: Arc::new(PartnerWatch::new(&self.context.store, partner)),
+            },
+        }
+    }
+
+    fn key(
+        &self,
+        rules: &Rules,
+        partner: &Arc<PartnerWatch>,
+        key: &Key,
+        old: Option<&KeyMember>,
+    ) -> KeyMember {
+        let old = old.map(|old| &**old.watch.entry());
+        let watch = KeyWatch::new(Arc::clone(&self.context), rules.clone(), Arc::clone(partner), key, old);
+        let watch = Arc::new(watch);
+        let task = tokio::spawn(keep_probing(Arc::clone(&watch), self.anchor));
+        KeyMember {
+            definition: key.clone(),
+            partner: Arc::clone(partner),
+            watch,
+            _task: AbortOnDropHandle::new(task),
+        }
+    }
+
+    fn watch_health(&mut self, rules: Rules, timing: Timing) {
+        if self.health.as_ref().is_some_and(|health| health.timing == timing && health.rules.are(&rules)) {
+            return;
+        }
+        let watch = HealthWatch::new(Arc::clone(&self.context), rules.prober.clone(), timing);
+        let task = tokio::spawn(keep_probing_health(watch));
+        self.health = Some(HealthMember { rules, timing, _task: AbortOnDropHandle::new(task) });
+    }
+}
+
+impl Directory {
+    /// The watcher of the key of these names.
+    #[must_use]
+    pub fn find(&self, partner: &str, key: &str) -> Option<Arc<KeyWatch>> {
+        let by_name = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        by_name.get(&(partner.into(), key.into())).cloned()
+    }
+
+    fn publish(&self, keys: &Keys) {
+        let by_name = keys.iter().map(|(name, member)| (name.clone(), Arc::clone(&member.watch))).collect();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = by_name;
+    }
+}
+
+fn entry(member: &PartnerMember) -> Arc<board::PartnerEntry> {
+    Arc::clone(&member.watch.entry)
+}
+
+/// Every key's name, in the configuration's order.
+fn names(config: &Config) -> impl Iterator<Item = Name> + '_ {
+    config
+        .partners
+        .iter()
+        .flat_map(|partner| partner.keys.iter().map(|key| (Arc::clone(&partner.name), Arc::clone(&key.name))))
+}
+
+/// Every route that some key is asked for, and the health route.
+fn routes(config: &Config) -> Vec<&str> {
+    let keys = config.partners.iter().flat_map(|partner| &partner.keys);
+    let routes = keys.flat_map(|key| &key.probes).map(Probe::route);
+    std::iter::once(HEALTH).chain(routes).collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+}

@@ -1,0 +1,215 @@
+//! One probe against a real socket: its phases, its reason, what it sends.
+
+use std::time::{Duration, SystemTime};
+
+use http::StatusCode;
+use myunisoft_exporter::api::answer::Question;
+use myunisoft_exporter::api::{EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PATH};
+use myunisoft_exporter::config::{Api, KeyInfoMode, Method};
+use myunisoft_exporter::probe::{Call, Credentials, Prober};
+use myunisoft_exporter::report::{Phase, Report};
+use myunisoft_exporter::simulator::{Fault, Simulator, SimulatorBuilder, TlsOptions, TlsVersions};
+use myunisoft_exporter::verdict::Reason;
+use secrecy::SecretString;
+
+use crate::support::{SECRET, api};
+
+const CANARY: Question = Question::Canary(Method::Get);
+
+fn with_a_key() -> SimulatorBuilder {
+    Simulator::builder().partner("acme", SECRET).society_key("dupont", 80, 127)
+}
+
+async fn health(api: &Api) -> Report {
+    let call = Call {
+        question: Question::Health,
+        path: HEALTH_PATH,
+        credentials: None,
+        timeout: Duration::from_secs(5),
+    };
+    Prober::new(api).unwrap().probe(call).await
+}
+
+async fn ask_within(simulator: &Simulator, question: Question, path: &str, timeout: Duration) -> Report {
+    let token = SecretString::from(simulator.key("dupont").unwrap().token().unwrap());
+    let secret = SecretString::from(SECRET);
+    let credentials = Some(Credentials { token: &token, secret: &secret, society_id: None });
+    let call = Call { question, path, credentials, timeout };
+    Prober::new(&api(simulator)).unwrap().probe(call).await
+}
+
+async fn canary(simulator: &Simulator) -> Report {
+    ask_within(simulator, CANARY, EXERCICES_PATH, Duration::from_secs(5)).await
+}
+
+fn reason(report: &Report) -> Option<Reason> {
+    report.outcome.as_ref().err().map(|failure| failure.reason)
+}
+
+fn took(report: &Report, wanted: Phase) -> Duration {
+    report.phases.iter().find(|(phase, _)| *phase == wanted).unwrap().1
+}
+
+/// A certificate's end has no fraction of a second.
+fn seconds(end: Option<SystemTime>) -> u64 {
+    end.unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[tokio::test]
+async fn a_probe_over_tls_succeeds_and_times_its_phases() {
+    for versions in [TlsVersions::Both, TlsVersions::Only12, TlsVersions::Only13] {
+        let simulator =
+            with_a_key().tls_with(TlsOptions { versions, ..TlsOptions::default() }).start().await.unwrap();
+        let report = canary(&simulator).await;
+        assert_eq!(reason(&report), None, "{report:?}");
+        assert_eq!(report.status, Some(200));
+        assert!(took(&report, Phase::Connect) > Duration::ZERO);
+        assert!(took(&report, Phase::Tls) > Duration::ZERO);
+        assert!(took(&report, Phase::Processing) > Duration::ZERO);
+        assert_eq!(report.phases.iter().map(|(_, took)| took).sum::<Duration>(), report.phases.total());
+        assert_eq!(seconds(report.certificate_expiry), seconds(simulator.certificate_ends()));
+    }
+}
+
+#[tokio::test]
+async fn plain_http_on_loopback_spends_nothing_on_tls() {
+    let simulator = with_a_key().start().await.unwrap();
+    let report = canary(&simulator).await;
+    assert_eq!(reason(&report), None, "{report:?}");
+    assert_eq!(took(&report, Phase::Tls), Duration::ZERO);
+    assert_eq!(took(&report, Phase::Resolve), Duration::ZERO, "an address needs no look-up");
+    assert_eq!(report.certificate_expiry, None);
+}
+
+#[tokio::test]
+async fn a_name_is_looked_up_in_the_resolve_phase() {
+    let simulator = with_a_key().start().await.unwrap();
+    let mut api = api(&simulator);
+    api.base_url.set_host(Some("localhost")).unwrap();
+    let report = health(&api).await;
+    assert_eq!(reason(&report), None, "{report:?}");
+    assert!(took(&report, Phase::Resolve) > Duration::ZERO);
+}
+
+#[tokio::test]
+async fn each_probe_opens_a_connection_of_its_own() {
+    let simulator = with_a_key().tls().start().await.unwrap();
+    let prober = Prober::new(&api(&simulator)).unwrap();
+    for _ in 0..3 {
+        let call = Call {
+            question: Question::Health,
+            path: HEALTH_PATH,
+            credentials: None,
+            timeout: Duration::from_secs(5),
+        };
+        assert!(took(&prober.probe(call).await, Phase::Tls) > Duration::ZERO);
+    }
+    assert_eq!(simulator.connections(), 3);
+}
+
+#[tokio::test]
+async fn key_info_is_parsed_whole() {
+    let simulator = with_a_key().start().await.unwrap();
+    let question = Question::KeyInfo(KeyInfoMode::Extended);
+    let report = ask_within(&simulator, question, KEY_INFO_EXTENDED_PATH, Duration::from_secs(5)).await;
+    let info = report.answer.unwrap().key_info.unwrap();
+    let extended = info.extended.unwrap();
+    assert!(extended.is_activated && info.routes > 0);
+    assert_eq!((&*extended.identity.schema_id, &*extended.identity.society_id), ("80", "127"));
+}
+
+#[tokio::test]
+async fn the_request_id_is_the_one_that_the_api_gave() {
+    let simulator = with_a_key().start().await.unwrap();
+    let report = canary(&simulator).await;
+    let calls = simulator.key("dupont").unwrap().calls();
+    assert_eq!(report.request_id.unwrap().as_str(), calls[0].request_id().unwrap());
+}
+
+#[tokio::test]
+async fn the_budget_is_read() {
+    let simulator = with_a_key().start().await.unwrap();
+    let budget = canary(&simulator).await.answer.unwrap().budget;
+    assert_eq!((budget.total, budget.remaining), (Some(20), Some(19)));
+    assert!(budget.reset.unwrap() > SystemTime::now());
+}
+
+#[tokio::test]
+async fn each_transport_failure_has_the_reason_of_its_phase() {
+    let nobody = {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    let simulator = with_a_key().tls().start().await.unwrap();
+    let trusted = api(&simulator);
+
+    let mut refused = trusted.clone();
+    refused.base_url.set_port(Some(nobody.port())).unwrap();
+    assert_eq!(reason(&health(&refused).await), Some(Reason::Connect));
+
+    let mut nameless = trusted.clone();
+    nameless.base_url.set_host(Some("no-such-host.invalid")).unwrap();
+    assert_eq!(reason(&health(&nameless).await), Some(Reason::Dns));
+
+    let plain = with_a_key().start().await.unwrap();
+    let mut not_tls = api(&plain);
+    not_tls.base_url.set_scheme("https").unwrap();
+    assert_eq!(reason(&health(&not_tls).await), Some(Reason::Tls));
+}
+
+#[tokio::test]
+async fn a_bad_certificate_fails_tls_and_still_tells_when_it_ends() {
+    for tls in [TlsOptions::expired(), TlsOptions::wrong_host(), TlsOptions::self_signed()] {
+        let simulator = with_a_key().tls_with(tls).start().await.unwrap();
+        let report = canary(&simulator).await;
+        assert_eq!(reason(&report), Some(Reason::Tls), "{report:?}");
+        assert_eq!(seconds(report.certificate_expiry), seconds(simulator.certificate_ends()));
+    }
+}
+
+#[tokio::test]
+async fn the_earliest_end_of_the_chain_counts() {
+    let day = Duration::from_hours(24);
+    let simulator = with_a_key().tls_with(TlsOptions::intermediate_ending_in(day)).start().await.unwrap();
+    let report = canary(&simulator).await;
+    assert_eq!(reason(&report), None, "{report:?}");
+    let left = report.certificate_expiry.unwrap().duration_since(SystemTime::now()).unwrap();
+    assert!(left <= day, "{left:?}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_no_secret_arrives_there() {
+    let elsewhere = with_a_key().start().await.unwrap();
+    let simulator = with_a_key().start().await.unwrap();
+    for status in [301, 302, 303, 307, 308] {
+        let to = elsewhere.url(EXERCICES_PATH).as_str().parse().unwrap();
+        let fault = Fault::redirect(StatusCode::from_u16(status).unwrap(), to);
+        simulator.key("dupont").unwrap().inject_times(1, fault);
+        let report = canary(&simulator).await;
+        assert_eq!(reason(&report), Some(Reason::Redirect), "{report:?}");
+    }
+    assert_eq!(elsewhere.connections(), 0);
+}
+
+#[tokio::test]
+async fn each_broken_answer_has_one_reason() {
+    let simulator = with_a_key().start().await.unwrap();
+    let key = simulator.key("dupont").unwrap();
+    let cases = [
+        (Fault::edge(StatusCode::BAD_GATEWAY), Some(Reason::Edge)),
+        (Fault::edge(StatusCode::SERVICE_UNAVAILABLE), Some(Reason::Edge)),
+        (Fault::edge(StatusCode::TOO_MANY_REQUESTS), Some(Reason::Edge)),
+        (Fault::captive_portal(), Some(Reason::UnexpectedBody)),
+        (Fault::garbage(), Some(Reason::Io)),
+        (Fault::maintenance(), Some(Reason::Maintenance)),
+        (Fault::refuse("ERR-FORBIDDEN-ROUTE"), Some(Reason::Forbidden)),
+        (Fault::refuse("ERR-INTERNAL"), Some(Reason::ApiError)),
+    ];
+    for (fault, expected) in cases {
+        let named = format!("{fault:?}");
+        key.inject_times(1, fault);
+        let report = canary(&simulator).await;
+        assert_eq!(reason(&report), expected, "{named}: {report:?}");
+    }
+    assert_eq!(reason(&canary(&simulator).await), None, "and then all is well again");
+}
