@@ -35,6 +35,8 @@ pub struct App {
     pub load: Loader,
     /// What outlives this process.
     pub store: Store,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// Where to serve; bound already.
     pub listeners: Vec<TcpListener>,
     /// Whether `POST /-/reload` is allowed.
@@ -48,9 +50,6 @@ pub struct App {
 /// Why an exporter could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The metrics contradict each other.
-    #[error("the metrics can't be set up: {0}")]
-    Metrics(#[from] prometheus::Error),
     /// The API can't be reached by these settings.
     #[error(transparent)]
     Client(#[from] BuildError),
@@ -67,7 +66,7 @@ impl App {
         shutdown: impl Future<Output = ()>,
         wishes: (mpsc::Sender<Reload>, mpsc::Receiver<Reload>),
     ) -> Result<(), RunError> {
-        let metrics = Arc::new(Metrics::new()?);
+        let metrics = self.metrics;
         let context = Arc::new(Context::new(Arc::new(Board::default()), Arc::clone(&metrics), self.store));
         let mut watchers = Watchers::new(Arc::clone(&context));
         watchers.apply(&self.config)?;
@@ -124,6 +123,9 @@ async fn reload(load: &Loader, watchers: &mut Watchers, metrics: &Metrics, wish:
     let loaded =
         tokio::task::spawn_blocking(move || load()).await.unwrap_or_else(|died| Err(died.to_string()));
     let outcome = loaded.and_then(|config| watchers.apply(&config).map_err(|error| error.to_string()));
+    if outcome.is_ok() {
+        watchers.context().accounts.allow_another_try();
+    }
     metrics.config_reloaded(outcome.is_ok(), SystemTime::now());
     match &outcome {
         Ok(()) => info!("configuration reloaded"),

@@ -3,11 +3,13 @@
 pub mod api;
 pub mod app;
 pub mod board;
+pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod http;
 pub mod key_state;
 mod label;
+pub mod logging;
 pub mod metrics;
 pub mod password_mark;
 pub mod probe;

@@ -1,3 +1,19 @@
 //! `myunisoft-exporter`: parse, log, load, bind, run, exit code.
 
-fn main() {}
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use myunisoft_exporter::cli::{Cli, Command};
+use myunisoft_exporter::logging;
+
+fn main() -> ExitCode {
+    let Cli { command, flags } = Cli::parse();
+    logging::start(flags.log_level, flags.log_format);
+    match command {
+        None => run::exporter(&flags),
+        Some(Command::Demo) => run::demo(&flags),
+        Some(Command::CheckConfig { file }) => run::check_config(&file),
+    }
+}

@@ -73,6 +73,12 @@ impl Watchers {
         }
     }
 
+    /// What all watchers work with.
+    #[must_use]
+    pub const fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
     /// The keys' watchers by name.
     #[must_use]
     pub fn directory(&self) -> Arc<Directory> {

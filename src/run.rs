@@ -1,0 +1,208 @@
+//! The commands, as a process: files, sockets and signals in, an exit code out.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use myunisoft_exporter::app::{App, Loader};
+use myunisoft_exporter::cli::{DEFAULT_CONFIG_FILE, Flags, ListenAddress};
+use myunisoft_exporter::config::{self, Config, Loaded, Problems};
+use myunisoft_exporter::demo;
+use myunisoft_exporter::http::Reload;
+use myunisoft_exporter::metrics::Metrics;
+use myunisoft_exporter::simulator::Simulator;
+use myunisoft_exporter::store::Store;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info, warn};
+
+/// The default port, registered by nobody else's exporter.
+const PORT: u16 = 10_698;
+/// Bad usage, or a bad configuration.
+const BAD_CONFIGURATION: u8 = 2;
+
+/// Why a command failed after its configuration was found good.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs the exporter until it is asked to stop.
+pub(crate) fn exporter(flags: &Flags) -> ExitCode {
+    let file = flags.config_file.clone();
+    let loaded = match load(file.as_deref()) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            for problem in &problems {
+                error!("{problem}");
+            }
+            return BAD_CONFIGURATION.into();
+        }
+    };
+    let config = noted(loaded);
+    let again = move || load(file.as_deref()).map(noted).map_err(|problems| problems.to_string());
+    finish(run(async || {
+        let listeners = bind(&flags.listen_or(ListenAddress { host: None, port: PORT })).await?;
+        serve(flags, config, Arc::new(again), &flags.storage_path, listeners).await
+    }))
+}
+
+/// Runs the exporter against a simulated API.
+pub(crate) fn demo(flags: &Flags) -> ExitCode {
+    finish(run(async || {
+        let listeners =
+            bind(&flags.listen_or(ListenAddress { host: Some("127.0.0.1".to_owned()), port: PORT })).await?;
+        let simulator = Simulator::builder().tls().start().await?;
+        let config = demo::fleet(&simulator);
+        // Each run begins with no memory, and leaves none behind.
+        let storage = tempfile::tempdir()?;
+        introduce(&simulator, &listeners, &flags.prefix())?;
+        let again = config.clone();
+        tokio::select! {
+            never = demo::live(simulator.clone()) => match never {},
+            ended = serve(flags, config, Arc::new(move || Ok(again.clone())), storage.path(), listeners) => ended,
+        }
+    }))
+}
+
+/// Says what was understood of a configuration, or everything that is wrong with it.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "this command's product is text")]
+pub(crate) fn check_config(file: &Path) -> ExitCode {
+    match config::load(file) {
+        Ok(loaded) => {
+            print!("{}", loaded.summary());
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            eprintln!("{problems}");
+            BAD_CONFIGURATION.into()
+        }
+    }
+}
+
+/// Reads the configuration. Only where no flag names a file may it be missing.
+fn load(file: Option<&Path>) -> Result<Loaded, Problems> {
+    match file {
+        Some(file) => config::load(file),
+        None if Path::new(DEFAULT_CONFIG_FILE).exists() => config::load(Path::new(DEFAULT_CONFIG_FILE)),
+        None => Ok(Loaded::default()),
+    }
+}
+
+/// Logs what there is to say about a good configuration.
+fn noted(Loaded { config, warnings, files }: Loaded) -> Config {
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    if files.is_empty() {
+        let url = config.api.base_url.as_str();
+        info!(url, "no configuration file {DEFAULT_CONFIG_FILE}: probing the API's health route alone");
+    } else {
+        let partners = config.partners.len();
+        let keys: usize = config.partners.iter().map(|partner| partner.keys.len()).sum();
+        info!(files = files.len(), partners, keys, "configuration read");
+    }
+    config
+}
+
+fn run(command: impl AsyncFnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    // A connection and a socket each: a large fleet needs more than the customary 1,024.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    Runtime::new()?.block_on(command())
+}
+
+fn finish(outcome: Result<(), Failure>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            error!("{cause}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(
+    flags: &Flags,
+    config: Config,
+    load: Loader,
+    storage: &Path,
+    listeners: Vec<TcpListener>,
+) -> Result<(), Failure> {
+    let metrics = Arc::new(Metrics::new()?);
+    let counted = Arc::clone(&metrics);
+    let store = Store::open(storage, move || counted.storage_write_failed())?;
+    let (sender, wishes) = mpsc::channel(1);
+    tokio::spawn(wish_on_hang_up(sender.clone())?);
+    let app = App {
+        config,
+        load,
+        store,
+        metrics,
+        listeners,
+        lifecycle: flags.lifecycle,
+        prefix: flags.prefix(),
+        external: flags.external_host(),
+    };
+    app.run(asked_to_stop()?, (sender, wishes)).await?;
+    Ok(())
+}
+
+async fn bind(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>, Failure> {
+    let mut listeners = Vec::new();
+    for ListenAddress { host, port } in addresses {
+        let bound = match host {
+            Some(host) => TcpListener::bind((host.as_str(), *port)).await,
+            // `[::]` takes IPv4 too; a machine without IPv6 has only that.
+            None => match TcpListener::bind(("::", *port)).await {
+                Err(cause) if cause.kind() != io::ErrorKind::AddrInUse => {
+                    TcpListener::bind(("0.0.0.0", *port)).await
+                }
+                bound => bound,
+            },
+        };
+        let host = host.as_deref().unwrap_or_default();
+        let listener = bound.map_err(|cause| format!("--web.listen-address: {host}:{port}: {cause}"))?;
+        info!(address = %listener.local_addr()?, "listening");
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// Resolves at SIGTERM or SIGINT.
+fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    })
+}
+
+/// Wishes for a reload at each SIGHUP. What came of it is logged by whoever fulfils the wish.
+fn wish_on_hang_up(wishes: mpsc::Sender<Reload>) -> io::Result<impl Future<Output = ()>> {
+    let mut hang_ups = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hang_ups.recv().await.is_some() {
+            let (wish, _) = oneshot::channel();
+            if wishes.send(wish).await.is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Tells whoever started the demo where to look.
+#[expect(clippy::print_stdout, reason = "the demo speaks to a person")]
+fn introduce(simulator: &Simulator, listeners: &[TcpListener], prefix: &str) -> io::Result<()> {
+    println!("The exporter, and what it knows:");
+    for listener in listeners {
+        let address = listener.local_addr()?;
+        println!("  http://{address}{prefix}/           links to everything");
+        println!("  http://{address}{prefix}/metrics    for Prometheus");
+    }
+    println!("The simulated Partner API, whose certificate is its own (curl --insecure):");
+    println!("  {}", simulator.url("/api/partners/health"));
+    println!(
+        "Within two minutes: a key goes pending → active, one active → revoked, one spends its budget, \
+         maintenance comes and goes.\nEnd it with Ctrl-C.\n"
+    );
+    Ok(())
+}
