@@ -1,13 +1,16 @@
-//! Log lines, in logfmt or JSON, on standard error.
+//! Log lines, in logfmt or JSON, on standard error: `ts`, `level`, `msg`, then what the line is about,
+//! as Prometheus' own exporters write them.
 
-use std::io;
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
+use std::time::SystemTime;
 
-use tracing::Subscriber;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::Layer as _;
+use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 
 use crate::words::words;
@@ -31,7 +34,7 @@ words! {
 words! {
     /// `--log.format`
     pub enum Format {
-        /// `ts=… level=… message="…" key=value`
+        /// `ts=… level=… msg="…" key=value`
         Logfmt => "logfmt",
         /// One flat object a line.
         Json => "json",
@@ -40,14 +43,19 @@ words! {
 
 /// Logs to standard error from now on. Only the first call has an effect.
 pub fn start(level: Level, format: Format) {
-    let _ = tracing::subscriber::set_global_default(subscriber(level, format, io::stderr));
+    let write = |line: &str| {
+        // Nobody is left to tell that nobody reads the log.
+        let _ = io::stderr().write_all(line.as_bytes());
+    };
+    let _ = tracing::subscriber::set_global_default(subscriber(level, format, write));
 }
 
 /// The level is this crate's alone: what a transport's finer lines would show is not in our hands.
-fn subscriber<W>(level: Level, format: Format, writer: W) -> Box<dyn Subscriber + Send + Sync>
-where
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
-{
+fn subscriber(
+    level: Level,
+    format: Format,
+    write: impl Fn(&str) + Send + Sync + 'static,
+) -> impl Subscriber + Send + Sync {
     let own = match level {
         Level::Error => LevelFilter::ERROR,
         Level::Warn => LevelFilter::WARN,
@@ -57,25 +65,96 @@ where
     };
     let filter =
         Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("myunisoft_exporter", own);
-    let layer = match format {
-        Format::Logfmt => tracing_logfmt::builder()
-            .with_target(false)
-            .with_span_name(false)
-            .layer()
-            .with_writer(writer)
-            .with_filter(filter)
-            .boxed(),
-        Format::Json => tracing_subscriber::fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_target(false)
-            .with_current_span(false)
-            .with_span_list(false)
-            .with_writer(writer)
-            .with_filter(filter)
-            .boxed(),
-    };
-    Box::new(Registry::default().with(layer))
+    Registry::default().with(Lines { format, write }.with_filter(filter))
+}
+
+/// Writes each event as one line.
+struct Lines<W> {
+    format: Format,
+    write: W,
+}
+
+impl<S: Subscriber, W: Fn(&str) + 'static> Layer<S> for Lines<W> {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let level = event.metadata().level().as_str().to_ascii_lowercase();
+        let head = [("ts", now), ("level", level), ("msg", fields.message)].map(|(k, v)| (k, Value::from(v)));
+        let all = head.into_iter().chain(fields.others);
+        (self.write)(&match self.format {
+            Format::Logfmt => logfmt(all),
+            Format::Json => json(all),
+        });
+    }
+}
+
+fn json(fields: impl Iterator<Item = (&'static str, Value)>) -> String {
+    let object: Map<String, Value> = fields.map(|(key, value)| (key.to_owned(), value)).collect();
+    format!("{}\n", Value::Object(object))
+}
+
+fn logfmt(fields: impl Iterator<Item = (&'static str, Value)>) -> String {
+    let mut line = String::new();
+    for (key, value) in fields {
+        let space = if line.is_empty() { "" } else { " " };
+        let plain = |text: &str| {
+            !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_.:/+".contains(c))
+        };
+        // JSON's quoting is what readers of logfmt expect: a name can end neither its value nor its line.
+        let _ = match &value {
+            Value::String(text) if plain(text) => write!(line, "{space}{key}={text}"),
+            value => write!(line, "{space}{key}={value}"),
+        };
+    }
+    line.push('\n');
+    line
+}
+
+/// The fields of one event. Absent ones do not come.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Vec<(&'static str, Value)>,
+}
+
+impl Fields {
+    fn add(&mut self, field: &Field, value: Value) {
+        match (field.name(), value) {
+            ("message", Value::String(text)) => self.message = text,
+            (name, value) => self.others.push((name, value)),
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let text: String =
+            format!("{value:?}").chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect();
+        self.add(field, text.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let text: String = value.chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect();
+        self.add(field, text.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value.into());
+    }
+}
+
+/// What would steer a terminal. Line breaks are left: both formats write them as `\n`.
+fn is_harmful(c: char) -> bool {
+    c.is_control() && c != '\n'
 }
 
 #[cfg(test)]
@@ -86,51 +165,45 @@ mod tests {
 
     use super::*;
 
-    /// What was logged.
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     fn logged(level: Level, format: Format, log: impl FnOnce()) -> String {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        tracing::subscriber::with_default(subscriber(level, format, move || writer.clone()), log);
-        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+        let lines = Arc::new(Mutex::new(String::new()));
+        let written = Arc::clone(&lines);
+        let write = move |line: &str| written.lock().unwrap().push_str(line);
+        tracing::subscriber::with_default(subscriber(level, format, write), log);
+        lines.lock().unwrap().clone()
     }
-
-    const HOSTILE: &str = "a\"b\nlevel=error message=forged\u{1b}[31m";
 
     #[test]
     fn a_hostile_name_can_not_break_a_line() {
         for &format in Format::ALL {
-            let text = logged(Level::Info, format, || info!(partner = HOSTILE, "x"));
+            let hostile = "a\"b\nlevel=error msg=forged\u{1b}[31m";
+            let text = logged(Level::Info, format, || info!(partner = hostile, name = %hostile, "x"));
             assert_eq!(text.lines().count(), 1, "{format}: {text}");
             assert!(!text.contains('\u{1b}'), "{format}: {text:?}");
         }
     }
 
     #[test]
+    fn an_accent_or_an_apostrophe_needs_no_escape() {
+        let text =
+            logged(Level::Info, Format::Logfmt, || info!(partner = "Société d'Études", key = "été", "x"));
+        assert!(text.ends_with("partner=\"Société d'Études\" key=été\n"), "{text}");
+    }
+
+    #[test]
     fn a_line_carries_its_fields_and_absent_ones_are_left_out() {
         let log = || {
-            warn!(partner = "acme", code = None::<&str>, request_id = Some("req-9k4i"), "key state changed");
+            let (code, request_id) = (None::<&str>, Some("req-9k4i"));
+            warn!(partner = "acme", code, request_id, keys = 3, "key state changed");
         };
         let text = logged(Level::Info, Format::Logfmt, log);
-        assert!(text.starts_with("ts="), "{text}");
-        for part in ["level=warn", "message=\"key state changed\"", "partner=acme", "request_id=req-9k4i"] {
-            assert!(text.contains(part), "{part} in {text}");
-        }
-        assert!(!text.contains("code"), "{text}");
-        let json: serde_json::Value = serde_json::from_str(&logged(Level::Info, Format::Json, log)).unwrap();
-        assert_eq!((&json["level"], &json["request_id"]), (&"WARN".into(), &"req-9k4i".into()));
+        assert!(text.starts_with("ts=2"), "{text}");
+        let rest = "level=warn msg=\"key state changed\" partner=acme request_id=req-9k4i keys=3\n";
+        assert!(text.ends_with(rest), "{text}");
+        let json: Value = serde_json::from_str(&logged(Level::Info, Format::Json, log)).unwrap();
+        assert_eq!((&json["level"], &json["msg"]), (&"warn".into(), &"key state changed".into()));
+        assert_eq!((&json["request_id"], &json["keys"]), (&"req-9k4i".into(), &3.into()));
+        assert!(json.get("code").is_none());
     }
 
     #[test]
