@@ -12,6 +12,7 @@
 
 mod config;
 mod demo;
+mod metrics;
 mod probing;
 mod secret;
 mod simulator;

@@ -1,0 +1,220 @@
+//! `/metrics`: its text, its names, and the page that describes it.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use myunisoft_exporter::api::error::Code;
+use myunisoft_exporter::board::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, Skip};
+use myunisoft_exporter::config::Access;
+use myunisoft_exporter::key_state::{KeyMemory, KeyState, SecretMemory, SecretState};
+use myunisoft_exporter::metrics::{FAMILIES, Metrics};
+use myunisoft_exporter::report::{Phase, Phases, Report};
+use myunisoft_exporter::verdict::{Failure, Reason};
+
+const PAGE: &str = include_str!("../../docs/metrics.md");
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn rendered(metrics: &Metrics, board: &Arc<Board>) -> String {
+    metrics.render(board).map(|piece| String::from_utf8(piece.to_vec()).unwrap()).collect()
+}
+
+fn report(outcome: Result<(), Failure>) -> Report {
+    let ms = |ms| Duration::from_millis(ms);
+    Report {
+        finished: at(1_700_000_000) + ms(250),
+        phases: Phases::new([ms(1), ms(2), ms(3), ms(40), ms(4)]),
+        status: Some(if outcome.is_ok() { 200 } else { 401 }),
+        request_id: None,
+        answer: None,
+        outcome,
+        certificate_expiry: None,
+    }
+}
+
+/// A board with one key of these names, whose one probe has run twice and now fails.
+fn board(partner: &str, key: &str, request_ids: bool) -> Arc<Board> {
+    let partner = Arc::new(PartnerEntry::new(partner.into(), SecretMemory::new(at(5))));
+    let memory = KeyMemory { state: KeyState::Active, since: at(7), has_been_active: true };
+    let mut status = KeyStatus::new(memory, ["exercices".into()]);
+    status.probes[0].record(&report(Ok(())));
+    let code = Some(Code::ApiTokenNotFound.into());
+    status.probes[0].record(&report(Err(Failure { reason: Reason::Token, code, detail: String::new() })));
+    let entry = Arc::new(KeyEntry::new(Arc::clone(&partner), key.into(), Access::Society, status));
+    let board = Arc::new(Board::default());
+    board.set_fleet(Fleet { partners: vec![partner], keys: vec![entry], request_ids });
+    board.set_certificate_expiry("api.example", at(9));
+    board
+}
+
+/// Fails, and does not skip, where promtool is missing: `make test` installs it.
+fn promtool_finds_fault(text: &str) -> String {
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is needed: run `make test`, which installs it");
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    format!("{}{}", if output.status.success() { "" } else { "failed: " }, String::from_utf8_lossy(&said))
+}
+
+#[test]
+fn every_name_is_there_from_the_first_scrape_on() {
+    let text = rendered(&Metrics::new().unwrap(), &Arc::new(Board::default()));
+    for family in FAMILIES {
+        assert!(text.contains(&format!("# TYPE {} {}\n", family.name, family.kind)), "{}", family.name);
+        assert!(text.contains(&format!("# HELP {} {}\n", family.name, family.help)), "{}", family.name);
+    }
+    assert_eq!(promtool_finds_fault(&text), "");
+}
+
+#[test]
+fn histograms_and_health_s_counters_begin_at_zero() {
+    let metrics = Metrics::new().unwrap();
+    metrics.set_probes(&["health", "exercices"]);
+    let text = rendered(&metrics, &Arc::new(Board::default()));
+    for line in [
+        "myunisoft_probe_duration_seconds_count{probe=\"exercices\"} 0\n",
+        "myunisoft_probes_total{probe=\"health\"} 0\n",
+        "myunisoft_probe_failures_total{probe=\"health\",reason=\"maintenance\"} 0\n",
+        "myunisoft_probes_skipped_total{probe=\"health\",reason=\"rate_limit\"} 0\n",
+    ] {
+        assert!(text.contains(line), "{line}");
+    }
+    for phase in Phase::ALL {
+        let count = "myunisoft_probe_phase_duration_seconds_count";
+        assert!(text.contains(&format!("{count}{{phase=\"{phase}\",probe=\"exercices\"}} 0\n")), "{phase}");
+    }
+    assert!(!text.contains("myunisoft_probe_up{"), "what has not run is neither up nor down");
+    metrics.set_probes(&["health"]);
+    assert!(!rendered(&metrics, &Arc::new(Board::default())).contains("exercices"));
+}
+
+#[test]
+fn one_key_is_told_in_just_these_lines() {
+    let text = rendered(&Metrics::new().unwrap(), &board("acme", "dupont", true));
+    let of_key: Vec<_> = text.lines().filter(|line| line.contains("partner=\"acme\"")).collect();
+    let expected = "\
+myunisoft_probe_up{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 0
+myunisoft_probes_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 2
+myunisoft_probe_failures_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"token\"} 1
+myunisoft_probes_skipped_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"rate_limit\"} 0
+myunisoft_probes_skipped_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"still_running\"} 0
+myunisoft_probe_last_duration_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 0.05
+myunisoft_probe_last_timestamp_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 1700000000.250
+myunisoft_probe_last_success_timestamp_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 1700000000.250
+myunisoft_probe_http_status_code{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 401
+myunisoft_probe_error_info{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"token\",code=\"ERR-API-TOKEN-NOT-FOUND\",request_id=\"\"} 1
+myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"unknown\"} 0
+myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"pending\"} 0
+myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"active\"} 1
+myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"not_found\"} 0
+myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"revoked\"} 0
+myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"disconnected\"} 0
+myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"folder_not_found\"} 0
+myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"invalid\"} 0
+myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"forbidden\"} 0
+myunisoft_key_state_since_timestamp_seconds{partner=\"acme\",key=\"dupont\"} 7.000
+myunisoft_key_info{partner=\"acme\",key=\"dupont\",access=\"society\",schema_id=\"\",third_party_id=\"\",society_id=\"\"} 1
+myunisoft_secret_state{partner=\"acme\",state=\"unknown\"} 1
+myunisoft_secret_state{partner=\"acme\",state=\"pending\"} 0
+myunisoft_secret_state{partner=\"acme\",state=\"active\"} 0
+myunisoft_secret_state{partner=\"acme\",state=\"rejected\"} 0
+myunisoft_secret_state_since_timestamp_seconds{partner=\"acme\"} 5.000";
+    assert_eq!(of_key, expected.lines().collect::<Vec<_>>());
+    assert!(
+        text.contains("myunisoft_tls_certificate_expiry_timestamp_seconds{host=\"api.example\"} 9.000\n")
+    );
+    assert_eq!(promtool_finds_fault(&text), "");
+}
+
+#[test]
+fn the_request_id_can_be_left_out() {
+    let text = rendered(&Metrics::new().unwrap(), &board("acme", "dupont", false));
+    assert!(text.contains("code=\"ERR-API-TOKEN-NOT-FOUND\"} 1\n") && !text.contains("request_id=\""));
+}
+
+#[test]
+fn odd_names_are_escaped() {
+    let text = rendered(&Metrics::new().unwrap(), &board("<script>\"a\\b\"", "Société d'Études\n", true));
+    assert!(text.contains(r#"partner="<script>\"a\\b\"",key="Société d'Études\n""#), "{text}");
+    assert_eq!(promtool_finds_fault(&text), "");
+}
+
+#[test]
+fn a_key_that_left_leaves_no_series() {
+    let board = board("acme", "dupont", true);
+    board.set_fleet(Fleet::default());
+    assert!(!rendered(&Metrics::new().unwrap(), &board).contains("acme"));
+}
+
+#[test]
+fn a_large_fleet_comes_in_pieces_and_whole() {
+    let partner = Arc::new(PartnerEntry::new("acme".into(), SecretMemory::new(at(5))));
+    let key = |number: u32| {
+        let status = KeyStatus::new(KeyMemory::new(at(7)), ["key_info".into(), "exercices".into()]);
+        Arc::new(KeyEntry::new(Arc::clone(&partner), format!("key-{number}").into(), Access::Firm, status))
+    };
+    let keys = (0..2_000).map(key).collect();
+    let board = Arc::new(Board::default());
+    board.set_fleet(Fleet { partners: vec![Arc::clone(&partner)], keys, request_ids: true });
+    let metrics = Metrics::new().unwrap();
+    let pieces: Vec<_> = metrics.render(&board).collect();
+    assert!(pieces.len() > 5 && pieces.iter().all(|piece| piece.len() < 200_000));
+    let text = rendered(&metrics, &board);
+    assert_eq!(text.matches("# TYPE myunisoft_key_state gauge").count(), 1);
+    let count = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
+    assert_eq!(count("myunisoft_key_state{"), 2_000 * KeyState::ALL.len());
+    assert_eq!(count("myunisoft_probes_total{"), 2_000 * 2 + 1);
+    let mut lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let all = lines.len();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len(), all, "no sample twice");
+}
+
+#[test]
+fn the_page_and_the_code_name_the_same_metrics_types_and_labels() {
+    let types: Vec<_> = PAGE.lines().filter(|line| line.starts_with("| `myunisoft_")).collect();
+    let mut written: Vec<_> = types
+        .iter()
+        .map(|line| {
+            let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+            let labels: Vec<_> = cells[2].split('`').skip(1).step_by(2).collect();
+            (cells[0].trim_matches('`'), cells[1], labels)
+        })
+        .collect();
+    let mut known: Vec<_> =
+        FAMILIES.iter().map(|family| (family.name, family.kind.as_str(), family.labels.to_vec())).collect();
+    written.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(written, known);
+}
+
+#[test]
+fn the_page_and_the_code_have_the_same_closed_lists() {
+    let section = |title: &str| -> Vec<&str> {
+        let start = PAGE.split_once(&format!("## {title}\n")).expect(title).1;
+        let section = start.split("\n## ").next().unwrap();
+        section.lines().filter(|l| l.starts_with("| `")).map(|l| l.split('`').nth(1).unwrap()).collect()
+    };
+    assert_eq!(section("States of a key"), KeyState::ALL.iter().map(|w| w.as_str()).collect::<Vec<_>>());
+    assert_eq!(
+        section("States of a secret"),
+        SecretState::ALL.iter().map(|w| w.as_str()).collect::<Vec<_>>()
+    );
+    assert_eq!(section("Reasons of failures"), Reason::ALL.iter().map(|w| w.as_str()).collect::<Vec<_>>());
+    assert_eq!(
+        section("Reasons of skipped probes"),
+        Skip::ALL.iter().map(|w| w.as_str()).collect::<Vec<_>>()
+    );
+    assert_eq!(section("Phases"), Phase::ALL.iter().map(|w| w.as_str()).collect::<Vec<_>>());
+}
