@@ -42,18 +42,17 @@ pub struct Site {
 
 /// All routes, below the prefix.
 pub fn router(site: Site) -> Router {
-    let prefix = Arc::clone(&site.prefix);
-    let routes = Router::new()
-        .route("/", get(page::landing))
-        .route("/metrics", get(metrics))
-        .route("/probe", get(on_demand::probe))
-        .route("/sd", get(discovery::targets))
-        .route("/-/healthy", get(healthy))
-        .route("/-/ready", get(ready))
-        .route("/-/reload", post(reload).put(reload))
-        .with_state(site);
-    let mounted = if prefix.is_empty() { routes } else { Router::new().nest(&prefix, routes) };
-    mounted.layer(axum::middleware::map_response(harden))
+    let at = |path: &str| format!("{}{path}", site.prefix);
+    Router::new()
+        .route(&at("/"), get(page::landing))
+        .route(&at("/metrics"), get(metrics))
+        .route(&at("/probe"), get(on_demand::probe))
+        .route(&at("/sd"), get(discovery::targets))
+        .route(&at("/-/healthy"), get(healthy))
+        .route(&at("/-/ready"), get(ready))
+        .route(&at("/-/reload"), post(reload).put(reload))
+        .with_state(site)
+        .layer(axum::middleware::map_response(harden))
 }
 
 /// Headers that keep a browser from guessing, framing or running anything.

@@ -12,8 +12,10 @@
 
 mod config;
 mod demo;
+mod dependencies;
 mod metrics;
 mod probing;
+mod process;
 mod secret;
 mod simulator;
 mod states;

@@ -1,0 +1,523 @@
+//! The program as its users run it: a process, files, signals, a real Prometheus.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use myunisoft_exporter::metrics::FAMILIES;
+use myunisoft_exporter::simulator::{Fault, KeySpec, LoginSpec, Scope, Simulator};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::support::SECRET;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_myunisoft-exporter");
+/// Far more than anything here takes, for a machine that is busy with something else.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A server process that ends with the test.
+struct Server {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    fn spawn(command: &mut Command) -> Self {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap_or_else(|cause| {
+                panic!("{command:?}: {cause}: run `make test`, which installs what is needed")
+            });
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let outputs: [Box<dyn std::io::Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for output in outputs {
+            let lines = Arc::clone(&lines);
+            std::thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    lines.lock().unwrap().push(line);
+                }
+            });
+        }
+        Self { child, lines }
+    }
+
+    fn output(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+
+    /// Waits for a line that holds all of `parts`, and gives it.
+    async fn line(&self, parts: &[&str]) -> String {
+        until(&format!("a line with {parts:?}"), || async {
+            let lines = self.lines.lock().unwrap();
+            lines.iter().find(|line| parts.iter().all(|part| line.contains(part))).cloned()
+        })
+        .await
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    async fn end(&mut self) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(started.elapsed() < PATIENCE, "it does not end:\n{}", self.output());
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Asks again until there is an answer.
+async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
+
+/// The exporter, with a configuration and a memory of its own.
+struct Exporter {
+    server: Server,
+    url: String,
+}
+
+impl Exporter {
+    async fn start(folder: &Path, flags: &[&str]) -> Self {
+        let mut command = Command::new(BINARY);
+        command
+            .arg(format!("--config.file={}", folder.join("exporter.yml").display()))
+            .arg(format!("--storage.path={}", folder.join("data").display()))
+            .arg("--web.listen-address=127.0.0.1:0")
+            .args(flags);
+        let server = Server::spawn(&mut command);
+        let line = server.line(&["msg=listening", "address="]).await;
+        let url = format!("http://{}", line.split("address=").nth(1).unwrap());
+        Self { server, url }
+    }
+
+    async fn get(&self, path: &str) -> Option<(u16, String)> {
+        let response = client().get(format!("{}{path}", self.url)).send().await.ok()?;
+        Some((response.status().as_u16(), response.text().await.ok()?))
+    }
+
+    async fn metrics(&self) -> String {
+        self.get("/metrics").await.unwrap().1
+    }
+
+    /// Waits until `/metrics` has this line.
+    async fn shows(&self, line: &str) {
+        until(line, || async { self.metrics().await.lines().any(|l| l == line).then_some(()) }).await;
+    }
+}
+
+fn client() -> reqwest::Client {
+    // The same as everywhere in the exporter; this call only has to come first once.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// A configuration for keys of partner acme, asked every 300 ms.
+fn write_config(folder: &Path, simulator: &Simulator, keys: &[String]) {
+    let (base, auth) = (simulator.base_url(), simulator.auth_url());
+    let keys = keys.join("\n");
+    let text = format!(
+        "api: {{base_url: \"{base}\", auth_url: \"{auth}\"}}\nhealth: {{interval: 300ms, timeout: 300ms}}\n\
+         key_info: {{interval: 300ms, timeout: 300ms}}\n\
+         canaries:\n  exercices: {{path: \"/api/v1/mad/exercices?version=1.0.0\", interval: 300ms, timeout: 300ms}}\n\
+         partners:\n  - name: acme\n    secret: {SECRET}\n    keys:\n{keys}\n"
+    );
+    std::fs::write(folder.join("exporter.yml"), text).unwrap();
+}
+
+fn key_line(simulator: &Simulator, name: &str) -> String {
+    let token = simulator.key(name).unwrap().token().unwrap();
+    format!("      - {{name: {name}, access: society, token: {token}}}")
+}
+
+fn state_line(key: &str, state: &str) -> String {
+    format!("myunisoft_key_state{{partner=\"acme\",key=\"{key}\",state=\"{state}\"}} 1")
+}
+
+async fn two_keys() -> (Simulator, TempDir) {
+    let simulator = Simulator::builder()
+        .limits(myunisoft_exporter::simulator::Limits { total: 1_000_000, ..Default::default() })
+        .partner("acme", SECRET)
+        .society_key("dupont", 80, 127)
+        .society_key("martin", 80, 128)
+        .start()
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    write_config(folder.path(), &simulator, &["dupont", "martin"].map(|name| key_line(&simulator, name)));
+    (simulator, folder)
+}
+
+#[tokio::test]
+async fn a_state_that_was_shown_outlives_a_kill() {
+    let (simulator, folder) = two_keys().await;
+    let key = simulator.key("dupont").unwrap();
+    let mut exporter = Exporter::start(folder.path(), &[]).await;
+    exporter.shows(&state_line("dupont", "active")).await;
+    for _ in 0..5 {
+        for (revoked, state) in [(true, "revoked"), (false, "active")] {
+            if revoked {
+                key.revoke();
+            } else {
+                key.restore();
+            }
+            exporter.shows(&state_line("dupont", state)).await;
+            exporter.server.signal("-KILL");
+            exporter.server.end().await;
+            // With the API out of reach, only memory can tell.
+            simulator.inject(Scope::Everything, Fault::Close);
+            exporter = Exporter::start(folder.path(), &[]).await;
+            let remembered = exporter.metrics().await;
+            assert!(remembered.contains(&state_line("dupont", state)), "{remembered}");
+            simulator.heal_all();
+        }
+    }
+    let files: Vec<_> = std::fs::read_dir(folder.path().join("data")).unwrap().flatten().collect();
+    assert!(files.iter().all(|file| !file.file_name().to_string_lossy().contains("damaged")), "{files:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_memory_is_set_aside_and_reported_and_never_fatal() {
+    let (_simulator, folder) = two_keys().await;
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("state.json"), "{\"version\":1,\"keys\":[{\"par").unwrap();
+    let exporter = Exporter::start(folder.path(), &[]).await;
+    exporter.server.line(&["level=error", "state.json.damaged-", "set aside"]).await;
+    exporter.shows(&state_line("dupont", "active")).await;
+    let kept = std::fs::read_dir(&data).unwrap().flatten();
+    let kept: Vec<_> = kept.filter(|f| f.file_name().to_string_lossy().contains("damaged")).collect();
+    assert_eq!(std::fs::read_to_string(kept[0].path()).unwrap(), "{\"version\":1,\"keys\":[{\"par");
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_and_is_told() {
+    let (simulator, folder) = two_keys().await;
+    let mut exporter = Exporter::start(folder.path(), &[]).await;
+    exporter.shows(&state_line("dupont", "active")).await;
+    exporter.server.signal("-TERM");
+    assert!(exporter.server.end().await.success());
+    let before = std::fs::read(folder.path().join("data/state.json")).unwrap();
+    // A file size limit of nothing stands for a full disk: every write fails, root's too. (The signal
+    // that comes with it is not what a full disk sends, so it is ignored.)
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, BINARY, "--web.listen-address=127.0.0.1:0"]);
+    command.arg(format!("--config.file={}", folder.path().join("exporter.yml").display()));
+    command.arg(format!("--storage.path={}", folder.path().join("data").display()));
+    simulator.key("dupont").unwrap().revoke();
+    let server = Server::spawn(&mut command);
+    let line = server.line(&["msg=listening"]).await;
+    let exporter = Exporter { server, url: format!("http://{}", line.split("address=").nth(1).unwrap()) };
+    exporter.server.line(&["level=error", "can't be written to disk"]).await;
+    exporter.shows(&state_line("dupont", "revoked")).await;
+    let metrics = exporter.metrics().await;
+    assert!(!metrics.contains("myunisoft_exporter_storage_write_failures_total 0\n"), "{metrics}");
+    assert_eq!(
+        std::fs::read(folder.path().join("data/state.json")).unwrap(),
+        before,
+        "the old memory is whole"
+    );
+}
+
+#[tokio::test]
+async fn a_second_exporter_on_the_same_memory_is_refused() {
+    let (_simulator, folder) = two_keys().await;
+    let first = Exporter::start(folder.path(), &[]).await;
+    first.shows(&state_line("dupont", "active")).await;
+    let second = Exporter::start(folder.path(), &[]);
+    let mut second = second.await;
+    assert_eq!(second.server.end().await.code(), Some(1));
+    second.server.line(&["another exporter uses", "--storage.path"]).await;
+}
+
+#[tokio::test]
+async fn asked_to_stop_it_ends_in_time_whatever_is_under_way() {
+    let (simulator, folder) = two_keys().await;
+    for signal in ["-TERM", "-INT"] {
+        simulator.heal_all();
+        let mut exporter = Exporter::start(folder.path(), &[]).await;
+        exporter.shows(&state_line("dupont", "active")).await;
+        simulator.inject(Scope::Everything, Fault::Silence);
+        until("a probe that hangs", || async {
+            (!exporter.metrics().await.contains("probes_in_flight 0\n")).then_some(())
+        })
+        .await;
+        let asked = Instant::now();
+        exporter.server.signal(signal);
+        let status = exporter.server.end().await;
+        assert!(status.success(), "{status}");
+        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_reload_is_all_or_nothing() {
+    let (simulator, folder) = two_keys().await;
+    let exporter = Exporter::start(folder.path(), &["--web.enable-lifecycle"]).await;
+    exporter.shows(&state_line("martin", "active")).await;
+    let post = || async {
+        let response = client().post(format!("{}/-/reload", exporter.url)).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    let good = std::fs::read(folder.path().join("exporter.yml")).unwrap();
+    std::fs::write(folder.path().join("exporter.yml"), "helth: {interval: 1s}\n").unwrap();
+    let (status, text) = post().await;
+    assert_eq!(status, 500);
+    assert!(text.contains("exporter.yml:1: helth") && text.contains("health"), "{text}");
+    exporter.shows("myunisoft_exporter_config_last_reload_successful 0").await;
+    exporter.shows(&state_line("martin", "active")).await;
+    exporter.server.signal("-HUP");
+    exporter.server.line(&["level=error", "not reloaded"]).await;
+    std::fs::write(folder.path().join("exporter.yml"), good).unwrap();
+    exporter.server.signal("-HUP");
+    exporter.shows("myunisoft_exporter_config_last_reload_successful 1").await;
+    write_config(folder.path(), &simulator, &[key_line(&simulator, "dupont")]);
+    assert_eq!(post().await.0, 200);
+    let metrics = exporter.metrics().await;
+    assert!(metrics.contains("dupont") && !metrics.contains("martin"), "{metrics}");
+}
+
+#[tokio::test]
+async fn without_the_lifecycle_flag_nobody_can_reload_it() {
+    let (_simulator, folder) = two_keys().await;
+    let exporter = Exporter::start(folder.path(), &[]).await;
+    let response = client().post(format!("{}/-/reload", exporter.url)).send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 403);
+    assert!(response.text().await.unwrap().contains("--web.enable-lifecycle"));
+}
+
+#[tokio::test]
+async fn a_bad_configuration_ends_it_with_2_before_a_port_is_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("exporter.yml");
+    std::fs::write(&file, "health: {interval: 0s}\nkee_info: {}\n").unwrap();
+    for arguments in [
+        vec![format!("--config.file={}", file.display())],
+        vec!["check-config".into(), file.display().to_string()],
+    ] {
+        let output = Command::new(BINARY).args(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.contains("exporter.yml:1: health.interval") && said.contains("exporter.yml:2: kee_info"),
+            "{said}"
+        );
+        assert!(!said.contains("listening"), "{said}");
+    }
+    let output = Command::new(BINARY).arg("--no.such-flag").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let missing = Command::new(BINARY).arg("--config.file=no-such-file.yml").output().unwrap();
+    assert_eq!(missing.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_ends_it_with_1_and_names_the_flag() {
+    let (_simulator, folder) = two_keys().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let output = Command::new(BINARY)
+        .arg(format!("--config.file={}", folder.path().join("exporter.yml").display()))
+        .arg(format!("--storage.path={}", folder.path().join("data").display()))
+        .arg(format!("--web.listen-address={}", taken.local_addr().unwrap()))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("--web.listen-address"));
+}
+
+#[tokio::test]
+async fn a_good_configuration_is_summed_up() {
+    let (_simulator, folder) = two_keys().await;
+    let output =
+        Command::new(BINARY).arg("check-config").arg(folder.path().join("exporter.yml")).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("acme") && !said.contains(SECRET), "{said}");
+}
+
+#[tokio::test]
+async fn what_it_serves_beside_the_metrics() {
+    let (simulator, folder) = two_keys().await;
+    let exporter =
+        Exporter::start(folder.path(), &["--web.external-url=https://mon.example/myunisoft"]).await;
+    let ready = || async { (exporter.get("/myunisoft/-/ready").await?.0 == 200).then_some(()) };
+    until("readiness", ready).await;
+    assert_eq!(exporter.get("/myunisoft/-/healthy").await.unwrap().0, 200);
+    assert!(exporter.get("/myunisoft/").await.unwrap().1.contains("href=\"/myunisoft/metrics\""));
+    let (status, text) = exporter.get("/myunisoft/sd").await.unwrap();
+    let groups: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, groups.as_array().unwrap().len()), (200, 2));
+    assert_eq!(groups[0]["targets"][0], "mon.example");
+    assert_eq!(groups[0]["labels"]["__param_key"], "dupont");
+    assert_eq!(groups[0]["labels"]["__metrics_path__"], "/myunisoft/probe");
+    let (status, text) = exporter.get("/myunisoft/probe?partner=acme&key=dupont").await.unwrap();
+    assert!(status == 200 && text.contains("probe_success 1\n"), "{text}");
+    simulator.key("dupont").unwrap().revoke();
+    let (_, text) = exporter.get("/myunisoft/probe?partner=acme&key=dupont").await.unwrap();
+    assert!(text.contains("probe_success 0\n"), "{text}");
+    assert_eq!(exporter.get("/myunisoft/probe?partner=acme&key=nobody").await.unwrap().0, 404);
+    assert_eq!(exporter.get("/myunisoft/probe?partner=acme").await.unwrap().0, 400);
+    assert_eq!(exporter.get("/metrics").await.unwrap().0, 404, "all is below the prefix");
+}
+
+#[tokio::test]
+async fn no_secret_and_no_accounting_data_gets_out() {
+    let (token, secret, password) = ("canary-token-7f31", "canary-secret-90ab", "canary-password-44de");
+    let login = LoginSpec::new("api@durand.example", password).firm(83, "DURAND");
+    let wrong = LoginSpec::new("api@petit.example", "another").firm(84, "PETIT");
+    let simulator = Simulator::builder()
+        .tls()
+        .partner("acme", secret)
+        .key(KeySpec::society("dupont", 80, 127).token(token))
+        .key(KeySpec::login("durand", login))
+        .key(KeySpec::login("petit", wrong))
+        .start()
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let keys = [
+        format!("      - {{name: dupont, access: society, token: {token}}}"),
+        format!(
+            "      - {{name: durand, access: firm, canaries: [], login: {{mail: api@durand.example, password: {password}}}}}"
+        ),
+        format!(
+            "      - {{name: petit, access: firm, canaries: [], login: {{mail: api@petit.example, password: {password}}}}}"
+        ),
+    ];
+    write_config(folder.path(), &simulator, &keys);
+    let config = folder.path().join("exporter.yml");
+    let text = std::fs::read_to_string(&config).unwrap().replace(SECRET, secret);
+    std::fs::write(folder.path().join("ca.pem"), simulator.ca_pem().unwrap()).unwrap();
+    std::fs::write(&config, text.replace("api: {", "api: {ca_file: ca.pem, ")).unwrap();
+    let mut exporter = Exporter::start(folder.path(), &["--log.level=trace", "--web.enable-lifecycle"]).await;
+    exporter.shows(&state_line("dupont", "active")).await;
+    exporter.shows(&state_line("durand", "active")).await;
+    exporter.server.line(&["key=petit", "reason=login"]).await;
+    let mut seen = vec![exporter.metrics().await];
+    for path in ["/", "/sd", "/probe?partner=acme&key=dupont", "/probe?partner=acme&key=petit"] {
+        seen.push(exporter.get(path).await.unwrap().1);
+    }
+    simulator.key("dupont").unwrap().inject(Fault::refuse("ERR-API-TOKEN-NOT-FOUND"));
+    exporter.shows(&state_line("dupont", "revoked")).await;
+    std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + "unknown: 1\n").unwrap();
+    let reload = client().post(format!("{}/-/reload", exporter.url)).send().await.unwrap();
+    seen.push(reload.text().await.unwrap());
+    seen.push(
+        String::from_utf8(Command::new(BINARY).arg("check-config").arg(&config).output().unwrap().stderr)
+            .unwrap(),
+    );
+    exporter.server.signal("-TERM");
+    assert!(exporter.server.end().await.success());
+    seen.push(exporter.server.output());
+    seen.push(std::fs::read_to_string(folder.path().join("data/state.json")).unwrap());
+    let login_token = simulator.key("durand").unwrap().token().unwrap();
+    for (index, text) in seen.iter().enumerate() {
+        for canary in [token, secret, password, &login_token, myunisoft_exporter::simulator::CANARY] {
+            assert!(!text.contains(canary), "{canary} in output {index}:\n{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_real_prometheus_takes_every_metric_as_its_type() {
+    let simulator = Simulator::builder()
+        .tls()
+        .partner("acme", SECRET)
+        .key(KeySpec::login("durand", LoginSpec::new("api@durand.example", "right").firm(83, "DURAND")))
+        .society_key("dupont", 80, 127)
+        .start()
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let login = "      - {name: durand, access: firm, canaries: [], login: {mail: api@durand.example, password: right}}";
+    write_config(folder.path(), &simulator, &[login.to_owned(), key_line(&simulator, "dupont")]);
+    let config = folder.path().join("exporter.yml");
+    std::fs::write(folder.path().join("ca.pem"), simulator.ca_pem().unwrap()).unwrap();
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("api: {", "api: {ca_file: ca.pem, ")).unwrap();
+    let exporter = Exporter::start(folder.path(), &[]).await;
+    exporter.shows(&state_line("dupont", "active")).await;
+    exporter.shows(&state_line("durand", "active")).await;
+    simulator.key("dupont").unwrap().revoke();
+    exporter.shows(&state_line("dupont", "revoked")).await;
+
+    let target = exporter.url.trim_start_matches("http://");
+    let scrape = format!(
+        "global: {{scrape_interval: 500ms}}\nscrape_configs: [{{job_name: m, static_configs: [{{targets: ['{target}']}}]}}]\n"
+    );
+    std::fs::write(folder.path().join("prometheus.yml"), scrape).unwrap();
+    let prometheus = Server::spawn(
+        Command::new("prometheus")
+            .arg(format!("--config.file={}", folder.path().join("prometheus.yml").display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().join("tsdb").display()))
+            .arg("--web.listen-address=127.0.0.1:0"),
+    );
+    let line = prometheus.line(&["Listening on", "address=127.0.0.1:"]).await;
+    let address = line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let ask = |path: String| {
+        let url = format!("http://{address}/api/v1/{path}");
+        async move {
+            let text = client().get(url).send().await.ok()?.text().await.ok()?;
+            serde_json::from_str::<serde_json::Value>(&text).ok().map(|answer| answer["data"].clone())
+        }
+    };
+    for family in FAMILIES {
+        let name = match family.kind {
+            myunisoft_exporter::metrics::Kind::Histogram => format!("{}_bucket", family.name),
+            _ => family.name.to_owned(),
+        };
+        until(&name, || async { ask(format!("query?query={name}")).await?["result"].get(0).map(drop) }).await;
+        let metadata = ask(format!("metadata?metric={}", family.name)).await.unwrap();
+        assert_eq!(metadata[family.name][0]["type"], family.kind.as_str(), "{}", family.name);
+        assert_eq!(metadata[family.name][0]["help"], family.help);
+    }
+    let up = ask("query?query=up".to_owned()).await.unwrap();
+    assert_eq!(up["result"][0]["value"][1], "1", "{up}");
+}
+
+#[tokio::test]
+async fn the_demo_shows_what_it_promises() {
+    let server = Server::spawn(Command::new(BINARY).args(["demo", "--web.listen-address=127.0.0.1:0"]));
+    let line = server.line(&["msg=listening", "address="]).await;
+    let exporter = Exporter { server, url: format!("http://{}", line.split("address=").nth(1).unwrap()) };
+    exporter.server.line(&["http://", "/metrics"]).await;
+    exporter.server.line(&["https://", "/api/partners/health"]).await;
+    let shows = |part: &'static str| {
+        let exporter = &exporter;
+        async move {
+            until(part, || async {
+                exporter.metrics().await.lines().any(|l| l.contains(part)).then_some(())
+            })
+            .await;
+        }
+    };
+    shows("key=\"lefebvre\",state=\"pending\"} 1").await;
+    shows("key=\"lefebvre\",state=\"active\"} 1").await;
+    shows("key=\"moreau\",state=\"active\"} 1").await;
+    shows("key=\"moreau\",state=\"revoked\"} 1").await;
+    shows("key=\"roux\",state=\"not_found\"} 1").await;
+    shows("key=\"girard\",reason=\"rate_limited\"}").await;
+    shows("myunisoft_probe_error_info{probe=\"health\",reason=\"maintenance\"").await;
+}
