@@ -10,6 +10,7 @@ pub mod key_info;
 pub mod login;
 pub mod request_id;
 pub mod token;
+pub mod verdict;
 
 /// The health route; it needs no authentication.
 pub const HEALTH_PATH: &str = "/api/partners/health";

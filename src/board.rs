@@ -15,11 +15,11 @@ use crate::api::budget::Budget;
 use crate::api::key_info::Version;
 use crate::api::request_id::RequestId;
 use crate::api::token::{Claims, Identity};
+use crate::api::verdict::{Failure, Reason};
 use crate::config::{Access, HEALTH};
 use crate::key_state::{KeyMemory, KeyState, SecretMemory};
 use crate::label::escape;
 use crate::report::Report;
-use crate::verdict::{Failure, Reason};
 use crate::words::words;
 
 words! {

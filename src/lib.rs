@@ -20,7 +20,6 @@ pub mod scheduler;
 pub mod secret;
 pub mod simulator;
 pub mod store;
-pub mod verdict;
 pub mod watch;
 pub mod watchers;
 mod words;

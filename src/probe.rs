@@ -22,10 +22,10 @@ use tokio::time::{Duration, timeout};
 use crate::api::answer::{Question, Response, judge};
 use crate::api::login::{self, LoginAnswer};
 use crate::api::request_id::RequestId;
+use crate::api::verdict::{Failure, Reason};
 use crate::api::{SECRET_HEADER, SOCIETY_HEADER};
 use crate::config;
 use crate::report::Report;
-use crate::verdict::{Failure, Reason};
 
 pub use client::BuildError;
 use stamps::Stamps;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::api::answer::Answer;
 use crate::api::error::ErrorCode;
 use crate::api::request_id::RequestId;
-use crate::verdict::Failure;
+use crate::api::verdict::Failure;
 use crate::words::words;
 
 words! {

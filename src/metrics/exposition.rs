@@ -10,10 +10,10 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use super::family::{self, Family};
+use crate::api::verdict::Reason;
 use crate::board::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus, Skip};
 use crate::key_state::{KeyState, SecretState};
 use crate::label::escape;
-use crate::verdict::Reason;
 
 /// A piece is sent when it is about this large: a scrape of any fleet holds no more in memory.
 const PIECE: usize = 128 << 10;

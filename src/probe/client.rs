@@ -12,9 +12,9 @@ use rustls::pki_types::pem::PemObject as _;
 use tower::{Layer, Service};
 
 use super::{resolver::Resolver, stamps, tls};
+use crate::api::verdict::{Failure, Reason};
 use crate::config::Api;
 use crate::report::Phase;
-use crate::verdict::{Failure, Reason};
 
 /// Longer causes than this are cut: a certificate can name itself at any length.
 const LONGEST_CAUSE: usize = 300;

@@ -13,12 +13,12 @@ use tokio::time::{Duration, Instant};
 use crate::api::error::ErrorCode;
 use crate::api::login::LoginAnswer;
 use crate::api::request_id::RequestId;
+use crate::api::verdict::{Failure, Reason};
 use crate::board::Board;
 use crate::config;
 use crate::password_mark::PasswordMark;
 use crate::probe::Prober;
 use crate::store::{Record, RefusedLogins, Store};
-use crate::verdict::{Failure, Reason};
 
 /// A refused password is tried once more, in case the refusal was an accident, and then never again:
 /// how many refusals lock an account is documented nowhere.

@@ -15,6 +15,7 @@ use super::token::{Holder, unreadable};
 use super::{Context, Rules, log_episode, save};
 use crate::api::answer::{KeyEvidence, Question};
 use crate::api::request_id::RequestId;
+use crate::api::verdict::Reason;
 use crate::api::{KEY_INFO_EXTENDED_PATH, KEY_INFO_PATH};
 use crate::board::{KeyEntry, KeyStatus, Skip};
 use crate::config::{self, KeyInfoMode, Probe, Target};
@@ -22,7 +23,6 @@ use crate::key_state::{Asked, Change, KeyMemory, KeyState};
 use crate::probe::{Call, Credentials};
 use crate::report::Report;
 use crate::store::{Fingerprint, Record};
-use crate::verdict::Reason;
 
 /// Asks with one key, one call at a time.
 #[derive(Debug)]

@@ -5,11 +5,11 @@ use tokio::time::{Duration, Instant};
 
 use super::Context;
 use super::account::{LoginFailure, Token};
+use crate::api::verdict::{Failure, Reason};
 use crate::config::{Credential, Login};
 use crate::probe::Prober;
 use crate::secret::{SecretError, SecretKind, Watched};
 use crate::store::Fingerprint;
-use crate::verdict::{Failure, Reason};
 
 /// A refused token younger than this is not replaced by another log-in: a key that is revoked for
 /// good must not log in with every probe.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use myunisoft_exporter::api::error::Code;
+use myunisoft_exporter::api::verdict::{Failure, Reason};
 use myunisoft_exporter::board::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, Skip};
 use myunisoft_exporter::config::Access;
 use myunisoft_exporter::key_state::{KeyMemory, KeyState, SecretMemory, SecretState};
 use myunisoft_exporter::metrics::{FAMILIES, Metrics};
 use myunisoft_exporter::report::{Phase, Phases, Report};
-use myunisoft_exporter::verdict::{Failure, Reason};
 
 const PAGE: &str = include_str!("../../docs/metrics.md");
 

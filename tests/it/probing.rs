@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use myunisoft_exporter::api::answer::Question;
+use myunisoft_exporter::api::verdict::Reason;
 use myunisoft_exporter::api::{EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PATH};
 use myunisoft_exporter::config::{Api, KeyInfoMode, Method};
 use myunisoft_exporter::probe::{Call, Credentials, Prober};
 use myunisoft_exporter::report::{Phase, Report};
 use myunisoft_exporter::simulator::{Fault, Simulator, SimulatorBuilder, TlsOptions, TlsVersions};
-use myunisoft_exporter::verdict::Reason;
 use secrecy::SecretString;
 
 use crate::support::{SECRET, api};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use myunisoft_exporter::api::verdict::Reason;
 use myunisoft_exporter::board::{Board, KeyStatus};
 use myunisoft_exporter::config::{Config, Key, KeyInfoMode, Probe};
 use myunisoft_exporter::key_state::{KeyState, SecretState};
@@ -10,7 +11,6 @@ use myunisoft_exporter::simulator::{
     Activation, KeySpec, Limits, LoginSpec, Refusal, Simulator, SimulatorBuilder,
 };
 use myunisoft_exporter::store::Store;
-use myunisoft_exporter::verdict::Reason;
 use myunisoft_exporter::watch::Context;
 use myunisoft_exporter::watchers::Watchers;
 use tokio::time::{Duration, sleep};
