@@ -1,6 +1,7 @@
 //! The HTTP client, with hooks where the phases meet.
 
 use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 use std::task::{Context, Poll};
 
@@ -94,10 +95,20 @@ pub(super) fn failure(error: &reqwest::Error, phase: Phase) -> Failure {
         Phase::Resolve => Reason::Dns,
         Phase::Connect => Reason::Connect,
         Phase::Tls => Reason::Tls,
-        Phase::Transfer if error.is_decode() => Reason::UnexpectedBody,
+        Phase::Transfer if !is_the_connection_s(error) => Reason::UnexpectedBody,
         Phase::Processing | Phase::Transfer => Reason::Io,
     };
     Failure::new(reason, format!("in the {phase} phase: {}", cause(error)))
+}
+
+/// Whether the connection broke, rather than what came over it could not be unpacked. The client calls
+/// both a decoding error; only the first has one of hyper's among its causes.
+fn is_the_connection_s(error: &(dyn Error + 'static)) -> bool {
+    // An `io::Error` that wraps another names the other's cause, not the other itself.
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<hyper::Error>()
+        || wrapped.is_some_and(|wrapped| is_the_connection_s(wrapped))
+        || error.source().is_some_and(is_the_connection_s)
 }
 
 /// The innermost cause, as one printable line. The outer layers only repeat the URL and the step.

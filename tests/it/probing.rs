@@ -11,6 +11,7 @@ use myunisoft_exporter::probe::{Call, Credentials, Prober};
 use myunisoft_exporter::report::{Phase, Report};
 use myunisoft_exporter::simulator::{Fault, Simulator, SimulatorBuilder, TlsOptions, TlsVersions};
 use secrecy::SecretString;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{SECRET, api};
 
@@ -196,6 +197,16 @@ async fn each_broken_answer_has_one_reason() {
     let simulator = with_a_key().start().await.unwrap();
     let key = simulator.key("dupont").unwrap();
     let cases = [
+        (Fault::Gzip, None),
+        (Fault::BrokenGzip, Some(Reason::UnexpectedBody)),
+        (Fault::Huge(3 << 20), None),
+        (Fault::Close, Some(Reason::Io)),
+        (Fault::CloseAfterHeaders, Some(Reason::Io)),
+        (Fault::Truncate, Some(Reason::Io)),
+        (Fault::Empty(StatusCode::OK), Some(Reason::UnexpectedBody)),
+        (Fault::Empty(StatusCode::NO_CONTENT), Some(Reason::UnexpectedBody)),
+        (Fault::Empty(StatusCode::NOT_MODIFIED), Some(Reason::UnexpectedStatus)),
+        (Fault::content_type("text/html"), Some(Reason::UnexpectedBody)),
         (Fault::edge(StatusCode::BAD_GATEWAY), Some(Reason::Edge)),
         (Fault::edge(StatusCode::SERVICE_UNAVAILABLE), Some(Reason::Edge)),
         (Fault::edge(StatusCode::TOO_MANY_REQUESTS), Some(Reason::Edge)),
@@ -212,4 +223,82 @@ async fn each_broken_answer_has_one_reason() {
         assert_eq!(reason(&report), expected, "{named}: {report:?}");
     }
     assert_eq!(reason(&canary(&simulator).await), None, "and then all is well again");
+}
+
+#[tokio::test]
+async fn key_info_must_fit_and_parse_compressed_or_not() {
+    let simulator = with_a_key().start().await.unwrap();
+    let key = simulator.key("dupont").unwrap();
+    let cases = [
+        (Fault::Gzip, None),
+        (Fault::invalid_json(), Some(Reason::UnexpectedBody)),
+        (Fault::Huge(3 << 20), Some(Reason::UnexpectedBody)),
+    ];
+    for (fault, expected) in cases {
+        key.inject_times(1, fault);
+        let question = Question::KeyInfo(KeyInfoMode::Extended);
+        let report = ask_within(&simulator, question, KEY_INFO_EXTENDED_PATH, Duration::from_secs(5)).await;
+        assert_eq!(reason(&report), expected, "{report:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_end_is_timed_out_and_keeps_its_status_and_request_id() {
+    let simulator = with_a_key().start().await.unwrap();
+    let key = simulator.key("dupont").unwrap();
+    let limit = Duration::from_millis(300);
+    key.inject_times(1, Fault::Stall);
+    let stalled = ask_within(&simulator, CANARY, EXERCICES_PATH, limit).await;
+    assert_eq!(reason(&stalled), Some(Reason::Timeout));
+    assert_eq!(stalled.status, Some(200));
+    assert_eq!(stalled.request_id.unwrap().as_str(), key.calls()[0].request_id().unwrap());
+    assert!(stalled.phases.total() >= limit);
+    key.inject_times(1, Fault::Silence);
+    let silent = ask_within(&simulator, CANARY, EXERCICES_PATH, limit).await;
+    assert_eq!((reason(&silent), silent.status), (Some(Reason::Timeout), None));
+    assert!(took(&silent, Phase::Processing) > took(&silent, Phase::Transfer));
+}
+
+#[tokio::test]
+async fn a_head_canary_is_judged_without_a_body() {
+    let simulator = with_a_key().start().await.unwrap();
+    let head = Question::Canary(Method::Head);
+    let report = ask_within(&simulator, head, EXERCICES_PATH, Duration::from_secs(5)).await;
+    assert_eq!(reason(&report), None, "{report:?}");
+    assert_eq!(simulator.key("dupont").unwrap().calls()[0].method, "HEAD");
+}
+
+#[tokio::test]
+async fn a_probe_goes_through_the_configured_proxy_and_ends_tls_at_the_api() {
+    let simulator = with_a_key().tls().start().await.unwrap();
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut api = api(&simulator);
+    api.proxy_url = Some(format!("http://{}", proxy.local_addr().unwrap()).parse().unwrap());
+    let tunnel = tokio::spawn(async move {
+        let (mut inward, _) = proxy.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(inward.read_u8().await.unwrap());
+        }
+        let request = String::from_utf8(request).unwrap();
+        let target = request.strip_prefix("CONNECT ").unwrap().split(' ').next().unwrap();
+        let mut outward = tokio::net::TcpStream::connect(target).await.unwrap();
+        inward.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut inward, &mut outward).await;
+    });
+    let report = health(&api).await;
+    assert_eq!(reason(&report), None, "{report:?}");
+    assert!(took(&report, Phase::Tls) > Duration::ZERO);
+    assert_eq!(seconds(report.certificate_expiry), seconds(simulator.certificate_ends()));
+    tunnel.abort();
+
+    // And one that opens no tunnel.
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    api.proxy_url = Some(format!("http://{}", closed.local_addr().unwrap()).parse().unwrap());
+    tokio::spawn(async move {
+        let (mut inward, _) = closed.accept().await.unwrap();
+        inward.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await.unwrap();
+        let _ = inward.shutdown().await;
+    });
+    assert_eq!(reason(&health(&api).await), Some(Reason::Connect));
 }
