@@ -42,7 +42,7 @@ pub(super) fn build(api: &Api, authorities: Option<&[u8]>) -> Result<Client, Bui
     let tls = tls::config(roots(authorities)?).map_err(BuildError::Client)?;
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls)
-        .dns_resolver(Resolver::default())
+        .dns_resolver(Resolver::system())
         .connector_layer(StampConnected)
         .http1_only()
         // A connection of its own for each probe: it measures all five phases, and its hooks run in
