@@ -19,7 +19,7 @@ pub(super) struct Resolver {
     under_way: Arc<Mutex<HashMap<String, Shared<BoxFuture<'static, Found>>>>>,
 }
 
-type Found = Result<Arc<[SocketAddr]>, Arc<io::Error>>;
+type Found = Result<Vec<SocketAddr>, Arc<io::Error>>;
 
 impl Resolver {
     /// The system's resolver.
@@ -53,14 +53,14 @@ impl Resolve for Resolver {
         Box::pin(async move {
             let addresses = shared.await?;
             stamps::resolved();
-            Ok(Box::new(addresses.to_vec().into_iter()) as Addrs)
+            Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
 
 async fn ask_the_system(host: String) -> Found {
     // Port 0 stands for the URL's.
-    let addresses: Arc<[_]> = tokio::net::lookup_host((host, 0)).await.map_err(Arc::new)?.collect();
+    let addresses: Vec<_> = tokio::net::lookup_host((host, 0)).await.map_err(Arc::new)?.collect();
     if addresses.is_empty() {
         Err(Arc::new(io::Error::other("the name has no address")))
     } else {
