@@ -85,7 +85,11 @@ impl App {
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
-                Some(wish) = reloads.recv() => reload(&self.load, &mut watchers, &metrics, wish).await,
+                // The wish's reading of files may hang; asking to stop must not wait for it.
+                Some(wish) = reloads.recv() => tokio::select! {
+                    () = &mut shutdown => break,
+                    () = reload(&self.load, &mut watchers, &metrics, wish) => {}
+                },
             }
         }
         info!("asked to stop");

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use futures_util::stream;
 use tokio::sync::{mpsc, oneshot};
@@ -43,7 +43,13 @@ pub struct Site {
 /// All routes, below the prefix.
 pub fn router(site: Site) -> Router {
     let at = |path: &str| format!("{}{path}", site.prefix);
-    Router::new()
+    let mut router = Router::new();
+    if !site.prefix.is_empty() {
+        let home = at("/");
+        let to_home = move || std::future::ready(Redirect::temporary(&home));
+        router = router.route("/", get(to_home.clone())).route(&site.prefix, get(to_home));
+    }
+    router
         .route(&at("/"), get(page::landing))
         .route(&at("/metrics"), get(metrics))
         .route(&at("/probe"), get(on_demand::probe))

@@ -129,7 +129,8 @@ impl KeyMemory {
 /// could contradict each other, and the state would flip with every probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// key/info in whichever mode, or a canary of a key whose activation nobody asks for.
+    /// key/info in whichever mode, or a canary of a key whose activation nobody asks for, or nobody
+    /// tells, because key/info fails.
     Authority,
     /// A canary of a key whose activation key/info (extended) tells.
     CanaryBesideKeyInfo,

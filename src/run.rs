@@ -108,7 +108,11 @@ fn noted(Loaded { config, warnings, files }: Loaded) -> Config {
 fn run(command: impl AsyncFnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     // A connection and a socket each: a large fleet needs more than the customary 1,024.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    Runtime::new()?.block_on(command())
+    let runtime = Runtime::new()?;
+    let outcome = runtime.block_on(command());
+    // A thread that hangs, in a look-up or on a dead disk, must not keep the process.
+    runtime.shutdown_background();
+    outcome
 }
 
 fn finish(outcome: Result<(), Failure>) -> ExitCode {

@@ -155,6 +155,9 @@ fn looks_like_json(method: Method, response: Response<'_>) -> Result<(), &'stati
     if method == Method::Head {
         return Ok(());
     }
+    if ErrorBody::parse(response.body).is_some_and(|error| error.code.documented().is_some()) {
+        return Err("the answer is a success that carries an error");
+    }
     let body = response.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(response.body);
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => Ok(()),

@@ -61,18 +61,22 @@ words! {
 }
 
 /// The longest code kept; the documented ones stay under 40 characters.
-const LONGEST_CODE: usize = 64;
+const LONGEST_CODE: usize = 48;
+/// Stands for a code that does not look like one: it might echo a token.
+const WITHHELD: &str = "(not shown)";
 
 /// A code as the API wrote it, documented or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorCode(Box<str>);
 
 impl ErrorCode {
-    /// Takes a code only if it looks like one, so that no free text gets into a log by this door.
+    /// Keeps a code only if it looks like one (`ERR-…`, `DROIT1`), so that neither free text nor a
+    /// secret gets into a log by this door.
     fn parse(text: &str) -> Option<Self> {
-        let looks_right = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        let fits = !text.is_empty() && text.len() <= LONGEST_CODE && text.bytes().all(looks_right);
-        fits.then(|| Self(text.into()))
+        let looks_right = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+        let begins_right = text.starts_with(|c: char| c.is_ascii_uppercase());
+        let fits = begins_right && text.len() <= LONGEST_CODE && text.bytes().all(looks_right);
+        (!text.is_empty()).then(|| Self(if fits { text } else { WITHHELD }.into()))
     }
 
     /// The code, where it is a documented one.
@@ -203,7 +207,6 @@ mod tests {
             r#"{"error":{"message":"no code"}}"#,
             r#"{"error":{"code":502}}"#,
             r#"{"code":""}"#,
-            r#"{"code":"a sentence, not a code"}"#,
             &nested,
         ] {
             assert_eq!(parse(body), None, "{body:.40}");
@@ -213,6 +216,14 @@ mod tests {
     #[test]
     fn invalid_utf8_is_not_the_api_s() {
         assert_eq!(ErrorBody::parse(b"{\"code\":\"ERR\xff\"}"), None);
+    }
+
+    #[test]
+    fn a_code_that_looks_like_none_is_not_shown() {
+        for code in ["a sentence, not a code", "eyJhbGciOiJI.e30.c2ln", "T-b", "1234", &"A".repeat(49)] {
+            let body = format!(r#"{{"error":{{"code":"{code}"}}}}"#);
+            assert_eq!(parse(&body), Some((WITHHELD.to_owned(), None)), "{code}");
+        }
     }
 
     #[test]

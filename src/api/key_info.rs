@@ -46,13 +46,16 @@ impl KeyInfo {
             }
             KeyInfoMode::Extended => {
                 let wire: WireExtended = super::json_object(body)?;
+                let id = |name: &str| wire.target.get(name).map(id_text).unwrap_or_default();
                 let identity = Identity {
-                    schema_id: id_text(&wire.target.schema_id),
-                    third_party_id: id_text(&wire.target.third_party_id),
-                    society_id: id_text(&wire.target.society_id),
+                    schema_id: id("schemaId"),
+                    third_party_id: id("thirdPartyId"),
+                    society_id: id("societyId"),
                 };
-                let extended = Extended { is_activated: wire.is_activated, identity, version: wire.version };
-                Some(Self { routes: wire.routes.len(), extended: Some(extended) })
+                let version = serde_json::from_value(wire.version).ok();
+                let extended = Extended { is_activated: wire.is_activated, identity, version };
+                let routes = wire.routes.as_array().map_or(0, Vec::len);
+                Some(Self { routes, extended: Some(extended) })
             }
         }
     }
@@ -64,29 +67,18 @@ struct Route {
     _path: String,
 }
 
-/// Only `isActivated` is demanded: without it the answer says nothing that we asked for.
+/// Only `isActivated` is demanded: without it the answer says nothing that we asked for. The rest is
+/// taken where it has the documented form.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireExtended {
     is_activated: bool,
     #[serde(default)]
-    target: WireTarget,
+    target: Value,
     #[serde(default)]
-    version: Option<Version>,
+    version: Value,
     #[serde(default)]
-    routes: Vec<Route>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "the names are the wire's")]
-struct WireTarget {
-    #[serde(default)]
-    schema_id: Value,
-    #[serde(default)]
-    third_party_id: Value,
-    #[serde(default)]
-    society_id: Value,
+    routes: Value,
 }
 
 #[cfg(test)]
@@ -112,6 +104,20 @@ mod tests {
         let extended = KeyInfo::parse(KeyInfoMode::Extended, body).unwrap().extended.unwrap();
         assert!(!extended.is_activated);
         assert_eq!(extended.identity.society_id, "");
+    }
+
+    #[test]
+    fn activation_is_learnt_whatever_the_rest_is() {
+        for rest in [
+            r#""version":{"current":"1","latest":"2"}"#,
+            r#""version":{"current":1}"#,
+            r#""target":null,"routes":null"#,
+            r#""target":[],"routes":["/a",1]"#,
+        ] {
+            let body = format!(r#"{{"isActivated":true,{rest}}}"#);
+            let info = KeyInfo::parse(KeyInfoMode::Extended, body.as_bytes()).unwrap();
+            assert!(info.extended.unwrap().is_activated, "{rest}");
+        }
     }
 
     #[test]

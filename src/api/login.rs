@@ -81,7 +81,7 @@ fn read_accepted(headers: &HeaderMap, body: &[u8], now: SystemTime) -> LoginAnsw
     match wire {
         Wire { api_token: Some(token), expires_in, .. } if is_usable(&token) => {
             let served = headers.get(DATE).and_then(|v| httpdate::parse_http_date(v.to_str().ok()?).ok());
-            let lives_for = life(&token, expires_in.as_deref(), served.unwrap_or(now));
+            let lives_for = life(&token, expires_in.as_str(), served.unwrap_or(now));
             LoginAnswer::Token { token: token.into(), lives_for }
         }
         Wire { status: Some(status), .. } if status == "firm-selection" => LoginAnswer::FirmSelection,
@@ -108,8 +108,8 @@ fn life(token: &str, expires_in: Option<&str>, served: SystemTime) -> Duration {
 #[derive(Deserialize)]
 struct Wire {
     api_token: Option<String>,
-    #[serde(rename = "expiresIn")]
-    expires_in: Option<String>,
+    #[serde(default, rename = "expiresIn")]
+    expires_in: serde_json::Value,
     status: Option<String>,
 }
 

@@ -9,10 +9,13 @@ use secrecy::zeroize::Zeroizing;
 
 use super::Config;
 use super::decode::{At, Report, Source};
-use super::node::{self, Node, Value};
+use super::node::{self, Node};
 use super::partners::Fleet;
 use super::problem::{Problem, Problems};
 use super::settings::Settings;
+
+/// A hundred thousand keys fit; the tokens are the most of it.
+const LARGEST: u64 = 64 << 20;
 
 /// A configuration and what is to be told of how it was read.
 #[derive(Clone, Debug, Default)]
@@ -76,7 +79,7 @@ fn read_key_file(source: &Source, fleet: &mut Fleet<'_>, report: &mut Report) {
     report.fold_remarks(source);
 }
 
-/// The file's tree, an empty mapping where the file says nothing.
+/// The file's tree.
 fn read_tree(source: &Source, report: &mut Report) -> Option<Node> {
     let text = match read_text(source) {
         Ok(text) => text,
@@ -86,7 +89,14 @@ fn read_tree(source: &Source, report: &mut Report) -> Option<Node> {
         }
     };
     match node::parse(&text) {
-        Ok(root) => Some(root.unwrap_or(Node { line: 1, value: Value::Map(Vec::new()) })),
+        Ok(Some(root)) => Some(root),
+        // Half of a save by an editor, or a mount that came up empty: not a wish to watch nothing.
+        Ok(None) => {
+            report
+                .problems
+                .push(source.problem(Some(1), "says nothing; write at least one field in it, or remove it"));
+            None
+        }
         Err(fault) => {
             report.problems.push(source.problem(Some(fault.line), fault.text));
             None
@@ -95,12 +105,24 @@ fn read_tree(source: &Source, report: &mut Report) -> Option<Node> {
 }
 
 fn read_text(source: &Source) -> Result<Zeroizing<String>, Problem> {
-    let bytes = fs::read(&source.path).map_err(|error| source.problem(None, unreadable(&error)))?;
+    let bytes = read_regular(&source.path).map_err(|text| source.problem(None, text))?;
     String::from_utf8(bytes).map(Zeroizing::new).map_err(|error| {
         let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let line = good.split(|byte| *byte == b'\n').count();
         source.problem(Some(line), "is not UTF-8 text; save the file as UTF-8")
     })
+}
+
+/// Reads a file that can be one: to open a pipe would wait for a writer, a device may never end.
+fn read_regular(path: &Path) -> Result<Vec<u8>, String> {
+    let metadata = fs::metadata(path).map_err(|error| unreadable(&error))?;
+    if !metadata.is_file() && !metadata.is_dir() {
+        return Err("is not a regular file; name a regular file".to_owned());
+    }
+    if metadata.len() > LARGEST {
+        return Err("is larger than 64 MiB, so it is no configuration; check which file is meant".to_owned());
+    }
+    fs::read(path).map_err(|error| unreadable(&error))
 }
 
 /// What to say of a file, whose name stands before, that can't be read.

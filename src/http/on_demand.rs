@@ -31,7 +31,8 @@ pub(super) async fn probe(State(site): State<Site>, Query(wanted): Query<Wanted>
     let Some(watch) = site.directory.find(&partner, &key) else {
         return (StatusCode::NOT_FOUND, "no key of these names is configured\n").into_response();
     };
-    let reports = run(&watch).await;
+    // In a task of its own: an asker who goes away must not make a spent call go unlearnt.
+    let reports = tokio::spawn(async move { run(&watch).await }).await.unwrap_or_default();
     if reports.is_empty() {
         let text = "not probed: no probe is configured for this key, or its budget is low right now\n";
         return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();

@@ -29,6 +29,9 @@ const SECOND_CHANCE: Duration = Duration::from_mins(15);
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 /// The longest wait after such a failure.
 const LONGEST_RETRY: Duration = Duration::from_mins(5);
+/// A token is used for at least that long, be it over already by what was said of it: a clock that is
+/// wrong, here or there, must not make every probe log in.
+const SHORTEST_USE: Duration = Duration::from_mins(1);
 /// How long one log-in may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -54,6 +57,8 @@ struct Account {
 struct Refused {
     password: KnownBy,
     times: u32,
+    /// When it was refused last.
+    at: Instant,
     /// When it may be tried again; `None`: never.
     again: Option<Instant>,
     failure: LoginFailure,
@@ -138,7 +143,8 @@ impl Accounts {
             if let Ok(mut account) = account.try_lock() {
                 account.failed = None;
                 if let Some(refused) = &mut account.refused {
-                    refused.again = Some(Instant::now());
+                    // However often it is reloaded: there are sidecars that do so at each change.
+                    refused.again = Some(refused.at + SECOND_CHANCE);
                 }
             }
         }
@@ -146,9 +152,10 @@ impl Accounts {
 
     fn account(&self, prober: &Prober, login: &config::Login) -> Arc<tokio::sync::Mutex<Account>> {
         let mut by_id = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = (prober.auth_url().to_owned(), login.mail.clone());
+        // A mail is the same account however it is capitalised.
+        let id = (prober.auth_url().to_owned(), login.mail.to_lowercase());
         let account = by_id.entry(id).or_insert_with(|| {
-            let remembered = self.store.refused_logins(prober.auth_url(), &login.mail);
+            let remembered = self.store.refused_logins(prober.auth_url(), &login.mail.to_lowercase());
             Arc::new(tokio::sync::Mutex::new(Account::remembered(remembered)))
         });
         Arc::clone(account)
@@ -160,7 +167,7 @@ impl Accounts {
             0 => None,
             _ => Some(RefusedLogins { times, last: SystemTime::now(), password: mark(password).await }),
         };
-        let (auth_url, mail) = (prober.auth_url().to_owned(), login.mail.clone());
+        let (auth_url, mail) = (prober.auth_url().to_owned(), login.mail.to_lowercase());
         super::save(&self.store, Record::Login { auth_url, mail, refused }).await;
     }
 }
@@ -183,6 +190,7 @@ impl Account {
             Refused {
                 password: KnownBy::Mark(password),
                 times,
+                at: Instant::now(),
                 again: (times < MOST_REFUSALS).then(|| Instant::now() + left),
                 failure: LoginFailure::new(detail.to_owned(), None, None),
             }
@@ -261,6 +269,7 @@ impl Account {
         self.refused = Some(Refused {
             password: KnownBy::Itself(password.clone()),
             times,
+            at: now,
             again: (times < MOST_REFUSALS).then(|| now + SECOND_CHANCE),
             failure: failure.clone(),
         });
@@ -292,7 +301,7 @@ impl Token {
     fn new(value: SecretString, lives_for: Duration, now: Instant) -> Self {
         let early = (lives_for / 10).min(Duration::from_mins(10));
         let ends = now + lives_for;
-        let renew = ends.checked_sub(early).unwrap_or(now);
+        let renew = ends.checked_sub(early).unwrap_or(now).max(now + SHORTEST_USE);
         Self { value, obtained: now, ends, renew, expiry: SystemTime::now() + lives_for }
     }
 }
@@ -402,9 +411,15 @@ mod tests {
         let now = Instant::now();
         let token = Token::new("t".into(), Duration::from_hours(4), now);
         assert_eq!(token.renew, now + Duration::from_mins(230));
-        let short = Token::new("t".into(), Duration::from_secs(10), now);
-        assert_eq!(short.renew, now + Duration::from_secs(9));
-        let ended = Token::new("t".into(), Duration::ZERO, now);
-        assert!(ended.renew <= now && ended.ends <= now);
+        let short = Token::new("t".into(), Duration::from_mins(10), now);
+        assert_eq!(short.renew, now + Duration::from_mins(9));
+    }
+
+    #[test]
+    fn a_token_that_is_over_on_arrival_is_used_for_a_minute_all_the_same() {
+        let now = Instant::now();
+        for lives_for in [Duration::ZERO, Duration::from_secs(2)] {
+            assert_eq!(Token::new("t".into(), lives_for, now).renew, now + SHORTEST_USE);
+        }
     }
 }

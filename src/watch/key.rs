@@ -207,11 +207,15 @@ impl KeyWatch {
 
     fn asked(&self, probe: &Probe) -> Asked {
         let extended = |probe: &Probe| matches!(probe.target, Target::KeyInfo(KeyInfoMode::Extended));
-        if !extended(probe) && self.probes.iter().any(extended) {
-            Asked::CanaryBesideKeyInfo
-        } else {
-            Asked::Authority
+        if extended(probe) {
+            return Asked::Authority;
         }
+        // A key/info that no longer answers can't have the last word: the key would be pending for ever.
+        let speaks = self.probes.iter().position(extended).is_some_and(|index| {
+            let status = self.entry.status();
+            status.probes.get(index).is_some_and(|probe| probe.episode.is_none())
+        });
+        if speaks { Asked::CanaryBesideKeyInfo } else { Asked::Authority }
     }
 
     /// Puts the report on the board.

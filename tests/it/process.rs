@@ -291,6 +291,9 @@ async fn a_reload_is_all_or_nothing() {
     exporter.shows(&state_line("martin", "active")).await;
     exporter.server.signal("-HUP");
     exporter.server.line(&["level=error", "not reloaded"]).await;
+    std::fs::write(folder.path().join("exporter.yml"), "").unwrap();
+    let (status, text) = post().await;
+    assert!(status == 500 && text.contains("says nothing"), "half a save must not end the watch: {text}");
     std::fs::write(folder.path().join("exporter.yml"), good).unwrap();
     exporter.server.signal("-HUP");
     exporter.shows("myunisoft_exporter_config_last_reload_successful 1").await;
@@ -380,6 +383,9 @@ async fn what_it_serves_beside_the_metrics() {
     assert_eq!(exporter.get("/myunisoft/probe?partner=acme&key=nobody").await.unwrap().0, 404);
     assert_eq!(exporter.get("/myunisoft/probe?partner=acme").await.unwrap().0, 400);
     assert_eq!(exporter.get("/metrics").await.unwrap().0, 404, "all is below the prefix");
+    for short in ["/", "/myunisoft"] {
+        assert!(exporter.get(short).await.unwrap().1.contains("<h1>"), "{short} leads to the page");
+    }
 }
 
 #[tokio::test]

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use myunisoft_exporter::api::verdict::Reason;
 use myunisoft_exporter::board::{Board, KeyStatus};
 use myunisoft_exporter::config::{Config, Key, KeyInfoMode, Probe};
 use myunisoft_exporter::key_state::{KeyState, SecretState};
 use myunisoft_exporter::metrics::Metrics;
 use myunisoft_exporter::simulator::{
-    Activation, KeySpec, Limits, LoginSpec, Refusal, Simulator, SimulatorBuilder,
+    Activation, EXERCICES, Fault, KEY_INFO, KeySpec, Limits, LoginSpec, Refusal, Simulator, SimulatorBuilder,
 };
 use myunisoft_exporter::store::Store;
 use myunisoft_exporter::watch::Context;
@@ -122,6 +123,36 @@ async fn a_token_that_never_worked_is_not_found_and_not_revoked() {
     simulator.key("dupont").unwrap().revoke();
     let watched = one_key(&simulator, vec![extended(), exercices(None)]).await;
     assert_eq!(watched.state("dupont"), KeyState::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_key_info_no_longer_answers_a_canary_can_end_pending() {
+    for (revoked, expected) in [(true, KeyState::Revoked), (false, KeyState::Active)] {
+        let activation = Activation { possible: false, refused_before: None, ..Activation::default() };
+        let key = KeySpec::society("dupont", 80, 127).pending().activation(activation);
+        let simulator = acme().key(key).start().await.unwrap();
+        let key = simulator.key("dupont").unwrap();
+        let watched = one_key(&simulator, vec![extended(), exercices(None)]).await;
+        assert_eq!(watched.state("dupont"), KeyState::Pending, "a canary that is accepted does not end it");
+        key.inject_on(KEY_INFO, Fault::edge(StatusCode::FORBIDDEN));
+        if revoked {
+            key.inject_on(EXERCICES, Fault::refuse("ERR-API-TOKEN-NOT-FOUND"));
+        }
+        sleep(minutes(2)).await;
+        assert_eq!(
+            watched.state("dupont"),
+            expected,
+            "its canary was accepted before, so its loss is a revocation"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_over_on_arrival_makes_no_storm_of_log_ins() {
+    let (simulator, _watched) = logging_in(durand().lifetime(Duration::from_secs(1)), "right").await;
+    sleep(minutes(60)).await;
+    let attempts = simulator.account("api@durand.example").unwrap().attempts();
+    assert!(attempts.total <= 61, "{attempts:?}");
 }
 
 #[tokio::test(start_paused = true)]
