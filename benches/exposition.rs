@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use myunisoft_exporter::board::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry};
+use myunisoft_exporter::board::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus};
 use myunisoft_exporter::config::Access;
 use myunisoft_exporter::key_state::{KeyMemory, KeyState, SecretMemory};
 use myunisoft_exporter::metrics::Metrics;
@@ -15,6 +15,10 @@ use tokio::time::Instant;
 
 const KEYS: usize = 10_000;
 const ROUNDS: usize = 9;
+
+fn probe(name: &str) -> ProbeStatus {
+    ProbeStatus::new(name.into(), Duration::from_mins(1))
+}
 
 fn board() -> Arc<Board> {
     let partner = Arc::new(PartnerEntry::new("acme".into(), SecretMemory::new(SystemTime::now())));
@@ -29,7 +33,7 @@ fn board() -> Arc<Board> {
     };
     let key = |number| {
         let memory = KeyMemory { state: KeyState::Active, since: SystemTime::now(), has_been_active: true };
-        let mut status = KeyStatus::new(memory, ["key_info".into(), "exercices".into()]);
+        let mut status = KeyStatus::new(memory, ["key_info", "exercices"].map(probe));
         for probe in &mut status.probes {
             probe.record(&report);
         }

@@ -101,6 +101,8 @@ pub struct KeyStatus {
 pub struct ProbeStatus {
     /// Its label.
     pub name: Arc<str>,
+    /// From when it is due until it is due again.
+    pub interval: Duration,
     /// How many ran.
     pub total: u64,
     /// How many failed, by reason, in the order of first failure.
@@ -152,7 +154,8 @@ pub enum EpisodeChange {
 impl Default for Board {
     fn default() -> Self {
         Self {
-            health: Mutex::new(ProbeStatus::new(HEALTH.into())),
+            // The interval is known once a configuration is.
+            health: Mutex::new(ProbeStatus::new(HEALTH.into(), Duration::ZERO)),
             fleet: RwLock::default(),
             certificates: Mutex::default(),
         }
@@ -229,9 +232,9 @@ impl KeyEntry {
 }
 
 impl KeyStatus {
-    /// A key of which only its memory and the names of its probes are known.
+    /// A key of which only its memory and its probes are known.
     #[must_use]
-    pub fn new(memory: KeyMemory, probes: impl IntoIterator<Item = Arc<str>>) -> Self {
+    pub fn new(memory: KeyMemory, probes: impl IntoIterator<Item = ProbeStatus>) -> Self {
         Self {
             memory,
             changes: Vec::new(),
@@ -240,7 +243,7 @@ impl KeyStatus {
             routes: None,
             token_expiry: None,
             budget: None,
-            probes: probes.into_iter().map(ProbeStatus::new).collect(),
+            probes: probes.into_iter().collect(),
         }
     }
 
@@ -261,7 +264,7 @@ impl KeyStatus {
         self.token_expiry = old.token_expiry;
         for probe in &mut self.probes {
             if let Some(old) = old.probes.iter().find(|old| old.name == probe.name) {
-                probe.clone_from(old);
+                *probe = ProbeStatus { interval: probe.interval, ..old.clone() };
             }
         }
     }
@@ -291,9 +294,10 @@ impl KeyStatus {
 impl ProbeStatus {
     /// A probe that has not run yet.
     #[must_use]
-    pub const fn new(name: Arc<str>) -> Self {
+    pub const fn new(name: Arc<str>, interval: Duration) -> Self {
         Self {
             name,
+            interval,
             total: 0,
             failures: Vec::new(),
             skipped: [0; 2],

@@ -36,6 +36,7 @@ const SOURCES: &[(Family, Source)] = &[
     (family::PROBES, Source::Probe(|probe, lines| lines.line(probe.total))),
     (family::FAILURES, Source::Probe(failures)),
     (family::SKIPPED, Source::Probe(skipped)),
+    (family::INTERVAL, Source::Probe(|probe, lines| lines.line(probe.interval.as_secs_f64()))),
     (
         family::LAST_DURATION,
         Source::Probe(|probe, lines| lines.maybe(probe.last.map(|last| last.duration.as_secs_f64()))),

@@ -56,6 +56,8 @@ pub(super) const SKIPPED: Family = counter(
     &["probe", "partner", "key", "reason"],
     "Probes that were due and did not run.",
 );
+pub(super) const INTERVAL: Family =
+    gauge("myunisoft_probe_interval_seconds", PROBE, "How often a probe is due, as configured.");
 pub(super) const LAST_DURATION: Family = gauge(
     "myunisoft_probe_last_duration_seconds",
     PROBE,
@@ -165,6 +167,7 @@ pub const FAMILIES: &[Family] = &[
     PROBES,
     FAILURES,
     SKIPPED,
+    INTERVAL,
     LAST_DURATION,
     LAST_TIMESTAMP,
     LAST_SUCCESS,

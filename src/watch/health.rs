@@ -22,7 +22,8 @@ pub struct HealthWatch {
 impl HealthWatch {
     /// Watches the health route of `prober`'s API.
     #[must_use]
-    pub const fn new(context: Arc<Context>, prober: Prober, timing: Timing) -> Self {
+    pub fn new(context: Arc<Context>, prober: Prober, timing: Timing) -> Self {
+        context.board.health().interval = timing.interval;
         Self { context, prober, timing }
     }
 

@@ -17,7 +17,7 @@ use crate::api::answer::{KeyEvidence, Question};
 use crate::api::request_id::RequestId;
 use crate::api::verdict::Reason;
 use crate::api::{KEY_INFO_EXTENDED_PATH, KEY_INFO_PATH};
-use crate::board::{KeyEntry, KeyStatus, Skip};
+use crate::board::{KeyEntry, KeyStatus, ProbeStatus, Skip};
 use crate::config::{self, KeyInfoMode, Probe, Target};
 use crate::key_state::{Asked, Change, KeyMemory, KeyState};
 use crate::probe::{Call, Credentials};
@@ -70,8 +70,9 @@ impl KeyWatch {
         let memory =
             about.as_ref().and_then(|about| context.store.key(&partner.entry.name, &key.name, about));
         let memory = memory.unwrap_or_else(|| KeyMemory::new(SystemTime::now()));
-        let names = key.probes.iter().map(|probe| Arc::clone(&probe.name));
-        let mut status = KeyStatus::new(memory, names);
+        let probes = key.probes.iter();
+        let probes = probes.map(|probe| ProbeStatus::new(Arc::clone(&probe.name), probe.timing.interval));
+        let mut status = KeyStatus::new(memory, probes);
         if let Some(old) = old {
             status.carry_over(&old.status());
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use myunisoft_exporter::api::error::Code;
 use myunisoft_exporter::api::verdict::{Failure, Reason};
-use myunisoft_exporter::board::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, Skip};
+use myunisoft_exporter::board::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus, Skip};
 use myunisoft_exporter::config::Access;
 use myunisoft_exporter::key_state::{KeyMemory, KeyState, SecretMemory, SecretState};
 use myunisoft_exporter::metrics::{FAMILIES, Metrics};
@@ -17,6 +17,10 @@ const PAGE: &str = include_str!("../../docs/metrics.md");
 
 fn at(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn probe(name: &str) -> ProbeStatus {
+    ProbeStatus::new(name.into(), Duration::from_mins(1))
 }
 
 fn rendered(metrics: &Metrics, board: &Arc<Board>) -> String {
@@ -40,7 +44,7 @@ fn report(outcome: Result<(), Failure>) -> Report {
 fn board(partner: &str, key: &str, request_ids: bool) -> Arc<Board> {
     let partner = Arc::new(PartnerEntry::new(partner.into(), SecretMemory::new(at(5))));
     let memory = KeyMemory { state: KeyState::Active, since: at(7), has_been_active: true };
-    let mut status = KeyStatus::new(memory, ["exercices".into()]);
+    let mut status = KeyStatus::new(memory, [probe("exercices")]);
     status.probes[0].record(&report(Ok(())));
     let code = Some(Code::ApiTokenNotFound.into());
     status.probes[0].record(&report(Err(Failure { reason: Reason::Token, code, detail: String::new() })));
@@ -93,6 +97,7 @@ fn histograms_and_health_s_counters_begin_at_zero() {
         let count = "myunisoft_probe_phase_duration_seconds_count";
         assert!(text.contains(&format!("{count}{{phase=\"{phase}\",probe=\"exercices\"}} 0\n")), "{phase}");
     }
+    assert!(text.contains("myunisoft_probe_interval_seconds{probe=\"health\"}"));
     assert!(!text.contains("myunisoft_probe_up{"), "what has not run is neither up nor down");
     metrics.set_probes(&["health"]);
     assert!(!rendered(&metrics, &Arc::new(Board::default())).contains("exercices"));
@@ -108,6 +113,7 @@ myunisoft_probes_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 2
 myunisoft_probe_failures_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"token\"} 1
 myunisoft_probes_skipped_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"rate_limit\"} 0
 myunisoft_probes_skipped_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"still_running\"} 0
+myunisoft_probe_interval_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 60
 myunisoft_probe_last_duration_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 0.05
 myunisoft_probe_last_timestamp_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 1700000000.250
 myunisoft_probe_last_success_timestamp_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 1700000000.250
@@ -160,7 +166,7 @@ fn a_key_that_left_leaves_no_series() {
 fn a_large_fleet_comes_in_pieces_and_whole() {
     let partner = Arc::new(PartnerEntry::new("acme".into(), SecretMemory::new(at(5))));
     let key = |number: u32| {
-        let status = KeyStatus::new(KeyMemory::new(at(7)), ["key_info".into(), "exercices".into()]);
+        let status = KeyStatus::new(KeyMemory::new(at(7)), [probe("key_info"), probe("exercices")]);
         Arc::new(KeyEntry::new(Arc::clone(&partner), format!("key-{number}").into(), Access::Firm, status))
     };
     let keys = (0..2_000).map(key).collect();

@@ -310,10 +310,12 @@ async fn a_key_whose_definition_changes_keeps_its_history() {
     let simulator = acme().society_key("dupont", 80, 127).start().await.unwrap();
     let mut watched = one_key(&simulator, vec![extended()]).await;
     let before = watched.key("dupont");
-    let key = known_key(&simulator, "dupont", vec![extended(), exercices(None)]);
+    let mut key = known_key(&simulator, "dupont", vec![extended(), exercices(None)]);
+    key.probes[0].timing.interval = minutes(2);
     watched.watchers.apply(&config(&simulator, vec![key])).unwrap();
     let after = watched.key("dupont");
     assert_eq!(after.memory, before.memory);
+    assert_eq!((before.probes[0].interval, after.probes[0].interval), (minutes(1), minutes(2)));
     assert_eq!((after.probes[0].total, after.probes[1].total), (before.probes[0].total, 0));
 }
 
