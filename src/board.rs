@@ -130,8 +130,9 @@ pub struct LastProbe {
     pub status: Option<u16>,
 }
 
-/// Failures without a success between them. It keeps its *first* failure, so that its series changes
-/// once an episode and an alert quotes the request-id of the moment it began.
+/// One trouble: failures without a success between them, of one kind ([`Reason::continues`]). It keeps
+/// its *first* failure, so that its series changes once an episode and an alert quotes the request-id
+/// of the moment it began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Episode {
     /// When it began.
@@ -145,7 +146,7 @@ pub struct Episode {
 /// What a report changed, as far as the log is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EpisodeChange {
-    /// The first failure after a success, or ever.
+    /// The first failure after a success, or of another kind, or ever.
     Began(Episode),
     /// The first success after failures.
     Ended(Episode),
@@ -323,7 +324,8 @@ impl ProbeStatus {
             }
             Err(failure) => {
                 count(&mut self.failures, failure.reason);
-                if self.episode.is_some() {
+                let goes_on = |episode: &Episode| failure.reason.continues(episode.failure.reason);
+                if self.episode.as_ref().is_some_and(goes_on) {
                     return None;
                 }
                 let episode = Episode {

@@ -41,6 +41,28 @@ words! {
     }
 }
 
+impl Reason {
+    /// Whether the API said no to what was shown to it: its word, not an accident on the way.
+    #[must_use]
+    pub const fn is_refusal(self) -> bool {
+        matches!(self, Self::Token | Self::Secret | Self::Forbidden)
+    }
+
+    /// Whether a failure for this reason belongs to the trouble that began with a failure for `first`.
+    ///
+    /// Accidents of all kinds are one trouble. What calls for another act (a word with the customer,
+    /// patience, another password) is another; but once the API has refused, an accident on the way
+    /// takes nothing of that back.
+    #[must_use]
+    pub fn continues(self, first: Self) -> bool {
+        let accident = |reason: Self| {
+            let own = matches!(reason, Self::RateLimited | Self::Maintenance | Self::Login);
+            !own && !reason.is_refusal()
+        };
+        self == first || (accident(self) && accident(first)) || (first.is_refusal() && !self.is_refusal())
+    }
+}
+
 /// One failed probe's cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

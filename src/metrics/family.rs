@@ -75,7 +75,7 @@ pub(super) const STATUS: Family = gauge(
 pub(super) const ERROR: Family = gauge(
     "myunisoft_probe_error_info",
     &["probe", "partner", "key", "reason", "code", "request_id"],
-    "1 while a probe fails, about the first failure since its last success.",
+    "1 while a probe fails, about the first failure of the trouble it is in.",
 );
 pub(super) const KEY_STATE: Family = gauge(
     "myunisoft_key_state",

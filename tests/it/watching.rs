@@ -9,7 +9,8 @@ use myunisoft_exporter::config::{Config, Key, KeyInfoMode, Probe};
 use myunisoft_exporter::key_state::{KeyState, SecretState};
 use myunisoft_exporter::metrics::Metrics;
 use myunisoft_exporter::simulator::{
-    Activation, EXERCICES, Fault, KEY_INFO, KeySpec, Limits, LoginSpec, Refusal, Simulator, SimulatorBuilder,
+    Activation, EXERCICES, Fault, KEY_INFO, KeySpec, Limits, LoginSpec, Refusal, Scope, Simulator,
+    SimulatorBuilder,
 };
 use myunisoft_exporter::store::Store;
 use myunisoft_exporter::watch::Context;
@@ -188,8 +189,33 @@ async fn what_the_api_did_not_say_moves_no_state() {
     simulator.shutdown().await;
     sleep(minutes(2)).await;
     assert_eq!(watched.state("dupont"), KeyState::Active);
-    assert_eq!(watched.reason("dupont", 0), Some(Reason::Maintenance), "an episode keeps its first reason");
-    assert!(watched.key("dupont").probes[0].failures.iter().any(|(reason, _)| *reason == Reason::Connect));
+    assert_eq!(
+        watched.reason("dupont", 0),
+        Some(Reason::Connect),
+        "what follows maintenance is no maintenance"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_episode_keeps_its_first_reason_until_the_api_says_something_else() {
+    let simulator = acme().society_key("dupont", 80, 127).start().await.unwrap();
+    let watched = one_key(&simulator, vec![extended()]).await;
+    let inject = |fault| simulator.inject(Scope::Everything, fault);
+    inject(Fault::edge(StatusCode::BAD_GATEWAY));
+    sleep(minutes(2)).await;
+    assert_eq!(watched.reason("dupont", 0), Some(Reason::Edge));
+    inject(Fault::Close);
+    sleep(minutes(2)).await;
+    assert_eq!(watched.reason("dupont", 0), Some(Reason::Edge), "one trouble on the way is like another");
+    simulator.heal(&Scope::Everything);
+    simulator.key("dupont").unwrap().revoke();
+    sleep(minutes(2)).await;
+    let refused = watched.key("dupont").probes[0].episode.clone().unwrap();
+    assert_eq!(refused.failure.reason, Reason::Token, "a refusal is never hidden behind earlier trouble");
+    assert!(refused.request_id.is_some());
+    inject(Fault::edge(StatusCode::BAD_GATEWAY));
+    sleep(minutes(2)).await;
+    assert_eq!(watched.key("dupont").probes[0].episode, Some(refused), "nor later trouble in its place");
 }
 
 #[tokio::test(start_paused = true)]
