@@ -3,11 +3,14 @@
 CARGO ?= cargo
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-# What the tests start beside the exporter: the real Prometheus and its promtool.
-APT_PACKAGES := prometheus
-TOOLS := prometheus promtool
+# What the tests start beside the exporter: the real Prometheus and Alertmanager, and their tools.
+APT_PACKAGES := prometheus prometheus-alertmanager
+TOOLS := prometheus promtool prometheus-alertmanager amtool
 
-.PHONY: help test deps lint bench demo
+# Many tests wait for servers more than they compute.
+export RUST_TEST_THREADS ?= 8
+
+.PHONY: help test deps lint bench demo detection
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -29,6 +32,9 @@ lint: ## Check format and lints, warnings being errors
 
 bench: ## Measure /metrics at 10,000 keys against its peer
 	$(CARGO) bench --locked
+
+detection: deps ## Measure from what happens to who is notified, with all durations as shipped (a quarter of an hour)
+	MYUNISOFT_AS_SHIPPED=1 $(CARGO) test --locked --test it alerting:: -- --nocapture
 
 demo: ## Run the exporter against a simulated API
 	$(CARGO) run --release --locked -- demo

@@ -10,6 +10,8 @@
     reason = "in a test, to panic is to fail"
 )]
 
+mod alerting;
+mod alerts;
 mod config;
 mod demo;
 mod dependencies;

@@ -1,138 +1,17 @@
 //! The program as its users run it: a process, files, signals, a real Prometheus.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::Command;
 use std::time::Duration;
 
 use myunisoft_exporter::metrics::FAMILIES;
 use myunisoft_exporter::simulator::{Fault, KeySpec, LoginSpec, Scope, Simulator};
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 
 use crate::support::SECRET;
-
-const BINARY: &str = env!("CARGO_BIN_EXE_myunisoft-exporter");
-/// Far more than anything here takes, for a machine that is busy with something else.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// A server process that ends with the test.
-struct Server {
-    child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
-impl Server {
-    fn spawn(command: &mut Command) -> Self {
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap_or_else(|cause| {
-                panic!("{command:?}: {cause}: run `make test`, which installs what is needed")
-            });
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let outputs: [Box<dyn std::io::Read + Send>; 2] =
-            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        for output in outputs {
-            let lines = Arc::clone(&lines);
-            std::thread::spawn(move || {
-                for line in BufReader::new(output).lines().map_while(Result::ok) {
-                    lines.lock().unwrap().push(line);
-                }
-            });
-        }
-        Self { child, lines }
-    }
-
-    fn output(&self) -> String {
-        self.lines.lock().unwrap().join("\n")
-    }
-
-    /// Waits for a line that holds all of `parts`, and gives it.
-    async fn line(&self, parts: &[&str]) -> String {
-        until(&format!("a line with {parts:?}"), || async {
-            let lines = self.lines.lock().unwrap();
-            lines.iter().find(|line| parts.iter().all(|part| line.contains(part))).cloned()
-        })
-        .await
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-    }
-
-    async fn end(&mut self) -> ExitStatus {
-        let started = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(started.elapsed() < PATIENCE, "it does not end:\n{}", self.output());
-            sleep(Duration::from_millis(5)).await;
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Asks again until there is an answer.
-async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
-    let asking = async {
-        loop {
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
-}
-
-/// The exporter, with a configuration and a memory of its own.
-struct Exporter {
-    server: Server,
-    url: String,
-}
-
-impl Exporter {
-    async fn start(folder: &Path, flags: &[&str]) -> Self {
-        let mut command = Command::new(BINARY);
-        command
-            .arg(format!("--config.file={}", folder.join("exporter.yml").display()))
-            .arg(format!("--storage.path={}", folder.join("data").display()))
-            .arg("--web.listen-address=127.0.0.1:0")
-            .args(flags);
-        let server = Server::spawn(&mut command);
-        let line = server.line(&["msg=listening", "address="]).await;
-        let url = format!("http://{}", line.split("address=").nth(1).unwrap());
-        Self { server, url }
-    }
-
-    async fn get(&self, path: &str) -> Option<(u16, String)> {
-        let response = client().get(format!("{}{path}", self.url)).send().await.ok()?;
-        Some((response.status().as_u16(), response.text().await.ok()?))
-    }
-
-    async fn metrics(&self) -> String {
-        self.get("/metrics").await.unwrap().1
-    }
-
-    /// Waits until `/metrics` has this line.
-    async fn shows(&self, line: &str) {
-        until(line, || async { self.metrics().await.lines().any(|l| l == line).then_some(()) }).await;
-    }
-}
-
-fn client() -> reqwest::Client {
-    // The same as everywhere in the exporter; this call only has to come first once.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().build().unwrap()
-}
+use crate::support::monitoring::Prometheus;
+use crate::support::server::{BINARY, Exporter, Server, client, until};
 
 /// A configuration for keys of partner acme, asked every 300 ms.
 fn write_config(folder: &Path, simulator: &Simulator, keys: &[String]) {
@@ -473,34 +352,20 @@ async fn a_real_prometheus_takes_every_metric_as_its_type() {
     let scrape = format!(
         "global: {{scrape_interval: 500ms}}\nscrape_configs: [{{job_name: m, static_configs: [{{targets: ['{target}']}}]}}]\n"
     );
-    std::fs::write(folder.path().join("prometheus.yml"), scrape).unwrap();
-    let prometheus = Server::spawn(
-        Command::new("prometheus")
-            .arg(format!("--config.file={}", folder.path().join("prometheus.yml").display()))
-            .arg(format!("--storage.tsdb.path={}", folder.path().join("tsdb").display()))
-            .arg("--web.listen-address=127.0.0.1:0"),
-    );
-    let line = prometheus.line(&["Listening on", "address=127.0.0.1:"]).await;
-    let address = line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
-    let ask = |path: String| {
-        let url = format!("http://{address}/api/v1/{path}");
-        async move {
-            let text = client().get(url).send().await.ok()?.text().await.ok()?;
-            serde_json::from_str::<serde_json::Value>(&text).ok().map(|answer| answer["data"].clone())
-        }
-    };
+    let prometheus = Prometheus::start(folder.path(), &scrape).await;
     for family in FAMILIES {
         let name = match family.kind {
             myunisoft_exporter::metrics::Kind::Histogram => format!("{}_bucket", family.name),
             _ => family.name.to_owned(),
         };
-        until(&name, || async { ask(format!("query?query={name}")).await?["result"].get(0).map(drop) }).await;
-        let metadata = ask(format!("metadata?metric={}", family.name)).await.unwrap();
+        until(&name, || prometheus.query(&name)).await;
+        let metadata = prometheus.ask("metadata", &[("metric", family.name)]).await.unwrap();
+        let metadata = &metadata["data"];
         assert_eq!(metadata[family.name][0]["type"], family.kind.as_str(), "{}", family.name);
         assert_eq!(metadata[family.name][0]["help"], family.help);
     }
-    let up = ask("query?query=up".to_owned()).await.unwrap();
-    assert_eq!(up["result"][0]["value"][1], "1", "{up}");
+    let up = prometheus.query("up").await.unwrap();
+    assert_eq!(up[0]["value"][1], "1", "{up:?}");
 }
 
 #[tokio::test]

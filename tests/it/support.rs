@@ -1,5 +1,8 @@
 //! What the tests have in common: a simulated API, and a configuration that points to it.
 
+pub(crate) mod monitoring;
+pub(crate) mod server;
+
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,240 @@
+//! From the API to whoever is notified: the exporter, a real Prometheus with the shipped rules, a real
+//! Alertmanager with the shipped routes and inhibitions, and a receiver.
+//!
+//! All durations (intervals, `for`, `group_wait`, …) are a tenth of the shipped ones; that each is what
+//! it should be, is for the rules' own tests. `make detection` runs the same with the shipped ones, and
+//! prints how long each detection took.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+use myunisoft_exporter::simulator::{Fault, Scope, Simulator};
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::support::SECRET;
+use crate::support::monitoring::{Alertmanager, Notification, Prometheus, Webhook, alerts_folder};
+use crate::support::server::{Exporter, until_within};
+
+/// Set: everything takes as long as it does for a user.
+const AS_SHIPPED: &str = "MYUNISOFT_AS_SHIPPED";
+
+/// Longer than any wait here.
+const PATIENCE: Duration = Duration::from_mins(20);
+
+/// By how much everything is faster than shipped.
+fn haste() -> u32 {
+    if std::env::var_os(AS_SHIPPED).is_some() { 1 } else { 10 }
+}
+
+/// The same text, with every duration that is a field's value divided by `haste`.
+fn hastened(text: &str) -> String {
+    let fields = ["for", "keep_firing_for", "interval", "group_wait", "group_interval", "repeat_interval"];
+    let fields = fields.iter().chain(&["scrape_interval", "evaluation_interval"]);
+    let hasten = |line: &str| {
+        let (field, value) = line.split_once(": ")?;
+        fields.clone().find(|known| **known == field.trim())?;
+        let duration = humantime::parse_duration(value).ok()? / haste();
+        Some(format!("{field}: {}ms\n", duration.as_millis()))
+    };
+    text.lines().map(|line| hasten(line).unwrap_or_else(|| format!("{line}\n"))).collect()
+}
+
+fn shipped(name: &str) -> String {
+    fs::read_to_string(alerts_folder().join(name)).unwrap()
+}
+
+/// All of it, in a folder of its own.
+struct Stack {
+    simulator: Simulator,
+    folder: TempDir,
+    prometheus: Prometheus,
+    webhook: Webhook,
+    _exporter: Exporter,
+    _alertmanager: Alertmanager,
+}
+
+impl Stack {
+    /// Starts everything, and waits until all keys are known to work. `change` changes the alerts' text.
+    async fn start(keys: &[&str], change: impl Fn(String) -> String) -> Self {
+        let builder = Simulator::builder().partner("acme", SECRET);
+        let builder =
+            keys.iter().zip(127..).fold(builder, |builder, (key, id)| builder.society_key(key, 80, id));
+        let simulator = builder.start().await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for key in keys {
+            let token = simulator.key(key).unwrap().token().unwrap();
+            fs::write(folder.path().join(key), token).unwrap();
+        }
+        fs::write(folder.path().join("exporter.yml"), exporter_config(&simulator, keys)).unwrap();
+        let exporter = Exporter::start(folder.path(), &[]).await;
+
+        let webhook = Webhook::start().await;
+        let routes = hastened(&shipped("alertmanager.yml")).replace("localhost:5001", &webhook.address);
+        let alertmanager = Alertmanager::start(folder.path(), &routes).await;
+
+        for rules in ["settings.rules.yml", "recording.rules.yml"] {
+            fs::write(folder.path().join(rules), hastened(&shipped(rules))).unwrap();
+        }
+        let alerts = hastened(&change(shipped("alerts.rules.yml")));
+        fs::write(folder.path().join("alerts.rules.yml"), alerts).unwrap();
+        let config = hastened(&shipped("prometheus.yml"))
+            .replace("localhost:10698", exporter.url.trim_start_matches("http://"))
+            .replace("localhost:9093", &alertmanager.address);
+        let prometheus = Prometheus::start(folder.path(), &config).await;
+
+        let stack =
+            Self { simulator, folder, prometheus, webhook, _exporter: exporter, _alertmanager: alertmanager };
+        stack.sees("count(myunisoft_key_state{state=\"active\"} == 1)", keys.len()).await;
+        stack.sees("count(myunisoft_secret_state{state=\"active\"} == 1)", 1).await;
+        stack.sees("myunisoft_probe_up{probe=\"health\"}", 1).await;
+        stack
+    }
+
+    /// Waits until Prometheus answers a query with this one value.
+    async fn sees(&self, query: &str, value: usize) {
+        let ask = || async {
+            let series = self.prometheus.query(query).await?;
+            (series[0]["value"][1] == *value.to_string()).then_some(())
+        };
+        until_within(PATIENCE, query, ask).await;
+    }
+
+    /// Waits for the notification that an alert fires, or is resolved, and says how long it took.
+    async fn notified(&self, alert: &str, status: &str, since: Instant) -> Notification {
+        let told = || async {
+            let all = self.webhook.received();
+            all.into_iter().find(|told| told.alert_name() == alert && told.status() == status)
+        };
+        let told = until_within(PATIENCE, alert, told).await;
+        let pace = if haste() == 1 { "as shipped" } else { "at a tenth of the shipped durations" };
+        println!("{alert} {status}: notified after {:.1?}, {pace}", told.at - since);
+        told
+    }
+
+    /// What was notified so far: names and whether they fire.
+    fn told(&self) -> Vec<(String, String)> {
+        let all = self.webhook.received();
+        all.iter().map(|told| (told.alert_name().to_owned(), told.status().to_owned())).collect()
+    }
+
+    /// Every request-id that the API gave with this code.
+    fn given(&self, code: &str) -> BTreeSet<String> {
+        let calls = self.simulator.journal();
+        let refused = calls.iter().filter(|call| call.code() == Some(code));
+        refused.filter_map(|call| call.request_id().map(str::to_owned)).collect()
+    }
+}
+
+/// As short as a user's: all but the addresses is as shipped, if nothing has to be hastened.
+fn exporter_config(simulator: &Simulator, keys: &[&str]) -> String {
+    let every = |seconds: u64| humantime::format_duration(Duration::from_secs(seconds) / haste()).to_string();
+    let hasty = format!(
+        "health: {{interval: {health}, timeout: 400ms}}\nkey_info: {{interval: {key}, timeout: 1s}}\n\
+         canaries:\n  exercices: {{path: \"/api/v1/mad/exercices?version=1.0.0\", interval: {key}, timeout: 1s}}\n",
+        health = every(15),
+        key = every(60),
+    );
+    let keys =
+        keys.iter().map(|key| format!("      - {{name: {key}, access: society, token_file: {key}}}\n"));
+    format!(
+        "api: {{base_url: \"{}\", auth_url: \"{}\"}}\n{}partners:\n  - name: acme\n    secret: {SECRET}\n    keys:\n{}",
+        simulator.base_url(),
+        simulator.auth_url(),
+        if haste() == 1 { "" } else { &hasty },
+        keys.collect::<String>()
+    )
+}
+
+/// The request-id that a notification's description tells.
+fn quoted(alert: &serde_json::Value) -> String {
+    let description = alert["annotations"]["description"].as_str().unwrap();
+    let after = description.split_once("request-id ").unwrap_or_else(|| panic!("{description}")).1;
+    after.split_whitespace().next().unwrap().trim_end_matches('.').to_owned()
+}
+
+fn firing(alert: &str) -> (String, String) {
+    (alert.to_owned(), "firing".to_owned())
+}
+
+fn resolved(alert: &str) -> (String, String) {
+    (alert.to_owned(), "resolved".to_owned())
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_told_once_with_its_request_id_and_resolves_as_it_is_replaced() {
+    let stack = Stack::start(&["dupont", "martin"], |alerts| alerts).await;
+    let key = stack.simulator.key("dupont").unwrap();
+
+    let revoked = Instant::now();
+    key.revoke();
+    let told = stack.notified("MyUnisoftKeyRevoked", "firing", revoked).await;
+    let [alert] = told.alerts() else { panic!("one key was revoked: {:?}", told.body) };
+    for (label, value) in
+        [("partner", "acme"), ("key", "dupont"), ("state", "revoked"), ("severity", "critical")]
+    {
+        assert_eq!(alert["labels"][label], value);
+    }
+    assert!(stack.given("ERR-API-TOKEN-NOT-FOUND").contains(&quoted(alert)), "{alert}");
+
+    let replaced = Instant::now();
+    let new = stack.folder.path().join("new");
+    fs::write(&new, key.replace_token().unwrap()).unwrap();
+    fs::rename(&new, stack.folder.path().join("dupont")).unwrap();
+    stack.notified("MyUnisoftKeyRevoked", "resolved", replaced).await;
+    stack.sees("count(myunisoft_key_state{state=\"active\"} == 1)", 2).await;
+    assert_eq!(stack.told(), [firing("MyUnisoftKeyRevoked"), resolved("MyUnisoftKeyRevoked")]);
+}
+
+#[tokio::test]
+async fn an_api_that_is_down_is_told_once_and_not_once_a_key() {
+    // The canaries' own alert fires soon after the API's, instead of eight minutes later.
+    let sooner = |alerts: String| {
+        alerts.replacen("for: 10m\n        labels:\n          severity: warning\n        annotations:\n          summary: A key's probe", "for: 3m\n        labels:\n          severity: warning\n        annotations:\n          summary: A key's probe", 1)
+    };
+    let stack = Stack::start(&["dupont", "martin", "petit", "roux"], sooner).await;
+
+    let down = Instant::now();
+    stack.simulator.inject(Scope::Everything, Fault::Close);
+    let told = stack.notified("MyUnisoftApiDown", "firing", down).await;
+    assert_eq!(told.alerts().len(), 1, "{:?}", told.body);
+    let eight = "count(ALERTS{alertname=\"MyUnisoftCanaryFailing\",alertstate=\"firing\"})";
+    stack.sees(eight, 8).await;
+
+    let up = Instant::now();
+    stack.simulator.heal_all();
+    stack.notified("MyUnisoftApiDown", "resolved", up).await;
+    stack.sees("count(ALERTS{alertstate=\"firing\",severity=\"critical\"}) or vector(0)", 0).await;
+    // That the budget suffered is told besides, to those who are not woken.
+    let mut told = stack.told();
+    told.retain(|(alert, _)| alert != "MyUnisoftApiErrorBudgetBurn");
+    assert_eq!(told, [firing("MyUnisoftApiDown"), resolved("MyUnisoftApiDown")]);
+}
+
+#[tokio::test]
+async fn a_rejected_secret_is_told_once_and_not_once_a_key() {
+    let stack = Stack::start(&["dupont", "martin", "petit", "roux"], |alerts| alerts).await;
+    let partner = stack.simulator.partner("acme").unwrap();
+    // One key is in trouble of its own, of which nothing can be said any more once the secret is refused.
+    let not_told = stack.simulator.key("roux").unwrap();
+
+    let rejected = Instant::now();
+    partner.deactivate_secret();
+    let told = stack.notified("MyUnisoftSecretRejected", "firing", rejected).await;
+    let [alert] = told.alerts() else { panic!("one secret was refused: {:?}", told.body) };
+    assert_eq!(
+        (&alert["labels"]["partner"], &alert["labels"]["key"]),
+        (&"acme".into(), &serde_json::Value::Null)
+    );
+    assert!(stack.given("ERR-INVALID-SECRET").contains(&quoted(alert)), "{alert}");
+    not_told.revoke();
+    stack.sees("count(myunisoft_probe_error_info{reason=\"secret\"})", 8).await;
+
+    let accepted = Instant::now();
+    not_told.restore();
+    partner.activate_secret();
+    stack.notified("MyUnisoftSecretRejected", "resolved", accepted).await;
+    stack.sees("count(ALERTS{alertstate=\"firing\"}) or vector(0)", 0).await;
+    assert_eq!(stack.told(), [firing("MyUnisoftSecretRejected"), resolved("MyUnisoftSecretRejected")]);
+}

@@ -1,0 +1,163 @@
+//! What is shipped for Prometheus and Alertmanager: that it is valid, complete, and tested to the minute.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::monitoring::alerts_folder;
+
+const RULES: [&str; 3] = ["settings.rules.yml", "recording.rules.yml", "alerts.rules.yml"];
+const RUNBOOKS: &str = include_str!("../../docs/runbooks.md");
+
+fn parsed(file: &Path) -> Value {
+    serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
+/// Every alert of the shipped rules.
+fn alerts() -> Vec<Value> {
+    let rules = parsed(&alerts_folder().join("alerts.rules.yml"));
+    let rules = rules["groups"][0]["rules"].as_array().unwrap().clone();
+    rules.into_iter().filter(|rule| rule["alert"].is_string()).collect()
+}
+
+fn test_files() -> Vec<PathBuf> {
+    let files = std::fs::read_dir(alerts_folder().join("tests")).unwrap();
+    files.map(|file| file.unwrap().path()).collect()
+}
+
+/// What a tool says, and whether it was content. Fails where it is missing: `make test` installs it.
+fn run(tool: &str, arguments: &[&str], folder: &Path) -> (bool, String) {
+    let output = Command::new(tool).args(arguments).current_dir(folder).output();
+    let output = output.unwrap_or_else(|cause| panic!("{tool}: {cause}: run `make test`, which installs it"));
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn the_rules_and_the_examples_are_clean() {
+    for (tool, arguments) in [
+        ("promtool", &["check", "rules", "--lint=all", "--lint-fatal", RULES[0], RULES[1], RULES[2]][..]),
+        ("promtool", &["check", "config", "prometheus.yml"]),
+        ("amtool", &["check-config", "alertmanager.yml"]),
+    ] {
+        let (content, said) = run(tool, arguments, &alerts_folder());
+        assert!(content, "{said}");
+    }
+}
+
+#[test]
+fn the_rules_pass_their_tests() {
+    for file in test_files() {
+        let (content, said) =
+            run("promtool", &["test", "rules", file.to_str().unwrap()], &alerts_folder().join("tests"));
+        assert!(content, "{said}");
+    }
+}
+
+/// The tests of one file that name `alert`, as a file of their own that reads the rules in `folder`.
+/// JSON is YAML too.
+fn tests_of(alert: &str, file: &Path, folder: &Path) -> Option<Value> {
+    let mut tests = parsed(file);
+    let about: Vec<_> = tests["tests"]
+        .as_array()?
+        .iter()
+        .filter(|test| test.to_string().contains(&format!("{alert}\\\"")) || names(test, alert))
+        .cloned()
+        .collect();
+    for rules in tests["rule_files"].as_array_mut()? {
+        *rules = folder.join(Path::new(rules.as_str()?).file_name()?).display().to_string().into();
+    }
+    let some = !about.is_empty();
+    tests["tests"] = about.into();
+    some.then_some(tests)
+}
+
+fn names(test: &Value, alert: &str) -> bool {
+    test["alert_rule_test"].as_array().into_iter().flatten().any(|check| check["alertname"] == alert)
+}
+
+/// Whether some test notices what `change` does to the `index`-th alert.
+fn is_noticed(index: usize, name: &str, change: impl Fn(&mut Value)) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    for rules in RULES {
+        let mut rules_of = parsed(&alerts_folder().join(rules));
+        if rules == "alerts.rules.yml" {
+            let all = rules_of["groups"][0]["rules"].as_array_mut().unwrap();
+            change(all.iter_mut().filter(|rule| rule["alert"].is_string()).nth(index).unwrap());
+        }
+        std::fs::write(folder.path().join(rules), rules_of.to_string()).unwrap();
+    }
+    test_files().iter().filter_map(|file| tests_of(name, file, folder.path())).any(|tests| {
+        let file = folder.path().join("tests.yml");
+        std::fs::write(&file, tests.to_string()).unwrap();
+        let (content, said) = run("promtool", &["test", "rules", "tests.yml"], folder.path());
+        assert!(content || said.contains("FAILED:\n"), "not a failed test, but a broken one: {said}");
+        !content
+    })
+}
+
+#[test]
+fn every_alert_is_tested_to_the_minute() {
+    for (index, alert) in alerts().iter().enumerate() {
+        let name = alert["alert"].as_str().unwrap();
+        assert!(!is_noticed(index, name, |_| ()), "{name}: its tests fail by themselves");
+        let wait = alert["for"].as_str().map_or(0, |wait| humantime::parse_duration(wait).unwrap().as_secs());
+        let with = |seconds: u64| move |alert: &mut Value| alert["for"] = json!(format!("{seconds}s"));
+        assert!(is_noticed(index, name, with(wait + 60)), "{name} {wait}: a minute later is not noticed");
+        if wait > 0 {
+            assert!(
+                is_noticed(index, name, with(wait - 60)),
+                "{name} {wait}: a minute earlier is not noticed"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_alert_says_who_what_and_where_to_look() {
+    let mut anchors: Vec<_> = RUNBOOKS.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    anchors.retain(|title| title.starts_with("MyUnisoft"));
+    let mut named = BTreeSet::new();
+    for alert in alerts() {
+        let name = alert["alert"].as_str().unwrap();
+        let said =
+            |annotation: &str| alert["annotations"][annotation].as_str().unwrap_or_default().to_owned();
+        let severity = alert["labels"]["severity"].as_str().unwrap();
+        assert!(["critical", "warning", "info"].contains(&severity), "{name}: {severity}");
+        assert!(said("summary").ends_with('.') && !said("summary").contains("{{"), "{name}");
+        let description = said("description");
+        let quotes = description.contains("myunisoft_probe_error_info") || description.contains("request-id");
+        assert!(quotes, "{name}: it says which request-id to quote, or that none is needed");
+        assert!(said("runbook_url").ends_with(&format!("#{}", name.to_lowercase())), "{name}");
+        assert!(anchors.contains(&name), "{name} has no section in docs/runbooks.md");
+        assert!(said("dashboard_url").contains("/d/myunisoft-"), "{name}");
+        named.insert(name.to_owned());
+    }
+    let anchors = anchors.into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
+    assert_eq!(anchors, named, "a section an alert, and no other");
+    for name in [
+        "ApiDown",
+        "ApiMaintenance",
+        "ApiSlow",
+        "ApiErrorBudgetBurn",
+        "KeyRevoked",
+        "KeyNotFound",
+        "KeyPending",
+        "KeyInvalid",
+        "KeyForbidden",
+        "SecretRejected",
+        "SecretPending",
+        "CanaryFailing",
+        "LoginFailing",
+        "RateLimitLow",
+        "KeyOutdated",
+        "TlsCertificateExpiring",
+        "ProbesStale",
+        "ExporterDown",
+        "ExporterConfigReloadFailed",
+    ] {
+        assert!(named.contains(&format!("MyUnisoft{name}")), "{name} is promised");
+    }
+}
