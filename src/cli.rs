@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::builder::PossibleValuesParser;
+use clap::builder::Resettable;
 use clap::builder::TypedValueParser as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use reqwest::Url;
 
 use crate::logging::{Format, Level};
@@ -26,6 +27,21 @@ pub struct Cli {
     /// The flags.
     #[command(flatten)]
     pub flags: Flags,
+}
+
+impl Cli {
+    /// What the process was started with. Bad usage, `--help` and `--version` end the process.
+    ///
+    /// A variable that is empty is none: it is how a container's environment says "not set".
+    #[must_use]
+    pub fn of_process() -> Self {
+        let command = Self::command().mut_args(|arg| {
+            let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+            if is_empty { arg.env(Resettable::Reset) } else { arg }
+        });
+        let parsed: ArgMatches = command.get_matches();
+        Self::from_arg_matches(&parsed).unwrap_or_else(|error| error.exit())
+    }
 }
 
 /// What to do instead of running the exporter.
@@ -131,17 +147,14 @@ impl Flags {
     /// Where the routes are mounted: empty, or `/…` without a final slash.
     #[must_use]
     pub fn prefix(&self) -> String {
-        match (&self.route_prefix, &self.external_url) {
-            (Some(RoutePrefix(prefix)), _) => prefix.clone(),
-            (None, Some(ExternalUrl(url))) => url.path().trim_end_matches('/').to_owned(),
-            (None, None) => String::new(),
-        }
+        let of_url = self.external_url.as_ref().map(|url| &url.prefix);
+        self.route_prefix.as_ref().or(of_url).map_or_else(String::new, |RoutePrefix(prefix)| prefix.clone())
     }
 
     /// The host and port that users see, where a flag names them.
     #[must_use]
     pub fn external_host(&self) -> Option<String> {
-        let ExternalUrl(url) = self.external_url.as_ref()?;
+        let url = &self.external_url.as_ref()?.url;
         let host = url.host_str()?;
         Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
     }
@@ -160,6 +173,7 @@ impl FromStr for ListenAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
         let wrong = || format!("{text:?} is no address; write HOST:PORT, [IPV6]:PORT or :PORT");
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let port = port.parse().map_err(|_| wrong())?;
@@ -176,7 +190,12 @@ impl FromStr for ListenAddress {
 
 /// `--web.external-url`
 #[derive(Clone, Debug)]
-pub struct ExternalUrl(pub Url);
+pub struct ExternalUrl {
+    /// As given.
+    pub url: Url,
+    /// Its path.
+    pub prefix: RoutePrefix,
+}
 
 impl FromStr for ExternalUrl {
     type Err = String;
@@ -188,7 +207,8 @@ impl FromStr for ExternalUrl {
         if !matches!(url.scheme(), "http" | "https") || !plain {
             return Err("write an http or https URL without query or fragment".to_owned());
         }
-        Ok(Self(url))
+        let prefix = url.path().parse()?;
+        Ok(Self { url, prefix })
     }
 }
 
@@ -251,6 +271,7 @@ mod tests {
     fn several_addresses_can_be_given() {
         let cli = parse(&["--web.listen-address=:1", "--web.listen-address=127.0.0.1:2"]).unwrap();
         assert_eq!(cli.flags.listen.len(), 2);
+        assert_eq!(parse(&["--web.listen-address=:1, 127.0.0.1:2"]).unwrap().flags.listen, cli.flags.listen);
     }
 
     #[test]
@@ -270,6 +291,8 @@ mod tests {
             (&["--log.format=xml"], &["--log.format", "logfmt, json"]),
             (&["--web.route-prefix=/a b"], &["--web.route-prefix", "letters"]),
             (&["--web.external-url=mon.example"], &["--web.external-url", "https://HOST/PATH"]),
+            (&["--web.external-url=http://mon.example/:x"], &["--web.external-url", "letters"]),
+            (&["--web.external-url=http://mon.example/*x/{y}"], &["--web.external-url", "letters"]),
             (&["check-config"], &["FILE"]),
             (&["--web.lissen-address=:1"], &["--web.listen-address"]),
         ] {

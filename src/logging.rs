@@ -147,14 +147,21 @@ impl Visit for Fields {
         self.add(field, value.into());
     }
 
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value.into());
+    }
+
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.add(field, value.into());
     }
 }
 
-/// What would steer a terminal. Line breaks are left: both formats write them as `\n`.
+/// What would steer a terminal, or turn the rest of a line around. Line breaks are left: both formats
+/// write them as `\n`.
 fn is_harmful(c: char) -> bool {
-    c.is_control() && c != '\n'
+    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let breaks = matches!(c, '\u{2028}' | '\u{2029}');
+    (c.is_control() && c != '\n') || turns || breaks
 }
 
 #[cfg(test)]
@@ -180,6 +187,8 @@ mod tests {
             let text = logged(Level::Info, format, || info!(partner = hostile, name = %hostile, "x"));
             assert_eq!(text.lines().count(), 1, "{format}: {text}");
             assert!(!text.contains('\u{1b}'), "{format}: {text:?}");
+            let turned = logged(Level::Info, format, || info!(partner = "a\u{202e}b\u{2028}c", "x"));
+            assert!(turned.contains("a\u{fffd}b\u{fffd}c"), "{format}: {turned:?}");
         }
     }
 
@@ -194,11 +203,11 @@ mod tests {
     fn a_line_carries_its_fields_and_absent_ones_are_left_out() {
         let log = || {
             let (code, request_id) = (None::<&str>, Some("req-9k4i"));
-            warn!(partner = "acme", code, request_id, keys = 3, "key state changed");
+            warn!(partner = "acme", code, request_id, keys = 3, share = 0.5, "key state changed");
         };
         let text = logged(Level::Info, Format::Logfmt, log);
         assert!(text.starts_with("ts=2"), "{text}");
-        let rest = "level=warn msg=\"key state changed\" partner=acme request_id=req-9k4i keys=3\n";
+        let rest = "level=warn msg=\"key state changed\" partner=acme request_id=req-9k4i keys=3 share=0.5\n";
         assert!(text.ends_with(rest), "{text}");
         let json: Value = serde_json::from_str(&logged(Level::Info, Format::Json, log)).unwrap();
         assert_eq!((&json["level"], &json["msg"]), (&"warn".into(), &"key state changed".into()));

@@ -4,12 +4,11 @@ mod run;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use myunisoft_exporter::cli::{Cli, Command};
 use myunisoft_exporter::logging;
 
 fn main() -> ExitCode {
-    let Cli { command, flags } = Cli::parse();
+    let Cli { command, flags } = Cli::of_process();
     logging::start(flags.log_level, flags.log_format);
     match command {
         None => run::exporter(&flags),

@@ -216,6 +216,35 @@ async fn a_bad_configuration_ends_it_with_2_before_a_port_is_bound() {
 }
 
 #[tokio::test]
+async fn every_flag_is_a_variable_too_and_an_empty_one_is_none() {
+    let (_simulator, folder) = two_keys().await;
+    let server = Server::spawn(Command::new(BINARY).envs([
+        ("MYUNISOFT_EXPORTER_CONFIG_FILE", folder.path().join("exporter.yml").to_str().unwrap()),
+        ("MYUNISOFT_EXPORTER_STORAGE_PATH", folder.path().join("memory").to_str().unwrap()),
+        ("MYUNISOFT_EXPORTER_WEB_LISTEN_ADDRESS", "127.0.0.1:0, 127.0.0.1:0"),
+        ("MYUNISOFT_EXPORTER_WEB_ENABLE_LIFECYCLE", "true"),
+        ("MYUNISOFT_EXPORTER_WEB_ROUTE_PREFIX", "/watch"),
+        ("MYUNISOFT_EXPORTER_LOG_FORMAT", "json"),
+        ("MYUNISOFT_EXPORTER_LOG_LEVEL", ""),
+        ("MYUNISOFT_EXPORTER_WEB_EXTERNAL_URL", ""),
+    ]));
+    let two = || async {
+        let addresses: Vec<_> = server
+            .output()
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .filter_map(|line| line["address"].as_str().map(str::to_owned))
+            .collect();
+        (addresses.len() == 2).then_some(addresses)
+    };
+    for address in until("two addresses, in JSON", two).await {
+        let reload = client().post(format!("http://{address}/watch/-/reload")).send().await.unwrap();
+        assert_eq!(reload.status(), 200, "{address}");
+    }
+    until("the memory", || async { folder.path().join("memory/state.json").exists().then_some(()) }).await;
+}
+
+#[tokio::test]
 async fn a_port_that_is_taken_ends_it_with_1_and_names_the_flag() {
     let (_simulator, folder) = two_keys().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
