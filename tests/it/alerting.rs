@@ -14,7 +14,9 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::support::SECRET;
-use crate::support::monitoring::{Alertmanager, Notification, Prometheus, Webhook, alerts_folder};
+use crate::support::monitoring::{
+    Alertmanager, Notification, Prometheus, Webhook, hastened, lay_out_rules, shipped,
+};
 use crate::support::server::{Exporter, until_within};
 
 /// Set: everything takes as long as it does for a user.
@@ -26,23 +28,6 @@ const PATIENCE: Duration = Duration::from_mins(20);
 /// By how much everything is faster than shipped.
 fn haste() -> u32 {
     if std::env::var_os(AS_SHIPPED).is_some() { 1 } else { 10 }
-}
-
-/// The same text, with every duration that is a field's value divided by `haste`.
-fn hastened(text: &str) -> String {
-    let fields = ["for", "keep_firing_for", "interval", "group_wait", "group_interval", "repeat_interval"];
-    let fields = fields.iter().chain(&["scrape_interval", "evaluation_interval"]);
-    let hasten = |line: &str| {
-        let (field, value) = line.split_once(": ")?;
-        fields.clone().find(|known| **known == field.trim())?;
-        let duration = humantime::parse_duration(value).ok()? / haste();
-        Some(format!("{field}: {}ms\n", duration.as_millis()))
-    };
-    text.lines().map(|line| hasten(line).unwrap_or_else(|| format!("{line}\n"))).collect()
-}
-
-fn shipped(name: &str) -> String {
-    fs::read_to_string(alerts_folder().join(name)).unwrap()
 }
 
 /// All of it, in a folder of its own.
@@ -71,15 +56,11 @@ impl Stack {
         let exporter = Exporter::start(folder.path(), &[]).await;
 
         let webhook = Webhook::start().await;
-        let routes = hastened(&shipped("alertmanager.yml")).replace("localhost:5001", &webhook.address);
+        let routes =
+            hastened(&shipped("alertmanager.yml"), haste()).replace("localhost:5001", &webhook.address);
         let alertmanager = Alertmanager::start(folder.path(), &routes).await;
 
-        for rules in ["settings.rules.yml", "recording.rules.yml"] {
-            fs::write(folder.path().join(rules), hastened(&shipped(rules))).unwrap();
-        }
-        let alerts = hastened(&change(shipped("alerts.rules.yml")));
-        fs::write(folder.path().join("alerts.rules.yml"), alerts).unwrap();
-        let config = hastened(&shipped("prometheus.yml"))
+        let config = lay_out_rules(folder.path(), haste(), change)
             .replace("localhost:10698", exporter.url.trim_start_matches("http://"))
             .replace("localhost:9093", &alertmanager.address);
         let prometheus = Prometheus::start(folder.path(), &config).await;

@@ -16,6 +16,7 @@ mod config;
 mod demo;
 mod dependencies;
 mod metrics;
+mod panels;
 mod probing;
 mod process;
 mod secret;

@@ -107,9 +107,7 @@ async fn a_full_disk_loses_nothing_and_is_told() {
     command.arg(format!("--config.file={}", folder.path().join("exporter.yml").display()));
     command.arg(format!("--storage.path={}", folder.path().join("data").display()));
     simulator.key("dupont").unwrap().revoke();
-    let server = Server::spawn(&mut command);
-    let line = server.line(&["msg=listening"]).await;
-    let exporter = Exporter { server, url: format!("http://{}", line.split("address=").nth(1).unwrap()) };
+    let exporter = Exporter::listening(Server::spawn(&mut command)).await;
     exporter.server.line(&["level=error", "can't be written to disk"]).await;
     exporter.shows(&state_line("dupont", "revoked")).await;
     let metrics = exporter.metrics().await;
@@ -400,8 +398,7 @@ async fn a_real_prometheus_takes_every_metric_as_its_type() {
 #[tokio::test]
 async fn the_demo_shows_what_it_promises() {
     let server = Server::spawn(Command::new(BINARY).args(["demo", "--web.listen-address=127.0.0.1:0"]));
-    let line = server.line(&["msg=listening", "address="]).await;
-    let exporter = Exporter { server, url: format!("http://{}", line.split("address=").nth(1).unwrap()) };
+    let exporter = Exporter::listening(server).await;
     exporter.server.line(&["http://", "/metrics"]).await;
     exporter.server.line(&["https://", "/api/partners/health"]).await;
     let shows = |part: &'static str| {

@@ -1,5 +1,6 @@
 //! A real Prometheus, a real Alertmanager, and one who is notified.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,37 @@ pub(crate) fn alerts_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts")
 }
 
+/// A file of it.
+pub(crate) fn shipped(name: &str) -> String {
+    fs::read_to_string(alerts_folder().join(name)).unwrap()
+}
+
+/// The same text, with every duration that is a field's value divided by `haste`.
+pub(crate) fn hastened(text: &str, haste: u32) -> String {
+    let fields = ["for", "keep_firing_for", "interval", "group_wait", "group_interval", "repeat_interval"];
+    let fields = fields.iter().chain(&["scrape_interval", "evaluation_interval"]);
+    let hasten = |line: &str| {
+        let (field, value) = line.split_once(": ")?;
+        fields.clone().find(|known| **known == field.trim())?;
+        let duration = humantime::parse_duration(value).ok()? / haste;
+        Some(format!("{field}: {}ms\n", duration.as_millis()))
+    };
+    text.lines().map(|line| hasten(line).unwrap_or_else(|| format!("{line}\n"))).collect()
+}
+
+/// Puts the shipped rules into `folder`, hastened, the alerts changed by `change`. Gives the shipped
+/// Prometheus configuration, hastened too.
+pub(crate) fn lay_out_rules(folder: &Path, haste: u32, change: impl Fn(String) -> String) -> String {
+    for (name, text) in [
+        ("settings.rules.yml", shipped("settings.rules.yml")),
+        ("recording.rules.yml", shipped("recording.rules.yml")),
+        ("alerts.rules.yml", change(shipped("alerts.rules.yml"))),
+    ] {
+        fs::write(folder.join(name), hastened(&text, haste)).unwrap();
+    }
+    hastened(&shipped("prometheus.yml"), haste)
+}
+
 /// A Prometheus of its own data.
 pub(crate) struct Prometheus {
     /// Kept: it ends with this.
@@ -29,7 +61,7 @@ impl Prometheus {
     /// Starts one in `folder` with this configuration.
     pub(crate) async fn start(folder: &Path, config: &str) -> Self {
         let file = folder.join("prometheus.yml");
-        std::fs::write(&file, config).unwrap();
+        fs::write(&file, config).unwrap();
         let server = Server::spawn(
             Command::new("prometheus")
                 .arg(format!("--config.file={}", file.display()))
@@ -67,7 +99,7 @@ impl Alertmanager {
     /// Starts one in `folder` with this configuration.
     pub(crate) async fn start(folder: &Path, config: &str) -> Self {
         let file = folder.join("alertmanager.yml");
-        std::fs::write(&file, config).unwrap();
+        fs::write(&file, config).unwrap();
         let server = Server::spawn(
             Command::new("prometheus-alertmanager")
                 .arg(format!("--config.file={}", file.display()))

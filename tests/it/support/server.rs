@@ -111,7 +111,11 @@ impl Exporter {
             .arg(format!("--storage.path={}", folder.join("data").display()))
             .arg("--web.listen-address=127.0.0.1:0")
             .args(flags);
-        let server = Server::spawn(&mut command);
+        Self::listening(Server::spawn(&mut command)).await
+    }
+
+    /// Waits until `server` listens.
+    pub(crate) async fn listening(server: Server) -> Self {
         let line = server.line(&["msg=listening", "address="]).await;
         let url = format!("http://{}", line.split("address=").nth(1).unwrap());
         Self { server, url }
