@@ -6,6 +6,8 @@
 mod content;
 mod file;
 mod fingerprint;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::Path;
@@ -44,6 +46,8 @@ pub struct Store(Arc<Shared>);
 
 struct Shared {
     latest: Mutex<Latest>,
+    /// Locked by the writer alone, on a thread that may block.
+    file: Mutex<StateFile>,
     /// There is something to write.
     dirty: Notify,
     written: watch::Sender<Written>,
@@ -51,7 +55,7 @@ struct Shared {
 }
 
 /// What is to be on disk, and the number of the change that made it so.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Latest {
     content: Content,
     change: u64,
@@ -78,13 +82,34 @@ impl Store {
     ///
     /// # Errors
     /// Only where another exporter uses the folder. A folder or file that can't be used is logged, and
-    /// the exporter runs on without memory, trying again.
+    /// tried again until it can; then what it remembers is taken over, and [`Store::key`] and its like
+    /// tell what they did not know before.
     pub fn open(folder: &Path, failed: impl Fn() + Send + Sync + 'static) -> Result<Self, OpenError> {
-        let file = StateFile::take(folder)?;
-        let latest = Mutex::new(Latest { content: file.read(), change: 0 });
-        let written = watch::Sender::new(Written::default());
-        let shared = Arc::new(Shared { latest, dirty: Notify::new(), written, failed: Box::new(failed) });
-        tokio::spawn(Arc::clone(&shared).write_for_ever(file));
+        let mut file = StateFile::new(folder);
+        let (content, works) = match file.unread() {
+            Ok(content) => (content.unwrap_or_default(), true),
+            Err(cause) => {
+                let cause = match cause.downcast() {
+                    Ok(in_use) => return Err(in_use),
+                    Err(cause) => cause,
+                };
+                let folder = folder.display();
+                error!(%folder, %cause, "states can't be kept on disk: trying again until they can");
+                (Content::default(), false)
+            }
+        };
+        let shared = Arc::new(Shared {
+            latest: Mutex::new(Latest { content, change: 0 }),
+            file: Mutex::new(file),
+            dirty: Notify::new(),
+            written: watch::Sender::new(Written::default()),
+            failed: Box::new(failed),
+        });
+        if !works {
+            // What is there to be read is wanted, even while there is nothing to write.
+            shared.dirty.notify_one();
+        }
+        tokio::spawn(Arc::clone(&shared).write_for_ever(works));
         Ok(Self(shared))
     }
 
@@ -93,8 +118,10 @@ impl Store {
     /// # Errors
     /// Where the write failed. The record is kept, shown to later look-ups, and tried again.
     pub async fn save(&self, record: Record) -> Result<(), NotWritten> {
-        let change = self.0.change(|content| content.enter(record));
-        self.0.wait_for(change).await
+        match self.0.change(|content| content.enter(record)) {
+            Some(change) => self.0.wait_for(change).await,
+            None => Ok(()),
+        }
     }
 
     /// What is remembered of a key, if it is about this token.
@@ -118,11 +145,7 @@ impl Store {
     /// Tells who is configured. Keys that leave are remembered for 30 days.
     pub fn retain(&self, configured: impl Iterator<Item = (Arc<str>, Arc<str>)>) {
         let configured: Vec<_> = configured.collect();
-        let mut latest = self.0.latest();
-        if latest.content.retain(&configured, SystemTime::now()) {
-            latest.change += 1;
-            self.0.dirty.notify_one();
-        }
+        self.0.change(|content| content.retain(&configured, SystemTime::now()));
     }
 
     /// Waits until everything is on disk, a second at the most.
@@ -138,12 +161,15 @@ impl Shared {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Content)) -> u64 {
+    /// The number of the change, if it was one.
+    fn change(&self, change: impl FnOnce(&mut Content) -> bool) -> Option<u64> {
         let mut latest = self.latest();
-        change(&mut latest.content);
+        if !change(&mut latest.content) {
+            return None;
+        }
         latest.change += 1;
         self.dirty.notify_one();
-        latest.change
+        Some(latest.change)
     }
 
     async fn wait_for(&self, change: u64) -> Result<(), NotWritten> {
@@ -152,32 +178,19 @@ impl Shared {
         if outcome.is_ok_and(|written| written.done >= change) { Ok(()) } else { Err(NotWritten) }
     }
 
-    async fn write_for_ever(self: Arc<Self>, mut file: StateFile) {
-        let mut works = true;
+    async fn write_for_ever(self: Arc<Self>, mut works: bool) {
         loop {
             self.dirty.notified().await;
             let started = Instant::now();
-            let (text, change) = {
-                let latest = self.latest();
-                (latest.content.to_json(), latest.change)
-            };
-            let outcome = match text {
-                Ok(text) => {
-                    let write = move || (file.replace(&text), file);
-                    let Ok((outcome, back)) = tokio::task::spawn_blocking(write).await else { return };
-                    file = back;
-                    outcome
-                }
-                Err(error) => Err(io::Error::other(error)),
-            };
+            let change = self.latest().change;
+            let shared = Arc::clone(&self);
+            let Ok(outcome) = tokio::task::spawn_blocking(move || shared.write()).await else { return };
             self.report(&outcome, &mut works);
-            self.written.send_modify(|written| {
-                written.tried = change;
-                if outcome.is_ok() {
-                    written.done = change;
-                }
+            self.written.send_modify(|written| match outcome {
+                Ok(change) => *written = Written { done: change, tried: change },
+                Err(_) => written.tried = change,
             });
-            if outcome.is_ok() {
+            if works {
                 sleep_until(started + PACE).await;
             } else {
                 sleep(RETRY).await;
@@ -186,11 +199,22 @@ impl Shared {
         }
     }
 
+    /// Brings the latest to disk, and tells up to which change. Blocks.
+    fn write(&self) -> io::Result<u64> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(older) = file.unread()? {
+            self.latest().content.take_over(older);
+        }
+        let Latest { content, change } = self.latest().clone();
+        file.replace(&content.to_json()?)?;
+        Ok(change)
+    }
+
     /// One line as writing begins to fail, one as it works again.
-    fn report(&self, outcome: &io::Result<()>, works: &mut bool) {
+    fn report(&self, outcome: &io::Result<u64>, works: &mut bool) {
         match outcome {
-            Ok(()) if !*works => info!("states are written to disk again"),
-            Ok(()) => {}
+            Ok(_) if !*works => info!("states are written to disk again"),
+            Ok(_) => {}
             Err(cause) => {
                 (self.failed)();
                 if *works {

@@ -1,5 +1,6 @@
 //! A fleet's life against the simulated API, in paused time: hours pass in milliseconds.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -9,7 +10,8 @@ use myunisoft_exporter::config::{Config, Key, KeyInfoMode, Probe};
 use myunisoft_exporter::key_state::{KeyState, SecretState};
 use myunisoft_exporter::metrics::Metrics;
 use myunisoft_exporter::simulator::{
-    Activation, EXERCICES, Fault, KEY_INFO, KeySpec, Limits, LoginSpec, Refusal, Simulator, SimulatorBuilder,
+    Activation, EXERCICES, Fault, KEY_INFO, KeySpec, Limits, LoginSpec, Refusal, Scope, Simulator,
+    SimulatorBuilder,
 };
 use myunisoft_exporter::store::Store;
 use myunisoft_exporter::watch::Context;
@@ -28,8 +30,14 @@ struct Watched {
 impl Watched {
     fn start(config: &Config) -> Self {
         let memory = tempfile::tempdir().unwrap();
+        let folder = memory.path().to_owned();
+        Self::start_in(&folder, memory, config)
+    }
+
+    /// The same with its memory in `folder`, which need not exist.
+    fn start_in(folder: &Path, memory: tempfile::TempDir, config: &Config) -> Self {
         let board = Arc::new(Board::default());
-        let store = Store::open(memory.path(), || {}).unwrap();
+        let store = Store::open(folder, || {}).unwrap();
         let context = Context::new(Arc::clone(&board), Arc::new(Metrics::new().unwrap()), store);
         let mut watchers = Watchers::new(Arc::new(context));
         watchers.apply(config).unwrap();
@@ -315,6 +323,68 @@ async fn a_key_whose_definition_changes_keeps_its_history() {
     let after = watched.key("dupont");
     assert_eq!(after.memory, before.memory);
     assert_eq!((after.probes[0].total, after.probes[1].total), (before.probes[0].total, 0));
+}
+
+/// What the exporter shows of a key whose storage folder comes into being only after `meanwhile`, with
+/// the memory that the key and the secret were active once.
+async fn with_a_late_memory(meanwhile: fn(&Simulator)) -> (KeyState, Watched) {
+    let simulator = acme().society_key("dupont", 80, 127).start().await.unwrap();
+    let config = config(&simulator, vec![known_key(&simulator, "dupont", vec![exercices(None)])]);
+    let memory = tempfile::tempdir().unwrap();
+    let (before, folder) = (memory.path().join("before"), memory.path().join("data"));
+    let watched = Watched::start_in(&before, tempfile::tempdir().unwrap(), &config);
+    sleep(minutes(2)).await;
+    drop(watched);
+    std::fs::write(&folder, "not a folder yet").unwrap();
+    meanwhile(&simulator);
+    let watched = Watched::start_in(&folder, memory, &config);
+    sleep(minutes(2)).await;
+    let early = watched.state("dupont");
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::copy(before.join("state.json"), folder.join("state.json")).unwrap();
+    sleep(minutes(2)).await;
+    (early, watched)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_memory_that_arrives_late_tells_a_revoked_key_from_an_unknown_one() {
+    let (early, watched) = with_a_late_memory(|sim| sim.key("dupont").unwrap().revoke()).await;
+    assert_eq!((early, watched.state("dupont")), (KeyState::NotFound, KeyState::Revoked));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_memory_that_arrives_late_is_shown_while_the_api_is_out_of_reach() {
+    let (early, watched) = with_a_late_memory(|sim| sim.inject(Scope::Everything, Fault::Close)).await;
+    assert_eq!((early, watched.state("dupont")), (KeyState::Unknown, KeyState::Active));
+    assert_eq!(watched.secret(), SecretState::Active);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_readable_only_after_the_start_finds_its_memory() {
+    let simulator = acme().society_key("dupont", 80, 127).start().await.unwrap();
+    let memory = tempfile::tempdir().unwrap();
+    let (before, folder) = (memory.path().join("before"), memory.path().join("data"));
+    let file = memory.path().join("token");
+    std::fs::write(&file, simulator.key("dupont").unwrap().token().unwrap()).unwrap();
+    let mut key = token_key("dupont", "", vec![exercices(None)]);
+    let source = myunisoft_exporter::secret::SecretSource::File(file.clone());
+    key.credential = myunisoft_exporter::config::Credential::Token(source);
+    let config = config(&simulator, vec![key]);
+    let watched = Watched::start_in(&before, tempfile::tempdir().unwrap(), &config);
+    sleep(minutes(2)).await;
+    drop(watched);
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::copy(before.join("state.json"), folder.join("state.json")).unwrap();
+    std::fs::rename(&file, memory.path().join("token-later")).unwrap();
+    simulator.key("dupont").unwrap().revoke();
+    let late = memory.path().join("token-later");
+    let watched = Watched::start_in(&folder, memory, &config);
+    sleep(minutes(2)).await;
+    assert_eq!(watched.state("dupont"), KeyState::Unknown);
+    std::fs::rename(late, &file).unwrap();
+    sleep(minutes(2)).await;
+    assert_eq!(watched.state("dupont"), KeyState::Revoked);
 }
 
 #[tokio::test(start_paused = true)]
