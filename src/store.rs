@@ -11,11 +11,12 @@ mod tests;
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
 use tokio::sync::{Notify, watch};
-use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
+use tokio::time::{Duration, Instant, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
 
 use content::Content;
@@ -39,8 +40,8 @@ const LAST_WRITE: Duration = Duration::from_secs(1);
 #[error("the state could not be written to disk")]
 pub struct NotWritten;
 
-/// A handle on the store. Cheap to clone; the last records are written as the last handle goes only
-/// if [`Store::close`] was awaited.
+/// A handle on the store. Cheap to clone; the folder is free again as the last handle goes, and the
+/// last records are in it only if [`Store::close`] was awaited.
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Shared>);
 
@@ -48,10 +49,20 @@ struct Shared {
     latest: Mutex<Latest>,
     /// Locked by the writer alone, on a thread that may block.
     file: Mutex<StateFile>,
-    /// There is something to write.
-    dirty: Notify,
+    calls: Arc<Calls>,
     written: watch::Sender<Written>,
     failed: Box<dyn Fn() + Send + Sync>,
+    /// It knows this only weakly, and ends with it.
+    _writer: AbortOnDropHandle<()>,
+}
+
+/// What calls the writer.
+#[derive(Debug, Default)]
+struct Calls {
+    /// There is something to write.
+    dirty: Notify,
+    /// It can't wait.
+    closing: Notify,
 }
 
 /// What is to be on disk, and the number of the change that made it so.
@@ -86,30 +97,21 @@ impl Store {
     /// tell what they did not know before.
     pub fn open(folder: &Path, failed: impl Fn() + Send + Sync + 'static) -> Result<Self, OpenError> {
         let mut file = StateFile::new(folder);
-        let (content, works) = match file.unread() {
-            Ok(content) => (content.unwrap_or_default(), true),
-            Err(cause) => {
-                let cause = match cause.downcast() {
-                    Ok(in_use) => return Err(in_use),
-                    Err(cause) => cause,
-                };
-                let folder = folder.display();
-                error!(%folder, %cause, "states can't be kept on disk: trying again until they can");
-                (Content::default(), false)
-            }
-        };
-        let shared = Arc::new(Shared {
-            latest: Mutex::new(Latest { content, change: 0 }),
+        let content = first_read(&mut file, folder)?;
+        let works = content.is_some();
+        let calls = Arc::new(Calls::default());
+        let shared = Arc::new_cyclic(|shared| Shared {
+            latest: Mutex::new(Latest { content: content.unwrap_or_default(), change: 0 }),
             file: Mutex::new(file),
-            dirty: Notify::new(),
+            calls: Arc::clone(&calls),
             written: watch::Sender::new(Written::default()),
             failed: Box::new(failed),
+            _writer: AbortOnDropHandle::new(tokio::spawn(write_for_ever(Weak::clone(shared), calls, works))),
         });
         if !works {
             // What is there to be read is wanted, even while there is nothing to write.
-            shared.dirty.notify_one();
+            shared.calls.dirty.notify_one();
         }
-        tokio::spawn(Arc::clone(&shared).write_for_ever(works));
         Ok(Self(shared))
     }
 
@@ -148,11 +150,19 @@ impl Store {
         self.0.change(|content| content.retain(&configured, SystemTime::now()));
     }
 
-    /// Waits until everything is on disk, a second at the most.
+    /// Waits until everything is on disk, a second at the most. Whatever the writer was waiting for, it
+    /// tries at once.
     pub async fn close(&self) {
-        let change = self.0.latest().change;
-        // What is lost here was reported as the writes failed.
-        let _ = timeout(LAST_WRITE, self.0.wait_for(change)).await;
+        let latest = self.0.latest().change;
+        if self.0.written.borrow().done >= latest {
+            return;
+        }
+        // A new number for the same content: what failed before is tried once more.
+        if let Some(change) = self.0.change(|_| true) {
+            self.0.calls.closing.notify_one();
+            // What is lost here was reported as the writes failed.
+            let _ = timeout(LAST_WRITE, self.0.wait_for(change)).await;
+        }
     }
 }
 
@@ -168,7 +178,7 @@ impl Shared {
             return None;
         }
         latest.change += 1;
-        self.dirty.notify_one();
+        self.calls.dirty.notify_one();
         Some(latest.change)
     }
 
@@ -176,27 +186,6 @@ impl Shared {
         let mut written = self.written.subscribe();
         let outcome = written.wait_for(|written| written.tried >= change).await;
         if outcome.is_ok_and(|written| written.done >= change) { Ok(()) } else { Err(NotWritten) }
-    }
-
-    async fn write_for_ever(self: Arc<Self>, mut works: bool) {
-        loop {
-            self.dirty.notified().await;
-            let started = Instant::now();
-            let change = self.latest().change;
-            let shared = Arc::clone(&self);
-            let Ok(outcome) = tokio::task::spawn_blocking(move || shared.write()).await else { return };
-            self.report(&outcome, &mut works);
-            self.written.send_modify(|written| match outcome {
-                Ok(change) => *written = Written { done: change, tried: change },
-                Err(_) => written.tried = change,
-            });
-            if works {
-                sleep_until(started + PACE).await;
-            } else {
-                sleep(RETRY).await;
-                self.dirty.notify_one();
-            }
-        }
     }
 
     /// Brings the latest to disk, and tells up to which change. Blocks.
@@ -210,8 +199,8 @@ impl Shared {
         Ok(change)
     }
 
-    /// One line as writing begins to fail, one as it works again.
-    fn report(&self, outcome: &io::Result<u64>, works: &mut bool) {
+    /// Tells whoever waits, and the log: one line as writing begins to fail, one as it works again.
+    fn report(&self, outcome: &io::Result<u64>, tried: u64, works: &mut bool) {
         match outcome {
             Ok(_) if !*works => info!("states are written to disk again"),
             Ok(_) => {}
@@ -223,5 +212,52 @@ impl Shared {
             }
         }
         *works = outcome.is_ok();
+        self.written.send_modify(|written| match outcome {
+            Ok(done) => *written = Written { done: *done, tried: *done },
+            Err(_) => written.tried = tried,
+        });
     }
+}
+
+/// What the file remembers; `None` where it can't be told yet.
+fn first_read(file: &mut StateFile, folder: &Path) -> Result<Option<Content>, OpenError> {
+    let cause = match file.unread() {
+        Ok(content) => return Ok(Some(content.unwrap_or_default())),
+        Err(cause) => match cause.downcast() {
+            Ok(in_use) => return Err(in_use),
+            Err(cause) => cause,
+        },
+    };
+    error!(folder = %folder.display(), %cause, "states can't be kept on disk: trying again until they can");
+    Ok(None)
+}
+
+/// Writes whenever there is something to write. While it waits it holds on to nothing, so that the
+/// last handle's end is its own. Nothing calls it before there is a first handle.
+async fn write_for_ever(shared: Weak<Shared>, calls: Arc<Calls>, mut works: bool) {
+    loop {
+        calls.dirty.notified().await;
+        let started = Instant::now();
+        let Some(writing) = shared.upgrade() else { return };
+        let change = writing.latest().change;
+        let outcome = in_background(move || writing.write()).await;
+        let Some(reporting) = shared.upgrade() else { return };
+        reporting.report(&outcome, change, &mut works);
+        drop(reporting);
+        let next = if works { started + PACE } else { Instant::now() + RETRY };
+        tokio::select! {
+            () = sleep_until(next) => {}
+            () = calls.closing.notified() => {}
+        }
+        if !works {
+            calls.dirty.notify_one();
+        }
+    }
+}
+
+/// Does what blocks on a thread that may. To panic there is to fail.
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|died| Err(io::Error::other(died)))
 }

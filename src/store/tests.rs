@@ -4,6 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use tokio::time::sleep;
+
 use super::*;
 use crate::key_state::KeyState;
 use crate::password_mark::PasswordMark;
@@ -215,4 +217,79 @@ async fn a_second_exporter_is_noticed_after_the_folder_was_deleted() {
     assert_eq!(state_in(&place.on_disk(), "dupont"), None, "the folder is the second one's");
     let cause = first.0.write().unwrap_err().to_string();
     assert!(cause.contains("another exporter uses"), "{cause}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_writes_at_once_where_the_writer_paces_itself() {
+    let place = Place::new();
+    let store = place.open();
+    store.save(active("dupont")).await.unwrap();
+    let (asked, other) = (Instant::now(), store.clone());
+    let saving = tokio::spawn(async move { other.save(active("martin")).await });
+    tokio::task::yield_now().await;
+    store.close().await;
+    assert_eq!(asked.elapsed(), Duration::ZERO);
+    assert_eq!(state_in(&place.on_disk(), "martin"), Some(KeyState::Active));
+    assert_eq!(saving.await.unwrap(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_tries_at_once_where_the_writer_waits_after_a_failure() {
+    let place = Place::new();
+    fs::write(place.folder(), "").unwrap();
+    let store = place.open();
+    store.save(active("dupont")).await.unwrap_err();
+    fs::remove_file(place.folder()).unwrap();
+    let asked = Instant::now();
+    store.close().await;
+    assert_eq!(asked.elapsed(), Duration::ZERO);
+    assert_eq!(state_in(&place.on_disk(), "dupont"), Some(KeyState::Active));
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_does_not_wait_for_a_disk_in_trouble() {
+    let place = Place::new();
+    fs::write(place.folder(), "").unwrap();
+    let store = place.open();
+    store.save(active("dupont")).await.unwrap_err();
+    let (asked, before) = (Instant::now(), place.failures());
+    store.close().await;
+    assert_eq!((asked.elapsed(), place.failures()), (Duration::ZERO, before + 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_writes_nothing_where_everything_is_written() {
+    let place = Place::new();
+    let store = place.open();
+    store.save(active("dupont")).await.unwrap();
+    fs::remove_file(place.file()).unwrap();
+    store.close().await;
+    assert!(!place.file().exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_folder_is_free_again_when_the_last_handle_is_gone() {
+    let place = Place::new();
+    let store = place.open();
+    let other = store.clone();
+    store.save(active("dupont")).await.unwrap();
+    drop(store);
+    assert!(matches!(place.try_open(), Err(OpenError::InUse(_))), "one handle is left");
+    drop(other);
+    assert_eq!(place.open().state("dupont"), Some(KeyState::Active));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_while_writing_is_a_failed_write_and_not_the_last_one() {
+    let place = Place::new();
+    let store = place.open();
+    let mut unwritable = active("dupont");
+    if let Record::Key { memory, .. } = &mut unwritable {
+        // There is no text for a time before 1970: writing it panics.
+        memory.since = SystemTime::UNIX_EPOCH - PACE;
+    }
+    assert_eq!(store.save(unwritable).await, Err(NotWritten));
+    assert_eq!(place.failures(), 1);
+    assert_eq!(store.save(active("dupont")).await, Ok(()));
+    assert_eq!(state_in(&place.on_disk(), "dupont"), Some(KeyState::Active));
 }
