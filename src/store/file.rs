@@ -143,9 +143,20 @@ fn are_same(_: &File, _: &File) -> io::Result<bool> {
 
 /// For the exporter's own user only.
 fn create(folder: &Path) -> io::Result<()> {
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let missing: Vec<_> = folder.ancestors().take_while(is_missing).collect();
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    builder.create(folder)?;
+    missing.into_iter().filter_map(Path::parent).for_each(sync);
+    Ok(())
+}
+
+/// Sees to it that what was made in a folder is still there after a power cut. Not every file system
+/// can; then there is nothing else to do.
+fn sync(folder: &Path) {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }

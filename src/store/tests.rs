@@ -293,3 +293,17 @@ async fn a_panic_while_writing_is_a_failed_write_and_not_the_last_one() {
     assert_eq!(store.save(active("dupont")).await, Ok(()));
     assert_eq!(state_in(&place.on_disk(), "dupont"), Some(KeyState::Active));
 }
+
+#[tokio::test(start_paused = true)]
+async fn folder_and_file_are_for_the_exporter_s_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("new/and/deep");
+    let store = Store::open(&folder, || {}).unwrap();
+    store.save(active("dupont")).await.unwrap();
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(folder.join("state.json")), 0o600);
+    for made in [parent.path().join("new"), parent.path().join("new/and"), folder] {
+        assert_eq!(mode(made), 0o700);
+    }
+}
