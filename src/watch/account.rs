@@ -165,11 +165,15 @@ impl Accounts {
 
     /// A restart must not give a wrong password a fresh start.
     async fn remember(&self, prober: &Prober, login: &config::Login, password: &SecretString, times: u32) {
-        let refused = match times {
-            0 => None,
-            _ => Some(RefusedLogins { times, last: SystemTime::now(), password: mark(password).await }),
-        };
         let (auth_url, mail) = (prober.auth_url().to_owned(), login.mail.to_lowercase());
+        // Another mark of the same password would tell more of it to whoever sees both.
+        let same = self.store.refused_logins(&auth_url, &mail).filter(|_| times > 1);
+        let mark = match same {
+            _ if times == 0 => None,
+            Some(known) => Some(known.password),
+            None => Some(mark(password).await),
+        };
+        let refused = mark.map(|password| RefusedLogins { times, last: SystemTime::now(), password });
         super::save(&self.store, Record::Login { auth_url, mail, refused }).await;
     }
 }
@@ -188,7 +192,8 @@ impl Account {
         self.refused.as_ref().map_or(0, |refused| refused.times)
     }
 
-    /// Forgets a refusal from before the restart if it was of another password.
+    /// Forgets a refusal from before the restart if it was of another password. One in 256 others can't
+    /// be told from it, and is left alone like it until a reload gives it its try.
     async fn recognise(&mut self, password: &SecretString) {
         if let Some(Refused { password: known @ KnownBy::Mark(_), .. }) = &mut self.refused {
             let (candidate, KnownBy::Mark(mark)) = (password.clone(), &*known) else { return };
@@ -397,7 +402,7 @@ mod tests {
             let logins = RefusedLogins {
                 times: MOST_REFUSALS,
                 last: SystemTime::now() - Duration::from_hours(48),
-                password: PasswordMark::of(&"wrong".into()),
+                password: PasswordMark::salted([7; 16], &"wrong".into()),
             };
             let mut account = Account { refused: Some(Refused::remembered(logins)), failed: None };
             account.recognise(&password.into()).await;

@@ -449,6 +449,25 @@ async fn a_wrong_password_never_locks_the_account() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_password_that_is_refused_again_keeps_its_one_mark() {
+    let simulator = acme().key(KeySpec::login("durand", durand())).start().await.unwrap();
+    let key = login_key("durand", "api@durand.example", "wrong", vec![extended()]);
+    let memory = tempfile::tempdir().unwrap();
+    let folder = memory.path().to_owned();
+    let _watched = Watched::start_in(&folder, memory, &config(&simulator, vec![key]));
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        sleep(minutes(10)).await;
+        let text = std::fs::read(folder.join("state.json")).unwrap();
+        let file: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        seen.push((file["logins"][0]["times"].as_u64(), file["logins"][0]["password"].clone()));
+    }
+    assert_eq!((seen[0].0, seen[1].0), (Some(1), Some(2)));
+    assert_eq!(seen[0].1, seen[1].1);
+    assert_eq!(seen[0].1["hash"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn several_keys_of_one_account_share_its_limits() {
     let simulator = acme().key(KeySpec::login("durand", durand().lock_after(3))).start().await.unwrap();
     let key = |name: &str| login_key(name, "api@durand.example", "wrong", vec![extended()]);
