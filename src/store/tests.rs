@@ -307,3 +307,116 @@ async fn folder_and_file_are_for_the_exporter_s_user_alone() {
         assert_eq!(mode(made), 0o700);
     }
 }
+
+/// Counts the writes from now on, failed ones too.
+fn count_writes(store: &Store) -> Arc<AtomicU32> {
+    let (mut written, writes) = (store.0.written.subscribe(), Arc::new(AtomicU32::new(0)));
+    let counted = Arc::clone(&writes);
+    tokio::spawn(async move {
+        while written.changed().await.is_ok() {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    writes
+}
+
+/// Saves all of these at once, and tells what became of each.
+async fn save_all(store: &Store, keys: impl Iterator<Item = String>) -> Vec<Result<(), NotWritten>> {
+    let saves = keys.map(|key| {
+        let store = store.clone();
+        tokio::spawn(async move { store.save(active(&key)).await })
+    });
+    let saves: Vec<_> = saves.collect();
+    let mut outcomes = Vec::new();
+    for save in saves {
+        outcomes.push(save.await.unwrap());
+    }
+    outcomes
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_within_a_second_is_one_write() {
+    let place = Place::new();
+    let store = place.open();
+    let (writes, started) = (count_writes(&store), Instant::now());
+    store.save(active("first")).await.unwrap();
+    assert_eq!(started.elapsed(), Duration::ZERO, "the first one need not wait");
+    let mut saves = tokio::task::JoinSet::new();
+    for number in 0..50 {
+        let store = store.clone();
+        saves.spawn(async move { store.save(active(&number.to_string())).await });
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(saves.join_all().await.iter().all(Result::is_ok));
+    assert_eq!(started.elapsed().as_secs(), 1);
+    sleep(PACE * 10).await;
+    assert_eq!(writes.load(Ordering::Relaxed), 2);
+    assert_eq!(state_in(&place.on_disk(), "49"), Some(KeyState::Active));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_who_wait_for_one_write_are_told_of_it() {
+    let place = Place::new();
+    let store = place.open();
+    store.save(active("first")).await.unwrap();
+    let (writes, keys) = (count_writes(&store), || (0..1_000).map(|number| format!("key{number}")));
+    let outcomes = save_all(&store, keys()).await;
+    assert!(outcomes.len() == 1_000 && outcomes.iter().all(Result::is_ok));
+    tokio::task::yield_now().await;
+    assert_eq!(writes.load(Ordering::Relaxed), 1);
+    let on_disk = place.on_disk();
+    assert!(keys().all(|key| state_in(&on_disk, &key).is_some()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_who_wait_for_a_write_that_fails_are_told_and_their_records_go_along_with_the_next() {
+    let place = Place::new();
+    let store = place.open();
+    store.save(active("first")).await.unwrap();
+    fs::remove_dir_all(place.folder()).unwrap();
+    fs::write(place.folder(), "a file in the folder's place").unwrap();
+    let (writes, keys) = (count_writes(&store), || (0..10).map(|number| format!("key{number}")));
+    let outcomes = save_all(&store, keys()).await;
+    assert!(outcomes.iter().all(Result::is_err));
+    assert_eq!(store.state("key0"), Some(KeyState::Active), "it is not written, and known all the same");
+    sleep(RETRY * 2 + PACE).await;
+    let tries = writes.load(Ordering::Relaxed);
+    assert_eq!((tries, place.failures()), (3, 3), "one every five seconds");
+    fs::remove_file(place.folder()).unwrap();
+    sleep(RETRY * 3).await;
+    assert_eq!(writes.load(Ordering::Relaxed), tries + 1, "written once, then nothing is left to do");
+    assert_eq!(place.failures(), tries);
+    let on_disk = place.on_disk();
+    assert!(keys().all(|key| state_in(&on_disk, &key).is_some()));
+    store.save(active("later")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_killed_process_left_half_written_is_swept_and_nothing_else() {
+    let place = Place::new();
+    place.remember([active("dupont")]);
+    for name in ["state.json.new-x1Y2z3", "state.json.new-", "state.json.damaged-1", "notes.txt"] {
+        fs::write(place.folder().join(name), "half of").unwrap();
+    }
+    let store = place.open();
+    assert_eq!(store.state("dupont"), Some(KeyState::Active));
+    store.save(active("martin")).await.unwrap();
+    let mut left: Vec<_> = place.named("").iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+    left.sort();
+    assert_eq!(left, ["lock", "notes.txt", "state.json", "state.json.damaged-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_file_is_replaced_whole_and_never_changed() {
+    use std::io::Read;
+    let place = Place::new();
+    let store = place.open();
+    store.save(active("dupont")).await.unwrap();
+    let before = fs::read(place.file()).unwrap();
+    let mut reading = fs::File::open(place.file()).unwrap();
+    store.save(active("martin")).await.unwrap();
+    let mut read = Vec::new();
+    reading.read_to_end(&mut read).unwrap();
+    assert_eq!(read, before, "whoever opened the old file reads all of it");
+    assert_ne!(fs::read(place.file()).unwrap(), before);
+}
