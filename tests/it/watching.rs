@@ -449,6 +449,32 @@ async fn a_wrong_password_never_locks_the_account() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refused_password_that_comes_to_light_late_is_not_tried_again() {
+    let simulator = acme().key(KeySpec::login("durand", durand())).start().await.unwrap();
+    let key = login_key("durand", "api@durand.example", "wrong", vec![extended()]);
+    let config = config(&simulator, vec![key]);
+    let memory = tempfile::tempdir().unwrap();
+    let (before, folder) = (memory.path().join("before"), memory.path().join("data"));
+    let watched = Watched::start_in(&before, tempfile::tempdir().unwrap(), &config);
+    sleep(minutes(30)).await;
+    drop(watched);
+    std::fs::write(&folder, "not a folder yet").unwrap();
+    // While the log-in route is out of reach the password is neither let in nor refused.
+    simulator.inject(Scope::Everything, Fault::Close);
+    let watched = Watched::start_in(&folder, memory, &config);
+    sleep(minutes(2)).await;
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::rename(&before, &folder).unwrap();
+    sleep(minutes(2)).await;
+    simulator.heal_all();
+    let attempts = || simulator.account("api@durand.example").unwrap().attempts().total;
+    let so_far = attempts();
+    sleep(minutes(60)).await;
+    assert_eq!(attempts(), so_far);
+    assert_eq!(watched.reason("durand", 0), Some(Reason::Login));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_password_that_is_refused_again_keeps_its_one_mark() {
     let simulator = acme().key(KeySpec::login("durand", durand())).start().await.unwrap();
     let key = login_key("durand", "api@durand.example", "wrong", vec![extended()]);
