@@ -5,17 +5,25 @@ use std::num::NonZeroU32;
 use ring::pbkdf2;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 /// About a tenth of a second: nothing beside a log-in, much beside a dictionary.
 const ROUNDS: NonZeroU32 = NonZeroU32::new(200_000).unwrap();
 
-/// A salted, slow hash of a password that was refused, cut to four bytes: enough to tell whether
-/// the password has been changed since, too little to tell which it was.
+/// A salted, slow hash of a password that was refused, cut to one byte. That is enough to tell most
+/// changed passwords from the refused one, and it leaves one in 256 of whatever dictionary someone
+/// tries on it: too many to tell which it was. Four bytes would leave one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordMark {
     salt: [u8; 16],
-    hash: [u8; 4],
+    #[serde(deserialize_with = "first")]
+    hash: [u8; 1],
+}
+
+/// Older files have four bytes here, which begin with the one that is wanted.
+fn first<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 1], D::Error> {
+    let hash = Vec::<u8>::deserialize(deserializer)?;
+    hash.first_chunk().copied().ok_or_else(|| D::Error::custom("a hash without a byte"))
 }
 
 impl PasswordMark {
@@ -25,18 +33,23 @@ impl PasswordMark {
         let mut salt = [0; 16];
         // Without randomness the salt is a constant one: the mark still marks.
         let _ = SystemRandom::new().fill(&mut salt);
+        Self::salted(salt, password)
+    }
+
+    /// The mark of this salt. A test that compares passwords fixes it: one in 256 is taken for another.
+    pub(crate) fn salted(salt: [u8; 16], password: &SecretString) -> Self {
         Self { salt, hash: hash(salt, password) }
     }
 
-    /// Whether it marks this password. As slow as marking it.
+    /// Whether it marks this password, or one of the one in 256 that look the same. As slow as marking.
     #[must_use]
     pub fn is_of(&self, password: &SecretString) -> bool {
         hash(self.salt, password) == self.hash
     }
 }
 
-fn hash(salt: [u8; 16], password: &SecretString) -> [u8; 4] {
-    let mut hash = [0; 4];
+fn hash(salt: [u8; 16], password: &SecretString) -> [u8; 1] {
+    let mut hash = [0; 1];
     pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, ROUNDS, &salt, password.expose_secret().as_bytes(), &mut hash);
     hash
 }
@@ -47,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_mark_knows_its_password_and_no_other() {
-        let mark = PasswordMark::of(&"wrong".into());
+        let mark = PasswordMark::salted([7; 16], &"wrong".into());
         assert!(mark.is_of(&"wrong".into()));
         assert!(!mark.is_of(&"mended".into()));
     }
@@ -55,5 +68,16 @@ mod tests {
     #[test]
     fn the_same_password_is_marked_otherwise_each_time() {
         assert_ne!(PasswordMark::of(&"wrong".into()), PasswordMark::of(&"wrong".into()));
+    }
+    #[test]
+    fn a_mark_of_four_bytes_is_read_as_its_first() {
+        let mark = PasswordMark::salted([7; 16], &"wrong".into());
+        let text = serde_json::to_string(&mark).unwrap();
+        assert_eq!(serde_json::from_str::<PasswordMark>(&text).unwrap(), mark);
+        let end = format!("[{}]}}", mark.hash[0]);
+        let older = text.replace(&end, &format!("[{},1,2,3]}}", mark.hash[0]));
+        assert_ne!(older, text);
+        assert_eq!(serde_json::from_str::<PasswordMark>(&older).unwrap(), mark);
+        assert!(serde_json::from_str::<PasswordMark>(&text.replace(&end, "[]}")).is_err());
     }
 }

@@ -6,14 +6,17 @@
 mod content;
 mod file;
 mod fingerprint;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
 use tokio::sync::{Notify, watch};
-use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
+use tokio::time::{Duration, Instant, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
 
 use content::Content;
@@ -37,21 +40,33 @@ const LAST_WRITE: Duration = Duration::from_secs(1);
 #[error("the state could not be written to disk")]
 pub struct NotWritten;
 
-/// A handle on the store. Cheap to clone; the last records are written as the last handle goes only
-/// if [`Store::close`] was awaited.
+/// A handle on the store. Cheap to clone; the folder is free again as the last handle goes, and the
+/// last records are in it only if [`Store::close`] was awaited.
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Shared>);
 
 struct Shared {
     latest: Mutex<Latest>,
-    /// There is something to write.
-    dirty: Notify,
+    /// Locked by the writer alone, on a thread that may block.
+    file: Mutex<StateFile>,
+    calls: Arc<Calls>,
     written: watch::Sender<Written>,
     failed: Box<dyn Fn() + Send + Sync>,
+    /// It knows this only weakly, and ends with it.
+    _writer: AbortOnDropHandle<()>,
+}
+
+/// What calls the writer.
+#[derive(Debug, Default)]
+struct Calls {
+    /// There is something to write.
+    dirty: Notify,
+    /// It can't wait.
+    closing: Notify,
 }
 
 /// What is to be on disk, and the number of the change that made it so.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Latest {
     content: Content,
     change: u64,
@@ -78,13 +93,25 @@ impl Store {
     ///
     /// # Errors
     /// Only where another exporter uses the folder. A folder or file that can't be used is logged, and
-    /// the exporter runs on without memory, trying again.
+    /// tried again until it can; then what it remembers is taken over, and [`Store::key`] and its like
+    /// tell what they did not know before.
     pub fn open(folder: &Path, failed: impl Fn() + Send + Sync + 'static) -> Result<Self, OpenError> {
-        let file = StateFile::take(folder)?;
-        let latest = Mutex::new(Latest { content: file.read(), change: 0 });
-        let written = watch::Sender::new(Written::default());
-        let shared = Arc::new(Shared { latest, dirty: Notify::new(), written, failed: Box::new(failed) });
-        tokio::spawn(Arc::clone(&shared).write_for_ever(file));
+        let mut file = StateFile::new(folder);
+        let content = first_read(&mut file, folder)?;
+        let works = content.is_some();
+        let calls = Arc::new(Calls::default());
+        let shared = Arc::new_cyclic(|shared| Shared {
+            latest: Mutex::new(Latest { content: content.unwrap_or_default(), change: 0 }),
+            file: Mutex::new(file),
+            calls: Arc::clone(&calls),
+            written: watch::Sender::new(Written::default()),
+            failed: Box::new(failed),
+            _writer: AbortOnDropHandle::new(tokio::spawn(write_for_ever(Weak::clone(shared), calls, works))),
+        });
+        if !works {
+            // What is there to be read is wanted, even while there is nothing to write.
+            shared.calls.dirty.notify_one();
+        }
         Ok(Self(shared))
     }
 
@@ -93,8 +120,10 @@ impl Store {
     /// # Errors
     /// Where the write failed. The record is kept, shown to later look-ups, and tried again.
     pub async fn save(&self, record: Record) -> Result<(), NotWritten> {
-        let change = self.0.change(|content| content.enter(record));
-        self.0.wait_for(change).await
+        match self.0.change(|content| content.enter(record)) {
+            Some(change) => self.0.wait_for(change).await,
+            None => Ok(()),
+        }
     }
 
     /// What is remembered of a key, if it is about this token.
@@ -118,18 +147,22 @@ impl Store {
     /// Tells who is configured. Keys that leave are remembered for 30 days.
     pub fn retain(&self, configured: impl Iterator<Item = (Arc<str>, Arc<str>)>) {
         let configured: Vec<_> = configured.collect();
-        let mut latest = self.0.latest();
-        if latest.content.retain(&configured, SystemTime::now()) {
-            latest.change += 1;
-            self.0.dirty.notify_one();
-        }
+        self.0.change(|content| content.retain(&configured, SystemTime::now()));
     }
 
-    /// Waits until everything is on disk, a second at the most.
+    /// Waits until everything is on disk, a second at the most. Whatever the writer was waiting for, it
+    /// tries at once.
     pub async fn close(&self) {
-        let change = self.0.latest().change;
-        // What is lost here was reported as the writes failed.
-        let _ = timeout(LAST_WRITE, self.0.wait_for(change)).await;
+        let latest = self.0.latest().change;
+        if self.0.written.borrow().done >= latest {
+            return;
+        }
+        // A new number for the same content: what failed before is tried once more.
+        if let Some(change) = self.0.change(|_| true) {
+            self.0.calls.closing.notify_one();
+            // What is lost here was reported as the writes failed.
+            let _ = timeout(LAST_WRITE, self.0.wait_for(change)).await;
+        }
     }
 }
 
@@ -138,12 +171,15 @@ impl Shared {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Content)) -> u64 {
+    /// The number of the change, if it was one.
+    fn change(&self, change: impl FnOnce(&mut Content) -> bool) -> Option<u64> {
         let mut latest = self.latest();
-        change(&mut latest.content);
+        if !change(&mut latest.content) {
+            return None;
+        }
         latest.change += 1;
-        self.dirty.notify_one();
-        latest.change
+        self.calls.dirty.notify_one();
+        Some(latest.change)
     }
 
     async fn wait_for(&self, change: u64) -> Result<(), NotWritten> {
@@ -152,45 +188,22 @@ impl Shared {
         if outcome.is_ok_and(|written| written.done >= change) { Ok(()) } else { Err(NotWritten) }
     }
 
-    async fn write_for_ever(self: Arc<Self>, mut file: StateFile) {
-        let mut works = true;
-        loop {
-            self.dirty.notified().await;
-            let started = Instant::now();
-            let (text, change) = {
-                let latest = self.latest();
-                (latest.content.to_json(), latest.change)
-            };
-            let outcome = match text {
-                Ok(text) => {
-                    let write = move || (file.replace(&text), file);
-                    let Ok((outcome, back)) = tokio::task::spawn_blocking(write).await else { return };
-                    file = back;
-                    outcome
-                }
-                Err(error) => Err(io::Error::other(error)),
-            };
-            self.report(&outcome, &mut works);
-            self.written.send_modify(|written| {
-                written.tried = change;
-                if outcome.is_ok() {
-                    written.done = change;
-                }
-            });
-            if outcome.is_ok() {
-                sleep_until(started + PACE).await;
-            } else {
-                sleep(RETRY).await;
-                self.dirty.notify_one();
-            }
+    /// Brings the latest to disk, and tells up to which change. Blocks.
+    fn write(&self) -> io::Result<u64> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(older) = file.unread()? {
+            self.latest().content.take_over(older);
         }
+        let Latest { content, change } = self.latest().clone();
+        file.replace(&content.to_json()?)?;
+        Ok(change)
     }
 
-    /// One line as writing begins to fail, one as it works again.
-    fn report(&self, outcome: &io::Result<()>, works: &mut bool) {
+    /// Tells whoever waits, and the log: one line as writing begins to fail, one as it works again.
+    fn report(&self, outcome: &io::Result<u64>, tried: u64, works: &mut bool) {
         match outcome {
-            Ok(()) if !*works => info!("states are written to disk again"),
-            Ok(()) => {}
+            Ok(_) if !*works => info!("states are written to disk again"),
+            Ok(_) => {}
             Err(cause) => {
                 (self.failed)();
                 if *works {
@@ -199,5 +212,52 @@ impl Shared {
             }
         }
         *works = outcome.is_ok();
+        self.written.send_modify(|written| match outcome {
+            Ok(done) => *written = Written { done: *done, tried: *done },
+            Err(_) => written.tried = tried,
+        });
     }
+}
+
+/// What the file remembers; `None` where it can't be told yet.
+fn first_read(file: &mut StateFile, folder: &Path) -> Result<Option<Content>, OpenError> {
+    let cause = match file.unread() {
+        Ok(content) => return Ok(Some(content.unwrap_or_default())),
+        Err(cause) => match cause.downcast() {
+            Ok(in_use) => return Err(in_use),
+            Err(cause) => cause,
+        },
+    };
+    error!(folder = %folder.display(), %cause, "states can't be kept on disk: trying again until they can");
+    Ok(None)
+}
+
+/// Writes whenever there is something to write. While it waits it holds on to nothing, so that the
+/// last handle's end is its own. Nothing calls it before there is a first handle.
+async fn write_for_ever(shared: Weak<Shared>, calls: Arc<Calls>, mut works: bool) {
+    loop {
+        calls.dirty.notified().await;
+        let started = Instant::now();
+        let Some(writing) = shared.upgrade() else { return };
+        let change = writing.latest().change;
+        let outcome = in_background(move || writing.write()).await;
+        let Some(reporting) = shared.upgrade() else { return };
+        reporting.report(&outcome, change, &mut works);
+        drop(reporting);
+        let next = if works { started + PACE } else { Instant::now() + RETRY };
+        tokio::select! {
+            () = sleep_until(next) => {}
+            () = calls.closing.notified() => {}
+        }
+        if !works {
+            calls.dirty.notify_one();
+        }
+    }
+}
+
+/// Does what blocks on a thread that may. To panic there is to fail.
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|died| Err(io::Error::other(died)))
 }

@@ -1,6 +1,7 @@
 //! What the store holds, in memory and in its file.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -67,7 +68,9 @@ pub struct RefusedLogins {
 pub(super) struct Content {
     keys: BTreeMap<(Arc<str>, Arc<str>), Bound<KeyState>>,
     secrets: BTreeMap<Arc<str>, Bound<SecretState>>,
-    logins: BTreeMap<(String, String), RefusedLogins>,
+    /// An account that was let in is noted with `None`: nothing of it is written, but what an older
+    /// file says of its refusals is over.
+    logins: BTreeMap<(String, String), Option<RefusedLogins>>,
 }
 
 /// A memory, and what it is about.
@@ -82,7 +85,8 @@ struct Bound<S> {
 }
 
 impl Content {
-    pub(super) fn enter(&mut self, record: Record) {
+    /// Enters a record. Whether there is something to write for it.
+    pub(super) fn enter(&mut self, record: Record) -> bool {
         match record {
             Record::Key { partner, key, fingerprint, memory } => {
                 self.keys.insert((partner, key), Bound { fingerprint, memory, left: None });
@@ -90,12 +94,22 @@ impl Content {
             Record::Secret { partner, fingerprint, memory } => {
                 self.secrets.insert(partner, Bound { fingerprint, memory, left: None });
             }
-            Record::Login { auth_url, mail, refused: Some(refused) } => {
-                self.logins.insert((auth_url, mail), refused);
+            Record::Login { auth_url, mail, refused } => {
+                let is_refused = refused.is_some();
+                let before = self.logins.insert((auth_url, mail), refused);
+                return is_refused || before.is_some_and(|before| before.is_some());
             }
-            Record::Login { auth_url, mail, refused: None } => {
-                self.logins.remove(&(auth_url, mail));
-            }
+        }
+        true
+    }
+
+    /// Takes over what an older file remembers, beneath what this process learnt before it could be
+    /// read. Who left the configuration meanwhile is marked at the next [`Self::retain`].
+    pub(super) fn take_over(&mut self, older: Self) {
+        take_over(&mut self.keys, older.keys);
+        take_over(&mut self.secrets, older.secrets);
+        for (account, refused) in older.logins {
+            self.logins.entry(account).or_insert(refused);
         }
     }
 
@@ -110,7 +124,7 @@ impl Content {
     }
 
     pub(super) fn refused_logins(&self, auth_url: &str, mail: &str) -> Option<RefusedLogins> {
-        self.logins.get(&(auth_url.to_owned(), mail.to_owned())).cloned()
+        self.logins.get(&(auth_url.to_owned(), mail.to_owned())).cloned().flatten()
     }
 
     /// Marks who is no longer configured, and forgets who left long ago. Whether anything changed.
@@ -121,7 +135,7 @@ impl Content {
         let mut marked = false;
         self.keys.retain(|name, bound| bound.stays(keys.contains(name), now, &mut marked));
         self.secrets.retain(|name, bound| bound.stays(partners.contains(name), now, &mut marked));
-        self.logins.retain(|_, refused| is_recent(refused.last, now));
+        self.logins.retain(|_, refused| refused.as_ref().is_none_or(|refused| is_recent(refused.last, now)));
         marked || before != (self.keys.len(), self.secrets.len(), self.logins.len())
     }
 
@@ -136,10 +150,9 @@ impl Content {
             .secrets
             .iter()
             .map(|(partner, bound)| SecretLine { partner: Arc::clone(partner), bound: bound.clone() });
-        let logins = self.logins.iter().map(|((auth_url, mail), refused)| LoginLine {
-            auth_url: auth_url.clone(),
-            mail: mail.clone(),
-            refused: refused.clone(),
+        let logins = self.logins.iter().filter_map(|((auth_url, mail), refused)| {
+            let (auth_url, mail) = (auth_url.clone(), mail.clone());
+            Some(LoginLine { auth_url, mail, refused: refused.clone()? })
         });
         let file = File {
             version: VERSION,
@@ -162,8 +175,25 @@ impl Content {
         Ok(Self {
             keys: file.keys.into_iter().map(|line| ((line.partner, line.key), line.bound)).collect(),
             secrets: file.secrets.into_iter().map(|line| (line.partner, line.bound)).collect(),
-            logins: file.logins.into_iter().map(|line| ((line.auth_url, line.mail), line.refused)).collect(),
+            logins: file
+                .logins
+                .into_iter()
+                .map(|line| ((line.auth_url, line.mail), Some(line.refused)))
+                .collect(),
         })
+    }
+}
+
+/// The younger memory wins, but that the same token was active once is a fact that stays.
+fn take_over<K: Ord, S>(younger: &mut BTreeMap<K, Bound<S>>, older: BTreeMap<K, Bound<S>>) {
+    for (name, old) in older {
+        match younger.entry(name) {
+            Entry::Vacant(free) => drop(free.insert(old)),
+            Entry::Occupied(mut taken) if taken.get().fingerprint == old.fingerprint => {
+                taken.get_mut().memory.has_been_active |= old.memory.has_been_active;
+            }
+            Entry::Occupied(_) => {}
+        }
     }
 }
 
@@ -237,11 +267,7 @@ mod tests {
     }
 
     fn with_a_key() -> Content {
-        let mut content = Content::default();
-        let memory = KeyMemory { state: KeyState::Active, since: at(1), has_been_active: true };
-        let (partner, key) = ("acme".into(), "dupont".into());
-        content.enter(Record::Key { partner, key, fingerprint: fingerprint("t"), memory });
-        content
+        with("t", memory_of(KeyState::Active, 1, true))
     }
 
     #[test]
@@ -267,6 +293,57 @@ mod tests {
         assert_eq!(with_a_key().key("acme", "dupont", &fingerprint("another")), None);
     }
 
+    fn memory_of(state: KeyState, day: u32, has_been_active: bool) -> KeyMemory {
+        KeyMemory { state, since: at(day), has_been_active }
+    }
+
+    fn with(token: &str, memory: KeyMemory) -> Content {
+        let mut content = Content::default();
+        let (partner, key) = ("acme".into(), "dupont".into());
+        content.enter(Record::Key { partner, key, fingerprint: fingerprint(token), memory });
+        content
+    }
+
+    #[test]
+    fn what_is_taken_over_late_yields_to_what_was_learnt_meanwhile() {
+        let mut content = with("t", memory_of(KeyState::NotFound, 5, false));
+        content.take_over(with("t", memory_of(KeyState::Active, 1, true)));
+        let known = content.key("acme", "dupont", &fingerprint("t")).unwrap();
+        assert_eq!(known, memory_of(KeyState::NotFound, 5, true), "that it was active once stays known");
+        content.take_over(with("t", memory_of(KeyState::Unknown, 1, false)));
+        assert_eq!(content.key("acme", "dupont", &fingerprint("t")), Some(known));
+    }
+
+    #[test]
+    fn that_another_token_was_active_says_nothing_about_this_one() {
+        let mut content = with("new", memory_of(KeyState::NotFound, 5, false));
+        content.take_over(with("old", memory_of(KeyState::Active, 1, true)));
+        let known = content.key("acme", "dupont", &fingerprint("new")).unwrap();
+        assert_eq!(known, memory_of(KeyState::NotFound, 5, false));
+    }
+
+    #[test]
+    fn refusals_are_taken_over_late_except_of_an_account_that_was_let_in_or_refused_meanwhile() {
+        let refused = |times| RefusedLogins { times, last: at(1), password: PasswordMark::of(&"p".into()) };
+        let login = |mail: &str, refused| Record::Login {
+            auth_url: "https://auth".to_owned(),
+            mail: mail.to_owned(),
+            refused,
+        };
+        let (mut content, mut older) = (Content::default(), Content::default());
+        for mail in ["untouched", "let in", "refused"] {
+            assert!(older.enter(login(mail, Some(refused(2)))));
+        }
+        assert!(!content.enter(login("let in", None)), "nothing to write");
+        assert!(content.enter(login("refused", Some(refused(1)))));
+        content.take_over(older);
+        let times = |mail| content.refused_logins("https://auth", mail).map(|refused| refused.times);
+        assert_eq!(["untouched", "let in", "refused"].map(times), [Some(2), None, Some(1)]);
+        let again = Content::from_json(&content.to_json().unwrap()).unwrap();
+        assert_eq!(again.logins.len(), 2);
+        assert!(content.enter(login("refused", None)), "the file must forget it");
+    }
+
     #[test]
     fn a_key_that_left_is_remembered_for_thirty_days() {
         let mut content = with_a_key();
@@ -285,6 +362,17 @@ mod tests {
         assert!(content.retain(&configured, at(20)));
         assert!(!content.retain(&configured, at(90)));
         assert!(content.key("acme", "dupont", &fingerprint("t")).is_some());
+    }
+
+    #[test]
+    fn a_file_whose_marks_are_four_bytes_long_is_not_damaged() {
+        let older = br#"{"version":1,"keys":[],"secrets":[],"logins":[{"auth_url":"https://auth","mail":"m",
+            "times":2,"last":"2026-01-01T00:00:00Z",
+            "password":{"salt":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16],"hash":[239,201,243,205]}}]}"#;
+        let content = Content::from_json(older).unwrap();
+        assert_eq!(content.refused_logins("https://auth", "m").unwrap().times, 2);
+        let text = String::from_utf8(content.to_json().unwrap()).unwrap();
+        assert!(text.contains("239") && !text.contains("201"), "{text}");
     }
 
     #[test]

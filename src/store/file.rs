@@ -1,6 +1,6 @@
-//! The file: read once, replaced whole.
+//! The file: taken over once, then replaced whole.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -28,49 +28,62 @@ pub enum OpenError {
 #[derive(Debug)]
 pub(super) struct StateFile {
     folder: PathBuf,
+    /// The lock file that is held. It need not be the one that lies in the folder by now.
     lock: Option<File>,
+    /// Whether the memory in the folder was taken over. Until then it must not be replaced.
+    read: bool,
 }
 
 impl StateFile {
-    /// Takes the folder. One that can't be used is reported and tried again at each write.
-    pub(super) fn take(folder: &Path) -> Result<Self, OpenError> {
-        let mut file = Self { folder: folder.to_owned(), lock: None };
-        if let Err(cause) = file.prepare()? {
-            let folder = folder.display();
-            error!(%folder, %cause, "the storage folder can't be used: states will not outlive this process");
-        }
-        Ok(file)
+    /// The file in `folder`, which is not touched yet.
+    pub(super) fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), lock: None, read: false }
     }
 
-    /// What the file remembers. A damaged one is set aside, so that nothing of it is lost, and reported.
-    pub(super) fn read(&self) -> Content {
+    /// What the file remembers, where that was not taken over yet: once, as soon as the folder can be
+    /// used, and again when another folder has come into its place, made anew or mounted over it.
+    ///
+    /// A damaged file is set aside, so that nothing of it is lost, and reported. One that can't be read
+    /// or set aside stays as it is, and so does all that it remembers.
+    pub(super) fn unread(&mut self) -> io::Result<Option<Content>> {
+        self.prepare()?;
+        if self.read {
+            return Ok(None);
+        }
+        let content = self.read()?;
+        self.read = true;
+        Ok(Some(content))
+    }
+
+    fn read(&self) -> io::Result<Content> {
         let path = self.folder.join(NAME);
-        let cause = match fs::read(&path) {
-            Ok(text) => match Content::from_json(&text) {
-                Ok(content) => return content,
-                Err(cause) => cause,
-            },
-            Err(absent) if absent.kind() == io::ErrorKind::NotFound => return Content::default(),
-            Err(unreadable) => unreadable.to_string(),
-        };
+        match fs::read(&path) {
+            Ok(text) => Content::from_json(&text).or_else(|cause| self.set_aside(&path, &cause)),
+            Err(absent) if absent.kind() == io::ErrorKind::NotFound => Ok(Content::default()),
+            Err(cause) => {
+                Err(io::Error::new(cause.kind(), format!("{} can't be read: {cause}", path.display())))
+            }
+        }
+    }
+
+    /// Gives a damaged file another name, and begins with nothing.
+    fn set_aside(&self, path: &Path, cause: &str) -> io::Result<Content> {
         let second = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let aside = self.folder.join(format!("{NAME}.damaged-{second}"));
         let (file, kept) = (path.display(), aside.display());
-        match fs::rename(&path, &aside) {
-            Ok(()) => {
-                error!(%file, %kept, cause, "the memory of states is damaged: set aside, and starting anew");
-            }
-            Err(stuck) => {
-                error!(%file, cause, %stuck, "the memory of states is damaged, and can't be set aside");
-            }
-        }
-        Content::default()
+        fs::rename(path, &aside).map_err(|stuck| {
+            io::Error::new(
+                stuck.kind(),
+                format!("{file} is damaged ({cause}), and can't be set aside: {stuck}"),
+            )
+        })?;
+        error!(%file, %kept, cause, "the memory of states is damaged: set aside, and starting anew");
+        Ok(Content::default())
     }
 
     /// Replaces the file: whoever reads it finds the old text or the new one, whole, whenever the
-    /// process or the machine stops.
-    pub(super) fn replace(&mut self, text: &[u8]) -> io::Result<()> {
-        self.prepare().map_err(io::Error::other)??;
+    /// process or the machine stops. Only after [`Self::unread`], lest it replace what nobody read.
+    pub(super) fn replace(&self, text: &[u8]) -> io::Result<()> {
         let mut new = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.folder)?;
         new.write_all(text)?;
         new.as_file().sync_all()?;
@@ -79,20 +92,28 @@ impl StateFile {
     }
 
     /// Makes the folder if it is missing, and locks it.
-    fn prepare(&mut self) -> Result<io::Result<()>, OpenError> {
-        if self.lock.is_some() && self.folder.is_dir() {
-            return Ok(Ok(()));
+    ///
+    /// A lock holds a file, not its name: where the folder was deleted and made again, or something
+    /// was mounted over it, the one in it now is to be locked, and its memory is yet to be read.
+    fn prepare(&mut self) -> io::Result<()> {
+        create(&self.folder)?;
+        let lock =
+            OpenOptions::new().write(true).create(true).truncate(false).open(self.folder.join(LOCK))?;
+        if let Some(held) = &self.lock
+            && are_same(held, &lock)?
+        {
+            return Ok(());
         }
-        let lock = create(&self.folder).and_then(|()| File::create(self.folder.join(LOCK)));
-        match lock.map(|lock| (lock.try_lock(), lock)) {
-            Ok((Ok(()), lock)) => {
-                self.lock = Some(lock);
-                self.sweep();
-                Ok(Ok(()))
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(io::Error::other(OpenError::InUse(self.folder.clone())));
             }
-            Ok((Err(TryLockError::WouldBlock), _)) => Err(OpenError::InUse(self.folder.clone())),
-            Ok((Err(TryLockError::Error(cause)), _)) | Err(cause) => Ok(Err(cause)),
+            Err(TryLockError::Error(cause)) => return Err(cause),
         }
+        (self.lock, self.read) = (Some(lock), false);
+        self.sweep();
+        Ok(())
     }
 
     /// Removes what a killed process left half-written. They are only scraps: failing is no harm.
@@ -106,11 +127,36 @@ impl StateFile {
     }
 }
 
+/// Whether two open files are one and the same, whatever their names are by now.
+#[cfg(unix)]
+fn are_same(one: &File, other: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let (one, other) = (one.metadata()?, other.metadata()?);
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+}
+
+/// Elsewhere an open file can't lose its name.
+#[cfg(not(unix))]
+fn are_same(_: &File, _: &File) -> io::Result<bool> {
+    Ok(true)
+}
+
 /// For the exporter's own user only.
 fn create(folder: &Path) -> io::Result<()> {
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let missing: Vec<_> = folder.ancestors().take_while(is_missing).collect();
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    builder.create(folder)?;
+    missing.into_iter().filter_map(Path::parent).for_each(sync);
+    Ok(())
+}
+
+/// Sees to it that what was made in a folder is still there after a power cut. Not every file system
+/// can; then there is nothing else to do.
+fn sync(folder: &Path) {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }

@@ -24,7 +24,8 @@ impl Fingerprint {
         Self::of(&["secret", partner, secret.expose_secret()])
     }
 
-    /// Of an API Cabinet account: its tokens come and go.
+    /// Of an API Cabinet account: its tokens come and go. A mail is the same account however it is
+    /// capitalised.
     #[must_use]
     pub fn of_login(partner: &str, key: &str, login: &Login) -> Self {
         let firm = match &login.firm {
@@ -32,7 +33,7 @@ impl Fingerprint {
             Some(Firm::Id(id)) => id.to_string(),
             Some(Firm::Name(name)) => format!("name {name}"),
         };
-        Self::of(&["login", partner, key, &login.mail, &firm])
+        Self::of(&["login", partner, key, &login.mail.to_lowercase(), &firm])
     }
 
     fn of(parts: &[&str]) -> Self {
@@ -51,6 +52,7 @@ impl Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::SecretSource;
 
     #[test]
     fn a_fingerprint_depends_on_the_token_and_on_whose_it_is() {
@@ -60,6 +62,16 @@ mod tests {
             assert_ne!(of("acme", "dupont", "t"), other);
         }
         assert_ne!(of("acme", "", "t"), Fingerprint::of_secret("acme", &"t".into()));
+    }
+
+    #[test]
+    fn a_mail_that_is_capitalised_otherwise_is_the_same_account() {
+        let of = |mail: &str| {
+            let password = SecretSource::Inline("p".into());
+            Fingerprint::of_login("acme", "durand", &Login { mail: mail.to_owned(), password, firm: None })
+        };
+        assert_eq!(of("api@durand.example"), of("API@Durand.example"));
+        assert_ne!(of("api@durand.example"), of("api@petit.example"));
     }
 
     #[test]

@@ -118,6 +118,11 @@ impl Accounts {
     ) -> Result<Token, LoginFailure> {
         let account = self.account(prober, login);
         let mut account = account.lock().await;
+        if account.refused.is_none() {
+            // At each log-in: the storage folder may have become usable only after the first one.
+            let remembered = self.store.refused_logins(prober.auth_url(), &login.mail.to_lowercase());
+            account.refused = remembered.map(Refused::remembered);
+        }
         account.recognise(password).await;
         if let Some(failure) = account.must_wait(password, Instant::now()) {
             return Err(failure);
@@ -128,7 +133,8 @@ impl Accounts {
         }
         let before = account.refusals();
         let outcome = account.learn(report.outcome, password, Instant::now());
-        if account.refusals() != before {
+        // That it was let in is told each time: an older memory of refusals may yet come to light.
+        if account.refusals() != before || outcome.is_ok() {
             self.remember(prober, login, password, account.refusals()).await;
         }
         outcome
@@ -154,20 +160,20 @@ impl Accounts {
         let mut by_id = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
         // A mail is the same account however it is capitalised.
         let id = (prober.auth_url().to_owned(), login.mail.to_lowercase());
-        let account = by_id.entry(id).or_insert_with(|| {
-            let remembered = self.store.refused_logins(prober.auth_url(), &login.mail.to_lowercase());
-            Arc::new(tokio::sync::Mutex::new(Account::remembered(remembered)))
-        });
-        Arc::clone(account)
+        Arc::clone(by_id.entry(id).or_default())
     }
 
     /// A restart must not give a wrong password a fresh start.
     async fn remember(&self, prober: &Prober, login: &config::Login, password: &SecretString, times: u32) {
-        let refused = match times {
-            0 => None,
-            _ => Some(RefusedLogins { times, last: SystemTime::now(), password: mark(password).await }),
-        };
         let (auth_url, mail) = (prober.auth_url().to_owned(), login.mail.to_lowercase());
+        // Another mark of the same password would tell more of it to whoever sees both.
+        let same = self.store.refused_logins(&auth_url, &mail).filter(|_| times > 1);
+        let mark = match same {
+            _ if times == 0 => None,
+            Some(known) => Some(known.password),
+            None => Some(mark(password).await),
+        };
+        let refused = mark.map(|password| RefusedLogins { times, last: SystemTime::now(), password });
         super::save(&self.store, Record::Login { auth_url, mail, refused }).await;
     }
 }
@@ -181,29 +187,13 @@ async fn mark(password: &SecretString) -> PasswordMark {
 }
 
 impl Account {
-    /// Goes on where the last process stopped.
-    fn remembered(refused: Option<RefusedLogins>) -> Self {
-        let refused = refused.map(|RefusedLogins { times, last, password }| {
-            // A clock that was set back must not stretch the wait.
-            let left = SECOND_CHANCE.saturating_sub(last.elapsed().unwrap_or_default());
-            let detail = "the log-in was refused before the restart: check mail, password and firm";
-            Refused {
-                password: KnownBy::Mark(password),
-                times,
-                at: Instant::now(),
-                again: (times < MOST_REFUSALS).then(|| Instant::now() + left),
-                failure: LoginFailure::new(detail.to_owned(), None, None),
-            }
-        });
-        Self { refused, failed: None }
-    }
-
     /// How often the password last tried was refused.
     fn refusals(&self) -> u32 {
         self.refused.as_ref().map_or(0, |refused| refused.times)
     }
 
-    /// Forgets a refusal from before the restart if it was of another password.
+    /// Forgets a refusal from before the restart if it was of another password. One in 256 others can't
+    /// be told from it, and is left alone like it until a reload gives it its try.
     async fn recognise(&mut self, password: &SecretString) {
         if let Some(Refused { password: known @ KnownBy::Mark(_), .. }) = &mut self.refused {
             let (candidate, KnownBy::Mark(mark)) = (password.clone(), &*known) else { return };
@@ -287,6 +277,20 @@ impl Account {
 }
 
 impl Refused {
+    /// Goes on where the last process stopped.
+    fn remembered(RefusedLogins { times, last, password }: RefusedLogins) -> Self {
+        // A clock that was set back must not stretch the wait.
+        let left = SECOND_CHANCE.saturating_sub(last.elapsed().unwrap_or_default());
+        let detail = "the log-in was refused before the restart: check mail, password and firm";
+        Self {
+            password: KnownBy::Mark(password),
+            times,
+            at: Instant::now(),
+            again: (times < MOST_REFUSALS).then(|| Instant::now() + left),
+            failure: LoginFailure::new(detail.to_owned(), None, None),
+        }
+    }
+
     fn is_of(&self, password: &SecretString) -> bool {
         match &self.password {
             KnownBy::Itself(refused) => refused.expose_secret() == password.expose_secret(),
@@ -398,9 +402,9 @@ mod tests {
             let logins = RefusedLogins {
                 times: MOST_REFUSALS,
                 last: SystemTime::now() - Duration::from_hours(48),
-                password: PasswordMark::of(&"wrong".into()),
+                password: PasswordMark::salted([7; 16], &"wrong".into()),
             };
-            let mut account = Account::remembered(Some(logins));
+            let mut account = Account { refused: Some(Refused::remembered(logins)), failed: None };
             account.recognise(&password.into()).await;
             assert_eq!(account.must_wait(&password.into(), Instant::now()).is_some(), waits, "{password}");
         }

@@ -112,6 +112,7 @@ impl KeyWatch {
     pub async fn run(&self, index: usize, due: Option<Instant>) -> Option<Ran> {
         let probe = self.probes.get(index)?;
         let mut turn = self.turn.lock().await;
+        self.recall(&turn);
         if turn.gate.is_closed(self.rules.keep_free, Instant::now()) {
             self.skip(index, Skip::RateLimit, 1);
             return Some(Ran::Skipped(Skip::RateLimit));
@@ -173,6 +174,19 @@ impl KeyWatch {
         report
     }
 
+    /// Takes up what the store remembers and this watch does not know: the storage folder, or the token,
+    /// may have become readable only after the start. What this watch learnt itself, the store has too.
+    /// Whoever was seen active has nothing more to gain from an older memory.
+    fn recall(&self, turn: &Turn) {
+        let Some(about) = &turn.about else { return };
+        if self.entry.status().memory.has_been_active {
+            return;
+        }
+        if let Some(memory) = self.context.store.key(&self.entry.partner.name, &self.entry.name, about) {
+            self.entry.status().memory = memory;
+        }
+    }
+
     /// A replaced token starts anew: what was known is about another one.
     fn notice_another_token(&self, turn: &mut Turn, token: &SecretString) {
         let fingerprint = turn.holder.fingerprint(&self.entry.partner.name, &self.entry.name, token);
@@ -187,6 +201,7 @@ impl KeyWatch {
             let (partner, key) = (&*self.entry.partner.name, &*self.entry.name);
             info!(partner, key, "the token was replaced: its history starts anew");
         }
+        self.recall(turn);
     }
 
     /// Moves the key's state where the answer says so: on disk first, then on the board.

@@ -62,6 +62,7 @@ impl PartnerWatch {
 
     /// Learns what the answer to a call made with the secret of this fingerprint says about it.
     pub(super) async fn learn(&self, fingerprint: Fingerprint, report: &Report, store: &Store) {
+        self.recall(&fingerprint, store);
         let Some(evidence) = report.answer.as_ref().and_then(|answer| answer.secret) else { return };
         let step = || {
             let known = *self.entry.secret();
@@ -80,6 +81,19 @@ impl PartnerWatch {
         *self.entry.secret() = next;
         if let Some(change) = change {
             self.log(change, report);
+        }
+    }
+
+    /// Takes up what the store remembers and this watch does not know: the storage folder, or the
+    /// secret, may have become readable only after the start.
+    fn recall(&self, fingerprint: &Fingerprint, store: &Store) {
+        // What is being saved right now is shown once it is on disk.
+        let Ok(_saving) = self.saving.try_lock() else { return };
+        if self.entry.secret().has_been_active || !self.is_about(fingerprint) {
+            return;
+        }
+        if let Some(memory) = store.secret(&self.entry.name, fingerprint) {
+            *self.entry.secret() = memory;
         }
     }
 

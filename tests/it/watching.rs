@@ -1,5 +1,6 @@
 //! A fleet's life against the simulated API, in paused time: hours pass in milliseconds.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -29,8 +30,14 @@ struct Watched {
 impl Watched {
     fn start(config: &Config) -> Self {
         let memory = tempfile::tempdir().unwrap();
+        let folder = memory.path().to_owned();
+        Self::start_in(&folder, memory, config)
+    }
+
+    /// The same with its memory in `folder`, which need not exist.
+    fn start_in(folder: &Path, memory: tempfile::TempDir, config: &Config) -> Self {
         let board = Arc::new(Board::default());
-        let store = Store::open(memory.path(), || {}).unwrap();
+        let store = Store::open(folder, || {}).unwrap();
         let context = Context::new(Arc::clone(&board), Arc::new(Metrics::new().unwrap()), store);
         let mut watchers = Watchers::new(Arc::new(context));
         watchers.apply(config).unwrap();
@@ -345,6 +352,68 @@ async fn a_key_whose_definition_changes_keeps_its_history() {
     assert_eq!((after.probes[0].total, after.probes[1].total), (before.probes[0].total, 0));
 }
 
+/// What the exporter shows of a key whose storage folder comes into being only after `meanwhile`, with
+/// the memory that the key and the secret were active once.
+async fn with_a_late_memory(meanwhile: fn(&Simulator)) -> (KeyState, Watched) {
+    let simulator = acme().society_key("dupont", 80, 127).start().await.unwrap();
+    let config = config(&simulator, vec![known_key(&simulator, "dupont", vec![exercices(None)])]);
+    let memory = tempfile::tempdir().unwrap();
+    let (before, folder) = (memory.path().join("before"), memory.path().join("data"));
+    let watched = Watched::start_in(&before, tempfile::tempdir().unwrap(), &config);
+    sleep(minutes(2)).await;
+    drop(watched);
+    std::fs::write(&folder, "not a folder yet").unwrap();
+    meanwhile(&simulator);
+    let watched = Watched::start_in(&folder, memory, &config);
+    sleep(minutes(2)).await;
+    let early = watched.state("dupont");
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::copy(before.join("state.json"), folder.join("state.json")).unwrap();
+    sleep(minutes(2)).await;
+    (early, watched)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_memory_that_arrives_late_tells_a_revoked_key_from_an_unknown_one() {
+    let (early, watched) = with_a_late_memory(|sim| sim.key("dupont").unwrap().revoke()).await;
+    assert_eq!((early, watched.state("dupont")), (KeyState::NotFound, KeyState::Revoked));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_memory_that_arrives_late_is_shown_while_the_api_is_out_of_reach() {
+    let (early, watched) = with_a_late_memory(|sim| sim.inject(Scope::Everything, Fault::Close)).await;
+    assert_eq!((early, watched.state("dupont")), (KeyState::Unknown, KeyState::Active));
+    assert_eq!(watched.secret(), SecretState::Active);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_readable_only_after_the_start_finds_its_memory() {
+    let simulator = acme().society_key("dupont", 80, 127).start().await.unwrap();
+    let memory = tempfile::tempdir().unwrap();
+    let (before, folder) = (memory.path().join("before"), memory.path().join("data"));
+    let file = memory.path().join("token");
+    std::fs::write(&file, simulator.key("dupont").unwrap().token().unwrap()).unwrap();
+    let mut key = token_key("dupont", "", vec![exercices(None)]);
+    let source = myunisoft_exporter::secret::SecretSource::File(file.clone());
+    key.credential = myunisoft_exporter::config::Credential::Token(source);
+    let config = config(&simulator, vec![key]);
+    let watched = Watched::start_in(&before, tempfile::tempdir().unwrap(), &config);
+    sleep(minutes(2)).await;
+    drop(watched);
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::copy(before.join("state.json"), folder.join("state.json")).unwrap();
+    std::fs::rename(&file, memory.path().join("token-later")).unwrap();
+    simulator.key("dupont").unwrap().revoke();
+    let late = memory.path().join("token-later");
+    let watched = Watched::start_in(&folder, memory, &config);
+    sleep(minutes(2)).await;
+    assert_eq!(watched.state("dupont"), KeyState::Unknown);
+    std::fs::rename(late, &file).unwrap();
+    sleep(minutes(2)).await;
+    assert_eq!(watched.state("dupont"), KeyState::Revoked);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_replaced_token_starts_anew() {
     let simulator = acme().society_key("dupont", 80, 127).start().await.unwrap();
@@ -404,6 +473,51 @@ async fn a_wrong_password_never_locks_the_account() {
     assert_eq!(watched.reason("durand", 0), Some(Reason::Login));
     assert_eq!(watched.state("durand"), KeyState::Unknown, "a refused log-in says nothing about a token");
     assert_eq!(watched.key("durand").probes[0].total, 30 * 60, "each due probe is told as failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_password_that_comes_to_light_late_is_not_tried_again() {
+    let simulator = acme().key(KeySpec::login("durand", durand())).start().await.unwrap();
+    let key = login_key("durand", "api@durand.example", "wrong", vec![extended()]);
+    let config = config(&simulator, vec![key]);
+    let memory = tempfile::tempdir().unwrap();
+    let (before, folder) = (memory.path().join("before"), memory.path().join("data"));
+    let watched = Watched::start_in(&before, tempfile::tempdir().unwrap(), &config);
+    sleep(minutes(30)).await;
+    drop(watched);
+    std::fs::write(&folder, "not a folder yet").unwrap();
+    // While the log-in route is out of reach the password is neither let in nor refused.
+    simulator.inject(Scope::Everything, Fault::Close);
+    let watched = Watched::start_in(&folder, memory, &config);
+    sleep(minutes(2)).await;
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::rename(&before, &folder).unwrap();
+    sleep(minutes(2)).await;
+    simulator.heal_all();
+    let attempts = || simulator.account("api@durand.example").unwrap().attempts().total;
+    let so_far = attempts();
+    sleep(minutes(60)).await;
+    assert_eq!(attempts(), so_far);
+    assert_eq!(watched.reason("durand", 0), Some(Reason::Login));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_that_is_refused_again_keeps_its_one_mark() {
+    let simulator = acme().key(KeySpec::login("durand", durand())).start().await.unwrap();
+    let key = login_key("durand", "api@durand.example", "wrong", vec![extended()]);
+    let memory = tempfile::tempdir().unwrap();
+    let folder = memory.path().to_owned();
+    let _watched = Watched::start_in(&folder, memory, &config(&simulator, vec![key]));
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        sleep(minutes(10)).await;
+        let text = std::fs::read(folder.join("state.json")).unwrap();
+        let file: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        seen.push((file["logins"][0]["times"].as_u64(), file["logins"][0]["password"].clone()));
+    }
+    assert_eq!((seen[0].0, seen[1].0), (Some(1), Some(2)));
+    assert_eq!(seen[0].1, seen[1].1);
+    assert_eq!(seen[0].1["hash"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
