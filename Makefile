@@ -3,14 +3,15 @@
 CARGO ?= cargo
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-# What the tests start beside the exporter: the real Prometheus and Alertmanager, and their tools.
-APT_PACKAGES := prometheus prometheus-alertmanager
-TOOLS := prometheus promtool prometheus-alertmanager amtool
+# What the tests start beside the exporter: the real Prometheus and Alertmanager with their tools, and the
+# Python that reads the dashboards with Grafana's own schema.
+APT_PACKAGES := prometheus prometheus-alertmanager python3 python3-venv
+VENV := target/venv
 
 # Many tests wait for servers more than they compute.
 export RUST_TEST_THREADS ?= 8
 
-.PHONY: help test deps lint bench demo detection
+.PHONY: help test deps servers lint bench demo detection
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -18,13 +19,25 @@ help: ## Show what can be made
 test: deps ## Install what the tests need, and run them all
 	$(CARGO) test --locked
 
-deps: ## Install the servers that the tests talk to (asks for root only if one is missing)
-	@missing=; for tool in $(TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+deps: servers $(VENV)/installed ## Install what the tests start (asks for root only if Debian packages are missing)
+
+servers:
+	@missing=; for tool in prometheus promtool prometheus-alertmanager amtool python3; do \
+		command -v $$tool >/dev/null || missing="$$missing $$tool"; \
+	done; \
+	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	if [ -n "$$missing" ]; then \
 		echo "installing for:$$missing"; \
 		$(SUDO) apt-get update -q && \
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -qy --no-install-recommends $(APT_PACKAGES); \
 	fi
+
+# The marker is written last: an installation that broke off is made again.
+$(VENV)/installed: tests/dashboards/requirements.txt | servers
+	rm -rf $(VENV)
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	touch $@
 
 lint: ## Check format and lints, warnings being errors
 	$(CARGO) fmt --all --check
