@@ -11,6 +11,7 @@
 )]
 
 mod config;
+mod dashboards;
 mod demo;
 mod dependencies;
 mod metrics;
