@@ -13,6 +13,7 @@
 mod alerting;
 mod alerts;
 mod config;
+mod dashboards;
 mod demo;
 mod dependencies;
 mod metrics;
