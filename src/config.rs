@@ -12,6 +12,7 @@ mod partners;
 mod problem;
 mod settings;
 mod summary;
+mod timing;
 mod urls;
 
 use std::fmt;

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::decode::{At, Fields, Report, Reported, nearest, shown};
-use super::settings::timing;
+use super::timing::timing;
 use super::{Access, Canary, HEALTH, KEY_INFO, Method, Probe, Target, Timing, names, urls};
 
 /// The canary that is always there.

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use secrecy::zeroize::Zeroizing;
@@ -11,7 +10,7 @@ use super::Config;
 use super::decode::{At, Report, Source};
 use super::node::{self, Node};
 use super::partners::Fleet;
-use super::problem::{Problem, Problems};
+use super::problem::{Problem, Problems, unreadable};
 use super::settings::Settings;
 
 /// A hundred thousand keys fit; the tokens are the most of it.
@@ -123,18 +122,6 @@ fn read_regular(path: &Path) -> Result<Vec<u8>, String> {
         return Err("is larger than 64 MiB, so it is no configuration; check which file is meant".to_owned());
     }
     fs::read(path).map_err(|error| unreadable(&error))
-}
-
-/// What to say of a file, whose name stands before, that can't be read.
-pub(super) fn unreadable(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "does not exist; create it, or correct the path".to_owned(),
-        io::ErrorKind::PermissionDenied => {
-            "may not be read by the user the exporter runs as; let that user read it".to_owned()
-        }
-        io::ErrorKind::IsADirectory => "is a directory; name the file in it".to_owned(),
-        kind => format!("can't be read ({kind}); mend the file or its path"),
-    }
 }
 
 /// The files that the patterns of `key_files` match, sorted, each once.

@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, and where.
 
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -115,3 +116,15 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+/// What to say of a file, whose name stands before, that can't be read.
+pub(super) fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "does not exist; create it, or correct the path".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "may not be read by the user the exporter runs as; let that user read it".to_owned()
+        }
+        io::ErrorKind::IsADirectory => "is a directory; name the file in it".to_owned(),
+        kind => format!("can't be read ({kind}); mend the file or its path"),
+    }
+}

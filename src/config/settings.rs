@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use reqwest::Url;
 use rustls::RootCertStore;
@@ -11,11 +10,9 @@ use rustls::pki_types::pem::PemObject;
 
 use super::canaries::Canaries;
 use super::decode::{At, Fields, Report, Reported};
-use super::load::unreadable;
+use super::problem::unreadable;
+use super::timing::timing;
 use super::{Api, KeyInfoMode, Metrics, RateLimit, Timing, urls};
-
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
-const LONGEST_INTERVAL: Duration = Duration::from_hours(24);
 
 /// The sections of the configuration file, each whole or reported.
 pub(super) struct Settings {
@@ -62,13 +59,6 @@ pub(super) struct KeyInfo {
 
 impl KeyInfo {
     const DEFAULT: Self = Self { timing: Timing::KEY, mode: Some(KeyInfoMode::Extended) };
-}
-
-impl Timing {
-    /// Of the health probe.
-    const HEALTH: Self = Self { interval: Duration::from_secs(15), timeout: Duration::from_secs(5) };
-    /// Of every probe that needs a key.
-    pub(super) const KEY: Self = Self { interval: Duration::from_mins(1), timeout: Duration::from_secs(10) };
 }
 
 impl Default for Api {
@@ -177,52 +167,6 @@ pub(super) fn key_info(at: &At<'_>, inherited: KeyInfo, report: &mut Report) -> 
         at.word(&["extended", "routes", "off"], mode, report)
     });
     Ok(KeyInfo { timing: timing?, mode: mode?.unwrap_or(inherited.mode) })
-}
-
-/// The `interval` and `timeout` among these fields, over inherited ones.
-pub(super) fn timing(
-    fields: &Fields<'_>,
-    inherited: Timing,
-    report: &mut Report,
-) -> Result<Timing, Reported> {
-    let interval = fields.optional("interval", report, interval);
-    let timeout = fields.optional("timeout", report, timeout);
-    let timing = Timing {
-        interval: interval?.unwrap_or(inherited.interval),
-        timeout: timeout?.unwrap_or(inherited.timeout),
-    };
-    if timing.timeout <= timing.interval {
-        return Ok(timing);
-    }
-    let (interval, timeout) =
-        (humantime::format_duration(timing.interval), humantime::format_duration(timing.timeout));
-    Err(match (fields.get("timeout"), fields.get("interval")) {
-        (None, Some(at)) => report.problem(
-            &at,
-            format!("{interval} is shorter than the timeout, which is {timeout} here; give a `timeout` of at most {interval} too"),
-        ),
-        (at, _) => report.problem(
-            at.as_ref().unwrap_or(fields.at),
-            format!("{timeout} is longer than the interval, which is {interval} here; shorten the timeout or lengthen the interval"),
-        ),
-    })
-}
-
-fn interval(at: &At<'_>, report: &mut Report) -> Result<Duration, Reported> {
-    let interval = at.duration(report)?;
-    if (SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&interval) {
-        return Ok(interval);
-    }
-    let what = if interval.is_zero() { "is zero" } else { "is out of range" };
-    Err(report.problem(at, format!("{what}; write an interval from 100ms to 24h")))
-}
-
-fn timeout(at: &At<'_>, report: &mut Report) -> Result<Duration, Reported> {
-    let timeout = at.duration(report)?;
-    if timeout.is_zero() {
-        return Err(report.problem(at, "is zero, so that no probe could succeed; write one such as `10s`"));
-    }
-    Ok(timeout)
 }
 
 #[cfg(test)]
