@@ -158,7 +158,7 @@ pub(super) const IN_FLIGHT: Family =
 pub(super) const WRITE_FAILURES: Family = counter(
     "myunisoft_exporter_storage_write_failures_total",
     &[],
-    "Writes of the states to disk that failed.",
+    "Writes of the states to disk that failed, or could not begin.",
 );
 
 /// All of them, in the order in which they are served.
