@@ -128,6 +128,28 @@ fn a_value_that_grafana_does_not_know_is_named_with_its_path() {
 }
 
 #[test]
+fn a_unit_that_grafana_does_not_know_is_named_with_its_path() {
+    let at = first(&read(EXPORTER), "timeseries");
+    assert_fault(
+        |dashboard| dashboard["panels"][at]["fieldConfig"]["defaults"]["unit"] = "seconds".into(),
+        &format!("$.panels[{at}].fieldConfig.defaults.unit: \"seconds\" is not one of Grafana's units"),
+    );
+}
+
+#[test]
+fn a_colour_that_grafana_does_not_know_is_named_with_its_path() {
+    let at = first(&read(EXPORTER), "stat");
+    let steps = format!("$.panels[{at}].fieldConfig.defaults.thresholds.steps");
+    assert_fault(
+        |dashboard| {
+            dashboard["panels"][at]["fieldConfig"]["defaults"]["thresholds"]["steps"][0]["color"] =
+                "grey".into();
+        },
+        &format!("{steps}[0].color: \"grey\" is not one of Grafana's colours"),
+    );
+}
+
+#[test]
 fn a_panel_that_lies_on_its_neighbour_is_named() {
     assert_fault(
         |dashboard| {
