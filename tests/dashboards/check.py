@@ -19,7 +19,7 @@ import typing
 from grafana_foundation_sdk.cog import plugins, runtime
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as schema
-from grafana_foundation_sdk.models import prometheus
+from grafana_foundation_sdk.models import prometheus, units
 
 WIDTH = 24
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -37,6 +37,13 @@ TRANSFORMATIONS = {
     "sortBy": {"fields": {}, "sort": [{"field": str, "desc": bool}]},
 }
 MATCHERS = ("byFrameRefID", "byName", "byRegexp", "byType")
+# Words that Grafana's types take for any text, and Grafana itself does not.
+UNITS = {value for name, value in vars(units).items() if isinstance(value, str) and not name.startswith("_")}
+COLORS = {"panel-bg", "text", "transparent"} | {
+    shade + hue
+    for shade in ("", "dark-", "light-", "semi-dark-", "super-light-")
+    for hue in ("blue", "green", "orange", "purple", "red", "yellow")
+}
 VARIABLE_QUERY = {"qryType": int, "query": str, "refId": str}
 
 
@@ -172,6 +179,23 @@ def panel_type_faults(panel, path):
             yield from record_faults(step["options"], known, f"{here}.options")
 
 
+def word_faults(thing, path):
+    """Units and colours that Grafana does not know: it would show bare numbers, and grey."""
+    if isinstance(thing, list):
+        for index, item in enumerate(thing):
+            yield from word_faults(item, f"{path}[{index}]")
+    if not isinstance(thing, dict):
+        return
+    for name, value in thing.items():
+        here = f"{path}.{name}"
+        if (name == "unit" or name == "value" and thing.get("id") == "unit") and value not in UNITS:
+            yield f"{here}: {json.dumps(value)} is not one of Grafana's units"
+        colour = name in ("color", "fixedColor") and isinstance(value, str)
+        if colour and value not in COLORS and not value.startswith(("#", "rgb")):
+            yield f"{here}: {json.dumps(value)} is not one of Grafana's colours"
+        yield from word_faults(value, here)
+
+
 def rule_faults(panel, path):
     """What we ask of every panel, whatever Grafana's schema allows."""
     for name in ("title", "description"):
@@ -232,6 +256,7 @@ def dashboard_faults(board):
         if panel["type"] != "row":
             yield from panel_type_faults(panel, path)
             yield from rule_faults(panel, path)
+            yield from word_faults(panel, path)
     yield from layout_faults(board["panels"])
 
 

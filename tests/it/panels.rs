@@ -45,15 +45,16 @@ fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> 
     value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// What Grafana puts in the place of variables where "All" is chosen. (15 seconds are the scrape interval
-/// where they are a subquery's step: hastened too.)
+/// What Grafana puts in the place of variables where "All" is chosen. (The steps of subqueries, less than
+/// a scrape interval as shipped, are hastened too.)
 fn filled_in(expr: &str) -> String {
     let fixed = [
         ("$__rate_interval", "30s"),
         ("$__range_s", "300"),
         ("$__range", "300s"),
         ("$__interval", "5s"),
-        (":15s]", ":1500ms]"),
+        (":10s]", ":1s]"),
+        (":5s]", ":1s]"),
     ];
     let names = ["job", "instance", "partner", "key"].map(|name| (format!("${name}"), ".*"));
     let expr = fixed.iter().fold(expr.to_owned(), |expr, (name, value)| expr.replace(name, value));

@@ -1,0 +1,202 @@
+//! Grafana's own schema, as `tests/dashboards/check.py` reads it, and that this check finds what it is for.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::{EXPORTER, list, read};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What check.py says, and whether it found no fault.
+fn check(files: &[PathBuf]) -> (bool, String) {
+    let python = root().join("target/venv/bin/python");
+    assert!(python.exists(), "{} is missing: run `make test`", python.display());
+    let output =
+        Command::new(python).arg(root().join("tests/dashboards/check.py")).args(files).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn every_dashboard_agrees_with_grafanas_own_schema() {
+    let folder = root().join("dashboards");
+    let (good, said) = check(&["overview.json", "key.json", "exporter.json"].map(|name| folder.join(name)));
+    assert!(good, "{said}");
+}
+
+/// A dashboard with one mistake has exactly that fault.
+fn assert_fault(mistake: impl FnOnce(&mut Value), fault: &str) {
+    let mut dashboard = read(EXPORTER);
+    mistake(&mut dashboard);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("exporter.json");
+    std::fs::write(&file, dashboard.to_string()).unwrap();
+    let (good, said) = check(std::slice::from_ref(&file));
+    assert!(!good, "no fault was found; expected {fault}");
+    assert_eq!(said.trim_end(), format!("{}: {fault}", file.display()));
+}
+
+fn rename(fields: &mut Value, from: &str, to: &str) {
+    let value = fields.as_object_mut().unwrap().remove(from).unwrap();
+    fields[to] = value;
+}
+
+/// Where in the dashboard the first panel of a type stands.
+fn first(dashboard: &Value, kind: &str) -> usize {
+    list(&dashboard["panels"]).iter().position(|panel| panel["type"] == kind).unwrap()
+}
+
+#[test]
+fn a_misspelt_field_of_a_dashboard_is_named_with_its_path() {
+    let misspell = |dashboard: &mut Value| rename(dashboard, "graphTooltip", "graphToolTip");
+    assert_fault(misspell, "$.graphToolTip: Grafana's schema does not know this field here");
+}
+
+#[test]
+fn a_misspelt_field_of_a_panels_own_kind_is_named_with_its_path() {
+    let at = first(&read(EXPORTER), "timeseries");
+    assert_fault(
+        |dashboard| {
+            rename(
+                &mut dashboard["panels"][at]["fieldConfig"]["defaults"]["custom"],
+                "lineWidth",
+                "lineWidht",
+            );
+        },
+        &format!(
+            "$.panels[{at}].fieldConfig.defaults.custom.lineWidht: \
+             Grafana's schema does not know this field here"
+        ),
+    );
+}
+
+#[test]
+fn a_misspelt_field_of_a_panels_options_is_named_with_its_path() {
+    let at = first(&read(EXPORTER), "stat");
+    assert_fault(
+        |dashboard| rename(&mut dashboard["panels"][at]["options"], "colorMode", "colourMode"),
+        &format!("$.panels[{at}].options.colourMode: Grafana's schema does not know this field here"),
+    );
+}
+
+#[test]
+fn a_misspelt_field_of_a_query_is_named_with_its_path() {
+    let at = first(&read(EXPORTER), "stat");
+    assert_fault(
+        |dashboard| rename(&mut dashboard["panels"][at]["targets"][0], "legendFormat", "legend"),
+        &format!("$.panels[{at}].targets[0].legend: Grafana's schema does not know this field here"),
+    );
+}
+
+#[test]
+fn a_misspelt_option_of_a_transformation_is_named_with_its_path() {
+    let at = first(&read(EXPORTER), "table");
+    assert_fault(
+        |dashboard| {
+            let options = &mut dashboard["panels"][at]["transformations"][1]["options"];
+            rename(options, "renameByName", "renamedByName");
+        },
+        &format!("$.panels[{at}].transformations[1].options.renamedByName: there is no such field"),
+    );
+}
+
+#[test]
+fn a_misspelt_override_is_named_with_its_path() {
+    let at = first(&read(EXPORTER), "table");
+    assert_fault(
+        |dashboard| {
+            dashboard["panels"][at]["fieldConfig"]["overrides"][1]["properties"][0]["id"] = "units".into();
+        },
+        &format!(
+            "$.panels[{at}].fieldConfig.overrides[1].properties[0].units: \
+             Grafana's schema does not know this field here"
+        ),
+    );
+}
+
+#[test]
+fn a_value_that_grafana_does_not_know_is_named_with_its_path() {
+    let at = first(&read(EXPORTER), "stat");
+    assert_fault(
+        |dashboard| dashboard["panels"][at]["options"]["colorMode"] = "backgruond".into(),
+        &format!("$.panels[{at}].options.colorMode: \"backgruond\" is no value that Grafana's schema allows"),
+    );
+}
+
+#[test]
+fn a_unit_that_grafana_does_not_know_is_named_with_its_path() {
+    let at = first(&read(EXPORTER), "timeseries");
+    assert_fault(
+        |dashboard| dashboard["panels"][at]["fieldConfig"]["defaults"]["unit"] = "seconds".into(),
+        &format!("$.panels[{at}].fieldConfig.defaults.unit: \"seconds\" is not one of Grafana's units"),
+    );
+}
+
+#[test]
+fn a_colour_that_grafana_does_not_know_is_named_with_its_path() {
+    let at = first(&read(EXPORTER), "stat");
+    let steps = format!("$.panels[{at}].fieldConfig.defaults.thresholds.steps");
+    assert_fault(
+        |dashboard| {
+            dashboard["panels"][at]["fieldConfig"]["defaults"]["thresholds"]["steps"][0]["color"] =
+                "grey".into();
+        },
+        &format!("{steps}[0].color: \"grey\" is not one of Grafana's colours"),
+    );
+}
+
+#[test]
+fn a_panel_that_lies_on_its_neighbour_is_named() {
+    assert_fault(
+        |dashboard| {
+            dashboard["panels"][2]["gridPos"]["x"] = 3.into();
+            dashboard["panels"][2]["gridPos"]["w"] = 5.into();
+        },
+        "$.panels[2].gridPos.x: 3, an overlap: 4 is where it belongs",
+    );
+}
+
+#[test]
+fn a_gap_beside_a_panel_is_named() {
+    assert_fault(
+        |dashboard| {
+            dashboard["panels"][2]["gridPos"]["x"] = 5.into();
+            dashboard["panels"][2]["gridPos"]["w"] = 3.into();
+        },
+        "$.panels[2].gridPos.x: 5, a gap: 4 is where it belongs",
+    );
+}
+
+#[test]
+fn a_gap_below_the_last_band_is_named() {
+    assert_fault(
+        |dashboard| {
+            let panels = dashboard["panels"].as_array_mut().unwrap();
+            let bottom = panels.last().unwrap()["gridPos"]["y"].clone();
+            let lowered = bottom.as_u64().unwrap() + 1;
+            for panel in panels.iter_mut().filter(|panel| panel["gridPos"]["y"] == bottom) {
+                panel["gridPos"]["y"] = lowered.into();
+            }
+        },
+        &{
+            let dashboard = read(EXPORTER);
+            let panels = list(&dashboard["panels"]);
+            let y = panels.last().unwrap()["gridPos"]["y"].as_u64().unwrap();
+            let at = panels.iter().position(|panel| panel["gridPos"]["y"] == y).unwrap();
+            format!("$.panels[{at}].gridPos.y: {}, a gap: {y} is where it belongs", y + 1)
+        },
+    );
+}
+
+#[test]
+fn a_panel_without_a_description_is_named() {
+    let at = first(&read(EXPORTER), "stat");
+    assert_fault(
+        |dashboard| drop(dashboard["panels"][at].as_object_mut().unwrap().remove("description")),
+        &format!("$.panels[{at}].description: a panel needs one"),
+    );
+}

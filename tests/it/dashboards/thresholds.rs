@@ -1,0 +1,75 @@
+//! The thresholds that panels draw are those that alerts compare with.
+
+use std::collections::BTreeSet;
+
+use super::{ALERTS, EXPORTER, KEY, OVERVIEW, SETTINGS, list, nested, panels, read};
+
+/// A setting's value: `vector(14 * 86400)` is a product.
+fn setting(name: &str) -> f64 {
+    let rule = SETTINGS.split_once(&format!("record: {name}\n")).unwrap_or_else(|| panic!("no {name}")).1;
+    let product = rule.split_once("vector(").unwrap().1.split_once(')').unwrap().0;
+    product.split('*').map(|factor| factor.trim().parse::<f64>().unwrap()).product()
+}
+
+/// The thresholds that a panel draws, its columns' included, in order.
+fn thresholds(dashboard: &str, title: &str) -> Vec<f64> {
+    let dashboard = read(dashboard);
+    let panel = panels(&dashboard).into_iter().find(|panel| panel["title"] == title);
+    let panel = panel.unwrap_or_else(|| panic!("there is no panel {title}"));
+    nested(panel)
+        .iter()
+        .flat_map(|part| list(&part["steps"]))
+        .filter_map(|step| step["value"].as_f64())
+        .collect()
+}
+
+#[test]
+fn panels_draw_the_thresholds_that_the_alerts_compare_with() {
+    let drawn = [
+        (OVERVIEW, "Availability", vec!["myunisoft:api_availability_objective:ratio"]),
+        (
+            OVERVIEW,
+            "Certificates end in",
+            vec!["myunisoft:certificate_critical:seconds", "myunisoft:certificate_warning:seconds"],
+        ),
+        (OVERVIEW, "How long probes take", vec!["myunisoft:slow_probe:seconds"]),
+        (OVERVIEW, "Lowest budgets", vec!["myunisoft:low_budget:requests"]),
+        (OVERVIEW, "Worst keys", vec!["myunisoft:low_budget:requests"]),
+        (KEY, "Last duration", vec!["myunisoft:slow_probe:seconds"]),
+        (KEY, "How long probes took", vec!["myunisoft:slow_probe:seconds"]),
+        (KEY, "Requests left", vec!["myunisoft:low_budget:requests"]),
+        (KEY, "Request budget", vec!["myunisoft:low_budget:requests"]),
+        (KEY, "Left out for the budget", vec!["myunisoft:low_budget_skips:ratio"]),
+        (EXPORTER, "Oldest probe", vec!["myunisoft:stale_probe:seconds"]),
+        (EXPORTER, "Oldest probe, in its intervals", vec!["myunisoft:stale_probe:intervals"]),
+    ];
+    for (dashboard, title, settings) in &drawn {
+        let expected: Vec<_> = settings.iter().map(|name| setting(name)).collect();
+        assert_eq!(thresholds(dashboard, title), expected, "{title}");
+    }
+    let settings = SETTINGS.lines().filter_map(|line| line.trim().strip_prefix("- record: "));
+    for name in settings.filter(|name| *name != "myunisoft:links:info") {
+        assert!(drawn.iter().any(|(.., names)| names.contains(&name)), "no panel draws {name}");
+    }
+}
+
+#[test]
+fn the_burn_rate_is_drawn_with_the_factors_of_its_alerts() {
+    let factors: BTreeSet<_> = ALERTS
+        .split("* (1 - scalar(myunisoft:api_availability_objective:ratio))")
+        .filter_map(|before| before.trim_end().rsplit_once("> "))
+        .map(|(_, factor)| factor)
+        .filter(|factor| factor.parse::<f64>().is_ok())
+        .collect();
+    let mut factors: Vec<f64> = factors.iter().map(|factor| factor.parse().unwrap()).collect();
+    factors.sort_by(f64::total_cmp);
+    assert_eq!(factors.len(), 4, "{factors:?}");
+    assert_eq!(thresholds(OVERVIEW, "Burn rate"), factors);
+}
+
+#[test]
+fn the_places_for_probes_are_drawn_where_they_end() {
+    let source = include_str!("../../../src/watch.rs");
+    let most = source.split_once("const MOST_IN_FLIGHT: usize = ").unwrap().1.split_once(';').unwrap().0;
+    assert_eq!(thresholds(EXPORTER, "Probes in flight"), [most.parse::<f64>().unwrap()]);
+}
