@@ -54,10 +54,16 @@ fn each_variable_is_chosen_from_what_those_before_it_leave() {
     ];
     for dashboard in dashboards() {
         let variables = list(&dashboard["templating"]["list"]);
+        // A fleet of thousands on the page of one key would only bring the browser down.
+        let one_key = dashboard["uid"] == "myunisoft-key";
+        let mut expected = expected;
+        if one_key {
+            expected[4][3] = "";
+        }
         assert_eq!(variables.iter().map(variable).collect::<Vec<_>>(), expected);
         for query in &variables[1..] {
             assert_eq!(query["multi"], true);
-            assert_eq!(query["includeAll"], true);
+            assert_eq!(query["includeAll"], !(one_key && query["name"] == "key"));
             assert_eq!(query["refresh"], 2, "keys come and go with the chosen time");
         }
     }
