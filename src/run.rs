@@ -49,6 +49,9 @@ pub(crate) fn exporter(flags: &Flags) -> ExitCode {
 
 /// Runs the exporter against a simulated API.
 pub(crate) fn demo(flags: &Flags) -> ExitCode {
+    if let Some(file) = &flags.config_file {
+        warn!(file = %file.display(), "the demo has a configuration of its own: this file is not read");
+    }
     finish(run(async || {
         let listeners =
             bind(&flags.listen_or(ListenAddress { host: Some("127.0.0.1".to_owned()), port: PORT })).await?;

@@ -397,7 +397,9 @@ async fn a_real_prometheus_takes_every_metric_as_its_type() {
 
 #[tokio::test]
 async fn the_demo_shows_what_it_promises() {
-    let server = Server::spawn(Command::new(BINARY).args(["demo", "--web.listen-address=127.0.0.1:0"]));
+    let flags = ["demo", "--web.listen-address=127.0.0.1:0", "--config.file=mine.yml"];
+    let server = Server::spawn(Command::new(BINARY).args(flags));
+    server.line(&["level=warn", "mine.yml", "not read"]).await;
     let exporter = Exporter::listening(server).await;
     exporter.server.line(&["http://", "/metrics"]).await;
     exporter.server.line(&["https://", "/api/partners/health"]).await;
