@@ -18,8 +18,9 @@ fn parsed(file: &Path) -> Value {
 /// Every alert of the shipped rules.
 fn alerts() -> Vec<Value> {
     let rules = parsed(&alerts_folder().join("alerts.rules.yml"));
-    let rules = rules["groups"][0]["rules"].as_array().unwrap().clone();
-    rules.into_iter().filter(|rule| rule["alert"].is_string()).collect()
+    let groups = rules["groups"].as_array().unwrap().iter();
+    let all = groups.flat_map(|group| group["rules"].as_array().unwrap().clone());
+    all.filter(|rule| rule["alert"].is_string()).collect()
 }
 
 fn test_files() -> Vec<PathBuf> {
@@ -84,8 +85,9 @@ fn is_noticed(index: usize, name: &str, change: impl Fn(&mut Value)) -> bool {
     for rules in RULES {
         let mut rules_of = parsed(&alerts_folder().join(rules));
         if rules == "alerts.rules.yml" {
-            let all = rules_of["groups"][0]["rules"].as_array_mut().unwrap();
-            change(all.iter_mut().filter(|rule| rule["alert"].is_string()).nth(index).unwrap());
+            let groups = rules_of["groups"].as_array_mut().unwrap().iter_mut();
+            let all = groups.flat_map(|group| group["rules"].as_array_mut().unwrap().iter_mut());
+            change(all.filter(|rule| rule["alert"].is_string()).nth(index).unwrap());
         }
         std::fs::write(folder.path().join(rules), rules_of.to_string()).unwrap();
     }
