@@ -59,7 +59,7 @@ impl Reason {
             let own = matches!(reason, Self::RateLimited | Self::Maintenance | Self::Login);
             !own && !reason.is_refusal()
         };
-        self == first || (accident(self) && accident(first)) || (first.is_refusal() && !self.is_refusal())
+        self == first || (accident(self) && (accident(first) || first.is_refusal()))
     }
 }
 

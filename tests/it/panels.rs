@@ -127,7 +127,7 @@ async fn every_query_of_the_dashboards_gives_what_its_panel_shows() {
     let server = Server::spawn(Command::new(BINARY).args(["demo", "--web.listen-address=127.0.0.1:0"]));
     let exporter = Exporter::listening(server).await;
     let folder = tempfile::tempdir().unwrap();
-    let config = lay_out_rules(folder.path(), 10, |text| text);
+    let config = lay_out_rules(folder.path(), 10);
     let target = exporter.url.trim_start_matches("http://");
     let prometheus = Prometheus::start(folder.path(), &config.replace("localhost:10698", target)).await;
 
