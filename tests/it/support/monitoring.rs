@@ -65,6 +65,8 @@ impl Prometheus {
                 .arg("--web.listen-address=127.0.0.1:0"),
         );
         let address = listening(&server).await;
+        // It listens before it answers.
+        server.line(&["Server is ready to receive web requests"]).await;
         Self { _server: server, address }
     }
 
