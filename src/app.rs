@@ -2,20 +2,20 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::board::Board;
-use crate::config::Config;
+use crate::door::Doorkeeper;
 use crate::http::{self, Reload, Site};
 use crate::metrics::Metrics;
 use crate::probe::BuildError;
+use crate::reload::{Loader, Reading, Reloader};
+use crate::server::{self, House};
 use crate::store::Store;
 use crate::watch::Context;
 use crate::watchers::Watchers;
@@ -24,13 +24,10 @@ use crate::watchers::Watchers;
 /// last write this stays within the five seconds that a stop may take.
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// Reads the configuration again; the error is fit to be logged and shown.
-pub type Loader = Arc<dyn Fn() -> Result<Config, String> + Send + Sync>;
-
 /// What an exporter is made of.
 pub struct App {
-    /// The configuration to begin with.
-    pub config: Config,
+    /// What to begin with.
+    pub reading: Reading,
     /// How to read it again.
     pub load: Loader,
     /// What outlives this process.
@@ -39,8 +36,19 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Where to serve; bound already.
     pub listeners: Vec<TcpListener>,
+    /// How it is served.
+    pub serving: Serving,
+}
+
+/// How it is served: what no reload changes.
+#[derive(Clone, Debug)]
+pub struct Serving {
     /// Whether `POST /-/reload` is allowed.
     pub lifecycle: bool,
+    /// How often to look whether a file of the configuration changed; `None`: never.
+    pub auto_reload: Option<Duration>,
+    /// How many connections may be open at once.
+    pub most_connections: usize,
     /// Where the routes are mounted: empty, or `/…` without a final slash.
     pub prefix: String,
     /// The host that users see, where it is not the one that they ask.
@@ -66,38 +74,32 @@ impl App {
         shutdown: impl Future<Output = ()>,
         wishes: (mpsc::Sender<Reload>, mpsc::Receiver<Reload>),
     ) -> Result<(), RunError> {
-        let metrics = self.metrics;
-        let context = Arc::new(Context::new(Arc::new(Board::default()), Arc::clone(&metrics), self.store));
+        let Self { reading, load, store, metrics, listeners, serving } = self;
+        let context = Arc::new(Context::new(Arc::new(Board::default()), Arc::clone(&metrics), store));
         let mut watchers = Watchers::new(Arc::clone(&context));
-        watchers.apply(&self.config)?;
-        metrics.config_reloaded(true, SystemTime::now());
-        let (sender, mut reloads) = wishes;
+        watchers.apply(&reading.config)?;
+        let (sender, wishes) = wishes;
         let site = Site {
             context: Arc::clone(&context),
             directory: watchers.directory(),
-            reload: self.lifecycle.then_some(sender),
-            prefix: self.prefix.into(),
-            external: self.external.map(Into::into),
+            reload: serving.lifecycle.then_some(sender),
+            prefix: serving.prefix.into(),
+            external: serving.external.map(Into::into),
         };
+        let door = Doorkeeper::new(reading.protection);
+        let house = House { router: http::router(site), door: door.door(), metrics: Arc::clone(&metrics) };
         let stop = CancellationToken::new();
-        let mut servers = serve(self.listeners, &site, &stop);
-        let mut shutdown = std::pin::pin!(shutdown);
-        loop {
-            tokio::select! {
-                () = &mut shutdown => break,
-                // The wish's reading of files may hang; asking to stop must not wait for it.
-                Some(wish) = reloads.recv() => tokio::select! {
-                    () = &mut shutdown => break,
-                    () = reload(&self.load, &mut watchers, &metrics, wish) => {}
-                },
-            }
+        let server = tokio::spawn(server::serve(listeners, house, serving.most_connections, stop.clone()));
+        let reloader = Reloader::new(load, reading.sources, watchers, door, metrics);
+        // Dropped where it stands: what a reload does beside waiting is done at once.
+        tokio::select! {
+            () = shutdown => {}
+            never = keep_to_configuration(reloader, wishes, serving.auto_reload) => match never {},
         }
         info!("asked to stop");
         context.stop_probing();
-        drop(watchers);
         stop.cancel();
-        let drained = timeout(DRAIN, async { while servers.join_next().await.is_some() {} }).await;
-        if drained.is_err() {
+        if timeout(DRAIN, server).await.is_err() {
             warn!("some answers were still under way and are cut off");
         }
         context.store.close().await;
@@ -105,36 +107,21 @@ impl App {
     }
 }
 
-/// Serves the site on every listener until `stop`.
-fn serve(listeners: Vec<TcpListener>, site: &Site, stop: &CancellationToken) -> JoinSet<()> {
-    let mut servers = JoinSet::new();
-    for listener in listeners {
-        let app = http::router(site.clone());
-        let stop = stop.clone();
-        servers.spawn(async move {
-            let served = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await;
-            if let Err(error) = served {
-                error!(%error, "a listener failed");
+/// Reloads on each wish, and where a file changed. Dropping it ends every probe.
+async fn keep_to_configuration(
+    mut reloader: Reloader,
+    mut wishes: mpsc::Receiver<Reload>,
+    auto_reload: Option<Duration>,
+) -> std::convert::Infallible {
+    let mut looks = interval(auto_reload.unwrap_or(Duration::from_hours(24)));
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            Some(wish) = wishes.recv() => {
+                // Whoever wished may be gone.
+                let _ = wish.send(reloader.reload().await);
             }
-        });
+            _ = looks.tick(), if auto_reload.is_some() => reloader.look().await,
+        }
     }
-    servers
-}
-
-/// Reads the configuration and changes to it, or changes nothing.
-async fn reload(load: &Loader, watchers: &mut Watchers, metrics: &Metrics, wish: Reload) {
-    let load = Arc::clone(load);
-    let loaded =
-        tokio::task::spawn_blocking(move || load()).await.unwrap_or_else(|died| Err(died.to_string()));
-    let outcome = loaded.and_then(|config| watchers.apply(&config).map_err(|error| error.to_string()));
-    if outcome.is_ok() {
-        watchers.context().accounts.allow_another_try();
-    }
-    metrics.config_reloaded(outcome.is_ok(), SystemTime::now());
-    match &outcome {
-        Ok(()) => info!("configuration reloaded"),
-        Err(problems) => error!(problems, "configuration not reloaded: the old one goes on"),
-    }
-    // Whoever wished may be gone.
-    let _ = wish.send(outcome);
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::builder::Resettable;
@@ -63,6 +64,17 @@ pub struct Flags {
     #[arg(long = "config.file", value_name = "FILE", env = "MYUNISOFT_EXPORTER_CONFIG_FILE", global = true)]
     pub config_file: Option<PathBuf>,
 
+    /// How often to look whether a file of the configuration changed; 0s: only when told to reload
+    #[arg(
+        long = "config.auto-reload-interval",
+        value_name = "DURATION",
+        env = "MYUNISOFT_EXPORTER_CONFIG_AUTO_RELOAD_INTERVAL",
+        default_value = "5s",
+        value_parser = interval,
+        global = true
+    )]
+    pub auto_reload: Duration,
+
     /// Address to serve on; repeatable, or separated by commas in the variable [default: :10698]
     #[arg(
         long = "web.listen-address",
@@ -72,6 +84,26 @@ pub struct Flags {
         global = true
     )]
     pub listen: Vec<ListenAddress>,
+
+    /// TLS, users and headers, in the format that Prometheus' exporters share [default: plain HTTP for all]
+    #[arg(
+        long = "web.config.file",
+        value_name = "FILE",
+        env = "MYUNISOFT_EXPORTER_WEB_CONFIG_FILE",
+        global = true
+    )]
+    pub web_config_file: Option<PathBuf>,
+
+    /// Most connections to serve at once; whoever waits longest makes room for one more
+    #[arg(
+        long = "web.max-connections",
+        value_name = "NUMBER",
+        env = "MYUNISOFT_EXPORTER_WEB_MAX_CONNECTIONS",
+        default_value = "512",
+        value_parser = clap::value_parser!(u32).range(1..),
+        global = true
+    )]
+    pub most_connections: u32,
 
     /// Allow POST /-/reload
     #[arg(
@@ -131,6 +163,13 @@ pub struct Flags {
         global = true
     )]
     pub log_format: Format,
+}
+
+/// Nothing, or at least a second.
+fn interval(text: &str) -> Result<Duration, String> {
+    let wrong = || "write a duration of at least a second, as in `5s`, or `0s`".to_owned();
+    let interval = humantime::parse_duration(text).map_err(|_| wrong())?;
+    if interval.is_zero() || interval >= Duration::from_secs(1) { Ok(interval) } else { Err(wrong()) }
 }
 
 fn words(words: &[&'static str]) -> PossibleValuesParser {
@@ -293,6 +332,9 @@ mod tests {
             (&["--web.external-url=mon.example"], &["--web.external-url", "https://HOST/PATH"]),
             (&["--web.external-url=http://mon.example/:x"], &["--web.external-url", "letters"]),
             (&["--web.external-url=http://mon.example/*x/{y}"], &["--web.external-url", "letters"]),
+            (&["--config.auto-reload-interval=5"], &["--config.auto-reload-interval", "`5s`"]),
+            (&["--config.auto-reload-interval=1ms"], &["--config.auto-reload-interval", "a second"]),
+            (&["--web.max-connections=0"], &["--web.max-connections", "1.."]),
             (&["check-config"], &["FILE"]),
             (&["--web.lissen-address=:1"], &["--web.listen-address"]),
         ] {

@@ -14,6 +14,7 @@ mod settings;
 mod summary;
 mod timing;
 mod urls;
+pub mod web;
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+pub(crate) use self::load::matching;
 pub use self::load::{Loaded, load};
 pub use self::problem::{Problem, Problems};
 use crate::secret::SecretSource;

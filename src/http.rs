@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use futures_util::stream;
@@ -58,21 +58,6 @@ pub fn router(site: Site) -> Router {
         .route(&at("/-/ready"), get(ready))
         .route(&at("/-/reload"), post(reload).put(reload))
         .with_state(site)
-        .layer(axum::middleware::map_response(harden))
-}
-
-/// Headers that keep a browser from guessing, framing or running anything.
-async fn harden(mut response: Response) -> Response {
-    const HEADERS: [(HeaderName, &str); 4] = [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'self'; frame-ancestors 'none'"),
-    ];
-    for (name, value) in HEADERS {
-        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
-    }
-    response
 }
 
 /// Streamed, so that a large fleet's scrape is never held in memory whole.

@@ -13,6 +13,6 @@ fn main() -> ExitCode {
     match command {
         None => run::exporter(&flags),
         Some(Command::Demo) => run::demo(&flags),
-        Some(Command::CheckConfig { file }) => run::check_config(&file),
+        Some(Command::CheckConfig { file }) => run::check_config(&file, &flags),
     }
 }

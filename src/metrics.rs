@@ -11,9 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use http::StatusCode;
 use prometheus::{
-    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntGauge, Opts,
-    Registry, TextEncoder,
+    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, Opts, Registry, TextEncoder,
 };
 use tracing::error;
 
@@ -21,7 +22,7 @@ use crate::board::Board;
 use crate::report::{Phase, Phases};
 use exposition::Exposition;
 
-pub use family::{FAMILIES, Family, Kind};
+pub use family::{Dropped, FAMILIES, Family, Kind};
 
 /// Probes of a good API take 50 to 500 ms; below, connections within one data centre, above, what an
 /// SLO is about, up to the longest time-outs in use.
@@ -43,6 +44,9 @@ pub struct Metrics {
     reload_ok: IntGauge,
     reload_time: Gauge,
     write_failures: IntCounter,
+    connections: IntGauge,
+    connections_dropped: IntCounterVec,
+    requests: IntCounterVec,
     routes: Mutex<BTreeSet<String>>,
 }
 
@@ -71,6 +75,9 @@ impl Metrics {
             reload_ok: IntGauge::with_opts(opts(&family::RELOAD_OK))?,
             reload_time: Gauge::with_opts(opts(&family::RELOAD_TIME))?,
             write_failures: IntCounter::with_opts(opts(&family::WRITE_FAILURES))?,
+            connections: IntGauge::with_opts(opts(&family::CONNECTIONS))?,
+            connections_dropped: counters(&family::CONNECTIONS_DROPPED)?,
+            requests: counters(&family::REQUESTS)?,
             routes: Mutex::default(),
         };
         let build = GaugeVec::new(opts(&family::BUILD), family::BUILD.labels)?;
@@ -84,8 +91,18 @@ impl Metrics {
         registry.register(Box::new(metrics.reload_ok.clone()))?;
         registry.register(Box::new(metrics.reload_time.clone()))?;
         registry.register(Box::new(metrics.write_failures.clone()))?;
+        registry.register(Box::new(metrics.connections.clone()))?;
+        registry.register(Box::new(metrics.connections_dropped.clone()))?;
+        registry.register(Box::new(metrics.requests.clone()))?;
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        // From the start, so that the first of each is an increase.
+        for reason in Dropped::ALL {
+            metrics.connections_dropped.with_label_values(&[reason.as_str()]);
+        }
+        for code in ["200", "401"] {
+            metrics.requests.with_label_values(&[code]);
+        }
         metrics.set_probes(&[crate::config::HEALTH]);
         Ok(metrics)
     }
@@ -144,6 +161,26 @@ impl Metrics {
         self.write_failures.inc();
     }
 
+    /// A client's connection was taken.
+    pub fn connection_opened(&self) {
+        self.connections.inc();
+    }
+
+    /// A client's connection is no more.
+    pub fn connection_closed(&self) {
+        self.connections.dec();
+    }
+
+    /// A client's connection was ended by this side, or not taken.
+    pub fn connection_dropped(&self, reason: Dropped) {
+        self.connections_dropped.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// A request was answered with this status.
+    pub fn answered(&self, status: StatusCode) {
+        self.requests.with_label_values(&[status.as_str()]).inc();
+    }
+
     /// Everything in the Prometheus text format 0.0.4, in pieces that are made as they are taken.
     pub fn render(&self, board: &Arc<Board>) -> impl Iterator<Item = Bytes> + Send + use<> {
         let mut own = Vec::new();
@@ -157,6 +194,10 @@ impl Metrics {
 
 fn opts(family: &Family) -> Opts {
     Opts::new(family.name, family.help)
+}
+
+fn counters(family: &Family) -> Result<IntCounterVec, prometheus::Error> {
+    IntCounterVec::new(opts(family), family.labels)
 }
 
 fn histogram_opts(family: &Family, buckets: &[f64]) -> HistogramOpts {

@@ -1,16 +1,19 @@
 //! The commands, as a process: files, sockets and signals in, an exit code out.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use myunisoft_exporter::app::{App, Loader};
+use myunisoft_exporter::app::{App, Serving};
 use myunisoft_exporter::cli::{DEFAULT_CONFIG_FILE, Flags, ListenAddress};
-use myunisoft_exporter::config::{self, Config, Loaded, Problems};
+use myunisoft_exporter::config::web::{self, LoadedWeb};
+use myunisoft_exporter::config::{self, Loaded, Problems};
 use myunisoft_exporter::demo;
+use myunisoft_exporter::door::Protection;
 use myunisoft_exporter::http::Reload;
 use myunisoft_exporter::metrics::Metrics;
+use myunisoft_exporter::reload::{Loader, Reading, Sources};
 use myunisoft_exporter::simulator::Simulator;
 use myunisoft_exporter::store::Store;
 use tokio::net::TcpListener;
@@ -29,21 +32,18 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the exporter until it is asked to stop.
 pub(crate) fn exporter(flags: &Flags) -> ExitCode {
-    let file = flags.config_file.clone();
-    let loaded = match load(file.as_deref()) {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            for problem in &problems {
-                error!("{problem}");
-            }
-            return BAD_CONFIGURATION.into();
-        }
+    let (file, web) = (flags.config_file.clone(), flags.web_config_file.clone());
+    let load = move || {
+        let (loaded, web) = Problems::of_both(load(file.as_deref()), load_web(web.as_deref()))?;
+        Ok(reading(noted(loaded), web))
     };
-    let config = noted(loaded);
-    let again = move || load(file.as_deref()).map(noted).map_err(|problems| problems.to_string());
+    let reading = match load() {
+        Ok(reading) => reading,
+        Err(problems) => return misconfigured(&problems),
+    };
     finish(run(async || {
         let listeners = bind(&flags.listen_or(ListenAddress { host: None, port: PORT })).await?;
-        serve(flags, config, Arc::new(again), &flags.storage_path, listeners).await
+        serve(flags, reading, again(load), &flags.storage_path, listeners).await
     }))
 }
 
@@ -52,6 +52,11 @@ pub(crate) fn demo(flags: &Flags) -> ExitCode {
     if let Some(file) = &flags.config_file {
         warn!(file = %file.display(), "the demo has a configuration of its own: this file is not read");
     }
+    let web = flags.web_config_file.clone();
+    let first = match load_web(web.as_deref()) {
+        Ok(web) => web,
+        Err(problems) => return misconfigured(&problems),
+    };
     finish(run(async || {
         let listeners =
             bind(&flags.listen_or(ListenAddress { host: Some("127.0.0.1".to_owned()), port: PORT })).await?;
@@ -59,21 +64,24 @@ pub(crate) fn demo(flags: &Flags) -> ExitCode {
         let config = demo::fleet(&simulator);
         // Each run begins with no memory, and leaves none behind.
         let storage = tempfile::tempdir()?;
-        introduce(&simulator, &listeners, &flags.prefix())?;
-        let again = config.clone();
+        introduce(&simulator, &listeners, &flags.prefix(), first.protection.tls.is_some())?;
+        let fleet = move || Loaded { config: config.clone(), ..Loaded::default() };
+        let reading = reading(fleet(), first);
+        let load = again(move || Ok(self::reading(fleet(), load_web(web.as_deref())?)));
         tokio::select! {
             never = demo::live(simulator.clone()) => match never {},
-            ended = serve(flags, config, Arc::new(move || Ok(again.clone())), storage.path(), listeners) => ended,
+            ended = serve(flags, reading, load, storage.path(), listeners) => ended,
         }
     }))
 }
 
 /// Says what was understood of a configuration, or everything that is wrong with it.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this command's product is text")]
-pub(crate) fn check_config(file: &Path) -> ExitCode {
-    match config::load(file) {
-        Ok(loaded) => {
-            print!("{}", loaded.summary());
+pub(crate) fn check_config(file: &Path, flags: &Flags) -> ExitCode {
+    let web = flags.web_config_file.as_deref().map(web::load).transpose();
+    match Problems::of_both(config::load(file), web) {
+        Ok((loaded, web)) => {
+            print!("{}{}", loaded.summary(), web.map(|web| web.summary()).unwrap_or_default());
             ExitCode::SUCCESS
         }
         Err(problems) => {
@@ -81,6 +89,14 @@ pub(crate) fn check_config(file: &Path) -> ExitCode {
             BAD_CONFIGURATION.into()
         }
     }
+}
+
+/// Logs everything that is wrong, a line each.
+fn misconfigured(problems: &Problems) -> ExitCode {
+    for problem in problems {
+        error!("{problem}");
+    }
+    BAD_CONFIGURATION.into()
 }
 
 /// Reads the configuration. Only where no flag names a file may it be missing.
@@ -92,11 +108,28 @@ fn load(file: Option<&Path>) -> Result<Loaded, Problems> {
     }
 }
 
-/// Logs what there is to say about a good configuration.
-fn noted(Loaded { config, warnings, files }: Loaded) -> Config {
+/// Who may come in, and the files that say so.
+struct Entrance {
+    protection: Protection,
+    files: Vec<PathBuf>,
+}
+
+fn load_web(file: Option<&Path>) -> Result<Entrance, Problems> {
+    let LoadedWeb { web, warnings, files } = file.map(web::load).transpose()?.unwrap_or_default();
     for warning in warnings {
         warn!("{warning}");
     }
+    let protection = Protection::new(web)
+        .map_err(|error| Problems::with_file(file.unwrap_or(Path::new("")), error.to_string()))?;
+    Ok(Entrance { protection, files })
+}
+
+/// Logs what there is to say about a good configuration.
+fn noted(loaded: Loaded) -> Loaded {
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    let Loaded { config, files, .. } = &loaded;
     if files.is_empty() {
         let url = config.api.base_url.as_str();
         info!(url, "no configuration file {DEFAULT_CONFIG_FILE}: probing the API's health route alone");
@@ -105,7 +138,19 @@ fn noted(Loaded { config, warnings, files }: Loaded) -> Config {
         let keys: usize = config.partners.iter().map(|partner| partner.keys.len()).sum();
         info!(files = files.len(), partners, keys, "configuration read");
     }
-    config
+    loaded
+}
+
+/// Brings together what was read.
+fn reading(Loaded { config, mut files, patterns, .. }: Loaded, web: Entrance) -> Reading {
+    files.extend(config.api.ca_file.clone());
+    files.extend(web.files);
+    Reading { config, protection: web.protection, sources: Sources { files, patterns } }
+}
+
+/// What reads everything again. Its problems are told as one text.
+fn again(load: impl Fn() -> Result<Reading, Problems> + Send + Sync + 'static) -> Loader {
+    Arc::new(move || load().map_err(|problems| problems.to_string()))
 }
 
 fn run(command: impl AsyncFnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
@@ -130,7 +175,7 @@ fn finish(outcome: Result<(), Failure>) -> ExitCode {
 
 async fn serve(
     flags: &Flags,
-    config: Config,
+    reading: Reading,
     load: Loader,
     storage: &Path,
     listeners: Vec<TcpListener>,
@@ -141,17 +186,36 @@ async fn serve(
     let (sender, wishes) = mpsc::channel(1);
     tokio::spawn(wish_on_hang_up(sender.clone())?);
     let app = App {
-        config,
+        reading,
         load,
         store,
         metrics,
         listeners,
-        lifecycle: flags.lifecycle,
-        prefix: flags.prefix(),
-        external: flags.external_host(),
+        serving: Serving {
+            lifecycle: flags.lifecycle,
+            auto_reload: (!flags.auto_reload.is_zero()).then_some(flags.auto_reload),
+            most_connections: most_connections(flags),
+            prefix: flags.prefix(),
+            external: flags.external_host(),
+        },
     };
     app.run(asked_to_stop()?, (sender, wishes)).await?;
     Ok(())
+}
+
+/// As many as asked for, but no more than half of what the system lets be open: probes need the rest.
+fn most_connections(flags: &Flags) -> usize {
+    let asked = usize::try_from(flags.most_connections).unwrap_or(usize::MAX);
+    let open = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(u64::MAX, |(soft, _)| soft);
+    let most = asked.min(usize::try_from(open / 2).unwrap_or(usize::MAX));
+    if most < asked {
+        warn!(
+            open_files = open,
+            connections = most,
+            "few files may be open, so fewer connections are served"
+        );
+    }
+    most
 }
 
 async fn bind(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>, Failure> {
@@ -198,12 +262,13 @@ fn wish_on_hang_up(wishes: mpsc::Sender<Reload>) -> io::Result<impl Future<Outpu
 
 /// Tells whoever started the demo where to look.
 #[expect(clippy::print_stdout, reason = "the demo speaks to a person")]
-fn introduce(simulator: &Simulator, listeners: &[TcpListener], prefix: &str) -> io::Result<()> {
+fn introduce(simulator: &Simulator, listeners: &[TcpListener], prefix: &str, tls: bool) -> io::Result<()> {
+    let scheme = if tls { "https" } else { "http" };
     println!("The exporter, and what it knows:");
     for listener in listeners {
         let address = listener.local_addr()?;
-        println!("  http://{address}{prefix}/           links to everything");
-        println!("  http://{address}{prefix}/metrics    for Prometheus");
+        println!("  {scheme}://{address}{prefix}/           links to everything");
+        println!("  {scheme}://{address}{prefix}/metrics    for Prometheus");
     }
     println!("The simulated Partner API, whose certificate is its own (curl --insecure):");
     println!("  {}", simulator.url("/api/partners/health"));

@@ -1,20 +1,18 @@
 //! Where a secret comes from. A secret can be used; it can't be printed.
 
 use std::fmt;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::stamp::Stamp;
+
 /// More than any token, secret or password needs; a longer file is some other file.
 const LARGEST: usize = 16 * 1024;
-
-/// A file whose last change is younger than this may change again without any of its times moving:
-/// file systems stamp with the ticks of the kernel's clock, some with whole seconds.
-const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
 /// Where the operator keeps a secret.
 #[derive(Clone, Debug)]
@@ -89,7 +87,7 @@ impl SecretSource {
     /// What to compare to know whether the secret may have changed.
     fn stamp(&self) -> Option<Stamp> {
         match self {
-            Self::File(path) => fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata)),
+            Self::File(path) => Stamp::of(path),
             // Neither changes while the process lives.
             Self::Env(_) | Self::Inline(_) => Some(Stamp::FIXED),
         }
@@ -325,56 +323,6 @@ impl Watched {
     }
 }
 
-/// What a file's metadata say of its content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    size: u64,
-    modified: Option<SystemTime>,
-    identity: Identity,
-}
-
-/// What only some systems tell of a file: it gives away a replacement that kept size and time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Identity {
-    device: u64,
-    inode: u64,
-    /// The last change of content, name or rights.
-    changed: Option<SystemTime>,
-}
-
-impl Stamp {
-    const FIXED: Self =
-        Self { size: 0, modified: None, identity: Identity { device: 0, inode: 0, changed: None } };
-
-    fn of(metadata: &Metadata) -> Self {
-        Self { size: metadata.len(), modified: metadata.modified().ok(), identity: Identity::of(metadata) }
-    }
-
-    /// Whether enough time has passed for a further change to be sure to move a stamp.
-    fn is_settled(&self, now: SystemTime) -> bool {
-        [self.modified, self.identity.changed].into_iter().flatten().all(|time| {
-            // A time in the future proves nothing: it is not settled.
-            now.duration_since(time).is_ok_and(|age| age >= SETTLED_AFTER)
-        })
-    }
-}
-
-impl Identity {
-    #[cfg(unix)]
-    fn of(metadata: &Metadata) -> Self {
-        use std::os::unix::fs::MetadataExt;
-        let since_epoch = u64::try_from(metadata.ctime()).ok().zip(u32::try_from(metadata.ctime_nsec()).ok());
-        let changed = since_epoch
-            .and_then(|(secs, nanos)| SystemTime::UNIX_EPOCH.checked_add(Duration::new(secs, nanos)));
-        Self { device: metadata.dev(), inode: metadata.ino(), changed }
-    }
-
-    #[cfg(not(unix))]
-    fn of(_: &Metadata) -> Self {
-        Self::default()
-    }
-}
-
 /// Whether every user of the machine may read this file.
 #[cfg(unix)]
 pub(crate) fn world_readable(path: &Path) -> bool {
@@ -411,31 +359,5 @@ mod tests {
         let mut watched = held(&source, "in-memory", source.stamp());
         assert_eq!(watched.refresh(), Ok(Refreshed::Same));
         assert_eq!(watched.current().unwrap().expose_secret(), "in-memory");
-    }
-
-    #[test]
-    fn every_part_of_a_stamp_gives_a_change_away() {
-        let (_folder, source) = file_source("on-disk");
-        let now = source.stamp().unwrap();
-        let elsewhere = Identity { inode: now.identity.inode + 1, ..now.identity };
-        let renamed = Identity { changed: Some(SystemTime::UNIX_EPOCH), ..now.identity };
-        for then in [
-            Stamp { size: now.size + 1, ..now },
-            Stamp { modified: Some(SystemTime::UNIX_EPOCH), ..now },
-            Stamp { identity: elsewhere, ..now },
-            Stamp { identity: renamed, ..now },
-        ] {
-            assert_eq!(held(&source, "in-memory", Some(then)).refresh(), Ok(Refreshed::Changed), "{then:?}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_changed_just_now_is_read_again() {
-        let (_folder, source) = file_source("on-disk");
-        let stamp = source.stamp().unwrap();
-        let changed = stamp.identity.changed.unwrap();
-        assert!(!stamp.is_settled(changed));
-        assert!(!stamp.is_settled(changed - Duration::from_hours(1)), "a clock that was put back");
-        assert!(stamp.is_settled(changed + Duration::from_secs(3)));
     }
 }

@@ -259,6 +259,12 @@ impl<'a> At<'a> {
         Ok(text)
     }
 
+    /// Whether it is empty text, or nothing at all.
+    pub(super) fn is_blank(&self) -> bool {
+        matches!(&self.node.value, Value::Scalar(Scalar { text, .. }) if text.is_empty())
+            || self.node.is_null()
+    }
+
     /// The path of a file, which begins at the folder of the file in which it stands.
     pub(super) fn path(&self, report: &mut Report) -> Result<PathBuf, Reported> {
         let text = self.text(report)?;

@@ -25,6 +25,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// Every configuration file that was read: the one asked for, then the key files.
     pub files: Vec<PathBuf>,
+    /// The patterns of `key_files`: a file that begins to match one belongs to the configuration.
+    pub patterns: Vec<PathBuf>,
 }
 
 /// Reads a configuration file, the key files it names, and every secret they name.
@@ -34,16 +36,21 @@ pub struct Loaded {
 /// Everything that is wrong, all at once; nothing of the configuration is then to be used.
 pub fn load(path: &Path) -> Result<Loaded, Problems> {
     let mut report = Report::default();
-    let mut files = Vec::new();
-    let config = read_all(path, &mut files, &mut report);
+    let (mut files, mut patterns) = (Vec::new(), Vec::new());
+    let config = read_all(path, &mut files, &mut patterns, &mut report);
     if !report.problems.is_empty() {
         return Err(Problems::new(report.problems));
     }
     report.warnings.sort_by_key(Problem::place);
-    Ok(Loaded { config, warnings: report.warnings, files })
+    Ok(Loaded { config, warnings: report.warnings, files, patterns })
 }
 
-fn read_all(path: &Path, files: &mut Vec<PathBuf>, report: &mut Report) -> Config {
+fn read_all(
+    path: &Path,
+    files: &mut Vec<PathBuf>,
+    patterns: &mut Vec<PathBuf>,
+    report: &mut Report,
+) -> Config {
     const FIELDS: [&str; 8] =
         ["api", "health", "key_info", "canaries", "rate_limit", "metrics", "partners", "key_files"];
     let source = Source::new(path, 0);
@@ -58,7 +65,7 @@ fn read_all(path: &Path, files: &mut Vec<PathBuf>, report: &mut Report) -> Confi
         fleet.add(&partners, report);
     }
     report.fold_remarks(&source);
-    for key_file in fields.get("key_files").map(|at| key_files(&at, report)).unwrap_or_default() {
+    for key_file in fields.get("key_files").map(|at| key_files(&at, patterns, report)).unwrap_or_default() {
         read_key_file(&Source::new(&key_file, files.len()), &mut fleet, report);
         files.push(key_file);
     }
@@ -79,7 +86,7 @@ fn read_key_file(source: &Source, fleet: &mut Fleet<'_>, report: &mut Report) {
 }
 
 /// The file's tree.
-fn read_tree(source: &Source, report: &mut Report) -> Option<Node> {
+pub(super) fn read_tree(source: &Source, report: &mut Report) -> Option<Node> {
     let text = match read_text(source) {
         Ok(text) => text,
         Err(problem) => {
@@ -113,7 +120,7 @@ fn read_text(source: &Source) -> Result<Zeroizing<String>, Problem> {
 }
 
 /// Reads a file that can be one: to open a pipe would wait for a writer, a device may never end.
-fn read_regular(path: &Path) -> Result<Vec<u8>, String> {
+pub(super) fn read_regular(path: &Path) -> Result<Vec<u8>, String> {
     let metadata = fs::metadata(path).map_err(|error| unreadable(&error))?;
     if !metadata.is_file() && !metadata.is_dir() {
         return Err("is not a regular file; name a regular file".to_owned());
@@ -125,12 +132,13 @@ fn read_regular(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// The files that the patterns of `key_files` match, sorted, each once.
-fn key_files(at: &At<'_>, report: &mut Report) -> Vec<PathBuf> {
+fn key_files(at: &At<'_>, patterns: &mut Vec<PathBuf>, report: &mut Report) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    if let Ok(patterns) = at.items(report) {
-        for at in patterns {
-            if let Ok(pattern) = at.text(report) {
-                found.append(&mut matches(pattern, &at, report));
+    if let Ok(items) = at.items(report) {
+        for at in items {
+            if let Some(pattern) = at.text(report).ok().and_then(|pattern| rooted(pattern, &at, report)) {
+                found.append(&mut matches(&pattern, &at, report));
+                patterns.push(pattern);
             }
         }
     }
@@ -141,19 +149,29 @@ fn key_files(at: &At<'_>, report: &mut Report) -> Vec<PathBuf> {
     found
 }
 
-fn matches(pattern: &str, at: &At<'_>, report: &mut Report) -> Vec<PathBuf> {
-    // Hidden files are not meant by `*`: editors and Kubernetes keep copies in them.
-    let options = glob::MatchOptions {
-        case_sensitive: true,
-        require_literal_separator: true,
-        require_literal_leading_dot: true,
-    };
+/// The pattern, which begins at the folder of the file in which it stands.
+fn rooted(pattern: &str, at: &At<'_>, report: &mut Report) -> Option<PathBuf> {
     let Some(folder) = at.source.folder.to_str() else {
         report.problem(at, "can't be sought, for the folder's name is not UTF-8; rename the folder");
-        return Vec::new();
+        return None;
     };
-    let rooted = Path::new(&glob::Pattern::escape(folder)).join(pattern);
-    let paths = match glob::glob_with(&rooted.to_string_lossy(), options) {
+    Some(Path::new(&glob::Pattern::escape(folder)).join(pattern))
+}
+
+/// What a pattern means. Hidden files are not meant by `*`: editors and Kubernetes keep copies in them.
+const MATCHING: glob::MatchOptions = glob::MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
+
+/// The files that a pattern matches right now, and those that can't be told.
+pub(crate) fn matching(pattern: &Path) -> Result<glob::Paths, glob::PatternError> {
+    glob::glob_with(&pattern.to_string_lossy(), MATCHING)
+}
+
+fn matches(pattern: &Path, at: &At<'_>, report: &mut Report) -> Vec<PathBuf> {
+    let paths = match matching(pattern) {
         Ok(paths) => paths,
         Err(error) => {
             report.problem(at, format!("is not a pattern of file names ({}); correct it", error.msg));

@@ -88,6 +88,28 @@ impl Problems {
         Self(problems)
     }
 
+    /// One problem with a file as a whole.
+    #[must_use]
+    pub fn with_file(file: &Path, text: String) -> Self {
+        Self(vec![Problem::of_file(file.into(), 0, None, text)])
+    }
+
+    /// Both, or everything that is wrong with either.
+    ///
+    /// # Errors
+    ///
+    /// The problems of the first, then those of the second.
+    pub fn of_both<A, B>(first: Result<A, Self>, second: Result<B, Self>) -> Result<(A, B), Self> {
+        match (first, second) {
+            (Ok(first), Ok(second)) => Ok((first, second)),
+            (Err(Self(mut first)), Err(Self(second))) => {
+                first.extend(second);
+                Err(Self(first))
+            }
+            (Err(problems), _) | (_, Err(problems)) => Err(problems),
+        }
+    }
+
     /// The problems one by one.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.0.iter()

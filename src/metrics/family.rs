@@ -161,6 +161,30 @@ pub(super) const WRITE_FAILURES: Family = counter(
     "Writes of the states to disk that failed, or could not begin.",
 );
 
+pub(super) const CONNECTIONS: Family =
+    gauge("myunisoft_exporter_connections", &[], "Connections of clients that are open.");
+pub(super) const CONNECTIONS_DROPPED: Family = counter(
+    "myunisoft_exporter_connections_dropped_total",
+    &["reason"],
+    "Connections of clients that were ended or not taken, by reason.",
+);
+pub(super) const REQUESTS: Family =
+    counter("myunisoft_exporter_http_requests_total", &["code"], "Requests that were answered, by status.");
+
+words! {
+    /// Why a client's connection was ended or not taken.
+    pub enum Dropped {
+        /// The system had no room for another: no descriptor, no memory.
+        Accept => "accept",
+        /// Another one needed the place more.
+        Crowded => "crowded",
+        /// No TLS came about.
+        Handshake => "handshake",
+        /// It took too long to ask, or to take the answer.
+        Slow => "slow",
+    }
+}
+
 /// All of them, in the order in which they are served.
 pub const FAMILIES: &[Family] = &[
     UP,
@@ -195,4 +219,7 @@ pub const FAMILIES: &[Family] = &[
     LATENESS,
     IN_FLIGHT,
     WRITE_FAILURES,
+    CONNECTIONS,
+    CONNECTIONS_DROPPED,
+    REQUESTS,
 ];

@@ -101,9 +101,10 @@ fn warnings(folder: &Folder) -> Vec<String> {
 #[test]
 fn the_agreed_example_is_understood_in_full() {
     let folder = agreed();
-    let Loaded { config, warnings, files } = folder.loaded();
+    let Loaded { config, warnings, files, patterns } = folder.loaded();
     assert_eq!(warnings, []);
     assert_eq!(files, [folder.path("exporter.yml"), folder.path("keys.d/more.yml")]);
+    assert_eq!(patterns, [folder.path("keys.d/*.yml")]);
     assert_eq!(config.api.base_url.as_str(), "https://api.myunisoft.fr/");
     assert_eq!(config.api.auth_url.as_str(), "https://app.prodcomptable.myunisoft.fr/api/authenticate/firm");
     assert_eq!(config.health, secs(15, 5));

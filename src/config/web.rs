@@ -1,0 +1,276 @@
+//! `--web.config.file`: who may come in, in the file format that Prometheus' own exporters share.
+//!
+//! The format's reference is the web configuration of Prometheus' exporter toolkit. What of it can't be
+//! kept here is an error: a protection that is asked for and not there is worse than none.
+
+mod tls;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
+
+use super::decode::{At, Report, Reported, Source};
+use super::load::{read_regular, read_tree};
+use super::problem::{Problem, Problems};
+
+pub use tls::{ClientAuth, Clients, Tls};
+
+/// Bcrypt's own bounds: a hash of a cost outside them can't be computed.
+const COSTS: std::ops::RangeInclusive<u32> = 4..=31;
+/// From here on one log-in takes seconds.
+const SLOW_COST: u32 = 15;
+
+/// What the file says.
+#[derive(Clone, Debug)]
+pub struct Web {
+    /// How TLS is spoken; `None`: it isn't.
+    pub tls: Option<Tls>,
+    /// Whether HTTP/2 is offered, which is over TLS alone.
+    pub http2: bool,
+    /// Headers for each response; `None`: this one of our own is left out.
+    pub headers: Vec<(HeaderName, Option<HeaderValue>)>,
+    /// Who may log in; nobody needs to where it is empty. Names are unique.
+    pub users: Vec<User>,
+    /// How many requests are answered.
+    pub rate_limit: Option<RateLimit>,
+    /// Of everything that was read: two of the same digest protect the same.
+    pub digest: [u8; 32],
+}
+
+/// One of `basic_auth_users`.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// The password's bcrypt hash.
+    pub hash: SecretString,
+}
+
+/// `rate_limit:`, a bucket of tokens, one for each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// After how long one more request may come; more than nothing.
+    pub interval: Duration,
+    /// How many may come at once.
+    pub burst: u32,
+}
+
+/// The file, and what is to be told of how it was read.
+#[derive(Clone, Debug, Default)]
+pub struct LoadedWeb {
+    /// What the file says.
+    pub web: Web,
+    /// What is doubtful in it.
+    pub warnings: Vec<Problem>,
+    /// Every file that was read.
+    pub files: Vec<PathBuf>,
+}
+
+impl Default for Web {
+    /// Everybody may come in, over plain HTTP.
+    fn default() -> Self {
+        Self {
+            tls: None,
+            http2: true,
+            headers: Vec::new(),
+            users: Vec::new(),
+            rate_limit: None,
+            digest: [0; 32],
+        }
+    }
+}
+
+impl LoadedWeb {
+    /// What was understood, for a person to read.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let Web { tls, http2, users, rate_limit, .. } = &self.web;
+        let tls = match tls {
+            Some(tls) => {
+                let http2 = if *http2 { ", HTTP/2" } else { "" };
+                format!("TLS ({}{http2})", tls.clients.auth)
+            }
+            None => "plain HTTP".to_owned(),
+        };
+        let users = match users.len() {
+            0 => "no password asked".to_owned(),
+            1 => "1 user".to_owned(),
+            several => format!("{several} users"),
+        };
+        let rate = rate_limit.map_or_else(String::new, |RateLimit { interval, burst }| {
+            format!(", a request each {} ({burst} at once)", humantime::format_duration(interval))
+        });
+        let mut summary = format!("Web: {tls}, {users}{rate}\n");
+        for warning in &self.warnings {
+            // Writing to a string can't fail.
+            let _ = writeln!(summary, "warning: {warning}");
+        }
+        summary
+    }
+}
+
+/// Reads the file, and the certificates and keys that it names.
+///
+/// # Errors
+///
+/// Everything that is wrong, all at once; nothing of the file is then to be used.
+pub fn load(path: &Path) -> Result<LoadedWeb, Problems> {
+    let mut report = Report::default();
+    let mut files = Files::default();
+    let source = Source::new(path, 0);
+    let web = read(&source, &mut files, &mut report);
+    report.fold_remarks(&source);
+    match web {
+        Some(mut web) if report.problems.is_empty() => {
+            web.digest = files.digest.finalize().into();
+            Ok(LoadedWeb { web, warnings: report.warnings, files: files.read })
+        }
+        _ => Err(Problems::new(report.problems)),
+    }
+}
+
+/// The files that are read on the way.
+#[derive(Default)]
+struct Files {
+    read: Vec<PathBuf>,
+    digest: Sha256,
+}
+
+impl Files {
+    fn note(&mut self, path: &Path, content: &[u8]) {
+        self.read.push(path.to_owned());
+        self.digest.update(Sha256::digest(content));
+    }
+
+    /// The file that a field names.
+    fn named(&mut self, at: &At<'_>, report: &mut Report) -> Result<(PathBuf, Vec<u8>), Reported> {
+        let path = at.path(report)?;
+        let content = read_regular(&path)
+            .map_err(|text| report.problem(at, format!("the file {} {text}", path.display())))?;
+        self.note(&path, &content);
+        Ok((path, content))
+    }
+}
+
+fn read(source: &Source, files: &mut Files, report: &mut Report) -> Option<Web> {
+    const FIELDS: [&str; 4] = ["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"];
+    let root = read_tree(source, report)?;
+    files.note(&source.path, &fs::read(&source.path).unwrap_or_default());
+    let at = At::root(source, &root);
+    let fields = at.fields(&FIELDS, report).ok()?;
+    let tls = fields.optional("tls_server_config", report, |at, report| tls::read(at, files, report));
+    let http = fields.optional("http_server_config", report, http_server);
+    let users = fields.optional("basic_auth_users", report, users);
+    let rate_limit = fields.optional("rate_limit", report, rate_limit);
+    let (http2, headers) = http.ok()?.unwrap_or((true, Vec::new()));
+    Some(Web {
+        tls: tls.ok()?.flatten(),
+        http2,
+        headers,
+        users: users.ok()?.unwrap_or_default(),
+        rate_limit: rate_limit.ok()?.flatten(),
+        digest: [0; 32],
+    })
+}
+
+type Headers = Vec<(HeaderName, Option<HeaderValue>)>;
+
+fn http_server(at: &At<'_>, report: &mut Report) -> Result<(bool, Headers), Reported> {
+    let fields = at.fields(&["http2", "headers"], report)?;
+    let http2 = fields.optional("http2", report, At::flag);
+    let headers = fields.optional("headers", report, headers);
+    Ok((http2?.unwrap_or(true), headers?.unwrap_or_default()))
+}
+
+fn headers(at: &At<'_>, report: &mut Report) -> Result<Headers, Reported> {
+    const CHOICES: [(&str, &[&str]); 5] = [
+        ("Strict-Transport-Security", &[]),
+        ("X-Content-Type-Options", &["nosniff"]),
+        ("X-Frame-Options", &["deny", "sameorigin"]),
+        ("X-XSS-Protection", &[]),
+        ("Content-Security-Policy", &[]),
+    ];
+    let fields = at.fields(&CHOICES.map(|(name, _)| name), report)?;
+    let mut headers = Vec::new();
+    for (name, choices) in CHOICES {
+        let value = fields.optional(name, report, |at, report| header_value(at, choices, report))?;
+        if let (Some(value), Ok(name)) = (value, name.parse()) {
+            headers.push((name, value));
+        }
+    }
+    Ok(headers)
+}
+
+/// The header's value; none where it is blank.
+fn header_value(at: &At<'_>, choices: &[&str], report: &mut Report) -> Result<Option<HeaderValue>, Reported> {
+    if at.is_blank() {
+        return Ok(None);
+    }
+    let text = if choices.is_empty() {
+        at.text(report)?.to_owned()
+    } else {
+        at.word(choices, |word| choices.contains(&word).then(|| word.to_owned()), report)?
+    };
+    HeaderValue::from_str(&text)
+        .map(Some)
+        .map_err(|_| report.problem(at, "has a character that no HTTP header can carry; remove it"))
+}
+
+fn users(at: &At<'_>, report: &mut Report) -> Result<Vec<User>, Reported> {
+    let mut users: Vec<User> = Vec::new();
+    let mut outcome = Ok(());
+    for (key, at) in at.entries(report)? {
+        let name = key.name.to_string();
+        if users.iter().any(|user| user.name == name) {
+            outcome = Err(report.problem(&at, "stands twice; keep one"));
+            continue;
+        }
+        match bcrypt_hash(&at, report) {
+            Ok(hash) => users.push(User { name, hash }),
+            Err(reported) => outcome = Err(reported),
+        }
+        report.inline_secret(&at);
+    }
+    outcome.map(|()| users)
+}
+
+fn bcrypt_hash(at: &At<'_>, report: &mut Report) -> Result<SecretString, Reported> {
+    let text = at.text(report)?;
+    let cost = text.parse::<bcrypt::HashParts>().map(|parts| parts.get_cost());
+    match cost {
+        Ok(cost) if COSTS.contains(&cost) => {
+            if cost >= SLOW_COST {
+                report.warning(
+                    at,
+                    format!("has the cost {cost}: each first log-in takes seconds; 10 to 12 is usual"),
+                );
+            }
+            Ok(SecretString::from(text))
+        }
+        _ => Err(report
+            .problem(at, "is not a bcrypt hash; write what `htpasswd -nBC 10 NAME` prints after the colon")),
+    }
+}
+
+fn rate_limit(at: &At<'_>, report: &mut Report) -> Result<Option<RateLimit>, Reported> {
+    let fields = at.fields(&["interval", "burst"], report)?;
+    let interval =
+        fields.required("interval", "add how long until one more request may come", report, |at, report| {
+            // The one duration that Go reads without a unit.
+            if at.text(report)? == "0" { Ok(Duration::ZERO) } else { at.duration(report) }
+        });
+    let burst = fields.required("burst", "add how many requests may come at once", report, |at, report| {
+        let burst = at.number("a whole number from 1", report)?;
+        if burst == 0 {
+            return Err(report.problem(at, "lets no request in; write a whole number from 1"));
+        }
+        Ok(burst)
+    });
+    let (interval, burst) = (interval?, burst?);
+    Ok((!interval.is_zero()).then_some(RateLimit { interval, burst }))
+}

@@ -1,0 +1,350 @@
+//! `tls_server_config:`
+
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{
+    CipherSuite, NamedGroup, RootCertStore, SupportedCipherSuite, SupportedProtocolVersion, version,
+};
+use secrecy::zeroize::Zeroizing;
+
+use super::Files;
+use crate::config::decode::{At, Fields, Report, Reported};
+use crate::secret::world_readable;
+use crate::words::words;
+
+/// How TLS is spoken.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The certificate chain to show, with its key, which fits.
+    pub identity: Arc<CertifiedKey>,
+    /// What is asked of clients.
+    pub clients: Clients,
+    /// TLS 1.2, 1.3 or both.
+    pub versions: Vec<&'static SupportedProtocolVersion>,
+    /// In order of preference.
+    pub suites: Vec<SupportedCipherSuite>,
+    /// In order of preference.
+    pub groups: Vec<&'static dyn SupportedKxGroup>,
+    /// Whether this side's preference counts rather than the client's.
+    pub server_order: bool,
+}
+
+/// What is asked of clients.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    /// Which certificate.
+    pub auth: ClientAuth,
+    /// Who must have signed it, where it is verified.
+    pub authorities: Option<Arc<RootCertStore>>,
+    /// One of these names must stand in it; any may where it is empty.
+    pub allowed_sans: Vec<String>,
+}
+
+words! {
+    /// `client_auth_type`
+    pub enum ClientAuth {
+        /// None is asked for.
+        None => "NoClientCert",
+        /// One is asked for; any will do, and none.
+        Request => "RequestClientCert",
+        /// Any will do.
+        RequireAny => "RequireAnyClientCert",
+        /// None will do, or one that is verified.
+        VerifyIfGiven => "VerifyClientCertIfGiven",
+        /// One that is verified.
+        RequireAndVerify => "RequireAndVerifyClientCert",
+    }
+}
+
+impl ClientAuth {
+    /// Whether a certificate that is shown is verified.
+    #[must_use]
+    pub const fn verifies(self) -> bool {
+        matches!(self, Self::VerifyIfGiven | Self::RequireAndVerify)
+    }
+
+    /// Whether a client without certificate is sent away.
+    #[must_use]
+    pub const fn requires(self) -> bool {
+        matches!(self, Self::RequireAny | Self::RequireAndVerify)
+    }
+}
+
+const FIELDS: [&str; 13] = [
+    "cert",
+    "cert_file",
+    "key",
+    "key_file",
+    "client_auth_type",
+    "client_ca",
+    "client_ca_file",
+    "client_allowed_sans",
+    "min_version",
+    "max_version",
+    "cipher_suites",
+    "prefer_server_cipher_suites",
+    "curve_preferences",
+];
+
+/// None where nothing stands below it: then plain HTTP is spoken.
+pub(super) fn read(at: &At<'_>, files: &mut Files, report: &mut Report) -> Result<Option<Tls>, Reported> {
+    let fields = at.fields(&FIELDS, report)?;
+    if fields.given(&FIELDS).next().is_none() {
+        return if report.problems.is_empty() { Ok(None) } else { Err(Reported) };
+    }
+    let provider = ring::default_provider();
+    let identity = identity(&fields, &provider, files, report);
+    let clients = clients(&fields, files, report);
+    let versions = versions(&fields, report);
+    let suites = fields.optional("cipher_suites", report, |at, report| suites(at, &provider, report));
+    let server_order = fields.optional("prefer_server_cipher_suites", report, At::flag);
+    let groups = fields.optional("curve_preferences", report, |at, report| groups(at, &provider, report));
+    Ok(Some(Tls {
+        identity: identity?,
+        clients: clients?,
+        versions: versions?,
+        suites: suites?.unwrap_or(provider.cipher_suites),
+        groups: groups?.unwrap_or(provider.kx_groups),
+        server_order: server_order?.unwrap_or(true),
+    }))
+}
+
+/// PEM text that stands in a field, or in the file that its `…_file` names.
+fn pem(
+    name: &str,
+    fields: &Fields<'_>,
+    files: &mut Files,
+    report: &mut Report,
+) -> Result<Option<Zeroizing<Vec<u8>>>, Reported> {
+    let file = format!("{name}_file");
+    let content = fields.optional(&file, report, |at, report| {
+        let (path, content) = files.named(at, report)?;
+        if name == "key" && world_readable(&path) {
+            report.open_file(at);
+        }
+        Ok(Zeroizing::new(content))
+    })?;
+    let inline = fields.optional(name, report, |at, report| {
+        if name == "key" {
+            report.inline_secret(at);
+        }
+        at.text(report).map(|text| Zeroizing::new(text.as_bytes().to_vec()))
+    })?;
+    match (&content, &inline, fields.get(name)) {
+        (Some(_), Some(_), Some(at)) => {
+            Err(report.problem(&at, format!("is a second source beside `{file}`; keep one of the two")))
+        }
+        _ => Ok(content.or(inline)),
+    }
+}
+
+/// Where to point when something is wrong with a field, or with the file that its `…_file` names.
+fn blame(name: &str, fields: &Fields<'_>, report: &mut Report, text: &str) -> Reported {
+    let file = format!("{name}_file");
+    match fields.get(name).or_else(|| fields.get(&file)) {
+        Some(at) => report.problem(&at, text),
+        None => report.missing(fields.at, &file, "add the path of a PEM file"),
+    }
+}
+
+fn identity(
+    fields: &Fields<'_>,
+    provider: &CryptoProvider,
+    files: &mut Files,
+    report: &mut Report,
+) -> Result<Arc<CertifiedKey>, Reported> {
+    let chain = pem("cert", fields, files, report);
+    let key = pem("key", fields, files, report);
+    let chain = chain.and_then(|pem| match pem {
+        Some(pem) => certificates("cert", &pem, fields, report),
+        None => Err(blame("cert", fields, report, "")),
+    });
+    let key = key.and_then(|pem| match pem {
+        Some(pem) => PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
+            blame("key", fields, report, "holds no private key in PEM; name the key of the certificate")
+        }),
+        None => Err(blame("key", fields, report, "")),
+    });
+    let identity = CertifiedKey::from_der(chain?, key?, provider).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            blame("key", fields, report, "is not the key of the certificate; name the one that belongs to it")
+        }
+        rustls::Error::InvalidCertificate(_) => blame("cert", fields, report, NO_CERTIFICATE),
+        _ => blame(
+            "key",
+            fields,
+            report,
+            "is of a kind that is not supported; use RSA, ECDSA (P-256, P-384) or Ed25519",
+        ),
+    });
+    identity.map(Arc::new)
+}
+
+const NO_CERTIFICATE: &str = "holds no usable certificate in PEM; name a file with `BEGIN CERTIFICATE` in it";
+
+fn certificates(
+    name: &str,
+    pem: &[u8],
+    fields: &Fields<'_>,
+    report: &mut Report,
+) -> Result<Vec<CertificateDer<'static>>, Reported> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(blame(name, fields, report, NO_CERTIFICATE)),
+    }
+}
+
+fn clients(fields: &Fields<'_>, files: &mut Files, report: &mut Report) -> Result<Clients, Reported> {
+    let auth = fields.optional("client_auth_type", report, |at, report| {
+        let choices: Vec<_> = ClientAuth::ALL.iter().map(|auth| auth.as_str()).collect();
+        at.word(&choices, ClientAuth::from_word, report)
+    });
+    let authorities = pem("client_ca", fields, files, report)
+        .and_then(|pem| pem.map(|pem| authorities(&pem, fields, report)).transpose());
+    let allowed_sans = fields.optional("client_allowed_sans", report, |at, report| {
+        at.items(report)?.map(|at| at.text(report).map(str::to_owned)).collect::<Result<Vec<_>, _>>()
+    });
+    let (auth, authorities) = (auth?.unwrap_or(ClientAuth::None), authorities?);
+    let allowed_sans = allowed_sans?.unwrap_or_default();
+    if auth.verifies() && authorities.is_none() {
+        return Err(report.missing(
+            fields.at,
+            "client_ca_file",
+            "add the file of who signs the clients' certificates",
+        ));
+    }
+    if auth == ClientAuth::None && authorities.is_some() {
+        let text = "asks for a client_auth_type that uses it; write `RequireAndVerifyClientCert`";
+        return Err(blame("client_ca", fields, report, text));
+    }
+    if !allowed_sans.is_empty() && !auth.requires() {
+        let text =
+            "needs a certificate from every client; write `RequireAndVerifyClientCert` as client_auth_type";
+        return Err(blame("client_allowed_sans", fields, report, text));
+    }
+    Ok(Clients { auth, authorities, allowed_sans })
+}
+
+fn authorities(pem: &[u8], fields: &Fields<'_>, report: &mut Report) -> Result<Arc<RootCertStore>, Reported> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates("client_ca", pem, fields, report)? {
+        roots.add(certificate).map_err(|_| blame("client_ca", fields, report, NO_CERTIFICATE))?;
+    }
+    Ok(Arc::new(roots))
+}
+
+fn versions(
+    fields: &Fields<'_>,
+    report: &mut Report,
+) -> Result<Vec<&'static SupportedProtocolVersion>, Reported> {
+    let read = |at: &At<'_>, report: &mut Report| match at.text(report)? {
+        "TLS12" => Ok(12),
+        "TLS13" => Ok(13),
+        "TLS10" | "TLS11" => Err(report
+            .problem(at, "is a version that is not spoken here, for it is broken; write `TLS12` or `TLS13`")),
+        _ => Err(report.problem(at, "is no version of TLS; write `TLS12` or `TLS13`")),
+    };
+    let least = fields.optional("min_version", report, read);
+    let most = fields.optional("max_version", report, read);
+    let (least, most) = (least?.unwrap_or(12), most?.unwrap_or(13));
+    let versions = [(13, &version::TLS13), (12, &version::TLS12)];
+    let versions: Vec<_> = versions
+        .into_iter()
+        .filter(|(number, _)| (least..=most).contains(number))
+        .map(|(_, version)| version)
+        .collect();
+    if versions.is_empty() {
+        return Err(blame("max_version", fields, report, "is below min_version; raise it"));
+    }
+    Ok(versions)
+}
+
+/// Those of TLS 1.2 that are named; all of TLS 1.3, which has no weak ones and no choice.
+fn suites(
+    at: &At<'_>,
+    provider: &CryptoProvider,
+    report: &mut Report,
+) -> Result<Vec<SupportedCipherSuite>, Reported> {
+    let known = &provider.cipher_suites;
+    let named = named(
+        at,
+        report,
+        |name| known.iter().find(|suite| suite_name(suite.suite()).contains(&name)).copied(),
+        || known.iter().filter_map(|suite| suite_name(suite.suite()).first().copied()).collect(),
+    )?;
+    if named.is_empty() {
+        return Ok(known.clone());
+    }
+    let modern = known.iter().filter(|suite| suite.tls13().is_some()).copied();
+    Ok(modern.chain(named.into_iter().filter(|suite| suite.tls13().is_none())).collect())
+}
+
+/// As the file format spells it: Go's names.
+const fn suite_name(suite: CipherSuite) -> &'static [&'static str] {
+    match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => &["TLS_AES_128_GCM_SHA256"],
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => &["TLS_AES_256_GCM_SHA384"],
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => &["TLS_CHACHA20_POLY1305_SHA256"],
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => &["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"],
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => &["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"],
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => &["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"],
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => &["TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"],
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => {
+            &["TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305"]
+        }
+        CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => {
+            &["TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305"]
+        }
+        _ => &[],
+    }
+}
+
+fn groups(
+    at: &At<'_>,
+    provider: &CryptoProvider,
+    report: &mut Report,
+) -> Result<Vec<&'static dyn SupportedKxGroup>, Reported> {
+    let known = &provider.kx_groups;
+    let named = named(
+        at,
+        report,
+        |name| known.iter().find(|group| group_name(group.name()) == name).copied(),
+        || known.iter().map(|group| group_name(group.name())).collect(),
+    )?;
+    Ok(if named.is_empty() { known.clone() } else { named })
+}
+
+const fn group_name(group: NamedGroup) -> &'static str {
+    match group {
+        NamedGroup::X25519 => "X25519",
+        NamedGroup::secp256r1 => "CurveP256",
+        NamedGroup::secp384r1 => "CurveP384",
+        _ => "",
+    }
+}
+
+/// A list of names, each of which must be found.
+fn named<T>(
+    at: &At<'_>,
+    report: &mut Report,
+    find: impl Fn(&str) -> Option<T>,
+    all: impl Fn() -> Vec<&'static str>,
+) -> Result<Vec<T>, Reported> {
+    let mut found = Vec::new();
+    let mut outcome = Ok(());
+    for at in at.items(report)? {
+        match find(at.text(report)?) {
+            Some(one) => found.push(one),
+            None => {
+                let text = format!("is not supported here; choose among {}", all().join(", "));
+                outcome = Err(report.problem(&at, text));
+            }
+        }
+    }
+    outcome.map(|()| found)
+}

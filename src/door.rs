@@ -1,0 +1,134 @@
+//! The door: who may come in, over what, and with which headers an answer leaves.
+//!
+//! What the operator asked for is in [`config::web`](crate::config::web); here it is kept. A door can be
+//! given another protection while people walk through it.
+
+mod bucket;
+mod tls;
+mod users;
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, Request, StatusCode, header};
+use rustls::ServerConfig;
+use tokio::sync::watch;
+
+use crate::config::web::Web;
+use bucket::Bucket;
+use users::Users;
+
+/// What browsers are told unless the operator says otherwise: not to guess, not to frame, not to run
+/// anything.
+const HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; style-src 'self'; frame-ancestors 'none'"),
+    ),
+];
+
+/// What stands between a client and the routes.
+#[derive(Debug)]
+pub struct Protection {
+    /// How TLS is spoken; `None`: it isn't.
+    pub tls: Option<Arc<ServerConfig>>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    users: Users,
+    bucket: Option<Bucket>,
+    digest: [u8; 32],
+}
+
+impl Protection {
+    /// Keeps what `web` asks for.
+    ///
+    /// # Errors
+    /// Where the TLS library refuses a combination that is valid by itself.
+    pub fn new(web: Web) -> Result<Self, rustls::Error> {
+        let tls = web.tls.map(|settings| tls::server(&settings, web.http2)).transpose()?;
+        let named = |name: &HeaderName| web.headers.iter().any(|(other, _)| other == name);
+        let own = HEADERS.into_iter().filter(|(name, _)| !named(name));
+        let asked = web.headers.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
+        Ok(Self {
+            tls: tls.map(Arc::new),
+            headers: own.chain(asked).collect(),
+            users: Users::new(web.users),
+            bucket: web.rate_limit.map(Bucket::full),
+            digest: web.digest,
+        })
+    }
+
+    /// Whether this request may go on to the routes; else the answer to it.
+    ///
+    /// # Errors
+    /// The answer: 429 where too many come, 401 where the user is not known.
+    pub async fn admit<B>(&self, request: &Request<B>) -> Result<(), Response> {
+        if self.bucket.as_ref().is_some_and(|bucket| !bucket.take()) {
+            return Err((StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n").into_response());
+        }
+        if self.users.admit(request.headers().get(header::AUTHORIZATION)).await {
+            return Ok(());
+        }
+        let challenge = [(header::WWW_AUTHENTICATE, "Basic")];
+        Err((StatusCode::UNAUTHORIZED, challenge, "Unauthorized\n").into_response())
+    }
+
+    /// Puts the headers on a response that leaves. Those that a route set itself stay.
+    pub fn dress(&self, response: &mut Response) {
+        for (name, value) in &self.headers {
+            response.headers_mut().entry(name).or_insert_with(|| value.clone());
+        }
+    }
+}
+
+/// The side of the door on which the protection is changed.
+#[derive(Debug)]
+pub struct Doorkeeper(watch::Sender<Arc<Protection>>);
+
+/// The side on which it is looked up. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Door(watch::Receiver<Arc<Protection>>);
+
+impl Doorkeeper {
+    /// A door with this protection.
+    #[must_use]
+    pub fn new(protection: Protection) -> Self {
+        Self(watch::Sender::new(Arc::new(protection)))
+    }
+
+    /// The door.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        Door(self.0.subscribe())
+    }
+
+    /// From now on this protection holds, for connections that are open too. Where it is the same as
+    /// before nothing happens, and what is known of users stays known.
+    pub fn replace(&self, protection: Protection) {
+        self.0.send_if_modified(|held| {
+            let differs = held.digest != protection.digest;
+            if differs {
+                *held = Arc::new(protection);
+            }
+            differs
+        });
+    }
+}
+
+impl Door {
+    /// What holds right now.
+    #[must_use]
+    pub fn protection(&self) -> Arc<Protection> {
+        Arc::clone(&self.0.borrow())
+    }
+
+    /// Resolves when another protection holds than when this side was last asked.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            // Nobody is left who could change it.
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Who may log in, by name and password.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use ring::hmac;
+use ring::rand::SystemRandom;
+use secrecy::ExposeSecret as _;
+use secrecy::zeroize::Zeroizing;
+use tokio::sync::Semaphore;
+use tracing::error;
+
+use crate::config::web::User;
+
+/// How many refused attempts are remembered.
+const MOST_REFUSALS: usize = 1_000;
+
+/// The users, and what was found of names and passwords so far.
+///
+/// A hash takes a good part of a second, by design. So it is computed for one attempt at a time, on a
+/// thread of its own, and its result is kept: who comes with each scrape pays once. Nothing that is kept
+/// can be turned back into a password: it is a keyed hash under a key that lives as long as the process.
+pub(super) struct Users {
+    all: Arc<[User]>,
+    key: Option<hmac::Key>,
+    known: Mutex<Known>,
+    turn: Semaphore,
+}
+
+/// What an attempt is known by.
+type Mark = [u8; 32];
+
+/// Accepted attempts are kept apart, so that no flood of wrong ones can make them be forgotten: there is
+/// one a user at the most, for one password alone fits a hash.
+#[derive(Default)]
+struct Known {
+    accepted: HashMap<usize, Mark>,
+    refused: HashSet<Mark>,
+}
+
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Users").field("count", &self.all.len()).finish_non_exhaustive()
+    }
+}
+
+/// A name and a password, as a client sent them.
+struct Attempt {
+    name: Zeroizing<Vec<u8>>,
+    password: Zeroizing<Vec<u8>>,
+}
+
+impl Users {
+    pub(super) fn new(users: Vec<User>) -> Self {
+        Self {
+            all: users.into(),
+            key: hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok(),
+            known: Mutex::default(),
+            turn: Semaphore::new(1),
+        }
+    }
+
+    /// Whether who sends this header may come in; everybody may where there are no users.
+    pub(super) async fn admit(&self, authorization: Option<&HeaderValue>) -> bool {
+        if self.all.is_empty() {
+            return true;
+        }
+        let Some(attempt) = authorization.and_then(Attempt::read) else { return false };
+        let Some(key) = &self.key else {
+            error!("the system gives no random numbers, so nobody can log in");
+            return false;
+        };
+        let (index, exists) = self.against(&attempt, key);
+        let mark = attempt.mark(key, index);
+        if let Some(known) = self.known(index, mark) {
+            return known && exists;
+        }
+        let Ok(_turn) = self.turn.acquire().await else { return false };
+        // Whoever had the turn before may have asked the same.
+        if let Some(known) = self.known(index, mark) {
+            return known && exists;
+        }
+        let users = Arc::clone(&self.all);
+        let fits = tokio::task::spawn_blocking(move || {
+            let hash = users.get(index).map_or("", |user| user.hash.expose_secret());
+            bcrypt::verify(&*attempt.password, hash).unwrap_or(false)
+        });
+        let accepted = fits.await.unwrap_or(false) && exists;
+        self.learn(index, mark, accepted);
+        accepted
+    }
+
+    /// Whose hash to compute, and whether that is the one who was named. For a name that nobody has, it is
+    /// some user's all the same, always the same one: so it takes as long, and no clock tells the names.
+    fn against(&self, attempt: &Attempt, key: &hmac::Key) -> (usize, bool) {
+        let is_named = |user: &User| user.name.as_bytes() == &**attempt.name;
+        if let Some(index) = self.all.iter().position(is_named) {
+            return (index, true);
+        }
+        let tag = hmac::sign(key, &attempt.name);
+        let number =
+            tag.as_ref().iter().fold(0, |sum: usize, byte| (sum * 256 + usize::from(*byte)) % self.all.len());
+        (number, false)
+    }
+
+    fn known(&self, index: usize, mark: Mark) -> Option<bool> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.accepted.get(&index) == Some(&mark) {
+            return Some(true);
+        }
+        known.refused.contains(&mark).then_some(false)
+    }
+
+    fn learn(&self, index: usize, mark: Mark, accepted: bool) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if accepted {
+            known.accepted.insert(index, mark);
+            return;
+        }
+        if known.refused.len() >= MOST_REFUSALS {
+            known.refused.clear();
+        }
+        known.refused.insert(mark);
+    }
+}
+
+impl Attempt {
+    fn read(header: &HeaderValue) -> Option<Self> {
+        let (scheme, encoded) = header.as_bytes().split_at_checked(b"Basic ".len())?;
+        if !scheme.eq_ignore_ascii_case(b"Basic ") {
+            return None;
+        }
+        let pair = Zeroizing::new(STANDARD.decode(encoded).ok()?);
+        let colon = pair.iter().position(|byte| *byte == b':')?;
+        let (name, password) = (pair.get(..colon)?, pair.get(colon + 1..)?);
+        Some(Self { name: Zeroizing::new(name.to_vec()), password: Zeroizing::new(password.to_vec()) })
+    }
+
+    fn mark(&self, key: &hmac::Key, index: usize) -> Mark {
+        let mut context = hmac::Context::with_key(key);
+        // Each part with its length, so that no two attempts run together into one.
+        for part in [&index.to_be_bytes()[..], &self.name, &self.password] {
+            context.update(&part.len().to_be_bytes());
+            context.update(part);
+        }
+        let mut mark = Mark::default();
+        mark.copy_from_slice(context.sign().as_ref());
+        mark
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Duration, Instant};
+
+    use super::*;
+
+    fn users(users: &[(&str, &str, u32)]) -> Users {
+        let user = |(name, password, cost): &(&str, &str, u32)| User {
+            name: (*name).to_owned(),
+            hash: bcrypt::hash(password, *cost).unwrap().into(),
+        };
+        Users::new(users.iter().map(user).collect())
+    }
+
+    fn basic(name: &str, password: &str) -> HeaderValue {
+        HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))).unwrap()
+    }
+
+    async fn admits(users: &Users, name: &str, password: &str) -> bool {
+        users.admit(Some(&basic(name, password))).await
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_of_the_right_user_opens_and_so_it_stays() {
+        let users = users(&[("alice", "one", 4), ("bob", "two:three", 4)]);
+        for _ in 0..3 {
+            assert!(admits(&users, "alice", "one").await);
+            assert!(admits(&users, "bob", "two:three").await, "a password may hold colons");
+            for (name, password) in [
+                ("alice", "two:three"),
+                ("bob", "one"),
+                ("carol", "one"),
+                ("carol", "two:three"),
+                ("", ""),
+                ("alice", ""),
+            ] {
+                assert!(!admits(&users, name, password).await, "{name} {password}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn everybody_may_come_in_where_there_are_no_users_and_nobody_without_a_name_where_there_are() {
+        assert!(users(&[]).admit(None).await);
+        let users = users(&[("alice", "one", 4)]);
+        assert!(!users.admit(None).await);
+        for header in
+            ["", "Basic", "Basic ", "Basic !", "Bearer YWxpY2U6b25l", "Basic YWxpY2U", "BasicYWxpY2U6b25l"]
+        {
+            assert!(!users.admit(Some(&HeaderValue::from_static(header))).await, "{header}");
+        }
+        assert!(users.admit(Some(&HeaderValue::from_static("bASIC YWxpY2U6b25l"))).await);
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_wrong_passwords_makes_nobody_s_right_one_forgotten() {
+        let users = users(&[("alice", "one", 4)]);
+        assert!(admits(&users, "alice", "one").await);
+        for attempt in 0..MOST_REFUSALS + 10 {
+            let mark = hmac::sign(users.key.as_ref().unwrap(), &attempt.to_be_bytes());
+            users.learn(0, mark.as_ref().try_into().unwrap(), false);
+        }
+        let known = users.known.lock().unwrap();
+        assert!(known.accepted.len() == 1 && known.refused.len() <= MOST_REFUSALS);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_nobody_has_costs_what_a_user_s_does() {
+        // The cost is such that whatever else happens takes nothing beside it.
+        let users = users(&[("alice", "one", 9)]);
+        let mut fastest = [Duration::MAX; 2];
+        for round in 0..5 {
+            for (place, name) in ["alice", "nobody"].into_iter().enumerate() {
+                let started = Instant::now();
+                assert!(!admits(&users, name, &format!("wrong {round}")).await);
+                fastest[place] = fastest[place].min(started.elapsed());
+            }
+        }
+        let [known, unknown] = fastest.map(|took| took.as_secs_f64());
+        assert!(unknown > known / 2.0 && known > unknown / 2.0, "{known} {unknown}");
+    }
+
+    #[test]
+    fn names_that_nobody_has_are_spread_over_the_users() {
+        let users = users(&[("alice", "one", 4), ("bob", "two", 4)]);
+        let key = users.key.as_ref().unwrap();
+        let against = |name: &str| {
+            let attempt = Attempt::read(&basic(name, "x")).unwrap();
+            users.against(&attempt, key)
+        };
+        assert_eq!(against("bob"), (1, true));
+        let hit: std::collections::HashSet<_> = (0..64).map(|n| against(&format!("nobody{n}"))).collect();
+        assert_eq!(hit, [(0, false), (1, false)].into());
+        assert_eq!(against("nobody1"), against("nobody1"));
+    }
+}

@@ -1,0 +1,170 @@
+//! Reading the configuration again, on a wish or because a file of it changed: all of it, or nothing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::task::spawn_blocking;
+use tokio::time::{Duration, Instant, sleep};
+use tracing::{error, info};
+
+use crate::config::{self, Config};
+use crate::door::{Doorkeeper, Protection};
+use crate::metrics::Metrics;
+use crate::stamp::Stamp;
+use crate::watchers::Watchers;
+
+/// A file that is being written is left alone until it has been the same for so long.
+const SETTLING: Duration = Duration::from_millis(500);
+/// A configuration that was found bad is read again after this time even where no file of it changed:
+/// what was wrong may have been a file that it names.
+const ANOTHER_TRY: Duration = Duration::from_secs(30);
+
+/// All that the operator asked for, as it was read.
+#[derive(Debug)]
+pub struct Reading {
+    /// What to watch.
+    pub config: Config,
+    /// Who may look.
+    pub protection: Protection,
+    /// Where it stands.
+    pub sources: Sources,
+}
+
+/// The files whose change is a change of the configuration. Secrets' files are not among them: they are
+/// read afresh by whoever uses them.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Files that were read.
+    pub files: Vec<PathBuf>,
+    /// Patterns of further ones.
+    pub patterns: Vec<PathBuf>,
+}
+
+/// Reads everything; the error is fit to be logged and shown.
+pub type Loader = Arc<dyn Fn() -> Result<Reading, String> + Send + Sync>;
+
+/// What the files looked like.
+type Snapshot = BTreeMap<PathBuf, Option<Stamp>>;
+
+/// Keeps what runs to what is configured.
+pub struct Reloader {
+    load: Loader,
+    watchers: Watchers,
+    door: Doorkeeper,
+    metrics: Arc<Metrics>,
+    sources: Sources,
+    seen: Snapshot,
+    /// What was last found wrong, and when; none while all is well.
+    trouble: Option<(String, Instant)>,
+}
+
+impl Reloader {
+    /// Keeps to what `load` reads from now on; `sources` are those of what runs already.
+    pub fn new(
+        load: Loader,
+        sources: Sources,
+        watchers: Watchers,
+        door: Doorkeeper,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        metrics.config_reloaded(true, SystemTime::now());
+        let seen = sources.look();
+        Self { load, watchers, door, metrics, sources, seen, trouble: None }
+    }
+
+    /// Reads everything and changes to it, or changes nothing and tells why.
+    ///
+    /// # Errors
+    /// What is wrong, fit to be shown.
+    pub async fn reload(&mut self) -> Result<(), String> {
+        let outcome = self.read().await;
+        match &outcome {
+            Ok(()) => info!("configuration reloaded"),
+            Err(problems) => error!(problems, "configuration not reloaded: the old one goes on"),
+        }
+        outcome
+    }
+
+    /// Reloads if a file changed, or if something was wrong a while ago; tells nothing twice.
+    pub async fn look(&mut self) {
+        let known = self.trouble.clone();
+        let retry = known.as_ref().is_some_and(|(_, since)| since.elapsed() >= ANOTHER_TRY);
+        if !self.has_changed().await && !retry {
+            return;
+        }
+        match self.read().await {
+            Ok(()) => info!("configuration reloaded, for it changed"),
+            Err(problems) if known.is_some_and(|(told, _)| told == problems) => {}
+            Err(problems) => error!(problems, "changed configuration not loaded: the old one goes on"),
+        }
+    }
+
+    /// Whether the files differ from how they were last seen, and have come to rest.
+    async fn has_changed(&self) -> bool {
+        let mut last = self.sources.look_aside().await;
+        if last == self.seen {
+            return false;
+        }
+        loop {
+            sleep(SETTLING).await;
+            let now = self.sources.look_aside().await;
+            if now == last {
+                return true;
+            }
+            last = now;
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), String> {
+        let seen = self.sources.look_aside().await;
+        let load = Arc::clone(&self.load);
+        let read = spawn_blocking(move || load()).await.unwrap_or_else(|died| Err(died.to_string()));
+        let outcome = match read {
+            Ok(reading) => self.apply(reading, seen).await,
+            Err(problems) => {
+                self.seen = seen;
+                Err(problems)
+            }
+        };
+        self.metrics.config_reloaded(outcome.is_ok(), SystemTime::now());
+        self.trouble = outcome.as_ref().err().map(|problems| (problems.clone(), Instant::now()));
+        outcome
+    }
+
+    async fn apply(&mut self, reading: Reading, mut seen: Snapshot) -> Result<(), String> {
+        let applied = self.watchers.apply(&reading.config).map_err(|error| error.to_string());
+        if applied.is_ok() {
+            // From here on nothing can fail.
+            self.door.replace(reading.protection);
+            self.watchers.context().accounts.allow_another_try();
+            self.sources = reading.sources;
+            // How a file looked before it was read is what counts; a file that is new here may have
+            // changed while it was read, which its next change tells.
+            let mut present = self.sources.look_aside().await;
+            for (path, stamp) in &mut present {
+                if let Some(before) = seen.remove(path) {
+                    *stamp = before;
+                }
+            }
+            seen = present;
+        }
+        self.seen = seen;
+        applied
+    }
+}
+
+impl Sources {
+    fn look(&self) -> Snapshot {
+        let matching = self.patterns.iter().filter_map(|pattern| config::matching(pattern).ok()).flatten();
+        let paths = self.files.iter().cloned().chain(matching.filter_map(Result::ok));
+        paths.map(|path| (Stamp::of(&path), path)).map(|(stamp, path)| (path, stamp)).collect()
+    }
+
+    /// The same, where a slow disk delays nobody.
+    async fn look_aside(&self) -> Snapshot {
+        let sources = self.clone();
+        spawn_blocking(move || sources.look()).await.unwrap_or_default()
+    }
+}
