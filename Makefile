@@ -3,9 +3,10 @@
 CARGO ?= cargo
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-# What the tests start beside the exporter: the real Prometheus and Alertmanager with their tools, and the
-# Python that reads the dashboards with Grafana's own schema.
-APT_PACKAGES := prometheus prometheus-alertmanager python3 python3-venv
+# What the tests start beside the exporter: the real Prometheus and Alertmanager with their tools, the exporter
+# whose web configuration is read here too, a client that speaks HTTP/2, and the Python that reads the dashboards
+# with Grafana's own schema.
+APT_PACKAGES := prometheus prometheus-alertmanager prometheus-blackbox-exporter curl python3 python3-venv
 VENV := target/venv
 
 # Many tests wait for servers more than they compute.
@@ -22,7 +23,7 @@ test: deps ## Install what the tests need, and run them all
 deps: servers $(VENV)/installed ## Install what the tests start (asks for root only if Debian packages are missing)
 
 servers:
-	@missing=; for tool in prometheus promtool prometheus-alertmanager amtool python3; do \
+	@missing=; for tool in prometheus promtool prometheus-alertmanager amtool prometheus-blackbox-exporter curl python3; do \
 		command -v $$tool >/dev/null || missing="$$missing $$tool"; \
 	done; \
 	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \

@@ -124,7 +124,12 @@ impl Door {
         Arc::clone(&self.0.borrow())
     }
 
-    /// Resolves when another protection holds than when this side was last asked.
+    /// What holds right now, and from which [`Self::changed`] tells a change.
+    pub fn enter(&mut self) -> Arc<Protection> {
+        Arc::clone(&self.0.borrow_and_update())
+    }
+
+    /// Resolves when another protection holds than when [`Self::enter`] was called.
     pub async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
             // Nobody is left who could change it.

@@ -137,10 +137,11 @@ impl Trouble {
 
 /// One connection from its first byte to its last.
 async fn attend(stream: TcpStream, seat: Seat, mut house: House, stop: CancellationToken) {
-    let protection = house.door.protection();
+    let protection = house.door.enter();
     let _ = stream.set_nodelay(true);
     let Some(config) = &protection.tls else {
-        return converse(stream, false, &seat, &mut house, &stop).await;
+        // Each request is looked at by itself: here a change of the protection ends no connection.
+        return converse(stream, Speech::Http1, &seat, &mut house, &stop).await;
     };
     let handshake = greet(stream, TlsAcceptor::from(Arc::clone(config)));
     let shaken = tokio::select! {
@@ -151,7 +152,8 @@ async fn attend(stream: TcpStream, seat: Seat, mut house: House, stop: Cancellat
     match shaken {
         Ok(stream) => {
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            converse(stream, http2, &seat, &mut house, &stop).await;
+            let speech = if http2 { Speech::Https2 } else { Speech::Https1 };
+            converse(stream, speech, &seat, &mut house, &stop).await;
         }
         Err(error) => {
             // Not louder: anybody can make it happen as often as they like.
@@ -179,8 +181,16 @@ async fn greet(
     tls.accept(stream).await
 }
 
+/// What was agreed upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speech {
+    Http1,
+    Https1,
+    Https2,
+}
+
 /// Speaks HTTP until either side ends it, or this side loses patience.
-async fn converse<S>(stream: S, http2: bool, seat: &Seat, house: &mut House, stop: &CancellationToken)
+async fn converse<S>(stream: S, speech: Speech, seat: &Seat, house: &mut House, stop: &CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -198,7 +208,7 @@ where
         }
     });
     let mut door = house.door.clone();
-    let builder = http(http2);
+    let builder = http(speech);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut leaving = false;
     loop {
@@ -211,7 +221,8 @@ where
             }
             dropped = seat.lost() => return house.metrics.connection_dropped(dropped),
             () = stop.cancelled(), if !leaving => leaving = true,
-            () = door.changed(), if !leaving => leaving = true,
+            // Whoever shook hands by other rules does so again.
+            () = door.changed(), if speech != Speech::Http1 && !leaving => leaving = true,
         }
         connection.as_mut().graceful_shutdown();
     }
@@ -219,7 +230,7 @@ where
 
 /// HTTP within bounds. The patience is this module's own: hyper's would end a connection that waits for
 /// the next scrape.
-fn http(http2: bool) -> Builder<TokioExecutor> {
+fn http(speech: Speech) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(LARGEST_HEAD);
     builder
@@ -227,7 +238,7 @@ fn http(http2: bool) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(MOST_STREAMS)
         .max_header_list_size(u32::try_from(LARGEST_HEAD).unwrap_or(u32::MAX));
-    if http2 { builder.http2_only() } else { builder.http1_only() }
+    if speech == Speech::Https2 { builder.http2_only() } else { builder.http1_only() }
 }
 
 impl House {

@@ -244,7 +244,7 @@ mod tests {
             users.against(&attempt, key)
         };
         assert_eq!(against("bob"), (1, true));
-        let hit: std::collections::HashSet<_> = (0..64).map(|n| against(&format!("nobody{n}"))).collect();
+        let hit: HashSet<_> = (0..64).map(|n| against(&format!("nobody{n}"))).collect();
         assert_eq!(hit, [(0, false), (1, false)].into());
         assert_eq!(against("nobody1"), against("nobody1"));
     }

@@ -16,6 +16,7 @@ mod config;
 mod dashboards;
 mod demo;
 mod dependencies;
+mod door;
 mod metrics;
 mod panels;
 mod probing;

@@ -338,12 +338,11 @@ fn named<T>(
     let mut found = Vec::new();
     let mut outcome = Ok(());
     for at in at.items(report)? {
-        match find(at.text(report)?) {
-            Some(one) => found.push(one),
-            None => {
-                let text = format!("is not supported here; choose among {}", all().join(", "));
-                outcome = Err(report.problem(&at, text));
-            }
+        if let Some(one) = find(at.text(report)?) {
+            found.push(one);
+        } else {
+            let text = format!("is not supported here; choose among {}", all().join(", "));
+            outcome = Err(report.problem(&at, text));
         }
     }
     outcome.map(|()| found)
