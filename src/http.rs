@@ -6,6 +6,7 @@ mod page;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -16,6 +17,7 @@ use axum::routing::{get, post};
 use futures_util::stream;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::pulse::Stuck;
 use crate::watch::Context;
 use crate::watchers::Directory;
 
@@ -67,8 +69,16 @@ async fn metrics(State(site): State<Site>) -> Response {
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], body).into_response()
 }
 
-async fn healthy() -> &'static str {
-    "myunisoft-exporter is healthy.\n"
+/// Whether a restart would help: 503 where a loop does not turn any more.
+async fn healthy(State(site): State<Site>) -> (StatusCode, String) {
+    match site.context.pulse.stuck() {
+        None => (StatusCode::OK, "myunisoft-exporter is healthy.\n".to_owned()),
+        Some(Stuck { which, silent }) => {
+            let silent = humantime::format_duration(Duration::from_secs(silent.as_secs()));
+            let text = format!("myunisoft-exporter is not healthy: {which} did not run for {silent}.\n");
+            (StatusCode::SERVICE_UNAVAILABLE, text)
+        }
+    }
 }
 
 async fn ready(State(site): State<Site>) -> (StatusCode, &'static str) {

@@ -5,11 +5,12 @@ mod run;
 use std::process::ExitCode;
 
 use myunisoft_exporter::cli::{Cli, Command};
-use myunisoft_exporter::logging;
+use myunisoft_exporter::{logging, panics};
 
 fn main() -> ExitCode {
     let Cli { command, flags } = Cli::of_process();
     logging::start(flags.log_level, flags.log_format);
+    panics::log();
     match command {
         None => run::exporter(&flags),
         Some(Command::Demo) => run::demo(&flags),

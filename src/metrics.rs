@@ -47,6 +47,7 @@ pub struct Metrics {
     connections: IntGauge,
     connections_dropped: IntCounterVec,
     requests: IntCounterVec,
+    panics: IntCounter,
     routes: Mutex<BTreeSet<String>>,
 }
 
@@ -78,6 +79,7 @@ impl Metrics {
             connections: IntGauge::with_opts(opts(&family::CONNECTIONS))?,
             connections_dropped: counters(&family::CONNECTIONS_DROPPED)?,
             requests: counters(&family::REQUESTS)?,
+            panics: IntCounter::with_opts(opts(&family::PANICS))?,
             routes: Mutex::default(),
         };
         let build = GaugeVec::new(opts(&family::BUILD), family::BUILD.labels)?;
@@ -94,6 +96,7 @@ impl Metrics {
         registry.register(Box::new(metrics.connections.clone()))?;
         registry.register(Box::new(metrics.connections_dropped.clone()))?;
         registry.register(Box::new(metrics.requests.clone()))?;
+        registry.register(Box::new(metrics.panics.clone()))?;
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         // From the start, so that the first of each is an increase.
@@ -179,6 +182,12 @@ impl Metrics {
     /// A request was answered with this status.
     pub fn answered(&self, status: StatusCode) {
         self.requests.with_label_values(&[status.as_str()]).inc();
+    }
+
+    /// Where panics are counted.
+    #[must_use]
+    pub fn panics(&self) -> IntCounter {
+        self.panics.clone()
     }
 
     /// Everything in the Prometheus text format 0.0.4, in pieces that are made as they are taken.

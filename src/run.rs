@@ -13,6 +13,7 @@ use myunisoft_exporter::demo;
 use myunisoft_exporter::door::Protection;
 use myunisoft_exporter::http::Reload;
 use myunisoft_exporter::metrics::Metrics;
+use myunisoft_exporter::panics;
 use myunisoft_exporter::reload::{Loader, Reading, Sources};
 use myunisoft_exporter::simulator::Simulator;
 use myunisoft_exporter::store::Store;
@@ -181,6 +182,7 @@ async fn serve(
     listeners: Vec<TcpListener>,
 ) -> Result<(), Failure> {
     let metrics = Arc::new(Metrics::new()?);
+    panics::count_in(metrics.panics());
     let counted = Arc::clone(&metrics);
     let store = Store::open(storage, move || counted.storage_write_failed())?;
     let (sender, wishes) = mpsc::channel(1);

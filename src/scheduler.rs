@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::Timing;
+use crate::pulse::Loop;
 use crate::schedule::{Due, Grid, share};
 use crate::watch::{HealthWatch, KeyWatch};
 
@@ -23,6 +24,7 @@ pub async fn keep_probing(watch: Arc<KeyWatch>, anchor: Instant) {
     let mut lanes = Lanes::new(grids);
     loop {
         let (index, due) = lanes.next().await;
+        watch.pulse().beat(Loop::Keys);
         if due.missed > 0 {
             watch.missed(index, due.missed);
         }
@@ -32,11 +34,12 @@ pub async fn keep_probing(watch: Arc<KeyWatch>, anchor: Instant) {
 }
 
 /// Runs the health probe, the first one at once, for ever.
-pub async fn keep_probing_health(watch: HealthWatch) {
+pub async fn keep_probing_health(watch: Arc<HealthWatch>) {
     let Timing { interval, .. } = watch.timing();
     let mut lanes = Lanes::new([Grid::new(Instant::now(), 0.0, interval)]);
     loop {
         let (_, due) = lanes.next().await;
+        watch.pulse().beat(Loop::Health);
         watch.run(Some(due.at)).await;
     }
 }

@@ -11,6 +11,7 @@ mod tests;
 
 use std::io;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
@@ -32,6 +33,9 @@ use crate::key_state::{KeyMemory, SecretMemory};
 const PACE: Duration = Duration::from_secs(1);
 /// After a write that failed.
 const RETRY: Duration = Duration::from_secs(5);
+/// A write that takes so long counts as failed, again each time as long passes, and is waited for: a
+/// network file system may come back.
+const HUNG: Duration = Duration::from_secs(10);
 /// How long a stop waits for the last write.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 
@@ -240,10 +244,17 @@ async fn write_for_ever(shared: Weak<Shared>, calls: Arc<Calls>, mut works: bool
         let started = Instant::now();
         let Some(writing) = shared.upgrade() else { return };
         let change = writing.latest().change;
-        let outcome = in_background(move || writing.write()).await;
-        let Some(reporting) = shared.upgrade() else { return };
-        reporting.report(&outcome, change, &mut works);
-        drop(reporting);
+        let mut write = pin!(in_background(move || writing.write()));
+        loop {
+            let outcome = timeout(HUNG, &mut write).await;
+            let Some(reporting) = shared.upgrade() else { return };
+            let hangs = || Err(io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer"));
+            let ended = outcome.is_ok();
+            reporting.report(&outcome.unwrap_or_else(|_| hangs()), change, &mut works);
+            if ended {
+                break;
+            }
+        }
         let next = if works { started + PACE } else { Instant::now() + RETRY };
         tokio::select! {
             () = sleep_until(next) => {}

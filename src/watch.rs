@@ -21,6 +21,7 @@ use crate::api::request_id::RequestId;
 use crate::board::{Board, Episode, EpisodeChange, KeyEntry};
 use crate::metrics::Metrics;
 use crate::probe::Prober;
+use crate::pulse::Pulse;
 use crate::report::Report;
 use crate::store::{Record, Store};
 
@@ -66,6 +67,8 @@ pub struct Context {
     pub store: Store,
     /// Where log-ins are kept within bounds.
     pub accounts: Accounts,
+    /// Whether the loops turn.
+    pub pulse: Pulse,
     permits: Semaphore,
     probing: AtomicBool,
 }
@@ -80,6 +83,7 @@ impl Context {
             metrics,
             store,
             accounts,
+            pulse: Pulse::default(),
             permits: Semaphore::new(MOST_IN_FLIGHT),
             probing: AtomicBool::new(false),
         }
@@ -94,6 +98,7 @@ impl Context {
     /// The probe loop is about to end.
     pub fn stop_probing(&self) {
         self.probing.store(false, Ordering::Relaxed);
+        self.pulse.rest();
     }
 
     /// Counts one probe that was really sent.

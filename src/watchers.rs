@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::board;
 use crate::config::{Config, HEALTH, Key, Partner, Probe, Timing};
+use crate::panics::survive;
 use crate::probe::{BuildError, Prober};
 use crate::scheduler::{keep_probing, keep_probing_health};
 use crate::secret::SecretSource;
@@ -107,6 +108,7 @@ impl Watchers {
         (self.partners, self.keys) = (partners, keys);
         self.watch_health(rules, config.health);
         self.context.store.retain(names(config));
+        self.context.pulse.expect(config);
         Ok(())
     }
 
@@ -153,7 +155,8 @@ impl Watchers {
         let old = old.map(|old| &**old.watch.entry());
         let watch = KeyWatch::new(Arc::clone(&self.context), rules.clone(), Arc::clone(partner), key, old);
         let watch = Arc::new(watch);
-        let task = tokio::spawn(keep_probing(Arc::clone(&watch), self.anchor));
+        let (probed, anchor) = (Arc::clone(&watch), self.anchor);
+        let task = tokio::spawn(survive(move || keep_probing(Arc::clone(&probed), anchor)));
         KeyMember {
             definition: key.clone(),
             partner: Arc::clone(partner),
@@ -166,8 +169,8 @@ impl Watchers {
         if self.health.as_ref().is_some_and(|health| health.timing == timing && health.rules.are(&rules)) {
             return;
         }
-        let watch = HealthWatch::new(Arc::clone(&self.context), rules.prober.clone(), timing);
-        let task = tokio::spawn(keep_probing_health(watch));
+        let watch = Arc::new(HealthWatch::new(Arc::clone(&self.context), rules.prober.clone(), timing));
+        let task = tokio::spawn(survive(move || keep_probing_health(Arc::clone(&watch))));
         self.health = Some(HealthMember { rules, timing, _task: AbortOnDropHandle::new(task) });
     }
 }

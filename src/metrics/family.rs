@@ -171,6 +171,9 @@ pub(super) const CONNECTIONS_DROPPED: Family = counter(
 pub(super) const REQUESTS: Family =
     counter("myunisoft_exporter_http_requests_total", &["code"], "Requests that were answered, by status.");
 
+pub(super) const PANICS: Family =
+    counter("myunisoft_exporter_panics_total", &[], "Times that the exporter's code failed, each a defect.");
+
 words! {
     /// Why a client's connection was ended or not taken.
     pub enum Dropped {
@@ -222,4 +225,5 @@ pub const FAMILIES: &[Family] = &[
     CONNECTIONS,
     CONNECTIONS_DROPPED,
     REQUESTS,
+    PANICS,
 ];

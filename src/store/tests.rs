@@ -420,3 +420,33 @@ async fn the_file_is_replaced_whole_and_never_changed() {
     assert_eq!(read, before, "whoever opened the old file reads all of it");
     assert_ne!(fs::read(place.file()).unwrap(), before);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_hangs_is_told_and_what_waits_for_it_goes_on() {
+    let place = Place::new();
+    let store = place.open();
+    // The writer's own lock stands for a disk that does not answer.
+    let shared = Arc::clone(&store.0);
+    let (held, release) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+    let disk = std::thread::spawn(move || {
+        let _file = shared.file.lock().unwrap();
+        held.0.send(()).unwrap();
+        let _ = release.1.recv();
+    });
+    held.1.recv().unwrap();
+    let saving = tokio::spawn({
+        let store = store.clone();
+        async move { store.save(active("dupont")).await }
+    });
+    for failures in 1..=3 {
+        while place.failures() < failures {
+            tokio::time::advance(HUNG / 2).await;
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(saving.await.unwrap(), Err(NotWritten));
+    release.0.send(()).unwrap();
+    disk.join().unwrap();
+    store.close().await;
+    assert!(fs::read_to_string(place.file()).unwrap().contains("dupont"));
+}

@@ -9,6 +9,7 @@ use crate::api::HEALTH_PATH;
 use crate::api::answer::Question;
 use crate::config::{HEALTH, Timing};
 use crate::probe::{Call, Prober};
+use crate::pulse::Pulse;
 use crate::report::Report;
 
 /// Asks the health route. It waits for no permit: when the fleet is stuck, this is what tells why.
@@ -31,6 +32,12 @@ impl HealthWatch {
     #[must_use]
     pub const fn timing(&self) -> Timing {
         self.timing
+    }
+
+    /// Where its loop shows that it turns.
+    #[must_use]
+    pub fn pulse(&self) -> &Pulse {
+        &self.context.pulse
     }
 
     /// Runs one probe, which was due at `due`.

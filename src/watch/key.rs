@@ -21,6 +21,7 @@ use crate::board::{KeyEntry, KeyStatus, ProbeStatus, Skip};
 use crate::config::{self, KeyInfoMode, Probe, Target};
 use crate::key_state::{Asked, Change, KeyMemory, KeyState};
 use crate::probe::{Call, Credentials};
+use crate::pulse::Pulse;
 use crate::report::Report;
 use crate::store::{Fingerprint, Record};
 
@@ -101,6 +102,12 @@ impl KeyWatch {
     #[must_use]
     pub const fn entry(&self) -> &Arc<KeyEntry> {
         &self.entry
+    }
+
+    /// Where its loop shows that it turns.
+    #[must_use]
+    pub fn pulse(&self) -> &Pulse {
+        &self.context.pulse
     }
 
     /// Counts points of the schedule that went by while the key was busy.

@@ -126,8 +126,7 @@ async fn oversized_and_malformed_requests_get_an_answer_and_no_more() {
         // Whoever hangs up on a flood may lose the answer on the way.
         assert!(
             first.contains(status) || (request.len() > 10_000 && first.is_empty()),
-            "{:.40}: {first}",
-            request
+            "{request:.40}: {first}"
         );
     }
     for (method, path, status) in [

@@ -1,0 +1,122 @@
+//! Whether the loops still turn: what `/-/healthy` tells.
+//!
+//! A single key that is not probed shows in its own metrics, whose times stand still. This is about what
+//! only a restart could mend: that no loop turns at all any more.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::words::words;
+
+/// What a loop may take beyond what its configuration explains: a machine that is busy, a suspended one.
+const GRACE: Duration = Duration::from_mins(1);
+/// So many intervals without a beat are no chance.
+const INTERVALS: u32 = 3;
+
+words! {
+    /// A kind of loop.
+    pub enum Loop {
+        /// The health probe's.
+        Health => "the health probe",
+        /// All the keys', of which any may beat.
+        Keys => "the keys' probes",
+    }
+}
+
+/// When each kind of loop last turned.
+#[derive(Debug, Default)]
+pub struct Pulse(Mutex<[Option<Beat>; 2]>);
+
+/// The last beat, and how long until the next one may take.
+#[derive(Clone, Copy, Debug)]
+struct Beat {
+    last: Instant,
+    allowed: Duration,
+}
+
+/// A loop that does not turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    /// Which.
+    pub which: Loop,
+    /// For how long nothing of it was seen.
+    pub silent: Duration,
+}
+
+impl Pulse {
+    /// From now on beats are expected as `config` explains them.
+    pub fn expect(&self, config: &Config) {
+        let probes = || config.partners.iter().flat_map(|partner| &partner.keys).flat_map(|key| &key.probes);
+        let shortest = probes().map(|probe| probe.timing.interval).min();
+        let longest = probes().map(|probe| probe.timing.timeout).max().unwrap_or_default();
+        let allowed = |interval: Duration, timeout| interval.saturating_mul(INTERVALS) + timeout + GRACE;
+        let health = allowed(config.health.interval, config.health.timeout);
+        let keys = shortest.map(|interval| allowed(interval, longest));
+        let now = Instant::now();
+        let beat = |allowed| Beat { last: now, allowed };
+        *self.lock() = [Some(beat(health)), keys.map(beat)];
+    }
+
+    /// A loop turned.
+    pub fn beat(&self, which: Loop) {
+        let [health, keys] = &mut *self.lock();
+        let beat = match which {
+            Loop::Health => health,
+            Loop::Keys => keys,
+        };
+        if let Some(beat) = beat {
+            beat.last = Instant::now();
+        }
+    }
+
+    /// Nothing is expected any more: the loops were told to end.
+    pub fn rest(&self) {
+        *self.lock() = [None; 2];
+    }
+
+    /// The loop that has been silent for longer than can be explained, if there is one.
+    #[must_use]
+    pub fn stuck(&self) -> Option<Stuck> {
+        let beats = *self.lock();
+        Loop::ALL.iter().zip(beats).find_map(|(&which, beat)| {
+            let silent = beat?.last.elapsed();
+            (silent > beat?.allowed).then_some(Stuck { which, silent })
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, [Option<Beat>; 2]> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_turns_is_not_stuck_and_one_that_stands_is() {
+        let (pulse, config) = (Pulse::default(), Config::default());
+        assert_eq!(pulse.stuck(), None, "nothing is expected yet");
+        pulse.expect(&config);
+        let allowed = config.health.interval * INTERVALS + config.health.timeout + GRACE;
+        for _ in 0..3 {
+            advance(allowed).await;
+            assert_eq!(pulse.stuck(), None);
+            pulse.beat(Loop::Health);
+        }
+        advance(allowed + Duration::from_secs(1)).await;
+        let silent = allowed + Duration::from_secs(1);
+        assert_eq!(pulse.stuck(), Some(Stuck { which: Loop::Health, silent }));
+        pulse.beat(Loop::Keys);
+        assert!(pulse.stuck().is_some(), "another loop's beat is none of its own");
+        pulse.beat(Loop::Health);
+        assert_eq!(pulse.stuck(), None);
+        pulse.rest();
+        advance(Duration::from_hours(1)).await;
+        assert_eq!(pulse.stuck(), None);
+    }
+}

@@ -1,0 +1,47 @@
+//! What stands still is told: no loop ends, hangs or fails behind a green light.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use myunisoft_exporter::board::Board;
+use myunisoft_exporter::config::Config;
+use myunisoft_exporter::http::{Site, router};
+use myunisoft_exporter::metrics::Metrics;
+use myunisoft_exporter::pulse::Loop;
+use myunisoft_exporter::store::Store;
+use myunisoft_exporter::watch::Context;
+use myunisoft_exporter::watchers::Directory;
+use tower::ServiceExt as _;
+
+async fn ask(site: &Site, path: &str) -> (StatusCode, String) {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let response = router(site.clone()).oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_health_route_is_red_while_a_loop_stands_and_green_when_it_turns_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), || ()).unwrap();
+    let context =
+        Arc::new(Context::new(Arc::new(Board::default()), Arc::new(Metrics::new().unwrap()), store));
+    let site = Site {
+        context: Arc::clone(&context),
+        directory: Arc::new(Directory::default()),
+        reload: None,
+        prefix: "".into(),
+        external: None,
+    };
+    context.pulse.expect(&Config::default());
+    assert_eq!(ask(&site, "/-/healthy").await.0, StatusCode::OK);
+    tokio::time::advance(Duration::from_mins(3)).await;
+    let (status, text) = ask(&site, "/-/healthy").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(text.contains("the health probe did not run for 3m"), "{text}");
+    context.pulse.beat(Loop::Health);
+    assert_eq!(ask(&site, "/-/healthy").await.0, StatusCode::OK);
+}
