@@ -12,7 +12,7 @@ VENV := target/venv
 # Many tests wait for servers more than they compute.
 export RUST_TEST_THREADS ?= 8
 
-.PHONY: help test deps servers lint bench demo detection
+.PHONY: help test deps servers lint bench demo deny detection
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -49,6 +49,10 @@ bench: ## Measure /metrics at 10,000 keys against its peer
 
 detection: deps ## Measure from what happens to who is notified, with all durations as shipped (a quarter of an hour)
 	MYUNISOFT_AS_SHIPPED=1 $(CARGO) test --locked --test it alerting:: -- --nocapture
+
+deny: ## Check licences, sources and bans of all dependencies (installs cargo-deny if it is missing)
+	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny --locked check licenses bans sources
 
 demo: ## Run the exporter against a simulated API
 	$(CARGO) run --release --locked -- demo

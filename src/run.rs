@@ -157,6 +157,8 @@ fn again(load: impl Fn() -> Result<Reading, Problems> + Send + Sync + 'static) -
 fn run(command: impl AsyncFnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     // A connection and a socket each: a large fleet needs more than the customary 1,024.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
+    // A dump of the memory would hold every customer's key.
+    let _ = rlimit::setrlimit(rlimit::Resource::CORE, 0, 0);
     let runtime = Runtime::new()?;
     let outcome = runtime.block_on(command());
     // A thread that hangs, in a look-up or on a dead disk, must not keep the process.

@@ -45,6 +45,18 @@ pub enum LoginAnswer {
     Unavailable(Option<ErrorCode>, Option<RequestId>),
 }
 
+impl LoginAnswer {
+    /// The same answer with what `change` makes of its request-id.
+    #[must_use]
+    pub fn map_request_id(self, change: impl FnOnce(Option<RequestId>) -> Option<RequestId>) -> Self {
+        match self {
+            Self::Refused(code, id) => Self::Refused(code, change(id)),
+            Self::Unavailable(code, id) => Self::Unavailable(code, change(id)),
+            other => other,
+        }
+    }
+}
+
 /// Reads a log-in's response.
 #[must_use]
 pub fn read(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTime) -> LoginAnswer {

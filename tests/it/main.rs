@@ -22,6 +22,7 @@ mod panels;
 mod probing;
 mod process;
 mod secret;
+mod secrets;
 mod silence;
 mod simulator;
 mod states;

@@ -295,64 +295,6 @@ async fn what_it_serves_beside_the_metrics() {
 }
 
 #[tokio::test]
-async fn no_secret_and_no_accounting_data_gets_out() {
-    let (token, secret, password) = ("canary-token-7f31", "canary-secret-90ab", "canary-password-44de");
-    let login = LoginSpec::new("api@durand.example", password).firm(83, "DURAND");
-    let wrong = LoginSpec::new("api@petit.example", "another").firm(84, "PETIT");
-    let simulator = Simulator::builder()
-        .tls()
-        .partner("acme", secret)
-        .key(KeySpec::society("dupont", 80, 127).token(token))
-        .key(KeySpec::login("durand", login))
-        .key(KeySpec::login("petit", wrong))
-        .start()
-        .await
-        .unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let keys = [
-        format!("      - {{name: dupont, access: society, token: {token}}}"),
-        format!(
-            "      - {{name: durand, access: firm, canaries: [], login: {{mail: api@durand.example, password: {password}}}}}"
-        ),
-        format!(
-            "      - {{name: petit, access: firm, canaries: [], login: {{mail: api@petit.example, password: {password}}}}}"
-        ),
-    ];
-    write_config(folder.path(), &simulator, &keys);
-    let config = folder.path().join("exporter.yml");
-    let text = std::fs::read_to_string(&config).unwrap().replace(SECRET, secret);
-    std::fs::write(folder.path().join("ca.pem"), simulator.ca_pem().unwrap()).unwrap();
-    std::fs::write(&config, text.replace("api: {", "api: {ca_file: ca.pem, ")).unwrap();
-    let mut exporter = Exporter::start(folder.path(), &["--log.level=trace", "--web.enable-lifecycle"]).await;
-    exporter.shows(&state_line("dupont", "active")).await;
-    exporter.shows(&state_line("durand", "active")).await;
-    exporter.server.line(&["key=petit", "reason=login"]).await;
-    let mut seen = vec![exporter.metrics().await];
-    for path in ["/", "/sd", "/probe?partner=acme&key=dupont", "/probe?partner=acme&key=petit"] {
-        seen.push(exporter.get(path).await.unwrap().1);
-    }
-    simulator.key("dupont").unwrap().inject(Fault::refuse("ERR-API-TOKEN-NOT-FOUND"));
-    exporter.shows(&state_line("dupont", "revoked")).await;
-    std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + "unknown: 1\n").unwrap();
-    let reload = client().post(format!("{}/-/reload", exporter.url)).send().await.unwrap();
-    seen.push(reload.text().await.unwrap());
-    seen.push(
-        String::from_utf8(Command::new(BINARY).arg("check-config").arg(&config).output().unwrap().stderr)
-            .unwrap(),
-    );
-    exporter.server.signal("-TERM");
-    assert!(exporter.server.end().await.success());
-    seen.push(exporter.server.output());
-    seen.push(std::fs::read_to_string(folder.path().join("data/state.json")).unwrap());
-    let login_token = simulator.key("durand").unwrap().token().unwrap();
-    for (index, text) in seen.iter().enumerate() {
-        for canary in [token, secret, password, &login_token, myunisoft_exporter::simulator::CANARY] {
-            assert!(!text.contains(canary), "{canary} in output {index}:\n{text}");
-        }
-    }
-}
-
-#[tokio::test]
 async fn a_real_prometheus_takes_every_metric_as_its_type() {
     let simulator = Simulator::builder()
         .tls()

@@ -44,11 +44,16 @@ impl Server {
 
     /// Waits for a line that holds all of `parts`, and gives it.
     pub(crate) async fn line(&self, parts: &[&str]) -> String {
-        until(&format!("a line with {parts:?}"), || async {
+        let find = || async {
             let lines = self.lines.lock().unwrap();
             lines.iter().find(|line| parts.iter().all(|part| line.contains(part))).cloned()
-        })
-        .await
+        };
+        let told = timeout(PATIENCE, until_within(2 * PATIENCE, "a line", find)).await;
+        told.unwrap_or_else(|_| panic!("no line with {parts:?} in:\n{}", self.output()))
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, name: &str) {

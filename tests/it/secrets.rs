@@ -1,0 +1,247 @@
+//! Secrets that are planted everywhere, every path driven at `trace`, and every output searched.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use myunisoft_exporter::simulator::{CANARY, Fault, KeySpec, LoginSpec, Page, Scope, Simulator};
+
+use crate::support::server::{BINARY, Exporter, client, until};
+
+const TOKEN: &str = "planted-token-7f31";
+const ROTATED: &str = "planted-token-new-c05d";
+const SECRET: &str = "planted-secret-90ab";
+const PASSWORD: &str = "planted-password-44de";
+const ANOTHER: &str = "planted-password-new-8b1e";
+const WEB_PASSWORD: &str = "planted-web-password-e2";
+
+/// Everything that was ever put out.
+#[derive(Default)]
+struct Outputs(Vec<(String, String)>);
+
+impl Outputs {
+    fn add(&mut self, what: impl Into<String>, text: impl Into<String>) {
+        self.0.push((what.into(), text.into()));
+    }
+
+    fn check(&self, planted: &[&str]) {
+        assert!(self.0.len() > 15, "every output is searched");
+        for (what, text) in &self.0 {
+            for secret in planted {
+                assert!(!text.contains(secret), "{secret} in {what}:\n{text}");
+            }
+        }
+    }
+}
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        std::fs::write(self.path(name), content).unwrap();
+        std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// A configuration in which each kind of secret stands in each kind of place.
+    fn configure(&self, simulator: &Simulator, more: &str) {
+        let (base, auth) = (simulator.base_url(), simulator.auth_url());
+        self.write("token", TOKEN);
+        self.write("secret", SECRET);
+        self.write("ca.pem", &simulator.ca_pem().unwrap());
+        let fast = "{interval: 300ms, timeout: 300ms}";
+        self.write(
+            "exporter.yml",
+            &format!(
+                "api: {{base_url: \"{base}\", auth_url: \"{auth}\", ca_file: ca.pem}}\nhealth: {fast}\nkey_info: {fast}\n\
+                 canaries:\n  exercices: {{path: \"/api/v1/mad/exercices?version=1.0.0\", interval: 300ms, timeout: 300ms}}\n\
+                 partners:\n  - name: acme\n    secret_file: secret\n    keys:\n      \
+                 - {{name: dupont, access: society, token_file: token}}\n      \
+                 - {{name: leroy, access: society, token: {TOKEN}-inline}}\n      \
+                 - {{name: durand, access: firm, canaries: [], login: {{mail: api@durand.example, password: {PASSWORD}}}}}\n      \
+                 - {{name: petit, access: firm, canaries: [], login: {{mail: api@petit.example, password: {PASSWORD}}}}}\n{more}"
+            ),
+        );
+    }
+}
+
+async fn simulator() -> Simulator {
+    let login = LoginSpec::new("api@durand.example", PASSWORD).firm(83, "DURAND");
+    let wrong = LoginSpec::new("api@petit.example", "another").firm(84, "PETIT");
+    Simulator::builder()
+        .tls()
+        .limits(myunisoft_exporter::simulator::Limits { total: 1_000_000, ..Default::default() })
+        .partner("acme", SECRET)
+        .key(KeySpec::society("dupont", 80, 127).token(TOKEN))
+        .key(KeySpec::society("leroy", 80, 128).token("planted-token-7f31-inline"))
+        .key(KeySpec::login("durand", login))
+        .key(KeySpec::login("petit", wrong))
+        .start()
+        .await
+        .unwrap()
+}
+
+/// An API, or whatever stands in its place, that gives back what it was given, wherever it can.
+fn echo(status: StatusCode, secret: &'static str) -> Fault {
+    let body = format!(
+        "{{\"error\":{{\"code\":\"{secret}\",\"message\":\"{secret}\",\"details\":{{\"requestId\":\"{secret}\",\"url\":\"{secret}\"}}}}}}"
+    );
+    let header = |name: &'static str| (HeaderName::from_static(name), HeaderValue::from_static(secret));
+    let page = Page::new(status, HeaderValue::from_static("application/json"), body);
+    let headers = ["request-id", "location", "server", "x-rate-limit-remaining", "date", "www-authenticate"];
+    Fault::Edge(headers.map(header).into_iter().fold(page, |page, (name, value)| page.header(name, value)))
+}
+
+fn check_config(outputs: &mut Outputs, config: &Path, web: &Path) {
+    let mut command = Command::new(BINARY);
+    command.arg("check-config").arg(config).arg("--log.level=trace");
+    let output = command.arg(format!("--web.config.file={}", web.display())).output().unwrap();
+    outputs.add("check-config", String::from_utf8_lossy(&output.stdout));
+    outputs.add("check-config's errors", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Secrets in the wrong places of both files, read again and checked.
+async fn wrong_places(exporter: &Exporter, simulator: &Simulator, place: &Place, outputs: &mut Outputs) {
+    for wrong in [
+        format!("{TOKEN}: 1\n"),
+        format!("key_files: [\"{SECRET}\", \"[{SECRET}\"]\n"),
+        format!("rate_limit: {{keep_free: {TOKEN}}}\n"),
+        format!("metrics: {PASSWORD}\n"),
+        format!("  - {{name: x, secret_file: {SECRET}+{SECRET}=}}\n"),
+        format!("  - {{name: x, secret: \"{SECRET} \", secret_env: {SECRET}}}\n"),
+        format!("'{PASSWORD}\n"),
+    ] {
+        place.configure(simulator, &wrong);
+        place.write(
+            "web.yml",
+            &format!("basic_auth_users: {{ops: {WEB_PASSWORD}}}\ntls_server_config: {{key: {SECRET}}}\n"),
+        );
+        check_config(outputs, &place.path("exporter.yml"), &place.path("web.yml"));
+        let reload =
+            client().post(format!("{}/-/reload", exporter.url)).basic_auth("ops", Some(WEB_PASSWORD));
+        let answer = reload.send().await.unwrap();
+        assert_eq!(answer.status(), 500, "{wrong}");
+        outputs.add("a reload", answer.text().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn no_secret_and_no_accounting_data_gets_out() {
+    let simulator = simulator().await;
+    let place = Place { folder: tempfile::tempdir().unwrap() };
+    place.configure(&simulator, "");
+    let hash = bcrypt::hash(WEB_PASSWORD, 4).unwrap();
+    place.write("web.yml", &format!("basic_auth_users: {{ops: {hash}}}\n"));
+    let web = place.path("web.yml");
+    let flags = [
+        "--log.level=trace",
+        "--web.enable-lifecycle",
+        "--config.auto-reload-interval=1s",
+        &format!("--web.config.file={}", web.display()),
+    ];
+    let mut exporter = Exporter::start(place.folder.path(), &flags).await;
+    let mut outputs = Outputs::default();
+    let ask = |path: String| {
+        let request = client().get(format!("{}{path}", exporter.url)).basic_auth("ops", Some(WEB_PASSWORD));
+        async move { request.send().await.unwrap().text().await.unwrap() }
+    };
+    let shows = async |part: &str| {
+        until(part, async || ask("/metrics".into()).await.contains(part).then_some(())).await;
+    };
+    let state = |key: &str, state: &str| format!("key=\"{key}\",state=\"{state}\"}} 1");
+    for key in ["dupont", "leroy", "durand"] {
+        shows(&state(key, "active")).await;
+    }
+    exporter.server.line(&["key=petit", "reason=login"]).await;
+    for path in [
+        "/",
+        "/metrics",
+        "/sd",
+        "/probe?partner=acme&key=dupont",
+        "/probe?partner=acme&key=petit",
+        "/probe?partner=acme&key=durand",
+        "/-/healthy",
+        "/-/ready",
+        "/probe",
+        "/no/such/route",
+    ] {
+        outputs.add(path, ask(path.into()).await);
+    }
+    // A stranger at the door, with the right and with a wrong password.
+    for (name, password) in [("ops", "wrong"), ("nobody", WEB_PASSWORD)] {
+        let request = client().get(&exporter.url).basic_auth(name, Some(password));
+        outputs.add("a refusal", request.send().await.unwrap().text().await.unwrap());
+    }
+    // Whoever answers gives back what it was given.
+    for (status, reason) in [
+        (StatusCode::FORBIDDEN, ""),
+        (StatusCode::FOUND, "redirect"),
+        (StatusCode::OK, "unexpected_body"),
+        (StatusCode::INTERNAL_SERVER_ERROR, ""),
+    ] {
+        for (key, secret) in [("dupont", TOKEN), ("dupont", SECRET), ("petit", PASSWORD)] {
+            simulator.key(key).unwrap().inject(echo(status, secret));
+            outputs.add(format!("{status} to {key}"), ask(format!("/probe?partner=acme&key={key}")).await);
+            outputs.add(format!("metrics under {status}"), ask("/metrics".into()).await);
+            simulator.heal_all();
+        }
+        if !reason.is_empty() {
+            shows(&format!("reason=\"{reason}\"")).await;
+        }
+    }
+    for fault in [Fault::garbage(), Fault::invalid_json(), Fault::captive_portal(), Fault::Close] {
+        simulator.inject(Scope::Everything, fault);
+        outputs.add("a fault", ask("/probe?partner=acme&key=leroy".into()).await);
+        simulator.heal_all();
+    }
+    // Secrets that change, and secrets that can't be read.
+    place.write("token", ROTATED);
+    shows(&state("dupont", "invalid")).await;
+    place.write("token", &format!("{ROTATED}\nof two lines\n"));
+    outputs.add("an unreadable token", ask("/probe?partner=acme&key=dupont".into()).await);
+    place.write("token", TOKEN);
+    shows(&state("dupont", "active")).await;
+    simulator.key("leroy").unwrap().revoke();
+    shows(&state("leroy", "revoked")).await;
+    wrong_places(&exporter, &simulator, &place, &mut outputs).await;
+    place.configure(&simulator, "");
+    let text = std::fs::read_to_string(place.path("exporter.yml")).unwrap();
+    place.write("exporter.yml", &text.replace(PASSWORD, ANOTHER));
+    place.write("web.yml", &format!("basic_auth_users: {{ops: {hash}}}\n"));
+    check_config(&mut outputs, &place.path("exporter.yml"), &web);
+    shows("config_last_reload_successful 1").await;
+    // Last, for no probe runs after it.
+    simulator.key("dupont").unwrap().inject(echo(StatusCode::TOO_MANY_REQUESTS, TOKEN));
+    shows("reason=\"rate_limited\"").await;
+    outputs.add("a spent budget", ask("/metrics".into()).await);
+    exporter.server.signal("-TERM");
+    assert!(exporter.server.end().await.success());
+    outputs.add("the log", exporter.server.output());
+    for file in std::fs::read_dir(place.path("data")).unwrap().flatten() {
+        outputs.add("the storage", String::from_utf8_lossy(&std::fs::read(file.path()).unwrap()));
+    }
+    let login_token = simulator.key("durand").unwrap().token().unwrap();
+    let hash = hash.as_str();
+    outputs.check(&[TOKEN, ROTATED, SECRET, PASSWORD, ANOTHER, WEB_PASSWORD, &login_token, hash, CANARY]);
+}
+
+#[tokio::test]
+async fn no_core_dump_can_be_written_and_files_that_all_may_read_are_told() {
+    let simulator = simulator().await;
+    let place = Place { folder: tempfile::tempdir().unwrap() };
+    place.configure(&simulator, "");
+    for name in ["token", "secret"] {
+        std::fs::set_permissions(place.path(name), std::fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let exporter = Exporter::start(place.folder.path(), &[]).await;
+    exporter.server.line(&["level=warn", "secret_file", "may be read by every user of the machine"]).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", exporter.server.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+}
