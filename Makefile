@@ -12,7 +12,7 @@ VENV := target/venv
 # Many tests wait for servers more than they compute.
 export RUST_TEST_THREADS ?= 8
 
-.PHONY: help test deps servers lint bench demo deny detection
+.PHONY: help test deps servers lint bench demo deny detection fuzz
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ detection: deps ## Measure from what happens to who is notified, with all durati
 deny: ## Check licences, sources and bans of all dependencies (installs cargo-deny if it is missing)
 	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --locked check licenses bans sources
+
+fuzz: ## Try a hundred thousand mutated inputs on every parser (a quarter of an hour)
+	PROPTEST_CASES=100000 $(CARGO) test --locked --release --test it fuzz::
 
 demo: ## Run the exporter against a simulated API
 	$(CARGO) run --release --locked -- demo

@@ -17,6 +17,7 @@ mod dashboards;
 mod demo;
 mod dependencies;
 mod door;
+mod fuzz;
 mod metrics;
 mod panels;
 mod probing;

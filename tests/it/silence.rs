@@ -1,5 +1,6 @@
 //! What stands still is told: no loop ends, hangs or fails behind a green light.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,19 +24,24 @@ async fn ask(site: &Site, path: &str) -> (StatusCode, String) {
     (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_health_route_is_red_while_a_loop_stands_and_green_when_it_turns_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path(), || ()).unwrap();
-    let context =
-        Arc::new(Context::new(Arc::new(Board::default()), Arc::new(Metrics::new().unwrap()), store));
-    let site = Site {
-        context: Arc::clone(&context),
+/// The routes of an exporter that watches nobody.
+pub(crate) fn site(storage: &Path) -> Site {
+    let store = Store::open(storage, || ()).unwrap();
+    let context = Context::new(Arc::new(Board::default()), Arc::new(Metrics::new().unwrap()), store);
+    Site {
+        context: Arc::new(context),
         directory: Arc::new(Directory::default()),
         reload: None,
         prefix: "".into(),
         external: None,
-    };
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_health_route_is_red_while_a_loop_stands_and_green_when_it_turns_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = site(folder.path());
+    let context = Arc::clone(&site.context);
     context.pulse.expect(&Config::default());
     assert_eq!(ask(&site, "/-/healthy").await.0, StatusCode::OK);
     tokio::time::advance(Duration::from_mins(3)).await;
