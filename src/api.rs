@@ -27,7 +27,7 @@ pub const SECRET_HEADER: &str = "x-third-party-secret";
 pub const SOCIETY_HEADER: &str = "society-id";
 
 /// Reads a JSON object. (serde would take an array for a struct, field by field: no answer of the API.)
-fn json_object<T: serde::de::DeserializeOwned>(body: &[u8]) -> Option<T> {
+fn json_object<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
     let is_object = body.trim_ascii_start().starts_with(b"{");
     if is_object { serde_json::from_slice(body).ok() } else { None }
 }

@@ -1,10 +1,15 @@
 //! What key/info answers.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
+use super::json_object;
 use super::token::{Identity, id_text};
 use crate::config::KeyInfoMode;
+
+/// As many digits as a number has, in quotation marks.
+const LONGEST_ID: usize = 22;
 
 /// What is kept of a key/info answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,17 +50,11 @@ impl KeyInfo {
                 Some(Self { routes: routes.len(), extended: None })
             }
             KeyInfoMode::Extended => {
-                let wire: WireExtended = super::json_object(body)?;
-                let id = |name: &str| wire.target.get(name).map(id_text).unwrap_or_default();
-                let identity = Identity {
-                    schema_id: id("schemaId"),
-                    third_party_id: id("thirdPartyId"),
-                    society_id: id("societyId"),
-                };
-                let version = serde_json::from_value(wire.version).ok();
+                let wire: WireExtended<'_> = json_object(body)?;
+                let version = wire.version.and_then(|raw| serde_json::from_str(raw.get()).ok());
+                let identity = wire.target.and_then(identity).unwrap_or_default();
                 let extended = Extended { is_activated: wire.is_activated, identity, version };
-                let routes = wire.routes.as_array().map_or(0, Vec::len);
-                Some(Self { routes, extended: Some(extended) })
+                Some(Self { routes: wire.routes.map_or(0, count), extended: Some(extended) })
             }
         }
     }
@@ -68,17 +67,49 @@ struct Route {
 }
 
 /// Only `isActivated` is demanded: without it the answer says nothing that we asked for. The rest is
-/// taken where it has the documented form.
+/// taken where it has the documented form, and stays unparsed until then: as a tree, a body that was
+/// made for it would take a hundred times its size.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct WireExtended {
+struct WireExtended<'a> {
     is_activated: bool,
-    #[serde(default)]
-    target: Value,
-    #[serde(default)]
-    version: Value,
-    #[serde(default)]
-    routes: Value,
+    #[serde(borrow)]
+    target: Option<&'a RawValue>,
+    #[serde(borrow)]
+    version: Option<&'a RawValue>,
+    #[serde(borrow)]
+    routes: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Target<'a> {
+    #[serde(borrow)]
+    schema_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    third_party_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    society_id: Option<&'a RawValue>,
+}
+
+fn identity(target: &RawValue) -> Option<Identity> {
+    let target: Target<'_> = json_object(target.get().as_bytes())?;
+    Some(Identity {
+        schema_id: id(target.schema_id),
+        third_party_id: id(target.third_party_id),
+        society_id: id(target.society_id),
+    })
+}
+
+/// What is longer than any id is not looked into.
+fn id(raw: Option<&RawValue>) -> String {
+    let fits = raw.map(RawValue::get).filter(|text| text.len() <= LONGEST_ID);
+    fits.and_then(|text| serde_json::from_str(text).ok()).as_ref().map(id_text).unwrap_or_default()
+}
+
+/// How many elements a list has; what is none has none.
+fn count(raw: &RawValue) -> usize {
+    serde_json::from_str::<Vec<IgnoredAny>>(raw.get()).map_or(0, |elements| elements.len())
 }
 
 #[cfg(test)]
