@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::header::{AUTHORIZATION, HeaderValue};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use tokio::time::{Duration, timeout};
@@ -186,8 +186,10 @@ impl Prober {
         let caps = Caps { keep: ERROR_CAP, read: ERROR_CAP };
         let exchange = self.exchange(request, &stamps, limit, caps).await;
         let outcome = match exchange {
-            Ok(Exchange { status, headers, body, .. }) => {
-                Ok(login::read(status, &headers, &body, SystemTime::now()))
+            Ok(Exchange { status, headers, body, complete }) => {
+                // What does not end within the cap is neither a token nor a refusal, however it begins.
+                let body = if complete { body.as_slice() } else { &[] };
+                Ok(login::read(status, &headers, body, SystemTime::now()))
             }
             Err(failure) => Err(failure),
         };
@@ -310,6 +312,12 @@ const fn caps(question: Question) -> Caps {
     }
 }
 
+/// Whether there is more to an answer than its status: a redirect, or a status that nobody documents, is
+/// judged as it is, and nothing that its body does may change that.
+fn has_a_body_to_judge(status: StatusCode) -> bool {
+    status.is_success() || status.is_client_error() || status.is_server_error()
+}
+
 /// Sends the request and reads the answer, stamping as it goes.
 async fn transfer(
     request: reqwest::RequestBuilder,
@@ -320,11 +328,25 @@ async fn transfer(
     let status = response.status();
     stamps.headers(status.as_u16(), RequestId::from_headers(response.headers()));
     let headers = std::mem::take(response.headers_mut());
+    if !has_a_body_to_judge(status) {
+        return Ok(Exchange {
+            status: status.as_u16(),
+            headers,
+            body: Zeroizing::default(),
+            complete: false,
+        });
+    }
     let caps = if status.is_success() { caps } else { Caps { keep: ERROR_CAP, read: ERROR_CAP } };
     let mut body = Zeroizing::new(Vec::new());
     let mut read = 0;
     let complete = loop {
-        let Some(chunk) = response.chunk().await? else { break true };
+        let chunk = match response.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => break true,
+            // An error that can't be unpacked is not in the API's form: its status is what there is to tell.
+            Err(error) if !status.is_success() && !client::is_the_connection_s(&error) => break false,
+            Err(error) => return Err(error),
+        };
         let room = caps.keep.saturating_sub(body.len()).min(chunk.len());
         body.extend_from_slice(chunk.get(..room).unwrap_or_default());
         read += chunk.len();

@@ -103,7 +103,7 @@ pub(super) fn failure(error: &reqwest::Error, phase: Phase) -> Failure {
 
 /// Whether the connection broke, rather than what came over it could not be unpacked. The client calls
 /// both a decoding error; only the first has one of hyper's among its causes.
-fn is_the_connection_s(error: &(dyn Error + 'static)) -> bool {
+pub(super) fn is_the_connection_s(error: &(dyn Error + 'static)) -> bool {
     // An `io::Error` that wraps another names the other's cause, not the other itself.
     let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     error.is::<hyper::Error>()
