@@ -18,6 +18,7 @@ mod demo;
 mod dependencies;
 mod door;
 mod fuzz;
+mod hostile;
 mod metrics;
 mod panels;
 mod probing;

@@ -1,0 +1,131 @@
+//! Answers that attack. Each comes over a real socket, and ends in the right reason, in time, and with the
+//! connection closed.
+
+mod bodies;
+mod framing;
+mod headers;
+mod lies;
+mod resets;
+mod server;
+mod tls;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use myunisoft_exporter::api::answer::Question;
+use myunisoft_exporter::api::login::LoginAnswer;
+use myunisoft_exporter::api::verdict::Failure;
+use myunisoft_exporter::api::{EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PATH};
+use myunisoft_exporter::config::{Api, KeyInfoMode, Method};
+use myunisoft_exporter::probe::{Call, Credentials, LoginReport, Prober};
+use myunisoft_exporter::report::Report;
+use secrecy::SecretString;
+use tokio::time::timeout;
+
+use self::server::{Act, Hostile};
+use crate::support::SECRET;
+
+const TOKEN: &str = "the-key-s-token";
+const PASSWORD: &str = "the-account-s-password";
+const CANARY: Question = Question::Canary(Method::Get);
+const EXTENDED: Question = Question::KeyInfo(KeyInfoMode::Extended);
+
+/// For what ends by itself: far more than it takes.
+const AMPLE: Duration = Duration::from_secs(20);
+/// For what ends by the probe's timeout alone.
+const SHORT: Duration = Duration::from_millis(500);
+/// What a busy machine may add to a timeout.
+const SLACK: Duration = Duration::from_secs(20);
+
+/// Asks the server all that the exporter asks: what came of health, of key/info, of a canary, of a log-in.
+async fn asked(server: &Hostile) -> [&'static str; 4] {
+    asked_within(AMPLE, server).await
+}
+
+/// The same, where every request has so long.
+async fn asked_within(limit: Duration, server: &Hostile) -> [&'static str; 4] {
+    let words = words(&server.api(), limit).await;
+    server.is_left_alone().await;
+    words
+}
+
+/// What comes of health, of key/info, of a canary and of a log-in.
+async fn words(api: &Api, limit: Duration) -> [&'static str; 4] {
+    let (health, key_info, canary, log_in) = tokio::join!(
+        probe(api, Question::Health, limit),
+        probe(api, EXTENDED, limit),
+        probe(api, CANARY, limit),
+        log_in(api, limit)
+    );
+    [word(&health.outcome), word(&key_info.outcome), word(&canary.outcome), log_in_word(&log_in)]
+}
+
+async fn probe(api: &Api, question: Question, limit: Duration) -> Report {
+    let (token, secret) = (SecretString::from(TOKEN), SecretString::from(SECRET));
+    let credentials = Credentials { token: &token, secret: &secret, society_id: None };
+    let (path, credentials) = match question {
+        Question::Health => (HEALTH_PATH, None),
+        Question::KeyInfo(_) => (KEY_INFO_EXTENDED_PATH, Some(credentials)),
+        Question::Canary(_) => (EXERCICES_PATH, Some(credentials)),
+    };
+    let prober = Prober::new(api).unwrap();
+    let probe = prober.probe(Call { question, path, credentials, timeout: limit });
+    timeout(limit + SLACK, probe).await.expect("a probe ends by its timeout")
+}
+
+async fn log_in(api: &Api, limit: Duration) -> LoginReport {
+    let (prober, password) = (Prober::new(api).unwrap(), SecretString::from(PASSWORD));
+    let log_in = prober.log_in("api@durand.example", &password, None, limit);
+    timeout(limit + SLACK, log_in).await.expect("a log-in ends by its timeout")
+}
+
+fn word(outcome: &Result<(), Failure>) -> &'static str {
+    outcome.as_ref().map_or_else(|failure| failure.reason.as_str(), |()| "ok")
+}
+
+fn log_in_word(report: &LoginReport) -> &'static str {
+    match &report.outcome {
+        Ok(LoginAnswer::Token { .. }) => "token",
+        Ok(LoginAnswer::FirmSelection) => "firm_selection",
+        Ok(LoginAnswer::Refused(..)) => "refused",
+        Ok(LoginAnswer::Unavailable(..)) => "unavailable",
+        Err(failure) => failure.reason.as_str(),
+    }
+}
+
+fn send(bytes: impl AsRef<[u8]>) -> Act {
+    Act::Send(Bytes::copy_from_slice(bytes.as_ref()))
+}
+
+fn flood(piece: impl AsRef<[u8]>) -> Act {
+    Act::Flood(piece.as_ref().repeat((64 << 10) / piece.as_ref().len()).into())
+}
+
+fn drip(piece: impl AsRef<[u8]>) -> Act {
+    Act::Drip(Bytes::copy_from_slice(piece.as_ref()))
+}
+
+/// An answer's head, given as its lines without the protocol.
+fn head(lines: &str) -> Act {
+    send(format!("HTTP/1.1 {}\r\n\r\n", lines.replace('\n', "\r\n")))
+}
+
+/// The head of a JSON answer that ends where the connection does.
+fn json_head() -> Act {
+    head("200 OK\ncontent-type: application/json")
+}
+
+/// A whole answer of JSON.
+fn json(status: u16, body: impl AsRef<[u8]>) -> Act {
+    json_with("", status, body)
+}
+
+/// The same with these header lines.
+fn json_with(headers: &str, status: u16, body: impl AsRef<[u8]>) -> Act {
+    let headers: String = headers.lines().map(|line| format!("{line}\r\n")).collect();
+    let length = body.as_ref().len();
+    let head = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n"
+    );
+    send([head.as_bytes(), body.as_ref()].concat())
+}

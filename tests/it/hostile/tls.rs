@@ -1,0 +1,107 @@
+//! Handshakes with the wrong server, with no server, or without end.
+
+use std::time::SystemTime;
+
+use myunisoft_exporter::api::answer::Question;
+use myunisoft_exporter::config::Api;
+use myunisoft_exporter::simulator::{Simulator, TlsOptions};
+
+use super::{AMPLE, Hostile, SHORT, asked, asked_within, drip, flood, log_in, probe, send, words};
+use crate::hostile::server::Act;
+use crate::support::api;
+
+/// The simulated API with this certificate, and how to reach it.
+async fn presenting(tls: TlsOptions) -> (Simulator, Api) {
+    let simulator = Simulator::builder().tls_with(tls).start().await.unwrap();
+    let api = api(&simulator);
+    (simulator, api)
+}
+
+/// Nothing gets through, and when the certificate ends is known all the same.
+async fn is_refused_and_its_end_is_told(tls: TlsOptions) {
+    let (simulator, api) = presenting(tls).await;
+    assert_eq!(words(&api, AMPLE).await, ["tls"; 4]);
+    assert!(simulator.journal().is_empty(), "no request was sent");
+    let ends = simulator.certificate_ends().map(seconds);
+    assert_eq!(probe(&api, Question::Health, AMPLE).await.certificate_expiry.map(seconds), ends);
+    assert_eq!(log_in(&api, AMPLE).await.certificate_expiry.map(seconds), ends);
+}
+
+/// A certificate's end has no fraction of a second.
+fn seconds(end: SystemTime) -> u64 {
+    end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_refused() {
+    is_refused_and_its_end_is_told(TlsOptions::expired()).await;
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_host_is_refused() {
+    is_refused_and_its_end_is_told(TlsOptions::wrong_host()).await;
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_is_refused() {
+    is_refused_and_its_end_is_told(TlsOptions::self_signed()).await;
+}
+
+#[tokio::test]
+async fn a_certificate_of_an_unknown_authority_is_refused() {
+    let (simulator, mut api) = presenting(TlsOptions::default()).await;
+    let (_other, trusted) = presenting(TlsOptions::default()).await;
+    api.ca_pem = trusted.ca_pem;
+    assert_eq!(words(&api, AMPLE).await, ["tls"; 4]);
+    assert!(simulator.journal().is_empty(), "no request was sent");
+}
+
+#[tokio::test]
+async fn plaintext_on_the_tls_port_is_no_handshake() {
+    let script = [Act::Listen, send("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")];
+    assert_eq!(asked(&Hostile::bare("https", script).await).await, ["tls"; 4]);
+}
+
+#[tokio::test]
+async fn noise_on_the_tls_port_is_no_handshake() {
+    assert_eq!(asked(&Hostile::bare("https", [flood("\x16\x03\x03\x00\x04noise")]).await).await, ["tls"; 4]);
+    assert_eq!(asked(&Hostile::bare("https", [flood("\0")]).await).await, ["tls"; 4]);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_half_closed_instead_of_a_handshake_is_a_failed_handshake() {
+    assert_eq!(asked(&Hostile::bare("https", []).await).await, ["tls"; 4]);
+}
+
+#[tokio::test]
+async fn an_alert_instead_of_a_handshake_is_a_failed_handshake() {
+    let handshake_failure = [0x15, 3, 3, 0, 2, 2, 40];
+    let server = Hostile::bare("https", [Act::Listen, send(handshake_failure)]).await;
+    assert_eq!(asked(&server).await, ["tls"; 4]);
+}
+
+#[tokio::test]
+async fn a_handshake_that_stalls_is_timed_out() {
+    let server = Hostile::bare("https", [Act::Stall]).await;
+    assert_eq!(asked_within(SHORT, &server).await, ["timeout"; 4]);
+}
+
+#[tokio::test]
+async fn a_handshake_that_stalls_in_a_record_is_timed_out() {
+    let server = Hostile::bare("https", [Act::Listen, send([0x16, 3, 3, 0x40, 0, 2, 0]), Act::Stall]).await;
+    assert_eq!(asked_within(SHORT, &server).await, ["timeout"; 4]);
+}
+
+#[tokio::test]
+async fn a_handshake_that_drips_is_timed_out() {
+    let hello_of_megabytes = [0x16, 3, 3, 0x3f, 0xff, 2, 0x3f, 0xff, 0xff];
+    let server = Hostile::bare("https", [Act::Listen, send(hello_of_megabytes), drip("\x03")]).await;
+    assert_eq!(asked_within(SHORT, &server).await, ["timeout"; 4]);
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_http2_alone_agrees_on_nothing() {
+    let server = Hostile::https_with_protocols(&["h2"], []).await;
+    assert_eq!(asked(&server).await, ["tls"; 4]);
+    assert!(server.requests().is_empty());
+}
