@@ -2,6 +2,7 @@
 //! connection closed.
 
 mod bodies;
+mod fleet;
 mod framing;
 mod headers;
 mod lies;

@@ -81,17 +81,20 @@ impl Hostile {
         Self::start("http", |_| Manner::Answer(None, Arc::new(choose))).await
     }
 
-    /// The same over TLS, with a certificate that the client trusts.
+    /// Answers each request over TLS with this script; the client trusts the certificate.
     pub(crate) async fn https(script: impl Into<Vec<Act>>) -> Self {
-        Self::https_with_protocols(&["http/1.1"], script).await
+        let script = script.into();
+        Self::choosing_over_tls("http/1.1", move |_| script.clone()).await
     }
 
-    /// The same, agreeing on one of these protocols alone.
-    pub(crate) async fn https_with_protocols(protocols: &[&str], script: impl Into<Vec<Act>>) -> Self {
-        let script = script.into();
+    /// Answers each request over TLS with the script chosen for it, and agrees on one protocol alone.
+    pub(crate) async fn choosing_over_tls(
+        protocol: &str,
+        choose: impl Fn(&str) -> Vec<Act> + Send + Sync + 'static,
+    ) -> Self {
         Self::start("https", |mut tls| {
-            tls.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-            Manner::Answer(Some(TlsAcceptor::from(Arc::new(tls))), Arc::new(move |_| script.clone()))
+            tls.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+            Manner::Answer(Some(TlsAcceptor::from(Arc::new(tls))), Arc::new(choose))
         })
         .await
     }

@@ -101,7 +101,7 @@ async fn a_handshake_that_drips_is_timed_out() {
 
 #[tokio::test]
 async fn a_server_that_speaks_http2_alone_agrees_on_nothing() {
-    let server = Hostile::https_with_protocols(&["h2"], []).await;
+    let server = Hostile::choosing_over_tls("h2", |_| Vec::new()).await;
     assert_eq!(asked(&server).await, ["tls"; 4]);
     assert!(server.requests().is_empty());
 }
