@@ -12,6 +12,9 @@ use super::request_id::RequestId;
 use super::token::Claims;
 use crate::config::Firm;
 
+/// The same as for a token that is configured.
+const LARGEST_TOKEN: usize = 16 * 1024;
+
 /// How long a token lives, by the documentation.
 pub const LIFETIME: Duration = Duration::from_hours(4);
 
@@ -103,7 +106,7 @@ fn read_accepted(headers: &HeaderMap, body: &[u8], now: SystemTime) -> LoginAnsw
 
 /// A token that is not fit for a header would only fail later, and less clearly.
 fn is_usable(token: &str) -> bool {
-    !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
+    (1..=LARGEST_TOKEN).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// `exp` is the truth where there is one. `expiresIn` names no time zone: read as UTC it can only be

@@ -174,9 +174,7 @@ async fn activation_is_learnt_however_deep_or_absurd_the_rest_is() {
 
 #[tokio::test]
 async fn json_of_the_wrong_shape_is_no_answer() {
-    for body in
-        ["null", "true", "7", "\"text\"", "[]", "{}", "[1,2]", r#"{"isActivated":"yes"}"#, r#"[true]"#]
-    {
+    for body in ["null", "true", "7", "\"text\"", "[]", "{}", "[1,2]", r#"{"isActivated":"yes"}"#, "[true]"] {
         let server = Hostile::http([json(200, body)]).await;
         assert_eq!(asked(&server).await, ["ok", "unexpected_body", "ok", "unavailable"], "{body}");
     }
@@ -195,6 +193,14 @@ async fn a_token_of_the_wrong_shape_is_no_token() {
     for token in ["7", "null", "[]", r#""""#, r#""two words""#, r#""line\nbreak""#, r#""\u0000""#] {
         let server = Hostile::http([json(200, format!(r#"{{"api_token":{token}}}"#))]).await;
         assert_eq!(asked(&server).await[3], "unavailable", "{token}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_fits_in_no_header_is_no_token() {
+    for (length, word) in [(16 << 10, "token"), ((16 << 10) + 1, "unavailable")] {
+        let server = Hostile::http([json(200, format!(r#"{{"api_token":"{}"}}"#, "a".repeat(length)))]).await;
+        assert_eq!(asked(&server).await[3], word, "{length}");
     }
 }
 
