@@ -81,24 +81,20 @@ struct WireExtended<'a> {
     routes: Option<&'a RawValue>,
 }
 
+/// The ids, each of which may be missing.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Target<'a> {
-    #[serde(borrow)]
-    schema_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    third_party_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    society_id: Option<&'a RawValue>,
+    #[serde(borrow, rename = "schemaId")]
+    schema: Option<&'a RawValue>,
+    #[serde(borrow, rename = "thirdPartyId")]
+    third_party: Option<&'a RawValue>,
+    #[serde(borrow, rename = "societyId")]
+    society: Option<&'a RawValue>,
 }
 
 fn identity(target: &RawValue) -> Option<Identity> {
-    let target: Target<'_> = json_object(target.get().as_bytes())?;
-    Some(Identity {
-        schema_id: id(target.schema_id),
-        third_party_id: id(target.third_party_id),
-        society_id: id(target.society_id),
-    })
+    let Target { schema, third_party, society } = json_object(target.get().as_bytes())?;
+    Some(Identity { schema_id: id(schema), third_party_id: id(third_party), society_id: id(society) })
 }
 
 /// What is longer than any id is not looked into.

@@ -123,7 +123,7 @@ fn json(status: u16, body: impl AsRef<[u8]>) -> Act {
 
 /// The same with these header lines.
 fn json_with(headers: &str, status: u16, body: impl AsRef<[u8]>) -> Act {
-    let headers: String = headers.lines().map(|line| format!("{line}\r\n")).collect();
+    let headers = headers.lines().fold(String::new(), |text, line| text + line + "\r\n");
     let length = body.as_ref().len();
     let head = format!(
         "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n"

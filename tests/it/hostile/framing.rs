@@ -1,6 +1,9 @@
 //! Bodies whose length is a lie, and chunks that are none.
 
-use super::{Hostile, SHORT, asked, asked_within, flood, head, send};
+use myunisoft_exporter::api::answer::Question;
+use myunisoft_exporter::config::Method;
+
+use super::{AMPLE, Hostile, SHORT, asked, asked_within, flood, head, probe, send, word};
 use crate::hostile::server::Act;
 
 /// Good for every route, if it comes whole.
@@ -127,4 +130,12 @@ async fn a_body_without_a_length_ends_where_the_server_s_half_does() {
     let script = [json_framed("x-no: length"), send(BODY)];
     assert_eq!(asked(&Hostile::http(script.clone()).await).await, ["ok", "ok", "ok", "token"]);
     assert_eq!(asked(&Hostile::https(script).await).await, ["ok", "ok", "ok", "token"]);
+}
+
+#[tokio::test]
+async fn a_body_that_a_head_request_did_not_ask_for_is_not_read() {
+    let server = Hostile::http([json_framed("content-length: 1000000000"), flood("0,")]).await;
+    let report = probe(&server.api(), Question::Canary(Method::Head), AMPLE).await;
+    assert_eq!(word(&report.outcome), "ok");
+    server.is_left_alone().await;
 }

@@ -115,6 +115,19 @@ async fn an_endless_103_is_timed_out() {
 }
 
 #[tokio::test]
+async fn interim_answers_that_drip_are_timed_out() {
+    let server = Hostile::http([drip("HTTP/1.1 100 Continue\r\n\r\n")]).await;
+    assert_eq!(asked_within(SHORT, &server).await, ["timeout"; 4]);
+}
+
+#[tokio::test]
+async fn endless_empty_lines_before_the_answer_are_not_read_for_long() {
+    let server = Hostile::http([flood("\r\n")]).await;
+    assert_eq!(asked(&server).await, ["io"; 4]);
+    assert!(server.taken() < 4 * BOUND, "{} bytes", server.taken());
+}
+
+#[tokio::test]
 async fn http2_frames_are_no_http() {
     let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     let go_away = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];

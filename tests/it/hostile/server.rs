@@ -31,6 +31,8 @@ pub(crate) enum Act {
     Flood(Bytes),
     /// Sends them again and again, slowly.
     Drip(Bytes),
+    /// Sends these bytes once, beneath TLS.
+    Beneath(Bytes),
     /// Waits for the client's first byte.
     Listen,
     /// Does nothing more, and leaves the connection open.
@@ -234,6 +236,10 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(
                 }
                 sleep(DRIP).await;
             },
+            Act::Beneath(bytes) => {
+                socket(&stream).writable().await.unwrap();
+                socket(&stream).try_write(&bytes).is_ok()
+            }
             Act::Listen => stream.read_u8().await.is_ok(),
             Act::Stall => {
                 read_to_the_end(&mut stream).await;

@@ -6,7 +6,7 @@ use myunisoft_exporter::api::answer::Question;
 use myunisoft_exporter::config::Api;
 use myunisoft_exporter::simulator::{Simulator, TlsOptions};
 
-use super::{AMPLE, Hostile, SHORT, asked, asked_within, drip, flood, log_in, probe, send, words};
+use super::{AMPLE, Hostile, SHORT, asked, asked_within, drip, flood, json_head, log_in, probe, send, words};
 use crate::hostile::server::Act;
 use crate::support::api;
 
@@ -104,4 +104,16 @@ async fn a_server_that_speaks_http2_alone_agrees_on_nothing() {
     let server = Hostile::choosing_over_tls("h2", |_| Vec::new()).await;
     assert_eq!(asked(&server).await, ["tls"; 4]);
     assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn noise_after_the_handshake_is_a_broken_connection() {
+    for noise in
+        ["HTTP/1.1 200 OK\r\n\r\n", "\x17\x03\x03\x00\x1ea record that nobody encrypted", "\0\0\0\0\0\0\0"]
+    {
+        let beneath = Act::Beneath(noise.into());
+        assert_eq!(asked(&Hostile::https([beneath.clone(), Act::Stall]).await).await, ["io"; 4], "{noise:?}");
+        let server = Hostile::https([json_head(), send("["), beneath, Act::Stall]).await;
+        assert_eq!(asked(&server).await, ["io"; 4], "{noise:?} in the body");
+    }
 }
