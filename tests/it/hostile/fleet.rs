@@ -68,13 +68,12 @@ async fn watching(folder: &Path, api: &Hostile, attacks: &Attacks) -> Exporter {
     let keys = attacks.iter().fold(String::new(), |text, (key, _)| {
         text + &format!("      - {{name: {key}, access: society, token: {key}, {haste}, canaries: []}}\n")
     });
-    let timing = "interval: 2s, timeout: 2s";
+    let (url, timing) = (api.url("/"), "interval: 2s, timeout: 2s");
     let text = format!(
-        "api: {{base_url: \"{}\", ca_file: ca.pem}}\nhealth: {{{timing}}}\nkey_info: {{{timing}}}\n\
+        "api: {{base_url: \"{url}\", ca_file: ca.pem}}\nhealth: {{{timing}}}\nkey_info: {{{timing}}}\n\
          canaries:\n  exercices: {{path: \"/api/v1/mad/exercices?version=1.0.0\", {timing}}}\n\
          partners:\n  - name: acme\n    secret: {SECRET}\n    keys:\n\
-         \x20     - {{name: dupont, access: society, token: dupont}}\n{keys}",
-        api.url("/")
+         \x20     - {{name: dupont, access: society, token: dupont}}\n{keys}"
     );
     std::fs::write(folder.join("ca.pem"), api.api().ca_pem.unwrap()).unwrap();
     std::fs::write(folder.join("exporter.yml"), text).unwrap();

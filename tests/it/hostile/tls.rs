@@ -1,4 +1,4 @@
-//! Handshakes with the wrong server, with no server, or without end.
+//! Handshakes with the wrong server, with no server, or without end; and the proxy on the way there.
 
 use std::time::SystemTime;
 
@@ -115,5 +115,23 @@ async fn noise_after_the_handshake_is_a_broken_connection() {
         assert_eq!(asked(&Hostile::https([beneath.clone(), Act::Stall]).await).await, ["io"; 4], "{noise:?}");
         let server = Hostile::https([json_head(), send("["), beneath, Act::Stall]).await;
         assert_eq!(asked(&server).await, ["io"; 4], "{noise:?} in the body");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_attacks_is_no_connection() {
+    let cases: [(Act, &str); 5] = [
+        (flood("HTTP/1.1 200 OK\r\nx-endless: a\r\n"), "connect"),
+        (flood("HTTP/1.1 100 Continue\r\n\r\n"), "connect"),
+        (send("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"), "tls"),
+        (Act::Reset, "connect"),
+        (Act::Stall, "timeout"),
+    ];
+    for (act, word) in cases {
+        let proxy = Hostile::http([act.clone()]).await;
+        let mut api = Hostile::https([]).await.api();
+        api.proxy_url = Some(proxy.url("/").parse().unwrap());
+        assert_eq!(words(&api, SHORT).await, [word; 4], "{act:.60?}");
+        proxy.is_left_alone().await;
     }
 }
