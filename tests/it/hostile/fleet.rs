@@ -64,7 +64,7 @@ async fn api(attacks: Attacks, attacking: Arc<AtomicBool>) -> Hostile {
 
 /// Watches dupont with both probes every two seconds, and the others with key/info alone, in some haste.
 async fn watching(folder: &Path, api: &Hostile, attacks: &Attacks) -> Exporter {
-    let haste = "key_info: {interval: 400ms, timeout: 300ms}";
+    let haste = "key_info: {interval: 800ms, timeout: 300ms}";
     let keys = attacks.iter().fold(String::new(), |text, (key, _)| {
         text + &format!("      - {{name: {key}, access: society, token: {key}, {haste}, canaries: []}}\n")
     });
@@ -135,7 +135,7 @@ async fn a_key_that_is_well_is_probed_on_time_while_others_are_attacked() {
     is_well(&exporter, "dupont").await;
     let before = exporter.metrics().await;
     attacking.store(true, Ordering::Relaxed);
-    each_has_failed(&exporter, &attacks, 20).await;
+    each_has_failed(&exporter, &attacks, 10).await;
     let after = exporter.metrics().await;
     let more = |parts: &[&str]| sum(&after, parts) - sum(&before, parts);
     for probe in ["probe=\"key_info\"", "probe=\"exercices\""] {
