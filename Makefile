@@ -12,7 +12,7 @@ VENV := target/venv
 # Many tests wait for servers more than they compute.
 export RUST_TEST_THREADS ?= 8
 
-.PHONY: help test deps servers lint bench demo deny detection fuzz
+.PHONY: help test deps servers lint bench demo deny detection fuzz soak
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ deny: ## Check licences, sources and bans of all dependencies (installs cargo-de
 
 fuzz: ## Try a hundred thousand mutated inputs on every parser (a quarter of an hour)
 	PROPTEST_CASES=100000 $(CARGO) test --locked --release --test it fuzz::
+
+soak: ## Run for an hour (SOAK_SECONDS) under load and faults, and measure what must stay flat
+	$(CARGO) test --locked --release --test soak
 
 demo: ## Run the exporter against a simulated API
 	$(CARGO) run --release --locked -- demo
