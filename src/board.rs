@@ -29,6 +29,8 @@ words! {
         RateLimit => "rate_limit",
         /// The key was still busy when it was due, until it was due again.
         StillRunning => "still_running",
+        /// This process, or its machine, has run out of descriptors or memory: nothing could be asked.
+        NoResources => "no_resources",
     }
 }
 
@@ -108,7 +110,7 @@ pub struct ProbeStatus {
     /// How many failed, by reason, in the order of first failure.
     pub failures: Vec<(Reason, u64)>,
     /// How many did not run, in the order of [`Skip::ALL`].
-    pub skipped: [u64; 2],
+    pub skipped: [u64; Skip::ALL.len()],
     /// The last one.
     pub last: Option<LastProbe>,
     /// When one last succeeded.
@@ -301,7 +303,7 @@ impl ProbeStatus {
             interval,
             total: 0,
             failures: Vec::new(),
-            skipped: [0; 2],
+            skipped: [0; Skip::ALL.len()],
             last: None,
             last_success: None,
             episode: None,
@@ -341,10 +343,11 @@ impl ProbeStatus {
 
     /// Counts probes that were due and did not run.
     pub fn skip(&mut self, reason: Skip, times: u64) {
-        let [rate_limit, still_running] = &mut self.skipped;
+        let [rate_limit, still_running, no_resources] = &mut self.skipped;
         match reason {
             Skip::RateLimit => *rate_limit += times,
             Skip::StillRunning => *still_running += times,
+            Skip::NoResources => *no_resources += times,
         }
     }
 }

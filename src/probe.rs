@@ -6,6 +6,7 @@
 
 mod client;
 mod resolver;
+mod shortage;
 mod stamps;
 mod tls;
 

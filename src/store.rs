@@ -112,10 +112,9 @@ impl Store {
             failed: Box::new(failed),
             _writer: AbortOnDropHandle::new(tokio::spawn(write_for_ever(Weak::clone(shared), calls, works))),
         });
-        if !works {
-            // What is there to be read is wanted, even while there is nothing to write.
-            shared.calls.dirty.notify_one();
-        }
+        // A first write, needed or not: a folder that can't be written to shows now, and not when a state
+        // changes; what is there to be read and couldn't be is wanted; what was damaged is mended.
+        shared.calls.dirty.notify_one();
         Ok(Self(shared))
     }
 
@@ -250,7 +249,9 @@ async fn write_for_ever(shared: Weak<Shared>, calls: Arc<Calls>, mut works: bool
             let Some(reporting) = shared.upgrade() else { return };
             let hangs = || Err(io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer"));
             let ended = outcome.is_ok();
-            reporting.report(&outcome.unwrap_or_else(|_| hangs()), change, &mut works);
+            // Whatever came since waits behind what hangs.
+            let tried = if ended { change } else { reporting.latest().change };
+            reporting.report(&outcome.unwrap_or_else(|_| hangs()), tried, &mut works);
             if ended {
                 break;
             }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant, timeout};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::api::error::ErrorCode;
 use crate::api::request_id::RequestId;
@@ -71,6 +71,8 @@ pub struct Context {
     pub pulse: Pulse,
     permits: Semaphore,
     probing: AtomicBool,
+    /// Whether nothing can be asked for want of descriptors or memory.
+    starved: AtomicBool,
 }
 
 impl Context {
@@ -86,6 +88,7 @@ impl Context {
             pulse: Pulse::default(),
             permits: Semaphore::new(MOST_IN_FLIGHT),
             probing: AtomicBool::new(false),
+            starved: AtomicBool::new(false),
         }
     }
 
@@ -109,6 +112,21 @@ impl Context {
         if let Some(expiry) = report.certificate_expiry {
             self.board.set_certificate_expiry(host, expiry);
         }
+    }
+
+    /// Whether this probe could not be made for a reason of our own: then it tells nothing. One line in
+    /// the log as that begins, one as it ends.
+    fn is_starved(&self, report: &Report) -> bool {
+        let ours = report.outcome.as_ref().err().filter(|failure| failure.is_ours);
+        if let Some(failure) = ours {
+            if !self.starved.swap(true, Ordering::Relaxed) {
+                let cause = &*failure.detail;
+                error!(cause, "probes can't be made: the process has run out of descriptors or memory");
+            }
+        } else if !report.phases.total().is_zero() && self.starved.swap(false, Ordering::Relaxed) {
+            info!("probes can be made again");
+        }
+        ours.is_some()
     }
 
     /// A probe that was due at `due` starts now.

@@ -187,7 +187,7 @@ fn refuse(question: Question, response: Response<'_>, answer: &mut Answer) {
         answer.secret = meaning.secret;
     }
     let detail = format!("the API refused with {} (status {status})", error.code);
-    answer.outcome = Err(Failure { reason: meaning.reason, code: Some(error.code), detail });
+    answer.outcome = Err(Failure { code: Some(error.code), ..Failure::new(meaning.reason, detail) });
 }
 
 /// Documentation gives every non-2xx a JSON form: without it, something in between answered. The

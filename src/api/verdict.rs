@@ -72,13 +72,16 @@ pub struct Failure {
     pub code: Option<ErrorCode>,
     /// One sentence for the log and the page: never a secret, never a body.
     pub detail: String,
+    /// Nothing was asked, because this process or its machine has run out of descriptors or memory: the
+    /// failure is never told as one of the API's.
+    pub is_ours: bool,
 }
 
 impl Failure {
     /// A failure without a code of the API.
     #[must_use]
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, code: None, detail: detail.into() }
+        Self { reason, code: None, detail: detail.into(), is_ours: false }
     }
 
     /// The `code` label: a documented code, else `other`.

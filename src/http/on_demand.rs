@@ -34,7 +34,8 @@ pub(super) async fn probe(State(site): State<Site>, Query(wanted): Query<Wanted>
     // In a task of its own: an asker who goes away must not make a spent call go unlearnt.
     let reports = tokio::spawn(async move { run(&watch).await }).await.unwrap_or_default();
     if reports.is_empty() {
-        let text = "not probed: no probe is configured for this key, or its budget is low right now\n";
+        let text = "not probed: no probe is configured for this key, its budget is low right now, or the exporter has run \
+                    out of descriptors\n";
         return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
     }
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], tell(&reports)).into_response()

@@ -12,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tower::{Layer, Service};
 
-use super::{resolver::Resolver, stamps, tls};
+use super::{resolver::Resolver, shortage, stamps, tls};
 use crate::api::verdict::{Failure, Reason};
 use crate::config::Api;
 use crate::report::Phase;
@@ -98,7 +98,10 @@ pub(super) fn failure(error: &reqwest::Error, phase: Phase) -> Failure {
         Phase::Transfer if !is_the_connection_s(error) => Reason::UnexpectedBody,
         Phase::Processing | Phase::Transfer => Reason::Io,
     };
-    Failure::new(reason, format!("in the {phase} phase: {}", cause(error)))
+    Failure {
+        is_ours: shortage::is_ours(error, phase),
+        ..Failure::new(reason, format!("in the {phase} phase: {}", cause(error)))
+    }
 }
 
 /// Whether the connection broke, rather than what came over it could not be unpacked. The client calls

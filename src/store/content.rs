@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::fingerprint::Fingerprint;
 use crate::key_state::{KeyMemory, KeyState, Memory, SecretMemory, SecretState};
@@ -163,24 +164,28 @@ impl Content {
         serde_json::to_vec_pretty(&file)
     }
 
-    /// Reads the file's text.
-    pub(super) fn from_json(text: &[u8]) -> Result<Self, String> {
-        let file: File = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    /// Reads the file's text: what it remembers, and what is wrong with records that can't be read.
+    ///
+    /// # Errors
+    /// Where it is not the file at all.
+    pub(super) fn from_json(text: &[u8]) -> Result<(Self, Vec<String>), String> {
+        let file: Records<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         if file.version != VERSION {
             return Err(format!(
                 "it has version {}, and this exporter writes version {VERSION}",
                 file.version
             ));
         }
-        Ok(Self {
-            keys: file.keys.into_iter().map(|line| ((line.partner, line.key), line.bound)).collect(),
-            secrets: file.secrets.into_iter().map(|line| (line.partner, line.bound)).collect(),
-            logins: file
-                .logins
-                .into_iter()
-                .map(|line| ((line.auth_url, line.mail), Some(line.refused)))
-                .collect(),
-        })
+        let mut damage = Vec::new();
+        let keys = readable::<KeyLine>("keys", &file.keys, &mut damage);
+        let secrets = readable::<SecretLine>("secrets", &file.secrets, &mut damage);
+        let logins = readable::<LoginLine>("logins", &file.logins, &mut damage);
+        let content = Self {
+            keys: keys.map(|line| ((line.partner, line.key), line.bound)).collect(),
+            secrets: secrets.map(|line| (line.partner, line.bound)).collect(),
+            logins: logins.map(|line| ((line.auth_url, line.mail), Some(line.refused))).collect(),
+        };
+        Ok((content, damage))
     }
 }
 
@@ -221,7 +226,36 @@ fn is_recent(time: SystemTime, now: SystemTime) -> bool {
     now.duration_since(time).is_ok_and(|age| age < KEPT_AFTER_LEAVING) || time > now
 }
 
-#[derive(Serialize, Deserialize)]
+/// Reads each record by itself: one that is damaged takes no other with it.
+fn readable<'a, T: Deserialize<'a> + 'a>(
+    list: &str,
+    records: &[&'a RawValue],
+    damage: &mut Vec<String>,
+) -> std::vec::IntoIter<T> {
+    let mut read = Vec::with_capacity(records.len());
+    for (index, record) in records.iter().enumerate() {
+        match serde_json::from_str(record.get()) {
+            Ok(record) => read.push(record),
+            Err(cause) => damage.push(format!("{list}[{index}]: {cause}")),
+        }
+    }
+    read.into_iter()
+}
+
+/// The file as it is read: its records are looked into one by one.
+#[derive(Deserialize)]
+struct Records<'a> {
+    version: u32,
+    #[serde(borrow)]
+    keys: Vec<&'a RawValue>,
+    #[serde(borrow)]
+    secrets: Vec<&'a RawValue>,
+    #[serde(borrow)]
+    logins: Vec<&'a RawValue>,
+}
+
+/// The file as it is written.
+#[derive(Serialize)]
 struct File {
     version: u32,
     keys: Vec<KeyLine>,
@@ -282,7 +316,7 @@ mod tests {
         let refused = RefusedLogins { times: 2, last: at(3), password: PasswordMark::of(&"wrong".into()) };
         let (auth_url, mail) = ("https://auth".to_owned(), "api@durand.example".to_owned());
         content.enter(Record::Login { auth_url, mail, refused: Some(refused.clone()) });
-        let again = Content::from_json(&content.to_json().unwrap()).unwrap();
+        let again = Content::from_json(&content.to_json().unwrap()).unwrap().0;
         assert_eq!(again.key("acme", "dupont", &fingerprint("t")).unwrap().state, KeyState::Active);
         assert_eq!(again.secret("acme", &fingerprint("s")), Some(secret));
         assert_eq!(again.refused_logins("https://auth", "api@durand.example"), Some(refused));
@@ -339,7 +373,7 @@ mod tests {
         content.take_over(older);
         let times = |mail| content.refused_logins("https://auth", mail).map(|refused| refused.times);
         assert_eq!(["untouched", "let in", "refused"].map(times), [Some(2), None, Some(1)]);
-        let again = Content::from_json(&content.to_json().unwrap()).unwrap();
+        let again = Content::from_json(&content.to_json().unwrap()).unwrap().0;
         assert_eq!(again.logins.len(), 2);
         assert!(content.enter(login("refused", None)), "the file must forget it");
     }
@@ -369,7 +403,7 @@ mod tests {
         let older = br#"{"version":1,"keys":[],"secrets":[],"logins":[{"auth_url":"https://auth","mail":"m",
             "times":2,"last":"2026-01-01T00:00:00Z",
             "password":{"salt":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16],"hash":[239,201,243,205]}}]}"#;
-        let content = Content::from_json(older).unwrap();
+        let content = Content::from_json(older).unwrap().0;
         assert_eq!(content.refused_logins("https://auth", "m").unwrap().times, 2);
         let text = String::from_utf8(content.to_json().unwrap()).unwrap();
         assert!(text.contains("239") && !text.contains("201"), "{text}");
@@ -378,11 +412,21 @@ mod tests {
     #[test]
     fn whatever_is_not_the_file_is_refused_and_harms_nothing() {
         let other_version = br#"{"version":9,"keys":[],"secrets":[],"logins":[]}"#;
-        let wrong_state = br#"{"version":1,"keys":[{"partner":"a","key":"b","fingerprint":"f","state":"fine",
-            "since":"2026-01-01T00:00:00Z","has_been_active":true}],"secrets":[],"logins":[]}"#;
         let torn = &with_a_key().to_json().unwrap()[..50];
-        for text in [&b""[..], b"null", b"[]", b"{}", b"\xff\xfe", other_version, wrong_state, torn] {
+        for text in [&b""[..], b"null", b"[]", b"{}", b"\xff\xfe", other_version, torn] {
             assert!(Content::from_json(text).is_err(), "{}", String::from_utf8_lossy(text));
         }
+    }
+
+    #[test]
+    fn a_record_that_can_t_be_read_takes_no_other_with_it_and_is_named() {
+        let text = String::from_utf8(with_a_key().to_json().unwrap()).unwrap();
+        let (_, good) = text.split_once("\"keys\": [").unwrap();
+        let wrong = r#"{"partner":"a","key":"b","fingerprint":"f","state":"fine",
+            "since":"2026-01-01T00:00:00Z","has_been_active":true}"#;
+        let (content, damage) =
+            Content::from_json(format!(r#"{{"version":1,"keys":[{wrong},{good}"#).as_bytes()).unwrap();
+        assert_eq!(content.key("acme", "dupont", &fingerprint("t")).unwrap().state, KeyState::Active);
+        assert!(damage.len() == 1 && damage[0].contains("keys[0]") && damage[0].contains("fine"), "{damage:?}");
     }
 }

@@ -58,7 +58,11 @@ impl StateFile {
     fn read(&self) -> io::Result<Content> {
         let path = self.folder.join(NAME);
         match fs::read(&path) {
-            Ok(text) => Content::from_json(&text).or_else(|cause| self.set_aside(&path, &cause)),
+            Ok(text) => match Content::from_json(&text) {
+                Ok((content, damage)) if damage.is_empty() => Ok(content),
+                Ok((content, damage)) => self.keep_original(&path, &damage).map(|()| content),
+                Err(cause) => self.set_aside(&path, &cause),
+            },
             Err(absent) if absent.kind() == io::ErrorKind::NotFound => Ok(Content::default()),
             Err(cause) => {
                 Err(io::Error::new(cause.kind(), format!("{} can't be read: {cause}", path.display())))
@@ -66,10 +70,27 @@ impl StateFile {
         }
     }
 
+    /// A name for a damaged file.
+    fn aside(&self) -> PathBuf {
+        let second = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.folder.join(format!("{NAME}.damaged-{second}"))
+    }
+
+    /// Gives a file, some of whose records can't be read, a second name, before the first is replaced by
+    /// those that can.
+    fn keep_original(&self, path: &Path, damage: &[String]) -> io::Result<()> {
+        let aside = self.aside();
+        // Not every file system knows second names.
+        fs::hard_link(path, &aside).or_else(|_| fs::copy(path, &aside).map(drop))?;
+        let (file, kept, count) = (path.display(), aside.display(), damage.len());
+        let first = damage.first().map_or("", String::as_str);
+        error!(%file, %kept, count, first, "records of the memory are damaged: a copy is kept, and the others are used");
+        Ok(())
+    }
+
     /// Gives a damaged file another name, and begins with nothing.
     fn set_aside(&self, path: &Path, cause: &str) -> io::Result<Content> {
-        let second = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let aside = self.folder.join(format!("{NAME}.damaged-{second}"));
+        let aside = self.aside();
         let (file, kept) = (path.display(), aside.display());
         fs::rename(path, &aside).map_err(|stuck| {
             io::Error::new(

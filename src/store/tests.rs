@@ -51,7 +51,7 @@ impl Place {
     }
 
     fn on_disk(&self) -> Content {
-        Content::from_json(&fs::read(self.file()).unwrap()).unwrap()
+        Content::from_json(&fs::read(self.file()).unwrap()).unwrap().0
     }
 
     /// Those in the folder whose name begins like this.
@@ -449,4 +449,18 @@ async fn a_disk_that_hangs_is_told_and_what_waits_for_it_goes_on() {
     disk.join().unwrap();
     store.close().await;
     assert!(fs::read_to_string(place.file()).unwrap().contains("dupont"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_memory_with_a_damaged_record_the_others_are_used_and_the_original_is_kept() {
+    let place = Place::new();
+    place.remember([active("dupont"), active("martin")]);
+    let original = fs::read_to_string(place.file()).unwrap().replacen("active", "fine", 1);
+    fs::write(place.file(), &original).unwrap();
+    let store = place.open();
+    assert_eq!((store.state("dupont"), store.state("martin")), (None, Some(KeyState::Active)));
+    next_try().await;
+    assert_eq!(state_in(&place.on_disk(), "martin"), Some(KeyState::Active));
+    let kept = place.named("state.json.damaged-");
+    assert_eq!(fs::read_to_string(&kept[0]).unwrap(), original);
 }

@@ -245,6 +245,8 @@ impl Account {
                 let detail = told("the log-in route did not answer as documented", code.as_ref());
                 self.fail(LoginFailure::new(detail, code, request_id), now)
             }
+            // It says nothing about the account, which need not wait for it.
+            Err(failure) if failure.is_ours => LoginFailure { failure, request_id: None },
             Err(failure) => {
                 let detail = format!("the log-in failed: {}", failure.detail);
                 self.fail(LoginFailure::new(detail, None, None), now)
@@ -312,7 +314,7 @@ impl Token {
 
 impl LoginFailure {
     fn new(detail: String, code: Option<ErrorCode>, request_id: Option<RequestId>) -> Self {
-        Self { failure: Failure { reason: Reason::Login, code, detail }, request_id }
+        Self { failure: Failure { code, ..Failure::new(Reason::Login, detail) }, request_id }
     }
 
     /// The same, telling for how long nothing is tried; `None`: not with this password.

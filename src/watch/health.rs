@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::Context;
 use crate::api::HEALTH_PATH;
 use crate::api::answer::Question;
+use crate::board::Skip;
 use crate::config::{HEALTH, Timing};
 use crate::probe::{Call, Prober};
 use crate::pulse::Pulse;
@@ -51,6 +52,10 @@ impl HealthWatch {
             timeout: self.timing.timeout,
         };
         let report = self.prober.probe(call).await;
+        if self.context.is_starved(&report) {
+            self.context.board.health().skip(Skip::NoResources, 1);
+            return report;
+        }
         self.context.observe(HEALTH, self.prober.host(), &report);
         let change = self.context.board.health().record(&report);
         super::log_episode(change.as_ref(), None, HEALTH);

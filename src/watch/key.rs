@@ -51,7 +51,7 @@ struct Turn {
 pub enum Ran {
     /// It ran.
     Done(Box<Report>),
-    /// It was left out for the sake of the key's budget.
+    /// It was left out, for the sake of the key's budget or for want of what a connection takes.
     Skipped(Skip),
 }
 
@@ -129,6 +129,10 @@ impl KeyWatch {
         let _in_flight = self.context.metrics.in_flight();
         self.context.observe_start(due);
         let report = self.ask_again_with_a_fresh_token(&mut turn, probe).await;
+        if self.context.is_starved(&report) {
+            self.skip(index, Skip::NoResources, 1);
+            return Some(Ran::Skipped(Skip::NoResources));
+        }
         self.show(index, probe, &turn, &report);
         Some(Ran::Done(Box::new(report)))
     }

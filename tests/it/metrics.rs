@@ -47,7 +47,7 @@ fn board(partner: &str, key: &str, request_ids: bool) -> Arc<Board> {
     let mut status = KeyStatus::new(memory, [probe("exercices")]);
     status.probes[0].record(&report(Ok(())));
     let code = Some(Code::ApiTokenNotFound.into());
-    status.probes[0].record(&report(Err(Failure { reason: Reason::Token, code, detail: String::new() })));
+    status.probes[0].record(&report(Err(Failure { code, ..Failure::new(Reason::Token, "") })));
     let entry = Arc::new(KeyEntry::new(Arc::clone(&partner), key.into(), Access::Society, status));
     let board = Arc::new(Board::default());
     board.set_fleet(Fleet { partners: vec![partner], keys: vec![entry], request_ids });
