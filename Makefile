@@ -4,15 +4,16 @@ CARGO ?= cargo
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # What the tests start beside the exporter: the real Prometheus and Alertmanager with their tools, the exporter
-# whose web configuration is read here too, a client that speaks HTTP/2, and the Python that reads the dashboards
-# with Grafana's own schema.
-APT_PACKAGES := prometheus prometheus-alertmanager prometheus-blackbox-exporter curl python3 python3-venv
+# whose web configuration is read here too, a client that speaks HTTP/2, what sets a clock, a disk or a limit for one
+# process alone, and the Python that reads the dashboards with Grafana's own schema.
+APT_PACKAGES := prometheus prometheus-alertmanager prometheus-blackbox-exporter curl faketime \
+	mount util-linux python3 python3-venv
 VENV := target/venv
 
 # Many tests wait for servers more than they compute.
 export RUST_TEST_THREADS ?= 8
 
-.PHONY: help test deps servers lint bench demo deny detection fuzz soak
+.PHONY: help test deps servers lint bench demo deny detection fuzz kills soak
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -23,7 +24,8 @@ test: deps ## Install what the tests need, and run them all
 deps: servers $(VENV)/installed ## Install what the tests start (asks for root only if Debian packages are missing)
 
 servers:
-	@missing=; for tool in prometheus promtool prometheus-alertmanager amtool prometheus-blackbox-exporter curl python3; do \
+	@missing=; for tool in prometheus promtool prometheus-alertmanager amtool prometheus-blackbox-exporter curl \
+		faketime mount unshare nsenter setpriv prlimit python3; do \
 		command -v $$tool >/dev/null || missing="$$missing $$tool"; \
 	done; \
 	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
@@ -56,6 +58,9 @@ deny: ## Check licences, sources and bans of all dependencies (installs cargo-de
 
 fuzz: ## Try a hundred thousand mutated inputs on every parser (a quarter of an hour)
 	PROPTEST_CASES=100000 $(CARGO) test --locked --release --test it fuzz::
+
+kills: ## Kill it two hundred times at random moments (five minutes)
+	MYUNISOFT_KILLS=200 $(CARGO) test --locked --test it faults::kills
 
 soak: ## Run for an hour (SOAK_SECONDS) under load and faults, and measure what must stay flat
 	$(CARGO) test --locked --release --test soak

@@ -427,6 +427,9 @@ mod tests {
         let (content, damage) =
             Content::from_json(format!(r#"{{"version":1,"keys":[{wrong},{good}"#).as_bytes()).unwrap();
         assert_eq!(content.key("acme", "dupont", &fingerprint("t")).unwrap().state, KeyState::Active);
-        assert!(damage.len() == 1 && damage[0].contains("keys[0]") && damage[0].contains("fine"), "{damage:?}");
+        assert!(
+            damage.len() == 1 && damage[0].contains("keys[0]") && damage[0].contains("fine"),
+            "{damage:?}"
+        );
     }
 }

@@ -17,6 +17,7 @@ mod dashboards;
 mod demo;
 mod dependencies;
 mod door;
+mod faults;
 mod fuzz;
 mod hostile;
 mod metrics;

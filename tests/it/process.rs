@@ -1,53 +1,16 @@
 //! The program as its users run it: a process, files, signals, a real Prometheus.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use myunisoft_exporter::metrics::FAMILIES;
 use myunisoft_exporter::simulator::{Fault, KeySpec, LoginSpec, Scope, Simulator};
-use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::support::SECRET;
+use crate::support::acme::{key_line, state_line, two_keys, write_config};
 use crate::support::monitoring::Prometheus;
 use crate::support::server::{BINARY, Exporter, Server, client, until};
-
-/// A configuration for keys of partner acme, asked every 300 ms.
-fn write_config(folder: &Path, simulator: &Simulator, keys: &[String]) {
-    let (base, auth) = (simulator.base_url(), simulator.auth_url());
-    let keys = keys.join("\n");
-    let text = format!(
-        "api: {{base_url: \"{base}\", auth_url: \"{auth}\"}}\nhealth: {{interval: 300ms, timeout: 300ms}}\n\
-         key_info: {{interval: 300ms, timeout: 300ms}}\n\
-         canaries:\n  exercices: {{path: \"/api/v1/mad/exercices?version=1.0.0\", interval: 300ms, timeout: 300ms}}\n\
-         partners:\n  - name: acme\n    secret: {SECRET}\n    keys:\n{keys}\n"
-    );
-    std::fs::write(folder.join("exporter.yml"), text).unwrap();
-}
-
-fn key_line(simulator: &Simulator, name: &str) -> String {
-    let token = simulator.key(name).unwrap().token().unwrap();
-    format!("      - {{name: {name}, access: society, token: {token}}}")
-}
-
-fn state_line(key: &str, state: &str) -> String {
-    format!("myunisoft_key_state{{partner=\"acme\",key=\"{key}\",state=\"{state}\"}} 1")
-}
-
-async fn two_keys() -> (Simulator, TempDir) {
-    let simulator = Simulator::builder()
-        .limits(myunisoft_exporter::simulator::Limits { total: 1_000_000, ..Default::default() })
-        .partner("acme", SECRET)
-        .society_key("dupont", 80, 127)
-        .society_key("martin", 80, 128)
-        .start()
-        .await
-        .unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    write_config(folder.path(), &simulator, &["dupont", "martin"].map(|name| key_line(&simulator, name)));
-    (simulator, folder)
-}
 
 #[tokio::test]
 async fn a_state_that_was_shown_outlives_a_kill() {

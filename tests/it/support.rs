@@ -1,5 +1,6 @@
 //! What the tests have in common: a simulated API, and a configuration that points to it.
 
+pub(crate) mod acme;
 pub(crate) mod monitoring;
 pub(crate) mod server;
 

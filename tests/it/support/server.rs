@@ -117,7 +117,11 @@ pub(crate) struct Exporter {
 
 impl Exporter {
     pub(crate) async fn start(folder: &Path, flags: &[&str]) -> Self {
-        let mut command = Command::new(BINARY);
+        Self::start_under(Command::new(BINARY), folder, flags).await
+    }
+
+    /// The same, by a command that ends in the program's name.
+    pub(crate) async fn start_under(mut command: Command, folder: &Path, flags: &[&str]) -> Self {
         command
             .arg(format!("--config.file={}", folder.join("exporter.yml").display()))
             .arg(format!("--storage.path={}", folder.join("data").display()))
@@ -140,6 +144,13 @@ impl Exporter {
 
     pub(crate) async fn metrics(&self) -> String {
         self.get("/metrics").await.unwrap().1
+    }
+
+    /// The figure of a series of `/metrics`, 0 where it is not there.
+    pub(crate) async fn figure(&self, series: &str) -> f64 {
+        let metrics = self.metrics().await;
+        let figure = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+        metrics.lines().find_map(figure).unwrap_or_default()
     }
 
     /// Waits until `/metrics` has this line.

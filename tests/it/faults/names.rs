@@ -1,0 +1,52 @@
+//! Names can't be looked up, and then they can.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::{beside, with_own_mounts};
+use crate::support::acme::{state_line, two_keys};
+use crate::support::server::{Exporter, until};
+
+const FAILING: &str =
+    "myunisoft_probe_error_info{probe=\"health\",reason=\"dns\",code=\"other\",request_id=\"\"} 1";
+const UP: &str = "myunisoft_probe_up{probe=\"health\"} 1";
+
+fn threads(exporter: &Exporter) -> usize {
+    std::fs::read_dir(format!("/proc/{}/task", exporter.server.pid())).unwrap().count()
+}
+
+#[tokio::test]
+async fn while_names_are_dead_the_reason_is_dns_and_states_stay_and_then_it_goes_on() {
+    let (_simulator, folder) = two_keys().await;
+    let file = folder.path().join("exporter.yml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replacen("http://127.0.0.1", "http://localhost", 1)).unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(at("hosts"), "127.0.0.1 localhost\n").unwrap();
+    std::fs::write(at("resolv.conf"), "nameserver 127.0.0.77\noptions timeout:1 attempts:1\n").unwrap();
+    std::fs::write(at("nsswitch.conf"), "hosts: files dns\n").unwrap();
+    let mut script = String::new();
+    for name in ["hosts", "resolv.conf", "nsswitch.conf"] {
+        writeln!(script, "mount --bind {} /etc/{name}", at(name)).unwrap();
+    }
+    let exporter = Exporter::start_under(with_own_mounts(&script), folder.path(), &[]).await;
+    exporter.shows(&state_line("dupont", "active")).await;
+    exporter.shows(UP).await;
+    let alive = threads(&exporter);
+    for _ in 0..2 {
+        beside(exporter.server.pid(), "echo > /etc/hosts");
+        exporter.shows(FAILING).await;
+        let begun = exporter.figure("myunisoft_probes_total{probe=\"health\"}").await;
+        until("a while without names", || async {
+            let ran = exporter.figure("myunisoft_probes_total{probe=\"health\"}").await;
+            (ran >= begun + 10.0).then_some(())
+        })
+        .await;
+        exporter.shows(&state_line("dupont", "active")).await;
+        // Each key asks for the same name: one look-up serves all, and no thread waits for each.
+        assert!(threads(&exporter) <= alive + 4, "{} threads, {alive} before", threads(&exporter));
+        beside(exporter.server.pid(), "echo 127.0.0.1 localhost > /etc/hosts");
+        tokio::time::timeout(Duration::from_secs(30), exporter.shows(UP)).await.unwrap();
+    }
+    exporter.shows(&state_line("martin", "active")).await;
+}

@@ -1,0 +1,45 @@
+//! A partner with a few keys, as a process is configured to watch it.
+
+use std::path::Path;
+
+use myunisoft_exporter::simulator::{Limits, Simulator};
+use tempfile::TempDir;
+
+use super::SECRET;
+
+/// A configuration for keys of partner acme, asked every 300 ms.
+pub(crate) fn write_config(folder: &Path, simulator: &Simulator, keys: &[String]) {
+    let (base, auth) = (simulator.base_url(), simulator.auth_url());
+    let keys = keys.join("\n");
+    let text = format!(
+        "api: {{base_url: \"{base}\", auth_url: \"{auth}\"}}\nhealth: {{interval: 300ms, timeout: 300ms}}\n\
+         key_info: {{interval: 300ms, timeout: 300ms}}\n\
+         canaries:\n  exercices: {{path: \"/api/v1/mad/exercices?version=1.0.0\", interval: 300ms, timeout: 300ms}}\n\
+         partners:\n  - name: acme\n    secret: {SECRET}\n    keys:\n{keys}\n"
+    );
+    std::fs::write(folder.join("exporter.yml"), text).unwrap();
+}
+
+pub(crate) fn key_line(simulator: &Simulator, name: &str) -> String {
+    let token = simulator.key(name).unwrap().token().unwrap();
+    format!("      - {{name: {name}, access: society, token: {token}}}")
+}
+
+pub(crate) fn state_line(key: &str, state: &str) -> String {
+    format!("myunisoft_key_state{{partner=\"acme\",key=\"{key}\",state=\"{state}\"}} 1")
+}
+
+/// Two keys that are active, and their configuration.
+pub(crate) async fn two_keys() -> (Simulator, TempDir) {
+    let simulator = Simulator::builder()
+        .limits(Limits { total: 1_000_000, ..Default::default() })
+        .partner("acme", SECRET)
+        .society_key("dupont", 80, 127)
+        .society_key("martin", 80, 128)
+        .start()
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    write_config(folder.path(), &simulator, &["dupont", "martin"].map(|name| key_line(&simulator, name)));
+    (simulator, folder)
+}
