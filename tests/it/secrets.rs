@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use myunisoft_exporter::simulator::{CANARY, Fault, KeySpec, LoginSpec, Page, Scope, Simulator};
 
 use crate::support::server::{BINARY, Exporter, client, until};
@@ -29,9 +31,31 @@ impl Outputs {
         assert!(self.0.len() > 15, "every output is searched");
         for (what, text) in &self.0 {
             for secret in planted {
-                assert!(!text.contains(secret), "{secret} in {what}:\n{text}");
+                for form in forms(secret) {
+                    assert!(!text.contains(&form), "{secret} as {form} in {what}:\n{text}");
+                }
             }
         }
+    }
+}
+
+/// The secret as it is, in hexadecimal, and in base64 wherever in a longer text it may stand.
+fn forms(secret: &str) -> Vec<String> {
+    let hexadecimal = secret.bytes().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let within = |before: usize| {
+        let encoded = STANDARD.encode([&vec![0; before], secret.as_bytes()].concat());
+        // What neighbours have a part in differs.
+        encoded.trim_end_matches('=')[(before * 8).div_ceil(6)..].to_owned()
+    };
+    let cut = |form: String| form[..form.len() - 2].to_owned();
+    [secret.to_owned(), hexadecimal].into_iter().chain((0..3).map(within).map(cut)).collect()
+}
+
+#[test]
+fn a_secret_is_found_in_base64_wherever_it_stands() {
+    for before in ["", "a", "ab", "abc", "Bearer "] {
+        let text = STANDARD.encode(format!("{before}{SECRET}{before}"));
+        assert!(forms(SECRET).iter().any(|form| text.contains(form)), "{before}: {text}");
     }
 }
 
