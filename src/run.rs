@@ -62,7 +62,7 @@ pub(crate) fn demo(flags: &Flags) -> ExitCode {
         let listeners =
             bind(&flags.listen_or(ListenAddress { host: Some("127.0.0.1".to_owned()), port: PORT })).await?;
         // Nobody reads the demo's journal: remembering thousands of calls would only look like a leak.
-    let simulator = Simulator::builder().tls().journal_capacity(100).start().await?;
+        let simulator = Simulator::builder().tls().journal_capacity(100).start().await?;
         let config = demo::fleet(&simulator);
         // Each run begins with no memory, and leaves none behind.
         let storage = tempfile::tempdir()?;
