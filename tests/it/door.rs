@@ -4,6 +4,7 @@ mod attacks;
 mod bad;
 mod beside;
 mod change;
+mod documented;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
