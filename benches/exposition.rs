@@ -42,7 +42,12 @@ fn board() -> Arc<Board> {
     };
     let keys = (0..KEYS).map(key).collect();
     let board = Arc::new(Board::default());
-    board.set_fleet(Fleet { partners: vec![Arc::clone(&partner)], keys, request_ids: true });
+    board.set_fleet(Fleet {
+        partners: vec![Arc::clone(&partner)],
+        keys,
+        request_ids: true,
+        ..Fleet::default()
+    });
     board
 }
 

@@ -4,22 +4,25 @@
 //! nothing of an answer's body ever gets here. Each key has a lock of its own, held for a few
 //! assignments only, so that ten thousand keys and a scrape do not wait for one another.
 
+pub mod history;
 mod status;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use crate::config::{Access, HEALTH};
+use crate::config::Access;
 use crate::key_state::SecretMemory;
 use crate::label::escape;
 
-pub use status::{Episode, EpisodeChange, KeyStatus, LastProbe, ProbeStatus, Skip};
+pub use status::{
+    Episode, EpisodeChange, HealthState, HealthStatus, KeyStatus, LastProbe, ProbeStatus, Skip,
+};
 
 /// The board itself.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Board {
-    health: Mutex<ProbeStatus>,
+    health: Mutex<HealthStatus>,
     fleet: RwLock<Arc<Fleet>>,
     certificates: Mutex<BTreeMap<String, SystemTime>>,
 }
@@ -27,6 +30,10 @@ pub struct Board {
 /// Who is watched; replaced whole when the configuration is. Entries that stay are carried over.
 #[derive(Debug, Default)]
 pub struct Fleet {
+    /// The API's base URL: it holds no secret.
+    pub api_url: Arc<str>,
+    /// The share of health probes that are to succeed, announced maintenance apart.
+    pub objective: f64,
     /// The partners, in the configuration's order.
     pub partners: Vec<Arc<PartnerEntry>>,
     /// All their keys, partner by partner.
@@ -59,20 +66,9 @@ pub struct KeyEntry {
     status: Mutex<KeyStatus>,
 }
 
-impl Default for Board {
-    fn default() -> Self {
-        Self {
-            // The interval is known once a configuration is.
-            health: Mutex::new(ProbeStatus::new(HEALTH.into(), Duration::ZERO)),
-            fleet: RwLock::default(),
-            certificates: Mutex::default(),
-        }
-    }
-}
-
 impl Board {
-    /// The health probe's status.
-    pub fn health(&self) -> MutexGuard<'_, ProbeStatus> {
+    /// What is known of the health route.
+    pub fn health(&self) -> MutexGuard<'_, HealthStatus> {
         lock(&self.health)
     }
 

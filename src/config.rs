@@ -42,6 +42,8 @@ pub struct Config {
     pub api: Api,
     /// When to ask the health route.
     pub health: Timing,
+    /// The share of health probes that are to succeed, announced maintenance apart; between 0 and 1, 1 excluded.
+    pub objective: f64,
     /// What to leave of a key's budget to its production traffic.
     pub rate_limit: RateLimit,
     /// What the metrics carry.

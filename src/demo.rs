@@ -33,6 +33,7 @@ pub fn fleet(sim: &Simulator) -> Config {
             proxy_url: None,
         },
         health: timing(2),
+        objective: 0.999,
         rate_limit: RateLimit { keep_free: 5 },
         metrics: Metrics { request_ids: true },
         partners: partners().iter().map(|partner| join(sim, partner)).collect(),

@@ -12,7 +12,7 @@ use crate::words::words;
 
 words! {
     /// What is known of a key: the `state` label of `myunisoft_key_state`.
-    #[derive(Serialize, Deserialize)]
+    #[derive(Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum KeyState {
         /// No verdict yet.
@@ -38,7 +38,7 @@ words! {
 
 words! {
     /// What is known of a partner's secret: the `state` label of `myunisoft_secret_state`.
-    #[derive(Serialize, Deserialize)]
+    #[derive(Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum SecretState {
         /// No verdict yet.

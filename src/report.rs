@@ -40,6 +40,12 @@ impl Phases {
         Phase::ALL.iter().copied().zip(self.0)
     }
 
+    /// The last phase that took any time; `None` where nothing was sent.
+    #[must_use]
+    pub fn last_reached(&self) -> Option<Phase> {
+        self.iter().filter(|(_, took)| !took.is_zero()).last().map(|(phase, _)| phase)
+    }
+
     /// The whole probe.
     #[must_use]
     pub fn total(&self) -> Duration {

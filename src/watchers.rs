@@ -100,6 +100,8 @@ impl Watchers {
         self.context.metrics.set_probes(&routes(config));
         let (partners, keys) = self.members(config, &rules);
         self.context.board.set_fleet(board::Fleet {
+            api_url: config.api.base_url.as_str().into(),
+            objective: config.objective,
             partners: config.partners.iter().filter_map(|p| Some(entry(partners.get(&p.name)?))).collect(),
             keys: names(config).filter_map(|name| Some(Arc::clone(keys.get(&name)?.watch.entry()))).collect(),
             request_ids: config.metrics.request_ids,

@@ -2,7 +2,7 @@
 
 /// Defines an enum whose every variant is one word on the wire, in a label or in a file.
 ///
-/// Each gets `ALL` (in order of declaration), `as_str` and `from_word`.
+/// Each gets `ALL` (in order of declaration), `as_str` and `from_word`, and is serialised as its word.
 macro_rules! words {
     (
         $(#[$meta:meta])*
@@ -31,6 +31,12 @@ macro_rules! words {
             #[must_use]
             pub fn from_word(word: &str) -> Option<Self> {
                 match word { $( $word => Some(Self::$variant), )+ _ => None }
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
             }
         }
 

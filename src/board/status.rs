@@ -5,14 +5,16 @@ use std::time::{Duration, SystemTime};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::history::{Day, Move, Moves, Past, Recent};
 use crate::api::answer::Answer;
 use crate::api::budget::Budget;
 use crate::api::key_info::Version;
 use crate::api::request_id::RequestId;
 use crate::api::token::{Claims, Identity};
 use crate::api::verdict::{Failure, Reason};
+use crate::config::HEALTH;
 use crate::key_state::{KeyMemory, KeyState};
-use crate::report::Report;
+use crate::report::{Phase, Report};
 use crate::words::words;
 
 words! {
@@ -25,6 +27,35 @@ words! {
         /// This process, or its machine, has run out of descriptors or memory: nothing could be asked.
         NoResources => "no_resources",
     }
+}
+
+words! {
+    /// The API in one word, as its health route tells.
+    pub enum HealthState {
+        /// Nothing was asked yet.
+        Unknown => "unknown",
+        /// The last probe succeeded.
+        Up => "up",
+        /// The last probe was answered with announced maintenance.
+        Maintenance => "maintenance",
+        /// The last probe failed.
+        Down => "down",
+    }
+}
+
+/// What is known of the health route.
+#[derive(Clone, Debug)]
+pub struct HealthStatus {
+    /// Its probe.
+    pub probe: ProbeStatus,
+    /// In one word.
+    pub state: HealthState,
+    /// Since when, as far as this process has seen; while nothing was asked, since it began.
+    pub since: SystemTime,
+    /// Its last probes.
+    pub recent: Recent,
+    /// Its last day.
+    pub day: Day,
 }
 
 /// What is known of a key.
@@ -46,6 +77,10 @@ pub struct KeyStatus {
     pub budget: Option<Budget>,
     /// Its probes, in the configuration's order.
     pub probes: Vec<ProbeStatus>,
+    /// The last that ran, of all its probes.
+    pub recent: Recent,
+    /// The last moves of its state.
+    pub moves: Moves,
 }
 
 /// What is known of one probe.
@@ -61,6 +96,8 @@ pub struct ProbeStatus {
     pub failures: Vec<(Reason, u64)>,
     /// How many did not run, in the order of [`Skip::ALL`].
     pub skipped: [u64; Skip::ALL.len()],
+    /// Why it did not run when it was last due; `None`: it ran.
+    pub left_out: Option<Skip>,
     /// The last one.
     pub last: Option<LastProbe>,
     /// When one last succeeded.
@@ -70,7 +107,7 @@ pub struct ProbeStatus {
 }
 
 /// The last probe's figures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastProbe {
     /// Whether it succeeded.
     pub success: bool,
@@ -80,6 +117,8 @@ pub struct LastProbe {
     pub duration: Duration,
     /// The HTTP status, if an answer came.
     pub status: Option<u16>,
+    /// The request-id, if the answer had one.
+    pub request_id: Option<RequestId>,
 }
 
 /// One trouble: failures without a success between them, of one kind ([`Reason::continues`]). It keeps
@@ -93,6 +132,8 @@ pub struct Episode {
     pub failure: Failure,
     /// The first failure's request-id.
     pub request_id: Option<RequestId>,
+    /// The last phase that the first failure came to; `None`: it could not be sent.
+    pub reached: Option<Phase>,
 }
 
 /// What a report changed, as far as the log is concerned.
@@ -117,6 +158,8 @@ impl KeyStatus {
             token_expiry: None,
             budget: None,
             probes: probes.into_iter().collect(),
+            recent: Recent::default(),
+            moves: Moves::default(),
         }
     }
 
@@ -135,6 +178,8 @@ impl KeyStatus {
         self.changes.clone_from(&old.changes);
         self.identity.clone_from(&old.identity);
         self.token_expiry = old.token_expiry;
+        self.moves.clone_from(&old.moves);
+        self.recent.clone_from(&old.recent);
         for probe in &mut self.probes {
             if let Some(old) = old.probes.iter().find(|old| old.name == probe.name) {
                 *probe = ProbeStatus { interval: probe.interval, ..old.clone() };
@@ -155,12 +200,57 @@ impl KeyStatus {
         }
     }
 
-    /// Enters what a move of the state leaves behind.
-    pub fn remember(&mut self, memory: KeyMemory) {
+    /// Enters what a move of the state leaves behind; `report` is what said so, where an answer did.
+    pub fn remember(&mut self, memory: KeyMemory, report: Option<&Report>) {
         if memory.state != self.memory.state {
             count(&mut self.changes, memory.state);
+            let failure = report.and_then(|report| report.outcome.as_ref().err());
+            self.moves.push(Move {
+                at: memory.since,
+                to: memory.state,
+                code: failure.and_then(|failure| failure.code.clone()),
+                request_id: report.and_then(|report| report.request_id.clone()),
+            });
         }
         self.memory = memory;
+    }
+
+    /// Enters the report of the probe at `index`, and tells whether a failure episode began or ended with it.
+    pub fn record(&mut self, index: usize, report: &Report) -> Option<EpisodeChange> {
+        let probe = self.probes.get_mut(index)?;
+        self.recent.push(Past::of(Arc::clone(&probe.name), report));
+        probe.record(report)
+    }
+}
+
+impl HealthStatus {
+    /// Enters a report, and tells whether a failure episode began or ended with it.
+    pub fn record(&mut self, report: &Report) -> Option<EpisodeChange> {
+        self.recent.push(Past::of(Arc::clone(&self.probe.name), report));
+        self.day.record(report);
+        let change = self.probe.record(report);
+        let state = match &report.outcome {
+            Ok(()) => HealthState::Up,
+            Err(failure) if failure.reason == Reason::Maintenance => HealthState::Maintenance,
+            Err(_) => HealthState::Down,
+        };
+        if state != self.state {
+            (self.state, self.since) = (state, report.finished);
+        }
+        change
+    }
+}
+
+impl Default for HealthStatus {
+    fn default() -> Self {
+        Self {
+            // The interval is known once a configuration is.
+            probe: ProbeStatus::new(HEALTH.into(), Duration::ZERO),
+            state: HealthState::Unknown,
+            since: SystemTime::now(),
+            recent: Recent::default(),
+            day: Day::default(),
+        }
     }
 }
 
@@ -174,6 +264,7 @@ impl ProbeStatus {
             total: 0,
             failures: Vec::new(),
             skipped: [0; Skip::ALL.len()],
+            left_out: None,
             last: None,
             last_success: None,
             episode: None,
@@ -183,11 +274,13 @@ impl ProbeStatus {
     /// Enters a report, and tells whether a failure episode began or ended with it.
     pub fn record(&mut self, report: &Report) -> Option<EpisodeChange> {
         self.total += 1;
+        self.left_out = None;
         self.last = Some(LastProbe {
             success: report.outcome.is_ok(),
             finished: report.finished,
             duration: report.phases.total(),
             status: report.status,
+            request_id: report.request_id.clone(),
         });
         match &report.outcome {
             Ok(()) => {
@@ -204,6 +297,7 @@ impl ProbeStatus {
                     since: report.finished,
                     failure: failure.clone(),
                     request_id: report.request_id.clone(),
+                    reached: report.phases.last_reached(),
                 };
                 self.episode = Some(episode.clone());
                 Some(EpisodeChange::Began(episode))
@@ -213,6 +307,7 @@ impl ProbeStatus {
 
     /// Counts probes that were due and did not run.
     pub fn skip(&mut self, reason: Skip, times: u64) {
+        self.left_out = Some(reason);
         let [rate_limit, still_running, no_resources] = &mut self.skipped;
         match reason {
             Skip::RateLimit => *rate_limit += times,

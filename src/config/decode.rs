@@ -306,6 +306,15 @@ impl<'a> At<'a> {
         number.ok_or_else(|| report.problem(self, format!("is no such number; write {what}")))
     }
 
+    /// Between 0 and 1, both excluded.
+    pub(super) fn share(&self, what: &str, report: &mut Report) -> Result<f64, Reported> {
+        let text = self.scalar(what, report)?.text.as_str();
+        let looks_right = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let share = looks_right.then(|| text.parse().ok()).flatten();
+        let share = share.filter(|share: &f64| *share > 0.0 && *share < 1.0);
+        share.ok_or_else(|| report.problem(self, format!("is no such share; write {what}")))
+    }
+
     pub(super) fn word<T>(
         &self,
         words: &[&str],

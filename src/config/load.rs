@@ -70,8 +70,8 @@ fn read_all(
         files.push(key_file);
     }
     let partners = fleet.finish(report);
-    let Settings { api, health, rate_limit, metrics, .. } = settings;
-    Config { api, health, rate_limit, metrics, partners }
+    let Settings { api, health, objective, rate_limit, metrics, .. } = settings;
+    Config { api, health, objective, rate_limit, metrics, partners }
 }
 
 fn read_key_file(source: &Source, fleet: &mut Fleet<'_>, report: &mut Report) {

@@ -18,6 +18,7 @@ use super::{Api, KeyInfoMode, Metrics, RateLimit, Timing, urls};
 pub(super) struct Settings {
     pub(super) api: Api,
     pub(super) health: Timing,
+    pub(super) objective: f64,
     pub(super) key_info: Result<KeyInfo, Reported>,
     pub(super) canaries: Canaries,
     pub(super) rate_limit: RateLimit,
@@ -29,10 +30,8 @@ impl Settings {
     /// configuration as a whole is never used.
     pub(super) fn read(fields: &Fields<'_>, report: &mut Report) -> Self {
         let api = fields.optional("api", report, api).unwrap_or_default();
-        let health = fields.optional("health", report, |at, report| {
-            let fields = at.fields(&["interval", "timeout"], report)?;
-            timing(&fields, Timing::HEALTH, report)
-        });
+        let health = fields.optional("health", report, health).ok().flatten();
+        let (health, objective) = health.unwrap_or((Timing::HEALTH, OBJECTIVE));
         let key_info =
             fields.optional("key_info", report, |at, report| key_info(at, KeyInfo::DEFAULT, report));
         let canaries = Canaries::read(fields, report);
@@ -40,7 +39,8 @@ impl Settings {
         let metrics = fields.optional("metrics", report, metrics);
         Self {
             api: api.unwrap_or_default(),
-            health: health.ok().flatten().unwrap_or(Timing::HEALTH),
+            health,
+            objective,
             key_info: key_info.map(|key_info| key_info.unwrap_or(KeyInfo::DEFAULT)),
             canaries,
             rate_limit: rate_limit.ok().flatten().unwrap_or_default(),
@@ -48,6 +48,9 @@ impl Settings {
         }
     }
 }
+
+/// The same as the alerts' own, in `alerts/settings.rules.yml`.
+const OBJECTIVE: f64 = 0.999;
 
 /// `key_info:`, for the fleet or for one key.
 #[derive(Clone, Copy)]
@@ -82,6 +85,7 @@ impl Default for super::Config {
         Self {
             api: Api::default(),
             health: Timing::HEALTH,
+            objective: OBJECTIVE,
             rate_limit: RateLimit::default(),
             metrics: Metrics::default(),
             partners: Vec::new(),
@@ -140,6 +144,15 @@ fn certificates(path: &Path) -> Result<(), String> {
         return Err("holds no certificate; it must be PEM, with `BEGIN CERTIFICATE` lines".to_owned());
     }
     Ok(())
+}
+
+fn health(at: &At<'_>, report: &mut Report) -> Result<(Timing, f64), Reported> {
+    let fields = at.fields(&["interval", "timeout", "objective"], report)?;
+    let timing = timing(&fields, Timing::HEALTH, report);
+    let objective = fields.optional("objective", report, |at, report| {
+        at.share("a share below 1 of the probes, such as 0.999", report)
+    });
+    Ok((timing?, objective?.unwrap_or(OBJECTIVE)))
 }
 
 fn rate_limit(at: &At<'_>, report: &mut Report) -> Result<RateLimit, Reported> {

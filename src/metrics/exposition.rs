@@ -32,23 +32,30 @@ enum Source {
 }
 
 const SOURCES: &[(Family, Source)] = &[
-    (family::UP, Source::Probe(|probe, lines| lines.maybe(probe.last.map(|last| u8::from(last.success))))),
+    (
+        family::UP,
+        Source::Probe(|probe, lines| lines.maybe(probe.last.as_ref().map(|last| u8::from(last.success)))),
+    ),
     (family::PROBES, Source::Probe(|probe, lines| lines.line(probe.total))),
     (family::FAILURES, Source::Probe(failures)),
     (family::SKIPPED, Source::Probe(skipped)),
     (family::INTERVAL, Source::Probe(|probe, lines| lines.line(probe.interval.as_secs_f64()))),
     (
         family::LAST_DURATION,
-        Source::Probe(|probe, lines| lines.maybe(probe.last.map(|last| last.duration.as_secs_f64()))),
+        Source::Probe(|probe, lines| {
+            lines.maybe(probe.last.as_ref().map(|last| last.duration.as_secs_f64()));
+        }),
     ),
     (
         family::LAST_TIMESTAMP,
-        Source::Probe(|probe, lines| lines.maybe(probe.last.map(|last| Timestamp(last.finished)))),
+        Source::Probe(|probe, lines| lines.maybe(probe.last.as_ref().map(|last| Timestamp(last.finished)))),
     ),
     (family::LAST_SUCCESS, Source::Probe(|probe, lines| lines.maybe(probe.last_success.map(Timestamp)))),
     (
         family::STATUS,
-        Source::Probe(|probe, lines| lines.maybe(probe.last.map(|last| last.status.unwrap_or_default()))),
+        Source::Probe(|probe, lines| {
+            lines.maybe(probe.last.as_ref().map(|last| last.status.unwrap_or_default()));
+        }),
     ),
     (family::ERROR, Source::Probe(error)),
     (family::KEY_STATE, Source::Key(key_state)),
@@ -226,7 +233,7 @@ impl Exposition {
         if self.keys == 0 {
             match source {
                 Source::Probe(of) => {
-                    let health = self.board.health().clone();
+                    let health = self.board.health().probe.clone();
                     lines("probe=\"health\"", true, &mut |lines| of(&health, lines));
                 }
                 Source::Partner(of) => {

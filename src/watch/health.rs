@@ -25,7 +25,7 @@ impl HealthWatch {
     /// Watches the health route of `prober`'s API.
     #[must_use]
     pub fn new(context: Arc<Context>, prober: Prober, timing: Timing) -> Self {
-        context.board.health().interval = timing.interval;
+        context.board.health().probe.interval = timing.interval;
         Self { context, prober, timing }
     }
 
@@ -53,7 +53,7 @@ impl HealthWatch {
         };
         let report = self.prober.probe(call).await;
         if self.context.is_starved(&report) {
-            self.context.board.health().skip(Skip::NoResources, 1);
+            self.context.board.health().probe.skip(Skip::NoResources, 1);
             return report;
         }
         self.context.observe(HEALTH, self.prober.host(), &report);

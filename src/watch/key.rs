@@ -205,7 +205,7 @@ impl KeyWatch {
             return;
         }
         let mut status = self.entry.status();
-        status.remember(KeyMemory::new(SystemTime::now()));
+        status.remember(KeyMemory::new(SystemTime::now()), None);
         status.describe(token);
         drop(status);
         if turn.about.replace(fingerprint).is_some() {
@@ -226,7 +226,7 @@ impl KeyWatch {
         }
         let (partner, key) = (Arc::clone(&self.entry.partner.name), Arc::clone(&self.entry.name));
         save(&self.context.store, Record::Key { partner, key, fingerprint, memory: next }).await;
-        self.entry.status().remember(next);
+        self.entry.status().remember(next, Some(report));
         if let Some(change) = change {
             self.log_state(change, probe, report);
         }
@@ -253,7 +253,7 @@ impl KeyWatch {
             status.learn(answer);
         }
         status.token_expiry = turn.holder.expiry().or(status.token_expiry);
-        let change = status.probes.get_mut(index).and_then(|probe| probe.record(report));
+        let change = status.record(index, report);
         drop(status);
         log_episode(change.as_ref(), Some(&self.entry), &probe.name);
     }

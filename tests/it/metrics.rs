@@ -50,7 +50,7 @@ fn board(partner: &str, key: &str, request_ids: bool) -> Arc<Board> {
     status.probes[0].record(&report(Err(Failure { code, ..Failure::new(Reason::Token, "") })));
     let entry = Arc::new(KeyEntry::new(Arc::clone(&partner), key.into(), Access::Society, status));
     let board = Arc::new(Board::default());
-    board.set_fleet(Fleet { partners: vec![partner], keys: vec![entry], request_ids });
+    board.set_fleet(Fleet { partners: vec![partner], keys: vec![entry], request_ids, ..Fleet::default() });
     board.set_certificate_expiry("api.example", at(9));
     board
 }
@@ -171,7 +171,12 @@ fn a_large_fleet_comes_in_pieces_and_whole() {
     };
     let keys = (0..2_000).map(key).collect();
     let board = Arc::new(Board::default());
-    board.set_fleet(Fleet { partners: vec![Arc::clone(&partner)], keys, request_ids: true });
+    board.set_fleet(Fleet {
+        partners: vec![Arc::clone(&partner)],
+        keys,
+        request_ids: true,
+        ..Fleet::default()
+    });
     let metrics = Metrics::new().unwrap();
     let pieces: Vec<_> = metrics.render(&board).collect();
     assert!(pieces.len() > 5 && pieces.iter().all(|piece| piece.len() < 200_000));

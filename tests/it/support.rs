@@ -38,6 +38,7 @@ pub(crate) fn config(simulator: &Simulator, keys: Vec<Key>) -> Config {
     Config {
         api: api(simulator),
         health: timing(15, 5),
+        objective: 0.999,
         rate_limit: RateLimit { keep_free: 5 },
         metrics: Metrics { request_ids: true },
         partners: vec![Partner { name: "acme".into(), secret: SecretSource::Inline(SECRET.into()), keys }],

@@ -192,7 +192,7 @@ async fn what_the_api_did_not_say_moves_no_state() {
     sleep(minutes(2)).await;
     assert_eq!(watched.reason("dupont", 0), Some(Reason::Maintenance));
     assert_eq!(watched.state("dupont"), KeyState::Active);
-    assert!(watched.board.health().episode.is_some());
+    assert!(watched.board.health().probe.episode.is_some());
     simulator.shutdown().await;
     sleep(minutes(2)).await;
     assert_eq!(watched.state("dupont"), KeyState::Active);

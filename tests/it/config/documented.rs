@@ -49,6 +49,7 @@ fn every_field_is_documented() {
         "key_info",
         "interval",
         "timeout",
+        "objective",
         "mode",
         "canaries",
         "path",

@@ -108,6 +108,7 @@ fn the_agreed_example_is_understood_in_full() {
     assert_eq!(config.api.base_url.as_str(), "https://api.myunisoft.fr/");
     assert_eq!(config.api.auth_url.as_str(), "https://app.prodcomptable.myunisoft.fr/api/authenticate/firm");
     assert_eq!(config.health, secs(15, 5));
+    assert!((config.objective - 0.999).abs() < f64::EPSILON);
     assert_eq!(config.rate_limit.keep_free, 5);
     assert!(config.metrics.request_ids);
 

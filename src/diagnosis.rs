@@ -1,0 +1,456 @@
+//! The diagnosis: what is wrong in one sentence, who is to blame, and what to do next. Pure.
+//!
+//! A failure's reason says what was seen; whom to call follows from it only together with the state of the key, of
+//! its partner's secret, and how far the probe came. The page, its JSON and `probe` on the command line all say this.
+
+use serde::Serialize;
+
+use crate::api::error::{Code, ErrorCode};
+use crate::api::verdict::{Failure, Reason};
+use crate::key_state::{KeyState, SecretState};
+use crate::report::Phase;
+use crate::words::words;
+
+words! {
+    /// Where the trouble lies.
+    pub enum Blame {
+        /// MyUnisoft's API itself.
+        Platform => "platform",
+        /// What lies between: name service, network, a proxy or a firewall.
+        Network => "network",
+        /// The partner's secret, and so all its keys.
+        Secret => "secret",
+        /// This key: its token, its activation, its log-in.
+        Key => "key",
+        /// This key's permission for one route, or the route's own refusal.
+        Route => "route",
+        /// The key's budget of requests.
+        Budget => "budget",
+        /// The machine or the files of this exporter.
+        Exporter => "exporter",
+    }
+}
+
+/// What there is to say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Where the trouble lies; `None` while there is none, or nothing is known.
+    pub blame: Option<Blame>,
+    /// What is the matter, in one sentence.
+    pub summary: String,
+    /// What to do next, if anything.
+    pub action: Option<&'static str>,
+}
+
+/// One failing probe.
+#[derive(Clone, Copy, Debug)]
+pub struct Trouble<'a> {
+    /// Its name.
+    pub probe: &'a str,
+    /// Why it fails.
+    pub failure: &'a Failure,
+    /// The last phase that it came to; `None`: it could not be sent.
+    pub reached: Option<Phase>,
+    /// Whether the answer carried a request-id, as all of the API's do.
+    pub is_the_api_s: bool,
+    /// Whether the certificate that the API's host shows has ended.
+    pub certificate_ended: bool,
+}
+
+/// All that the diagnosis of a key rests on.
+#[derive(Clone, Debug)]
+pub struct Case<'a> {
+    /// The key's state.
+    pub state: KeyState,
+    /// The state of its partner's secret.
+    pub secret: SecretState,
+    /// Its failing probes.
+    pub troubles: Vec<Trouble<'a>>,
+    /// Whether any of its probes ran.
+    pub was_asked: bool,
+    /// Whether its last due probe was left out for the sake of its budget.
+    pub is_spared: bool,
+}
+
+impl Verdict {
+    fn fine(summary: impl Into<String>) -> Self {
+        Self { blame: None, summary: summary.into(), action: None }
+    }
+
+    fn new(blame: Blame, summary: impl Into<String>, action: &'static str) -> Self {
+        Self { blame: Some(blame), summary: summary.into(), action: Some(action) }
+    }
+}
+
+/// The API's, as its health route tells; `None` for `trouble`: its last probe succeeded.
+#[must_use]
+pub fn of_health(was_asked: bool, trouble: Option<Trouble<'_>>) -> Verdict {
+    match trouble {
+        Some(trouble) => of_the_way(&trouble).unwrap_or_else(|| platform_failed(&trouble)),
+        None if was_asked => Verdict::fine("The API answers."),
+        None => Verdict::fine("The API was not asked yet."),
+    }
+}
+
+/// A key's.
+#[must_use]
+pub fn of_key(case: &Case<'_>) -> Verdict {
+    let gravest = case.troubles.iter().min_by_key(|trouble| gravity(trouble.failure));
+    match gravest {
+        Some(trouble) => of_trouble(case, trouble),
+        None if case.is_spared => spared(),
+        None => of_state(case),
+    }
+}
+
+/// Of several troubles the first of these is told: what concerns most comes first.
+fn gravity(failure: &Failure) -> usize {
+    use Reason as R;
+    let order = [R::Secret, R::Token, R::Login, R::Forbidden, R::RateLimited, R::Maintenance, R::ApiError];
+    order.iter().position(|reason| *reason == failure.reason).unwrap_or(order.len())
+}
+
+fn of_trouble(case: &Case<'_>, trouble: &Trouble<'_>) -> Verdict {
+    if let Some(verdict) = of_the_way(trouble) {
+        return verdict;
+    }
+    match trouble.failure.reason {
+        Reason::Secret => of_secret(case.secret, trouble),
+        Reason::Token => of_token(case.state, trouble),
+        Reason::Login => of_login(trouble),
+        Reason::Forbidden if case.state == KeyState::Forbidden => of_state(case),
+        Reason::Forbidden => Verdict::new(
+            Blame::Route,
+            format!("The key works, but may not call the route of the probe {}.", trouble.probe),
+            "Have the permission for this route added to the key, or give the key another canary.",
+        ),
+        Reason::RateLimited => Verdict::new(
+            Blame::Budget,
+            "The key's budget of requests is spent.",
+            "Find out what spends it: the probes share it with the customer's production traffic. \
+             Longer intervals leave more of it.",
+        ),
+        Reason::ApiError if !is_the_api_s_own_failure(trouble.failure) => Verdict::new(
+            Blame::Route,
+            format!("The route of the probe {} refuses the request: {}.", trouble.probe, code(trouble)),
+            "Check the canary's path and its society: this refusal is the route's own, and the key itself was let in.",
+        ),
+        _ => platform_failed(trouble),
+    }
+}
+
+/// What says something about a probe's way, or about the API, and nothing about the key.
+fn of_the_way(trouble: &Trouble<'_>) -> Option<Verdict> {
+    let detail = &trouble.failure.detail;
+    let network = |summary: String, action| Some(Verdict::new(Blame::Network, summary, action));
+    if trouble.failure.is_ours {
+        return Some(Verdict::new(
+            Blame::Exporter,
+            format!("The exporter's machine has run out of something: {detail}."),
+            "Raise its limits (open files, memory), or stop what uses them up.",
+        ));
+    }
+    match trouble.failure.reason {
+        Reason::Dns => network(
+            format!("The API's name can't be resolved: {detail}."),
+            "Check this machine's name service; in a browser on another network the API may well work.",
+        ),
+        Reason::Connect => network(
+            format!("No connection to the API: {detail}."),
+            "Check firewall, proxy and route from this machine; if other networks fail too, it is MyUnisoft's side.",
+        ),
+        Reason::Tls if trouble.certificate_ended => Some(Verdict::new(
+            Blame::Platform,
+            "The API's certificate has ended.",
+            "Tell MyUnisoft's support. Do not switch verification off: the secrets would travel unprotected.",
+        )),
+        Reason::Tls => network(
+            format!("No trusted connection to the API: {detail}."),
+            "If a proxy here opens TLS, name its authority in api.ca_file; otherwise find out who answers in the \
+             API's place.",
+        ),
+        Reason::Timeout if trouble.reached >= Some(Phase::Processing) => Some(Verdict::new(
+            Blame::Platform,
+            format!("The API takes the request and does not answer in time: {detail}."),
+            "Wait, and tell MyUnisoft's support if it lasts: the way to the API is open, so it is busy or hangs.",
+        )),
+        Reason::Timeout => network(
+            format!("The API can't be reached in time: {detail}."),
+            "Check firewall, proxy and route from this machine: the request did not get as far as the API.",
+        ),
+        Reason::Io => network(
+            format!("The connection broke: {detail}."),
+            "If it lasts, look at the proxies and load balancers between here and the API.",
+        ),
+        Reason::Redirect => network(
+            format!("Something answers with a redirect: {detail}."),
+            "Check api.base_url, and whether a proxy here wants a log-in first.",
+        ),
+        Reason::Edge => network(
+            format!("Something before the API answers in its place: {detail}."),
+            "Look at your own proxy and firewall first; if they are innocent, it is MyUnisoft's load balancer.",
+        ),
+        Reason::UnexpectedBody if !trouble.is_the_api_s => network(
+            format!("The answer is not the API's: {detail}."),
+            "Check whether a proxy or a captive portal answers in the API's place.",
+        ),
+        Reason::Maintenance => Some(Verdict::new(
+            Blame::Platform,
+            "MyUnisoft has announced maintenance.",
+            "Wait for its end; nothing is to be done on your side.",
+        )),
+        _ => None,
+    }
+}
+
+fn platform_failed(trouble: &Trouble<'_>) -> Verdict {
+    Verdict::new(
+        Blame::Platform,
+        format!("The API fails by itself: {}.", trouble.failure.detail),
+        "Wait; if it lasts, tell MyUnisoft's support, and quote the request-id.",
+    )
+}
+
+fn of_secret(state: SecretState, trouble: &Trouble<'_>) -> Verdict {
+    if trouble.reached.is_none() {
+        return unreadable("The partner's secret", trouble);
+    }
+    if state == SecretState::Rejected {
+        return Verdict::new(
+            Blame::Secret,
+            format!("The API refuses the partner's secret, which it accepted before: {}.", code(trouble)),
+            "Ask MyUnisoft's support what became of the secret, and quote the request-id: none of the partner's keys \
+             works without it.",
+        );
+    }
+    Verdict::new(
+        Blame::Secret,
+        format!("The API does not know the partner's secret, or not yet: {}.", code(trouble)),
+        "Compare the secret with the one that MyUnisoft gave out. A new one works once MyUnisoft has activated it.",
+    )
+}
+
+fn of_token(state: KeyState, trouble: &Trouble<'_>) -> Verdict {
+    if trouble.reached.is_none() {
+        return unreadable("The key's token", trouble);
+    }
+    if trouble.failure.code.as_ref().and_then(ErrorCode::documented) == Some(Code::TokenActivationFailure) {
+        return Verdict::new(
+            Blame::Key,
+            "The key can't be activated.",
+            "Have it generated anew in MyUnisoft; if that fails too, ask MyUnisoft's support and quote the request-id.",
+        );
+    }
+    of_key_state(state).unwrap_or_else(|| {
+        Verdict::new(
+            Blame::Key,
+            format!("The API refuses the token: {}.", code(trouble)),
+            "Compare the token with the one in MyUnisoft, and have it generated anew if it is gone.",
+        )
+    })
+}
+
+fn of_login(trouble: &Trouble<'_>) -> Verdict {
+    Verdict::new(
+        Blame::Key,
+        format!("No token could be had by logging in: {}.", trouble.failure.detail),
+        "Check the account's mail, password and firm. A password that was refused is not tried again and again, so \
+         that the account isn't locked.",
+    )
+}
+
+fn unreadable(what: &str, trouble: &Trouble<'_>) -> Verdict {
+    Verdict::new(
+        Blame::Exporter,
+        format!("{what} can't be read: {}.", trouble.failure.detail),
+        "Mend the file or the variable that the configuration names; it is read again at the next probe.",
+    )
+}
+
+fn spared() -> Verdict {
+    Verdict::new(
+        Blame::Budget,
+        "The key is not asked, to leave what is left of its budget to production traffic.",
+        "Find out what spends it. It is asked again as soon as enough is left (rate_limit.keep_free).",
+    )
+}
+
+/// Where no probe fails.
+fn of_state(case: &Case<'_>) -> Verdict {
+    of_key_state(case.state).unwrap_or_else(|| match case.state {
+        KeyState::Active => Verdict::fine("The key works."),
+        _ if case.was_asked => Verdict::fine("The API has not said anything about the key yet."),
+        _ => Verdict::fine("The key was not asked yet."),
+    })
+}
+
+fn of_key_state(state: KeyState) -> Option<Verdict> {
+    let (summary, action) = match state {
+        KeyState::Unknown | KeyState::Active => return None,
+        KeyState::Pending => (
+            "The key is not activated yet.",
+            "Have whoever made the key finish it in MyUnisoft, where it is shown as “En attente de connexion”.",
+        ),
+        KeyState::NotFound => (
+            "The API does not know the token, and has never accepted it.",
+            "Check that the token was copied whole, and for this environment; else it was not created yet, or revoked \
+             before.",
+        ),
+        KeyState::Revoked => (
+            "The key was revoked: the API does not know its token any more.",
+            "Ask the customer whether that was meant. A new token has to be generated in MyUnisoft and put in the old \
+             one's place.",
+        ),
+        KeyState::Disconnected => (
+            "MyUnisoft's technical team has disconnected this integration.",
+            "Ask MyUnisoft's support for the reason, and quote the request-id.",
+        ),
+        KeyState::FolderNotFound => (
+            "There is no active folder behind the key any more.",
+            "Ask the customer what became of the folder; the token has to be generated anew in the one to be used.",
+        ),
+        KeyState::Invalid => (
+            "The token is not a valid one.",
+            "Check that it was copied whole, is a token at all, and was made for this environment.",
+        ),
+        KeyState::Forbidden => (
+            "The key has no permission to use the API.",
+            "Have the permission granted in MyUnisoft by whoever manages the folder or the firm.",
+        ),
+    };
+    Some(Verdict::new(Blame::Key, summary, action))
+}
+
+fn is_the_api_s_own_failure(failure: &Failure) -> bool {
+    let documented = failure.code.as_ref().and_then(ErrorCode::documented);
+    failure.code.is_none() || matches!(documented, Some(Code::Http | Code::Internal))
+}
+
+/// The API's code, where it gave one.
+fn code<'a>(trouble: &Trouble<'a>) -> &'a str {
+    trouble.failure.code.as_ref().map_or("without a code", |code| code.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORBIDDEN_ROUTE: Code = Code::ForbiddenRoute;
+
+    fn failure(reason: Reason, code: Option<Code>) -> Failure {
+        Failure { code: code.map(Into::into), ..Failure::new(reason, "what was seen") }
+    }
+
+    fn trouble(failure: &Failure) -> Trouble<'_> {
+        Trouble {
+            probe: "exercices",
+            failure,
+            reached: Some(Phase::Transfer),
+            is_the_api_s: true,
+            certificate_ended: false,
+        }
+    }
+
+    fn case(state: KeyState, troubles: Vec<Trouble<'_>>) -> Case<'_> {
+        Case { state, secret: SecretState::Active, troubles, was_asked: true, is_spared: false }
+    }
+
+    fn blame(state: KeyState, reason: Reason, code: Option<Code>) -> Blame {
+        of_key(&case(state, vec![trouble(&failure(reason, code))])).blame.unwrap()
+    }
+
+    #[test]
+    fn every_reason_has_someone_to_blame_and_something_to_do() {
+        for reason in Reason::ALL {
+            let failure = failure(*reason, None);
+            for verdict in [
+                of_key(&case(KeyState::Active, vec![trouble(&failure)])),
+                of_health(true, Some(trouble(&failure))),
+            ] {
+                assert!(verdict.blame.is_some() && verdict.action.is_some(), "{reason}: {verdict:?}");
+                assert!(verdict.summary.ends_with('.') && !verdict.summary.contains(".."), "{verdict:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_state_but_active_and_unknown_is_the_key_s_own_trouble() {
+        for state in KeyState::ALL {
+            let verdict = of_key(&case(*state, Vec::new()));
+            let fine = matches!(state, KeyState::Active | KeyState::Unknown);
+            assert_eq!(verdict.blame, (!fine).then_some(Blame::Key), "{state}");
+        }
+    }
+
+    #[test]
+    fn blame_is_told_apart() {
+        use KeyState::{Active, Forbidden, Revoked};
+        for (state, reason, code, to_blame) in [
+            (Active, Reason::Maintenance, Some(Code::UnderMaintenance), Blame::Platform),
+            (Active, Reason::ApiError, Some(Code::Internal), Blame::Platform),
+            (Active, Reason::ApiError, Some(Code::MissingRule), Blame::Route),
+            (Active, Reason::Edge, None, Blame::Network),
+            (Active, Reason::Dns, None, Blame::Network),
+            (Active, Reason::Secret, Some(Code::InvalidSecret), Blame::Secret),
+            (Revoked, Reason::Token, Some(Code::ApiTokenNotFound), Blame::Key),
+            (Active, Reason::Forbidden, Some(FORBIDDEN_ROUTE), Blame::Route),
+            (Forbidden, Reason::Forbidden, Some(Code::ForbiddenAccess), Blame::Key),
+            (Active, Reason::RateLimited, Some(Code::TooManyRequest), Blame::Budget),
+            (Active, Reason::Login, None, Blame::Key),
+        ] {
+            assert_eq!(blame(state, reason, code), to_blame, "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_time_out_is_the_network_s_until_the_api_has_the_request() {
+        let failure = failure(Reason::Timeout, None);
+        for (reached, to_blame) in [
+            (Phase::Resolve, Blame::Network),
+            (Phase::Connect, Blame::Network),
+            (Phase::Tls, Blame::Network),
+            (Phase::Processing, Blame::Platform),
+            (Phase::Transfer, Blame::Platform),
+        ] {
+            let trouble = Trouble { reached: Some(reached), ..trouble(&failure) };
+            assert_eq!(of_health(true, Some(trouble)).blame, Some(to_blame), "{reached}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_has_ended_is_the_platform_s_and_another_doubt_is_not() {
+        let failure = failure(Reason::Tls, None);
+        let ended = Trouble { certificate_ended: true, ..trouble(&failure) };
+        assert_eq!(of_health(true, Some(ended)).blame, Some(Blame::Platform));
+        assert_eq!(of_health(true, Some(trouble(&failure))).blame, Some(Blame::Network));
+    }
+
+    #[test]
+    fn a_portal_s_page_is_the_network_s_and_a_strange_answer_of_the_api_its_own() {
+        let failure = failure(Reason::UnexpectedBody, None);
+        let foreign = Trouble { is_the_api_s: false, ..trouble(&failure) };
+        assert_eq!(of_health(true, Some(foreign)).blame, Some(Blame::Network));
+        assert_eq!(of_health(true, Some(trouble(&failure))).blame, Some(Blame::Platform));
+    }
+
+    #[test]
+    fn what_concerns_most_is_told_first() {
+        let (secret, timeout) =
+            (failure(Reason::Secret, Some(Code::InvalidSecret)), failure(Reason::Timeout, None));
+        let verdict = of_key(&case(KeyState::Active, vec![trouble(&timeout), trouble(&secret)]));
+        assert_eq!(verdict.blame, Some(Blame::Secret));
+    }
+
+    #[test]
+    fn a_file_that_can_t_be_read_is_not_the_key_s_fault() {
+        for reason in [Reason::Token, Reason::Secret] {
+            let failure = failure(reason, None);
+            let unsent = Trouble { reached: None, ..trouble(&failure) };
+            assert_eq!(
+                of_key(&case(KeyState::Active, vec![unsent])).blame,
+                Some(Blame::Exporter),
+                "{reason}"
+            );
+        }
+    }
+}
