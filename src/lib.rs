@@ -26,6 +26,7 @@ pub mod secret;
 pub mod server;
 pub mod simulator;
 mod stamp;
+pub mod status;
 pub mod store;
 pub mod watch;
 pub mod watchers;

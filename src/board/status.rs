@@ -52,6 +52,8 @@ pub struct HealthStatus {
     pub state: HealthState,
     /// Since when, as far as this process has seen; while nothing was asked, since it began.
     pub since: SystemTime,
+    /// Since when this process has watched it.
+    pub watched_since: SystemTime,
     /// Its last probes.
     pub recent: Recent,
     /// Its last day.
@@ -243,11 +245,13 @@ impl HealthStatus {
 
 impl Default for HealthStatus {
     fn default() -> Self {
+        let now = SystemTime::now();
         Self {
             // The interval is known once a configuration is.
             probe: ProbeStatus::new(HEALTH.into(), Duration::ZERO),
             state: HealthState::Unknown,
-            since: SystemTime::now(),
+            since: now,
+            watched_since: now,
             recent: Recent::default(),
             day: Day::default(),
         }

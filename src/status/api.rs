@@ -1,0 +1,157 @@
+//! The API, as its health route tells.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use reqwest::Url;
+use serde::Serialize;
+
+use super::key::trouble;
+use super::{PastView, ProbeView, seconds};
+use crate::api::verdict::Reason;
+use crate::board::history::Slot;
+use crate::board::{Board, Fleet, HealthState};
+use crate::diagnosis::{self, Verdict};
+use crate::report::Phases;
+
+/// What the availability is counted over.
+const WINDOW: Duration = Duration::from_hours(24);
+
+/// The API.
+#[derive(Clone, Debug, Serialize)]
+pub struct ApiView {
+    /// Its base URL.
+    pub url: Arc<str>,
+    /// In one word.
+    pub state: HealthState,
+    /// Since when, as far as this process has seen.
+    #[serde(rename = "state_since_timestamp_seconds", with = "seconds")]
+    pub since: SystemTime,
+    /// Since when this process has watched it.
+    #[serde(rename = "watched_since_timestamp_seconds", with = "seconds")]
+    pub watched_since: SystemTime,
+    /// What is wrong, whose fault it is, what to do.
+    pub verdict: Verdict,
+    /// When the first certificate of its chain ends, as last shown.
+    #[serde(rename = "tls_certificate_expiry_timestamp_seconds", with = "seconds::option")]
+    pub certificate_expiry: Option<SystemTime>,
+    /// Over the last day, as far as this process has seen it.
+    pub availability: Availability,
+    /// The health probe.
+    pub probe: ProbeView,
+    /// The last day, oldest first, in quarters of an hour; those without a probe are left out.
+    pub day: Vec<SlotView>,
+    /// The last probes, newest first.
+    pub history: Vec<PastView>,
+}
+
+/// How much of the time the API was there, and what is left of the error budget.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Availability {
+    /// Over which span.
+    #[serde(rename = "window_seconds", with = "seconds::span")]
+    pub window: Duration,
+    /// The share of probes that are to succeed, announced maintenance apart.
+    pub objective: f64,
+    /// Probes that succeeded.
+    pub succeeded: u64,
+    /// Probes that failed, announced maintenance apart.
+    pub failed: u64,
+    /// Probes that were answered with announced maintenance.
+    pub maintenance: u64,
+    /// The share that succeeded, announced maintenance apart; `None`: there was none.
+    pub ratio: Option<f64>,
+    /// What is left of the failures that the objective allows for so many probes: 1 is all, 0 nothing,
+    /// and below 0 it is overspent.
+    pub error_budget_remaining_ratio: Option<f64>,
+}
+
+/// A quarter of an hour of the health route.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct SlotView {
+    /// When it began.
+    #[serde(rename = "start_timestamp_seconds", with = "seconds")]
+    pub start: SystemTime,
+    /// How many slots it lies before the present one.
+    #[serde(skip)]
+    pub age: usize,
+    /// Probes that succeeded.
+    pub succeeded: u32,
+    /// Probes that failed, announced maintenance apart.
+    pub failed: u32,
+    /// Probes that were answered with announced maintenance.
+    pub maintenance: u32,
+    /// Why a probe first failed.
+    pub reason: Option<Reason>,
+    /// What the phases of those that succeeded took on average.
+    #[serde(rename = "mean_phase_duration_seconds", with = "seconds::phases::option")]
+    pub phases: Option<Phases>,
+}
+
+impl ApiView {
+    /// What is known at `now`.
+    #[must_use]
+    pub fn of(board: &Board, fleet: &Fleet, now: SystemTime) -> Self {
+        let certificate_expiry = certificate_expiry(board, fleet);
+        let health = board.health().clone();
+        let ended = certificate_expiry.is_some_and(|end| end <= now);
+        let day: Vec<_> = health.day.slots(now).map(|slot| SlotView::of(slot, now)).collect();
+        Self {
+            url: Arc::clone(&fleet.api_url),
+            state: health.state,
+            since: health.since,
+            watched_since: health.watched_since,
+            verdict: diagnosis::of_health(health.probe.last.is_some(), trouble(&health.probe, ended)),
+            certificate_expiry,
+            availability: Availability::of(&day, fleet.objective),
+            probe: ProbeView::of(&health.probe),
+            day,
+            history: health.recent.iter().rev().map(PastView::of).collect(),
+        }
+    }
+}
+
+/// Whether the certificate that the API's host shows has ended: then a failed handshake is not the network's fault.
+#[must_use]
+pub fn certificate_ended(board: &Board, fleet: &Fleet, now: SystemTime) -> bool {
+    certificate_expiry(board, fleet).is_some_and(|end| end <= now)
+}
+
+fn certificate_expiry(board: &Board, fleet: &Fleet) -> Option<SystemTime> {
+    let url = Url::parse(&fleet.api_url).ok()?;
+    board.certificates().get(url.host_str()?).copied()
+}
+
+impl Availability {
+    #[expect(clippy::cast_precision_loss, reason = "a day's probes fit")]
+    fn of(day: &[SlotView], objective: f64) -> Self {
+        let sum = |count: fn(&SlotView) -> u32| day.iter().map(|slot| u64::from(count(slot))).sum::<u64>();
+        let (succeeded, failed) = (sum(|slot| slot.succeeded), sum(|slot| slot.failed));
+        let counted = (succeeded + failed) as f64;
+        let some = succeeded + failed > 0;
+        Self {
+            window: WINDOW,
+            objective,
+            succeeded,
+            failed,
+            maintenance: sum(|slot| slot.maintenance),
+            ratio: some.then(|| succeeded as f64 / counted),
+            error_budget_remaining_ratio: some
+                .then(|| 1.0 - failed as f64 / (counted * (1.0 - objective).max(f64::EPSILON))),
+        }
+    }
+}
+
+impl SlotView {
+    fn of(slot: &Slot, now: SystemTime) -> Self {
+        Self {
+            start: slot.start(),
+            age: slot.age(now),
+            succeeded: slot.succeeded,
+            failed: slot.failed,
+            maintenance: slot.maintenance,
+            reason: slot.reason,
+            phases: slot.mean_phases(),
+        }
+    }
+}

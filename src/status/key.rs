@@ -1,0 +1,313 @@
+//! One key, as it is told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use super::seconds;
+use crate::api::budget::Budget;
+use crate::api::error::{Code, ErrorCode};
+use crate::api::request_id::RequestId;
+use crate::api::verdict::Reason;
+use crate::board::history::{Move, Past};
+use crate::board::{KeyEntry, KeyStatus, ProbeStatus, Skip};
+use crate::config::Access;
+use crate::diagnosis::{self, Case, Trouble, Verdict};
+use crate::key_state::{KeyState, SecretState};
+use crate::report::Phases;
+
+/// A key.
+#[derive(Clone, Debug, Serialize)]
+pub struct KeyView {
+    /// Whose key it is.
+    pub partner: Arc<str>,
+    /// Its name.
+    pub key: Arc<str>,
+    /// What its token opens.
+    pub access: Access,
+    /// Its state.
+    pub state: KeyState,
+    /// Since when.
+    #[serde(rename = "state_since_timestamp_seconds", with = "seconds")]
+    pub since: SystemTime,
+    /// What is wrong, whose fault it is, what to do.
+    pub verdict: Verdict,
+    /// The schema (tenant) behind it.
+    pub schema_id: Option<String>,
+    /// The partner's number at MyUnisoft.
+    pub third_party_id: Option<String>,
+    /// The society behind it; a firm key has none.
+    pub society_id: Option<String>,
+    /// Its version.
+    pub version: Option<u64>,
+    /// The newest version that it could have.
+    pub latest_version: Option<u64>,
+    /// How many routes it may call.
+    pub routes: Option<usize>,
+    /// When its token ends, if it does.
+    #[serde(rename = "token_expiry_timestamp_seconds", with = "seconds::option")]
+    pub token_expiry: Option<SystemTime>,
+    /// Its budget, as last answered.
+    pub rate_limit: Option<RateLimitView>,
+    /// Its probes, in the configuration's order.
+    pub probes: Vec<ProbeView>,
+}
+
+/// A key's budget.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct RateLimitView {
+    /// Requests in the whole window.
+    pub requests: Option<u32>,
+    /// Requests left in it.
+    #[serde(rename = "remaining_requests")]
+    pub remaining: Option<u32>,
+    /// When it starts anew.
+    #[serde(rename = "reset_timestamp_seconds", with = "seconds::option")]
+    pub reset: Option<SystemTime>,
+}
+
+/// A probe.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProbeView {
+    /// Its name.
+    pub probe: Arc<str>,
+    /// Whether the last one succeeded; `None`: none ran.
+    pub up: Option<bool>,
+    /// From when it is due until it is due again.
+    #[serde(rename = "interval_seconds", with = "seconds::span")]
+    pub interval: Duration,
+    /// How long the last one took.
+    #[serde(rename = "last_duration_seconds", with = "seconds::span::option")]
+    pub last_duration: Option<Duration>,
+    /// When the last one ended.
+    #[serde(rename = "last_timestamp_seconds", with = "seconds::option")]
+    pub last: Option<SystemTime>,
+    /// When one last succeeded.
+    #[serde(rename = "last_success_timestamp_seconds", with = "seconds::option")]
+    pub last_success: Option<SystemTime>,
+    /// The last one's HTTP status; `None`: no answer came.
+    pub http_status_code: Option<u16>,
+    /// The last one's request-id.
+    pub request_id: Option<String>,
+    /// The trouble it is in.
+    pub error: Option<ErrorView>,
+    /// Why it did not run when it was last due; `None`: it ran.
+    pub left_out: Option<Skip>,
+    /// How many ran.
+    #[serde(rename = "probes_total")]
+    pub total: u64,
+    /// How many failed, by reason.
+    #[serde(rename = "probe_failures_total")]
+    pub failures: BTreeMap<Reason, u64>,
+    /// How many were due and did not run, by reason.
+    #[serde(rename = "probes_skipped_total")]
+    pub skipped: BTreeMap<Skip, u64>,
+}
+
+/// The trouble that a probe is in, as it began.
+#[derive(Clone, Debug, Serialize)]
+pub struct ErrorView {
+    /// Why.
+    pub reason: Reason,
+    /// The API's code.
+    pub code: Option<String>,
+    /// One sentence: never a secret, never a body.
+    pub detail: String,
+    /// To quote to MyUnisoft's support.
+    pub request_id: Option<String>,
+    /// When it began.
+    #[serde(rename = "since_timestamp_seconds", with = "seconds")]
+    pub since: SystemTime,
+}
+
+/// A key with what was.
+#[derive(Clone, Debug, Serialize)]
+pub struct KeyDetail {
+    /// What is.
+    #[serde(flatten)]
+    pub key: KeyView,
+    /// The moves of its state, newest first, as far as this process has seen them.
+    pub state_changes: Vec<MoveView>,
+    /// Its last probes, newest first.
+    pub history: Vec<PastView>,
+}
+
+/// A move of a key's state.
+#[derive(Clone, Debug, Serialize)]
+pub struct MoveView {
+    /// When.
+    #[serde(rename = "timestamp_seconds", with = "seconds")]
+    pub at: SystemTime,
+    /// The state that was entered.
+    pub to: KeyState,
+    /// The API's code.
+    pub code: Option<String>,
+    /// The id of the answer that said so.
+    pub request_id: Option<String>,
+}
+
+/// A probe that ran.
+#[derive(Clone, Debug, Serialize)]
+pub struct PastView {
+    /// Its name.
+    pub probe: Arc<str>,
+    /// When it ended.
+    #[serde(rename = "timestamp_seconds", with = "seconds")]
+    pub finished: SystemTime,
+    /// Whether it succeeded.
+    pub up: bool,
+    /// The HTTP status; `None`: no answer came.
+    pub http_status_code: Option<u16>,
+    /// Why it failed.
+    pub reason: Option<Reason>,
+    /// The API's code, where it is a documented one.
+    pub code: Option<&'static str>,
+    /// The failure's request-id.
+    pub request_id: Option<String>,
+    /// How long it took.
+    #[serde(rename = "duration_seconds", with = "seconds::span")]
+    pub duration: Duration,
+    /// Where its time went.
+    #[serde(rename = "phase_duration_seconds", with = "seconds::phases")]
+    pub phases: Phases,
+}
+
+impl KeyView {
+    /// What is known of a key. `certificate_ended`: whether the API's certificate has.
+    #[must_use]
+    pub fn of(entry: &KeyEntry, certificate_ended: bool) -> Self {
+        let secret = entry.partner.secret().state;
+        Self::from(entry, &entry.status(), secret, certificate_ended)
+    }
+
+    fn from(entry: &KeyEntry, status: &KeyStatus, secret: SecretState, certificate_ended: bool) -> Self {
+        let known = |id: &String| (!id.is_empty()).then(|| id.clone());
+        Self {
+            partner: Arc::clone(&entry.partner.name),
+            key: Arc::clone(&entry.name),
+            access: entry.access,
+            state: status.memory.state,
+            since: status.memory.since,
+            verdict: diagnosis::of_key(&case(status, secret, certificate_ended)),
+            schema_id: known(&status.identity.schema_id),
+            third_party_id: known(&status.identity.third_party_id),
+            society_id: known(&status.identity.society_id),
+            version: status.version.map(|version| version.current),
+            latest_version: status.version.map(|version| version.latest),
+            routes: status.routes,
+            token_expiry: status.token_expiry,
+            rate_limit: status.budget.map(RateLimitView::of),
+            probes: status.probes.iter().map(ProbeView::of).collect(),
+        }
+    }
+
+    /// The probe to show where there is room for one: the first that fails, else the one that ran last.
+    #[must_use]
+    pub fn telling_probe(&self) -> Option<&ProbeView> {
+        let failing = self.probes.iter().find(|probe| probe.error.is_some());
+        failing.or_else(|| self.probes.iter().max_by_key(|probe| probe.last))
+    }
+}
+
+/// What the diagnosis of a key rests on.
+fn case(status: &KeyStatus, secret: SecretState, certificate_ended: bool) -> Case<'_> {
+    Case {
+        state: status.memory.state,
+        secret,
+        troubles: status.probes.iter().filter_map(|probe| trouble(probe, certificate_ended)).collect(),
+        was_asked: status.probes.iter().any(|probe| probe.last.is_some()),
+        is_spared: status.probes.iter().any(|probe| probe.left_out == Some(Skip::RateLimit)),
+    }
+}
+
+/// A probe's trouble, if it is in any.
+pub(super) fn trouble(probe: &ProbeStatus, certificate_ended: bool) -> Option<Trouble<'_>> {
+    let episode = probe.episode.as_ref()?;
+    Some(Trouble {
+        probe: &probe.name,
+        failure: &episode.failure,
+        reached: episode.reached,
+        is_the_api_s: episode.request_id.is_some(),
+        certificate_ended,
+    })
+}
+
+impl RateLimitView {
+    const fn of(budget: Budget) -> Self {
+        Self { requests: budget.total, remaining: budget.remaining, reset: budget.reset }
+    }
+}
+
+impl ProbeView {
+    /// What is known of a probe.
+    pub(super) fn of(probe: &ProbeStatus) -> Self {
+        let last = probe.last.as_ref();
+        let error = probe.episode.as_ref().map(|episode| ErrorView {
+            reason: episode.failure.reason,
+            code: episode.failure.code.as_ref().map(ErrorCode::to_string),
+            detail: episode.failure.detail.clone(),
+            request_id: episode.request_id.as_ref().map(RequestId::to_string),
+            since: episode.since,
+        });
+        Self {
+            probe: Arc::clone(&probe.name),
+            up: last.map(|last| last.success),
+            interval: probe.interval,
+            last_duration: last.map(|last| last.duration),
+            last: last.map(|last| last.finished),
+            last_success: probe.last_success,
+            http_status_code: last.and_then(|last| last.status),
+            request_id: last.and_then(|last| last.request_id.as_ref()).map(RequestId::to_string),
+            error,
+            left_out: probe.left_out,
+            total: probe.total,
+            failures: probe.failures.iter().copied().collect(),
+            skipped: Skip::ALL.iter().copied().zip(probe.skipped).filter(|(_, times)| *times > 0).collect(),
+        }
+    }
+}
+
+impl KeyDetail {
+    /// What is known of a key, and what was.
+    #[must_use]
+    pub fn of(entry: &KeyEntry, certificate_ended: bool) -> Self {
+        let secret = entry.partner.secret().state;
+        let status = entry.status();
+        Self {
+            key: KeyView::from(entry, &status, secret, certificate_ended),
+            state_changes: status.moves.iter().rev().map(MoveView::of).collect(),
+            history: status.recent.iter().rev().map(PastView::of).collect(),
+        }
+    }
+}
+
+impl MoveView {
+    fn of(entered: &Move) -> Self {
+        Self {
+            at: entered.at,
+            to: entered.to,
+            code: entered.code.as_ref().map(ErrorCode::to_string),
+            request_id: entered.request_id.as_ref().map(RequestId::to_string),
+        }
+    }
+}
+
+impl PastView {
+    /// What is kept of a probe.
+    #[must_use]
+    pub fn of(past: &Past) -> Self {
+        Self {
+            probe: Arc::clone(&past.probe),
+            finished: past.finished(),
+            up: past.reason.is_none(),
+            http_status_code: past.status(),
+            reason: past.reason,
+            code: past.code.map(Code::as_str),
+            request_id: past.request_id.as_ref().map(RequestId::to_string),
+            duration: past.phases().total(),
+            phases: past.phases(),
+        }
+    }
+}

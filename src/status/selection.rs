@@ -1,0 +1,117 @@
+//! Which keys to tell of, and in which order: the gravest first.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::PartnerView;
+use crate::board::{Fleet, KeyEntry, KeyStatus, PartnerEntry};
+use crate::key_state::KeyState;
+
+/// Which keys are wanted; each part that is `None` lets all through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// In this state.
+    pub state: Option<KeyState>,
+    /// Of the partner of this name; where there is none, of those whose name holds it. Capitals don't count.
+    pub partner: Option<String>,
+    /// Whose name holds this. Capitals don't count.
+    pub name: Option<String>,
+}
+
+/// What a filter chose.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// The keys, the gravest trouble first, then the newest; those that work as configured.
+    pub keys: Vec<Arc<KeyEntry>>,
+    /// The partners that the filter lets through, with the counts of all their keys; the gravest first.
+    pub partners: Vec<PartnerView>,
+    /// How many keys are in which state, whatever state the filter wants.
+    pub states: BTreeMap<KeyState, usize>,
+}
+
+/// Chooses among the fleet.
+#[must_use]
+pub fn select(fleet: &Fleet, filter: &Filter) -> Selection {
+    let partner = PartnerFilter::new(fleet, filter.partner.as_deref());
+    let name = filter.name.as_deref().map(str::to_lowercase);
+    let mut partners: Vec<_> = fleet
+        .partners
+        .iter()
+        .filter(|entry| partner.admits(entry))
+        .map(|entry| PartnerView::new(entry))
+        .collect();
+    let places: HashMap<_, _> =
+        partners.iter().enumerate().map(|(place, view)| (Arc::clone(&view.partner), place)).collect();
+    let mut counts = BTreeMap::new();
+    let mut keys = Vec::new();
+    for entry in &fleet.keys {
+        let Some(view) = places.get(&entry.partner.name).and_then(|place| partners.get_mut(*place)) else {
+            continue;
+        };
+        let status = entry.status();
+        let state = status.memory.state;
+        view.count(state, is_failing(&status));
+        if name.as_ref().is_some_and(|name| !entry.name.to_lowercase().contains(name)) {
+            continue;
+        }
+        *counts.entry(state).or_default() += 1;
+        if filter.state.is_none_or(|wanted| wanted == state) {
+            keys.push((order(&status), entry));
+        }
+    }
+    keys.sort_by_key(|(order, _)| *order);
+    partners.sort_by_key(PartnerView::order);
+    let keys = keys.into_iter().map(|(_, entry)| Arc::clone(entry)).collect();
+    Selection { keys, partners, states: counts }
+}
+
+/// A name typed whole is that partner's alone; a part of a name is of all that hold it.
+struct PartnerFilter {
+    wanted: Option<String>,
+    exactly: bool,
+}
+
+impl PartnerFilter {
+    fn new(fleet: &Fleet, wanted: Option<&str>) -> Self {
+        let wanted = wanted.map(str::to_lowercase);
+        let exactly = fleet.partners.iter().any(|entry| Some(entry.name.to_lowercase()) == wanted);
+        Self { wanted, exactly }
+    }
+
+    fn admits(&self, entry: &PartnerEntry) -> bool {
+        let Some(wanted) = &self.wanted else { return true };
+        let name = entry.name.to_lowercase();
+        if self.exactly { name == *wanted } else { name.contains(wanted) }
+    }
+}
+
+fn is_failing(status: &KeyStatus) -> bool {
+    status.probes.iter().any(|probe| probe.episode.is_some())
+}
+
+/// The gravest state is 0. A key that works and has a failing probe stands between those that are lost and
+/// those that wait.
+#[must_use]
+pub const fn gravity_of(state: KeyState, is_failing: bool) -> u8 {
+    match state {
+        KeyState::Revoked => 0,
+        KeyState::Disconnected => 1,
+        KeyState::FolderNotFound => 2,
+        KeyState::Invalid => 3,
+        KeyState::Forbidden => 4,
+        KeyState::NotFound => 5,
+        KeyState::Pending => 7,
+        KeyState::Unknown | KeyState::Active if is_failing => 6,
+        KeyState::Unknown => 8,
+        KeyState::Active => 9,
+    }
+}
+
+fn order(status: &KeyStatus) -> (u8, Reverse<SystemTime>) {
+    let gravity = gravity_of(status.memory.state, is_failing(status));
+    // What works keeps the configuration's order.
+    let since = if gravity < 9 { status.memory.since } else { SystemTime::UNIX_EPOCH };
+    (gravity, Reverse(since))
+}
