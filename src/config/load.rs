@@ -95,9 +95,9 @@ pub(super) fn read_tree(source: &Source, report: &mut Report) -> Option<Node> {
         }
     };
     match node::parse(&text) {
-        Ok(Some(root)) => Some(root),
+        Ok(Some(root)) if !root.says_nothing() => Some(root),
         // Half of a save by an editor, or a mount that came up empty: not a wish to watch nothing.
-        Ok(None) => {
+        Ok(_) => {
             report
                 .problems
                 .push(source.problem(Some(1), "says nothing; write at least one field in it, or remove it"));

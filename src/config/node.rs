@@ -52,6 +52,11 @@ impl Node {
         }
     }
 
+    /// Whether it is null, or a mapping without a field.
+    pub(super) fn says_nothing(&self) -> bool {
+        self.is_null() || matches!(&self.value, Value::Map(entries) if entries.is_empty())
+    }
+
     fn size(&self) -> usize {
         1 + match &self.value {
             Value::Scalar(_) => 0,

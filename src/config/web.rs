@@ -163,19 +163,33 @@ fn read(source: &Source, files: &mut Files, report: &mut Report) -> Option<Web> 
     files.note(&source.path, &fs::read(&source.path).unwrap_or_default());
     let at = At::root(source, &root);
     let fields = at.fields(&FIELDS, report).ok()?;
-    let tls = fields.optional("tls_server_config", report, |at, report| tls::read(at, files, report));
+    let tls = fields.optional("tls_server_config", report, |at, report| {
+        not_left_empty(at, report)?;
+        tls::read(at, files, report)
+    });
     let http = fields.optional("http_server_config", report, http_server);
-    let users = fields.optional("basic_auth_users", report, users);
+    let users = fields.optional("basic_auth_users", report, |at, report| {
+        not_left_empty(at, report)?;
+        users(at, report)
+    });
     let rate_limit = fields.optional("rate_limit", report, rate_limit);
     let (http2, headers) = http.ok()?.unwrap_or((true, Vec::new()));
     Some(Web {
-        tls: tls.ok()?.flatten(),
+        tls: tls.ok()?,
         http2,
         headers,
         users: users.ok()?.unwrap_or_default(),
         rate_limit: rate_limit.ok()?.flatten(),
         digest: [0; 32],
     })
+}
+
+/// A protection that stands there without content is half of a save, and no wish to have none.
+fn not_left_empty(at: &At<'_>, report: &mut Report) -> Result<(), Reported> {
+    if at.node.says_nothing() {
+        return Err(report.problem(at, "says nothing; fill it, or remove it to do without this protection"));
+    }
+    Ok(())
 }
 
 type Headers = Vec<(HeaderName, Option<HeaderValue>)>;

@@ -90,12 +90,8 @@ const FIELDS: [&str; 13] = [
     "curve_preferences",
 ];
 
-/// None where nothing stands below it: then plain HTTP is spoken.
-pub(super) fn read(at: &At<'_>, files: &mut Files, report: &mut Report) -> Result<Option<Tls>, Reported> {
+pub(super) fn read(at: &At<'_>, files: &mut Files, report: &mut Report) -> Result<Tls, Reported> {
     let fields = at.fields(&FIELDS, report)?;
-    if fields.given(&FIELDS).next().is_none() {
-        return if report.problems.is_empty() { Ok(None) } else { Err(Reported) };
-    }
     let provider = ring::default_provider();
     let identity = identity(&fields, &provider, files, report);
     let clients = clients(&fields, files, report);
@@ -103,14 +99,14 @@ pub(super) fn read(at: &At<'_>, files: &mut Files, report: &mut Report) -> Resul
     let suites = fields.optional("cipher_suites", report, |at, report| suites(at, &provider, report));
     let server_order = fields.optional("prefer_server_cipher_suites", report, At::flag);
     let groups = fields.optional("curve_preferences", report, |at, report| groups(at, &provider, report));
-    Ok(Some(Tls {
+    Ok(Tls {
         identity: identity?,
         clients: clients?,
         versions: versions?,
         suites: suites?.unwrap_or(provider.cipher_suites),
         groups: groups?.unwrap_or(provider.kx_groups),
         server_order: server_order?.unwrap_or(true),
-    }))
+    })
 }
 
 /// PEM text that stands in a field, or in the file that its `…_file` names.

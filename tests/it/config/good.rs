@@ -153,10 +153,8 @@ fn without_a_file_only_the_production_health_route_is_asked() {
 
 #[test]
 fn a_file_whose_sections_are_empty_means_the_defaults() {
-    for content in ["{}\n", "api:\nhealth:\nkey_info:\npartners:\n"] {
-        let loaded = configured(content).loaded();
-        assert_eq!(format!("{:?}", loaded.config), format!("{:?}", Config::default()), "{content:?}");
-    }
+    let loaded = configured("api:\nhealth:\nkey_info:\npartners:\n").loaded();
+    assert_eq!(format!("{:?}", loaded.config), format!("{:?}", Config::default()));
 }
 
 #[test]

@@ -108,6 +108,11 @@ fn every_mistake_is_named_with_its_line_and_field() {
         ("rate_limit: {interval: 1s}\n".to_owned(), "web.yml:1: rate_limit.burst: is missing"),
         ("rate_limit: {interval: 1s, burst: 0}\n".to_owned(), "rate_limit.burst: lets no request in"),
         ("# nothing\n".to_owned(), "web.yml:1: says nothing"),
+        ("---\n".to_owned(), "web.yml:1: says nothing"),
+        ("---\nnull\n".to_owned(), "says nothing"),
+        ("{}\n".to_owned(), "web.yml:1: says nothing"),
+        ("tls_server_config:\n".to_owned(), "web.yml:1: tls_server_config: says nothing; fill it"),
+        ("basic_auth_users: {}\n".to_owned(), "web.yml:1: basic_auth_users: says nothing; fill it"),
     ] {
         let told = problems(&pki, &text);
         assert!(told.contains(wanted), "{text}\nwanted: {wanted}\ngot: {told}");

@@ -52,7 +52,7 @@ async fn a_certificate_that_is_renewed_is_shown_without_a_reload() {
 async fn a_user_who_is_removed_is_out_at_once_on_an_open_connection_too() {
     let pki = Pki::new();
     pki.write("web.yml", &format!("basic_auth_users: {{alice: {}, bob: {}}}\n", hash("one"), hash("two")));
-    let exporter = exporter(&pki, &[]).await;
+    let exporter = exporter(&pki, &["--web.enable-lifecycle"]).await;
     // It keeps its connection.
     let (alice, bob) = (Some(("alice", "one")), Some(("bob", "two")));
     let client = plain();
@@ -65,9 +65,15 @@ async fn a_user_who_is_removed_is_out_at_once_on_an_open_connection_too() {
     .await;
     assert_eq!(status(&client, &exporter.url, bob).await, Some(200));
     // A file that says nothing takes nobody's protection away.
-    pki.write("web.yml", "");
+    for nothing in ["", "---\n", "{}\n", "tls_server_config:\n", "basic_auth_users:\n"] {
+        pki.write("web.yml", nothing);
+        let told = client.post(format!("{}/-/reload", exporter.url)).basic_auth("bob", Some("two"));
+        let told = told.send().await.unwrap();
+        assert_eq!(told.status(), 500, "{nothing:?}");
+        assert!(told.text().await.unwrap().contains("says nothing"), "{nothing:?}");
+        assert_eq!(status(&client, &exporter.url, alice).await, Some(401));
+    }
     exporter.server.line(&["level=error", "web.yml", "says nothing", "the old one goes on"]).await;
-    assert_eq!(status(&client, &exporter.url, alice).await, Some(401));
     assert_eq!(status(&client, &exporter.url, bob).await, Some(200));
     let metrics = client.get(format!("{}/metrics", exporter.url)).basic_auth("bob", Some("two"));
     let metrics = metrics.send().await.unwrap().text().await.unwrap();
