@@ -4,10 +4,10 @@ CARGO ?= cargo
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # What the tests start beside the exporter: the real Prometheus and Alertmanager with their tools, the exporter
-# whose web configuration is read here too, a client that speaks HTTP/2, what sets a clock, a disk or a limit for one
-# process alone, and the Python that reads the dashboards with Grafana's own schema.
-APT_PACKAGES := prometheus prometheus-alertmanager prometheus-blackbox-exporter curl faketime \
-	mount util-linux python3 python3-venv
+# whose web configuration is read here too, a browser, a client that speaks HTTP/2, what sets a clock, a disk or a
+# limit for one process alone, and the Python that reads the dashboards with Grafana's own schema.
+APT_PACKAGES := prometheus prometheus-alertmanager prometheus-blackbox-exporter chromium chromium-driver curl \
+	faketime mount util-linux python3 python3-venv
 VENV := target/venv
 
 # Many tests wait for servers more than they compute.
@@ -24,8 +24,8 @@ test: deps ## Install what the tests need, and run them all
 deps: servers $(VENV)/installed ## Install what the tests start (asks for root only if Debian packages are missing)
 
 servers:
-	@missing=; for tool in prometheus promtool prometheus-alertmanager amtool prometheus-blackbox-exporter curl \
-		faketime mount unshare nsenter setpriv prlimit python3; do \
+	@missing=; for tool in prometheus promtool prometheus-alertmanager amtool prometheus-blackbox-exporter chromium \
+		chromedriver curl faketime mount unshare nsenter setpriv prlimit python3; do \
 		command -v $$tool >/dev/null || missing="$$missing $$tool"; \
 	done; \
 	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \

@@ -7,12 +7,14 @@ mod bucket;
 mod tls;
 mod users;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, Request, StatusCode, header};
 use rustls::ServerConfig;
 use tokio::sync::watch;
+use tracing::warn;
 
 use crate::config::web::Web;
 use bucket::Bucket;
@@ -60,19 +62,30 @@ impl Protection {
         })
     }
 
-    /// Whether this request may go on to the routes; else the answer to it.
+    /// Whether this request from that address may go on to the routes; else the answer to it.
     ///
     /// # Errors
     /// The answer: 429 where too many come, 401 where the user is not known.
-    pub async fn admit<B>(&self, request: &Request<B>) -> Result<(), Response> {
+    pub async fn admit<B>(&self, request: &Request<B>, from: IpAddr) -> Result<(), Response> {
         if self.bucket.as_ref().is_some_and(|bucket| !bucket.take()) {
             return Err((StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n").into_response());
         }
-        if self.users.admit(request.headers().get(header::AUTHORIZATION)).await {
+        if self.users.admit(request.headers().get(header::AUTHORIZATION), from).await {
             return Ok(());
         }
         let challenge = [(header::WWW_AUTHENTICATE, "Basic")];
         Err((StatusCode::UNAUTHORIZED, challenge, "Unauthorized\n").into_response())
+    }
+
+    fn warn_of_what_it_had_more(&self, next: &Self) {
+        if self.tls.is_some() && next.tls.is_none() {
+            warn!("the web configuration speaks TLS no longer: from now on over plain HTTP");
+        }
+        if !self.users.are_none() && next.users.are_none() {
+            warn!(
+                "the web configuration has no users any longer: from now on nobody is asked for a password"
+            );
+        }
     }
 
     /// Puts the headers on a response that leaves. Those that a route set itself stay.
@@ -105,11 +118,13 @@ impl Doorkeeper {
     }
 
     /// From now on this protection holds, for connections that are open too. Where it is the same as
-    /// before nothing happens, and what is known of users stays known.
+    /// before nothing happens, and what is known of users stays known. Where less is asked than before,
+    /// the log says so.
     pub fn replace(&self, protection: Protection) {
         self.0.send_if_modified(|held| {
             let differs = held.digest != protection.digest;
             if differs {
+                held.warn_of_what_it_had_more(&protection);
                 *held = Arc::new(protection);
             }
             differs

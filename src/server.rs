@@ -2,8 +2,9 @@
 //! keep what another needs.
 //!
 //! Every connection is in one of three moods ([`Mood`]), each with a patience of its own, and there is
-//! room for so many ([`Crowd`]): where it is full, whoever has waited longest makes room for who comes.
-//! So neither clients that never finish a request nor thousands that never leave keep Prometheus out.
+//! room for so many ([`Crowd`]): where it is full, somebody of the address that has the most of them makes
+//! room for who comes. So neither clients that never finish a request, nor thousands that never leave, nor
+//! thousands that guess passwords keep Prometheus out.
 
 mod crowd;
 
@@ -31,7 +32,7 @@ use tracing::{debug, info, warn};
 
 use crate::door::{Door, Protection};
 use crate::metrics::{Dropped, Metrics};
-use crowd::{Crowd, Seat};
+use crowd::{Crowd, Seat, Serving, network};
 
 /// A request's head larger than this is refused: no client of an exporter writes a tenth of it.
 const LARGEST_HEAD: usize = 16 << 10;
@@ -79,8 +80,8 @@ async fn accept(listener: TcpListener, house: House, crowd: Arc<Crowd>, stop: Ca
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match accepted {
+            Ok((stream, from)) => (stream, network(from.ip())),
             Err(error) if is_the_client_s(&error) => continue,
             Err(error) => {
                 house.metrics.connection_dropped(Dropped::Accept);
@@ -94,7 +95,7 @@ async fn accept(listener: TcpListener, house: House, crowd: Arc<Crowd>, stop: Ca
         trouble.is_over();
         let seat = tokio::select! {
             () = stop.cancelled() => break,
-            seat = crowd.enter() => seat,
+            seat = crowd.enter(from) => seat,
         };
         connections.spawn(attend(stream, seat, house.clone(), stop.clone()));
     }
@@ -197,7 +198,7 @@ where
     let service = service_fn(|request| {
         let (house, serving) = (house.clone(), seat.serve());
         async move {
-            let answer = house.answer(request).await;
+            let answer = house.answer(request, &serving).await;
             // The mood lasts until the last piece of the body was taken.
             Ok::<_, Infallible>(answer.map(|body| {
                 body.map_frame(move |frame| {
@@ -242,13 +243,16 @@ fn http(speech: Speech) -> Builder<TokioExecutor> {
 }
 
 impl House {
-    async fn answer(&self, request: Request<Incoming>) -> Response {
+    async fn answer(&self, request: Request<Incoming>, serving: &Serving) -> Response {
         let protection: Arc<Protection> = self.door.protection();
-        let mut answer = match protection.admit(&request).await {
-            Ok(()) => match self.router.clone().oneshot(request.map(Body::new)).await {
-                Ok(answer) => answer,
-                Err(never) => match never {},
-            },
+        let mut answer = match protection.admit(&request, serving.from()).await {
+            Ok(()) => {
+                serving.admitted();
+                match self.router.clone().oneshot(request.map(Body::new)).await {
+                    Ok(answer) => answer,
+                    Err(never) => match never {},
+                }
+            }
             Err(answer) => answer,
         };
         protection.dress(&mut answer);

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::{info, warn};
 
 use crate::board;
 use crate::config::{Config, HEALTH, Key, Partner, Probe, Timing};
@@ -107,6 +108,8 @@ impl Watchers {
             request_ids: config.metrics.request_ids,
         });
         self.directory.publish(&keys);
+        // What was not taken over.
+        tell_who_left(self.keys.len(), keys.len());
         (self.partners, self.keys) = (partners, keys);
         self.watch_health(rules, config.health);
         self.context.store.retain(names(config));
@@ -188,6 +191,14 @@ impl Directory {
     fn publish(&self, keys: &Keys) {
         let by_name = keys.iter().map(|(name, member)| (name.clone(), Arc::clone(&member.watch))).collect();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = by_name;
+    }
+}
+
+fn tell_who_left(left: usize, keys: usize) {
+    match (left, keys) {
+        (0, _) => {}
+        (_, 0) => warn!(left, "no key is configured any longer: none is watched"),
+        _ => info!(left, keys, "keys left the configuration: they are watched no longer"),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,11 +25,15 @@ const MOST_REFUSALS: usize = 1_000;
 /// A hash takes a good part of a second, by design. So it is computed for one attempt at a time, on a
 /// thread of its own, and its result is kept: who comes with each scrape pays once. Nothing that is kept
 /// can be turned back into a password: it is a keyed hash under a key that lives as long as the process.
+///
+/// The addresses that clients come from take turns, so that hundreds who guess from one address delay
+/// the first log-in from another by one hash, and not by hundreds.
 pub(super) struct Users {
     all: Arc<[User]>,
     key: Option<hmac::Key>,
     known: Mutex<Known>,
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
+    queues: Mutex<HashMap<IpAddr, Weak<Semaphore>>>,
 }
 
 /// What an attempt is known by.
@@ -60,13 +65,19 @@ impl Users {
             all: users.into(),
             key: hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok(),
             known: Mutex::default(),
-            turn: Semaphore::new(1),
+            turn: Arc::new(Semaphore::new(1)),
+            queues: Mutex::default(),
         }
     }
 
-    /// Whether who sends this header may come in; everybody may where there are no users.
-    pub(super) async fn admit(&self, authorization: Option<&HeaderValue>) -> bool {
-        if self.all.is_empty() {
+    /// Whether nobody is asked who they are.
+    pub(super) fn are_none(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Whether who sends this header from that address may come in; everybody may where there are no users.
+    pub(super) async fn admit(&self, authorization: Option<&HeaderValue>, from: IpAddr) -> bool {
+        if self.are_none() {
             return true;
         }
         let Some(attempt) = authorization.and_then(Attempt::read) else { return false };
@@ -79,19 +90,35 @@ impl Users {
         if let Some(known) = self.known(index, mark) {
             return known && exists;
         }
-        let Ok(_turn) = self.turn.acquire().await else { return false };
+        let queue = self.queue(from);
+        let Ok(_place) = queue.acquire().await else { return false };
+        let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else { return false };
         // Whoever had the turn before may have asked the same.
         if let Some(known) = self.known(index, mark) {
             return known && exists;
         }
         let users = Arc::clone(&self.all);
         let fits = tokio::task::spawn_blocking(move || {
+            // Until the hash is done, even if the client leaves: else leaving would start another beside it.
+            let _turn = turn;
             let hash = users.get(index).map_or("", |user| user.hash.expose_secret());
             bcrypt::verify(&*attempt.password, hash).unwrap_or(false)
         });
         let accepted = fits.await.unwrap_or(false) && exists;
         self.learn(index, mark, accepted);
         accepted
+    }
+
+    /// Where those stand who come from this address, of whom only the first waits for the turn.
+    fn queue(&self, from: IpAddr) -> Arc<Semaphore> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.retain(|_, queue| queue.strong_count() > 0);
+        let place = queues.entry(from).or_default();
+        place.upgrade().unwrap_or_else(|| {
+            let queue = Arc::new(Semaphore::new(1));
+            *place = Arc::downgrade(&queue);
+            queue
+        })
     }
 
     /// Whose hash to compute, and whether that is the one who was named. For a name that nobody has, it is
@@ -155,6 +182,8 @@ impl Attempt {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use tokio::time::{Duration, Instant};
 
     use super::*;
@@ -171,8 +200,10 @@ mod tests {
         HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))).unwrap()
     }
 
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     async fn admits(users: &Users, name: &str, password: &str) -> bool {
-        users.admit(Some(&basic(name, password))).await
+        users.admit(Some(&basic(name, password)), HERE).await
     }
 
     #[tokio::test]
@@ -196,15 +227,15 @@ mod tests {
 
     #[tokio::test]
     async fn everybody_may_come_in_where_there_are_no_users_and_nobody_without_a_name_where_there_are() {
-        assert!(users(&[]).admit(None).await);
+        assert!(users(&[]).admit(None, HERE).await);
         let users = users(&[("alice", "one", 4)]);
-        assert!(!users.admit(None).await);
+        assert!(!users.admit(None, HERE).await);
         for header in
             ["", "Basic", "Basic ", "Basic !", "Bearer YWxpY2U6b25l", "Basic YWxpY2U", "BasicYWxpY2U6b25l"]
         {
-            assert!(!users.admit(Some(&HeaderValue::from_static(header))).await, "{header}");
+            assert!(!users.admit(Some(&HeaderValue::from_static(header)), HERE).await, "{header}");
         }
-        assert!(users.admit(Some(&HeaderValue::from_static("bASIC YWxpY2U6b25l"))).await);
+        assert!(users.admit(Some(&HeaderValue::from_static("bASIC YWxpY2U6b25l")), HERE).await);
     }
 
     #[tokio::test]
@@ -233,6 +264,50 @@ mod tests {
         }
         let [known, unknown] = fastest.map(|took| took.as_secs_f64());
         assert!(unknown > known / 2.0 && known > unknown / 2.0, "{known} {unknown}");
+    }
+
+    #[tokio::test]
+    async fn a_first_log_in_waits_for_one_guess_of_each_other_address() {
+        let users = Arc::new(users(&[("alice", "one", 8)]));
+        let answered = Arc::new(AtomicUsize::new(0));
+        let guesses: Vec<_> = (0..40)
+            .map(|guess| {
+                let (users, answered) = (Arc::clone(&users), Arc::clone(&answered));
+                tokio::spawn(async move {
+                    assert!(!admits(&users, "alice", &format!("wrong {guess}")).await);
+                    answered.fetch_add(1, Ordering::Relaxed);
+                })
+            })
+            .collect();
+        while users.turn.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let before = answered.load(Ordering::Relaxed);
+        let there = IpAddr::from([127, 0, 0, 2]);
+        assert!(users.admit(Some(&basic("alice", "one")), there).await);
+        let passed = answered.load(Ordering::Relaxed) - before;
+        assert!(passed <= 2, "{passed} guesses went first");
+        for guess in guesses {
+            guess.await.unwrap();
+        }
+        drop(users.queue(there));
+        assert_eq!(users.queues.lock().unwrap().len(), 1, "who is gone is forgotten");
+    }
+
+    #[tokio::test]
+    async fn who_leaves_while_a_hash_is_computed_starts_no_second_one_beside_it() {
+        let users = Arc::new(users(&[("alice", "one", 8)]));
+        let leaving = {
+            let users = Arc::clone(&users);
+            tokio::spawn(async move { admits(&users, "alice", "wrong").await })
+        };
+        while users.turn.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        leaving.abort();
+        assert!(leaving.await.unwrap_err().is_cancelled());
+        assert_eq!(users.turn.available_permits(), 0);
+        assert!(admits(&users, "alice", "one").await);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Who is connected, since when they wait, and who has to go.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -13,6 +15,14 @@ use crate::metrics::{Dropped, Metrics};
 const SERVED_LONG_ENOUGH: Duration = Duration::from_secs(10);
 /// How often one who waits for room looks again for somebody who could leave.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// What counts as one address: of IPv6, where everybody has billions, the network.
+pub(super) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
 
 /// What a connection is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +63,13 @@ struct Guests {
 
 #[derive(Debug)]
 struct Guest {
+    from: IpAddr,
     mood: Mood,
     since: Instant,
     /// How many answers are under way: HTTP/2 has several on one connection.
     answers: usize,
+    /// Whether it asked, and was not let in so far: it waits at the door, or was sent away from there.
+    stranger: bool,
     moods: watch::Sender<Instant>,
     leave: CancellationToken,
 }
@@ -66,6 +79,7 @@ struct Guest {
 pub(super) struct Seat {
     crowd: Arc<Crowd>,
     number: u64,
+    from: IpAddr,
     deadline: watch::Receiver<Instant>,
     leave: CancellationToken,
     _room: OwnedSemaphorePermit,
@@ -76,6 +90,7 @@ pub(super) struct Seat {
 pub(super) struct Serving {
     crowd: Arc<Crowd>,
     number: u64,
+    from: IpAddr,
 }
 
 impl Crowd {
@@ -85,8 +100,8 @@ impl Crowd {
         Arc::new(Self { room: Arc::new(Semaphore::new(most)), guests: Mutex::default(), metrics })
     }
 
-    /// A place, for which somebody else may have to leave.
-    pub(super) async fn enter(self: &Arc<Self>) -> Seat {
+    /// A place for who comes from that address, for which somebody else may have to leave.
+    pub(super) async fn enter(self: &Arc<Self>, from: IpAddr) -> Seat {
         let room = loop {
             let room = Arc::clone(&self.room);
             if let Ok(room) = Arc::clone(&room).try_acquire_owned() {
@@ -100,27 +115,32 @@ impl Crowd {
         let (now, leave) = (Instant::now(), CancellationToken::new());
         let moods = watch::Sender::new(now + Mood::Fresh.patience());
         let deadline = moods.subscribe();
-        let guest = Guest { mood: Mood::Fresh, since: now, answers: 0, moods, leave: leave.clone() };
+        let guest = Guest {
+            from,
+            mood: Mood::Fresh,
+            since: now,
+            answers: 0,
+            stranger: false,
+            moods,
+            leave: leave.clone(),
+        };
         let mut guests = self.lock();
         guests.last += 1;
         let number = guests.last;
         guests.present.insert(number, guest);
         drop(guests);
         self.metrics.connection_opened();
-        Seat { crowd: Arc::clone(self), number, deadline, leave, _room: room }
+        Seat { crowd: Arc::clone(self), number, from, deadline, leave, _room: room }
     }
 
-    /// Asks the connection that has waited longest; where none waits, the one that has been served
-    /// longest, if that is long. Only who is not asked already counts.
+    /// Asks one that is not served, or where all are, one that has been for long. Only who is not asked
+    /// already counts.
     pub(super) fn ask_one_to_leave(&self) {
         let guests = self.lock();
-        let present = || guests.present.values().filter(|guest| !guest.leave.is_cancelled());
-        let waiting = present().filter(|guest| guest.mood != Mood::Serving).min_by_key(|guest| guest.since);
-        let served = || {
-            let longest = present().min_by_key(|guest| guest.since)?;
-            (longest.since.elapsed() >= SERVED_LONG_ENOUGH).then_some(longest)
-        };
-        if let Some(guest) = waiting.or_else(served) {
+        let leaver = guests
+            .foremost(|guest| guest.stranger || guest.mood != Mood::Serving)
+            .or_else(|| guests.foremost(|guest| guest.since.elapsed() >= SERVED_LONG_ENOUGH));
+        if let Some(guest) = leaver {
             guest.leave.cancel();
         }
     }
@@ -136,6 +156,20 @@ impl Crowd {
     }
 }
 
+impl Guests {
+    /// Who is to leave first of those who fit and are not leaving already: one of the address that most of
+    /// them come from, so that no crowd at one address pushes out who comes from another; of these a
+    /// stranger, and of these the one who is here longest.
+    fn foremost(&self, fits: impl Fn(&Guest) -> bool) -> Option<&Guest> {
+        let fitting = || self.present.values().filter(|guest| !guest.leave.is_cancelled() && fits(guest));
+        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+        for guest in fitting() {
+            *counts.entry(guest.from).or_default() += 1;
+        }
+        fitting().max_by_key(|guest| (counts.get(&guest.from), guest.stranger, Reverse(guest.since)))
+    }
+}
+
 impl Guest {
     fn is(&mut self, mood: Mood) {
         self.mood = mood;
@@ -145,15 +179,16 @@ impl Guest {
 }
 
 impl Seat {
-    /// Marks an answer as under way.
+    /// Marks an answer as under way, to somebody who is a stranger until [`Serving::admitted`].
     pub(super) fn serve(&self) -> Serving {
         self.crowd.change(self.number, |guest| {
             guest.answers += 1;
             if guest.answers == 1 {
+                guest.stranger = true;
                 guest.is(Mood::Serving);
             }
         });
-        Serving { crowd: Arc::clone(&self.crowd), number: self.number }
+        Serving { crowd: Arc::clone(&self.crowd), number: self.number, from: self.from }
     }
 
     /// Resolves when this connection has to go, and tells why.
@@ -177,6 +212,18 @@ impl Drop for Seat {
     }
 }
 
+impl Serving {
+    /// The address of whom it is for.
+    pub(super) const fn from(&self) -> IpAddr {
+        self.from
+    }
+
+    /// Whom it is for was let in.
+    pub(super) fn admitted(&self) {
+        self.crowd.change(self.number, |guest| guest.stranger = false);
+    }
+}
+
 impl Drop for Serving {
     fn drop(&mut self) {
         self.crowd.change(self.number, |guest| {
@@ -192,6 +239,8 @@ impl Drop for Serving {
 mod tests {
     use super::*;
 
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     fn crowd(most: usize) -> Arc<Crowd> {
         Crowd::new(most, Arc::new(Metrics::new().unwrap()))
     }
@@ -200,9 +249,9 @@ mod tests {
     async fn a_connection_may_wait_so_long_and_no_longer_in_each_of_its_moods() {
         let crowd = crowd(9);
         let begun = Instant::now();
-        assert_eq!(crowd.enter().await.lost().await, Dropped::Slow);
+        assert_eq!(crowd.enter(HERE).await.lost().await, Dropped::Slow);
         assert_eq!(begun.elapsed(), Mood::Fresh.patience());
-        let seat = crowd.enter().await;
+        let seat = crowd.enter(HERE).await;
         let serving = seat.serve();
         let begun = Instant::now();
         assert_eq!(seat.lost().await, Dropped::Slow);
@@ -216,7 +265,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn several_answers_on_one_connection_are_one_mood() {
         let crowd = crowd(9);
-        let seat = crowd.enter().await;
+        let seat = crowd.enter(HERE).await;
         let (first, second) = (seat.serve(), seat.serve());
         tokio::time::advance(Duration::from_mins(1)).await;
         drop(first);
@@ -229,7 +278,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn where_it_is_full_who_waits_longest_makes_room() {
         let crowd = crowd(2);
-        let (first, second) = (crowd.enter().await, crowd.enter().await);
+        let (first, second) = (crowd.enter(HERE).await, crowd.enter(HERE).await);
         let _serving = first.serve();
         let (lost, third) = tokio::join!(
             async {
@@ -237,7 +286,7 @@ mod tests {
                 drop(second);
                 lost
             },
-            crowd.enter()
+            crowd.enter(HERE)
         );
         assert_eq!(lost, Dropped::Crowded);
         let _also = third.serve();
@@ -249,9 +298,63 @@ mod tests {
                 drop(first);
                 lost
             },
-            crowd.enter()
+            crowd.enter(HERE)
         );
         assert_eq!(lost, Dropped::Crowded);
         assert!(begun.elapsed() <= SERVED_LONG_ENOUGH + LOOK_AGAIN, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_it_is_full_who_was_not_let_in_makes_room_before_who_was() {
+        let crowd = crowd(3);
+        let (known, guessing, refused) =
+            (crowd.enter(HERE).await, crowd.enter(HERE).await, crowd.enter(HERE).await);
+        known.serve().admitted();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        drop(refused.serve());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let waiting = guessing.serve();
+        for stranger in [refused, guessing] {
+            let (lost, ()) = tokio::join!(
+                async {
+                    let lost = stranger.lost().await;
+                    drop(stranger);
+                    lost
+                },
+                async { std::mem::forget(crowd.enter(HERE).await) }
+            );
+            assert_eq!(lost, Dropped::Crowded);
+        }
+        drop(waiting);
+        assert!(!known.leave.is_cancelled(), "who is known is the last to leave");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_it_is_full_the_address_with_the_most_connections_makes_room() {
+        let crowd = crowd(3);
+        let there = IpAddr::from([192, 0, 2, 1]);
+        let lonely = crowd.enter(there).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let older = crowd.enter(HERE).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let younger = crowd.enter(HERE).await;
+        let (lost, _fourth) = tokio::join!(
+            async {
+                let lost = older.lost().await;
+                drop(older);
+                lost
+            },
+            crowd.enter(HERE)
+        );
+        assert_eq!(lost, Dropped::Crowded);
+        assert!(!lonely.leave.is_cancelled() && !younger.leave.is_cancelled());
+    }
+
+    #[test]
+    fn the_addresses_of_one_ipv6_network_are_one() {
+        let network = |text: &str| network(text.parse().unwrap()).to_string();
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(network("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(network("192.0.2.7"), "192.0.2.7");
     }
 }

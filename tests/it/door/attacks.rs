@@ -193,6 +193,58 @@ async fn guessing_passwords_neither_stops_who_is_known_nor_the_probes() {
 }
 
 #[tokio::test]
+async fn hundreds_who_guess_on_new_connections_keep_out_neither_who_is_known_nor_who_comes_first() {
+    let pki = Pki::new();
+    let strong = |password: &str| bcrypt::hash(password, 8).unwrap();
+    pki.write(
+        "web.yml",
+        &format!("basic_auth_users: {{alice: {}, bob: {}}}\n", strong("one"), strong("two")),
+    );
+    let web = format!("--web.config.file={}", pki.path("web.yml").display());
+    let exporter = exporter(&pki, &[&web, "--web.max-connections=64"]).await;
+    let url = format!("{}/metrics", exporter.url);
+    // A connection for each request, and none that is kept: so it must come in each time.
+    let from = |address: [u8; 4]| {
+        let new = client(&pki, None).pool_max_idle_per_host(0);
+        new.local_address(std::net::IpAddr::from(address)).timeout(PATIENCE).build().unwrap()
+    };
+    let scrape = |client: reqwest::Client, name: &'static str, password: &'static str| {
+        let request = client.get(&url).basic_auth(name, Some(password));
+        async move { request.send().await.map(|response| response.status().as_u16()) }
+    };
+    assert_eq!(scrape(from([127, 0, 0, 1]), "alice", "one").await.ok(), Some(200));
+    let guessing: Vec<_> = (0..GUESSERS * 4)
+        .map(|guesser| {
+            let (client, url) = (from([127, 0, 0, 1]), url.clone());
+            tokio::spawn(async move {
+                for guess in 0.. {
+                    let request = client.get(&url).basic_auth("bob", Some(format!("{guesser} {guess}")));
+                    // It may have to make room before it is answered.
+                    let status = request.send().await.map(|response| response.status().as_u16());
+                    assert!(status.is_err() || status.is_ok_and(|status| status == 401));
+                }
+            })
+        })
+        .collect();
+    until("room to be scarce", || async {
+        let request = from([127, 0, 0, 3]).get(&url).basic_auth("alice", Some("one"));
+        let metrics = request.send().await.ok()?.text().await.ok()?;
+        (figure(&metrics, &format!("{DROPPED}{{reason=\"crowded\"}}")) > 64.0).then_some(())
+    })
+    .await;
+    for round in 0..20 {
+        let status = scrape(from([127, 0, 0, 3]), "alice", "one").await;
+        assert_eq!(status.as_ref().ok(), Some(&200), "{round}: {status:?}");
+    }
+    let first = scrape(from([127, 0, 0, 2]), "bob", "two").await;
+    assert_eq!(first.as_ref().ok(), Some(&200), "{first:?}");
+    for guesser in guessing {
+        assert!(!guesser.is_finished(), "no guess was right");
+        guesser.abort();
+    }
+}
+
+#[tokio::test]
 async fn without_descriptors_it_says_so_and_recovers() {
     let pki = Pki::new();
     write(&pki.path("exporter.yml"), "health: {interval: 15s}\n");
