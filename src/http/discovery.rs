@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use serde::Serialize;
 
 use super::Site;
@@ -30,9 +30,12 @@ struct Labels {
 /// Prometheus can evidently reach.
 pub(super) async fn targets(
     State(site): State<Site>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Json<Vec<Group>>, (StatusCode, &'static str)> {
-    let asked_at = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    // HTTP/2 has the host in the request's own address.
+    let authority = uri.authority().and_then(|authority| authority.as_str().rsplit('@').next());
+    let asked_at = authority.or_else(|| headers.get(header::HOST)?.to_str().ok());
     let Some(address) = site.external.as_deref().or(asked_at) else {
         return Err((StatusCode::BAD_REQUEST, "the request names no host\n"));
     };

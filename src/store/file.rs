@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use tracing::error;
+use tracing::{error, warn};
 
 use super::content::Content;
 
@@ -15,6 +15,8 @@ const NAME: &str = "state.json";
 const TEMPORARY: &str = "state.json.new-";
 /// Held locked by the exporter that uses the folder.
 const LOCK: &str = "lock";
+/// Of a hundred thousand keys it has some 40 MB: what is larger was not written here.
+const LARGEST: u64 = 256 << 20;
 
 /// Why a store can't be used at all.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +59,7 @@ impl StateFile {
 
     fn read(&self) -> io::Result<Content> {
         let path = self.folder.join(NAME);
-        match fs::read(&path) {
+        match read_whole(&path) {
             Ok(text) => match Content::from_json(&text) {
                 Ok((content, damage)) if damage.is_empty() => Ok(content),
                 Ok((content, damage)) => self.keep_original(&path, &damage).map(|()| content),
@@ -118,8 +120,7 @@ impl StateFile {
     /// was mounted over it, the one in it now is to be locked, and its memory is yet to be read.
     fn prepare(&mut self) -> io::Result<()> {
         create(&self.folder)?;
-        let lock =
-            OpenOptions::new().write(true).create(true).truncate(false).open(self.folder.join(LOCK))?;
+        let lock = open_lock(&self.folder.join(LOCK))?;
         if let Some(held) = &self.lock
             && are_same(held, &lock)?
         {
@@ -133,6 +134,7 @@ impl StateFile {
             Err(TryLockError::Error(cause)) => return Err(cause),
         }
         (self.lock, self.read) = (Some(lock), false);
+        warn_if_open(&self.folder);
         self.sweep();
         Ok(())
     }
@@ -147,6 +149,53 @@ impl StateFile {
         }
     }
 }
+
+/// The file, if it is one: to open a pipe waits for a writer, and a device may never end.
+fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a regular file; remove it"));
+    }
+    if metadata.len() > LARGEST {
+        return Err(io::Error::other("it is larger than 256 MiB, so it is no such memory; remove it"));
+    }
+    fs::read(path)
+}
+
+/// The lock, which nobody else may open: who can could hold it for ever.
+fn open_lock(path: &Path) -> io::Result<File> {
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        let text = format!("{} is not a regular file; remove it", path.display());
+        return Err(io::Error::other(text));
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let lock = options.open(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        // One that an operator made. Where it belongs to somebody else it stays as it is.
+        let _ = lock.set_permissions(fs::Permissions::from_mode(0o600));
+    }
+    Ok(lock)
+}
+
+/// The files in the folder are for the exporter's user alone, whatever the folder's mode; but who may
+/// write to a folder may replace what is in it.
+#[cfg(unix)]
+fn warn_if_open(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    if fs::metadata(folder).is_ok_and(|metadata| metadata.permissions().mode() & 0o002 != 0) {
+        let folder = folder.display();
+        warn!(%folder, "every user of the machine may write to the storage folder; take that right away (chmod o-w)");
+    }
+}
+
+/// Elsewhere rights are not told by a mode.
+#[cfg(not(unix))]
+fn warn_if_open(_: &Path) {}
 
 /// Whether two open files are one and the same, whatever their names are by now.
 #[cfg(unix)]

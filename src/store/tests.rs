@@ -155,6 +155,35 @@ fn an_unreadable_file_says_so_and_names_itself() {
     assert!(cause.contains("state.json can't be read") && !cause.contains("damaged"), "{cause}");
 }
 
+fn make_pipe(path: &Path) {
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+#[test]
+fn what_has_no_end_or_no_writer_is_not_read() {
+    type Maker = fn(&Path);
+    let makers: [(Maker, &str); 4] = [
+        (|path| make_pipe(path), "not a regular file"),
+        (|path| std::os::unix::fs::symlink("/dev/zero", path).unwrap(), "not a regular file"),
+        (|path| fs::create_dir(path).unwrap(), "not a regular file"),
+        (|path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap(), "larger than 256 MiB"),
+    ];
+    for (make, wanted) in makers {
+        let place = Place::new();
+        fs::create_dir(place.folder()).unwrap();
+        make(&place.file());
+        let cause = StateFile::new(&place.folder()).unread().unwrap_err().to_string();
+        assert!(cause.contains("state.json can't be read") && cause.contains(wanted), "{cause}");
+    }
+    for make in [|path: &Path| make_pipe(path), |path: &Path| fs::create_dir(path).unwrap()] {
+        let place = Place::new();
+        fs::create_dir(place.folder()).unwrap();
+        make(&place.folder().join("lock"));
+        let cause = StateFile::new(&place.folder()).unread().unwrap_err().to_string();
+        assert!(cause.contains("lock is not a regular file"), "{cause}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_damaged_file_that_cannot_be_set_aside_is_not_replaced() {
     let place = Place::new();
@@ -303,6 +332,7 @@ async fn folder_and_file_are_for_the_exporter_s_user_alone() {
     store.save(active("dupont")).await.unwrap();
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode(folder.join("state.json")), 0o600);
+    assert_eq!(mode(folder.join("lock")), 0o600, "whoever may open it may hold it");
     for made in [parent.path().join("new"), parent.path().join("new/and"), folder] {
         assert_eq!(mode(made), 0o700);
     }

@@ -112,24 +112,22 @@ async fn http2_is_spoken_over_tls_unless_it_is_switched_off() {
     pki.write("web.yml", tls);
     let exporter = exporter(&pki, &[]).await;
     let url = format!("{}/metrics", exporter.url.replace("http://", "https://"));
-    let asks_for = |url: String, ca: std::path::PathBuf| async move {
+    let curl = |url: String, told: &'static str| {
         let mut curl = tokio::process::Command::new("curl");
-        curl.args([
-            "--silent",
-            "--http2",
-            "--output",
-            "/dev/null",
-            "--write-out",
-            "%{http_version}",
-            "--noproxy",
-            "*",
-        ]);
-        let output =
-            curl.arg("--cacert").arg(ca).arg(url).output().await.expect("curl, which `make deps` installs");
-        String::from_utf8(output.stdout).unwrap()
+        curl.args(["--silent", "--http2", "--noproxy", "*", "--write-out", told]);
+        curl.arg("--cacert").arg(pki.path("ca.pem")).arg(url);
+        async move {
+            let output = curl.output().await.expect("curl, which `make deps` installs");
+            String::from_utf8(output.stdout).unwrap()
+        }
     };
-    let version = || asks_for(url.clone(), pki.path("ca.pem"));
+    let version = || {
+        let said = curl(url.clone(), "%{http_version}");
+        async move { said.await.rsplit('\n').next().unwrap().to_owned() }
+    };
     assert_eq!(version().await, "2");
+    let targets = curl(url.replace("/metrics", "/sd"), " %{http_code}").await;
+    assert_eq!(targets, "[] 200", "the host is found there too");
     pki.write("web.yml", &format!("{tls}http_server_config: {{http2: false}}\n"));
     until("HTTP/1.1", || async { (version().await == "1.1").then_some(()) }).await;
 }

@@ -131,3 +131,29 @@ async fn storage_that_comes_back_is_read_before_anything_in_it_is_replaced() {
     exporter.server.line(&["written to disk again"]).await;
     exporter.shows(&state_line("dupont", "revoked")).await;
 }
+
+#[tokio::test]
+async fn a_pipe_or_a_device_in_the_memory_s_place_holds_up_neither_the_start_nor_the_probes() {
+    let (simulator, folder) = two_keys().await;
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(Command::new("mkfifo").arg(data.join("state.json")).status().unwrap().success());
+    let mut exporter = Exporter::start(folder.path(), &[]).await;
+    exporter.server.line(&["level=warn", "every user of the machine may write to the storage folder"]).await;
+    exporter.server.line(&["level=error", "state.json can't be read", "not a regular file"]).await;
+    exporter.shows(&state_line("dupont", "active")).await;
+    std::fs::remove_file(data.join("state.json")).unwrap();
+    exporter.server.line(&["level=info", "written to disk again"]).await;
+    assert_eq!(state_in(&data), "active");
+    // Another folder comes in its place, with a file that never ends.
+    std::fs::rename(&data, folder.path().join("old")).unwrap();
+    std::fs::create_dir(&data).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", data.join("state.json")).unwrap();
+    simulator.key("dupont").unwrap().revoke();
+    exporter.shows(&state_line("dupont", "revoked")).await;
+    until("a failed write", || async { (exporter.figure(FAILED_WRITES).await > 1.0).then_some(()) }).await;
+    assert!(exporter.server.peak_memory() < 200 << 20, "{}", exporter.server.peak_memory());
+    exporter.server.signal("-TERM");
+    assert_eq!(exporter.server.end().await.code(), Some(0));
+}
