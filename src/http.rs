@@ -3,6 +3,7 @@
 mod discovery;
 mod on_demand;
 mod page;
+mod status;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -56,6 +57,8 @@ pub fn router(site: Site) -> Router {
         .route(&at("/metrics"), get(metrics))
         .route(&at("/probe"), get(on_demand::probe))
         .route(&at("/sd"), get(discovery::targets))
+        .route(&at("/api/v1/status"), get(status::all))
+        .route(&at("/api/v1/status/key"), get(status::key))
         .route(&at("/-/healthy"), get(healthy))
         .route(&at("/-/ready"), get(ready))
         .route(&at("/-/reload"), post(reload).put(reload))

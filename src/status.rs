@@ -10,11 +10,13 @@ mod partner;
 mod seconds;
 mod selection;
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use serde::Serialize;
 
 use crate::board::{Board, Fleet};
+use crate::key_state::KeyState;
 
 pub use api::{ApiView, Availability, SlotView, certificate_ended};
 pub use key::{ErrorView, KeyDetail, KeyView, MoveView, PastView, ProbeView, RateLimitView};
@@ -31,8 +33,26 @@ pub struct Overview {
     pub now: SystemTime,
     /// The API as its health route tells.
     pub api: ApiView,
+    /// How many keys are in which state, among those that the filter lets through whatever their state.
+    pub key_states: BTreeMap<KeyState, usize>,
     /// The partners that the filter wants, the gravest trouble first.
     pub partners: Vec<PartnerView>,
+}
+
+/// How a document ends that [`document_head`] began.
+pub const DOCUMENT_TAIL: &str = "]}\n";
+
+/// The document up to its keys, which follow one by one with commas between them, and then
+/// [`DOCUMENT_TAIL`]: ten thousand of them need not be held in memory at once.
+///
+/// # Errors
+/// Never, as far as can be seen: it is what the serialiser's signature wants.
+pub fn document_head(overview: &Overview) -> serde_json::Result<Vec<u8>> {
+    let mut head = serde_json::to_vec(overview)?;
+    // The closing brace comes after the keys.
+    head.pop();
+    head.extend_from_slice(b",\"keys\":[");
+    Ok(head)
 }
 
 /// The exporter itself.
@@ -50,6 +70,7 @@ impl Overview {
             exporter: ExporterView { version: env!("CARGO_PKG_VERSION") },
             now,
             api: ApiView::of(board, fleet, now),
+            key_states: selection.states.clone(),
             partners: selection.partners.clone(),
         }
     }

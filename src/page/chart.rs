@@ -1,0 +1,255 @@
+//! The drawings: uptime bars, latency by phase, sparklines, waterfalls. SVG, without a style of its own.
+//!
+//! Colours are classes of the style sheet; what failed is hatched as well, so that no drawing is told by
+//! colour alone, and each drawing has its figures as text: in titles, in a label, or in a table beside it.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use maud::{Markup, html};
+
+use crate::board::history::{PROBES_KEPT, SLOTS_KEPT};
+use crate::human;
+use crate::report::Phases;
+use crate::status::{PastView, SlotView};
+
+const BAR: f64 = 8.0;
+const HEIGHT: f64 = 100.0;
+
+/// The patterns that tell what failed and what was announced, for each drawing by itself.
+fn patterns(id: &str) -> Markup {
+    html! {
+        defs {
+            pattern id={ (id) "-failed" } width="6" height="6" patternUnits="userSpaceOnUse"
+                patternTransform="rotate(45)" {
+                rect.failed width="6" height="6" {}
+                rect.hatch width="2" height="6" {}
+            }
+            pattern id={ (id) "-maintenance" } width="6" height="6" patternUnits="userSpaceOnUse" {
+                rect.maintenance width="6" height="6" {}
+                circle.hatch cx="3" cy="3" r="1.2" {}
+            }
+        }
+    }
+}
+
+fn filled(id: &str, what: &str) -> String {
+    format!("url(#{id}-{what})")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "places and counts of a drawing are small")]
+const fn float(number: usize) -> f64 {
+    number as f64
+}
+
+/// To a tenth: no eye sees more.
+fn short(number: f64) -> String {
+    let tenths = (number * 10.0).round() / 10.0;
+    tenths.to_string()
+}
+
+/// The last day, a bar for each quarter of an hour: green for what succeeded, hatched for what failed.
+pub(super) fn uptime(day: &[SlotView], label: &str) -> Markup {
+    let width = float(SLOTS_KEPT) * BAR;
+    html! {
+        svg.uptime viewBox={ "0 0 " (width) " 40" } preserveAspectRatio="none" role="img" aria-label=(label) {
+            (patterns("uptime"))
+            rect.empty width=(width) height="40" {}
+            @for slot in day { (uptime_bar(slot)) }
+        }
+    }
+}
+
+fn uptime_bar(slot: &SlotView) -> Markup {
+    let total = f64::from(slot.succeeded + slot.failed + slot.maintenance).max(1.0);
+    let share = |count: u32| 40.0 * f64::from(count) / total;
+    let x = float(SLOTS_KEPT.saturating_sub(slot.age + 1)) * BAR;
+    // However few failed: they are seen.
+    let failed = if slot.failed > 0 { share(slot.failed).max(6.0) } else { 0.0 };
+    let maintenance = share(slot.maintenance).min(40.0 - failed);
+    let mut title = format!("{} UTC: {} succeeded", human::clock(slot.start), slot.succeeded);
+    for (count, what) in [(slot.failed, "failed"), (slot.maintenance, "in announced maintenance")] {
+        if count > 0 {
+            // Writing to a string can't fail.
+            let _ = write!(title, ", {count} {what}");
+        }
+    }
+    if let Some(reason) = slot.reason {
+        let _ = write!(title, " ({reason})");
+    }
+    let width = BAR - 1.0;
+    html! {
+        g {
+            title { (title) }
+            rect.succeeded x=(x) y=(short(failed + maintenance)) width=(width)
+                height=(short(40.0 - failed - maintenance)) {}
+            @if maintenance > 0.0 {
+                rect x=(x) y=(short(failed)) width=(width) height=(short(maintenance))
+                    fill=(filled("uptime", "maintenance")) {}
+            }
+            @if failed > 0.0 {
+                rect x=(x) y="0" width=(width) height=(short(failed)) fill=(filled("uptime", "failed")) {}
+            }
+        }
+    }
+}
+
+/// One column of a plot by phase.
+struct Column {
+    x: f64,
+    phases: Phases,
+    failed: bool,
+    title: String,
+}
+
+/// What the health probes of the last day took, on average over each quarter of an hour.
+pub(super) fn latency_of_the_day(day: &[SlotView]) -> Markup {
+    let column = |slot: &SlotView| {
+        let phases = slot.phases?;
+        let x = float(SLOTS_KEPT.saturating_sub(slot.age + 1)) * BAR;
+        let title = format!("{} UTC, on average {}", human::clock(slot.start), told(&phases));
+        Some(Column { x, phases, failed: false, title })
+    };
+    plot("day", &day.iter().filter_map(column).collect::<Vec<_>>(), float(SLOTS_KEPT) * BAR)
+}
+
+/// What the last probes took, oldest on the left; `history` is newest first.
+pub(super) fn latency_of_the_last(history: &[PastView]) -> Markup {
+    let column = |(age, past): (usize, &PastView)| Column {
+        x: float(PROBES_KEPT.saturating_sub(age + 1)) * BAR,
+        phases: past.phases,
+        failed: !past.up,
+        title: format!("{} UTC, {}, {}", human::clock(past.finished), outcome(past), told(&past.phases)),
+    };
+    plot("last", &history.iter().enumerate().map(column).collect::<Vec<_>>(), float(PROBES_KEPT) * BAR)
+}
+
+/// How a probe ended, in a word.
+pub(super) fn outcome(past: &PastView) -> String {
+    past.reason.map_or_else(|| "succeeded".to_owned(), |reason| reason.to_string())
+}
+
+fn told(phases: &Phases) -> String {
+    let mut text = human::latency(phases.total());
+    for (place, (phase, took)) in phases.iter().filter(|(_, took)| !took.is_zero()).enumerate() {
+        let _ = write!(text, "{} {phase} {}", if place == 0 { ":" } else { "," }, human::latency(took));
+    }
+    text
+}
+
+fn plot(id: &str, columns: &[Column], width: f64) -> Markup {
+    let highest = columns.iter().map(|column| column.phases.total()).max().unwrap_or_default();
+    let Some(top) = top_of_scale(highest) else {
+        return html! { p.faint { "Nothing measured yet." } };
+    };
+    let label = format!("Latency by phase, up to {}", human::latency(highest));
+    html! {
+        figure.plot {
+            span.top { (human::latency(top)) }
+            svg viewBox={ "0 0 " (width) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(label) {
+                (patterns(id))
+                line.grid x1="0" x2=(width) y1="0.5" y2="0.5" {}
+                line.grid x1="0" x2=(width) y1=(HEIGHT / 2.0) y2=(HEIGHT / 2.0) {}
+                line.axis x1="0" x2=(width) y1=(HEIGHT - 0.5) y2=(HEIGHT - 0.5) {}
+                @for column in columns { (stacked(id, column, top)) }
+            }
+        }
+    }
+}
+
+fn stacked(id: &str, column: &Column, top: Duration) -> Markup {
+    let mut y = HEIGHT;
+    let parts: Vec<_> = column
+        .phases
+        .iter()
+        .map(|(phase, took)| {
+            let height = HEIGHT * took.as_secs_f64() / top.as_secs_f64();
+            y -= height;
+            (phase, y, height)
+        })
+        .filter(|(_, _, height)| *height >= 0.05)
+        .collect();
+    html! {
+        g {
+            title { (column.title) }
+            @for (phase, y, height) in parts {
+                rect.(phase.as_str()) x=(column.x) y=(short(y)) width=(BAR - 1.0) height=(short(height)) {}
+            }
+            @if column.failed {
+                rect x=(column.x) y="0" width=(BAR - 1.0) height="8" fill=(filled(id, "failed")) {}
+            }
+        }
+    }
+}
+
+/// The next 1, 2 or 5 of any size above; none where nothing was measured.
+fn top_of_scale(highest: Duration) -> Option<Duration> {
+    let steps = (0..8).flat_map(|power| [1, 2, 5].map(|step| step * 10_u64.pow(power)));
+    let mut tops = steps.map(Duration::from_millis);
+    if highest.is_zero() { None } else { tops.find(|top| *top >= highest) }
+}
+
+/// The last probes of a key, oldest on the left, `history` being newest first: how long each took, and
+/// which failed. Two paths, however many there are: a page has a hundred of these.
+pub(super) fn sparkline<'a>(history: impl ExactSizeIterator<Item = &'a PastView> + Clone) -> Markup {
+    let highest = history.clone().map(|past| past.duration).max().unwrap_or_default().as_secs_f64();
+    if history.len() == 0 || highest <= 0.0 {
+        return super::parts::nothing();
+    }
+    let failures = history.clone().filter(|past| !past.up).count();
+    let label = format!("{}, {failures} failed", human::count(history.len(), "probe", "probes"));
+    let (mut succeeded, mut failed) = (String::new(), String::new());
+    for (age, past) in history.enumerate() {
+        let x = PROBES_KEPT.saturating_sub(age + 1) * 3 + 1;
+        let height = (18.0 * past.duration.as_secs_f64() / highest).max(2.0);
+        let path = if past.up { &mut succeeded } else { &mut failed };
+        let _ = write!(path, "M{x} 20v-{}", short(if past.up { height } else { 20.0 }));
+    }
+    html! {
+        svg.sparkline viewBox="0 0 150 20" role="img" aria-label=(label) {
+            title { (label) }
+            @if !succeeded.is_empty() { path.succeeded d=(succeeded) {} }
+            @if !failed.is_empty() { path.failed d=(failed) stroke-dasharray="3 1" {} }
+        }
+    }
+}
+
+/// Where one probe's time went, on the scale of the longest.
+pub(super) fn waterfall(phases: &Phases, longest: Duration) -> Markup {
+    let scale = 200.0 / longest.as_secs_f64().max(f64::EPSILON);
+    let mut x = 0.0;
+    let parts: Vec<_> = phases
+        .iter()
+        .filter(|(_, took)| !took.is_zero())
+        .map(|(phase, took)| {
+            let (start, width) = (x, took.as_secs_f64() * scale);
+            x += width;
+            (phase, start, width)
+        })
+        .collect();
+    let label = told(phases);
+    html! {
+        svg.waterfall viewBox="0 0 200 12" preserveAspectRatio="none" role="img" aria-label=(label) {
+            title { (label) }
+            @for (phase, x, width) in parts {
+                rect.(phase.as_str()) x=(short(x)) y="1" width=(short(width.max(0.5))) height="10" {}
+            }
+        }
+    }
+}
+
+/// Which colour is which phase.
+pub(super) fn legend() -> Markup {
+    html! {
+        ul.legend aria-label="Phases" {
+            @for (phase, _) in Phases::default().iter() { li { span.swatch.(phase.as_str()) {} (phase) } }
+        }
+    }
+}
+
+/// When the drawings of a day begin and end.
+pub(super) fn hours(now: SystemTime) -> Markup {
+    html! {
+        div.hours { span { "24 h ago" } span { "now, " (human::clock(now)) " UTC" } }
+    }
+}
