@@ -20,15 +20,18 @@ use crate::config::web::Web;
 use bucket::Bucket;
 use users::Users;
 
-/// What browsers are told unless the operator says otherwise: not to guess, not to frame, not to run
-/// anything.
+/// What browsers are told unless the operator says otherwise: not to guess, not to frame, and to load and
+/// run what comes from here alone, none of it from within a page.
 const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (
         header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; style-src 'self'; frame-ancestors 'none'"),
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+             form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        ),
     ),
 ];
 

@@ -53,7 +53,9 @@ pub fn router(site: Site) -> Router {
         router = router.route("/", get(to_home.clone())).route(&site.prefix, get(to_home));
     }
     router
-        .route(&at("/"), get(page::landing))
+        .route(&at("/"), get(page::overview))
+        .route(&at("/key"), get(page::key))
+        .route(&at("/static/{name}"), get(page::asset))
         .route(&at("/metrics"), get(metrics))
         .route(&at("/probe"), get(on_demand::probe))
         .route(&at("/sd"), get(discovery::targets))

@@ -7,8 +7,12 @@ use std::time::{Duration, SystemTime};
 #[must_use]
 pub fn span(span: Duration) -> String {
     let seconds = span.as_secs();
-    let units =
-        [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
+    let units = [
+        (seconds / 86_400, "d"),
+        (seconds / 3_600 % 24, "h"),
+        (seconds / 60 % 60, "min"),
+        (seconds % 60, "s"),
+    ];
     let Some(first) = units.iter().position(|(count, _)| *count > 0) else { return "0 s".to_owned() };
     let mut text = String::new();
     for (count, unit) in units.iter().skip(first).take(2).filter(|(count, _)| *count > 0) {
@@ -103,9 +107,14 @@ mod tests {
 
     #[test]
     fn latencies_have_no_more_digits_than_mean_something() {
-        for (micros, text) in
-            [(0, "0 ms"), (40, "0.0 ms"), (1_234, "1.2 ms"), (123_456, "123 ms"), (999_600, "1.00 s"), (1_234_567, "1.23 s")]
-        {
+        for (micros, text) in [
+            (0, "0 ms"),
+            (40, "0.0 ms"),
+            (1_234, "1.2 ms"),
+            (123_456, "123 ms"),
+            (999_600, "1.00 s"),
+            (1_234_567, "1.23 s"),
+        ] {
             assert_eq!(latency(Duration::from_micros(micros)), text);
         }
     }

@@ -1,26 +1,87 @@
-//! The landing page.
+//! The pages, and the files that they load.
 
-use axum::extract::State;
-use axum::response::Html;
+use std::sync::{Arc, LazyLock};
+use std::time::SystemTime;
+
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use maud::Markup;
+use sha2::{Digest as _, Sha256};
 
 use super::Site;
+use super::status::{NEVER_STORED, Refusal, Wanted, WantedKey};
+use crate::page::{self, ASSETS, Frame, Listing};
+use crate::status::{self, ApiView, Filter, KeyDetail, Overview};
 
-/// Where everything is.
-pub(super) async fn landing(State(site): State<Site>) -> Html<String> {
-    let link =
-        |path: &str, what: &str| format!("<li><a href=\"{}{path}\">{path}</a>: {what}</li>\n", site.prefix);
-    let links = [
-        link("/metrics", "what is known, for Prometheus"),
-        link("/sd", "the configured keys, for Prometheus' HTTP service discovery"),
-        link("/-/healthy", "whether the process is alive"),
-        link("/-/ready", "whether the probe loop runs"),
+/// How many keys a page shows: their rows are half a megabyte at the most.
+const KEYS_SHOWN: usize = 100;
+
+/// Changes whenever an asset does, so that each can be kept by browsers for ever.
+static EDITION: LazyLock<String> = LazyLock::new(|| {
+    let mut digest = Sha256::new();
+    for asset in ASSETS {
+        digest.update(asset.content);
+    }
+    let first = digest.finalize().first_chunk().copied().unwrap_or_default();
+    format!("{:016x}", u64::from_be_bytes(first))
+});
+
+fn frame(site: &Site) -> Frame {
+    Frame { prefix: Arc::clone(&site.prefix), edition: &EDITION }
+}
+
+fn told(page: Markup) -> Response {
+    (NEVER_STORED, Html(page.into_string())).into_response()
+}
+
+fn refused(site: &Site, status: StatusCode, refusal: &Refusal) -> Response {
+    (status, told(page::refusal(&frame(site), refusal.text()))).into_response()
+}
+
+/// Everything at a glance.
+pub(super) async fn overview(State(site): State<Site>, Query(wanted): Query<Wanted>) -> Response {
+    let filter = match wanted.filter() {
+        Ok(filter) => filter,
+        Err(refusal) => return refused(&site, StatusCode::BAD_REQUEST, &refusal),
+    };
+    let board = &site.context.board;
+    let (fleet, now) = (board.fleet(), SystemTime::now());
+    let selection = status::select(&fleet, &filter);
+    let overview = Overview::of(board, &fleet, &selection, now);
+    let certificate_ended = status::certificate_ended(board, &fleet, now);
+    let total = selection.keys.len();
+    let pages = total.div_ceil(KEYS_SHOWN);
+    let page = wanted.page().clamp(1, pages.max(1));
+    let shown = selection.keys.iter().skip((page - 1) * KEYS_SHOWN).take(KEYS_SHOWN);
+    let keys = shown.map(|entry| KeyDetail::of(entry, certificate_ended)).collect();
+    told(page::overview(&frame(&site), &overview, &Listing { filter, keys, total, page, pages }))
+}
+
+/// One key, with what was.
+pub(super) async fn key(State(site): State<Site>, Query(wanted): Query<WantedKey>) -> Response {
+    let board = &site.context.board;
+    let (fleet, now) = (board.fleet(), SystemTime::now());
+    let entry = match wanted.find(&fleet) {
+        Ok(entry) => entry,
+        Err(refusal) => return refused(&site, StatusCode::NOT_FOUND, &refusal),
+    };
+    let detail = KeyDetail::of(entry, status::certificate_ended(board, &fleet, now));
+    let its_partner = Filter { partner: Some(entry.partner.name.to_string()), ..Filter::default() };
+    let selection = status::select(&fleet, &its_partner);
+    let partner = selection.partners.iter().find(|partner| partner.partner == entry.partner.name);
+    let api = ApiView::of(board, &fleet, now);
+    told(page::key(&frame(&site), &detail, partner, &api, now))
+}
+
+/// A file that the pages load.
+pub(super) async fn asset(Path(name): Path<String>) -> Response {
+    let Some(asset) = ASSETS.into_iter().find(|asset| asset.name == name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let headers = [
+        (header::CONTENT_TYPE, asset.media_type),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
     ];
-    Html(format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>myunisoft-exporter</title>\n\
-         <h1>myunisoft-exporter</h1>\n<p>Watches MyUnisoft's Partner API and the keys a partner holds. \
-         Version {}.</p>\n<ul>\n{}</ul>\n</html>\n",
-        env!("CARGO_PKG_VERSION"),
-        links.concat(),
-    ))
+    (headers, asset.content).into_response()
 }

@@ -214,26 +214,38 @@ pub(super) fn sparkline<'a>(history: impl ExactSizeIterator<Item = &'a PastView>
     }
 }
 
-/// Where one probe's time went, on the scale of the longest.
-pub(super) fn waterfall(phases: &Phases, longest: Duration) -> Markup {
-    let scale = 200.0 / longest.as_secs_f64().max(f64::EPSILON);
+/// How wide waterfalls are to be: as long as the longest, or four times the median where that is less. One
+/// that hung would make nothing of all others.
+pub(super) fn scale_of(history: &[PastView]) -> Duration {
+    let mut durations: Vec<_> = history.iter().map(|past| past.duration).collect();
+    durations.sort_unstable();
+    let median = durations.get(durations.len() / 2).copied().unwrap_or_default();
+    durations.last().copied().unwrap_or_default().min(median * 4)
+}
+
+/// Where one probe's time went; one that is longer than the scale is cut, and marked as such.
+pub(super) fn waterfall(phases: &Phases, scale: Duration) -> Markup {
+    const WIDTH: f64 = 200.0;
+    let unit = WIDTH / scale.as_secs_f64().max(f64::EPSILON);
     let mut x = 0.0;
     let parts: Vec<_> = phases
         .iter()
         .filter(|(_, took)| !took.is_zero())
         .map(|(phase, took)| {
-            let (start, width) = (x, took.as_secs_f64() * scale);
-            x += width;
-            (phase, start, width)
+            let start = x;
+            x += took.as_secs_f64() * unit;
+            (phase, start, x.min(WIDTH) - start)
         })
+        .filter(|(_, start, _)| *start < WIDTH)
         .collect();
     let label = told(phases);
     html! {
-        svg.waterfall viewBox="0 0 200 12" preserveAspectRatio="none" role="img" aria-label=(label) {
+        svg.waterfall viewBox={ "0 0 " (WIDTH) " 12" } preserveAspectRatio="none" role="img" aria-label=(label) {
             title { (label) }
             @for (phase, x, width) in parts {
                 rect.(phase.as_str()) x=(short(x)) y="1" width=(short(width.max(0.5))) height="10" {}
             }
+            @if phases.total() > scale { path.cut d="M192 0l3 12M196 0l3 12" {} }
         }
     }
 }

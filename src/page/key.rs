@@ -1,0 +1,221 @@
+//! One key's own page: what is known of it, its last probes, the history of its state.
+
+use std::time::{Duration, SystemTime};
+
+use maud::{Markup, html};
+
+use super::parts::{Tone, badge, budget, copyable, error, moment, nothing, verdict};
+use super::{Frame, chart};
+use crate::human;
+use crate::status::{ApiView, KeyDetail, KeyView, MoveView, PartnerView, PastView, ProbeView};
+
+/// The page. `partner` is the key's; its secret's state is shown, for without it no key works.
+#[must_use]
+pub fn key(
+    frame: &Frame,
+    detail: &KeyDetail,
+    partner: Option<&PartnerView>,
+    api: &ApiView,
+    now: SystemTime,
+) -> Markup {
+    let view = &detail.key;
+    let content = html! {
+        nav.trail aria-label="Trail" {
+            a href=(frame.link("/", &[])) { "All keys" } " / "
+            a href=(frame.link("/", &[("partner", &view.partner)])) { (view.partner) }
+        }
+        (state(view, partner, api, now))
+        (probes(&view.probes, now))
+        (history(&detail.history, now))
+        (moves(&detail.state_changes, now))
+        p {
+            a href=(frame.link("/api/v1/status/key", &[("partner", &view.partner), ("key", &view.key)])) {
+                "This key as JSON"
+            }
+        }
+    };
+    frame.page(&format!("{} of {}: {}", view.key, view.partner, view.state), &content)
+}
+
+fn state(view: &KeyView, partner: Option<&PartnerView>, api: &ApiView, now: SystemTime) -> Markup {
+    let request_id = view.probes.iter().find_map(|probe| probe.error.as_ref()?.request_id.as_deref());
+    html! {
+        section #state.card data-live aria-labelledby="key-title" {
+            h1 #key-title.headline {
+                (badge(Tone::of_key(view.state), view.state.as_str())) " " (view.key) " "
+                span.partner { "of " (view.partner) }
+            }
+            (verdict(&view.verdict))
+            @if let Some(id) = request_id { p { "Request-id to quote: " (copyable(id)) } }
+            dl.facts {
+                div { dt { "In this state" } dd { "since " (human::moment(view.since)) " " span.faint { (moment(view.since, now)) } } }
+                div { dt { "Access" } dd { (view.access) } }
+                div {
+                    dt { "Partner's secret" }
+                    dd {
+                        @match partner {
+                            Some(partner) => (badge(Tone::of_secret(partner.secret_state), partner.secret_state.as_str())),
+                            None => (nothing()),
+                        }
+                    }
+                }
+                div { dt { "Budget left" } dd { (budget(view.rate_limit.as_ref())) } }
+                div {
+                    dt { "Token ends" }
+                    dd { @match view.token_expiry { Some(end) => { (human::moment(end)) " " span.faint { (moment(end, now)) } }, None => "never" } }
+                }
+                div {
+                    dt { "API's certificate ends" }
+                    dd { @match api.certificate_expiry { Some(end) => { (human::day(end)) " " span.faint { (moment(end, now)) } }, None => (nothing()) } }
+                }
+                (identity(view))
+            }
+        }
+    }
+}
+
+fn identity(view: &KeyView) -> Markup {
+    let version = view.version.zip(view.latest_version);
+    let facts = [
+        ("Schema", view.schema_id.clone()),
+        ("Third party", view.third_party_id.clone()),
+        ("Society", view.society_id.clone()),
+        ("Version", version.map(|(version, latest)| format!("{version} (newest: {latest})"))),
+        ("Routes", view.routes.map(|routes| routes.to_string())),
+    ];
+    html! {
+        @for (name, value) in facts {
+            @if let Some(value) = value { div { dt { (name) } dd { (value) } } }
+        }
+    }
+}
+
+fn probes(probes: &[ProbeView], now: SystemTime) -> Markup {
+    html! {
+        section #probes.card data-live aria-labelledby="probes-title" {
+            h2 #probes-title { "Probes" }
+            @if probes.is_empty() { p { "None is configured for this key." } } @else {
+            table.cards {
+                thead { tr {
+                    @for column in ["Probe", "Last", "When", "Every", "Ran", "Failed", "Left out", "Trouble"] {
+                        th scope="col" { (column) }
+                    }
+                } }
+                tbody { @for probe in probes { (probe_row(probe, now)) } }
+            }
+            }
+        }
+    }
+}
+
+fn probe_row(probe: &ProbeView, now: SystemTime) -> Markup {
+    let tone = match probe.up {
+        Some(true) => (Tone::Good, "ok"),
+        Some(false) => (Tone::Bad, "failed"),
+        None => (Tone::Unknown, "not yet"),
+    };
+    html! {
+        tr {
+            th scope="row" data-label="Probe" { (probe.probe) }
+            td data-label="Last" {
+                (badge(tone.0, tone.1))
+                @if let Some(took) = probe.last_duration {
+                    " " @match probe.http_status_code { Some(code) => (code), None => "no answer" }
+                    " in " (human::latency(took))
+                }
+            }
+            td data-label="When" { @match probe.last { Some(last) => (moment(last, now)), None => (nothing()) } }
+            td data-label="Every" { (human::span(probe.interval)) }
+            td data-label="Ran" { (probe.total) }
+            td data-label="Failed" { (counted(probe.failures.iter())) }
+            td data-label="Left out" { (counted(probe.skipped.iter())) }
+            td data-label="Trouble" {
+                @match &probe.error {
+                    Some(view) => {
+                        p { (error(view, now)) }
+                        p { (view.detail) }
+                        @if let Some(id) = &view.request_id { p { (copyable(id)) } }
+                    }
+                    None => (nothing()),
+                }
+            }
+        }
+    }
+}
+
+/// How often, by reason.
+fn counted<'a, R: std::fmt::Display + 'a>(counts: impl ExactSizeIterator<Item = (&'a R, &'a u64)>) -> Markup {
+    html! {
+        @if counts.len() == 0 { "0" }
+        @for (place, (reason, count)) in counts.enumerate() {
+            @if place > 0 { ", " }
+            (count) " " (reason)
+        }
+    }
+}
+
+fn history(history: &[PastView], now: SystemTime) -> Markup {
+    let scale = chart::scale_of(history);
+    html! {
+        section #history.card data-live aria-labelledby="history-title" {
+            h2 #history-title { "Last " (human::count(history.len(), "probe", "probes")) }
+            @if !history.is_empty() {
+                (chart::legend())
+                table.cards.waterfalls {
+                    thead { tr {
+                        @for column in ["When", "Probe", "Outcome", "Duration", "Phases", "Request-id"] {
+                            th scope="col" { (column) }
+                        }
+                    } }
+                    tbody { @for past in history { (past_row(past, scale, now)) } }
+                }
+            }
+        }
+    }
+}
+
+fn past_row(past: &PastView, scale: Duration, now: SystemTime) -> Markup {
+    let tone = if past.up { Tone::Good } else { Tone::Bad };
+    html! {
+        tr {
+            td data-label="When" {
+                time datetime=(humantime::format_rfc3339_millis(past.finished)) title=(human::moment(past.finished)) {
+                    (human::clock(past.finished))
+                }
+                " " span.faint { (human::distance(past.finished, now)) }
+            }
+            td data-label="Probe" { (past.probe) }
+            td data-label="Outcome" {
+                (badge(tone, &chart::outcome(past)))
+                @if let Some(status) = past.http_status_code { " " (status) }
+                @if let Some(code) = past.code { " " code { (code) } }
+            }
+            td data-label="Duration" { (human::latency(past.duration)) }
+            td data-label="Phases" { (chart::waterfall(&past.phases, scale)) }
+            td data-label="Request-id" { @match &past.request_id { Some(id) => (copyable(id)), None => (nothing()) } }
+        }
+    }
+}
+
+fn moves(moves: &[MoveView], now: SystemTime) -> Markup {
+    html! {
+        section #moves.card data-live aria-labelledby="moves-title" {
+            h2 #moves-title { "History of its state" }
+            @if moves.is_empty() {
+                p.faint { "No change since this exporter began to watch." }
+            } @else {
+                ol.moves {
+                    @for entered in moves {
+                        li {
+                            time datetime=(humantime::format_rfc3339_millis(entered.at)) { (human::moment(entered.at)) }
+                            " " span.faint { (human::distance(entered.at, now)) } " "
+                            (badge(Tone::of_key(entered.to), entered.to.as_str()))
+                            @if let Some(code) = &entered.code { " " code { (code) } }
+                            @if let Some(id) = &entered.request_id { " " (copyable(id)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! The first page: the API, every partner, every key, the gravest first.
+
+use std::time::SystemTime;
+
+use maud::{Markup, html};
+
+use super::parts::{Tone, badge, budget, copyable, error, moment, nothing, verdict};
+use super::{Frame, chart};
+use crate::board::HealthState;
+use crate::human;
+use crate::key_state::KeyState;
+use crate::status::{ApiView, Availability, Filter, KeyDetail, Overview, PartnerView, ProbeView};
+
+/// How many partners are shown: a filter finds the others.
+const PARTNERS_SHOWN: usize = 20;
+
+/// The keys of one page.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// Which keys are wanted.
+    pub filter: Filter,
+    /// Those on this page.
+    pub keys: Vec<KeyDetail>,
+    /// How many are wanted in all.
+    pub total: usize,
+    /// Which page this is, from 1.
+    pub page: usize,
+    /// How many there are.
+    pub pages: usize,
+}
+
+/// The page.
+#[must_use]
+pub fn overview(frame: &Frame, status: &Overview, listing: &Listing) -> Markup {
+    let now = status.now;
+    let troubled: usize = status
+        .key_states
+        .iter()
+        .filter(|(state, _)| Tone::of_key(**state) == Tone::Bad)
+        .map(|(_, n)| n)
+        .sum();
+    let title = match troubled {
+        0 => format!("API {}", status.api.state),
+        _ => format!("API {}, {} in trouble", status.api.state, human::count(troubled, "key", "keys")),
+    };
+    let content = html! {
+        h1.unseen { "Status of MyUnisoft's Partner API and of the keys" }
+        (api(&status.api, now))
+        (partners(frame, &status.partners, now))
+        (keys(frame, status, listing, now))
+    };
+    frame.page(&title, &content)
+}
+
+fn api(api: &ApiView, now: SystemTime) -> Markup {
+    html! {
+        section #api.card data-live aria-labelledby="api-title" {
+            h2 #api-title.headline { (headline(api, now)) }
+            @if api.verdict.blame.is_some() { (verdict(&api.verdict)) }
+            @if let Some(id) = api.probe.error.as_ref().and_then(|error| error.request_id.as_deref()) {
+                p { "Request-id to quote: " (copyable(id)) }
+            }
+            (api_facts(api, now))
+            h3 { "Uptime, last 24 hours" }
+            (chart::uptime(&api.day, &uptime_label(&api.availability)))
+            (chart::hours(now))
+            h3 { "Latency by phase" }
+            (chart::legend())
+            div.plots {
+                div { p.caption { "Last " (human::count(api.history.len(), "probe", "probes")) } (chart::latency_of_the_last(&api.history)) }
+                div { p.caption { "Means of quarter hours, last 24 hours" } (chart::latency_of_the_day(&api.day)) }
+            }
+        }
+    }
+}
+
+/// The one sentence.
+fn headline(api: &ApiView, now: SystemTime) -> Markup {
+    let (tone, word, text) = match api.state {
+        HealthState::Up => (Tone::Good, "up", "The API has been up"),
+        HealthState::Down => (Tone::Bad, "down", "The API has been down"),
+        HealthState::Maintenance => {
+            (Tone::Warning, "maintenance", "The API has been in announced maintenance")
+        }
+        HealthState::Unknown => (Tone::Unknown, "unknown", "The API has not been asked yet"),
+    };
+    let span = human::span(now.duration_since(api.since).unwrap_or_default());
+    html! {
+        (badge(tone, word)) " " (text)
+        @if api.state != HealthState::Unknown {
+            " since " time datetime=(humantime::format_rfc3339_seconds(api.since)) { (human::moment(api.since)) }
+            " (" (span) ")"
+        }
+        "."
+    }
+}
+
+fn uptime_label(availability: &Availability) -> String {
+    let Availability { succeeded, failed, maintenance, .. } = availability;
+    format!("{succeeded} probes succeeded, {failed} failed, {maintenance} met announced maintenance")
+}
+
+fn api_facts(api: &ApiView, now: SystemTime) -> Markup {
+    let availability = &api.availability;
+    let probe = &api.probe;
+    html! {
+        dl.facts {
+            div {
+                dt { "Availability, 24 h" }
+                dd {
+                    @match availability.ratio { Some(ratio) => (human::percent(ratio)), None => (nothing()) }
+                    " " span.faint { "objective " (human::percent(availability.objective)) }
+                }
+            }
+            div {
+                dt { "Error budget left" }
+                dd {
+                    @match availability.error_budget_remaining_ratio {
+                        Some(left) => {
+                            (human::percent(left)) " "
+                            meter min="0" max="1" low="0.25" value=(left.clamp(0.0, 1.0)) aria-label="Error budget left" {}
+                        }
+                        None => (nothing()),
+                    }
+                }
+            }
+            div { dt { "Last probe" } dd { (last(probe)) } }
+            div {
+                dt { "Certificate ends" }
+                dd {
+                    @match api.certificate_expiry {
+                        Some(end) => { (human::day(end)) " " span.faint { (moment(end, now)) } }
+                        None => (nothing()),
+                    }
+                }
+            }
+            div { dt { "Watched" } dd { "since " (moment(api.watched_since, now)) } }
+            div.wide { dt { "URL" } dd { code { (api.url) } } }
+        }
+    }
+}
+
+/// The last status and duration of a probe.
+fn last(probe: &ProbeView) -> Markup {
+    html! {
+        @match probe.last_duration {
+            Some(took) => {
+                @match probe.http_status_code { Some(code) => (code), None => "no answer" }
+                " in " (human::latency(took))
+            }
+            None => (nothing()),
+        }
+    }
+}
+
+fn partners(frame: &Frame, partners: &[PartnerView], now: SystemTime) -> Markup {
+    html! {
+        section #partners.card data-live aria-labelledby="partners-title" {
+            h2 #partners-title { (human::count(partners.len(), "partner", "partners")) }
+            @if !partners.is_empty() {
+                div.scroll tabindex="0" role="region" aria-labelledby="partners-title" {
+                table.cards {
+                    thead { tr {
+                        th scope="col" { "Partner" } th scope="col" { "Secret" } th scope="col" { "Since" }
+                        th scope="col" { "Keys" } th scope="col" { "States" }
+                    } }
+                    tbody { @for partner in partners.iter().take(PARTNERS_SHOWN) { (partner_row(frame, partner, now)) } }
+                }
+                }
+            }
+            @if partners.len() > PARTNERS_SHOWN {
+                p.faint { "The gravest " (PARTNERS_SHOWN) " are shown; filter by name to see others." }
+            }
+        }
+    }
+}
+
+fn partner_row(frame: &Frame, view: &PartnerView, now: SystemTime) -> Markup {
+    html! {
+        tr {
+            th scope="row" data-label="Partner" {
+                a href=(frame.link("/", &[("partner", &view.partner)])) { (view.partner) }
+            }
+            td data-label="Secret" { (badge(Tone::of_secret(view.secret_state), view.secret_state.as_str())) }
+            td data-label="Since" { (moment(view.since, now)) }
+            td data-label="Keys" {
+                (view.keys)
+                @if view.failing_keys > 0 { ", " span.reason { (view.failing_keys) " failing" } }
+            }
+            td data-label="States" {
+                @for (state, count) in &view.key_states {
+                    span.tally { (count) " " (badge(Tone::of_key(*state), state.as_str())) } " "
+                }
+            }
+        }
+    }
+}
+
+fn keys(frame: &Frame, status: &Overview, listing: &Listing, now: SystemTime) -> Markup {
+    html! {
+        section #keys.card aria-labelledby="keys-title" {
+            h2 #keys-title { "Keys" }
+            (filter_form(frame, &listing.filter))
+            div #listing data-live {
+                (states(frame, status, &listing.filter))
+                p.faint role="status" { (summary(listing)) }
+                @if !listing.keys.is_empty() {
+                    table.cards.keys {
+                        thead { tr {
+                            @for column in ["Key", "State", "Last probes", "Last", "Budget", "What is the matter", "Request-id", "Token ends"] {
+                                th scope="col" { (column) }
+                            }
+                        } }
+                        tbody { @for key in &listing.keys { (row(frame, key, now)) } }
+                    }
+                }
+                (pager(frame, listing))
+            }
+        }
+    }
+}
+
+fn filter_form(frame: &Frame, filter: &Filter) -> Markup {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    html! {
+        form.filter action=(frame.link("/", &[])) method="get" role="search" aria-label="Filter the keys" {
+            label { "State"
+                select #filter-state name="state" {
+                    option value="" { "any" }
+                    @for state in KeyState::ALL {
+                        option value=(state) selected[filter.state == Some(*state)] { (state) }
+                    }
+                }
+            }
+            label { "Partner" input #filter-partner type="search" name="partner" value=(text(&filter.partner)); }
+            label { "Key" input #filter-name type="search" name="name" value=(text(&filter.name)); }
+            button type="submit" { "Filter" }
+            a href=(frame.link("/", &[])) { "Clear" }
+        }
+    }
+}
+
+/// How many keys are in which state, each a filter.
+fn states(frame: &Frame, status: &Overview, filter: &Filter) -> Markup {
+    let link = |state: &str| link(frame, filter, state, 1);
+    html! {
+        nav.states aria-label="Keys by state" {
+            a href=(link("")) aria-current=[filter.state.is_none().then_some("true")] {
+                (status.key_states.values().sum::<usize>()) " in all"
+            }
+            @for (state, count) in &status.key_states {
+                a href=(link(state.as_str())) aria-current=[(filter.state == Some(*state)).then_some("true")] {
+                    (count) " " (badge(Tone::of_key(*state), state.as_str()))
+                }
+            }
+        }
+    }
+}
+
+/// The same list, in another state or on another page.
+fn link(frame: &Frame, filter: &Filter, state: &str, page: usize) -> String {
+    let page = if page > 1 { page.to_string() } else { String::new() };
+    let (partner, name) = (filter.partner.as_deref(), filter.name.as_deref());
+    frame.link(
+        "/",
+        &[
+            ("state", state),
+            ("partner", partner.unwrap_or_default()),
+            ("name", name.unwrap_or_default()),
+            ("page", &page),
+        ],
+    )
+}
+
+fn summary(listing: &Listing) -> String {
+    let keys = human::count(listing.total, "key", "keys");
+    match listing.pages {
+        0 if listing.filter == Filter::default() => {
+            "No key is configured: only the API is watched.".to_owned()
+        }
+        0 => "No key is like that.".to_owned(),
+        1 => format!("{keys}, the gravest trouble first."),
+        pages => format!("{keys}, the gravest trouble first: page {} of {pages}.", listing.page),
+    }
+}
+
+fn row(frame: &Frame, detail: &KeyDetail, now: SystemTime) -> Markup {
+    let key = &detail.key;
+    let probe = key.telling_probe();
+    let error_view = probe.and_then(|probe| probe.error.as_ref());
+    let request_id = error_view.and_then(|error| error.request_id.as_deref());
+    let request_id = request_id.or_else(|| probe.and_then(|probe| probe.request_id.as_deref()));
+    let link = frame.link("/key", &[("partner", &key.partner), ("key", &key.key)]);
+    html! {
+        tr {
+            th scope="row" data-label="Key" {
+                a href=(link) { (key.key) } " " span.partner { (key.partner) }
+            }
+            td data-label="State" {
+                (badge(Tone::of_key(key.state), key.state.as_str())) " " span.faint { (moment(key.since, now)) }
+            }
+            td data-label="Last probes" { (chart::sparkline(detail.history.iter())) }
+            td data-label="Last" { @match probe { Some(probe) => (last(probe)), None => (nothing()) } }
+            td data-label="Budget" { (budget(key.rate_limit.as_ref())) }
+            td data-label="What is the matter" {
+                @if key.verdict.blame.is_some() { (verdict(&key.verdict)) } @else { (key.verdict.summary) }
+                @if let Some(view) = error_view { p { (error(view, now)) } }
+            }
+            td data-label="Request-id" { @match request_id { Some(id) => (copyable(id)), None => (nothing()) } }
+            td data-label="Token ends" {
+                @match key.token_expiry { Some(end) => (moment(end, now)), None => span.faint { "never" } }
+            }
+        }
+    }
+}
+
+fn pager(frame: &Frame, listing: &Listing) -> Markup {
+    let state = listing.filter.state.map(KeyState::as_str).unwrap_or_default();
+    let to = |page| link(frame, &listing.filter, state, page);
+    html! {
+        @if listing.pages > 1 {
+            nav.pager aria-label="Pages" {
+                @if listing.page > 1 { a href=(to(listing.page - 1)) rel="prev" { "← Previous" } }
+                span { "Page " (listing.page) " of " (listing.pages) }
+                @if listing.page < listing.pages { a href=(to(listing.page + 1)) rel="next" { "Next →" } }
+            }
+        }
+    }
+}

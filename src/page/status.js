@@ -1,0 +1,132 @@
+// What the pages do beyond being read: they refresh themselves, and copy what is to be quoted.
+// Without this file everything is there all the same.
+"use strict";
+
+const PERIOD = 5000;
+const refreshed = document.getElementById("refreshed");
+const pause = document.getElementById("pause");
+let paused = false;
+
+// Whoever marks text to copy it would lose the mark.
+function isMarking() {
+	const selection = document.getSelection();
+	return selection !== null && !selection.isCollapsed;
+}
+
+// The same place in the new content, by what identifies it.
+function sameIn(region, element) {
+	const traits = ["id", "href", "data-copy"].filter((name) => element.hasAttribute(name));
+	if (traits.length === 0) {
+		return null;
+	}
+	const selector = traits.map((name) => `[${name}="${CSS.escape(element.getAttribute(name))}"]`).join("");
+	return region.querySelector(selector);
+}
+
+function replace(fresh) {
+	document.title = fresh.title;
+	for (const old of document.querySelectorAll("[data-live]")) {
+		const region = fresh.getElementById(old.id);
+		if (region === null || region.innerHTML === old.dataset.seen) {
+			continue;
+		}
+		const seen = region.innerHTML;
+		const held = old.contains(document.activeElement) ? document.activeElement : null;
+		const scrolled = old.querySelector(".scroll")?.scrollLeft ?? 0;
+		reveal(region);
+		old.replaceWith(region);
+		region.dataset.seen = seen;
+		const scroller = region.querySelector(".scroll");
+		if (scroller !== null) {
+			scroller.scrollLeft = scrolled;
+		}
+		if (held !== null) {
+			sameIn(region, held)?.focus({ preventScroll: true });
+		}
+	}
+}
+
+function tell(text, stale) {
+	refreshed.textContent = text;
+	document.getElementById("refresh").classList.toggle("stale", stale);
+}
+
+async function refresh() {
+	if (document.hidden || isMarking()) {
+		return;
+	}
+	try {
+		const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(PERIOD * 2) });
+		if (!answer.ok) {
+			throw new Error(`status ${answer.status}`);
+		}
+		replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
+		tell(`Updated ${new Date().toLocaleTimeString()}`, false);
+	} catch {
+		tell("Not refreshed: the exporter can't be reached. What you see is old.", true);
+	}
+}
+
+async function keepFresh() {
+	if (!paused) {
+		await refresh();
+	}
+	setTimeout(keepFresh, PERIOD);
+}
+
+// Over plain HTTP browsers offer no clipboard, but the old command works.
+async function copy(text) {
+	if (navigator.clipboard !== undefined) {
+		try {
+			await navigator.clipboard.writeText(text);
+			return true;
+		} catch {
+			// Not allowed here: the other way.
+		}
+	}
+	const field = document.createElement("textarea");
+	field.value = text;
+	field.className = "unseen";
+	document.body.append(field);
+	field.select();
+	const copied = document.execCommand("copy");
+	field.remove();
+	return copied;
+}
+
+function reveal(within) {
+	for (const button of within.querySelectorAll("button.copy")) {
+		button.hidden = false;
+	}
+}
+
+document.addEventListener("click", async (event) => {
+	const button = event.target.closest("button.copy");
+	if (button === null) {
+		return;
+	}
+	const copied = await copy(button.dataset.copy);
+	button.focus({ preventScroll: true });
+	button.textContent = copied ? "Copied" : "Not copied";
+	setTimeout(() => {
+		button.textContent = "Copy";
+	}, 2000);
+});
+
+pause.addEventListener("click", () => {
+	paused = !paused;
+	pause.setAttribute("aria-pressed", String(paused));
+	pause.textContent = paused ? "Resume" : "Pause";
+	tell(paused ? "Paused" : "", false);
+});
+
+document.addEventListener("visibilitychange", () => {
+	if (!document.hidden && !paused) {
+		refresh();
+	}
+});
+
+reveal(document);
+document.getElementById("refresh").hidden = false;
+tell(`Updated ${new Date().toLocaleTimeString()}`, false);
+setTimeout(keepFresh, PERIOD);
