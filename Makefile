@@ -36,10 +36,11 @@ servers:
 	fi
 
 # The marker is written last: an installation that broke off is made again.
-$(VENV)/installed: tests/dashboards/requirements.txt | servers
+$(VENV)/installed: tests/requirements.txt | servers
 	rm -rf $(VENV)
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		--requirement $<
 	touch $@
 
 lint: ## Check format and lints, warnings being errors

@@ -21,6 +21,7 @@ mod faults;
 mod fuzz;
 mod hostile;
 mod metrics;
+mod page;
 mod panels;
 mod probing;
 mod process;

@@ -1,6 +1,7 @@
 //! What the tests have in common: a simulated API, and a configuration that points to it.
 
 pub(crate) mod acme;
+pub(crate) mod browser;
 pub(crate) mod monitoring;
 pub(crate) mod server;
 
