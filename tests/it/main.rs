@@ -30,5 +30,6 @@ mod secrets;
 mod silence;
 mod simulator;
 mod states;
+mod status;
 mod support;
 mod watching;
