@@ -11,6 +11,7 @@ use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, S
 use reqwest::Url;
 
 use crate::logging::{Format, Level};
+use crate::words::words as words_of;
 
 /// Where the configuration is looked for where no flag says.
 pub const DEFAULT_CONFIG_FILE: &str = "myunisoft-exporter.yml";
@@ -55,6 +56,30 @@ pub enum Command {
         /// The configuration file
         file: PathBuf,
     },
+    /// Run every configured probe once and explain what came of it: exit 0 only if all succeed, else 1
+    Probe {
+        /// Only this key's probes: its name, or PARTNER/KEY; repeatable
+        #[arg(long = "key", value_name = "NAME")]
+        keys: Vec<String>,
+        /// Form of the result
+        #[arg(
+            long,
+            value_name = "FORM",
+            default_value = "table",
+            value_parser = words(&["table", "json"]).try_map(|word| Output::from_word(&word).ok_or("no such form"))
+        )]
+        output: Output,
+    },
+}
+
+words_of! {
+    /// `--output`
+    pub enum Output {
+        /// For a person, in a terminal.
+        Table => "table",
+        /// For a script: what `/api/v1/status` answers.
+        Json => "json",
+    }
 }
 
 /// The flags, each also an environment variable.
@@ -142,16 +167,15 @@ pub struct Flags {
     )]
     pub storage_path: PathBuf,
 
-    /// Lowest level to log
+    /// Lowest level to log [default: info; of `probe`, whose product is another: error]
     #[arg(
         long = "log.level",
         value_name = "LEVEL",
         env = "MYUNISOFT_EXPORTER_LOG_LEVEL",
-        default_value = "info",
         value_parser = words(&["error", "warn", "info", "debug", "trace"]).try_map(|word| Level::from_word(&word).ok_or("no such level")),
         global = true
     )]
-    pub log_level: Level,
+    pub log_level: Option<Level>,
 
     /// Form of log lines
     #[arg(
@@ -302,7 +326,7 @@ mod tests {
         for words in [&["--log.level=debug", "demo"][..], &["demo", "--log.level", "debug"]] {
             let cli = parse(words).unwrap();
             assert!(matches!(cli.command, Some(Command::Demo)));
-            assert_eq!(cli.flags.log_level, Level::Debug);
+            assert_eq!(cli.flags.log_level, Some(Level::Debug));
         }
     }
 
@@ -336,6 +360,7 @@ mod tests {
             (&["--config.auto-reload-interval=1ms"], &["--config.auto-reload-interval", "a second"]),
             (&["--web.max-connections=0"], &["--web.max-connections", "1.."]),
             (&["check-config"], &["FILE"]),
+            (&["probe", "--output=xml"], &["--output", "table, json"]),
             (&["--web.lissen-address=:1"], &["--web.listen-address"]),
         ] {
             let error = parse(words).unwrap_err();

@@ -5,15 +5,19 @@ mod run;
 use std::process::ExitCode;
 
 use myunisoft_exporter::cli::{Cli, Command};
+use myunisoft_exporter::logging::Level;
 use myunisoft_exporter::{logging, panics};
 
 fn main() -> ExitCode {
     let Cli { command, flags } = Cli::of_process();
-    logging::start(flags.log_level, flags.log_format);
+    // Of `probe` the result tells what the log would.
+    let level = if matches!(command, Some(Command::Probe { .. })) { Level::Error } else { Level::Info };
+    logging::start(flags.log_level.unwrap_or(level), flags.log_format);
     panics::log();
     match command {
         None => run::exporter(&flags),
         Some(Command::Demo) => run::demo(&flags),
         Some(Command::CheckConfig { file }) => run::check_config(&file, &flags),
+        Some(Command::Probe { keys, output }) => run::probe(&keys, output, &flags),
     }
 }

@@ -1,5 +1,7 @@
 //! The commands, as a process: files, sockets and signals in, an exit code out.
 
+mod probe;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,6 +24,8 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
+
+pub(crate) use probe::probe;
 
 /// The default port, registered by nobody else's exporter.
 const PORT: u16 = 10_698;

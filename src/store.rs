@@ -56,8 +56,8 @@ struct Shared {
     calls: Arc<Calls>,
     written: watch::Sender<Written>,
     failed: Box<dyn Fn() + Send + Sync>,
-    /// It knows this only weakly, and ends with it.
-    _writer: AbortOnDropHandle<()>,
+    /// It knows this only weakly, and ends with it. None where nothing is ever written.
+    writer: Option<AbortOnDropHandle<()>>,
 }
 
 /// What calls the writer.
@@ -110,12 +110,43 @@ impl Store {
             calls: Arc::clone(&calls),
             written: watch::Sender::new(Written::default()),
             failed: Box::new(failed),
-            _writer: AbortOnDropHandle::new(tokio::spawn(write_for_ever(Weak::clone(shared), calls, works))),
+            writer: Some(AbortOnDropHandle::new(tokio::spawn(write_for_ever(
+                Weak::clone(shared),
+                calls,
+                works,
+            )))),
         });
         // A first write, needed or not: a folder that can't be written to shows now, and not when a state
         // changes; what is there to be read and couldn't be is wanted; what was damaged is mended.
         shared.calls.dirty.notify_one();
         Ok(Self(shared))
+    }
+
+    /// A view of the memory in `folder`, which an exporter may be using: what is remembered here is known
+    /// to this view alone, and nothing is ever written.
+    ///
+    /// # Errors
+    /// Where there is a memory that can't be read. Where there is none, nothing is known.
+    pub fn view(folder: &Path) -> io::Result<Self> {
+        let file = StateFile::new(folder);
+        file.peek().map(|content| Self::unwritten(file, content))
+    }
+
+    /// A memory of nothing, which is never written.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self::unwritten(StateFile::new(Path::new("")), Content::default())
+    }
+
+    fn unwritten(file: StateFile, content: Content) -> Self {
+        Self(Arc::new(Shared {
+            latest: Mutex::new(Latest { content, change: 0 }),
+            file: Mutex::new(file),
+            calls: Arc::default(),
+            written: watch::Sender::new(Written::default()),
+            failed: Box::new(|| {}),
+            writer: None,
+        }))
     }
 
     /// Remembers a record, and resolves once it is on disk.
@@ -186,6 +217,9 @@ impl Shared {
     }
 
     async fn wait_for(&self, change: u64) -> Result<(), NotWritten> {
+        if self.writer.is_none() {
+            return Ok(());
+        }
         let mut written = self.written.subscribe();
         let outcome = written.wait_for(|written| written.tried >= change).await;
         if outcome.is_ok_and(|written| written.done >= change) { Ok(()) } else { Err(NotWritten) }

@@ -57,6 +57,16 @@ impl StateFile {
         Ok(Some(content))
     }
 
+    /// What the file remembers, without the lock and whatever uses the folder: nothing is changed, not even
+    /// a damaged file.
+    pub(super) fn peek(&self) -> io::Result<Content> {
+        match read_whole(&self.folder.join(NAME)) {
+            Ok(text) => Content::from_json(&text).map(|(content, _)| content).map_err(io::Error::other),
+            Err(absent) if absent.kind() == io::ErrorKind::NotFound => Ok(Content::default()),
+            Err(cause) => Err(cause),
+        }
+    }
+
     fn read(&self) -> io::Result<Content> {
         let path = self.folder.join(NAME);
         match read_whole(&path) {

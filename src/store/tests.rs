@@ -338,6 +338,33 @@ async fn folder_and_file_are_for_the_exporter_s_user_alone() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_view_knows_what_is_remembered_and_changes_nothing_while_an_exporter_runs() {
+    let place = Place::new();
+    let store = place.open();
+    store.save(active("dupont")).await.unwrap();
+    let before = fs::read(place.file()).unwrap();
+    let view = Store::view(&place.folder()).unwrap();
+    assert_eq!(view.state("dupont"), Some(KeyState::Active));
+    view.save(record("dupont", KeyState::Revoked, true)).await.unwrap();
+    assert_eq!(view.state("dupont"), Some(KeyState::Revoked), "it knows what it learnt itself");
+    view.close().await;
+    next_try().await;
+    assert_eq!(fs::read(place.file()).unwrap(), before);
+    assert_eq!(store.state("dupont"), Some(KeyState::Active));
+}
+
+#[tokio::test]
+async fn a_view_of_nothing_makes_nothing_and_one_of_damage_says_so() {
+    let place = Place::new();
+    assert_eq!(Store::view(&place.folder()).unwrap().state("dupont"), None);
+    assert!(!place.folder().exists());
+    fs::create_dir(place.folder()).unwrap();
+    fs::write(place.file(), "nonsense").unwrap();
+    assert!(Store::view(&place.folder()).is_err());
+    assert_eq!(fs::read_to_string(place.file()).unwrap(), "nonsense");
+}
+
 /// Counts the writes from now on, failed ones too.
 fn count_writes(store: &Store) -> Arc<AtomicU32> {
     let (mut written, writes) = (store.0.written.subscribe(), Arc::new(AtomicU32::new(0)));

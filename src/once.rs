@@ -1,0 +1,131 @@
+//! Every configured probe once, for whoever wants to know now: no schedule, no loop, no server.
+//!
+//! It asks as the exporter does, by the same watchers, so it comes to the same verdicts. It knows what an
+//! exporter remembers in the storage folder and writes nothing there: one may be running beside it.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, stream};
+
+use crate::board::{Board, Fleet, HealthState};
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::probe::{BuildError, Prober};
+use crate::store::Store;
+use crate::watch::{Context, HealthWatch, KeyWatch, PartnerWatch, Rules};
+
+/// How many keys are probed at once: a person waits, but the API has other customers.
+const AT_ONCE: usize = 32;
+
+/// What is to be probed.
+#[derive(Debug)]
+pub struct Once {
+    context: Arc<Context>,
+    health: HealthWatch,
+    keys: Vec<KeyWatch>,
+}
+
+/// A name that no configured key has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("--key: no key is named {0:?}; write the name of a configured key, or PARTNER/KEY")]
+pub struct UnknownKey(pub String);
+
+/// The configuration with no other keys than these, each named by its own name or as `PARTNER/KEY`;
+/// all of them where none is named.
+///
+/// # Errors
+/// The first name that fits no key.
+pub fn choose(mut config: Config, names: &[String]) -> Result<Config, UnknownKey> {
+    if names.is_empty() {
+        return Ok(config);
+    }
+    let fits = |name: &str, partner: &str, key: &str| {
+        name == key || name.strip_prefix(partner).and_then(|rest| rest.strip_prefix('/')) == Some(key)
+    };
+    for name in names {
+        let mut keys = config
+            .partners
+            .iter()
+            .flat_map(|partner| partner.keys.iter().map(move |key| (&*partner.name, &*key.name)));
+        if !keys.any(|(partner, key)| fits(name, partner, key)) {
+            return Err(UnknownKey(name.clone()));
+        }
+    }
+    for partner in &mut config.partners {
+        let is_wanted = |key: &str| names.iter().any(|name| fits(name, &partner.name, key));
+        partner.keys.retain(|key| is_wanted(&key.name));
+    }
+    config.partners.retain(|partner| !partner.keys.is_empty());
+    Ok(config)
+}
+
+impl Once {
+    /// Prepares to probe what `config` says. Must be called within the runtime.
+    ///
+    /// # Errors
+    /// Where no connection to the API could be prepared.
+    pub fn new(config: &Config, store: Store, metrics: Arc<Metrics>) -> Result<Self, BuildError> {
+        let context = Arc::new(Context::new(Arc::new(Board::default()), metrics, store));
+        let prober = Prober::new(&config.api)?;
+        let health = HealthWatch::new(Arc::clone(&context), prober.clone(), config.health);
+        let rules = Rules { prober, keep_free: config.rate_limit.keep_free };
+        let mut keys = Vec::new();
+        let mut partners = Vec::new();
+        for partner in &config.partners {
+            let watch = Arc::new(PartnerWatch::new(&context.store, partner));
+            partners.push(Arc::clone(&watch.entry));
+            let key = |key| KeyWatch::new(Arc::clone(&context), rules.clone(), Arc::clone(&watch), key, None);
+            keys.extend(partner.keys.iter().map(key));
+        }
+        context.board.set_fleet(Fleet {
+            api_url: config.api.base_url.as_str().into(),
+            objective: config.objective,
+            partners,
+            keys: keys.iter().map(|key| Arc::clone(key.entry())).collect(),
+            request_ids: config.metrics.request_ids,
+        });
+        Ok(Self { context, health, keys })
+    }
+
+    /// How many keys there are to probe.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is no key to probe, but the API alone.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Probes the health route, then every key; `done` is called as each key is done.
+    pub async fn run(&self, done: impl Fn()) {
+        self.health.run(None).await;
+        let probing = stream::iter(&self.keys).map(|key| async {
+            for index in 0..key.probes().len() {
+                key.run(index, None).await;
+            }
+        });
+        let mut ended = probing.buffer_unordered(AT_ONCE);
+        while ended.next().await.is_some() {
+            done();
+        }
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn board(&self) -> &Board {
+        &self.context.board
+    }
+
+    /// Whether every probe ran and succeeded.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        let key = |key: &KeyWatch| {
+            let probes = &key.entry().status().probes;
+            probes.iter().all(|probe| probe.last.as_ref().is_some_and(|last| last.success))
+        };
+        self.context.board.health().state == HealthState::Up && self.keys.iter().all(key)
+    }
+}

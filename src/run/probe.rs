@@ -1,0 +1,101 @@
+//! `myunisoft-exporter probe`: every configured probe once, told on standard output.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use myunisoft_exporter::cli::{Flags, Output};
+use myunisoft_exporter::metrics::Metrics;
+use myunisoft_exporter::once::{self, Once};
+use myunisoft_exporter::status::{self, Filter, KeyDetail, KeyView, Overview};
+use myunisoft_exporter::store::Store;
+use myunisoft_exporter::terminal::{self, Colours};
+use tracing::error;
+
+use super::{BAD_CONFIGURATION, Failure, finish, load, misconfigured, noted, run};
+
+/// Runs every configured probe once, and tells what came of it.
+pub(crate) fn probe(names: &[String], output: Output, flags: &Flags) -> ExitCode {
+    let chosen = match load(flags.config_file.as_deref()) {
+        Ok(loaded) => once::choose(noted(loaded).config, names),
+        Err(problems) => return misconfigured(&problems),
+    };
+    let config = match chosen {
+        Ok(config) => config,
+        Err(unknown) => {
+            error!("{unknown}");
+            return BAD_CONFIGURATION.into();
+        }
+    };
+    let mut succeeded = false;
+    let outcome = run(async || {
+        let once = Once::new(&config, memory(&flags.storage_path), Arc::new(Metrics::new()?))?;
+        let bar = progress_bar(once.len());
+        once.run(|| bar.inc(1)).await;
+        bar.finish_and_clear();
+        succeeded = once.succeeded();
+        tell(&once, output)
+    });
+    match finish(outcome) {
+        ExitCode::SUCCESS if !succeeded => ExitCode::FAILURE,
+        code => code,
+    }
+}
+
+/// What an exporter remembers in its storage folder: it tells a revoked key from one that never worked.
+fn memory(folder: &Path) -> Store {
+    Store::view(folder).unwrap_or_else(|cause| {
+        let folder = folder.display();
+        error!(%folder, %cause, "what is remembered of the keys can't be read: a revoked one shows as not_found");
+        Store::nothing()
+    })
+}
+
+/// On standard error, and only where that is a terminal; for few keys it would only flicker.
+fn progress_bar(keys: usize) -> ProgressBar {
+    if keys < 20 {
+        return ProgressBar::hidden();
+    }
+    let length = u64::try_from(keys).unwrap_or(u64::MAX);
+    let style = ProgressStyle::with_template("{pos} of {len} keys [{bar:40}] {eta} left");
+    let bar = ProgressBar::new(length);
+    match style {
+        Ok(style) => bar.with_style(style.progress_chars("=> ")),
+        Err(_) => bar,
+    }
+}
+
+fn tell(once: &Once, output: Output) -> Result<(), Failure> {
+    let (board, now) = (once.board(), SystemTime::now());
+    let fleet = board.fleet();
+    let selection = status::select(&fleet, &Filter::default());
+    let overview = Overview::of(board, &fleet, &selection, now);
+    let certificate_ended = status::certificate_ended(board, &fleet, now);
+    let mut out = io::stdout().lock();
+    match output {
+        Output::Json => {
+            out.write_all(&status::document_head(&overview)?)?;
+            for (place, entry) in selection.keys.iter().enumerate() {
+                out.write_all(if place == 0 { b"" } else { b"," })?;
+                serde_json::to_writer(&mut out, &KeyView::of(entry, certificate_ended))?;
+            }
+            out.write_all(status::DOCUMENT_TAIL.as_bytes())?;
+        }
+        Output::Table => {
+            let keys: Vec<_> =
+                selection.keys.iter().map(|entry| KeyDetail::of(entry, certificate_ended)).collect();
+            out.write_all(terminal::table(&overview, &keys, colours()).as_bytes())?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// Only on a terminal that knows them, and where nobody said otherwise (no-color.org).
+fn colours() -> Colours {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    Colours(io::stdout().is_terminal() && !dumb && !is_set("NO_COLOR"))
+}
