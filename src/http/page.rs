@@ -14,9 +14,6 @@ use super::status::{NEVER_STORED, Refusal, Wanted, WantedKey};
 use crate::page::{self, ASSETS, Frame, Listing};
 use crate::status::{self, ApiView, Filter, KeyDetail, Overview};
 
-/// How many keys a page shows: their rows are half a megabyte at the most.
-const KEYS_SHOWN: usize = 100;
-
 /// Changes whenever an asset does, so that each can be kept by browsers for ever.
 static EDITION: LazyLock<String> = LazyLock::new(|| {
     let mut digest = Sha256::new();
@@ -50,12 +47,8 @@ pub(super) async fn overview(State(site): State<Site>, Query(wanted): Query<Want
     let selection = status::select(&fleet, &filter);
     let overview = Overview::of(board, &fleet, &selection, now);
     let certificate_ended = status::certificate_ended(board, &fleet, now);
-    let total = selection.keys.len();
-    let pages = total.div_ceil(KEYS_SHOWN);
-    let page = wanted.page().clamp(1, pages.max(1));
-    let shown = selection.keys.iter().skip((page - 1) * KEYS_SHOWN).take(KEYS_SHOWN);
-    let keys = shown.map(|entry| KeyDetail::of(entry, certificate_ended)).collect();
-    told(page::overview(&frame(&site), &overview, &Listing { filter, keys, total, page, pages }))
+    let listing = Listing::of(&selection, filter, wanted.page(), certificate_ended);
+    told(page::overview(&frame(&site), &overview, &listing))
 }
 
 /// One key, with what was.

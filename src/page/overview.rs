@@ -9,10 +9,13 @@ use super::{Frame, chart};
 use crate::board::HealthState;
 use crate::human;
 use crate::key_state::KeyState;
-use crate::status::{ApiView, Availability, Filter, KeyDetail, Overview, PartnerView, ProbeView};
+use crate::status::{ApiView, Availability, Filter, KeyDetail, Overview, PartnerView, ProbeView, Selection};
 
 /// How many partners are shown: a filter finds the others.
 const PARTNERS_SHOWN: usize = 20;
+
+/// How many keys a page shows: even if every one of them is in trouble it stays under a megabyte.
+const KEYS_SHOWN: usize = 100;
 
 /// The keys of one page.
 #[derive(Clone, Debug)]
@@ -27,6 +30,19 @@ pub struct Listing {
     pub page: usize,
     /// How many there are.
     pub pages: usize,
+}
+
+impl Listing {
+    /// The keys that `selection` has on this page; beyond the last page it is the last.
+    #[must_use]
+    pub fn of(selection: &Selection, filter: Filter, page: usize, certificate_ended: bool) -> Self {
+        let total = selection.keys.len();
+        let pages = total.div_ceil(KEYS_SHOWN);
+        let page = page.clamp(1, pages.max(1));
+        let shown = selection.keys.iter().skip((page - 1) * KEYS_SHOWN).take(KEYS_SHOWN);
+        let keys = shown.map(|entry| KeyDetail::of(entry, certificate_ended)).collect();
+        Self { filter, keys, total, page, pages }
+    }
 }
 
 /// The page.

@@ -1,10 +1,21 @@
 //! The pages, as a person sees them in a real browser.
 
+use std::collections::BTreeSet;
 use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use fantoccini::Locator;
 use fantoccini::key::Key;
+use myunisoft_exporter::api::request_id::RequestId;
+use myunisoft_exporter::api::verdict::{Failure, Reason};
+use myunisoft_exporter::board::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus};
+use myunisoft_exporter::config::Access;
+use myunisoft_exporter::key_state::{KeyMemory, KeyState, SecretMemory};
+use myunisoft_exporter::page::{self, Frame, Listing};
+use myunisoft_exporter::report::{Phases, Report};
 use myunisoft_exporter::simulator::{Limits, Simulator};
+use myunisoft_exporter::status::{self, Filter, KeyDetail, Overview};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -346,4 +357,65 @@ async fn without_javascript_everything_is_there_and_nothing_that_needs_it() {
         assert!(response.headers()["cache-control"].to_str().unwrap().contains("immutable"));
     }
     assert_eq!(exporter.get("/static/../Cargo.toml").await.unwrap().0, 404);
+}
+
+/// Ten thousand keys of long names, all in trouble, with all that can be remembered of each.
+fn large_board() -> Board {
+    let partner =
+        Arc::new(PartnerEntry::new("p".repeat(100).as_str().into(), SecretMemory::new(SystemTime::now())));
+    let refused =
+        Failure::new(Reason::Token, "the API refused with ERR-API-TOKEN-NOT-FOUND (status 401) ".repeat(2));
+    let report = Report {
+        finished: SystemTime::now(),
+        phases: Phases::new([Duration::from_micros(12_345); 5]),
+        status: Some(401),
+        request_id: RequestId::parse(&"r".repeat(64)),
+        answer: None,
+        outcome: Err(refused),
+        certificate_expiry: None,
+    };
+    let key = |number: usize| {
+        let memory = KeyMemory { state: KeyState::Revoked, since: SystemTime::now(), has_been_active: true };
+        let probes =
+            ["key_info", "exercices"].map(|name| ProbeStatus::new(name.into(), Duration::from_mins(1)));
+        let mut status = KeyStatus::new(memory, probes);
+        for round in 0..60 {
+            status.record(round % 2, &report);
+        }
+        let name = format!("{number}{}", "k".repeat(100)).as_str().into();
+        Arc::new(KeyEntry::new(Arc::clone(&partner), name, Access::Society, status))
+    };
+    let board = Board::default();
+    board.set_fleet(Fleet {
+        partners: vec![Arc::clone(&partner)],
+        keys: (0..10_000).map(key).collect(),
+        ..Fleet::default()
+    });
+    board
+}
+
+#[test]
+fn a_page_of_ten_thousand_keys_in_trouble_stays_under_a_megabyte_and_every_key_is_on_one() {
+    let board = large_board();
+    let (fleet, now) = (board.fleet(), SystemTime::now());
+    let selection = status::select(&fleet, &Filter::default());
+    let overview = Overview::of(&board, &fleet, &selection, now);
+    let frame = Frame { prefix: "/a/prefix".into(), edition: "1" };
+    let mut seen = BTreeSet::new();
+    for page in 1..=100 {
+        let listing = Listing::of(&selection, Filter::default(), page, false);
+        assert_eq!((listing.page, listing.pages, listing.total), (page, 100, 10_000));
+        seen.extend(listing.keys.iter().map(|detail| Arc::clone(&detail.key.key)));
+        if page % 33 == 1 {
+            let html = page::overview(&frame, &overview, &listing).into_string();
+            assert!(html.len() < 1_000_000, "{} bytes", html.len());
+        }
+    }
+    assert_eq!(seen.len(), 10_000);
+    let beyond = Listing::of(&selection, Filter::default(), usize::MAX, false);
+    assert_eq!((beyond.page, beyond.keys.len()), (100, 100), "beyond the last is the last");
+    let one = KeyDetail::of(fleet.keys.first().unwrap(), false);
+    assert_eq!(one.history.len(), 50);
+    let html = page::key(&frame, &one, None, &overview.api, now).into_string();
+    assert!(html.len() < 1_000_000, "{} bytes", html.len());
 }

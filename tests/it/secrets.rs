@@ -187,6 +187,11 @@ async fn no_secret_and_no_accounting_data_gets_out() {
         "/",
         "/metrics",
         "/sd",
+        "/key?partner=acme&key=dupont",
+        "/key?partner=acme&key=petit",
+        "/api/v1/status",
+        "/api/v1/status/key?partner=acme&key=durand",
+        "/static/status.js",
         "/probe?partner=acme&key=dupont",
         "/probe?partner=acme&key=petit",
         "/probe?partner=acme&key=durand",
@@ -212,7 +217,10 @@ async fn no_secret_and_no_accounting_data_gets_out() {
         for (key, secret) in [("dupont", TOKEN), ("dupont", SECRET), ("petit", PASSWORD)] {
             simulator.key(key).unwrap().inject(echo(status, secret));
             outputs.add(format!("{status} to {key}"), ask(format!("/probe?partner=acme&key={key}")).await);
-            outputs.add(format!("metrics under {status}"), ask("/metrics".into()).await);
+            for path in ["/metrics", "/", "/api/v1/status"] {
+                outputs.add(format!("{path} under {status}"), ask(path.into()).await);
+            }
+            outputs.add(format!("the page of {key}"), ask(format!("/key?partner=acme&key={key}")).await);
             simulator.heal_all();
         }
         if !reason.is_empty() {

@@ -1,0 +1,140 @@
+//! What a fleet of 10,000 keys costs: `/metrics`, beside the `prometheus` crate writing as many series in the
+//! same run; the page and its JSON, beside `/metrics`; and the memory that a key takes.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and fails by panicking")]
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use myunisoft_exporter::api::request_id::RequestId;
+use myunisoft_exporter::api::verdict::{Failure, Reason};
+use myunisoft_exporter::board::history::PROBES_KEPT;
+use myunisoft_exporter::board::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus};
+use myunisoft_exporter::config::Access;
+use myunisoft_exporter::key_state::{KeyMemory, KeyState, SecretMemory};
+use myunisoft_exporter::metrics::Metrics;
+use myunisoft_exporter::page::{self, Frame, Listing};
+use myunisoft_exporter::report::{Phases, Report};
+use myunisoft_exporter::status::{self, Filter, KeyView, Overview};
+use prometheus::{GaugeVec, Opts, Registry, TextEncoder};
+use tokio::time::Instant;
+
+const KEYS: usize = 10_000;
+const ROUNDS: usize = 9;
+
+fn probe(name: &str) -> ProbeStatus {
+    ProbeStatus::new(name.into(), Duration::from_mins(1))
+}
+
+fn report(outcome: Result<(), Failure>) -> Report {
+    Report {
+        finished: SystemTime::now(),
+        phases: Phases::new([Duration::from_micros(12_345); 5]),
+        status: Some(if outcome.is_ok() { 200 } else { 401 }),
+        request_id: RequestId::parse("0d3b2f0e-9c1f-4b7e-8a53-1f2e3d4c5b6a"),
+        answer: None,
+        outcome,
+        certificate_expiry: None,
+    }
+}
+
+/// A quarter of the keys is revoked, and every key remembers as many probes as it can.
+fn board() -> Arc<Board> {
+    let partner = Arc::new(PartnerEntry::new("acme".into(), SecretMemory::new(SystemTime::now())));
+    let key = |number: usize| {
+        let lost = number.is_multiple_of(4);
+        let state = if lost { KeyState::Revoked } else { KeyState::Active };
+        let memory = KeyMemory { state, since: SystemTime::now(), has_been_active: true };
+        let mut status = KeyStatus::new(memory, ["key_info", "exercices"].map(probe));
+        let refused = || Err(Failure::new(Reason::Token, "the API refused with ERR-API-TOKEN-NOT-FOUND"));
+        for round in 0..PROBES_KEPT {
+            status.record(round % 2, &report(if lost { refused() } else { Ok(()) }));
+        }
+        let name = format!("customer-{number}").into();
+        Arc::new(KeyEntry::new(Arc::clone(&partner), name, Access::Society, status))
+    };
+    let keys = (0..KEYS).map(key).collect();
+    let board = Arc::new(Board::default());
+    board.set_fleet(Fleet {
+        api_url: "https://api.example/".into(),
+        objective: 0.999,
+        partners: vec![Arc::clone(&partner)],
+        keys,
+        request_ids: true,
+    });
+    board
+}
+
+/// The page as a request makes it, from the choice of its keys to its last byte.
+fn overview(board: &Board) -> usize {
+    let (fleet, now) = (board.fleet(), SystemTime::now());
+    let selection = status::select(&fleet, &Filter::default());
+    let overview = Overview::of(board, &fleet, &selection, now);
+    let listing = Listing::of(&selection, Filter::default(), 1, false);
+    let frame = Frame { prefix: "".into(), edition: "" };
+    page::overview(&frame, &overview, &listing).into_string().len()
+}
+
+fn json(board: &Board) -> usize {
+    let fleet = board.fleet();
+    let selection = status::select(&fleet, &Filter::default());
+    let view = |entry: &Arc<KeyEntry>| serde_json::to_vec(&KeyView::of(entry, false)).unwrap().len();
+    selection.keys.iter().map(view).sum()
+}
+
+/// What the process holds, in bytes.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+fn peer(series: usize) -> Registry {
+    let labels = ["probe", "partner", "key"];
+    let registry = Registry::new();
+    for family in 0..series.div_ceil(KEYS) {
+        let gauge = GaugeVec::new(Opts::new(format!("peer_gauge_{family}"), "As many."), &labels).unwrap();
+        for key in 0..KEYS {
+            gauge.with_label_values(&["exercices", "acme", &format!("customer-{key}")]).set(1.0);
+        }
+        registry.register(Box::new(gauge)).unwrap();
+    }
+    registry
+}
+
+fn median(mut once: impl FnMut() -> usize) -> (usize, Duration) {
+    let mut bytes = 0;
+    let mut times: Vec<_> = (0..ROUNDS)
+        .map(|_| {
+            let start = Instant::now();
+            bytes = once();
+            start.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    (bytes, times.get(ROUNDS / 2).copied().unwrap_or_default())
+}
+
+fn main() {
+    let metrics = Metrics::new().unwrap();
+    let before = resident();
+    let board = board();
+    let each = (resident() - before) / KEYS;
+    let lines = |piece: &[u8]| {
+        piece.split(|byte| *byte == b'\n').filter(|l| l.first().is_some_and(|b| *b != b'#')).count()
+    };
+    let series: usize = metrics.render(&board).map(|piece| lines(&piece)).sum();
+    let (bytes, ours) = median(|| metrics.render(&board).map(|piece| piece.len()).sum());
+    let registry = peer(series);
+    let (peer_bytes, theirs) =
+        median(|| TextEncoder::new().encode_to_string(&registry.gather()).unwrap().len());
+    println!("{KEYS} keys, {series} series, median of {ROUNDS}");
+    println!("exposition        {ours:>10.1?}  {bytes:>10} bytes");
+    println!("prometheus crate  {theirs:>10.1?}  {peer_bytes:>10} bytes, as many series");
+    println!("ratio             {:>10.2}", ours.as_secs_f64() / theirs.as_secs_f64());
+    let ratio = |took: Duration| took.as_secs_f64() / ours.as_secs_f64();
+    for (name, (bytes, took)) in [("page", median(|| overview(&board))), ("JSON", median(|| json(&board)))] {
+        println!("{name:<17} {took:>10.1?}  {bytes:>10} bytes, {:.2} of the exposition", ratio(took));
+    }
+    println!("memory            {each:>10} bytes a key, with {PROBES_KEPT} probes remembered");
+}
