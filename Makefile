@@ -13,7 +13,7 @@ VENV := target/venv
 # Many tests wait for servers more than they compute.
 export RUST_TEST_THREADS ?= 8
 
-.PHONY: help test deps servers lint bench demo deny detection fuzz kills soak
+.PHONY: help test deps servers lint bench demo deny detection fuzz kills screenshots soak
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -65,6 +65,9 @@ kills: ## Kill it two hundred times at random moments (five minutes)
 
 soak: ## Run for an hour (SOAK_SECONDS) under load and faults, and measure what must stay flat
 	$(CARGO) test --locked --release --test soak
+
+screenshots: deps ## Take the pictures in docs/images, of the demo, in a headless browser (two minutes)
+	$(CARGO) test --locked --test screenshots
 
 demo: ## Run the exporter against a simulated API
 	$(CARGO) run --release --locked -- demo

@@ -119,7 +119,7 @@ pub struct Flags {
     )]
     pub web_config_file: Option<PathBuf>,
 
-    /// Most connections to serve at once; whoever waits longest makes room for one more
+    /// Most connections to serve at once; the address that has the most makes room for one more
     #[arg(
         long = "web.max-connections",
         value_name = "NUMBER",

@@ -52,6 +52,12 @@ pub fn percent(ratio: f64) -> String {
     format!("{hundredths} %")
 }
 
+/// How many times over: `1.2 times`, `61 times`.
+#[must_use]
+pub fn times(factor: f64) -> String {
+    if factor < 10.0 { format!("{factor:.1} times") } else { format!("{factor:.0} times") }
+}
+
 /// A moment, to the second, in UTC.
 #[must_use]
 pub fn moment(time: SystemTime) -> String {
@@ -125,6 +131,11 @@ mod tests {
         assert_eq!(percent(0.999), "99.9 %");
         assert_eq!(percent(1.0), "100 %");
         assert_eq!(percent(-0.5), "-50 %");
+    }
+
+    #[test]
+    fn multiples_have_a_digit_after_the_point_while_it_means_something() {
+        assert_eq!((times(1.25), times(61.2)), ("1.2 times".to_owned(), "61 times".to_owned()));
     }
 
     #[test]

@@ -276,7 +276,7 @@ fn introduce(simulator: &Simulator, listeners: &[TcpListener], prefix: &str, tls
     println!("The exporter, and what it knows:");
     for listener in listeners {
         let address = listener.local_addr()?;
-        println!("  {scheme}://{address}{prefix}/           links to everything");
+        println!("  {scheme}://{address}{prefix}/           the state of every key, for a person");
         println!("  {scheme}://{address}{prefix}/metrics    for Prometheus");
     }
     println!("The simulated Partner API, whose certificate is its own (curl --insecure):");
