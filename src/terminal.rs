@@ -297,7 +297,7 @@ mod tests {
         let whole = phases([0, 10, 20, 60, 10]);
         let drawn = waterfall(&whole, whole.total());
         assert_eq!(drawn.chars().count(), WATERFALL);
-        assert_eq!(drawn, "--=====##############+++");
+        assert_eq!(drawn, "--=====###############++");
         let half = waterfall(&whole, whole.total() * 2);
         assert_eq!(half.chars().count(), WATERFALL / 2);
         assert_eq!(waterfall(&phases([0; 5]), Duration::ZERO), "");
