@@ -71,8 +71,8 @@ fn overview(board: &Board) -> usize {
     let selection = status::select(&fleet, &Filter::default());
     let overview = Overview::of(board, &fleet, &selection, now);
     let listing = Listing::of(&selection, Filter::default(), 1, false);
-    let frame = Frame { prefix: "".into(), edition: "" };
-    page::overview(&frame, &overview, &listing).into_string().len()
+    let frame = Frame { edition: "" };
+    page::overview(frame, &overview, &listing).into_string().len()
 }
 
 fn json(board: &Board) -> usize {

@@ -45,31 +45,29 @@ const ICON: Asset =
 pub const ASSETS: [Asset; 3] = [STYLE, SCRIPT, ICON];
 
 /// What all pages of a site share.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Frame {
-    /// Where everything is mounted: empty, or `/…` without a final slash.
-    pub prefix: std::sync::Arc<str>,
     /// What tells this version's assets from the next one's.
     pub edition: &'static str,
 }
 
-impl Frame {
-    /// Where something is, with parameters; those without a value are left out.
-    #[must_use]
-    pub fn link(&self, path: &str, parameters: &[(&str, &str)]) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(parameters.iter().filter(|(_, value)| !value.is_empty()));
-        let query = query.finish();
-        let mark = if query.is_empty() { "" } else { "?" };
-        format!("{}{path}{mark}{query}", self.prefix)
-    }
+/// Where something is, with parameters; those without a value are left out. `path` is relative: all pages
+/// stand side by side, wherever they are mounted and whatever a proxy before them calls that place.
+fn link(path: &str, parameters: &[(&str, &str)]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(parameters.iter().filter(|(_, value)| !value.is_empty()));
+    let query = query.finish();
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("./{path}{mark}{query}")
+}
 
-    fn asset(&self, asset: Asset) -> String {
-        format!("{}/static/{}?v={}", self.prefix, asset.name, self.edition)
+impl Frame {
+    fn asset(self, asset: Asset) -> String {
+        format!("./static/{}?v={}", asset.name, self.edition)
     }
 
     /// A whole page.
-    fn page(&self, title: &str, content: &Markup) -> Markup {
+    fn page(self, title: &str, content: &Markup) -> Markup {
         html! {
             (DOCTYPE)
             html lang="en" {
@@ -86,16 +84,16 @@ impl Frame {
                     a.skip href="#content" { "Skip to the content" }
                     (self.header())
                     main #content { (content) }
-                    (self.footer())
+                    (Self::footer())
                 }
             }
         }
     }
 
-    fn header(&self) -> Markup {
+    fn header(self) -> Markup {
         html! {
             header {
-                a.brand href=(self.link("/", &[])) {
+                a.brand href=(link("", &[])) {
                     img src=(self.asset(ICON)) alt="" width="24" height="24";
                     "myunisoft-exporter"
                 }
@@ -108,18 +106,18 @@ impl Frame {
         }
     }
 
-    fn footer(&self) -> Markup {
+    fn footer() -> Markup {
         let links = [
-            ("/metrics", "Metrics"),
-            ("/api/v1/status", "JSON"),
-            ("/sd", "Service discovery"),
-            ("/-/healthy", "Health"),
-            ("/-/ready", "Readiness"),
+            ("metrics", "Metrics"),
+            ("api/v1/status", "JSON"),
+            ("sd", "Service discovery"),
+            ("-/healthy", "Health"),
+            ("-/ready", "Readiness"),
         ];
         html! {
             footer {
                 nav aria-label="Endpoints" {
-                    @for (path, name) in links { a href=(self.link(path, &[])) { (name) } }
+                    @for (path, name) in links { a href=(link(path, &[])) { (name) } }
                 }
                 p { "myunisoft-exporter " (env!("CARGO_PKG_VERSION")) }
             }
@@ -129,14 +127,14 @@ impl Frame {
 
 /// A page that says what can't be shown.
 #[must_use]
-pub fn refusal(frame: &Frame, text: &str) -> Markup {
+pub fn refusal(frame: Frame, text: &str) -> Markup {
     frame.page(
         "Not found",
         &html! {
             section.card {
                 h1 { "This can't be shown" }
                 p { (text) }
-                p { a href=(frame.link("/", &[])) { "All keys" } }
+                p { a href=(link("", &[])) { "All keys" } }
             }
         },
     )

@@ -1,6 +1,6 @@
 //! The pages, and the files that they load.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use axum::extract::{Path, Query, State};
@@ -24,23 +24,23 @@ static EDITION: LazyLock<String> = LazyLock::new(|| {
     format!("{:016x}", u64::from_be_bytes(first))
 });
 
-fn frame(site: &Site) -> Frame {
-    Frame { prefix: Arc::clone(&site.prefix), edition: &EDITION }
+fn frame() -> Frame {
+    Frame { edition: &EDITION }
 }
 
 fn told(page: Markup) -> Response {
     (NEVER_STORED, Html(page.into_string())).into_response()
 }
 
-fn refused(site: &Site, status: StatusCode, refusal: &Refusal) -> Response {
-    (status, told(page::refusal(&frame(site), refusal.text()))).into_response()
+fn refused(status: StatusCode, refusal: &Refusal) -> Response {
+    (status, told(page::refusal(frame(), refusal.text()))).into_response()
 }
 
 /// Everything at a glance.
 pub(super) async fn overview(State(site): State<Site>, Query(wanted): Query<Wanted>) -> Response {
     let filter = match wanted.filter() {
         Ok(filter) => filter,
-        Err(refusal) => return refused(&site, StatusCode::BAD_REQUEST, &refusal),
+        Err(refusal) => return refused(StatusCode::BAD_REQUEST, &refusal),
     };
     let board = &site.context.board;
     let (fleet, now) = (board.fleet(), SystemTime::now());
@@ -48,7 +48,7 @@ pub(super) async fn overview(State(site): State<Site>, Query(wanted): Query<Want
     let overview = Overview::of(board, &fleet, &selection, now);
     let certificate_ended = status::certificate_ended(board, &fleet, now);
     let listing = Listing::of(&selection, filter, wanted.page(), certificate_ended);
-    told(page::overview(&frame(&site), &overview, &listing))
+    told(page::overview(frame(), &overview, &listing))
 }
 
 /// One key, with what was.
@@ -57,14 +57,14 @@ pub(super) async fn key(State(site): State<Site>, Query(wanted): Query<WantedKey
     let (fleet, now) = (board.fleet(), SystemTime::now());
     let entry = match wanted.find(&fleet) {
         Ok(entry) => entry,
-        Err(refusal) => return refused(&site, StatusCode::NOT_FOUND, &refusal),
+        Err(refusal) => return refused(StatusCode::NOT_FOUND, &refusal),
     };
     let detail = KeyDetail::of(entry, status::certificate_ended(board, &fleet, now));
     let its_partner = Filter { partner: Some(entry.partner.name.to_string()), ..Filter::default() };
     let selection = status::select(&fleet, &its_partner);
     let partner = selection.partners.iter().find(|partner| partner.partner == entry.partner.name);
     let api = ApiView::of(board, &fleet, now);
-    told(page::key(&frame(&site), &detail, partner, &api, now))
+    told(page::key(frame(), &detail, partner, &api, now))
 }
 
 /// A file that the pages load.

@@ -5,14 +5,14 @@ use std::time::{Duration, SystemTime};
 use maud::{Markup, html};
 
 use super::parts::{Tone, badge, budget, copyable, error, moment, nothing, verdict};
-use super::{Frame, chart};
+use super::{Frame, chart, link};
 use crate::human;
 use crate::status::{ApiView, KeyDetail, KeyView, MoveView, PartnerView, PastView, ProbeView};
 
 /// The page. `partner` is the key's; its secret's state is shown, for without it no key works.
 #[must_use]
 pub fn key(
-    frame: &Frame,
+    frame: Frame,
     detail: &KeyDetail,
     partner: Option<&PartnerView>,
     api: &ApiView,
@@ -21,15 +21,15 @@ pub fn key(
     let view = &detail.key;
     let content = html! {
         nav.trail aria-label="Trail" {
-            a href=(frame.link("/", &[])) { "All keys" } " / "
-            a href=(frame.link("/", &[("partner", &view.partner)])) { (view.partner) }
+            a href=(link("", &[])) { "All keys" } " / "
+            a href=(link("", &[("partner", &view.partner)])) { (view.partner) }
         }
         (state(view, partner, api, now))
         (probes(&view.probes, now))
         (history(&detail.history, now))
         (moves(&detail.state_changes, now))
         p {
-            a href=(frame.link("/api/v1/status/key", &[("partner", &view.partner), ("key", &view.key)])) {
+            a href=(link("api/v1/status/key", &[("partner", &view.partner), ("key", &view.key)])) {
                 "This key as JSON"
             }
         }

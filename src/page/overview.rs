@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use maud::{Markup, html};
 
 use super::parts::{Tone, badge, budget, copyable, error, moment, nothing, verdict};
-use super::{Frame, chart};
+use super::{Frame, chart, link};
 use crate::board::HealthState;
 use crate::human;
 use crate::key_state::KeyState;
@@ -47,7 +47,7 @@ impl Listing {
 
 /// The page.
 #[must_use]
-pub fn overview(frame: &Frame, status: &Overview, listing: &Listing) -> Markup {
+pub fn overview(frame: Frame, status: &Overview, listing: &Listing) -> Markup {
     let now = status.now;
     let troubled: usize = status
         .key_states
@@ -62,8 +62,8 @@ pub fn overview(frame: &Frame, status: &Overview, listing: &Listing) -> Markup {
     let content = html! {
         h1.unseen { "Status of MyUnisoft's Partner API and of the keys" }
         (api(&status.api, now))
-        (partners(frame, &status.partners, now))
-        (keys(frame, status, listing, now))
+        (partners(&status.partners, now))
+        (keys(status, listing, now))
     };
     frame.page(&title, &content)
 }
@@ -170,7 +170,7 @@ fn last(probe: &ProbeView) -> Markup {
     }
 }
 
-fn partners(frame: &Frame, partners: &[PartnerView], now: SystemTime) -> Markup {
+fn partners(partners: &[PartnerView], now: SystemTime) -> Markup {
     html! {
         section #partners.card data-live aria-labelledby="partners-title" {
             h2 #partners-title { (human::count(partners.len(), "partner", "partners")) }
@@ -181,7 +181,7 @@ fn partners(frame: &Frame, partners: &[PartnerView], now: SystemTime) -> Markup 
                         th scope="col" { "Partner" } th scope="col" { "Secret" } th scope="col" { "Since" }
                         th scope="col" { "Keys" } th scope="col" { "States" }
                     } }
-                    tbody { @for partner in partners.iter().take(PARTNERS_SHOWN) { (partner_row(frame, partner, now)) } }
+                    tbody { @for partner in partners.iter().take(PARTNERS_SHOWN) { (partner_row(partner, now)) } }
                 }
                 }
             }
@@ -192,11 +192,11 @@ fn partners(frame: &Frame, partners: &[PartnerView], now: SystemTime) -> Markup 
     }
 }
 
-fn partner_row(frame: &Frame, view: &PartnerView, now: SystemTime) -> Markup {
+fn partner_row(view: &PartnerView, now: SystemTime) -> Markup {
     html! {
         tr {
             th scope="row" data-label="Partner" {
-                a href=(frame.link("/", &[("partner", &view.partner)])) { (view.partner) }
+                a href=(link("", &[("partner", &view.partner)])) { (view.partner) }
             }
             td data-label="Secret" { (badge(Tone::of_secret(view.secret_state), view.secret_state.as_str())) }
             td data-label="Since" { (moment(view.since, now)) }
@@ -213,13 +213,13 @@ fn partner_row(frame: &Frame, view: &PartnerView, now: SystemTime) -> Markup {
     }
 }
 
-fn keys(frame: &Frame, status: &Overview, listing: &Listing, now: SystemTime) -> Markup {
+fn keys(status: &Overview, listing: &Listing, now: SystemTime) -> Markup {
     html! {
         section #keys.card aria-labelledby="keys-title" {
             h2 #keys-title { "Keys" }
-            (filter_form(frame, &listing.filter))
+            (filter_form(&listing.filter))
             div #listing data-live {
-                (states(frame, status, &listing.filter))
+                (states(status, &listing.filter))
                 p.faint role="status" { (summary(listing)) }
                 @if !listing.keys.is_empty() {
                     table.cards.keys {
@@ -228,19 +228,19 @@ fn keys(frame: &Frame, status: &Overview, listing: &Listing, now: SystemTime) ->
                                 th scope="col" { (column) }
                             }
                         } }
-                        tbody { @for key in &listing.keys { (row(frame, key, now)) } }
+                        tbody { @for key in &listing.keys { (row(key, now)) } }
                     }
                 }
-                (pager(frame, listing))
+                (pager(listing))
             }
         }
     }
 }
 
-fn filter_form(frame: &Frame, filter: &Filter) -> Markup {
+fn filter_form(filter: &Filter) -> Markup {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     html! {
-        form.filter action=(frame.link("/", &[])) method="get" role="search" aria-label="Filter the keys" {
+        form.filter action=(link("", &[])) method="get" role="search" aria-label="Filter the keys" {
             label { "State"
                 select #filter-state name="state" {
                     option value="" { "any" }
@@ -252,14 +252,14 @@ fn filter_form(frame: &Frame, filter: &Filter) -> Markup {
             label { "Partner" input #filter-partner type="search" name="partner" value=(text(&filter.partner)); }
             label { "Key" input #filter-name type="search" name="name" value=(text(&filter.name)); }
             button type="submit" { "Filter" }
-            a href=(frame.link("/", &[])) { "Clear" }
+            a href=(link("", &[])) { "Clear" }
         }
     }
 }
 
 /// How many keys are in which state, each a filter.
-fn states(frame: &Frame, status: &Overview, filter: &Filter) -> Markup {
-    let link = |state: &str| link(frame, filter, state, 1);
+fn states(status: &Overview, filter: &Filter) -> Markup {
+    let link = |state: &str| place(filter, state, 1);
     html! {
         nav.states aria-label="Keys by state" {
             a href=(link("")) aria-current=[filter.state.is_none().then_some("true")] {
@@ -275,11 +275,11 @@ fn states(frame: &Frame, status: &Overview, filter: &Filter) -> Markup {
 }
 
 /// The same list, in another state or on another page.
-fn link(frame: &Frame, filter: &Filter, state: &str, page: usize) -> String {
+fn place(filter: &Filter, state: &str, page: usize) -> String {
     let page = if page > 1 { page.to_string() } else { String::new() };
     let (partner, name) = (filter.partner.as_deref(), filter.name.as_deref());
-    frame.link(
-        "/",
+    link(
+        "",
         &[
             ("state", state),
             ("partner", partner.unwrap_or_default()),
@@ -301,13 +301,13 @@ fn summary(listing: &Listing) -> String {
     }
 }
 
-fn row(frame: &Frame, detail: &KeyDetail, now: SystemTime) -> Markup {
+fn row(detail: &KeyDetail, now: SystemTime) -> Markup {
     let key = &detail.key;
     let probe = key.telling_probe();
     let error_view = probe.and_then(|probe| probe.error.as_ref());
     let request_id = error_view.and_then(|error| error.request_id.as_deref());
     let request_id = request_id.or_else(|| probe.and_then(|probe| probe.request_id.as_deref()));
-    let link = frame.link("/key", &[("partner", &key.partner), ("key", &key.key)]);
+    let link = link("key", &[("partner", &key.partner), ("key", &key.key)]);
     html! {
         tr {
             th scope="row" data-label="Key" {
@@ -331,9 +331,9 @@ fn row(frame: &Frame, detail: &KeyDetail, now: SystemTime) -> Markup {
     }
 }
 
-fn pager(frame: &Frame, listing: &Listing) -> Markup {
+fn pager(listing: &Listing) -> Markup {
     let state = listing.filter.state.map(KeyState::as_str).unwrap_or_default();
-    let to = |page| link(frame, &listing.filter, state, page);
+    let to = |page| place(&listing.filter, state, page);
     html! {
         @if listing.pages > 1 {
             nav.pager aria-label="Pages" {

@@ -237,7 +237,7 @@ async fn what_it_serves_beside_the_metrics() {
     let ready = || async { (exporter.get("/myunisoft/-/ready").await?.0 == 200).then_some(()) };
     until("readiness", ready).await;
     assert_eq!(exporter.get("/myunisoft/-/healthy").await.unwrap().0, 200);
-    assert!(exporter.get("/myunisoft/").await.unwrap().1.contains("href=\"/myunisoft/metrics\""));
+    assert!(exporter.get("/myunisoft/").await.unwrap().1.contains("href=\"./metrics\""));
     let (status, text) = exporter.get("/myunisoft/sd").await.unwrap();
     let groups: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!((status, groups.as_array().unwrap().len()), (200, 2));
@@ -253,7 +253,7 @@ async fn what_it_serves_beside_the_metrics() {
     assert_eq!(exporter.get("/myunisoft/probe?partner=acme").await.unwrap().0, 400);
     assert_eq!(exporter.get("/metrics").await.unwrap().0, 404, "all is below the prefix");
     for short in ["/", "/myunisoft"] {
-        assert!(exporter.get(short).await.unwrap().1.contains("<h1>"), "{short} leads to the page");
+        assert!(exporter.get(short).await.unwrap().1.contains("<h1"), "{short} leads to the page");
     }
 }
 
