@@ -29,10 +29,18 @@ const PHONE: (u32, u32) = (360, 740);
 const AXE: &str = "target/venv/lib";
 
 async fn demo() -> Exporter {
-    Exporter::listening(Server::spawn(
-        Command::new(BINARY).args(["demo", "--web.listen-address=127.0.0.1:0"]),
-    ))
-    .await
+    demo_with(&[]).await
+}
+
+/// Where a flag puts it below a path, its address has that too.
+async fn demo_with(flags: &[&str]) -> Exporter {
+    let mut demo = Command::new(BINARY);
+    demo.args(["demo", "--web.listen-address=127.0.0.1:0"]).args(flags);
+    let mut exporter = Exporter::listening(Server::spawn(&mut demo)).await;
+    for prefix in flags.iter().filter_map(|flag| flag.strip_prefix("--web.route-prefix=")) {
+        exporter.url.push_str(prefix);
+    }
+    exporter
 }
 
 /// The states that the demo's fleet has from its first probes on, and never leaves.
@@ -110,7 +118,7 @@ async fn the_demo_s_states_are_shown_with_why_and_what_to_do() {
 
 #[tokio::test]
 async fn filters_by_state_partner_and_name_work_by_form_and_by_link() {
-    let exporter = demo().await;
+    let exporter = demo_with(&["--web.route-prefix=/below/this"]).await;
     all_asked(&exporter).await;
     let browser = Browser::open(DESK, false).await;
     browser.goto(&exporter.url).await;
@@ -125,6 +133,10 @@ async fn filters_by_state_partner_and_name_work_by_form_and_by_link() {
     client.find(Locator::Css("#filter-partner")).await.unwrap().send_keys("valmy\n").await.unwrap();
     browser.until("the filter", "return location.search.includes('name=GIRA')").await;
     assert_eq!(listed(&browser).await, ["girard"]);
+    client.find(Locator::LinkText("girard")).await.unwrap().click().await.unwrap();
+    browser.until("the key's page", "return location.pathname === '/below/this/key'").await;
+    client.find(Locator::LinkText("All keys")).await.unwrap().click().await.unwrap();
+    assert_eq!(listed(&browser).await.len(), all);
     browser.goto(&format!("{}/?name=nobody", exporter.url)).await;
     assert!(browser.text("#listing").await.contains("No key is like that"));
     browser.goto(&format!("{}/?state=lost", exporter.url)).await;
