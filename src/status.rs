@@ -11,7 +11,7 @@ mod seconds;
 mod selection;
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
@@ -37,6 +37,16 @@ pub struct Overview {
     pub key_states: BTreeMap<KeyState, usize>,
     /// The partners that the filter wants, the gravest trouble first.
     pub partners: Vec<PartnerView>,
+}
+
+/// How long the scale of several waterfalls is to be: as the longest, or four times the median where that
+/// is less. One probe that hung would make nothing of all others.
+#[must_use]
+pub fn common_scale(durations: impl Iterator<Item = Duration>) -> Duration {
+    let mut durations: Vec<_> = durations.collect();
+    durations.sort_unstable();
+    let median = durations.get(durations.len() / 2).copied().unwrap_or_default();
+    durations.last().copied().unwrap_or_default().min(median * 4)
 }
 
 /// How a document ends that [`document_head`] began.

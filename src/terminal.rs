@@ -5,13 +5,14 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use crate::board::HealthState;
 use crate::diagnosis::Verdict;
 use crate::human;
 use crate::key_state::KeyState;
 use crate::report::{Phase, Phases};
-use crate::status::{ApiView, KeyDetail, Overview, PastView, ProbeView};
+use crate::status::{ApiView, KeyDetail, Overview, PastView, ProbeView, common_scale};
 
 /// How wide a waterfall is, in characters.
 const WATERFALL: usize = 24;
@@ -22,12 +23,13 @@ const LONGEST_NAME: usize = 40;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colours(pub bool);
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 enum Ink {
     Good,
     Bad,
     Waiting,
     Faint,
+    #[default]
     Bold,
 }
 
@@ -45,6 +47,7 @@ impl Colours {
 }
 
 /// A line of the table.
+#[derive(Default)]
 struct Row {
     name: String,
     state: String,
@@ -53,6 +56,8 @@ struct Row {
     result: String,
     succeeded: Option<bool>,
     duration: String,
+    phases: Option<Phases>,
+    /// Drawn once all phases are known, for all have one scale.
     waterfall: String,
     request_id: String,
 }
@@ -62,7 +67,10 @@ struct Row {
 pub fn table(overview: &Overview, keys: &[KeyDetail], colours: Colours) -> String {
     let mut rows = vec![api_row(&overview.api)];
     rows.extend(keys.iter().flat_map(key_rows));
-    fill_in_waterfalls(&mut rows, overview, keys);
+    let scale = common_scale(rows.iter().filter_map(|row| row.phases).map(|phases| phases.total()));
+    for row in &mut rows {
+        row.waterfall = row.phases.map(|phases| waterfall(&phases, scale)).unwrap_or_default();
+    }
     let mut text = String::new();
     write_rows(&mut text, &rows, colours);
     let _ = writeln!(text, "\n{}\n", colours.paint(Ink::Faint, &legend()));
@@ -74,7 +82,7 @@ pub fn table(overview: &Overview, keys: &[KeyDetail], colours: Colours) -> Strin
 /// What every sign of a waterfall means.
 fn legend() -> String {
     let signs: Vec<_> = Phase::ALL.iter().map(|phase| format!("{} {phase}", sign(*phase))).collect();
-    format!("Phases: {}", signs.join("  "))
+    format!("Phases: {}  > far longer", signs.join("  "))
 }
 
 const fn sign(phase: Phase) -> char {
@@ -93,34 +101,40 @@ fn api_row(api: &ApiView) -> Row {
         HealthState::Maintenance | HealthState::Unknown => Ink::Waiting,
         HealthState::Down => Ink::Bad,
     };
-    row("API".to_owned(), api.state.to_string(), ink, &api.probe)
+    Row { name: "API".to_owned(), state: api.state.to_string(), ..row(ink, &api.probe, &api.history) }
 }
 
-fn key_rows(detail: &KeyDetail) -> impl Iterator<Item = Row> + '_ {
+fn key_rows(detail: &KeyDetail) -> Vec<Row> {
     let key = &detail.key;
     let ink = match key.state {
         KeyState::Active => Ink::Good,
         KeyState::Pending | KeyState::Unknown => Ink::Waiting,
         _ => Ink::Bad,
     };
-    key.probes.iter().enumerate().map(move |(place, probe)| {
-        // The name stands once.
-        let (name, state) =
-            if place == 0 { (full_name(detail), key.state.to_string()) } else { Default::default() };
-        row(name, state, ink, probe)
-    })
+    let mut rows: Vec<_> = key.probes.iter().map(|probe| row(ink, probe, &detail.history)).collect();
+    if rows.is_empty() {
+        rows.push(Row { result: "no probe is configured".to_owned(), ink, ..Row::default() });
+    }
+    // The name stands once.
+    if let Some(first) = rows.first_mut() {
+        (first.name, first.state) = (cut(&full_name(detail)), key.state.to_string());
+    }
+    rows
 }
 
 fn full_name(detail: &KeyDetail) -> String {
-    let name = format!("{}/{}", detail.key.partner, detail.key.key);
-    let name = harmless(&name);
+    harmless(&format!("{}/{}", detail.key.partner, detail.key.key)).into_owned()
+}
+
+/// A name as wide as a column may be.
+fn cut(name: &str) -> String {
     if name.chars().count() <= LONGEST_NAME {
-        return name.into_owned();
+        return name.to_owned();
     }
     name.chars().take(LONGEST_NAME - 1).chain(['…']).collect()
 }
 
-fn row(name: String, state: String, ink: Ink, probe: &ProbeView) -> Row {
+fn row(ink: Ink, probe: &ProbeView, history: &[PastView]) -> Row {
     let status = probe.http_status_code.map(|code| code.to_string());
     let what = match (&probe.error, probe.up, probe.left_out) {
         (Some(error), ..) => error.reason.to_string(),
@@ -130,28 +144,14 @@ fn row(name: String, state: String, ink: Ink, probe: &ProbeView) -> Row {
     };
     let result = [status.unwrap_or_default(), what].join(" ");
     Row {
-        name,
-        state,
         ink,
         probe: harmless(&probe.probe).into_owned(),
         result: result.trim().to_owned(),
         succeeded: probe.up,
         duration: probe.last_duration.map(human::latency).unwrap_or_default(),
-        waterfall: String::new(),
+        phases: last_phases(probe, history),
         request_id: probe.request_id.as_deref().map(harmless).unwrap_or_default().into_owned(),
-    }
-}
-
-/// All on one scale, which only the whole table tells.
-fn fill_in_waterfalls(rows: &mut [Row], overview: &Overview, keys: &[KeyDetail]) {
-    let of_key = |detail: &KeyDetail| -> Vec<Option<Phases>> {
-        detail.key.probes.iter().map(|probe| last_phases(probe, &detail.history)).collect()
-    };
-    let api = last_phases(&overview.api.probe, &overview.api.history);
-    let phases: Vec<_> = std::iter::once(api).chain(keys.iter().flat_map(of_key)).collect();
-    let longest = phases.iter().flatten().map(Phases::total).max().unwrap_or_default();
-    for (row, phases) in rows.iter_mut().zip(&phases) {
-        row.waterfall = phases.map(|phases| waterfall(&phases, longest)).unwrap_or_default();
+        ..Row::default()
     }
 }
 
@@ -165,14 +165,19 @@ fn last_phases(probe: &ProbeView, history: &[PastView]) -> Option<Phases> {
     clippy::cast_sign_loss,
     reason = "a share of a line of characters"
 )]
-fn waterfall(phases: &Phases, longest: std::time::Duration) -> String {
+fn waterfall(phases: &Phases, scale: Duration) -> String {
     let mut text = String::new();
     let (mut passed, mut drawn) = (0.0, 0);
     for (phase, took) in phases.iter() {
         passed += took.as_secs_f64();
-        let end = (WATERFALL as f64 * passed / longest.as_secs_f64().max(f64::EPSILON)).round() as usize;
+        let end = (WATERFALL as f64 * passed / scale.as_secs_f64().max(f64::EPSILON)).round() as usize;
+        let end = end.min(WATERFALL);
         text.extend(std::iter::repeat_n(sign(phase), end.saturating_sub(drawn)));
         drawn = drawn.max(end);
+    }
+    if phases.total() > scale {
+        text.pop();
+        text.push('>');
     }
     text
 }
@@ -284,8 +289,6 @@ fn harmless(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn phases(millis: [u64; 5]) -> Phases {
@@ -300,6 +303,8 @@ mod tests {
         assert_eq!(drawn, "--=====###############++");
         let half = waterfall(&whole, whole.total() * 2);
         assert_eq!(half.chars().count(), WATERFALL / 2);
+        let cut = waterfall(&whole, whole.total() / 2);
+        assert_eq!(cut, "-----=========#########>", "longer than the scale");
         assert_eq!(waterfall(&phases([0; 5]), Duration::ZERO), "");
     }
 

@@ -214,15 +214,6 @@ pub(super) fn sparkline<'a>(history: impl ExactSizeIterator<Item = &'a PastView>
     }
 }
 
-/// How wide waterfalls are to be: as long as the longest, or four times the median where that is less. One
-/// that hung would make nothing of all others.
-pub(super) fn scale_of(history: &[PastView]) -> Duration {
-    let mut durations: Vec<_> = history.iter().map(|past| past.duration).collect();
-    durations.sort_unstable();
-    let median = durations.get(durations.len() / 2).copied().unwrap_or_default();
-    durations.last().copied().unwrap_or_default().min(median * 4)
-}
-
 /// Where one probe's time went; one that is longer than the scale is cut, and marked as such.
 pub(super) fn waterfall(phases: &Phases, scale: Duration) -> Markup {
     const WIDTH: f64 = 200.0;

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::parts::{Tone, badge, budget, copyable, error, moment, nothing, verdict};
 use super::{Frame, chart, link};
 use crate::human;
-use crate::status::{ApiView, KeyDetail, KeyView, MoveView, PartnerView, PastView, ProbeView};
+use crate::status::{ApiView, KeyDetail, KeyView, MoveView, PartnerView, PastView, ProbeView, common_scale};
 
 /// The page. `partner` is the key's; its secret's state is shown, for without it no key works.
 #[must_use]
@@ -155,7 +155,7 @@ fn counted<'a, R: std::fmt::Display + 'a>(counts: impl ExactSizeIterator<Item = 
 }
 
 fn history(history: &[PastView], now: SystemTime) -> Markup {
-    let scale = chart::scale_of(history);
+    let scale = common_scale(history.iter().map(|past| past.duration));
     html! {
         section #history.card data-live aria-labelledby="history-title" {
             h2 #history-title { "Last " (human::count(history.len(), "probe", "probes")) }
