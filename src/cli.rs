@@ -56,7 +56,11 @@ pub enum Command {
         /// The configuration file
         file: PathBuf,
     },
-    /// Run every configured probe once and explain what came of it: exit 0 only if all succeed, else 1
+    /// Run every configured probe once and explain what came of it
+    ///
+    /// Exit code 0 if every probe ran and succeeded, 1 if not, 2 for bad usage or a bad configuration. It spends the
+    /// customer's budget and activates a new key just as the exporter's probes do. Nothing is written to the storage
+    /// folder.
     Probe {
         /// Only this key's probes: its name, or PARTNER/KEY; repeatable
         #[arg(long = "key", value_name = "NAME")]

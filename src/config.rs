@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+pub(crate) use self::decode::nearest;
 pub(crate) use self::load::matching;
 pub use self::load::{Loaded, load};
 pub use self::problem::{Problem, Problems};

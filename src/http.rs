@@ -64,6 +64,7 @@ pub fn router(site: Site) -> Router {
         .route(&at("/-/healthy"), get(healthy))
         .route(&at("/-/ready"), get(ready))
         .route(&at("/-/reload"), post(reload).put(reload))
+        .fallback(nowhere)
         .with_state(site)
 }
 
@@ -84,6 +85,10 @@ async fn healthy(State(site): State<Site>) -> (StatusCode, String) {
             (StatusCode::SERVICE_UNAVAILABLE, text)
         }
     }
+}
+
+async fn nowhere() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
 async fn ready(State(site): State<Site>) -> (StatusCode, &'static str) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, stream};
 
 use crate::board::{Board, Fleet, HealthState};
-use crate::config::Config;
+use crate::config::{Config, nearest};
 use crate::metrics::Metrics;
 use crate::probe::{BuildError, Prober};
 use crate::store::Store;
@@ -27,8 +27,18 @@ pub struct Once {
 
 /// A name that no configured key has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("--key: no key is named {0:?}; write the name of a configured key, or PARTNER/KEY")]
-pub struct UnknownKey(pub String);
+#[error("--key: no key is named `{name}`; {}", hint(nearest.as_deref()))]
+pub struct UnknownKey {
+    /// As given.
+    pub name: String,
+    /// A key's name that is close to it.
+    pub nearest: Option<String>,
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    let write = "write the name of a configured key, or PARTNER/KEY";
+    nearest.map_or_else(|| write.to_owned(), |nearest| format!("did you mean `{nearest}`?"))
+}
 
 /// The configuration with no other keys than these, each named by its own name or as `PARTNER/KEY`;
 /// all of them where none is named.
@@ -48,7 +58,9 @@ pub fn choose(mut config: Config, names: &[String]) -> Result<Config, UnknownKey
             .iter()
             .flat_map(|partner| partner.keys.iter().map(move |key| (&*partner.name, &*key.name)));
         if !keys.any(|(partner, key)| fits(name, partner, key)) {
-            return Err(UnknownKey(name.clone()));
+            let known = config.partners.iter().flat_map(|partner| &partner.keys).map(|key| &*key.name);
+            let nearest = nearest(name, known).map(str::to_owned);
+            return Err(UnknownKey { name: name.clone(), nearest });
         }
     }
     for partner in &mut config.partners {

@@ -129,7 +129,7 @@ impl Frame {
 #[must_use]
 pub fn refusal(frame: Frame, text: &str) -> Markup {
     frame.page(
-        "Not found",
+        "Nothing to show",
         &html! {
             section.card {
                 h1 { "This can't be shown" }

@@ -2,7 +2,8 @@
 
 mod probe;
 
-use std::io;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -82,16 +83,16 @@ pub(crate) fn demo(flags: &Flags) -> ExitCode {
 }
 
 /// Says what was understood of a configuration, or everything that is wrong with it.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "this command's product is text")]
 pub(crate) fn check_config(file: &Path, flags: &Flags) -> ExitCode {
     let web = flags.web_config_file.as_deref().map(web::load).transpose();
     match Problems::of_both(config::load(file), web) {
         Ok((loaded, web)) => {
-            print!("{}{}", loaded.summary(), web.map(|web| web.summary()).unwrap_or_default());
-            ExitCode::SUCCESS
+            let web = web.map(|web| web.summary()).unwrap_or_default();
+            finish(print(format_args!("{}{web}", loaded.summary())).map_err(Into::into))
         }
         Err(problems) => {
-            eprintln!("{problems}");
+            // Nobody is left to tell that nobody reads it.
+            let _ = writeln!(io::stderr(), "{problems}");
             BAD_CONFIGURATION.into()
         }
     }
@@ -270,20 +271,29 @@ fn wish_on_hang_up(wishes: mpsc::Sender<Reload>) -> io::Result<impl Future<Outpu
 }
 
 /// Tells whoever started the demo where to look.
-#[expect(clippy::print_stdout, reason = "the demo speaks to a person")]
 fn introduce(simulator: &Simulator, listeners: &[TcpListener], prefix: &str, tls: bool) -> io::Result<()> {
     let scheme = if tls { "https" } else { "http" };
-    println!("The exporter, and what it knows:");
+    let mut text = "The exporter, and what it knows:\n".to_owned();
     for listener in listeners {
         let address = listener.local_addr()?;
-        println!("  {scheme}://{address}{prefix}/           the state of every key, for a person");
-        println!("  {scheme}://{address}{prefix}/metrics    for Prometheus");
+        // Writing to a string can't fail.
+        let _ =
+            writeln!(text, "  {scheme}://{address}{prefix}/           the state of every key, for a person");
+        let _ = writeln!(text, "  {scheme}://{address}{prefix}/metrics    for Prometheus");
     }
-    println!("The simulated Partner API, whose certificate is its own (curl --insecure):");
-    println!("  {}", simulator.url("/api/partners/health"));
-    println!(
-        "Within two minutes: a key goes pending → active, one active → revoked, one spends its budget, \
-         maintenance comes and goes.\nEnd it with Ctrl-C.\n"
-    );
-    Ok(())
+    let health = simulator.url("/api/partners/health");
+    print(format_args!(
+        "{text}The simulated Partner API, whose certificate is its own (curl --insecure):\n  {health}\n\
+         Within two minutes: a key goes pending → active, one active → revoked, one spends its budget, \
+         maintenance comes and goes.\nEnd it with Ctrl-C.\n\n"
+    ))
+}
+
+/// Prints. That nobody reads on, as `head` does once it has enough, is no failure.
+fn print(text: std::fmt::Arguments<'_>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_fmt(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
 }

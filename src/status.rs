@@ -21,7 +21,7 @@ use crate::key_state::KeyState;
 pub use api::{ApiView, Availability, SlotView, certificate_ended};
 pub use key::{ErrorView, KeyDetail, KeyView, MoveView, PastView, ProbeView, RateLimitView};
 pub use partner::PartnerView;
-pub use selection::{Filter, Selection, gravity_of, select};
+pub use selection::{Filter, Selection, select};
 
 /// Everything but the keys, which are too many to be held all at once.
 #[derive(Clone, Debug, Serialize)]
@@ -35,6 +35,8 @@ pub struct Overview {
     pub api: ApiView,
     /// How many keys are in which state, among those that the filter lets through whatever their state.
     pub key_states: BTreeMap<KeyState, usize>,
+    /// How many of these have a probe that fails.
+    pub failing_keys: usize,
     /// The partners that the filter wants, the gravest trouble first.
     pub partners: Vec<PartnerView>,
 }
@@ -81,6 +83,7 @@ impl Overview {
             now,
             api: ApiView::of(board, fleet, now),
             key_states: selection.states.clone(),
+            failing_keys: selection.failing,
             partners: selection.partners.clone(),
         }
     }

@@ -434,7 +434,7 @@ pub(super) fn shown(name: &str) -> String {
 }
 
 /// The name that was likely meant.
-pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     // Longer than any field's name: not a slip of the hand.
     if name.len() > 48 {
         return None;

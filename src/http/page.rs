@@ -3,14 +3,14 @@
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use maud::Markup;
 use sha2::{Digest as _, Sha256};
 
 use super::Site;
-use super::status::{NEVER_STORED, Refusal, Wanted, WantedKey};
+use super::status::{Asked, NEVER_STORED, Refusal, Wanted, WantedKey, understood};
 use crate::page::{self, ASSETS, Frame, Listing};
 use crate::status::{self, ApiView, Filter, KeyDetail, Overview};
 
@@ -37,9 +37,10 @@ fn refused(status: StatusCode, refusal: &Refusal) -> Response {
 }
 
 /// Everything at a glance.
-pub(super) async fn overview(State(site): State<Site>, Query(wanted): Query<Wanted>) -> Response {
-    let filter = match wanted.filter() {
-        Ok(filter) => filter,
+pub(super) async fn overview(State(site): State<Site>, wanted: Asked<Wanted>) -> Response {
+    let asked = understood(wanted).and_then(|wanted| Ok((wanted.filter()?, wanted.page())));
+    let (filter, page) = match asked {
+        Ok(asked) => asked,
         Err(refusal) => return refused(StatusCode::BAD_REQUEST, &refusal),
     };
     let board = &site.context.board;
@@ -47,12 +48,16 @@ pub(super) async fn overview(State(site): State<Site>, Query(wanted): Query<Want
     let selection = status::select(&fleet, &filter);
     let overview = Overview::of(board, &fleet, &selection, now);
     let certificate_ended = status::certificate_ended(board, &fleet, now);
-    let listing = Listing::of(&selection, filter, wanted.page(), certificate_ended);
+    let listing = Listing::of(&selection, filter, page, certificate_ended);
     told(page::overview(frame(), &overview, &listing))
 }
 
 /// One key, with what was.
-pub(super) async fn key(State(site): State<Site>, Query(wanted): Query<WantedKey>) -> Response {
+pub(super) async fn key(State(site): State<Site>, wanted: Asked<WantedKey>) -> Response {
+    let wanted = match understood(wanted) {
+        Ok(wanted) => wanted,
+        Err(refusal) => return refused(StatusCode::BAD_REQUEST, &refusal),
+    };
     let board = &site.context.board;
     let (fleet, now) = (board.fleet(), SystemTime::now());
     let entry = match wanted.find(&fleet) {

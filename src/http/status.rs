@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -42,6 +43,17 @@ pub(super) struct WantedKey {
 #[derive(Debug, Serialize)]
 pub(super) struct Refusal {
     error: String,
+}
+
+/// A query, if it is one.
+pub(super) type Asked<T> = Result<Query<T>, QueryRejection>;
+
+/// What a query asks for.
+///
+/// # Errors
+/// Where a parameter stands twice.
+pub(super) fn understood<T>(asked: Asked<T>) -> Result<T, Refusal> {
+    asked.map(|Query(wanted)| wanted).map_err(|rejection| Refusal { error: rejection.body_text() })
 }
 
 impl Wanted {
@@ -88,8 +100,8 @@ impl Refusal {
 }
 
 /// Everything, or what the parameters ask for: the API, the partners, the keys.
-pub(super) async fn all(State(site): State<Site>, Query(wanted): Query<Wanted>) -> Response {
-    let filter = match wanted.filter() {
+pub(super) async fn all(State(site): State<Site>, wanted: Asked<Wanted>) -> Response {
+    let filter = match understood(wanted).and_then(|wanted| wanted.filter()) {
         Ok(filter) => filter,
         Err(refusal) => return (StatusCode::BAD_REQUEST, Json(refusal)).into_response(),
     };
@@ -124,7 +136,11 @@ pub(super) async fn all(State(site): State<Site>, Query(wanted): Query<Wanted>) 
 pub(super) const NEVER_STORED: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
 /// One key, with what was.
-pub(super) async fn key(State(site): State<Site>, Query(wanted): Query<WantedKey>) -> Response {
+pub(super) async fn key(State(site): State<Site>, wanted: Asked<WantedKey>) -> Response {
+    let wanted = match understood(wanted) {
+        Ok(wanted) => wanted,
+        Err(refusal) => return (StatusCode::BAD_REQUEST, Json(refusal)).into_response(),
+    };
     let board = &site.context.board;
     let fleet = board.fleet();
     match wanted.find(&fleet) {

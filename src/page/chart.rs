@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime};
 
 use maud::{Markup, html};
 
+use crate::api::verdict::Reason;
 use crate::board::history::{PROBES_KEPT, SLOTS_KEPT};
 use crate::human;
 use crate::report::Phases;
-use crate::status::{PastView, SlotView};
+use crate::status::{PastView, SlotView, common_scale};
 
 const BAR: f64 = 8.0;
 const HEIGHT: f64 = 100.0;
@@ -98,7 +99,8 @@ fn uptime_bar(slot: &SlotView) -> Markup {
 struct Column {
     x: f64,
     phases: Phases,
-    failed: bool,
+    /// The pattern of what it met instead of success.
+    mark: Option<&'static str>,
     title: String,
 }
 
@@ -108,7 +110,7 @@ pub(super) fn latency_of_the_day(day: &[SlotView]) -> Markup {
         let phases = slot.phases?;
         let x = float(SLOTS_KEPT.saturating_sub(slot.age + 1)) * BAR;
         let title = format!("{} UTC, on average {}", human::clock(slot.start), told(&phases));
-        Some(Column { x, phases, failed: false, title })
+        Some(Column { x, phases, mark: None, title })
     };
     plot("day", &day.iter().filter_map(column).collect::<Vec<_>>(), float(SLOTS_KEPT) * BAR)
 }
@@ -118,7 +120,7 @@ pub(super) fn latency_of_the_last(history: &[PastView]) -> Markup {
     let column = |(age, past): (usize, &PastView)| Column {
         x: float(PROBES_KEPT.saturating_sub(age + 1)) * BAR,
         phases: past.phases,
-        failed: !past.up,
+        mark: past.reason.map(|reason| if reason == Reason::Maintenance { "maintenance" } else { "failed" }),
         title: format!("{} UTC, {}, {}", human::clock(past.finished), outcome(past), told(&past.phases)),
     };
     plot("last", &history.iter().enumerate().map(column).collect::<Vec<_>>(), float(PROBES_KEPT) * BAR)
@@ -138,10 +140,11 @@ fn told(phases: &Phases) -> String {
 }
 
 fn plot(id: &str, columns: &[Column], width: f64) -> Markup {
-    let highest = columns.iter().map(|column| column.phases.total()).max().unwrap_or_default();
-    let Some(top) = top_of_scale(highest) else {
+    let totals = || columns.iter().map(|column| column.phases.total());
+    let Some(top) = top_of_scale(common_scale(totals())) else {
         return html! { p.faint { "Nothing measured yet." } };
     };
+    let highest = totals().max().unwrap_or_default();
     let label = format!("Latency by phase, up to {}", human::latency(highest));
     html! {
         figure.plot {
@@ -164,8 +167,9 @@ fn stacked(id: &str, column: &Column, top: Duration) -> Markup {
         .iter()
         .map(|(phase, took)| {
             let height = HEIGHT * took.as_secs_f64() / top.as_secs_f64();
+            let below = y;
             y -= height;
-            (phase, y, height)
+            (phase, y.max(0.0), below - y.max(0.0))
         })
         .filter(|(_, _, height)| *height >= 0.05)
         .collect();
@@ -175,8 +179,10 @@ fn stacked(id: &str, column: &Column, top: Duration) -> Markup {
             @for (phase, y, height) in parts {
                 rect.(phase.as_str()) x=(column.x) y=(short(y)) width=(BAR - 1.0) height=(short(height)) {}
             }
-            @if column.failed {
-                rect x=(column.x) y="0" width=(BAR - 1.0) height="8" fill=(filled(id, "failed")) {}
+            // Higher than the plot.
+            @if column.phases.total() > top { path.cut d={ "M" (column.x) " 12l" (BAR - 1.0) " -5" } {} }
+            @if let Some(mark) = column.mark {
+                rect x=(column.x) y="0" width=(BAR - 1.0) height="8" fill=(filled(id, mark)) {}
             }
         }
     }
@@ -246,6 +252,24 @@ pub(super) fn legend() -> Markup {
     html! {
         ul.legend aria-label="Phases" {
             @for (phase, _) in Phases::default().iter() { li { span.swatch.(phase.as_str()) {} (phase) } }
+        }
+    }
+}
+
+/// How what failed and what was announced are drawn.
+pub(super) fn legend_of_outcomes() -> Markup {
+    html! {
+        ul.legend aria-label="Outcomes" {
+            li { svg.sample viewBox="0 0 12 12" aria-hidden="true" { rect.succeeded width="12" height="12" {} } "succeeded" }
+            @for what in ["failed", "maintenance"] {
+                li {
+                    svg.sample viewBox="0 0 12 12" aria-hidden="true" {
+                        // The patterns of the drawing that this explains.
+                        rect width="12" height="12" fill=(filled("uptime", what)) {}
+                    }
+                    (what)
+                }
+            }
         }
     }
 }

@@ -97,7 +97,7 @@ fn probes(probes: &[ProbeView], now: SystemTime) -> Markup {
             @if probes.is_empty() { p { "None is configured for this key." } } @else {
             table.cards {
                 thead { tr {
-                    @for column in ["Probe", "Last", "When", "Every", "Ran", "Failed", "Left out", "Trouble"] {
+                    @for column in ["Probe", "Last", "When", "Every", "Ran", "Failed", "Left out", "Trouble, as it began"] {
                         th scope="col" { (column) }
                     }
                 } }
@@ -129,7 +129,7 @@ fn probe_row(probe: &ProbeView, now: SystemTime) -> Markup {
             td data-label="Ran" { (probe.total) }
             td data-label="Failed" { (counted(probe.failures.iter())) }
             td data-label="Left out" { (counted(probe.skipped.iter())) }
-            td data-label="Trouble" {
+            td data-label="Trouble, as it began" {
                 @match &probe.error {
                     Some(view) => {
                         p { (error(view, now)) }

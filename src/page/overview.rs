@@ -49,26 +49,21 @@ impl Listing {
 #[must_use]
 pub fn overview(frame: Frame, status: &Overview, listing: &Listing) -> Markup {
     let now = status.now;
-    let troubled: usize = status
-        .key_states
-        .iter()
-        .filter(|(state, _)| Tone::of_key(**state) == Tone::Bad)
-        .map(|(_, n)| n)
-        .sum();
-    let title = match troubled {
+    let title = match status.failing_keys {
         0 => format!("API {}", status.api.state),
-        _ => format!("API {}, {} in trouble", status.api.state, human::count(troubled, "key", "keys")),
+        failing => format!("API {}, {} failing", status.api.state, human::count(failing, "key", "keys")),
     };
     let content = html! {
         h1.unseen { "Status of MyUnisoft's Partner API and of the keys" }
-        (api(&status.api, now))
+        (api(status, now))
         (partners(&status.partners, now))
         (keys(status, listing, now))
     };
     frame.page(&title, &content)
 }
 
-fn api(api: &ApiView, now: SystemTime) -> Markup {
+fn api(status: &Overview, now: SystemTime) -> Markup {
+    let api = &status.api;
     html! {
         section #api.card data-live aria-labelledby="api-title" {
             h2 #api-title.headline { (headline(api, now)) }
@@ -76,8 +71,10 @@ fn api(api: &ApiView, now: SystemTime) -> Markup {
             @if let Some(id) = api.probe.error.as_ref().and_then(|error| error.request_id.as_deref()) {
                 p { "Request-id to quote: " (copyable(id)) }
             }
+            (headline_of_keys(status))
             (api_facts(api, now))
             h3 { "Uptime, last 24 hours" }
+            (chart::legend_of_outcomes())
             (chart::uptime(&api.day, &uptime_label(&api.availability)))
             (chart::hours(now))
             h3 { "Latency by phase" }
@@ -108,6 +105,23 @@ fn headline(api: &ApiView, now: SystemTime) -> Markup {
             " (" (span) ")"
         }
         "."
+    }
+}
+
+/// Whether anything is the matter with a key, and where to read what.
+fn headline_of_keys(status: &Overview) -> Markup {
+    let all = status.key_states.values().sum::<usize>();
+    html! {
+        @if all > 0 {
+            p.headline {
+                @if status.failing_keys > 0 {
+                    (badge(Tone::Bad, "failing")) " "
+                    a href="#keys" { (status.failing_keys) " of " (human::count(all, "key", "keys")) } "."
+                } @else {
+                    (badge(Tone::Good, "ok")) " " a href="#keys" { "None of " (human::count(all, "key", "keys")) } " fails."
+                }
+            }
+        }
     }
 }
 
@@ -228,7 +242,7 @@ fn keys(status: &Overview, listing: &Listing, now: SystemTime) -> Markup {
                                 th scope="col" { (column) }
                             }
                         } }
-                        tbody { @for key in &listing.keys { (row(key, now)) } }
+                        tbody { @for key in &listing.keys { (row(key, &status.api, now)) } }
                     }
                 }
                 (pager(listing))
@@ -301,7 +315,7 @@ fn summary(listing: &Listing) -> String {
     }
 }
 
-fn row(detail: &KeyDetail, now: SystemTime) -> Markup {
+fn row(detail: &KeyDetail, api: &ApiView, now: SystemTime) -> Markup {
     let key = &detail.key;
     let probe = key.telling_probe();
     let error_view = probe.and_then(|probe| probe.error.as_ref());
@@ -320,8 +334,12 @@ fn row(detail: &KeyDetail, now: SystemTime) -> Markup {
             td data-label="Last" { @match probe { Some(probe) => (last(probe)), None => (nothing()) } }
             td data-label="Budget" { (budget(key.rate_limit.as_ref())) }
             td data-label="What is the matter" {
-                @if key.verdict.blame.is_some() { (verdict(&key.verdict)) } @else { (key.verdict.summary) }
-                @if let Some(view) = error_view { p { (error(view, now)) } }
+                @if key.verdict.blame.is_some() && key.verdict.blame == api.verdict.blame {
+                    p.verdict { "Fails as the API does: " (key.verdict.summary) }
+                } @else {
+                    @if key.verdict.blame.is_some() { (verdict(&key.verdict)) } @else { (key.verdict.summary) }
+                    @if let Some(view) = error_view { p { (error(view, now)) } }
+                }
             }
             td data-label="Request-id" { @match request_id { Some(id) => (copyable(id)), None => (nothing()) } }
             td data-label="Token ends" {

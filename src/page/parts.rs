@@ -115,12 +115,12 @@ pub(super) fn budget(limit: Option<&RateLimitView>) -> Markup {
     }
 }
 
-/// The trouble of a probe: its reason, code and since when.
+/// The trouble of a probe, as it began: its reason, code and for how long.
 pub(super) fn error(error: &ErrorView, now: SystemTime) -> Markup {
     html! {
         span.reason { (error.reason) }
         @if let Some(code) = &error.code { " " code { (code) } }
-        " " span.faint { (moment(error.since, now)) }
+        " " span.faint { "for " (human::span(now.duration_since(error.since).unwrap_or_default())) }
     }
 }
 

@@ -51,6 +51,11 @@ function tell(text, stale) {
 	document.getElementById("refresh").classList.toggle("stale", stale);
 }
 
+// As all times of the page, in UTC.
+function updated() {
+	return `Updated ${new Date().toISOString().slice(11, 19)} UTC`;
+}
+
 async function refresh() {
 	if (document.hidden || isMarking()) {
 		return;
@@ -61,7 +66,7 @@ async function refresh() {
 			throw new Error(`status ${answer.status}`);
 		}
 		replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
-		tell(`Updated ${new Date().toLocaleTimeString()}`, false);
+		tell(updated(), false);
 	} catch {
 		tell("Not refreshed: the exporter can't be reached. What you see is old.", true);
 	}
@@ -127,6 +132,9 @@ document.addEventListener("visibilitychange", () => {
 });
 
 reveal(document);
-document.getElementById("refresh").hidden = false;
-tell(`Updated ${new Date().toLocaleTimeString()}`, false);
-setTimeout(keepFresh, PERIOD);
+// A page that only says what is wrong has nothing to refresh.
+if (document.querySelector("[data-live]") !== null) {
+	document.getElementById("refresh").hidden = false;
+	tell(updated(), false);
+	setTimeout(keepFresh, PERIOD);
+}

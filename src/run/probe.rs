@@ -1,6 +1,6 @@
 //! `myunisoft-exporter probe`: every configured probe once, told on standard output.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use myunisoft_exporter::store::Store;
 use myunisoft_exporter::terminal::{self, Colours};
 use tracing::error;
 
-use super::{BAD_CONFIGURATION, Failure, finish, load, misconfigured, noted, run};
+use super::{BAD_CONFIGURATION, Failure, finish, load, misconfigured, noted, print, run};
 
 /// Runs every configured probe once, and tells what came of it.
 pub(crate) fn probe(names: &[String], output: Output, flags: &Flags) -> ExitCode {
@@ -74,23 +74,23 @@ fn tell(once: &Once, output: Output) -> Result<(), Failure> {
     let selection = status::select(&fleet, &Filter::default());
     let overview = Overview::of(board, &fleet, &selection, now);
     let certificate_ended = status::certificate_ended(board, &fleet, now);
-    let mut out = io::stdout().lock();
     match output {
         Output::Json => {
-            out.write_all(&status::document_head(&overview)?)?;
+            let mut text = status::document_head(&overview)?;
             for (place, entry) in selection.keys.iter().enumerate() {
-                out.write_all(if place == 0 { b"" } else { b"," })?;
-                serde_json::to_writer(&mut out, &KeyView::of(entry, certificate_ended))?;
+                text.extend_from_slice(if place == 0 { b"" } else { b"," });
+                serde_json::to_writer(&mut text, &KeyView::of(entry, certificate_ended))?;
             }
-            out.write_all(status::DOCUMENT_TAIL.as_bytes())?;
+            text.extend_from_slice(status::DOCUMENT_TAIL.as_bytes());
+            print(format_args!("{}", String::from_utf8(text)?))?;
         }
         Output::Table => {
             let keys: Vec<_> =
                 selection.keys.iter().map(|entry| KeyDetail::of(entry, certificate_ended)).collect();
-            out.write_all(terminal::table(&overview, &keys, colours()).as_bytes())?;
+            print(format_args!("{}", terminal::table(&overview, &keys, colours())))?;
         }
     }
-    Ok(out.flush()?)
+    Ok(())
 }
 
 /// Only on a terminal that knows them, and where nobody said otherwise (no-color.org).

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::PartnerView;
+use crate::api::verdict::Reason;
 use crate::board::{Fleet, KeyEntry, KeyStatus, PartnerEntry};
 use crate::key_state::KeyState;
 
@@ -29,6 +30,8 @@ pub struct Selection {
     pub partners: Vec<PartnerView>,
     /// How many keys are in which state, whatever state the filter wants.
     pub states: BTreeMap<KeyState, usize>,
+    /// How many of these have a probe that fails.
+    pub failing: usize,
 }
 
 /// Chooses among the fleet.
@@ -44,7 +47,7 @@ pub fn select(fleet: &Fleet, filter: &Filter) -> Selection {
         .collect();
     let places: HashMap<_, _> =
         partners.iter().enumerate().map(|(place, view)| (Arc::clone(&view.partner), place)).collect();
-    let mut counts = BTreeMap::new();
+    let (mut counts, mut failing) = (BTreeMap::new(), 0);
     let mut keys = Vec::new();
     for entry in &fleet.keys {
         let Some(view) = places.get(&entry.partner.name).and_then(|place| partners.get_mut(*place)) else {
@@ -57,6 +60,7 @@ pub fn select(fleet: &Fleet, filter: &Filter) -> Selection {
             continue;
         }
         *counts.entry(state).or_default() += 1;
+        failing += usize::from(is_failing(&status));
         if filter.state.is_none_or(|wanted| wanted == state) {
             keys.push((order(&status), entry));
         }
@@ -64,7 +68,7 @@ pub fn select(fleet: &Fleet, filter: &Filter) -> Selection {
     keys.sort_by_key(|(order, _)| *order);
     partners.sort_by_key(PartnerView::order);
     let keys = keys.into_iter().map(|(_, entry)| Arc::clone(entry)).collect();
-    Selection { keys, partners, states: counts }
+    Selection { keys, partners, states: counts, failing }
 }
 
 /// A name typed whole is that partner's alone; a part of a name is of all that hold it.
@@ -91,27 +95,44 @@ fn is_failing(status: &KeyStatus) -> bool {
     status.probes.iter().any(|probe| probe.episode.is_some())
 }
 
-/// The gravest state is 0. A key that works and has a failing probe stands between those that are lost and
-/// those that wait.
-#[must_use]
-pub const fn gravity_of(state: KeyState, is_failing: bool) -> u8 {
-    match state {
+/// Whether a probe fails for a reason of the key's own, or its partner's: no outage explains it.
+fn fails_by_itself(status: &KeyStatus) -> bool {
+    const OWN: [Reason; 6] = [
+        Reason::Secret,
+        Reason::Token,
+        Reason::Login,
+        Reason::Forbidden,
+        Reason::RateLimited,
+        Reason::ApiError,
+    ];
+    let reasons = status.probes.iter().filter_map(|probe| Some(probe.episode.as_ref()?.failure.reason));
+    reasons.into_iter().any(|reason| OWN.contains(&reason))
+}
+
+/// Of a key that works and that nothing is the matter with.
+const WELL: u8 = 10;
+
+/// The gravest is 0: keys that are lost, then those with a trouble of their own, then those that wait, then
+/// those that fail as all others do while the API or the way to it is down.
+fn gravity(status: &KeyStatus) -> u8 {
+    match status.memory.state {
         KeyState::Revoked => 0,
         KeyState::Disconnected => 1,
         KeyState::FolderNotFound => 2,
         KeyState::Invalid => 3,
         KeyState::Forbidden => 4,
         KeyState::NotFound => 5,
+        KeyState::Unknown | KeyState::Active if fails_by_itself(status) => 6,
         KeyState::Pending => 7,
-        KeyState::Unknown | KeyState::Active if is_failing => 6,
-        KeyState::Unknown => 8,
-        KeyState::Active => 9,
+        KeyState::Unknown | KeyState::Active if is_failing(status) => 8,
+        KeyState::Unknown => 9,
+        KeyState::Active => WELL,
     }
 }
 
 fn order(status: &KeyStatus) -> (u8, Reverse<SystemTime>) {
-    let gravity = gravity_of(status.memory.state, is_failing(status));
+    let gravity = gravity(status);
     // What works keeps the configuration's order.
-    let since = if gravity < 9 { status.memory.since } else { SystemTime::UNIX_EPOCH };
+    let since = if gravity < WELL { status.memory.since } else { SystemTime::UNIX_EPOCH };
     (gravity, Reverse(since))
 }

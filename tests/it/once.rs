@@ -94,7 +94,9 @@ async fn the_exit_code_is_0_only_if_all_that_was_asked_for_succeeded() {
         assert!(!log.is_empty(), "{flags:?}");
     }
     let (.., log, _) = probe(folder.path(), &["--key=nobody"]).await;
-    assert!(log.contains("no key is named") && log.contains("nobody"), "{log}");
+    assert!(log.contains("no key is named `nobody`"), "{log}");
+    let (.., log, _) = probe(folder.path(), &["--key=dupond"]).await;
+    assert!(log.contains("did you mean `dupont`?"), "{log}");
 }
 
 #[tokio::test]
@@ -175,4 +177,30 @@ async fn many_keys_have_a_progress_bar_in_a_terminal_and_none_in_a_file() {
     let (table, log, _) = probe(folder.path(), &[]).await;
     assert!(!table.contains("of 60 keys") && log.is_empty(), "{log}");
     assert_eq!(table.matches("acme/key").count(), 60);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_that_nobody_reads_is_no_defect_and_a_full_disk_is_told() {
+    let (_simulator, folder) = three_keys().await;
+    let config = folder.path().join("exporter.yml");
+    let config = config.to_str().unwrap();
+    let flag = format!("--config.file={config}");
+    for (arguments, code) in [
+        (&["check-config", config][..], 0),
+        (&["probe", "--key=dupont", &flag], 0),
+        (&["probe", "--output=json", "--key=petit", &flag], 1),
+    ] {
+        let run = |out: &str| {
+            let script = format!("cd {}; {BINARY} \"$@\" {out}", folder.path().display());
+            Command::new("bash").args(["-c", &script, "bash"]).args(arguments).output().unwrap()
+        };
+        // By then nobody holds the other end.
+        let output = run("> >(exec <&-)");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(code) && told.is_empty(), "{arguments:?}: {told}");
+        let output = run("> /dev/full");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && told.contains("No space left"), "{arguments:?}: {told}");
+        assert!(!told.contains("panicked"), "{told}");
+    }
 }

@@ -246,7 +246,7 @@ async fn the_page_refreshes_itself_keeps_the_focus_and_says_when_it_can_not() {
     browser.until("the new state", &has("revoked")).await;
     assert_eq!(browser.run("return window.kept").await, true, "it was not loaded anew");
     assert_eq!(browser.run("return document.activeElement.textContent").await, "martin");
-    assert!(browser.client.title().await.unwrap().contains("1 key in trouble"));
+    assert!(browser.client.title().await.unwrap().contains("1 key failing"));
     // Paused, it stands still.
     browser.client.find(Locator::Css("#pause")).await.unwrap().click().await.unwrap();
     assert_eq!(browser.text("#refreshed").await, "Paused");

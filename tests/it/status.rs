@@ -57,6 +57,8 @@ async fn the_status_of_all_and_of_one_fit_their_schema_while_things_go_well_and_
     assert_eq!(dupont["state_changes"][0]["to"], "revoked");
     assert_eq!(dupont["state_changes"][0]["code"], "ERR-API-TOKEN-NOT-FOUND");
     assert_eq!(dupont["verdict"]["blame"], "key");
+    let known: Value = serde_json::from_str(&all).unwrap();
+    assert_eq!(known["failing_keys"], 1);
     // What only seems to fit is noticed.
     let mut wrong: Value = serde_json::from_str(&all).unwrap();
     wrong["keys"][0]["state"] = json!("lost");
@@ -88,6 +90,10 @@ async fn the_status_is_filtered_as_the_page_is_and_refuses_what_it_does_not_know
     }
     let (code, refusal) = document(&exporter, "/api/v1/status?state=lost").await;
     assert!(code == 400 && refusal["error"].as_str().unwrap().contains("revoked"), "{refusal}");
+    for path in ["/api/v1/status?state=active&state=revoked", "/api/v1/status/key?key=a&key=b"] {
+        let (code, refusal) = document(&exporter, path).await;
+        assert!(code == 400 && refusal["error"].is_string(), "{path}: {refusal}");
+    }
     for query in ["", "?partner=acme", "?partner=acme&key=nobody", "?partner=%00&key=%F0"] {
         let (code, text) = exporter.get(&format!("/api/v1/status/key{query}")).await.unwrap();
         assert!(code == 404 && text.contains("error"), "{query}: {code} {text}");
