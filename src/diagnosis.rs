@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::api::error::{Code, ErrorCode};
 use crate::api::verdict::{Failure, Reason};
+use crate::config::KEY_INFO;
 use crate::key_state::{KeyState, SecretState};
 use crate::report::Phase;
 use crate::words::words;
@@ -51,6 +52,8 @@ pub struct Trouble<'a> {
     pub failure: &'a Failure,
     /// The last phase that it came to; `None`: it could not be sent.
     pub reached: Option<Phase>,
+    /// The HTTP status, if an answer came.
+    pub status: Option<u16>,
     /// Whether the answer carried a request-id, as all of the API's do.
     pub is_the_api_s: bool,
     /// Whether the certificate that the API's host shows has ended.
@@ -95,19 +98,28 @@ pub fn of_health(was_asked: bool, trouble: Option<Trouble<'_>>) -> Verdict {
 /// A key's.
 #[must_use]
 pub fn of_key(case: &Case<'_>) -> Verdict {
-    let gravest = case.troubles.iter().min_by_key(|trouble| gravity(trouble.failure));
+    let gravest = case.troubles.iter().min_by_key(|trouble| gravity(trouble));
+    let says_nothing = matches!(case.state, KeyState::Unknown | KeyState::Active);
     match gravest {
+        // What is known of a key that is lost stays true while the way to the API is not.
+        Some(trouble) if !says_nothing && gravity(trouble) >= OF_THE_KEY => of_state(case),
         Some(trouble) => of_trouble(case, trouble),
-        None if case.is_spared => spared(),
+        None if case.is_spared && says_nothing => spared(),
         None => of_state(case),
     }
 }
 
+/// How many of [`gravity`]'s reasons are about the key or its partner.
+const OF_THE_KEY: usize = 6;
+
 /// Of several troubles the first of these is told: what concerns most comes first.
-fn gravity(failure: &Failure) -> usize {
+fn gravity(trouble: &Trouble<'_>) -> usize {
     use Reason as R;
-    let order = [R::Secret, R::Token, R::Login, R::Forbidden, R::RateLimited, R::Maintenance, R::ApiError];
-    order.iter().position(|reason| *reason == failure.reason).unwrap_or(order.len())
+    let failure = trouble.failure;
+    let order: [Reason; OF_THE_KEY] =
+        [R::Secret, R::Token, R::Login, R::Forbidden, R::RateLimited, R::ApiError];
+    let own = order.iter().position(|reason| *reason == failure.reason).unwrap_or(OF_THE_KEY);
+    if is_the_platform_s(failure, trouble.status) || failure.met.is_some() { OF_THE_KEY } else { own }
 }
 
 fn of_trouble(case: &Case<'_>, trouble: &Trouble<'_>) -> Verdict {
@@ -122,7 +134,16 @@ fn of_trouble(case: &Case<'_>, trouble: &Trouble<'_>) -> Verdict {
         Reason::Forbidden => Verdict::new(
             Blame::Route,
             format!("The key works, but may not call the route of the probe {}.", trouble.probe),
-            "Have the permission for this route added to the key, or give the key another canary.",
+            if is_key_info(trouble) {
+                "Have the permission for key/info added to the key, or do without it (key_info: {mode: off})."
+            } else {
+                "Have the permission for this route added to the key, or give the key another canary."
+            },
+        ),
+        Reason::RateLimited if is_crowded(trouble) => Verdict::new(
+            Blame::Budget,
+            "Too many requests of the key are under way at once.",
+            "Find out what sends them: the probes send one at a time, beside the customer's production traffic.",
         ),
         Reason::RateLimited => Verdict::new(
             Blame::Budget,
@@ -130,7 +151,13 @@ fn of_trouble(case: &Case<'_>, trouble: &Trouble<'_>) -> Verdict {
             "Find out what spends it: the probes share it with the customer's production traffic. \
              Longer intervals leave more of it.",
         ),
-        Reason::ApiError if !is_the_api_s_own_failure(trouble.failure) => Verdict::new(
+        Reason::ApiError if is_the_platform_s(trouble.failure, trouble.status) => platform_failed(trouble),
+        Reason::ApiError if trouble.status == Some(401) || is_key_info(trouble) => Verdict::new(
+            Blame::Key,
+            format!("The API refuses the key with a code that is not documented: {}.", code(trouble)),
+            "Ask MyUnisoft's support what the code means for this key, and quote the request-id.",
+        ),
+        Reason::ApiError => Verdict::new(
             Blame::Route,
             format!("The route of the probe {} refuses the request: {}.", trouble.probe, code(trouble)),
             "Check the canary's path and its society: this refusal is the route's own, and the key itself was let in.",
@@ -152,7 +179,7 @@ fn of_the_way(trouble: &Trouble<'_>) -> Option<Verdict> {
     }
     match trouble.failure.reason {
         Reason::Dns => network(
-            format!("The API's name can't be resolved: {detail}."),
+            format!("A name can't be resolved, the API's or the proxy's: {detail}."),
             "Check this machine's name service; in a browser on another network the API may well work.",
         ),
         Reason::Connect => network(
@@ -161,8 +188,9 @@ fn of_the_way(trouble: &Trouble<'_>) -> Option<Verdict> {
         ),
         Reason::Tls if trouble.certificate_ended => Some(Verdict::new(
             Blame::Platform,
-            "The API's certificate has ended.",
-            "Tell MyUnisoft's support. Do not switch verification off: the secrets would travel unprotected.",
+            "The certificate that is shown in the API's name has ended.",
+            "See who issued it: if it is MyUnisoft's, tell their support; if a proxy of yours shows it, renew it \
+             there. Until then nothing is sent, for the secrets would travel unprotected.",
         )),
         Reason::Tls => network(
             format!("No trusted connection to the API: {detail}."),
@@ -190,7 +218,7 @@ fn of_the_way(trouble: &Trouble<'_>) -> Option<Verdict> {
             format!("Something before the API answers in its place: {detail}."),
             "Look at your own proxy and firewall first; if they are innocent, it is MyUnisoft's load balancer.",
         ),
-        Reason::UnexpectedBody if !trouble.is_the_api_s => network(
+        Reason::UnexpectedBody | Reason::UnexpectedStatus if !trouble.is_the_api_s => network(
             format!("The answer is not the API's: {detail}."),
             "Check whether a proxy or a captive portal answers in the API's place.",
         ),
@@ -251,6 +279,25 @@ fn of_token(state: KeyState, trouble: &Trouble<'_>) -> Verdict {
 }
 
 fn of_login(trouble: &Trouble<'_>) -> Verdict {
+    let detail = &trouble.failure.detail;
+    match trouble.failure.met {
+        None => {}
+        Some(Reason::Maintenance | Reason::ApiError | Reason::RateLimited) => {
+            return Verdict::new(
+                Blame::Platform,
+                format!("The log-in route fails by itself: {detail}."),
+                "Wait; if it lasts, tell MyUnisoft's support. The account is not at fault, as far as is known.",
+            );
+        }
+        Some(_) => {
+            return Verdict::new(
+                Blame::Network,
+                format!("The log-in route is not reached: {detail}."),
+                "Check api.auth_url, firewall and proxy from this machine. The account is not at fault, as far as is \
+                 known.",
+            );
+        }
+    }
     Verdict::new(
         Blame::Key,
         format!("No token could be had by logging in: {}.", trouble.failure.detail),
@@ -321,9 +368,22 @@ fn of_key_state(state: KeyState) -> Option<Verdict> {
     Some(Verdict::new(Blame::Key, summary, action))
 }
 
-fn is_the_api_s_own_failure(failure: &Failure) -> bool {
+/// Whether the API failed by itself: it says so, or its status does.
+fn is_the_platform_s(failure: &Failure, status: Option<u16>) -> bool {
     let documented = failure.code.as_ref().and_then(ErrorCode::documented);
-    failure.code.is_none() || matches!(documented, Some(Code::Http | Code::Internal))
+    failure.reason == Reason::ApiError
+        && (failure.code.is_none()
+            || matches!(documented, Some(Code::Http | Code::Internal))
+            || (documented.is_none() && status.is_some_and(|status| status >= 500)))
+}
+
+fn is_key_info(trouble: &Trouble<'_>) -> bool {
+    trouble.probe == KEY_INFO
+}
+
+fn is_crowded(trouble: &Trouble<'_>) -> bool {
+    let documented = trouble.failure.code.as_ref().and_then(ErrorCode::documented);
+    matches!(documented, Some(Code::TooManyConcurrentRequest | Code::TooManyConcurrentRequests))
 }
 
 /// The API's code, where it gave one.
@@ -346,6 +406,7 @@ mod tests {
             probe: "exercices",
             failure,
             reached: Some(Phase::Transfer),
+            status: Some(400),
             is_the_api_s: true,
             certificate_ended: false,
         }
@@ -400,6 +461,66 @@ mod tests {
         ] {
             assert_eq!(blame(state, reason, code), to_blame, "{reason}");
         }
+    }
+
+    #[test]
+    fn what_is_known_of_a_lost_key_stays_true_while_the_api_is_down() {
+        for reason in [Reason::Edge, Reason::Connect, Reason::Maintenance] {
+            let failure = failure(reason, None);
+            for state in [KeyState::Revoked, KeyState::Pending, KeyState::Forbidden] {
+                let verdict = of_key(&case(state, vec![trouble(&failure)]));
+                assert_eq!(verdict.blame, Some(Blame::Key), "{reason} {state}: {verdict:?}");
+            }
+        }
+        let spared = Case { is_spared: true, ..case(KeyState::Pending, Vec::new()) };
+        assert_eq!(of_key(&spared).blame, Some(Blame::Key));
+    }
+
+    #[test]
+    fn an_undocumented_code_is_blamed_by_its_status() {
+        let failure = Failure { code: Some(ErrorCode::withheld()), ..failure(Reason::ApiError, None) };
+        for (status, probe, to_blame) in [
+            (500, "exercices", Blame::Platform),
+            (503, "key_info", Blame::Platform),
+            (401, "exercices", Blame::Key),
+            (400, "key_info", Blame::Key),
+            (400, "exercices", Blame::Route),
+            (422, "exercices", Blame::Route),
+        ] {
+            let trouble = Trouble { status: Some(status), probe, ..trouble(&failure) };
+            assert_eq!(
+                of_key(&case(KeyState::Active, vec![trouble])).blame,
+                Some(to_blame),
+                "{status} {probe}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_log_in_that_failed_for_no_fault_of_the_account_is_blamed_on_what_it_met() {
+        for (met, to_blame) in [
+            (None, Blame::Key),
+            (Some(Reason::Connect), Blame::Network),
+            (Some(Reason::Timeout), Blame::Network),
+            (Some(Reason::Edge), Blame::Network),
+            (Some(Reason::ApiError), Blame::Platform),
+            (Some(Reason::Maintenance), Blame::Platform),
+        ] {
+            let failure = Failure { met, ..failure(Reason::Login, None) };
+            assert_eq!(
+                of_key(&case(KeyState::Active, vec![trouble(&failure)])).blame,
+                Some(to_blame),
+                "{met:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_answer_without_request_id_of_a_status_that_is_not_documented_is_not_the_api_s() {
+        let failure = failure(Reason::UnexpectedStatus, None);
+        let stranger = Trouble { is_the_api_s: false, ..trouble(&failure) };
+        assert_eq!(of_health(true, Some(stranger)).blame, Some(Blame::Network));
+        assert_eq!(of_health(true, Some(trouble(&failure))).blame, Some(Blame::Platform));
     }
 
     #[test]

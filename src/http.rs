@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -49,7 +49,10 @@ pub fn router(site: Site) -> Router {
     let mut router = Router::new();
     if !site.prefix.is_empty() {
         let home = at("/");
-        let to_home = move || std::future::ready(Redirect::temporary(&home));
+        let to_home = move |RawQuery(query): RawQuery| {
+            let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+            std::future::ready(Redirect::temporary(&format!("{home}{query}")))
+        };
         router = router.route("/", get(to_home.clone())).route(&site.prefix, get(to_home));
     }
     router

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
+use crate::rfc3339;
+
 /// A span in its two largest units: `3 d 4 h`, `2 min 5 s`, `40 s`.
 #[must_use]
 pub fn span(span: Duration) -> String {
@@ -52,6 +54,13 @@ pub fn percent(ratio: f64) -> String {
     format!("{hundredths} %")
 }
 
+/// A share in percent as somebody wrote it, to the millionth.
+#[must_use]
+pub fn whole_percent(ratio: f64) -> String {
+    let millionths = (ratio * 1e8).round() / 1e6;
+    format!("{millionths} %")
+}
+
 /// How many times over: `1.2 times`, `61 times`.
 #[must_use]
 pub fn times(factor: f64) -> String {
@@ -61,7 +70,7 @@ pub fn times(factor: f64) -> String {
 /// A moment, to the second, in UTC.
 #[must_use]
 pub fn moment(time: SystemTime) -> String {
-    let text = humantime::format_rfc3339_seconds(time).to_string();
+    let text = rfc3339::seconds(time).to_string();
     text.replace('T', " ").replace('Z', " UTC")
 }
 
@@ -131,6 +140,7 @@ mod tests {
         assert_eq!(percent(0.999), "99.9 %");
         assert_eq!(percent(1.0), "100 %");
         assert_eq!(percent(-0.5), "-50 %");
+        assert_eq!((whole_percent(0.999_95), whole_percent(0.999)), ("99.995 %".into(), "99.9 %".into()));
     }
 
     #[test]

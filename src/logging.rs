@@ -13,6 +13,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 
+use crate::rfc3339;
 use crate::words::words;
 
 words! {
@@ -78,7 +79,7 @@ impl<S: Subscriber, W: Fn(&str) + 'static> Layer<S> for Lines<W> {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let now = rfc3339::millis(SystemTime::now()).to_string();
         let level = event.metadata().level().as_str().to_ascii_lowercase();
         let head = [("ts", now), ("level", level), ("msg", fields.message)].map(|(k, v)| (k, Value::from(v)));
         let all = head.into_iter().chain(fields.others);

@@ -3,6 +3,7 @@
 //! It asks as the exporter does, by the same watchers, so it comes to the same verdicts. It knows what an
 //! exporter remembers in the storage folder and writes nothing there: one may be running beside it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
@@ -49,26 +50,38 @@ pub fn choose(mut config: Config, names: &[String]) -> Result<Config, UnknownKey
     if names.is_empty() {
         return Ok(config);
     }
-    let fits = |name: &str, partner: &str, key: &str| {
-        name == key || name.strip_prefix(partner).and_then(|rest| rest.strip_prefix('/')) == Some(key)
-    };
+    let mut wanted = HashSet::new();
     for name in names {
-        let mut keys = config
-            .partners
-            .iter()
-            .flat_map(|partner| partner.keys.iter().map(move |key| (&*partner.name, &*key.name)));
-        if !keys.any(|(partner, key)| fits(name, partner, key)) {
+        let found = named(&config, name);
+        if found.is_empty() {
             let known = config.partners.iter().flat_map(|partner| &partner.keys).map(|key| &*key.name);
             let nearest = nearest(name, known).map(str::to_owned);
             return Err(UnknownKey { name: name.clone(), nearest });
         }
+        wanted.extend(found);
     }
     for partner in &mut config.partners {
-        let is_wanted = |key: &str| names.iter().any(|name| fits(name, &partner.name, key));
-        partner.keys.retain(|key| is_wanted(&key.name));
+        let owner = Arc::clone(&partner.name);
+        partner.keys.retain(|key| wanted.contains(&(Arc::clone(&owner), Arc::clone(&key.name))));
     }
     config.partners.retain(|partner| !partner.keys.is_empty());
     Ok(config)
+}
+
+/// The one key that `PARTNER/KEY` names; where there is none, every key that has the whole name.
+fn named(config: &Config, name: &str) -> Vec<(Arc<str>, Arc<str>)> {
+    let keys = || {
+        config
+            .partners
+            .iter()
+            .flat_map(|partner| partner.keys.iter().map(move |key| (&partner.name, &key.name)))
+    };
+    let is_whole = |partner: &str, key: &str| {
+        name.strip_prefix(partner).and_then(|rest| rest.strip_prefix('/')) == Some(key)
+    };
+    let owned = |(partner, key): (&Arc<str>, &Arc<str>)| (Arc::clone(partner), Arc::clone(key));
+    let one: Vec<_> = keys().filter(|(partner, key)| is_whole(partner, key)).map(owned).collect();
+    if one.is_empty() { keys().filter(|(_, key)| ***key == *name).map(owned).collect() } else { one }
 }
 
 impl Once {

@@ -21,6 +21,7 @@ use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use tokio::time::{Duration, timeout};
 
 use crate::api::answer::{Question, Response, judge};
+use crate::api::error::ErrorCode;
 use crate::api::login::{self, LoginAnswer};
 use crate::api::request_id::RequestId;
 use crate::api::verdict::{Failure, Reason};
@@ -147,6 +148,9 @@ impl Prober {
             Ok(exchange) => {
                 let mut answer = judge(call.question, exchange.as_response(finished));
                 answer.request_id = harmless(answer.request_id, call.secrets());
+                answer.outcome = answer
+                    .outcome
+                    .map_err(|failure| failure.withholding(|code| is_an_echo(code, call.secrets())));
                 Report {
                     finished,
                     phases,
@@ -194,7 +198,10 @@ impl Prober {
             }
             Err(failure) => Err(failure),
         };
-        let outcome = outcome.map(|answer: LoginAnswer| answer.map_request_id(|id| harmless(id, [password])));
+        let shown = |code| if is_an_echo(&code, [password]) { ErrorCode::withheld() } else { code };
+        let outcome = outcome.map(|answer: LoginAnswer| {
+            answer.map_told(|code, id| (code.map(shown), harmless(id, [password])))
+        });
         LoginReport { outcome, certificate_expiry: stamps.certificate_expiry() }
     }
 
@@ -252,8 +259,21 @@ fn harmless<'a>(
     secrets: impl IntoIterator<Item = &'a SecretString>,
 ) -> Option<RequestId> {
     let id = id?;
-    let tells = secrets.into_iter().any(|secret| id.as_str().contains(secret.expose_secret()));
-    (!tells).then_some(id)
+    (!gives_back(id.as_str(), secrets)).then_some(id)
+}
+
+/// A code is shown and logged too, and one that is not documented may be anything.
+fn is_an_echo<'a>(code: &ErrorCode, secrets: impl IntoIterator<Item = &'a SecretString>) -> bool {
+    code.documented().is_none() && gives_back(code.as_str(), secrets)
+}
+
+/// Whether a text holds a secret, or is a good part of one.
+fn gives_back<'a>(text: &str, secrets: impl IntoIterator<Item = &'a SecretString>) -> bool {
+    const GOOD_PART: usize = 8;
+    secrets.into_iter().any(|secret| {
+        let secret = secret.expose_secret();
+        text.contains(secret) || (text.len() >= GOOD_PART && secret.contains(text))
+    })
 }
 
 impl Credentials<'_> {

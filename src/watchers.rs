@@ -100,7 +100,11 @@ impl Watchers {
         // From here on nothing can fail: the change is whole or not at all.
         self.context.metrics.set_probes(&routes(config));
         let (partners, keys) = self.members(config, &rules);
-        self.context.board.set_fleet(board::Fleet {
+        let board = &self.context.board;
+        if board.fleet().api_url.as_ref() != config.api.base_url.as_str() {
+            board.health().forget();
+        }
+        board.set_fleet(board::Fleet {
             api_url: config.api.base_url.as_str().into(),
             objective: config.objective,
             partners: config.partners.iter().filter_map(|p| Some(entry(partners.get(&p.name)?))).collect(),

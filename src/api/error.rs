@@ -85,6 +85,12 @@ impl ErrorCode {
         Code::from_word(&self.0)
     }
 
+    /// What stands for a code that must not be shown.
+    #[must_use]
+    pub fn withheld() -> Self {
+        Self(WITHHELD.into())
+    }
+
     /// The code as written.
     #[must_use]
     pub fn as_str(&self) -> &str {

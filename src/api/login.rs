@@ -49,12 +49,21 @@ pub enum LoginAnswer {
 }
 
 impl LoginAnswer {
-    /// The same answer with what `change` makes of its request-id.
+    /// The same answer with what `change` makes of its code and its request-id.
     #[must_use]
-    pub fn map_request_id(self, change: impl FnOnce(Option<RequestId>) -> Option<RequestId>) -> Self {
+    pub fn map_told(
+        self,
+        change: impl FnOnce(Option<ErrorCode>, Option<RequestId>) -> (Option<ErrorCode>, Option<RequestId>),
+    ) -> Self {
         match self {
-            Self::Refused(code, id) => Self::Refused(code, change(id)),
-            Self::Unavailable(code, id) => Self::Unavailable(code, change(id)),
+            Self::Refused(code, id) => {
+                let (code, id) = change(code, id);
+                Self::Refused(code, id)
+            }
+            Self::Unavailable(code, id) => {
+                let (code, id) = change(code, id);
+                Self::Unavailable(code, id)
+            }
             other => other,
         }
     }

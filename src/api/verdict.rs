@@ -75,13 +75,26 @@ pub struct Failure {
     /// Nothing was asked, because this process or its machine has run out of descriptors or memory: the
     /// failure is never told as one of the API's.
     pub is_ours: bool,
+    /// Of a log-in that failed for no fault of the account: what it met.
+    pub met: Option<Reason>,
 }
 
 impl Failure {
     /// A failure without a code of the API.
     #[must_use]
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, code: None, detail: detail.into(), is_ours: false }
+        Self { reason, code: None, detail: detail.into(), is_ours: false, met: None }
+    }
+
+    /// The same where its code may be shown; else with what stands for one.
+    #[must_use]
+    pub fn withholding(mut self, must_be_withheld: impl Fn(&ErrorCode) -> bool) -> Self {
+        if let Some(code) = self.code.take_if(|code| must_be_withheld(code)) {
+            let withheld = ErrorCode::withheld();
+            self.detail = self.detail.replace(code.as_str(), withheld.as_str());
+            self.code = Some(withheld);
+        }
+        self
     }
 
     /// The `code` label: a documented code, else `other`.

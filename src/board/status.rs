@@ -121,6 +121,10 @@ pub struct LastProbe {
     pub status: Option<u16>,
     /// The request-id, if the answer had one.
     pub request_id: Option<RequestId>,
+    /// Why it failed, if it did.
+    pub failure: Option<Failure>,
+    /// The last phase that it came to; `None`: it could not be sent.
+    pub reached: Option<Phase>,
 }
 
 /// One trouble: failures without a success between them, of one kind ([`Reason::continues`]). It keeps
@@ -134,8 +138,6 @@ pub struct Episode {
     pub failure: Failure,
     /// The first failure's request-id.
     pub request_id: Option<RequestId>,
-    /// The last phase that the first failure came to; `None`: it could not be sent.
-    pub reached: Option<Phase>,
 }
 
 /// What a report changed, as far as the log is concerned.
@@ -226,6 +228,12 @@ impl KeyStatus {
 }
 
 impl HealthStatus {
+    /// Begins anew with another API: what was known is not about it. What is counted goes on, as counters do.
+    pub fn forget(&mut self) {
+        let Self { probe, .. } = std::mem::take(self);
+        self.probe = ProbeStatus { last: None, last_success: None, episode: None, left_out: None, ..probe };
+    }
+
     /// Enters a report, and tells whether a failure episode began or ended with it.
     pub fn record(&mut self, report: &Report) -> Option<EpisodeChange> {
         self.recent.push(Past::of(Arc::clone(&self.probe.name), report));
@@ -285,6 +293,8 @@ impl ProbeStatus {
             duration: report.phases.total(),
             status: report.status,
             request_id: report.request_id.clone(),
+            failure: report.outcome.as_ref().err().cloned(),
+            reached: report.phases.last_reached(),
         });
         match &report.outcome {
             Ok(()) => {
@@ -301,7 +311,6 @@ impl ProbeStatus {
                     since: report.finished,
                     failure: failure.clone(),
                     request_id: report.request_id.clone(),
-                    reached: report.phases.last_reached(),
                 };
                 self.episode = Some(episode.clone());
                 Some(EpisodeChange::Began(episode))

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use super::parts::{Tone, badge, budget, copyable, error, moment, nothing, verdict};
 use super::{Frame, chart, link};
 use crate::human;
+use crate::rfc3339;
 use crate::status::{ApiView, KeyDetail, KeyView, MoveView, PartnerView, PastView, ProbeView, common_scale};
 
 /// The page. `partner` is the key's; its secret's state is shown, for without it no key works.
@@ -122,6 +123,7 @@ fn probe_row(probe: &ProbeView, now: SystemTime) -> Markup {
                 @if let Some(took) = probe.last_duration {
                     " " @match probe.http_status_code { Some(code) => (code), None => "no answer" }
                     " in " (human::latency(took))
+                    @if let Some(reason) = probe.reason { ": " span.reason { (reason) } }
                 }
             }
             td data-label="When" { @match probe.last { Some(last) => (moment(last, now)), None => (nothing()) } }
@@ -179,7 +181,7 @@ fn past_row(past: &PastView, scale: Duration, now: SystemTime) -> Markup {
     html! {
         tr {
             td data-label="When" {
-                time datetime=(humantime::format_rfc3339_millis(past.finished)) title=(human::moment(past.finished)) {
+                time datetime=(rfc3339::millis(past.finished)) title=(human::moment(past.finished)) {
                     (human::clock(past.finished))
                 }
                 " " span.faint { (human::distance(past.finished, now)) }
@@ -207,7 +209,7 @@ fn moves(moves: &[MoveView], now: SystemTime) -> Markup {
                 ol.moves {
                     @for entered in moves {
                         li {
-                            time datetime=(humantime::format_rfc3339_millis(entered.at)) { (human::moment(entered.at)) }
+                            time datetime=(rfc3339::millis(entered.at)) { (human::moment(entered.at)) }
                             " " span.faint { (human::distance(entered.at, now)) } " "
                             (badge(Tone::of_key(entered.to), entered.to.as_str()))
                             @if let Some(code) = &entered.code { " " code { (code) } }

@@ -9,6 +9,7 @@ use super::{Frame, chart, link};
 use crate::board::HealthState;
 use crate::human;
 use crate::key_state::KeyState;
+use crate::rfc3339;
 use crate::status::{ApiView, Availability, Filter, KeyDetail, Overview, PartnerView, ProbeView, Selection};
 
 /// How many partners are shown: a filter finds the others.
@@ -101,7 +102,7 @@ fn headline(api: &ApiView, now: SystemTime) -> Markup {
     html! {
         (badge(tone, word)) " " (text)
         @if api.state != HealthState::Unknown {
-            " since " time datetime=(humantime::format_rfc3339_seconds(api.since)) { (human::moment(api.since)) }
+            " since " time datetime=(rfc3339::seconds(api.since)) { (human::moment(api.since)) }
             " (" (span) ")"
         }
         "."
@@ -139,7 +140,7 @@ fn api_facts(api: &ApiView, now: SystemTime) -> Markup {
                 dt { "Availability, 24 h" }
                 dd {
                     @match availability.ratio { Some(ratio) => (human::percent(ratio)), None => (nothing()) }
-                    " " span.faint { "objective " (human::percent(availability.objective)) }
+                    " " span.faint { "objective " (human::whole_percent(availability.objective)) }
                 }
             }
             div {

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use crate::diagnosis::Verdict;
 use crate::human;
 use crate::key_state::{KeyState, SecretState};
+use crate::rfc3339;
 use crate::status::{ErrorView, RateLimitView};
 
 /// How something is, for colours and signs; never told by a colour alone.
@@ -74,7 +75,7 @@ pub(super) fn badge(tone: Tone, word: &str) -> Markup {
 /// A moment, with how long ago it was beside it.
 pub(super) fn moment(time: SystemTime, now: SystemTime) -> Markup {
     html! {
-        time datetime=(humantime::format_rfc3339_seconds(time)) title=(human::moment(time)) {
+        time datetime=(rfc3339::seconds(time)) title=(human::moment(time)) {
             (human::distance(time, now))
         }
     }

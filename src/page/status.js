@@ -57,16 +57,25 @@ function updated() {
 }
 
 async function refresh() {
-	if (document.hidden || isMarking()) {
+	if (document.hidden) {
+		return;
+	}
+	if (isMarking()) {
+		tell("Not refreshed while text is marked", true);
 		return;
 	}
 	try {
 		const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(PERIOD * 2) });
 		if (!answer.ok) {
-			throw new Error(`status ${answer.status}`);
+			tell(`Not refreshed: the exporter answers with ${answer.status}. What you see is old.`, true);
+			return;
 		}
-		replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
-		tell(updated(), false);
+		const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+		// Much may have happened while it was fetched.
+		if (!paused && !isMarking()) {
+			replace(fresh);
+			tell(updated(), false);
+		}
 	} catch {
 		tell("Not refreshed: the exporter can't be reached. What you see is old.", true);
 	}

@@ -89,9 +89,11 @@ pub struct ProbeView {
     pub last_success: Option<SystemTime>,
     /// The last one's HTTP status; `None`: no answer came.
     pub http_status_code: Option<u16>,
+    /// Why the last one failed; `None`: it succeeded, or none ran.
+    pub reason: Option<Reason>,
     /// The last one's request-id.
     pub request_id: Option<String>,
-    /// The trouble it is in.
+    /// The trouble it is in, as it began.
     pub error: Option<ErrorView>,
     /// Why it did not run when it was last due; `None`: it ran.
     pub left_out: Option<Skip>,
@@ -222,14 +224,16 @@ fn case(status: &KeyStatus, secret: SecretState, certificate_ended: bool) -> Cas
     }
 }
 
-/// A probe's trouble, if it is in any.
+/// What the last probe met, if it failed. The episode keeps how its trouble began, which may be something
+/// else by now.
 pub(super) fn trouble(probe: &ProbeStatus, certificate_ended: bool) -> Option<Trouble<'_>> {
-    let episode = probe.episode.as_ref()?;
+    let last = probe.last.as_ref()?;
     Some(Trouble {
         probe: &probe.name,
-        failure: &episode.failure,
-        reached: episode.reached,
-        is_the_api_s: episode.request_id.is_some(),
+        failure: last.failure.as_ref()?,
+        reached: last.reached,
+        status: last.status,
+        is_the_api_s: last.request_id.is_some(),
         certificate_ended,
     })
 }
@@ -259,6 +263,7 @@ impl ProbeView {
             last: last.map(|last| last.finished),
             last_success: probe.last_success,
             http_status_code: last.and_then(|last| last.status),
+            reason: last.and_then(|last| last.failure.as_ref()).map(|failure| failure.reason),
             request_id: last.and_then(|last| last.request_id.as_ref()).map(RequestId::to_string),
             error,
             left_out: probe.left_out,

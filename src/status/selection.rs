@@ -105,7 +105,8 @@ fn fails_by_itself(status: &KeyStatus) -> bool {
         Reason::RateLimited,
         Reason::ApiError,
     ];
-    let reasons = status.probes.iter().filter_map(|probe| Some(probe.episode.as_ref()?.failure.reason));
+    let reasons =
+        status.probes.iter().filter_map(|probe| Some(probe.last.as_ref()?.failure.as_ref()?.reason));
     reasons.into_iter().any(|reason| OWN.contains(&reason))
 }
 

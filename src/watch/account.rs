@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Duration, Instant};
 
-use crate::api::error::ErrorCode;
+use crate::api::error::{Code, ErrorCode};
 use crate::api::login::LoginAnswer;
 use crate::api::request_id::RequestId;
 use crate::api::verdict::{Failure, Reason};
@@ -243,13 +243,18 @@ impl Account {
             }
             Ok(LoginAnswer::Unavailable(code, request_id)) => {
                 let detail = told("the log-in route did not answer as documented", code.as_ref());
-                self.fail(LoginFailure::new(detail, code, request_id), now)
+                let met = match code.as_ref().map(ErrorCode::documented) {
+                    Some(Some(Code::UnderMaintenance)) => Reason::Maintenance,
+                    Some(_) => Reason::ApiError,
+                    None => Reason::Edge,
+                };
+                self.fail(LoginFailure::new(detail, code, request_id).that_met(met), now)
             }
             // It says nothing about the account, which need not wait for it.
             Err(failure) if failure.is_ours => LoginFailure { failure, request_id: None },
             Err(failure) => {
                 let detail = format!("the log-in failed: {}", failure.detail);
-                self.fail(LoginFailure::new(detail, None, None), now)
+                self.fail(LoginFailure::new(detail, None, None).that_met(failure.reason), now)
             }
         };
         Err(failure)
@@ -315,6 +320,12 @@ impl Token {
 impl LoginFailure {
     fn new(detail: String, code: Option<ErrorCode>, request_id: Option<RequestId>) -> Self {
         Self { failure: Failure { code, ..Failure::new(Reason::Login, detail) }, request_id }
+    }
+
+    /// The same, for no fault of the account.
+    fn that_met(mut self, met: Reason) -> Self {
+        self.failure.met = Some(met);
+        self
     }
 
     /// The same, telling for how long nothing is tried; `None`: not with this password.

@@ -3,14 +3,17 @@
 use std::path::Path;
 use std::process::Command;
 
+use myunisoft_exporter::config::{Config, Partner};
+use myunisoft_exporter::once::choose;
+use myunisoft_exporter::secret::SecretSource;
 use myunisoft_exporter::simulator::{Limits, Simulator};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::status::misfit;
-use crate::support::SECRET;
 use crate::support::acme::{key_line, write_config};
 use crate::support::server::BINARY;
+use crate::support::{SECRET, token_key};
 
 /// What the command said on standard output and standard error, and its exit code.
 async fn probe(folder: &Path, flags: &[&str]) -> (String, String, Option<i32>) {
@@ -202,5 +205,34 @@ async fn output_that_nobody_reads_is_no_defect_and_a_full_disk_is_told() {
         let told = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(1) && told.contains("No space left"), "{arguments:?}: {told}");
         assert!(!told.contains("panicked"), "{told}");
+    }
+}
+
+#[test]
+fn a_key_that_is_named_with_its_partner_is_that_one_alone() {
+    let key = |name: &str| token_key(name, "a-token", Vec::new());
+    let partner =
+        |name: &str, keys| Partner { name: name.into(), secret: SecretSource::Inline(SECRET.into()), keys };
+    let config = Config {
+        partners: vec![
+            partner("acme", vec![key("dupont"), key("martin")]),
+            partner("zenith", vec![key("acme/dupont"), key("martin"), key("a/b")]),
+        ],
+        ..Config::default()
+    };
+    for (names, wanted) in [
+        (&["acme/dupont"][..], &["acme/dupont"][..]),
+        (&["zenith/acme/dupont"], &["zenith/acme/dupont"]),
+        (&["martin"], &["acme/martin", "zenith/martin"]),
+        (&["a/b", "acme/martin"], &["acme/martin", "zenith/a/b"]),
+        (&[], &["acme/dupont", "acme/martin", "zenith/acme/dupont", "zenith/martin", "zenith/a/b"]),
+    ] {
+        let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+        let chosen = choose(config.clone(), &names).unwrap();
+        let keys = chosen
+            .partners
+            .iter()
+            .flat_map(|partner| partner.keys.iter().map(move |key| format!("{}/{}", partner.name, key.name)));
+        assert_eq!(keys.collect::<Vec<_>>(), wanted, "{names:?}");
     }
 }

@@ -252,6 +252,8 @@ async fn what_it_serves_beside_the_metrics() {
     assert_eq!(exporter.get("/myunisoft/probe?partner=acme&key=nobody").await.unwrap().0, 404);
     assert_eq!(exporter.get("/myunisoft/probe?partner=acme").await.unwrap().0, 400);
     assert_eq!(exporter.get("/metrics").await.unwrap().0, 404, "all is below the prefix");
+    assert_eq!(exporter.get("/myunisoft?state=lost").await.unwrap().0, 400, "the query comes along");
+    assert_eq!(exporter.get("/myunisoft/nowhere").await.unwrap(), (404, "404 page not found\n".to_owned()));
     for short in ["/", "/myunisoft"] {
         assert!(exporter.get(short).await.unwrap().1.contains("<h1"), "{short} leads to the page");
     }

@@ -11,10 +11,10 @@ use myunisoft_exporter::simulator::{CANARY, Fault, KeySpec, LoginSpec, Page, Sco
 
 use crate::support::server::{BINARY, Exporter, client, until};
 
-const TOKEN: &str = "planted-token-7f31";
+const TOKEN: &str = "PLANTED-TOKEN-7F31";
 const ROTATED: &str = "planted-token-new-c05d";
-const SECRET: &str = "planted-secret-90ab";
-const PASSWORD: &str = "planted-password-44de";
+const SECRET: &str = "PLANTED-SECRET-90AB";
+const PASSWORD: &str = "PLANTED-PASSWORD-44DE";
 const ANOTHER: &str = "planted-password-new-8b1e";
 const WEB_PASSWORD: &str = "planted-web-password-e2";
 
@@ -103,7 +103,7 @@ async fn simulator() -> Simulator {
         .limits(myunisoft_exporter::simulator::Limits { total: 1_000_000, ..Default::default() })
         .partner("acme", SECRET)
         .key(KeySpec::society("dupont", 80, 127).token(TOKEN))
-        .key(KeySpec::society("leroy", 80, 128).token("planted-token-7f31-inline"))
+        .key(KeySpec::society("leroy", 80, 128).token(&format!("{TOKEN}-inline")))
         .key(KeySpec::login("durand", login))
         .key(KeySpec::login("petit", wrong))
         .start()

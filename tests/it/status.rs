@@ -100,6 +100,54 @@ async fn the_status_is_filtered_as_the_page_is_and_refuses_what_it_does_not_know
     }
 }
 
+#[tokio::test]
+async fn another_api_is_not_held_to_what_the_first_one_did() {
+    let (simulator, folder) = two_keys().await;
+    let file = folder.path().join("exporter.yml");
+    let good = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, good.replace(simulator.base_url().as_str(), "http://127.0.0.1:9/")).unwrap();
+    let exporter = Exporter::start(folder.path(), &["--config.auto-reload-interval=1s"]).await;
+    until("a failure", || async {
+        let (_, status) = document(&exporter, "/api/v1/status").await;
+        (status["api"]["availability"]["failed"] != 0).then_some(())
+    })
+    .await;
+    std::fs::write(&file, good).unwrap();
+    until("the other API", || async {
+        let (_, status) = document(&exporter, "/api/v1/status").await;
+        let api = &status["api"];
+        assert!(api["state"] != "up" || api["availability"]["failed"] == 0, "{api}");
+        (api["state"] == "up").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_verdict_is_of_now_where_the_trouble_began_with_something_else() {
+    let (simulator, folder) = two_keys().await;
+    let file = folder.path().join("exporter.yml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let token = simulator.key("dupont").unwrap().token().unwrap();
+    std::fs::write(folder.path().join("token"), &token).unwrap();
+    std::fs::write(&file, text.replace(&format!("token: {token}"), "token_file: token")).unwrap();
+    let exporter = Exporter::start(folder.path(), &[]).await;
+    let verdict = |blame: &'static str, part: &'static str| {
+        let exporter = &exporter;
+        until(part, move || async move {
+            let (_, key) = document(exporter, "/api/v1/status/key?partner=acme&key=dupont").await;
+            let verdict = &key["verdict"];
+            let fits = verdict["blame"] == blame && verdict["summary"].as_str().unwrap().contains(part);
+            fits.then_some(())
+        })
+    };
+    exporter.shows("myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"active\"} 1").await;
+    std::fs::rename(folder.path().join("token"), folder.path().join("away")).unwrap();
+    verdict("exporter", "can't be read").await;
+    simulator.key("dupont").unwrap().revoke();
+    std::fs::rename(folder.path().join("away"), folder.path().join("token")).unwrap();
+    verdict("key", "was revoked").await;
+}
+
 /// The words of one list of the schema.
 fn words(schema: &Value, pointer: &str) -> Vec<String> {
     let list = schema.pointer(pointer).unwrap().as_array().unwrap();
