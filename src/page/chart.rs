@@ -198,16 +198,16 @@ fn top_of_scale(highest: Duration) -> Option<Duration> {
 /// The last probes of a key, oldest on the left, `history` being newest first: how long each took, and
 /// which failed. Two paths, however many there are: a page has a hundred of these.
 pub(super) fn sparkline<'a>(history: impl ExactSizeIterator<Item = &'a PastView> + Clone) -> Markup {
-    let highest = history.clone().map(|past| past.duration).max().unwrap_or_default().as_secs_f64();
-    if history.len() == 0 || highest <= 0.0 {
+    if history.len() == 0 {
         return super::parts::nothing();
     }
+    let scale = common_scale(history.clone().map(|past| past.duration)).as_secs_f64().max(f64::EPSILON);
     let failures = history.clone().filter(|past| !past.up).count();
     let label = format!("{}, {failures} failed", human::count(history.len(), "probe", "probes"));
     let (mut succeeded, mut failed) = (String::new(), String::new());
     for (age, past) in history.enumerate() {
         let x = PROBES_KEPT.saturating_sub(age + 1) * 3 + 1;
-        let height = (18.0 * past.duration.as_secs_f64() / highest).max(2.0);
+        let height = (18.0 * past.duration.as_secs_f64() / scale).clamp(2.0, 18.0);
         let path = if past.up { &mut succeeded } else { &mut failed };
         let _ = write!(path, "M{x} 20v-{}", short(if past.up { height } else { 20.0 }));
     }

@@ -147,7 +147,7 @@ fn api_facts(api: &ApiView, now: SystemTime) -> Markup {
                 dt { "Error budget left" }
                 dd {
                     @match availability.error_budget_remaining_ratio {
-                        Some(left) if left < 0.0 => { "none: spent " (human::times(1.0 - left)) }
+                        Some(left) if left < 0.0 => { "none: spent " (human::times(1.0 - left)) " over" }
                         Some(left) => {
                             (human::percent(left)) " "
                             meter min="0" max="1" low="0.25" value=(left.clamp(0.0, 1.0)) aria-label="Error budget left" {}
