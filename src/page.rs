@@ -4,6 +4,7 @@
 //! the network, and none of them is trusted. No style and no script stands in a page itself, so that the
 //! policy of [`door`](crate::door) can forbid both.
 
+mod api;
 mod chart;
 mod key;
 mod overview;

@@ -8,7 +8,7 @@ use crate::diagnosis::Verdict;
 use crate::human;
 use crate::key_state::{KeyState, SecretState};
 use crate::rfc3339;
-use crate::status::{ErrorView, RateLimitView};
+use crate::status::{ErrorView, ProbeView, RateLimitView};
 
 /// How something is, for colours and signs; never told by a colour alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +122,19 @@ pub(super) fn error(error: &ErrorView, now: SystemTime) -> Markup {
         span.reason { (error.reason) }
         @if let Some(code) = &error.code { " " code { (code) } }
         " " span.faint { "for " (human::span(now.duration_since(error.since).unwrap_or_default())) }
+    }
+}
+
+/// The last status and duration of a probe.
+pub(super) fn last(probe: &ProbeView) -> Markup {
+    html! {
+        @match probe.last_duration {
+            Some(took) => {
+                @match probe.http_status_code { Some(code) => (code), None => "no answer" }
+                " in " (human::latency(took))
+            }
+            None => (nothing()),
+        }
     }
 }
 
