@@ -51,6 +51,14 @@ function tell(text, stale) {
 	document.getElementById("refresh").classList.toggle("stale", stale);
 }
 
+// This page, without the name and password that an address may hold: with these it can't be fetched.
+function here() {
+	const url = new URL(location.href);
+	url.username = "";
+	url.password = "";
+	return url;
+}
+
 // As all times of the page, in UTC.
 function updated() {
 	return `Updated ${new Date().toISOString().slice(11, 19)} UTC`;
@@ -65,7 +73,7 @@ async function refresh() {
 		return;
 	}
 	try {
-		const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(PERIOD * 2) });
+		const answer = await fetch(here(), { cache: "no-store", signal: AbortSignal.timeout(PERIOD * 2) });
 		if (!answer.ok) {
 			tell(`Not refreshed: the exporter answers with ${answer.status}. What you see is old.`, true);
 			return;
