@@ -73,6 +73,8 @@ pub struct Case<'a> {
     pub was_asked: bool,
     /// Whether its last due probe was left out for the sake of its budget.
     pub is_spared: bool,
+    /// Whether its last due probe could not be made for want of something of the exporter's own.
+    pub is_starved: bool,
 }
 
 impl Verdict {
@@ -85,11 +87,13 @@ impl Verdict {
     }
 }
 
-/// The API's, as its health route tells; `None` for `trouble`: its last probe succeeded.
+/// The API's, as its health route tells; `None` for `trouble`: its last probe succeeded. `is_starved`: the
+/// last due one could not be made for want of something of the exporter's own.
 #[must_use]
-pub fn of_health(was_asked: bool, trouble: Option<Trouble<'_>>) -> Verdict {
+pub fn of_health(was_asked: bool, is_starved: bool, trouble: Option<Trouble<'_>>) -> Verdict {
     match trouble {
-        Some(trouble) => of_the_way(&trouble).unwrap_or_else(|| platform_failed(&trouble)),
+        _ if is_starved => starved(),
+        Some(trouble) => of_the_way(&trouble).unwrap_or_else(|| health_refused(&trouble)),
         None if was_asked => Verdict::fine("The API answers."),
         None => Verdict::fine("The API was not asked yet."),
     }
@@ -98,21 +102,34 @@ pub fn of_health(was_asked: bool, trouble: Option<Trouble<'_>>) -> Verdict {
 /// A key's.
 #[must_use]
 pub fn of_key(case: &Case<'_>) -> Verdict {
-    let gravest = case.troubles.iter().min_by_key(|trouble| gravity(trouble));
     let says_nothing = matches!(case.state, KeyState::Unknown | KeyState::Active);
-    match gravest {
-        // What is known of a key that is lost stays true while the way to the API is not.
-        Some(trouble) if !says_nothing && gravity(trouble) >= OF_THE_KEY => of_state(case),
+    match gravest(&case.troubles) {
+        _ if case.is_starved => starved(),
+        // What is known of a key that is lost, or not activated, comes before what follows from it, and stays
+        // true while the way to the API is not.
+        Some(trouble) if !says_nothing && !is_of_the_credentials(trouble) => of_state(case),
         Some(trouble) => of_trouble(case, trouble),
         None if case.is_spared && says_nothing => spared(),
         None => of_state(case),
     }
 }
 
+/// The trouble that a verdict is about: what concerns most comes first.
+#[must_use]
+pub fn gravest<'a, 't>(troubles: &'t [Trouble<'a>]) -> Option<&'t Trouble<'a>> {
+    troubles.iter().min_by_key(|trouble| gravity(trouble))
+}
+
+/// Whether it is about the secret, the token or the log-in.
+fn is_of_the_credentials(trouble: &Trouble<'_>) -> bool {
+    matches!(trouble.failure.reason, Reason::Secret | Reason::Token | Reason::Login)
+        && gravity(trouble) < OF_THE_KEY
+}
+
 /// How many of [`gravity`]'s reasons are about the key or its partner.
 const OF_THE_KEY: usize = 6;
 
-/// Of several troubles the first of these is told: what concerns most comes first.
+/// The first of these is 0.
 fn gravity(trouble: &Trouble<'_>) -> usize {
     use Reason as R;
     let failure = trouble.failure;
@@ -133,7 +150,11 @@ fn of_trouble(case: &Case<'_>, trouble: &Trouble<'_>) -> Verdict {
         Reason::Forbidden if case.state == KeyState::Forbidden => of_state(case),
         Reason::Forbidden => Verdict::new(
             Blame::Route,
-            format!("The key works, but may not call the route of the probe {}.", trouble.probe),
+            if case.state == KeyState::Active {
+                format!("The key works, but may not call the route of the probe {}.", trouble.probe)
+            } else {
+                format!("The key may not call the route of the probe {}.", trouble.probe)
+            },
             if is_key_info(trouble) {
                 "Have the permission for key/info added to the key, or do without it (key_info: {mode: off})."
             } else {
@@ -170,13 +191,6 @@ fn of_trouble(case: &Case<'_>, trouble: &Trouble<'_>) -> Verdict {
 fn of_the_way(trouble: &Trouble<'_>) -> Option<Verdict> {
     let detail = &trouble.failure.detail;
     let network = |summary: String, action| Some(Verdict::new(Blame::Network, summary, action));
-    if trouble.failure.is_ours {
-        return Some(Verdict::new(
-            Blame::Exporter,
-            format!("The exporter's machine has run out of something: {detail}."),
-            "Raise its limits (open files, memory), or stop what uses them up.",
-        ));
-    }
     match trouble.failure.reason {
         Reason::Dns => network(
             format!("A name can't be resolved, the API's or the proxy's: {detail}."),
@@ -214,9 +228,15 @@ fn of_the_way(trouble: &Trouble<'_>) -> Option<Verdict> {
             format!("Something answers with a redirect: {detail}."),
             "Check api.base_url, and whether a proxy here wants a log-in first.",
         ),
+        Reason::Edge if trouble.is_the_api_s => Some(Verdict::new(
+            Blame::Platform,
+            format!("MyUnisoft's side answers without saying why: {detail}."),
+            "Wait; if it lasts, tell MyUnisoft's support, and quote the request-id.",
+        )),
         Reason::Edge => network(
             format!("Something before the API answers in its place: {detail}."),
-            "Look at your own proxy and firewall first; if they are innocent, it is MyUnisoft's load balancer.",
+            "Look at api.base_url and at your own proxy and firewall first; if they are innocent, it is MyUnisoft's \
+             load balancer.",
         ),
         Reason::UnexpectedBody | Reason::UnexpectedStatus if !trouble.is_the_api_s => network(
             format!("The answer is not the API's: {detail}."),
@@ -236,6 +256,29 @@ fn platform_failed(trouble: &Trouble<'_>) -> Verdict {
         Blame::Platform,
         format!("The API fails by itself: {}.", trouble.failure.detail),
         "Wait; if it lasts, tell MyUnisoft's support, and quote the request-id.",
+    )
+}
+
+/// The health route is asked without credentials: a refusal is about the machine that asks.
+fn health_refused(trouble: &Trouble<'_>) -> Verdict {
+    match trouble.status {
+        Some(401 | 403 | 429) => Verdict::new(
+            Blame::Platform,
+            format!(
+                "The API refuses this machine, which asks its health route without a key: {}.",
+                code(trouble)
+            ),
+            "Ask MyUnisoft's support whether they block or limit this machine's address, and quote the request-id.",
+        ),
+        _ => platform_failed(trouble),
+    }
+}
+
+fn starved() -> Verdict {
+    Verdict::new(
+        Blame::Exporter,
+        "Nothing can be asked: the exporter's machine has run out of descriptors, ports or memory.",
+        "Raise its limits (open files, memory), or stop what uses them up. What is shown is from before.",
     )
 }
 
@@ -292,7 +335,7 @@ fn of_login(trouble: &Trouble<'_>) -> Verdict {
         Some(_) => {
             return Verdict::new(
                 Blame::Network,
-                format!("The log-in route is not reached: {detail}."),
+                format!("The log-in does not come through: {detail}."),
                 "Check api.auth_url, firewall and proxy from this machine. The account is not at fault, as far as is \
                  known.",
             );
@@ -413,7 +456,14 @@ mod tests {
     }
 
     fn case(state: KeyState, troubles: Vec<Trouble<'_>>) -> Case<'_> {
-        Case { state, secret: SecretState::Active, troubles, was_asked: true, is_spared: false }
+        Case {
+            state,
+            secret: SecretState::Active,
+            troubles,
+            was_asked: true,
+            is_spared: false,
+            is_starved: false,
+        }
     }
 
     fn blame(state: KeyState, reason: Reason, code: Option<Code>) -> Blame {
@@ -426,7 +476,7 @@ mod tests {
             let failure = failure(*reason, None);
             for verdict in [
                 of_key(&case(KeyState::Active, vec![trouble(&failure)])),
-                of_health(true, Some(trouble(&failure))),
+                of_health(true, false, Some(trouble(&failure))),
             ] {
                 assert!(verdict.blame.is_some() && verdict.action.is_some(), "{reason}: {verdict:?}");
                 assert!(verdict.summary.ends_with('.') && !verdict.summary.contains(".."), "{verdict:?}");
@@ -450,7 +500,8 @@ mod tests {
             (Active, Reason::Maintenance, Some(Code::UnderMaintenance), Blame::Platform),
             (Active, Reason::ApiError, Some(Code::Internal), Blame::Platform),
             (Active, Reason::ApiError, Some(Code::MissingRule), Blame::Route),
-            (Active, Reason::Edge, None, Blame::Network),
+            (Active, Reason::Edge, None, Blame::Platform),
+            (Active, Reason::Io, None, Blame::Network),
             (Active, Reason::Dns, None, Blame::Network),
             (Active, Reason::Secret, Some(Code::InvalidSecret), Blame::Secret),
             (Revoked, Reason::Token, Some(Code::ApiTokenNotFound), Blame::Key),
@@ -474,6 +525,35 @@ mod tests {
         }
         let spared = Case { is_spared: true, ..case(KeyState::Pending, Vec::new()) };
         assert_eq!(of_key(&spared).blame, Some(Blame::Key));
+    }
+
+    #[test]
+    fn a_key_that_is_not_activated_is_told_so_before_what_follows_from_it() {
+        for (reason, code) in [
+            (Reason::Forbidden, Some(FORBIDDEN_ROUTE)),
+            (Reason::ApiError, Some(Code::MissingRule)),
+            (Reason::RateLimited, Some(Code::TooManyRequest)),
+        ] {
+            let verdict = of_key(&case(KeyState::Pending, vec![trouble(&failure(reason, code))]));
+            assert!(verdict.summary.contains("not activated"), "{reason}: {verdict:?}");
+        }
+        let forbidden = failure(Reason::Forbidden, Some(FORBIDDEN_ROUTE));
+        let verdict = of_key(&case(KeyState::Unknown, vec![trouble(&forbidden)]));
+        assert!(!verdict.summary.contains("works"), "nothing says so: {verdict:?}");
+    }
+
+    #[test]
+    fn an_exporter_that_can_ask_nothing_blames_itself_and_tells_nothing_of_others() {
+        let starved = Case { is_starved: true, ..case(KeyState::Active, Vec::new()) };
+        assert_eq!(of_key(&starved).blame, Some(Blame::Exporter));
+        assert_eq!(of_health(true, true, None).blame, Some(Blame::Exporter));
+    }
+
+    #[test]
+    fn a_health_route_that_refuses_is_not_one_to_wait_for() {
+        let failure = failure(Reason::RateLimited, Some(Code::TooManyRequest));
+        let limited = Trouble { status: Some(429), ..trouble(&failure) };
+        assert!(of_health(true, false, Some(limited)).summary.contains("refuses this machine"));
     }
 
     #[test]
@@ -516,11 +596,17 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_request_id_of_a_status_that_is_not_documented_is_not_the_api_s() {
-        let failure = failure(Reason::UnexpectedStatus, None);
-        let stranger = Trouble { is_the_api_s: false, ..trouble(&failure) };
-        assert_eq!(of_health(true, Some(stranger)).blame, Some(Blame::Network));
-        assert_eq!(of_health(true, Some(trouble(&failure))).blame, Some(Blame::Platform));
+    fn an_answer_that_is_not_documented_is_the_api_s_only_with_a_request_id() {
+        for reason in [Reason::UnexpectedStatus, Reason::Edge] {
+            let failure = failure(reason, None);
+            let stranger = Trouble { is_the_api_s: false, ..trouble(&failure) };
+            assert_eq!(of_health(true, false, Some(stranger)).blame, Some(Blame::Network), "{reason}");
+            assert_eq!(
+                of_health(true, false, Some(trouble(&failure))).blame,
+                Some(Blame::Platform),
+                "{reason}"
+            );
+        }
     }
 
     #[test]
@@ -534,7 +620,7 @@ mod tests {
             (Phase::Transfer, Blame::Platform),
         ] {
             let trouble = Trouble { reached: Some(reached), ..trouble(&failure) };
-            assert_eq!(of_health(true, Some(trouble)).blame, Some(to_blame), "{reached}");
+            assert_eq!(of_health(true, false, Some(trouble)).blame, Some(to_blame), "{reached}");
         }
     }
 
@@ -542,16 +628,16 @@ mod tests {
     fn a_certificate_that_has_ended_is_the_platform_s_and_another_doubt_is_not() {
         let failure = failure(Reason::Tls, None);
         let ended = Trouble { certificate_ended: true, ..trouble(&failure) };
-        assert_eq!(of_health(true, Some(ended)).blame, Some(Blame::Platform));
-        assert_eq!(of_health(true, Some(trouble(&failure))).blame, Some(Blame::Network));
+        assert_eq!(of_health(true, false, Some(ended)).blame, Some(Blame::Platform));
+        assert_eq!(of_health(true, false, Some(trouble(&failure))).blame, Some(Blame::Network));
     }
 
     #[test]
     fn a_portal_s_page_is_the_network_s_and_a_strange_answer_of_the_api_its_own() {
         let failure = failure(Reason::UnexpectedBody, None);
         let foreign = Trouble { is_the_api_s: false, ..trouble(&failure) };
-        assert_eq!(of_health(true, Some(foreign)).blame, Some(Blame::Network));
-        assert_eq!(of_health(true, Some(trouble(&failure))).blame, Some(Blame::Platform));
+        assert_eq!(of_health(true, false, Some(foreign)).blame, Some(Blame::Network));
+        assert_eq!(of_health(true, false, Some(trouble(&failure))).blame, Some(Blame::Platform));
     }
 
     #[test]

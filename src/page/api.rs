@@ -18,7 +18,7 @@ pub(super) fn card(status: &Overview, now: SystemTime) -> Markup {
         section #api.card data-live aria-labelledby="api-title" {
             h2 #api-title.headline { (headline(api, now)) }
             @if api.verdict.blame.is_some() { (verdict(&api.verdict)) }
-            @if let Some(id) = api.probe.error.as_ref().and_then(|error| error.request_id.as_deref()) {
+            @if let Some(id) = api.probe.id_to_quote().filter(|_| api.verdict.blame.is_some()) {
                 p { "Request-id to quote: " (copyable(id)) }
             }
             (headline_of_keys(status))
@@ -68,7 +68,7 @@ fn headline_of_keys(status: &Overview) -> Markup {
                     (badge(Tone::Bad, "failing")) " "
                     a href="#keys" { (status.failing_keys) " of " (human::count(all, "key", "keys")) } "."
                 } @else {
-                    (badge(Tone::Good, "ok")) " " a href="#keys" { "None of " (human::count(all, "key", "keys")) } " fails."
+                    (badge(Tone::Good, "ok")) " No key fails: " a href="#keys" { (human::count(all, "key", "keys")) } "."
                 }
             }
         }

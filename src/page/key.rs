@@ -39,7 +39,6 @@ pub fn key(
 }
 
 fn state(view: &KeyView, partner: Option<&PartnerView>, api: &ApiView, now: SystemTime) -> Markup {
-    let request_id = view.probes.iter().find_map(|probe| probe.error.as_ref()?.request_id.as_deref());
     html! {
         section #state.card data-live aria-labelledby="key-title" {
             h1 #key-title.headline {
@@ -47,7 +46,7 @@ fn state(view: &KeyView, partner: Option<&PartnerView>, api: &ApiView, now: Syst
                 span.partner { "of " (view.partner) }
             }
             (verdict(&view.verdict))
-            @if let Some(id) = request_id { p { "Request-id to quote: " (copyable(id)) } }
+            @if let Some(id) = view.request_id().filter(|_| view.verdict.blame.is_some()) { p { "Request-id to quote: " (copyable(id)) } }
             dl.facts {
                 div { dt { "In this state" } dd { "since " (human::moment(view.since)) " " span.faint { (moment(view.since, now)) } } }
                 div { dt { "Access" } dd { (view.access) } }

@@ -66,7 +66,7 @@ fn partners(partners: &[PartnerView], now: SystemTime) -> Markup {
         section #partners.card data-live aria-labelledby="partners-title" {
             h2 #partners-title { (human::count(partners.len(), "partner", "partners")) }
             @if !partners.is_empty() {
-                div.scroll tabindex="0" role="region" aria-labelledby="partners-title" {
+                div.scroll #partners-table tabindex="0" role="region" aria-labelledby="partners-title" {
                 table.cards {
                     thead { tr {
                         th scope="col" { "Partner" } th scope="col" { "Secret" } th scope="col" { "Since" }
@@ -196,8 +196,10 @@ fn row(detail: &KeyDetail, api: &ApiView, now: SystemTime) -> Markup {
     let key = &detail.key;
     let probe = key.telling_probe();
     let error_view = probe.and_then(|probe| probe.error.as_ref());
-    let request_id = error_view.and_then(|error| error.request_id.as_deref());
-    let request_id = request_id.or_else(|| probe.and_then(|probe| probe.request_id.as_deref()));
+    // What an outage does to all keys alike need not be told of each at length.
+    let as_the_api = key.verdict.blame.is_some()
+        && key.verdict.blame == api.verdict.blame
+        && probe.and_then(|probe| probe.reason) == api.probe.reason;
     let link = link("key", &[("partner", &key.partner), ("key", &key.key)]);
     html! {
         tr {
@@ -211,14 +213,14 @@ fn row(detail: &KeyDetail, api: &ApiView, now: SystemTime) -> Markup {
             td data-label="Last" { @match probe { Some(probe) => (last(probe)), None => (nothing()) } }
             td data-label="Budget" { (budget(key.rate_limit.as_ref())) }
             td data-label="What is the matter" {
-                @if key.verdict.blame.is_some() && key.verdict.blame == api.verdict.blame {
+                @if as_the_api {
                     p.verdict { "Fails as the API does: " (key.verdict.summary) }
                 } @else {
                     @if key.verdict.blame.is_some() { (verdict(&key.verdict)) } @else { (key.verdict.summary) }
                     @if let Some(view) = error_view { p { (error(view, now)) } }
                 }
             }
-            td data-label="Request-id" { @match request_id { Some(id) => (copyable(id)), None => (nothing()) } }
+            td data-label="Request-id" { @match key.request_id() { Some(id) => (copyable(id)), None => (nothing()) } }
             td data-label="Token ends" {
                 @match key.token_expiry { Some(end) => (moment(end, now)), None => span.faint { "never" } }
             }

@@ -6,6 +6,7 @@ const PERIOD = 5000;
 const refreshed = document.getElementById("refreshed");
 const pause = document.getElementById("pause");
 let paused = false;
+let turn = 0;
 
 // Whoever marks text to copy it would lose the mark.
 function isMarking() {
@@ -72,6 +73,9 @@ async function refresh() {
 		tell("Not refreshed while text is marked", true);
 		return;
 	}
+	// An answer that another one overtook is old.
+	turn += 1;
+	const mine = turn;
 	try {
 		const answer = await fetch(here(), { cache: "no-store", signal: AbortSignal.timeout(PERIOD * 2) });
 		if (!answer.ok) {
@@ -80,12 +84,14 @@ async function refresh() {
 		}
 		const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
 		// Much may have happened while it was fetched.
-		if (!paused && !isMarking()) {
+		if (!paused && !isMarking() && mine === turn) {
 			replace(fresh);
 			tell(updated(), false);
 		}
 	} catch {
-		tell("Not refreshed: the exporter can't be reached. What you see is old.", true);
+		if (!paused) {
+			tell("Not refreshed: the exporter can't be reached. What you see is old.", true);
+		}
 	}
 }
 

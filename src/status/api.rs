@@ -10,7 +10,7 @@ use super::key::trouble;
 use super::{PastView, ProbeView, seconds};
 use crate::api::verdict::Reason;
 use crate::board::history::Slot;
-use crate::board::{Board, Fleet, HealthState};
+use crate::board::{Board, Fleet, HealthState, Skip};
 use crate::diagnosis::{self, Verdict};
 use crate::report::Phases;
 
@@ -101,7 +101,11 @@ impl ApiView {
             state: health.state,
             since: health.since,
             watched_since: health.watched_since,
-            verdict: diagnosis::of_health(health.probe.last.is_some(), trouble(&health.probe, ended)),
+            verdict: diagnosis::of_health(
+                health.probe.last.is_some(),
+                health.probe.left_out == Some(Skip::NoResources),
+                trouble(&health.probe, ended),
+            ),
             certificate_expiry,
             availability: Availability::of(&day, fleet.objective),
             probe: ProbeView::of(&health.probe),

@@ -53,6 +53,9 @@ pub struct KeyView {
     pub rate_limit: Option<RateLimitView>,
     /// Its probes, in the configuration's order.
     pub probes: Vec<ProbeView>,
+    /// Which of them the verdict is about.
+    #[serde(skip)]
+    told_by: Option<Arc<str>>,
 }
 
 /// A key's budget.
@@ -186,13 +189,15 @@ impl KeyView {
 
     fn from(entry: &KeyEntry, status: &KeyStatus, secret: SecretState, certificate_ended: bool) -> Self {
         let known = |id: &String| (!id.is_empty()).then(|| id.clone());
+        let case = case(status, secret, certificate_ended);
         Self {
             partner: Arc::clone(&entry.partner.name),
             key: Arc::clone(&entry.name),
             access: entry.access,
             state: status.memory.state,
             since: status.memory.since,
-            verdict: diagnosis::of_key(&case(status, secret, certificate_ended)),
+            verdict: diagnosis::of_key(&case),
+            told_by: diagnosis::gravest(&case.troubles).map(|trouble| trouble.probe.into()),
             schema_id: known(&status.identity.schema_id),
             third_party_id: known(&status.identity.third_party_id),
             society_id: known(&status.identity.society_id),
@@ -205,11 +210,19 @@ impl KeyView {
         }
     }
 
-    /// The probe to show where there is room for one: the first that fails, else the one that ran last.
+    /// The probe to show where there is room for one: the one that the verdict is about, else the one that ran
+    /// last.
     #[must_use]
     pub fn telling_probe(&self) -> Option<&ProbeView> {
-        let failing = self.probes.iter().find(|probe| probe.error.is_some());
-        failing.or_else(|| self.probes.iter().max_by_key(|probe| probe.last))
+        let about =
+            self.told_by.as_ref().and_then(|name| self.probes.iter().find(|probe| probe.probe == *name));
+        about.or_else(|| self.probes.iter().max_by_key(|probe| probe.last))
+    }
+
+    /// The request-id to quote: of the trouble's beginning, else of the last answer.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.telling_probe().and_then(ProbeView::id_to_quote)
     }
 }
 
@@ -221,6 +234,7 @@ fn case(status: &KeyStatus, secret: SecretState, certificate_ended: bool) -> Cas
         troubles: status.probes.iter().filter_map(|probe| trouble(probe, certificate_ended)).collect(),
         was_asked: status.probes.iter().any(|probe| probe.last.is_some()),
         is_spared: status.probes.iter().any(|probe| probe.left_out == Some(Skip::RateLimit)),
+        is_starved: status.probes.iter().any(|probe| probe.left_out == Some(Skip::NoResources)),
     }
 }
 
@@ -245,6 +259,13 @@ impl RateLimitView {
 }
 
 impl ProbeView {
+    /// The request-id to quote: of the trouble's beginning, else of the last answer.
+    #[must_use]
+    pub fn id_to_quote(&self) -> Option<&str> {
+        let first = self.error.as_ref().and_then(|error| error.request_id.as_deref());
+        first.or(self.request_id.as_deref())
+    }
+
     /// What is known of a probe.
     pub(super) fn of(probe: &ProbeStatus) -> Self {
         let last = probe.last.as_ref();
