@@ -22,10 +22,11 @@ async fn without_descriptors_no_probe_is_made_and_none_is_told_as_the_api_s_fail
     exporter.shows(&state_line("dupont", "active")).await;
     // One connection that is open already stays so: through it, all can be seen.
     let kept = client();
-    let scrape = || async {
-        let response = kept.get(format!("{}/metrics", exporter.url)).send().await.unwrap();
-        response.text().await.unwrap()
+    let see = |path: &'static str| {
+        let request = kept.get(format!("{}{path}", exporter.url));
+        async move { request.send().await.unwrap().text().await.unwrap() }
     };
+    let scrape = || see("/metrics");
     let has = |metrics: &str, series: &str| metrics.lines().any(|line| line == series);
     scrape().await;
     allow(&exporter, 3);
@@ -45,6 +46,11 @@ async fn without_descriptors_no_probe_is_made_and_none_is_told_as_the_api_s_fail
     assert!(has(&metrics, "myunisoft_probe_up{probe=\"health\"} 1"), "{metrics}");
     assert!(!metrics.contains("myunisoft_probe_error_info{"), "{metrics}");
     assert!(has(&metrics, &state_line("dupont", "active")));
+    // Nobody who looks is told that all is well.
+    let status: serde_json::Value = serde_json::from_str(&see("/api/v1/status").await).unwrap();
+    for verdict in [&status["api"]["verdict"], &status["keys"][0]["verdict"]] {
+        assert_eq!(verdict["blame"], "exporter", "{status}");
+    }
     assert!(!exporter.server.output().contains("probe failing"), "{}", exporter.server.output());
     allow(&exporter, 1_024);
     exporter.server.line(&["level=info", "probes can be made again"]).await;
