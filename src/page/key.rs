@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use maud::{Markup, html};
 
-use super::parts::{Tone, badge, budget, copyable, error, moment, nothing, verdict};
+use super::parts::{Tone, badge, budget, copyable, error, moment, nothing, state_of, verdict};
 use super::{Frame, chart, link};
 use crate::human;
 use crate::rfc3339;
@@ -42,7 +42,7 @@ fn state(view: &KeyView, partner: Option<&PartnerView>, api: &ApiView, now: Syst
     html! {
         section #state.card data-live aria-labelledby="key-title" {
             h1 #key-title.headline {
-                (badge(Tone::of_key(view.state), view.state.as_str())) " " (view.key) " "
+                (state_of(view)) " " (view.key) " "
                 span.partner { "of " (view.partner) }
             }
             (verdict(&view.verdict))

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use maud::{Markup, html};
 
-use super::parts::{Tone, badge, budget, copyable, error, last, moment, nothing, verdict};
+use super::parts::{Tone, badge, budget, copyable, error, last, moment, nothing, state_of, verdict};
 use super::{Frame, api, chart, link};
 use crate::human;
 use crate::key_state::KeyState;
@@ -207,7 +207,7 @@ fn row(detail: &KeyDetail, api: &ApiView, now: SystemTime) -> Markup {
                 a href=(link) { (key.key) } " " span.partner { (key.partner) }
             }
             td data-label="State" {
-                (badge(Tone::of_key(key.state), key.state.as_str())) " " span.faint { (moment(key.since, now)) }
+                (state_of(key)) " " span.faint { (moment(key.since, now)) }
             }
             td data-label="Last probes" { (chart::sparkline(detail.history.iter())) }
             td data-label="Last" { @match probe { Some(probe) => (last(probe)), None => (nothing()) } }

@@ -8,7 +8,7 @@ use crate::diagnosis::Verdict;
 use crate::human;
 use crate::key_state::{KeyState, SecretState};
 use crate::rfc3339;
-use crate::status::{ErrorView, ProbeView, RateLimitView};
+use crate::status::{ErrorView, KeyView, ProbeView, RateLimitView};
 
 /// How something is, for colours and signs; never told by a colour alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,15 @@ impl Tone {
 pub(super) fn badge(tone: Tone, word: &str) -> Markup {
     html! {
         span.badge.(tone.class()) { span.sign aria-hidden="true" { (tone.sign()) } (word) }
+    }
+}
+
+/// The state of a key; one that is let in and has a failing probe all the same is not shown as all well.
+pub(super) fn state_of(key: &KeyView) -> Markup {
+    let fails = key.state == KeyState::Active && key.verdict.blame.is_some();
+    html! {
+        (badge(Tone::of_key(key.state), key.state.as_str()))
+        @if fails { " " (badge(Tone::Warning, "failing")) }
     }
 }
 

@@ -98,6 +98,10 @@ async fn the_demo_s_states_are_shown_with_why_and_what_to_do() {
         assert!(row.contains(state), "{key}: {row}");
         assert!(row.contains("ERR-") || key == "leroy", "{key}: {row}");
     }
+    // Let in, and yet not well.
+    let blanchet = "return [...document.querySelectorAll('.keys tbody tr')].map(row => row.innerText).find(row => row.startsWith('blanchet'))";
+    let blanchet = browser.run(blanchet).await;
+    assert!(blanchet.as_str().unwrap().contains("failing"), "{blanchet}");
     let partners = browser.text("#partners").await;
     assert!(partners.contains("3 partners") && partners.contains("quai-ouest"), "{partners}");
     // Worst first: what works comes last.
