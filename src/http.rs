@@ -1,5 +1,6 @@
 //! What is served: metrics, the service's own manners, probes on demand.
 
+mod asked;
 mod discovery;
 mod on_demand;
 mod page;

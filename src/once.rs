@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 
-use crate::board::{Board, Fleet, HealthState};
+use crate::board::{Board, Fleet, HealthState, LastProbe};
 use crate::config::{Config, nearest};
 use crate::metrics::Metrics;
 use crate::probe::{BuildError, Prober};
@@ -149,7 +149,7 @@ impl Once {
     pub fn succeeded(&self) -> bool {
         let key = |key: &KeyWatch| {
             let probes = &key.entry().status().probes;
-            probes.iter().all(|probe| probe.last.as_ref().is_some_and(|last| last.success))
+            probes.iter().all(|probe| probe.last.as_ref().is_some_and(LastProbe::success))
         };
         self.context.board.health().state == HealthState::Up && self.keys.iter().all(key)
     }

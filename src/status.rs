@@ -5,6 +5,7 @@
 //! a time in, a view out.
 
 mod api;
+mod document;
 mod key;
 mod partner;
 mod seconds;
@@ -19,6 +20,7 @@ use crate::board::{Board, Fleet};
 use crate::key_state::KeyState;
 
 pub use api::{ApiView, Availability, SlotView, certificate_ended};
+pub use document::document;
 pub use key::{ErrorView, KeyDetail, KeyView, MoveView, PastView, ProbeView, RateLimitView};
 pub use partner::PartnerView;
 pub use selection::{Filter, Selection, select};
@@ -49,22 +51,6 @@ pub fn common_scale(durations: impl Iterator<Item = Duration>) -> Duration {
     durations.sort_unstable();
     let median = durations.get(durations.len() / 2).copied().unwrap_or_default();
     durations.last().copied().unwrap_or_default().min(median * 4)
-}
-
-/// How a document ends that [`document_head`] began.
-pub const DOCUMENT_TAIL: &str = "]}\n";
-
-/// The document up to its keys, which follow one by one with commas between them, and then
-/// [`DOCUMENT_TAIL`]: ten thousand of them need not be held in memory at once.
-///
-/// # Errors
-/// Never, as far as can be seen: it is what the serialiser's signature wants.
-pub fn document_head(overview: &Overview) -> serde_json::Result<Vec<u8>> {
-    let mut head = serde_json::to_vec(overview)?;
-    // The closing brace comes after the keys.
-    head.pop();
-    head.extend_from_slice(b",\"keys\":[");
-    Ok(head)
 }
 
 /// The exporter itself.

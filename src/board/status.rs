@@ -111,8 +111,6 @@ pub struct ProbeStatus {
 /// The last probe's figures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastProbe {
-    /// Whether it succeeded.
-    pub success: bool,
     /// When it ended.
     pub finished: SystemTime,
     /// How long it took.
@@ -147,6 +145,14 @@ pub enum EpisodeChange {
     Began(Episode),
     /// The first success after failures.
     Ended(Episode),
+}
+
+impl LastProbe {
+    /// Whether it succeeded.
+    #[must_use]
+    pub const fn success(&self) -> bool {
+        self.failure.is_none()
+    }
 }
 
 impl KeyStatus {
@@ -288,7 +294,6 @@ impl ProbeStatus {
         self.total += 1;
         self.left_out = None;
         self.last = Some(LastProbe {
-            success: report.outcome.is_ok(),
             finished: report.finished,
             duration: report.phases.total(),
             status: report.status,

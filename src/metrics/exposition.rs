@@ -34,7 +34,7 @@ enum Source {
 const SOURCES: &[(Family, Source)] = &[
     (
         family::UP,
-        Source::Probe(|probe, lines| lines.maybe(probe.last.as_ref().map(|last| u8::from(last.success)))),
+        Source::Probe(|probe, lines| lines.maybe(probe.last.as_ref().map(|last| u8::from(last.success())))),
     ),
     (family::PROBES, Source::Probe(|probe, lines| lines.line(probe.total))),
     (family::FAILURES, Source::Probe(failures)),

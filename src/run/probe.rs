@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use myunisoft_exporter::cli::{Flags, Output};
 use myunisoft_exporter::metrics::Metrics;
 use myunisoft_exporter::once::{self, Once};
-use myunisoft_exporter::status::{self, Filter, KeyDetail, KeyView, Overview};
+use myunisoft_exporter::status::{self, Filter, KeyDetail, Overview};
 use myunisoft_exporter::store::Store;
 use myunisoft_exporter::terminal::{self, Colours};
 use tracing::error;
@@ -76,12 +76,8 @@ fn tell(once: &Once, output: Output) -> Result<(), Failure> {
     let certificate_ended = status::certificate_ended(board, &fleet, now);
     match output {
         Output::Json => {
-            let mut text = status::document_head(&overview)?;
-            for (place, entry) in selection.keys.iter().enumerate() {
-                text.extend_from_slice(if place == 0 { b"" } else { b"," });
-                serde_json::to_writer(&mut text, &KeyView::of(entry, certificate_ended))?;
-            }
-            text.extend_from_slice(status::DOCUMENT_TAIL.as_bytes());
+            let pieces = status::document(&overview, selection.keys, certificate_ended)?;
+            let text = pieces.flatten().collect();
             print(format_args!("{}", String::from_utf8(text)?))?;
         }
         Output::Table => {

@@ -12,7 +12,7 @@ use crate::api::error::{Code, ErrorCode};
 use crate::api::request_id::RequestId;
 use crate::api::verdict::Reason;
 use crate::board::history::{Move, Past};
-use crate::board::{KeyEntry, KeyStatus, ProbeStatus, Skip};
+use crate::board::{KeyEntry, KeyStatus, LastProbe, ProbeStatus, Skip};
 use crate::config::Access;
 use crate::diagnosis::{self, Case, Trouble, Verdict};
 use crate::key_state::{KeyState, SecretState};
@@ -278,7 +278,7 @@ impl ProbeView {
         });
         Self {
             probe: Arc::clone(&probe.name),
-            up: last.map(|last| last.success),
+            up: last.map(LastProbe::success),
             interval: probe.interval,
             last_duration: last.map(|last| last.duration),
             last: last.map(|last| last.finished),

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::PartnerView;
-use crate::api::verdict::Reason;
+use super::key::trouble;
 use crate::board::{Fleet, KeyEntry, KeyStatus, PartnerEntry};
+use crate::diagnosis::is_of_the_key;
 use crate::key_state::KeyState;
 
 /// Which keys are wanted; each part that is `None` lets all through.
@@ -95,19 +96,11 @@ fn is_failing(status: &KeyStatus) -> bool {
     status.probes.iter().any(|probe| probe.episode.is_some())
 }
 
-/// Whether a probe fails for a reason of the key's own, or its partner's: no outage explains it.
+/// Whether a probe fails for a reason of the key's own, or its partner's.
 fn fails_by_itself(status: &KeyStatus) -> bool {
-    const OWN: [Reason; 6] = [
-        Reason::Secret,
-        Reason::Token,
-        Reason::Login,
-        Reason::Forbidden,
-        Reason::RateLimited,
-        Reason::ApiError,
-    ];
-    let reasons =
-        status.probes.iter().filter_map(|probe| Some(probe.last.as_ref()?.failure.as_ref()?.reason));
-    reasons.into_iter().any(|reason| OWN.contains(&reason))
+    // Whether the certificate has ended is no matter here: that is nothing of the key's.
+    let mut troubles = status.probes.iter().filter_map(|probe| trouble(probe, false));
+    troubles.any(|trouble| is_of_the_key(&trouble))
 }
 
 /// Of a key that works and that nothing is the matter with.

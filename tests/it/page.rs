@@ -161,11 +161,21 @@ async fn a_request_id_is_copied_by_its_button() {
     let field = browser.client.find(Locator::Css("#filter-name")).await.unwrap();
     field.send_keys(&format!("{}v{}", char::from(Key::Control), char::from(Key::Control))).await.unwrap();
     assert_eq!(browser.run("return document.getElementById('filter-name').value").await, *shown);
-    // As where a browser offers no clipboard: over plain HTTP to another machine.
+    // As where a browser offers no clipboard: over plain HTTP to another machine. What was copied before is
+    // gone first, and the button says nothing yet.
     field.clear().await.unwrap();
+    let (control, none) = (char::from(Key::Control), char::from(Key::Null));
+    field.send_keys(&format!("other{control}ac{none}")).await.unwrap();
+    field.clear().await.unwrap();
+    field.send_keys(&format!("{control}v{none}")).await.unwrap();
+    assert_eq!(browser.run("return document.getElementById('filter-name').value").await, "other");
+    field.clear().await.unwrap();
+    browser.until("the button to be quiet", "return !document.body.innerText.includes('Copied')").await;
     browser.run("Object.defineProperty(navigator, 'clipboard', {value: undefined})").await;
     browser.client.find(Locator::Css(".keys button.copy")).await.unwrap().click().await.unwrap();
     browser.until("the button to say so", "return document.body.innerText.includes('Copied')").await;
+    field.send_keys(&format!("{control}v{none}")).await.unwrap();
+    assert_eq!(browser.run("return document.getElementById('filter-name').value").await, *shown);
     browser.close().await;
 }
 

@@ -1,0 +1,93 @@
+//! What the page and its JSON are asked for, and what is answered where that makes no sense.
+
+use std::sync::Arc;
+
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+use axum::http::header;
+use serde::{Deserialize, Serialize};
+
+use crate::board::{Fleet, KeyEntry};
+use crate::key_state::KeyState;
+use crate::status::Filter;
+
+/// What is true now is not a second later.
+pub(super) const NEVER_STORED: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+
+/// Which keys are wanted, as the page and its JSON are asked.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Wanted {
+    state: Option<String>,
+    partner: Option<String>,
+    name: Option<String>,
+    page: Option<String>,
+}
+
+/// Which key is wanted.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct WantedKey {
+    #[serde(default)]
+    partner: String,
+    #[serde(default)]
+    key: String,
+}
+
+/// Why there is no answer: fit to be shown.
+#[derive(Debug, Serialize)]
+pub(super) struct Refusal {
+    error: String,
+}
+
+/// A query, if it is one.
+pub(super) type Asked<T> = Result<Query<T>, QueryRejection>;
+
+/// What a query asks for.
+///
+/// # Errors
+/// Where a parameter stands twice.
+pub(super) fn understood<T>(asked: Asked<T>) -> Result<T, Refusal> {
+    asked.map(|Query(wanted)| wanted).map_err(|rejection| Refusal { error: rejection.body_text() })
+}
+
+impl Wanted {
+    /// What is asked for; a parameter without a value asks for nothing, as a form sends it.
+    ///
+    /// # Errors
+    /// Where the state is none.
+    pub(super) fn filter(&self) -> Result<Filter, Refusal> {
+        let given = |text: &Option<String>| {
+            text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        let state = given(&self.state).map(|word| KeyState::from_word(&word).ok_or_else(no_such_state));
+        Ok(Filter { state: state.transpose()?, partner: given(&self.partner), name: given(&self.name) })
+    }
+
+    /// Which page of the keys, from 1. What is no number is the first: pages come and go with the fleet.
+    pub(super) fn page(&self) -> usize {
+        self.page.as_deref().and_then(|page| page.trim().parse().ok()).unwrap_or(1).max(1)
+    }
+}
+
+fn no_such_state() -> Refusal {
+    let words: Vec<_> = KeyState::ALL.iter().map(|state| state.as_str()).collect();
+    Refusal { error: format!("this is no state of a key; ask for one of {}", words.join(", ")) }
+}
+
+impl WantedKey {
+    /// The key of these names, if it is configured.
+    ///
+    /// # Errors
+    /// Where it is not.
+    pub(super) fn find<'a>(&self, fleet: &'a Fleet) -> Result<&'a Arc<KeyEntry>, Refusal> {
+        fleet.key(&self.partner, &self.key).ok_or_else(|| Refusal {
+            error: "no key of these names is configured; ask with ?partner=…&key=…".to_owned(),
+        })
+    }
+}
+
+impl Refusal {
+    /// What to tell a person.
+    pub(super) fn text(&self) -> &str {
+        &self.error
+    }
+}
