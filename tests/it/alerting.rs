@@ -56,8 +56,8 @@ impl Stack {
         let exporter = Exporter::start(folder.path(), &[]).await;
 
         let webhook = Webhook::start().await;
-        let routes =
-            hastened(&shipped("alertmanager.yml"), haste()).replace("localhost:5001", &webhook.address);
+        let routes = hastened(&shipped("examples/alertmanager.yml"), haste())
+            .replace("localhost:5001", &webhook.address);
         let alertmanager = Alertmanager::start(folder.path(), &routes).await;
 
         let config = lay_out_rules(folder.path(), haste())
@@ -245,7 +245,7 @@ const QUIET: &[(&str, &str, bool)] = &[
 #[tokio::test]
 async fn a_cause_keeps_its_consequences_quiet_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
-    let alertmanager = Alertmanager::start(folder.path(), &shipped("alertmanager.yml")).await;
+    let alertmanager = Alertmanager::start(folder.path(), &shipped("examples/alertmanager.yml")).await;
     // Each pair has a partner of its own; what is about the whole API has an exporter of its own.
     let alert = |name: &str, pair: usize, other_key: bool| {
         let of_key = ["tKey", "Canary", "Login", "RateLimit"].iter().any(|kind| name.contains(kind));

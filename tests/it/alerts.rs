@@ -40,8 +40,8 @@ fn run(tool: &str, arguments: &[&str], folder: &Path) -> (bool, String) {
 fn the_rules_and_the_examples_are_clean() {
     for (tool, arguments) in [
         ("promtool", &["check", "rules", "--lint=all", "--lint-fatal", RULES[0], RULES[1], RULES[2]][..]),
-        ("promtool", &["check", "config", "prometheus.yml"]),
-        ("amtool", &["check-config", "alertmanager.yml"]),
+        ("promtool", &["check", "config", "examples/prometheus.yml"]),
+        ("amtool", &["check-config", "examples/alertmanager.yml"]),
     ] {
         let (content, said) = run(tool, arguments, &alerts_folder());
         assert!(content, "{said}");

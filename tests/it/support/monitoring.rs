@@ -43,7 +43,8 @@ pub(crate) fn lay_out_rules(folder: &Path, haste: u32) -> String {
     for name in ["settings.rules.yml", "recording.rules.yml", "alerts.rules.yml"] {
         fs::write(folder.join(name), hastened(&shipped(name), haste)).unwrap();
     }
-    hastened(&shipped("prometheus.yml"), haste)
+    // Here they lie beside it.
+    hastened(&shipped("examples/prometheus.yml"), haste).replace("../", "")
 }
 
 /// A Prometheus of its own data.
