@@ -19,7 +19,7 @@ help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 test: deps ## Install what the tests need, and run them all
-	$(CARGO) test --locked
+	$(CARGO) test --locked --workspace
 
 deps: servers $(VENV)/installed ## Install what the tests start (asks for root only if Debian packages are missing)
 
@@ -45,7 +45,7 @@ $(VENV)/installed: tests/requirements.txt | servers
 
 lint: ## Check format and lints, warnings being errors
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 bench: ## Measure /metrics at 10,000 keys against its peer
 	$(CARGO) bench --locked

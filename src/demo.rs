@@ -13,7 +13,7 @@ use crate::config::{
     Target, Timing,
 };
 use crate::secret::SecretSource;
-use crate::simulator::{
+use partner_simulator::{
     Access, Activation, EXERCICES, KeySpec, LoginSpec, PartnerSpec, Refusal, Simulator, USERS,
 };
 

@@ -27,7 +27,6 @@ pub mod schedule;
 pub mod scheduler;
 pub mod secret;
 pub mod server;
-pub mod simulator;
 mod stamp;
 pub mod status;
 pub mod store;

@@ -21,7 +21,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use myunisoft_exporter::simulator::{Fault, KeySpec, Limits, Scope, Simulator};
+use partner_simulator::{Fault, KeySpec, Limits, Scope, Simulator};
 use server::{BINARY, Exporter, Server, client};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;

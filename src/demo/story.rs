@@ -8,7 +8,7 @@ use http::StatusCode;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{ACTIVATED, BUSY, REVOKED};
-use crate::simulator::{Fault, Key, Scope, Simulator};
+use partner_simulator::{Fault, Key, Scope, Simulator};
 
 /// How long the story takes before it begins anew, as it began.
 pub const LAP: Duration = Duration::from_secs(90);

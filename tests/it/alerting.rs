@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use myunisoft_exporter::simulator::{Fault, Scope, Simulator};
+use partner_simulator::{Fault, Scope, Simulator};
 use tempfile::TempDir;
 use tokio::time::Instant;
 

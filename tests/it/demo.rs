@@ -6,13 +6,13 @@ use std::time::Duration;
 use myunisoft_exporter::config::{Config, Credential};
 use myunisoft_exporter::demo;
 use myunisoft_exporter::secret::SecretSource;
-use myunisoft_exporter::simulator::{EXERCICES, HEALTH, KEY_INFO, Simulator};
+use partner_simulator::{EXERCICES, HEALTH, KEY_INFO, Simulator};
 use reqwest::Client;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::time::{Instant, advance};
 
-use crate::simulator::support::client_builder;
+use crate::support::server::PATIENCE;
 
 fn exposed(source: &SecretSource) -> &str {
     match source {
@@ -23,7 +23,8 @@ fn exposed(source: &SecretSource) -> &str {
 
 fn trusting(config: &Config) -> Client {
     let ca = reqwest::Certificate::from_pem(config.api.ca_pem.as_ref().unwrap().as_bytes()).unwrap();
-    client_builder().tls_certs_only([ca]).build().unwrap()
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().no_proxy().timeout(PATIENCE).tls_certs_only([ca]).build().unwrap()
 }
 
 /// Asks as the exporter would, with what the configuration says.

@@ -29,7 +29,6 @@ mod process;
 mod secret;
 mod secrets;
 mod silence;
-mod simulator;
 mod states;
 mod status;
 mod support;

@@ -6,7 +6,7 @@ use std::process::Command;
 use myunisoft_exporter::config::{Config, Partner};
 use myunisoft_exporter::once::choose;
 use myunisoft_exporter::secret::SecretSource;
-use myunisoft_exporter::simulator::{Limits, Simulator};
+use partner_simulator::{Limits, Simulator};
 use serde_json::Value;
 use tempfile::TempDir;
 

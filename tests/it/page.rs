@@ -14,8 +14,8 @@ use myunisoft_exporter::config::Access;
 use myunisoft_exporter::key_state::{KeyMemory, KeyState, SecretMemory};
 use myunisoft_exporter::page::{self, Frame, Listing};
 use myunisoft_exporter::report::{Phases, Report};
-use myunisoft_exporter::simulator::{Limits, Simulator};
 use myunisoft_exporter::status::{self, Filter, KeyDetail, Overview};
+use partner_simulator::{Limits, Simulator};
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -9,7 +9,7 @@ use myunisoft_exporter::api::{EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PAT
 use myunisoft_exporter::config::{Api, KeyInfoMode, Method};
 use myunisoft_exporter::probe::{Call, Credentials, Prober};
 use myunisoft_exporter::report::{Phase, Report};
-use myunisoft_exporter::simulator::{Fault, Simulator, SimulatorBuilder, TlsOptions, TlsVersions};
+use partner_simulator::{Fault, Simulator, SimulatorBuilder, TlsOptions, TlsVersions};
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 

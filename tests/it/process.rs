@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use myunisoft_exporter::metrics::FAMILIES;
-use myunisoft_exporter::simulator::{Fault, KeySpec, LoginSpec, Scope, Simulator};
+use partner_simulator::{Fault, KeySpec, LoginSpec, Scope, Simulator};
 use tokio::time::Instant;
 
 use crate::support::SECRET;

@@ -7,7 +7,7 @@ use std::process::Command;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use myunisoft_exporter::simulator::{CANARY, Fault, KeySpec, LoginSpec, Page, Scope, Simulator};
+use partner_simulator::{CANARY, Fault, KeySpec, LoginSpec, Page, Scope, Simulator};
 
 use crate::support::server::{BINARY, Exporter, client, until};
 
@@ -100,7 +100,7 @@ async fn simulator() -> Simulator {
     let wrong = LoginSpec::new("api@petit.example", "another").firm(84, "PETIT");
     Simulator::builder()
         .tls()
-        .limits(myunisoft_exporter::simulator::Limits { total: 1_000_000, ..Default::default() })
+        .limits(partner_simulator::Limits { total: 1_000_000, ..Default::default() })
         .partner("acme", SECRET)
         .key(KeySpec::society("dupont", 80, 127).token(TOKEN))
         .key(KeySpec::society("leroy", 80, 128).token(&format!("{TOKEN}-inline")))

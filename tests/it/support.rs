@@ -15,7 +15,7 @@ use myunisoft_exporter::config::{
     RateLimit, Target, Timing,
 };
 use myunisoft_exporter::secret::SecretSource;
-use myunisoft_exporter::simulator::Simulator;
+use partner_simulator::Simulator;
 
 /// The partner's secret in every test.
 pub(crate) const SECRET: &str = "the-partners-secret";

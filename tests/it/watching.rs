@@ -9,13 +9,13 @@ use myunisoft_exporter::board::{Board, KeyStatus};
 use myunisoft_exporter::config::{Config, Key, KeyInfoMode, Probe};
 use myunisoft_exporter::key_state::{KeyState, SecretState};
 use myunisoft_exporter::metrics::Metrics;
-use myunisoft_exporter::simulator::{
-    Activation, EXERCICES, Fault, KEY_INFO, KeySpec, Limits, LoginSpec, Refusal, Scope, Simulator,
-    SimulatorBuilder,
-};
 use myunisoft_exporter::store::Store;
 use myunisoft_exporter::watch::Context;
 use myunisoft_exporter::watchers::Watchers;
+use partner_simulator::{
+    Activation, EXERCICES, Fault, KEY_INFO, KeySpec, Limits, LoginSpec, Refusal, Scope, Simulator,
+    SimulatorBuilder,
+};
 use tokio::time::{Duration, sleep};
 
 use crate::support::{SECRET, config, exercices, key_info, known_key, login_key, token_key};
@@ -254,8 +254,7 @@ async fn after_a_429_nothing_is_asked_before_the_reset() {
     sleep(minutes(2)).await;
     key.spend(20);
     sleep(minutes(1)).await;
-    let statuses: Vec<_> =
-        key.calls().iter().filter_map(myunisoft_exporter::simulator::Call::status).collect();
+    let statuses: Vec<_> = key.calls().iter().filter_map(partner_simulator::Call::status).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 1, "{statuses:?}");
     assert_eq!(watched.state("dupont"), KeyState::Active);
     sleep(minutes(5)).await;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use myunisoft_exporter::simulator::{KeySpec, Limits, LoginSpec, Simulator};
+use partner_simulator::{KeySpec, Limits, LoginSpec, Simulator};
 use tempfile::TempDir;
 
 use crate::support::SECRET;

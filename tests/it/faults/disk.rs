@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use myunisoft_exporter::simulator::Simulator;
+use partner_simulator::Simulator;
 use tempfile::TempDir;
 
 use super::{FAILED_WRITES, beside, with_own_mounts};

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use myunisoft_exporter::simulator::{Limits, Simulator};
+use partner_simulator::{Limits, Simulator};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 

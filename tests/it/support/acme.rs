@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use myunisoft_exporter::simulator::{Limits, Simulator};
+use partner_simulator::{Limits, Simulator};
 use tempfile::TempDir;
 
 use super::SECRET;

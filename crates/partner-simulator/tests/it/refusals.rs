@@ -1,12 +1,10 @@
 //! Every documented code, in every form of body that was seen.
 
 use http::StatusCode;
-use myunisoft_exporter::simulator::{
-    BodyForm, DOCUMENTED, EXERCICES, Fault, HEALTH, KEY_INFO, LOG_IN, Refusal, Scope,
-};
+use partner_simulator::{BodyForm, DOCUMENTED, EXERCICES, Fault, HEALTH, KEY_INFO, LOG_IN, Refusal, Scope};
 use serde_json::Value;
 
-use super::support::{acme, ask, client, code, dupont, header, read};
+use crate::support::{acme, ask, client, code, dupont, header, read};
 
 /// The error's own object, and the id that it tells.
 fn parts(body: &Value, form: BodyForm) -> (&Value, Option<&str>) {

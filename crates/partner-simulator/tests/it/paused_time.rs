@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use myunisoft_exporter::simulator::{HEALTH, KEY_INFO};
+use partner_simulator::{HEALTH, KEY_INFO};
 use tokio::time::{Instant, advance};
 
-use super::support::{acme, ask, client, dupont, header};
+use crate::support::{acme, ask, client, dupont, header};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -37,7 +37,7 @@ async fn a_spent_budget_is_whole_again_when_the_window_ends() {
 async fn calls_do_not_make_paused_time_pass() {
     let sim = acme().tls().start().await.unwrap();
     let ca = reqwest::Certificate::from_pem(sim.ca_pem().unwrap().as_bytes()).unwrap();
-    let client = super::support::client_builder().tls_certs_only([ca]).build().unwrap();
+    let client = crate::support::client_builder().tls_certs_only([ca]).build().unwrap();
     let begin = Instant::now();
     for _ in 0..100 {
         assert_eq!(client.get(sim.url(HEALTH)).send().await.unwrap().status(), 200);

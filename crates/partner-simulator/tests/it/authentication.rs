@@ -2,9 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use myunisoft_exporter::simulator::{HEALTH, KEY_INFO, KeySpec, PartnerSpec, Refusal, Simulator, TokenForm};
+use partner_simulator::{HEALTH, KEY_INFO, KeySpec, PartnerSpec, Refusal, Simulator, TokenForm};
 
-use super::support::{SECRET, acme, ask, client, code, dupont};
+use crate::support::{SECRET, acme, ask, client, code, dupont};
 
 async fn answer(sim: &Simulator, headers: &[(&str, &str)]) -> (u16, String) {
     let mut request = client().get(sim.url(KEY_INFO));

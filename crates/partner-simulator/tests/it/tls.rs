@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use myunisoft_exporter::simulator::{Fault, HEALTH, Scope, Simulator, TlsOptions, TlsVersions};
+use partner_simulator::{Fault, HEALTH, Scope, Simulator, TlsOptions, TlsVersions};
 use reqwest::{Certificate, Client};
 use tokio::io::AsyncReadExt;
 
-use super::support::client_builder;
+use crate::support::client_builder;
 
 fn trusting(sim: &Simulator) -> Client {
     let ca = Certificate::from_pem(sim.ca_pem().unwrap().as_bytes()).unwrap();

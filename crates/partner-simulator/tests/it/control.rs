@@ -2,11 +2,9 @@
 
 use std::net::SocketAddr;
 
-use myunisoft_exporter::simulator::{
-    HEALTH, KEY_INFO, KeySpec, PartnerSpec, Simulator, SimulatorOptions, StartError,
-};
+use partner_simulator::{HEALTH, KEY_INFO, KeySpec, PartnerSpec, Simulator, SimulatorOptions, StartError};
 
-use super::support::{SECRET, acme, ask, client, code, dupont};
+use crate::support::{SECRET, acme, ask, client, code, dupont};
 
 #[tokio::test]
 async fn several_simulators_live_side_by_side() {

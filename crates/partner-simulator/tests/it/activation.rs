@@ -1,8 +1,8 @@
 //! Asking about a new key is what activates it.
 
-use myunisoft_exporter::simulator::{Activation, EXERCICES, KEY_INFO, KeySpec, Refusal, Simulator};
+use partner_simulator::{Activation, EXERCICES, KEY_INFO, KeySpec, Refusal, Simulator};
 
-use super::support::{SECRET, ask, code, read};
+use crate::support::{SECRET, ask, code, read};
 
 const EXTENDED: &str = "/api/v1/key/info?mode=extended";
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use myunisoft_exporter::simulator::{
+use partner_simulator::{
     Concurrency, EXERCICES, Fault, KEY_INFO, KeySpec, LOG_IN, Limits, RateHeaders, SOCIETY, Simulator,
     SimulatorBuilder,
 };
 
-use super::support::{SECRET, acme, ask, client, code, dupont, get_as, header};
+use crate::support::{SECRET, acme, ask, client, code, dupont, get_as, header};
 
 fn small(total: u32, headers: RateHeaders) -> Limits {
     Limits { total, headers, window: Duration::from_hours(1) }

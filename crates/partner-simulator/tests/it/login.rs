@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use myunisoft_exporter::simulator::{
+use partner_simulator::{
     EXERCICES, Fault, KEY_INFO, KeySpec, LOG_IN, LoginSpec, Refusal, Simulator, TokenForm,
 };
 use serde_json::{Value, json};
 
-use super::support::{SECRET, client, code, read};
+use crate::support::{SECRET, client, code, read};
 
 const MAIL: &str = "api@durand.example";
 const PASSWORD: &str = "correct horse";

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
-use myunisoft_exporter::simulator::{EXERCICES, Fault, HEALTH, Page, Scope, Simulator};
+use partner_simulator::{EXERCICES, Fault, HEALTH, Page, Scope, Simulator};
 use reqwest::Response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
-use super::support::{acme, ask, client, client_builder, dupont, get_as, header};
+use crate::support::{acme, ask, client, client_builder, dupont, get_as, header};
 
 async fn with(fault: Fault) -> (Simulator, reqwest::Result<Response>) {
     let sim = acme().start().await.unwrap();

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::io::Read;
 
-use myunisoft_exporter::simulator::{
+use partner_simulator::{
     CANARY, EXERCICES, Fault, HEALTH, KEY_INFO, KeySpec, PERSONS, SOCIETY, Simulator, USERS, Version,
 };
 
-use super::support::{SECRET, acme, ask, client, code, dupont, get_as, header, read};
+use crate::support::{SECRET, acme, ask, client, code, dupont, get_as, header, read};
 
-fn firm() -> myunisoft_exporter::simulator::SimulatorBuilder {
+fn firm() -> partner_simulator::SimulatorBuilder {
     Simulator::builder().partner("acme", SECRET).firm_key("martin", 80, &[1234, 1235])
 }
 
@@ -27,7 +27,7 @@ async fn key_info_lists_the_routes_that_the_token_may_call() {
     assert_eq!(status, 200);
     let exercices = serde_json::json!({"path": EXERCICES, "method": "get"});
     assert!(routes.as_array().unwrap().contains(&exercices));
-    dupont(&sim).forbid(EXERCICES, myunisoft_exporter::simulator::Refusal::new("ERR-FORBIDDEN-ROUTE"));
+    dupont(&sim).forbid(EXERCICES, partner_simulator::Refusal::new("ERR-FORBIDDEN-ROUTE"));
     let (_, routes) = read(ask(&sim, "dupont", KEY_INFO).await).await;
     assert!(!routes.as_array().unwrap().contains(&exercices));
     assert_eq!(code(ask(&sim, "dupont", EXERCICES).await).await, (403, "ERR-FORBIDDEN-ROUTE".into()));

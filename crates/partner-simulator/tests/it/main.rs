@@ -1,6 +1,12 @@
 //! The simulated Partner API, asked over real sockets.
 
-pub(crate) mod support;
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "in a test, to panic is to fail"
+)]
 
 mod activation;
 mod authentication;
@@ -11,4 +17,5 @@ mod login;
 mod paused_time;
 mod refusals;
 mod routes;
+mod support;
 mod tls;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use myunisoft_exporter::simulator::{Key, Simulator, SimulatorBuilder};
+use partner_simulator::{Key, Simulator, SimulatorBuilder};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 
