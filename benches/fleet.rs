@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use myunisoft_exporter::api::Access;
 use myunisoft_exporter::api::request_id::RequestId;
 use myunisoft_exporter::api::verdict::{Failure, Reason};
 use myunisoft_exporter::board::history::PROBES_KEPT;
 use myunisoft_exporter::board::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus};
-use myunisoft_exporter::config::Access;
 use myunisoft_exporter::key_state::{KeyMemory, KeyState, SecretMemory};
 use myunisoft_exporter::metrics::Metrics;
 use myunisoft_exporter::page::{self, Frame, Listing};
@@ -55,13 +55,7 @@ fn board() -> Arc<Board> {
     };
     let keys = (0..KEYS).map(key).collect();
     let board = Arc::new(Board::default());
-    board.set_fleet(Fleet {
-        api_url: "https://api.example/".into(),
-        objective: 0.999,
-        partners: vec![Arc::clone(&partner)],
-        keys,
-        request_ids: true,
-    });
+    board.set_fleet(Fleet { settings: Arc::default(), partners: vec![Arc::clone(&partner)], keys });
     board
 }
 

@@ -10,15 +10,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::board::Board;
-use crate::door::Doorkeeper;
 use crate::http::{self, Reload, Site};
 use crate::metrics::Metrics;
 use crate::probe::BuildError;
 use crate::reload::{Loader, Reading, Reloader};
-use crate::server::{self, House};
 use crate::store::Store;
 use crate::watch::Context;
 use crate::watchers::Watchers;
+use web_toolkit::auth::AuthHandle;
+use web_toolkit::server::{self, Service};
 
 /// How long answers under way may take to end once the exporter was asked to stop. With the store's
 /// last write this stays within the five seconds that a stop may take.
@@ -86,11 +86,12 @@ impl App {
             prefix: serving.prefix.into(),
             external: serving.external.map(Into::into),
         };
-        let door = Doorkeeper::new(reading.protection);
-        let house = House { router: http::router(site), door: door.door(), metrics: Arc::clone(&metrics) };
+        let auth = AuthHandle::new(reading.protection);
+        let observer = Arc::clone(&metrics);
+        let service = Service { router: http::router(site), auth: auth.subscribe(), observer };
         let stop = CancellationToken::new();
-        let server = tokio::spawn(server::serve(listeners, house, serving.most_connections, stop.clone()));
-        let reloader = Reloader::new(load, reading.sources, watchers, door, metrics);
+        let server = tokio::spawn(server::serve(listeners, service, serving.most_connections, stop.clone()));
+        let reloader = Reloader::new(load, reading.sources, watchers, auth, metrics);
         // Dropped where it stands: what a reload does beside waiting is done at once.
         tokio::select! {
             () = shutdown => {}

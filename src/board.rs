@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use crate::config::Access;
+use crate::api::Access;
+use crate::config::Settings;
 use crate::key_state::SecretMemory;
 use crate::label::escape;
 
@@ -30,16 +31,12 @@ pub struct Board {
 /// Who is watched; replaced whole when the configuration is. Entries that stay are carried over.
 #[derive(Debug, Default)]
 pub struct Fleet {
-    /// The API's base URL: it holds no secret.
-    pub api_url: Arc<str>,
-    /// The share of health probes that are to succeed, announced maintenance apart.
-    pub objective: f64,
+    /// What holds for the whole fleet.
+    pub settings: Arc<Settings>,
     /// The partners, in the configuration's order.
     pub partners: Vec<Arc<PartnerEntry>>,
     /// All their keys, partner by partner.
     pub keys: Vec<Arc<KeyEntry>>,
-    /// Whether request-ids may become labels.
-    pub request_ids: bool,
 }
 
 /// A partner on the board.

@@ -4,14 +4,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
 use clap::builder::Resettable;
-use clap::builder::TypedValueParser as _;
-use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use reqwest::Url;
 
 use crate::logging::{Format, Level};
-use crate::words::words as words_of;
 
 /// Where the configuration is looked for where no flag says.
 pub const DEFAULT_CONFIG_FILE: &str = "myunisoft-exporter.yml";
@@ -66,24 +63,18 @@ pub enum Command {
         #[arg(long = "key", value_name = "NAME")]
         keys: Vec<String>,
         /// Form of the result
-        #[arg(
-            long,
-            value_name = "FORM",
-            default_value = "table",
-            value_parser = words(&["table", "json"]).try_map(|word| Output::from_word(&word).ok_or("no such form"))
-        )]
+        #[arg(long, value_name = "FORM", default_value = "table", value_enum)]
         output: Output,
     },
 }
 
-words_of! {
-    /// `--output`
-    pub enum Output {
-        /// For a person, in a terminal.
-        Table => "table",
-        /// For a script: what `/api/v1/status` answers.
-        Json => "json",
-    }
+/// `--output`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Output {
+    /// For a person, in a terminal.
+    Table,
+    /// For a script: what `/api/v1/status` answers.
+    Json,
 }
 
 /// The flags, each also an environment variable.
@@ -176,7 +167,7 @@ pub struct Flags {
         long = "log.level",
         value_name = "LEVEL",
         env = "MYUNISOFT_EXPORTER_LOG_LEVEL",
-        value_parser = words(&["error", "warn", "info", "debug", "trace"]).try_map(|word| Level::from_word(&word).ok_or("no such level")),
+        value_enum,
         global = true
     )]
     pub log_level: Option<Level>,
@@ -187,7 +178,7 @@ pub struct Flags {
         value_name = "FORMAT",
         env = "MYUNISOFT_EXPORTER_LOG_FORMAT",
         default_value = "logfmt",
-        value_parser = words(&["logfmt", "json"]).try_map(|word| Format::from_word(&word).ok_or("no such format")),
+        value_enum,
         global = true
     )]
     pub log_format: Format,
@@ -198,10 +189,6 @@ fn interval(text: &str) -> Result<Duration, String> {
     let wrong = || "write a duration of at least a second, as in `5s`, or `0s`".to_owned();
     let interval = humantime::parse_duration(text).map_err(|_| wrong())?;
     if interval.is_zero() || interval >= Duration::from_secs(1) { Ok(interval) } else { Err(wrong()) }
-}
-
-fn words(words: &[&'static str]) -> PossibleValuesParser {
-    PossibleValuesParser::new(words.iter().copied())
 }
 
 impl Flags {

@@ -4,17 +4,13 @@
 
 mod canaries;
 mod credentials;
-mod decode;
 mod load;
 mod names;
-mod node;
 mod partners;
-mod problem;
 mod settings;
 mod summary;
 mod timing;
 mod urls;
-pub mod web;
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -22,14 +18,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use checked_yaml::{Cursor, Reported};
 use reqwest::Url;
+use strum::VariantArray;
 
-pub(crate) use self::decode::nearest;
 pub(crate) use self::load::matching;
 pub use self::load::{Loaded, load};
-pub use self::problem::{Problem, Problems};
+use crate::api::{Access, Firm, KeyInfoMode, Method};
 use crate::secret::SecretSource;
-use crate::words::words;
 
 /// The label value of the health probe.
 pub const HEALTH: &str = "health";
@@ -37,20 +33,36 @@ pub const HEALTH: &str = "health";
 pub const KEY_INFO: &str = "key_info";
 
 /// A whole, valid configuration.
-#[derive(Clone, Debug)]
+///
+/// The default, used without a configuration file, probes the health route of the production API only.
+#[derive(Clone, Debug, Default)]
 pub struct Config {
+    /// What holds for the whole fleet.
+    pub settings: Settings,
+    /// The partners, in the order of the files; their names are unique.
+    pub partners: Vec<Partner>,
+}
+
+/// What holds for the whole fleet: everything but the partners.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
     /// Where the API is, and how to get there.
     pub api: Api,
-    /// When to ask the health route.
-    pub health: Timing,
-    /// The share of health probes that are to succeed, announced maintenance apart; between 0 and 1, 1 excluded.
-    pub objective: f64,
+    /// The health probe.
+    pub health: Health,
     /// What to leave of a key's budget to its production traffic.
     pub rate_limit: RateLimit,
     /// What the metrics carry.
     pub metrics: Metrics,
-    /// The partners, in the order of the files; their names are unique.
-    pub partners: Vec<Partner>,
+}
+
+/// `health:`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Health {
+    /// When to ask the health route.
+    pub timing: Timing,
+    /// The share of health probes that are to succeed, announced maintenance apart; between 0 and 1, 1 excluded.
+    pub objective: f64,
 }
 
 /// `api:`
@@ -132,16 +144,6 @@ pub struct Key {
     pub probes: Vec<Probe>,
 }
 
-words! {
-    /// What a token opens.
-    pub enum Access {
-        /// One society.
-        Society => "society",
-        /// A whole schema.
-        Firm => "firm",
-    }
-}
-
 /// Where a token comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Credential {
@@ -160,16 +162,6 @@ pub struct Login {
     pub password: SecretSource,
     /// Which firm, where the account reaches several.
     pub firm: Option<Firm>,
-}
-
-/// How a firm is named in a log-in: the documentation allows a numeric id or a name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(untagged)]
-pub enum Firm {
-    /// The firm's numeric id.
-    Id(u64),
-    /// The firm's name.
-    Name(String),
 }
 
 /// One thing to ask with a key, again and again.
@@ -204,16 +196,6 @@ pub enum Target {
     Canary(Canary),
 }
 
-words! {
-    /// How key/info is asked.
-    pub enum KeyInfoMode {
-        /// `?mode=extended`: says whether the key is activated, and **activates a new key**.
-        Extended => "extended",
-        /// Plain: lists the routes, without the side effect of activation.
-        Routes => "routes",
-    }
-}
-
 /// A canary route, as one key calls it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Canary {
@@ -227,12 +209,8 @@ pub struct Canary {
     pub society_id: Option<NonZeroU64>,
 }
 
-words! {
-    /// The methods a canary may use: none that could change anything.
-    pub enum Method {
-        /// The default.
-        Get => "GET",
-        /// Judged by status alone: it has no body.
-        Head => "HEAD",
-    }
+/// Reads the name of one of the enum's variants.
+fn variant<T: VariantArray + Into<&'static str> + Copy>(at: &Cursor<'_>) -> Result<T, Reported> {
+    let words: Vec<(&str, T)> = T::VARIANTS.iter().map(|variant| ((*variant).into(), *variant)).collect();
+    at.one_of(&words)
 }

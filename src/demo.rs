@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::config::{
-    self, Api, Canary, Config, Credential, Firm, KeyInfoMode, Login, Method, Metrics, Probe, RateLimit,
-    Target, Timing,
-};
+use crate::api::{Firm, KeyInfoMode, Method};
+use crate::config::{self, Api, Canary, Config, Credential, Health, Login, Probe, Settings, Target, Timing};
 use crate::secret::SecretSource;
 use partner_simulator::{
     Access, Activation, EXERCICES, KeySpec, LoginSpec, PartnerSpec, Refusal, Simulator, USERS,
@@ -24,18 +22,11 @@ pub use story::{LAP, live};
 /// The intervals are short, for one who watches; a real configuration is in less of a hurry.
 #[must_use]
 pub fn fleet(sim: &Simulator) -> Config {
+    let api =
+        Api { base_url: sim.base_url(), auth_url: sim.auth_url(), ca_pem: sim.ca_pem(), ..Api::default() };
+    let health = Health { timing: timing(2), ..Health::default() };
     Config {
-        api: Api {
-            base_url: sim.base_url(),
-            auth_url: sim.auth_url(),
-            ca_file: None,
-            ca_pem: sim.ca_pem(),
-            proxy_url: None,
-        },
-        health: timing(2),
-        objective: 0.999,
-        rate_limit: RateLimit { keep_free: 5 },
-        metrics: Metrics { request_ids: true },
+        settings: Settings { api, health, ..Settings::default() },
         partners: partners().iter().map(|partner| join(sim, partner)).collect(),
     }
 }
@@ -106,8 +97,8 @@ fn watch(sim: &Simulator, spec: &KeySpec) -> config::Key {
     config::Key {
         name: spec.name.as_str().into(),
         access: match spec.access {
-            Access::Society { .. } => config::Access::Society,
-            Access::Firm { .. } => config::Access::Firm,
+            Access::Society { .. } => crate::api::Access::Society,
+            Access::Firm { .. } => crate::api::Access::Firm,
         },
         credential: credential(sim, spec),
         probes: probes(spec),

@@ -3,6 +3,8 @@
 //! A failure's reason says what was seen; whom to call follows from it only together with the state of the key, of
 //! its partner's secret, and how far the probe came. The page, its JSON and `probe` on the command line all say this.
 
+use serde_with::SerializeDisplay;
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 #[cfg(test)]
 mod tests;
 
@@ -13,26 +15,39 @@ use crate::api::verdict::{Failure, Reason};
 use crate::config::KEY_INFO;
 use crate::key_state::{KeyState, SecretState};
 use crate::report::Phase;
-use crate::words::words;
 
-words! {
-    /// Where the trouble lies.
-    pub enum Blame {
-        /// MyUnisoft's API itself.
-        Platform => "platform",
-        /// What lies between: name service, network, a proxy or a firewall.
-        Network => "network",
-        /// The partner's secret, and so all its keys.
-        Secret => "secret",
-        /// This key: its token, its activation, its log-in.
-        Key => "key",
-        /// This key's permission for one route, or the route's own refusal.
-        Route => "route",
-        /// The key's budget of requests.
-        Budget => "budget",
-        /// The machine or the files of this exporter.
-        Exporter => "exporter",
-    }
+/// Where the trouble lies.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    SerializeDisplay,
+)]
+#[strum(const_into_str, serialize_all = "snake_case")]
+pub enum Blame {
+    /// MyUnisoft's API itself.
+    Platform,
+    /// What lies between: name service, network, a proxy or a firewall.
+    Network,
+    /// The partner's secret, and so all its keys.
+    Secret,
+    /// This key: its token, its activation, its log-in.
+    Key,
+    /// This key's permission for one route, or the route's own refusal.
+    Route,
+    /// The key's budget of requests.
+    Budget,
+    /// The machine or the files of this exporter.
+    Exporter,
 }
 
 /// What there is to say.

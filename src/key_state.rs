@@ -3,52 +3,100 @@
 //! Only an explicit answer of the API is evidence: time-outs, proxies' pages, maintenance, a spent
 //! budget or a refused route never get here.
 
+use serde_with::{DeserializeFromStr, SerializeDisplay};
 use std::time::SystemTime;
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use serde::{Deserialize, Serialize};
 
 use crate::api::answer::{KeyEvidence, SecretEvidence};
-use crate::words::words;
 
-words! {
-    /// What is known of a key: the `state` label of `myunisoft_key_state`.
-    #[derive(Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    pub enum KeyState {
-        /// No verdict yet.
-        Unknown => "unknown",
-        /// key/info says it is not activated.
-        Pending => "pending",
-        /// An authenticated call was accepted.
-        Active => "active",
-        /// The token is not found, and was never seen active: not created yet, mistyped, or revoked before.
-        NotFound => "not_found",
-        /// The token is not found, and has been active.
-        Revoked => "revoked",
-        /// MyUnisoft's technical team disconnected the integration.
-        Disconnected => "disconnected",
-        /// No active folder, or no schema, behind it.
-        FolderNotFound => "folder_not_found",
-        /// Not a valid token.
-        Invalid => "invalid",
-        /// No permission to use the API.
-        Forbidden => "forbidden",
-    }
+/// What is known of a key: the `state` label of `myunisoft_key_state`.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    SerializeDisplay,
+    DeserializeFromStr,
+)]
+#[strum(
+    const_into_str,
+    serialize_all = "snake_case",
+    parse_err_ty = UnknownState,
+    parse_err_fn = UnknownState::new
+)]
+pub enum KeyState {
+    /// No verdict yet.
+    Unknown,
+    /// key/info says it is not activated.
+    Pending,
+    /// An authenticated call was accepted.
+    Active,
+    /// The token is not found, and was never seen active: not created yet, mistyped, or revoked before.
+    NotFound,
+    /// The token is not found, and has been active.
+    Revoked,
+    /// MyUnisoft's technical team disconnected the integration.
+    Disconnected,
+    /// No active folder, or no schema, behind it.
+    FolderNotFound,
+    /// Not a valid token.
+    Invalid,
+    /// No permission to use the API.
+    Forbidden,
 }
 
-words! {
-    /// What is known of a partner's secret: the `state` label of `myunisoft_secret_state`.
-    #[derive(Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    pub enum SecretState {
-        /// No verdict yet.
-        Unknown => "unknown",
-        /// Refused, and never accepted before: not activated by MyUnisoft yet, or wrong.
-        Pending => "pending",
-        /// Accepted.
-        Active => "active",
-        /// Refused, and was accepted before.
-        Rejected => "rejected",
+/// What is known of a partner's secret: the `state` label of `myunisoft_secret_state`.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    SerializeDisplay,
+    DeserializeFromStr,
+)]
+#[strum(
+    const_into_str,
+    serialize_all = "snake_case",
+    parse_err_ty = UnknownState,
+    parse_err_fn = UnknownState::new
+)]
+pub enum SecretState {
+    /// No verdict yet.
+    Unknown,
+    /// Refused, and never accepted before: not activated by MyUnisoft yet, or wrong.
+    Pending,
+    /// Accepted.
+    Active,
+    /// Refused, and was accepted before.
+    Rejected,
+}
+
+/// A word that is not the name of a state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown state {0:?}")]
+pub struct UnknownState(String);
+
+impl UnknownState {
+    fn new(word: &str) -> Self {
+        Self(word.to_owned())
     }
 }
 

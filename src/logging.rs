@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::time::SystemTime;
 
+use clap::ValueEnum;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -14,32 +15,29 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 
 use crate::rfc3339;
-use crate::words::words;
 
-words! {
-    /// `--log.level`
-    pub enum Level {
-        /// What will need someone.
-        Error => "error",
-        /// What may need someone: a probe that begins to fail, a key that is lost.
-        Warn => "warn",
-        /// What an operator wants to find afterwards.
-        Info => "info",
-        /// What helps to find a fault.
-        Debug => "debug",
-        /// Everything.
-        Trace => "trace",
-    }
+/// `--log.level`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Level {
+    /// What will need someone.
+    Error,
+    /// What may need someone: a probe that begins to fail, a key that is lost.
+    Warn,
+    /// What an operator wants to find afterwards.
+    Info,
+    /// What helps to find a fault.
+    Debug,
+    /// Everything.
+    Trace,
 }
 
-words! {
-    /// `--log.format`
-    pub enum Format {
-        /// `ts=… level=… msg="…" key=value`
-        Logfmt => "logfmt",
-        /// One flat object a line.
-        Json => "json",
-    }
+/// `--log.format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Format {
+    /// `ts=… level=… msg="…" key=value`
+    Logfmt,
+    /// One flat object a line.
+    Json,
 }
 
 /// Logs to standard error from now on. Only the first call has an effect.
@@ -183,13 +181,13 @@ mod tests {
 
     #[test]
     fn a_hostile_name_can_not_break_a_line() {
-        for &format in Format::ALL {
+        for &format in Format::value_variants() {
             let hostile = "a\"b\nlevel=error msg=forged\u{1b}[31m";
             let text = logged(Level::Info, format, || info!(partner = hostile, name = %hostile, "x"));
-            assert_eq!(text.lines().count(), 1, "{format}: {text}");
-            assert!(!text.contains('\u{1b}'), "{format}: {text:?}");
+            assert_eq!(text.lines().count(), 1, "{format:?}: {text}");
+            assert!(!text.contains('\u{1b}'), "{format:?}: {text:?}");
             let turned = logged(Level::Info, format, || info!(partner = "a\u{202e}b\u{2028}c", "x"));
-            assert!(turned.contains("a\u{fffd}b\u{fffd}c"), "{format}: {turned:?}");
+            assert!(turned.contains("a\u{fffd}b\u{fffd}c"), "{format:?}: {turned:?}");
         }
     }
 

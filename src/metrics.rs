@@ -9,6 +9,7 @@ mod family;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+use strum::VariantArray as _;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -21,8 +22,9 @@ use tracing::error;
 use crate::board::Board;
 use crate::report::{Phase, Phases};
 use exposition::Exposition;
+use web_toolkit::{DropReason, Observer};
 
-pub use family::{Dropped, FAMILIES, Family, Kind};
+pub use family::{FAMILIES, Family, Kind};
 
 /// Probes of a good API take 50 to 500 ms; below, connections within one data centre, above, what an
 /// SLO is about, up to the longest time-outs in use.
@@ -100,8 +102,8 @@ impl Metrics {
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         // From the start, so that the first of each is an increase.
-        for reason in Dropped::ALL {
-            metrics.connections_dropped.with_label_values(&[reason.as_str()]);
+        for reason in DropReason::VARIANTS {
+            metrics.connections_dropped.with_label_values(&[reason.into_str()]);
         }
         for code in ["200", "401"] {
             metrics.requests.with_label_values(&[code]);
@@ -117,14 +119,14 @@ impl Metrics {
         for route in present.difference(&wanted) {
             // A probe that ends just now may have been the last to touch it: nothing to remove is fine.
             let _ = self.duration.remove_label_values(&[route]);
-            for phase in Phase::ALL {
-                let _ = self.phase.remove_label_values(&[route, phase.as_str()]);
+            for phase in Phase::VARIANTS {
+                let _ = self.phase.remove_label_values(&[route, phase.into_str()]);
             }
         }
         for route in &wanted {
             self.duration.with_label_values(&[route]);
-            for phase in Phase::ALL {
-                self.phase.with_label_values(&[route, phase.as_str()]);
+            for phase in Phase::VARIANTS {
+                self.phase.with_label_values(&[route, phase.into_str()]);
             }
         }
         *present = wanted;
@@ -134,7 +136,7 @@ impl Metrics {
     pub fn observe_probe(&self, route: &str, phases: &Phases) {
         self.duration.with_label_values(&[route]).observe(phases.total().as_secs_f64());
         for (phase, took) in phases.iter() {
-            self.phase.with_label_values(&[route, phase.as_str()]).observe(took.as_secs_f64());
+            self.phase.with_label_values(&[route, phase.into_str()]).observe(took.as_secs_f64());
         }
     }
 
@@ -164,26 +166,6 @@ impl Metrics {
         self.write_failures.inc();
     }
 
-    /// A client's connection was taken.
-    pub fn connection_opened(&self) {
-        self.connections.inc();
-    }
-
-    /// A client's connection is no more.
-    pub fn connection_closed(&self) {
-        self.connections.dec();
-    }
-
-    /// A client's connection was ended by this side, or not taken.
-    pub fn connection_dropped(&self, reason: Dropped) {
-        self.connections_dropped.with_label_values(&[reason.as_str()]).inc();
-    }
-
-    /// A request was answered with this status.
-    pub fn answered(&self, status: StatusCode) {
-        self.requests.with_label_values(&[status.as_str()]).inc();
-    }
-
     /// Where panics are counted.
     #[must_use]
     pub fn panics(&self) -> IntCounter {
@@ -198,6 +180,24 @@ impl Metrics {
             error!(%cause, "the exporter's own metrics can't be encoded");
         }
         Exposition::new(board).chain(std::iter::once(own.into()))
+    }
+}
+
+impl Observer for Metrics {
+    fn connection_opened(&self) {
+        self.connections.inc();
+    }
+
+    fn connection_closed(&self) {
+        self.connections.dec();
+    }
+
+    fn connection_dropped(&self, reason: DropReason) {
+        self.connections_dropped.with_label_values(&[reason.into_str()]).inc();
+    }
+
+    fn request_answered(&self, status: StatusCode) {
+        self.requests.with_label_values(&[status.as_str()]).inc();
     }
 }
 

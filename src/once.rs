@@ -9,7 +9,9 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, stream};
 
 use crate::board::{Board, Fleet, HealthState, LastProbe};
-use crate::config::{Config, nearest};
+use checked_yaml::nearest;
+
+use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::probe::{BuildError, Prober};
 use crate::store::Store;
@@ -91,9 +93,9 @@ impl Once {
     /// Where no connection to the API could be prepared.
     pub fn new(config: &Config, store: Store, metrics: Arc<Metrics>) -> Result<Self, BuildError> {
         let context = Arc::new(Context::new(Arc::new(Board::default()), metrics, store));
-        let prober = Prober::new(&config.api)?;
-        let health = HealthWatch::new(Arc::clone(&context), prober.clone(), config.health);
-        let rules = Rules { prober, keep_free: config.rate_limit.keep_free };
+        let prober = Prober::new(&config.settings.api)?;
+        let health = HealthWatch::new(Arc::clone(&context), prober.clone(), config.settings.health.timing);
+        let rules = Rules { prober, keep_free: config.settings.rate_limit.keep_free };
         let mut keys = Vec::new();
         let mut partners = Vec::new();
         for partner in &config.partners {
@@ -103,11 +105,9 @@ impl Once {
             keys.extend(partner.keys.iter().map(key));
         }
         context.board.set_fleet(Fleet {
-            api_url: config.api.base_url.as_str().into(),
-            objective: config.objective,
+            settings: Arc::new(config.settings.clone()),
             partners,
             keys: keys.iter().map(|key| Arc::clone(key.entry())).collect(),
-            request_ids: config.metrics.request_ids,
         });
         Ok(Self { context, health, keys })
     }

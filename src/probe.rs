@@ -182,7 +182,7 @@ impl Prober {
         &self,
         mail: &str,
         password: &SecretString,
-        firm: Option<&config::Firm>,
+        firm: Option<&crate::api::Firm>,
         limit: Duration,
     ) -> LoginReport {
         let body = login::Request { mail, password: password.expose_secret(), firm };
@@ -212,7 +212,7 @@ impl Prober {
 
     fn request(&self, call: &Call<'_>) -> reqwest::RequestBuilder {
         let method = match call.question {
-            Question::Canary(config::Method::Head) => Method::HEAD,
+            Question::Canary(crate::api::Method::Head) => Method::HEAD,
             _ => Method::GET,
         };
         let request = self.0.client.request(method, join(&self.0.api.base_url, call.path));

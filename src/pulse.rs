@@ -3,26 +3,43 @@
 //! A single key that is not probed shows in its own metrics, whose times stand still. This is about what
 //! only a restart could mend: that no loop turns at all any more.
 
+use serde_with::SerializeDisplay;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use tokio::time::{Duration, Instant};
 
 use crate::config::Config;
-use crate::words::words;
 
 /// What a loop may take beyond what its configuration explains: a machine that is busy, a suspended one.
 const GRACE: Duration = Duration::from_mins(1);
 /// So many intervals without a beat are no chance.
 const INTERVALS: u32 = 3;
 
-words! {
-    /// A kind of loop.
-    pub enum Loop {
-        /// The health probe's.
-        Health => "the health probe",
-        /// All the keys', of which any may beat.
-        Keys => "the keys' probes",
-    }
+/// A kind of loop.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    SerializeDisplay,
+)]
+#[strum(const_into_str)]
+pub enum Loop {
+    /// The health probe's.
+    #[strum(serialize = "the health probe")]
+    Health,
+    /// All the keys', of which any may beat.
+    #[strum(serialize = "the keys' probes")]
+    Keys,
 }
 
 /// When each kind of loop last turned.
@@ -52,7 +69,7 @@ impl Pulse {
         let shortest = probes().map(|probe| probe.timing.interval).min();
         let longest = probes().map(|probe| probe.timing.timeout).max().unwrap_or_default();
         let allowed = |interval: Duration, timeout| interval.saturating_mul(INTERVALS) + timeout + GRACE;
-        let health = allowed(config.health.interval, config.health.timeout);
+        let health = allowed(config.settings.health.timing.interval, config.settings.health.timing.timeout);
         let keys = shortest.map(|interval| allowed(interval, longest));
         let now = Instant::now();
         let beat = |allowed| Beat { last: now, allowed };
@@ -80,7 +97,7 @@ impl Pulse {
     #[must_use]
     pub fn stuck(&self) -> Option<Stuck> {
         let beats = *self.lock();
-        Loop::ALL.iter().zip(beats).find_map(|(&which, beat)| {
+        Loop::VARIANTS.iter().zip(beats).find_map(|(&which, beat)| {
             let silent = beat?.last.elapsed();
             (silent > beat?.allowed).then_some(Stuck { which, silent })
         })
@@ -102,7 +119,8 @@ mod tests {
         let (pulse, config) = (Pulse::default(), Config::default());
         assert_eq!(pulse.stuck(), None, "nothing is expected yet");
         pulse.expect(&config);
-        let allowed = config.health.interval * INTERVALS + config.health.timeout + GRACE;
+        let timing = config.settings.health.timing;
+        let allowed = timing.interval * INTERVALS + timing.timeout + GRACE;
         for _ in 0..3 {
             advance(allowed).await;
             assert_eq!(pulse.stuck(), None);

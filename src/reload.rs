@@ -10,10 +10,10 @@ use tokio::time::{Duration, Instant, sleep};
 use tracing::{error, info};
 
 use crate::config::{self, Config};
-use crate::door::{Doorkeeper, Protection};
 use crate::metrics::Metrics;
 use crate::stamp::Stamp;
 use crate::watchers::Watchers;
+use web_toolkit::auth::{AuthHandle, Protection};
 
 /// A file that is being written is left alone until it has been the same for so long.
 const SETTLING: Duration = Duration::from_millis(500);
@@ -52,7 +52,7 @@ type Snapshot = BTreeMap<PathBuf, Option<Stamp>>;
 pub struct Reloader {
     load: Loader,
     watchers: Watchers,
-    door: Doorkeeper,
+    auth: AuthHandle,
     metrics: Arc<Metrics>,
     sources: Sources,
     seen: Snapshot,
@@ -66,12 +66,12 @@ impl Reloader {
         load: Loader,
         sources: Sources,
         watchers: Watchers,
-        door: Doorkeeper,
+        auth: AuthHandle,
         metrics: Arc<Metrics>,
     ) -> Self {
         metrics.config_reloaded(true, SystemTime::now());
         let seen = sources.look();
-        Self { load, watchers, door, metrics, sources, seen, trouble: None }
+        Self { load, watchers, auth, metrics, sources, seen, trouble: None }
     }
 
     /// Reads everything and changes to it, or changes nothing and tells why.
@@ -137,7 +137,7 @@ impl Reloader {
         let applied = self.watchers.apply(&reading.config).map_err(|error| error.to_string());
         if applied.is_ok() {
             // From here on nothing can fail.
-            self.door.replace(reading.protection);
+            self.auth.replace(reading.protection);
             self.watchers.context().accounts.allow_another_try();
             self.sources = reading.sources;
             // How a file looked before it was read is what counts; a file that is new here may have

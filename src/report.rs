@@ -1,27 +1,42 @@
 //! What one probe found.
 
+use serde_with::SerializeDisplay;
 use std::time::{Duration, SystemTime};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::api::answer::Answer;
 use crate::api::error::ErrorCode;
 use crate::api::request_id::RequestId;
 use crate::api::verdict::Failure;
-use crate::words::words;
 
-words! {
-    /// The five parts of a probe, in their order: the `phase` label. They add up to its duration.
-    pub enum Phase {
-        /// Looking up the host name. Zero where the host is an address, or the proxy looks it up.
-        Resolve => "resolve",
-        /// Opening the TCP connection (through a proxy: its CONNECT too).
-        Connect => "connect",
-        /// The TLS handshake, always a full one. Zero on plain HTTP.
-        Tls => "tls",
-        /// From the connection's being ready to the answer's headers.
-        Processing => "processing",
-        /// Reading the body, up to the cap.
-        Transfer => "transfer",
-    }
+/// The five parts of a probe, in their order: the `phase` label. They add up to its duration.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    SerializeDisplay,
+)]
+#[strum(const_into_str, serialize_all = "snake_case")]
+pub enum Phase {
+    /// Looking up the host name. Zero where the host is an address, or the proxy looks it up.
+    Resolve,
+    /// Opening the TCP connection (through a proxy: its CONNECT too).
+    Connect,
+    /// The TLS handshake, always a full one. Zero on plain HTTP.
+    Tls,
+    /// From the connection's being ready to the answer's headers.
+    Processing,
+    /// Reading the body, up to the cap.
+    Transfer,
 }
 
 /// How long each phase took; a phase that was not reached took none.
@@ -29,7 +44,7 @@ words! {
 pub struct Phases([Duration; 5]);
 
 impl Phases {
-    /// One duration a phase, in the order of [`Phase::ALL`].
+    /// One duration a phase, in the order of [`Phase::VARIANTS`].
     #[must_use]
     pub const fn new(durations: [Duration; 5]) -> Self {
         Self(durations)
@@ -37,7 +52,7 @@ impl Phases {
 
     /// Each phase with its duration.
     pub fn iter(&self) -> impl Iterator<Item = (Phase, Duration)> + '_ {
-        Phase::ALL.iter().copied().zip(self.0)
+        Phase::VARIANTS.iter().copied().zip(self.0)
     }
 
     /// The last phase that took any time; `None` where nothing was sent.

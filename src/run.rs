@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use checked_yaml::Problems;
 use myunisoft_exporter::app::{App, Serving};
 use myunisoft_exporter::cli::{DEFAULT_CONFIG_FILE, Flags, ListenAddress};
-use myunisoft_exporter::config::web::{self, LoadedWeb};
-use myunisoft_exporter::config::{self, Loaded, Problems};
+use myunisoft_exporter::config::{self, Loaded};
 use myunisoft_exporter::demo;
-use myunisoft_exporter::door::Protection;
 use myunisoft_exporter::http::Reload;
 use myunisoft_exporter::metrics::Metrics;
 use myunisoft_exporter::panics;
@@ -25,6 +24,8 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
+use web_toolkit::auth::Protection;
+use web_toolkit::config::{self as web, LoadedWebConfig};
 
 pub(crate) use probe::probe;
 
@@ -40,7 +41,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) fn exporter(flags: &Flags) -> ExitCode {
     let (file, web) = (flags.config_file.clone(), flags.web_config_file.clone());
     let load = move || {
-        let (loaded, web) = Problems::of_both(load(file.as_deref()), load_web(web.as_deref()))?;
+        let (loaded, web) = Problems::both(load(file.as_deref()), load_web(web.as_deref()))?;
         Ok(reading(noted(loaded), web))
     };
     let reading = match load() {
@@ -85,7 +86,7 @@ pub(crate) fn demo(flags: &Flags) -> ExitCode {
 /// Says what was understood of a configuration, or everything that is wrong with it.
 pub(crate) fn check_config(file: &Path, flags: &Flags) -> ExitCode {
     let web = flags.web_config_file.as_deref().map(web::load).transpose();
-    match Problems::of_both(config::load(file), web) {
+    match Problems::both(config::load(file), web) {
         Ok((loaded, web)) => {
             let web = web.map(|web| web.summary()).unwrap_or_default();
             finish(print(format_args!("{}{web}", loaded.summary())).map_err(Into::into))
@@ -122,11 +123,11 @@ struct Entrance {
 }
 
 fn load_web(file: Option<&Path>) -> Result<Entrance, Problems> {
-    let LoadedWeb { web, warnings, files } = file.map(web::load).transpose()?.unwrap_or_default();
+    let LoadedWebConfig { config, warnings, files } = file.map(web::load).transpose()?.unwrap_or_default();
     for warning in warnings {
         warn!("{warning}");
     }
-    let protection = Protection::new(web)
+    let protection = Protection::new(config)
         .map_err(|error| Problems::with_file(file.unwrap_or(Path::new("")), error.to_string()))?;
     Ok(Entrance { protection, files })
 }
@@ -138,7 +139,7 @@ fn noted(loaded: Loaded) -> Loaded {
     }
     let Loaded { config, files, .. } = &loaded;
     if files.is_empty() {
-        let url = config.api.base_url.as_str();
+        let url = config.settings.api.base_url.as_str();
         info!(url, "no configuration file {DEFAULT_CONFIG_FILE}: probing the API's health route alone");
     } else {
         let partners = config.partners.len();
@@ -150,7 +151,7 @@ fn noted(loaded: Loaded) -> Loaded {
 
 /// Brings together what was read.
 fn reading(Loaded { config, mut files, patterns, .. }: Loaded, web: Entrance) -> Reading {
-    files.extend(config.api.ca_file.clone());
+    files.extend(config.settings.api.ca_file.clone());
     files.extend(web.files);
     Reading { config, protection: web.protection, sources: Sources { files, patterns } }
 }

@@ -60,7 +60,7 @@ impl SecretSource {
     #[must_use]
     pub fn is_world_readable(&self) -> bool {
         match self {
-            Self::File(path) => world_readable(path),
+            Self::File(path) => checked_yaml::file::is_world_readable(path),
             Self::Env(_) | Self::Inline(_) => false,
         }
     }
@@ -321,19 +321,6 @@ impl Watched {
             }
         }
     }
-}
-
-/// Whether every user of the machine may read this file.
-#[cfg(unix)]
-pub(crate) fn world_readable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
-}
-
-/// Whether every user of the machine may read this file.
-#[cfg(not(unix))]
-pub(crate) fn world_readable(_: &Path) -> bool {
-    false
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
+use strum::VariantArray as _;
 
 use crate::board::HealthState;
 use crate::diagnosis::Verdict;
@@ -81,7 +82,7 @@ pub fn table(overview: &Overview, keys: &[KeyDetail], colours: Colours) -> Strin
 
 /// What every sign of a waterfall means.
 fn legend() -> String {
-    let signs: Vec<_> = Phase::ALL.iter().map(|phase| format!("{} {phase}", sign(*phase))).collect();
+    let signs: Vec<_> = Phase::VARIANTS.iter().map(|phase| format!("{} {phase}", sign(*phase))).collect();
     format!("Phases: {}  > far longer", signs.join("  "))
 }
 

@@ -153,13 +153,13 @@ fn log_episode(change: Option<&EpisodeChange>, key: Option<&KeyEntry>, probe: &s
         Some(EpisodeChange::Began(Episode { failure, request_id, .. })) => {
             let code = failure.code.as_ref().map(ErrorCode::as_str);
             let request_id = request_id.as_ref().map(RequestId::as_str);
-            let (reason, detail) = (failure.reason.as_str(), &*failure.detail);
+            let (reason, detail) = (failure.reason.into_str(), &*failure.detail);
             warn!(partner, key, probe, reason, code, request_id, detail, "probe failing");
         }
         Some(EpisodeChange::Ended(episode)) => {
             let lasted = episode.since.elapsed().unwrap_or_default();
             let lasted = humantime::format_duration(Duration::from_secs(lasted.as_secs()));
-            let reason = episode.failure.reason.as_str();
+            let reason = episode.failure.reason.into_str();
             info!(partner, key, probe, reason, %lasted, "probe succeeding again");
         }
         None => {}

@@ -93,29 +93,27 @@ impl Watchers {
     /// Where no connection to the API could be prepared. Then nothing has changed.
     pub fn apply(&mut self, config: &Config) -> Result<(), BuildError> {
         let prober = match &self.health {
-            Some(health) if health.rules.prober.serves(&config.api) => health.rules.prober.clone(),
-            _ => Prober::new(&config.api)?,
+            Some(health) if health.rules.prober.serves(&config.settings.api) => health.rules.prober.clone(),
+            _ => Prober::new(&config.settings.api)?,
         };
-        let rules = Rules { prober, keep_free: config.rate_limit.keep_free };
+        let rules = Rules { prober, keep_free: config.settings.rate_limit.keep_free };
         // From here on nothing can fail: the change is whole or not at all.
         self.context.metrics.set_probes(&routes(config));
         let (partners, keys) = self.members(config, &rules);
         let board = &self.context.board;
-        if board.fleet().api_url.as_ref() != config.api.base_url.as_str() {
+        if board.fleet().settings.api.base_url != config.settings.api.base_url {
             board.health().forget();
         }
         board.set_fleet(board::Fleet {
-            api_url: config.api.base_url.as_str().into(),
-            objective: config.objective,
+            settings: Arc::new(config.settings.clone()),
             partners: config.partners.iter().filter_map(|p| Some(entry(partners.get(&p.name)?))).collect(),
             keys: names(config).filter_map(|name| Some(Arc::clone(keys.get(&name)?.watch.entry()))).collect(),
-            request_ids: config.metrics.request_ids,
         });
         self.directory.publish(&keys);
         // What was not taken over.
         tell_who_left(self.keys.len(), keys.len());
         (self.partners, self.keys) = (partners, keys);
-        self.watch_health(rules, config.health);
+        self.watch_health(rules, config.settings.health.timing);
         self.context.store.retain(names(config));
         self.context.pulse.expect(config);
         Ok(())

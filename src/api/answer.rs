@@ -10,7 +10,7 @@ use super::error::{Code, ErrorBody};
 use super::key_info::KeyInfo;
 use super::request_id::RequestId;
 use crate::api::verdict::{Failure, Reason};
-use crate::config::{KeyInfoMode, Method};
+use crate::api::{KeyInfoMode, Method};
 
 /// What was asked: it decides what a good answer looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,63 +1,101 @@
 //! What the API says when it refuses.
 
+use serde_with::SerializeDisplay;
 use std::fmt;
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::request_id::RequestId;
-use crate::words::words;
 
-words! {
-    /// The documented codes; there are hundreds of others, a route's own.
-    pub enum Code {
-        /// The token does not exist or was revoked.
-        ApiTokenNotFound => "ERR-API-TOKEN-NOT-FOUND",
-        /// The same for a firm's token.
-        FirmTokenNotFound => "ERR-FIRM-TOKEN-NOT-FOUND",
-        /// Not a valid token (also: of another environment).
-        InvalidJwt => "ERR-INVALID-JWT",
-        /// Not a valid society token.
-        InvalidApiJwt => "ERR-INVALID-API-JWT",
-        /// Not a valid firm token.
-        InvalidFirmJwt => "ERR-INVALID-FIRM-JWT",
-        /// Not a valid user token.
-        InvalidUserJwt => "ERR-INVALID-USER-JWT",
-        /// Authorization is not `Bearer …`.
-        InvalidAuthHeader => "ERR-INVALID-AUTH-HEADER",
-        /// No active folder behind the token; it must be generated anew.
-        FolderNotFound => "ERR-FOLDER-NOT-FOUND",
-        /// The schema does not exist.
-        SchemaNotFound => "ERR-SCHEMA-NOT-FOUND",
-        /// MyUnisoft's technical team disconnected the integration.
-        ThirdPartyDisconnected => "ERR-THIRD-PARTY-DISCONNECTED",
-        /// The partner's secret is missing.
-        SecretHeaderNotSet => "ERR-SECRET-HEADER-NOT-SET",
-        /// The partner's secret is wrong, or not yet activated by MyUnisoft.
-        InvalidSecret => "ERR-INVALID-SECRET",
-        /// The partner has no secret configured at MyUnisoft.
-        SecretNotConfigured => "ERR-SECRET-NOT-CONFIGURED",
-        /// The token may not call this route.
-        ForbiddenRoute => "ERR-FORBIDDEN-ROUTE",
-        /// The token lacks the rule that this route wants.
-        MissingRule => "ERR-MISSING-RULE",
-        /// No permission to use the API.
-        ForbiddenAccess => "ERR-FORBIDDEN-ACCESS",
-        /// Activating the token failed (older documentation).
-        TokenActivationFailure => "ERR-TOKEN-ACTIVATION-FAILURE",
-        /// The token's budget is spent; the one code whose status is documented: 429.
-        TooManyRequest => "ERR-TOO-MANY-REQUEST",
-        /// More than ten concurrent calls to one route.
-        TooManyConcurrentRequest => "ERR-TOO-MANY-CONCURRENT-REQUEST",
-        /// The same, as it is spelt elsewhere.
-        TooManyConcurrentRequests => "ERR-TOO-MANY-CONCURRENT-REQUESTS",
-        /// Announced maintenance.
-        UnderMaintenance => "ERR-API-UNDER-MAINTENANCE",
-        /// The API's own failure.
-        Http => "ERR-HTTP",
-        /// The API's own failure.
-        Internal => "ERR-INTERNAL",
-    }
+/// The documented codes; there are hundreds of others, a route's own.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    SerializeDisplay,
+)]
+#[strum(const_into_str)]
+pub enum Code {
+    /// The token does not exist or was revoked.
+    #[strum(serialize = "ERR-API-TOKEN-NOT-FOUND")]
+    ApiTokenNotFound,
+    /// The same for a firm's token.
+    #[strum(serialize = "ERR-FIRM-TOKEN-NOT-FOUND")]
+    FirmTokenNotFound,
+    /// Not a valid token (also: of another environment).
+    #[strum(serialize = "ERR-INVALID-JWT")]
+    InvalidJwt,
+    /// Not a valid society token.
+    #[strum(serialize = "ERR-INVALID-API-JWT")]
+    InvalidApiJwt,
+    /// Not a valid firm token.
+    #[strum(serialize = "ERR-INVALID-FIRM-JWT")]
+    InvalidFirmJwt,
+    /// Not a valid user token.
+    #[strum(serialize = "ERR-INVALID-USER-JWT")]
+    InvalidUserJwt,
+    /// Authorization is not `Bearer …`.
+    #[strum(serialize = "ERR-INVALID-AUTH-HEADER")]
+    InvalidAuthHeader,
+    /// No active folder behind the token; it must be generated anew.
+    #[strum(serialize = "ERR-FOLDER-NOT-FOUND")]
+    FolderNotFound,
+    /// The schema does not exist.
+    #[strum(serialize = "ERR-SCHEMA-NOT-FOUND")]
+    SchemaNotFound,
+    /// MyUnisoft's technical team disconnected the integration.
+    #[strum(serialize = "ERR-THIRD-PARTY-DISCONNECTED")]
+    ThirdPartyDisconnected,
+    /// The partner's secret is missing.
+    #[strum(serialize = "ERR-SECRET-HEADER-NOT-SET")]
+    SecretHeaderNotSet,
+    /// The partner's secret is wrong, or not yet activated by MyUnisoft.
+    #[strum(serialize = "ERR-INVALID-SECRET")]
+    InvalidSecret,
+    /// The partner has no secret configured at MyUnisoft.
+    #[strum(serialize = "ERR-SECRET-NOT-CONFIGURED")]
+    SecretNotConfigured,
+    /// The token may not call this route.
+    #[strum(serialize = "ERR-FORBIDDEN-ROUTE")]
+    ForbiddenRoute,
+    /// The token lacks the rule that this route wants.
+    #[strum(serialize = "ERR-MISSING-RULE")]
+    MissingRule,
+    /// No permission to use the API.
+    #[strum(serialize = "ERR-FORBIDDEN-ACCESS")]
+    ForbiddenAccess,
+    /// Activating the token failed (older documentation).
+    #[strum(serialize = "ERR-TOKEN-ACTIVATION-FAILURE")]
+    TokenActivationFailure,
+    /// The token's budget is spent; the one code whose status is documented: 429.
+    #[strum(serialize = "ERR-TOO-MANY-REQUEST")]
+    TooManyRequest,
+    /// More than ten concurrent calls to one route.
+    #[strum(serialize = "ERR-TOO-MANY-CONCURRENT-REQUEST")]
+    TooManyConcurrentRequest,
+    /// The same, as it is spelt elsewhere.
+    #[strum(serialize = "ERR-TOO-MANY-CONCURRENT-REQUESTS")]
+    TooManyConcurrentRequests,
+    /// Announced maintenance.
+    #[strum(serialize = "ERR-API-UNDER-MAINTENANCE")]
+    UnderMaintenance,
+    /// The API's own failure.
+    #[strum(serialize = "ERR-HTTP")]
+    Http,
+    /// The API's own failure.
+    #[strum(serialize = "ERR-INTERNAL")]
+    Internal,
 }
 
 /// The longest code kept; the documented ones stay under 40 characters.
@@ -82,7 +120,7 @@ impl ErrorCode {
     /// The code, where it is a documented one.
     #[must_use]
     pub fn documented(&self) -> Option<Code> {
-        Code::from_word(&self.0)
+        self.0.parse().ok()
     }
 
     /// What stands for a code that must not be shown.
@@ -100,7 +138,7 @@ impl ErrorCode {
 
 impl From<Code> for ErrorCode {
     fn from(code: Code) -> Self {
-        Self(code.as_str().into())
+        Self(code.into_str().into())
     }
 }
 

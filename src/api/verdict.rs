@@ -1,44 +1,59 @@
 //! Why a probe failed, in one word of a closed list.
 
 use crate::api::error::ErrorCode;
-use crate::words::words;
+use serde_with::SerializeDisplay;
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-words! {
-    /// The reasons a probe fails for: the `reason` label. Each probe that fails gets exactly one.
-    pub enum Reason {
-        /// The host name could not be resolved.
-        Dns => "dns",
-        /// No TCP connection (or the proxy would not open one).
-        Connect => "connect",
-        /// The TLS handshake failed: certificate, protocol, or something that is not TLS.
-        Tls => "tls",
-        /// The probe's time was up.
-        Timeout => "timeout",
-        /// The connection broke, or what came was not HTTP.
-        Io => "io",
-        /// The answer points elsewhere; redirects are never followed, for the secret would go along.
-        Redirect => "redirect",
-        /// A non-2xx that the API did not write: a proxy, load balancer or firewall answered.
-        Edge => "edge",
-        /// A status that neither succeeds, redirects nor explains itself.
-        UnexpectedStatus => "unexpected_status",
-        /// A 2xx whose body is not what the route answers.
-        UnexpectedBody => "unexpected_body",
-        /// The API refuses the token.
-        Token => "token",
-        /// The API refuses the partner's secret.
-        Secret => "secret",
-        /// The token may not call this route, or not use the API.
-        Forbidden => "forbidden",
-        /// The token's budget is spent, or too many calls ran at once.
-        RateLimited => "rate_limited",
-        /// Announced maintenance.
-        Maintenance => "maintenance",
-        /// The API's own failure, or a route's own refusal.
-        ApiError => "api_error",
-        /// No token could be had from the log-in route.
-        Login => "login",
-    }
+/// The reasons a probe fails for: the `reason` label. Each probe that fails gets exactly one.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    SerializeDisplay,
+)]
+#[strum(const_into_str, serialize_all = "snake_case")]
+pub enum Reason {
+    /// The host name could not be resolved.
+    Dns,
+    /// No TCP connection (or the proxy would not open one).
+    Connect,
+    /// The TLS handshake failed: certificate, protocol, or something that is not TLS.
+    Tls,
+    /// The probe's time was up.
+    Timeout,
+    /// The connection broke, or what came was not HTTP.
+    Io,
+    /// The answer points elsewhere; redirects are never followed, for the secret would go along.
+    Redirect,
+    /// A non-2xx that the API did not write: a proxy, load balancer or firewall answered.
+    Edge,
+    /// A status that neither succeeds, redirects nor explains itself.
+    UnexpectedStatus,
+    /// A 2xx whose body is not what the route answers.
+    UnexpectedBody,
+    /// The API refuses the token.
+    Token,
+    /// The API refuses the partner's secret.
+    Secret,
+    /// The token may not call this route, or not use the API.
+    Forbidden,
+    /// The token's budget is spent, or too many calls ran at once.
+    RateLimited,
+    /// Announced maintenance.
+    Maintenance,
+    /// The API's own failure, or a route's own refusal.
+    ApiError,
+    /// No token could be had from the log-in route.
+    Login,
 }
 
 impl Reason {
@@ -100,6 +115,6 @@ impl Failure {
     /// The `code` label: a documented code, else `other`.
     #[must_use]
     pub fn code_label(&self) -> &'static str {
-        self.code.as_ref().and_then(ErrorCode::documented).map_or("other", |code| code.as_str())
+        self.code.as_ref().and_then(ErrorCode::documented).map_or("other", |code| code.into_str())
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use strum::VariantArray as _;
 
 use crate::api::error::{Code, ErrorCode};
 use crate::api::request_id::RequestId;
@@ -32,7 +33,7 @@ pub struct Past {
     /// The probe's name.
     pub probe: Arc<str>,
     finished_ms: u64,
-    phases_us: [u32; Phase::ALL.len()],
+    phases_us: [u32; Phase::VARIANTS.len()],
     status: u16,
     /// Why it failed; `None`: it succeeded.
     pub reason: Option<Reason>,
@@ -77,14 +78,14 @@ pub struct Slot {
     /// Why a probe first failed.
     pub reason: Option<Reason>,
     /// Of the probes that succeeded, each phase's sum.
-    phases: [Duration; Phase::ALL.len()],
+    phases: [Duration; Phase::VARIANTS.len()],
 }
 
 impl Past {
     /// What is kept of a report.
     #[must_use]
     pub fn of(probe: Arc<str>, report: &Report) -> Self {
-        let mut phases_us = [0; Phase::ALL.len()];
+        let mut phases_us = [0; Phase::VARIANTS.len()];
         for (kept, (_, took)) in phases_us.iter_mut().zip(report.phases.iter()) {
             *kept = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
         }

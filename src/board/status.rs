@@ -1,7 +1,9 @@
 //! What is known of one key and of each of its probes: how a report, an answer or a move of the state is entered.
 
+use serde_with::SerializeDisplay;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -15,32 +17,59 @@ use crate::api::verdict::{Failure, Reason};
 use crate::config::HEALTH;
 use crate::key_state::{KeyMemory, KeyState};
 use crate::report::{Phase, Report};
-use crate::words::words;
 
-words! {
-    /// Why a probe that was due did not run: the `reason` label of skipped probes.
-    pub enum Skip {
-        /// The key's budget is known to be low, or spent.
-        RateLimit => "rate_limit",
-        /// The key was still busy when it was due, until it was due again.
-        StillRunning => "still_running",
-        /// This process, or its machine, has run out of descriptors or memory: nothing could be asked.
-        NoResources => "no_resources",
-    }
+/// Why a probe that was due did not run: the `reason` label of skipped probes.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    SerializeDisplay,
+)]
+#[strum(const_into_str, serialize_all = "snake_case")]
+pub enum Skip {
+    /// The key's budget is known to be low, or spent.
+    RateLimit,
+    /// The key was still busy when it was due, until it was due again.
+    StillRunning,
+    /// This process, or its machine, has run out of descriptors or memory: nothing could be asked.
+    NoResources,
 }
 
-words! {
-    /// The API in one word, as its health route tells.
-    pub enum HealthState {
-        /// Nothing was asked yet.
-        Unknown => "unknown",
-        /// The last probe succeeded.
-        Up => "up",
-        /// The last probe was answered with announced maintenance.
-        Maintenance => "maintenance",
-        /// The last probe failed.
-        Down => "down",
-    }
+/// The API in one word, as its health route tells.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    SerializeDisplay,
+)]
+#[strum(const_into_str, serialize_all = "snake_case")]
+pub enum HealthState {
+    /// Nothing was asked yet.
+    Unknown,
+    /// The last probe succeeded.
+    Up,
+    /// The last probe was answered with announced maintenance.
+    Maintenance,
+    /// The last probe failed.
+    Down,
 }
 
 /// What is known of the health route.
@@ -96,8 +125,8 @@ pub struct ProbeStatus {
     pub total: u64,
     /// How many failed, by reason, in the order of first failure.
     pub failures: Vec<(Reason, u64)>,
-    /// How many did not run, in the order of [`Skip::ALL`].
-    pub skipped: [u64; Skip::ALL.len()],
+    /// How many did not run, in the order of [`Skip::VARIANTS`].
+    pub skipped: [u64; Skip::VARIANTS.len()],
     /// Why it did not run when it was last due; `None`: it ran.
     pub left_out: Option<Skip>,
     /// The last one.
@@ -281,7 +310,7 @@ impl ProbeStatus {
             interval,
             total: 0,
             failures: Vec::new(),
-            skipped: [0; Skip::ALL.len()],
+            skipped: [0; Skip::VARIANTS.len()],
             left_out: None,
             last: None,
             last_success: None,

@@ -1,16 +1,16 @@
 //! `canaries:`, what the fleet can be probed with, and what one key makes of it.
 
+use checked_yaml::{Cursor, Fields, Reported, nearest, quoted};
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use super::decode::{At, Fields, Report, Reported, nearest, shown};
 use super::timing::timing;
-use super::{Access, Canary, HEALTH, KEY_INFO, Method, Probe, Target, Timing, names, urls};
+use super::{Canary, HEALTH, KEY_INFO, Probe, Target, Timing, names, urls, variant};
+use crate::api::{Access, EXERCICES_PATH, Method};
 
 /// The canary that is always there.
 const BUILT_IN: &str = "exercices";
-const BUILT_IN_PATH: &str = "/api/v1/mad/exercices?version=1.0.0";
 
 /// A canary as the configuration declares it, not yet any key's.
 #[derive(Clone)]
@@ -32,48 +32,47 @@ pub(super) struct Canaries {
 
 impl Canaries {
     /// The top level's `canaries`, and the one that is built in.
-    pub(super) fn read(fields: &Fields<'_>, report: &mut Report) -> Self {
+    pub(super) fn read(fields: &Fields<'_>) -> Self {
         let by_name = HashMap::from([(BUILT_IN.into(), Ok(Declared::built_in()))]);
         let mut canaries = Self { by_name, section: Ok(()) };
-        let declared = fields.optional("canaries", report, |at, report| canaries.declare_all(at, report));
+        let declared = fields.optional("canaries", |at| canaries.declare_all(at));
         canaries.section = declared.map(|_| ());
         canaries
     }
 
-    fn declare_all(&mut self, at: &At<'_>, report: &mut Report) -> Result<(), Reported> {
+    fn declare_all(&mut self, at: &Cursor<'_>) -> Result<(), Reported> {
         let mut lines = HashMap::new();
-        for (key, at) in at.entries(report)? {
-            let name = key.name.as_str();
-            if let Some(line) = lines.insert(name, key.line) {
-                let name = shown(name);
-                report.problem(&at, format!("the canary {name} stands at line {line} already; rename one"));
+        for (key, at) in at.entries()? {
+            let name = key.name();
+            if let Some(line) = lines.insert(name, key.line()) {
+                let name = quoted(name);
+                at.error(format!("the canary {name} stands at line {line} already; rename one"));
                 continue;
             }
             let declared = match names::check(name).or_else(|| reserved(name)) {
-                Some(text) => Err(report.problem(&at, text)),
-                None => Declared::read(name, &at, report),
+                Some(text) => Err(at.error(text)),
+                None => Declared::read(name, &at),
             };
             self.by_name.insert(name.into(), declared);
         }
         Ok(())
     }
 
-    fn get(&self, name: &str, at: &At<'_>, report: &mut Report) -> Result<&Declared, Reported> {
+    fn get(&self, name: &str, at: &Cursor<'_>) -> Result<&Declared, Reported> {
         self.find(name)?.ok_or_else(|| {
             let hint = match nearest(name, self.by_name.keys().map(AsRef::as_ref)) {
-                Some(near) => format!("did you mean {}?", shown(near)),
+                Some(near) => format!("did you mean {}?", quoted(near)),
                 None => "declare it under `canaries` in the configuration file".to_owned(),
             };
-            report.problem(at, format!("there is no canary {}; {hint}", shown(name)))
+            at.error(format!("there is no canary {}; {hint}", quoted(name)))
         })
     }
 
     /// As `get`, where the name may have been meant as a new one.
-    fn get_named(&self, name: &str, at: &At<'_>, report: &mut Report) -> Result<&Declared, Reported> {
+    fn get_named(&self, name: &str, at: &Cursor<'_>) -> Result<&Declared, Reported> {
         self.find(name)?.ok_or_else(|| {
-            let name = shown(name);
-            report
-                .problem(at, format!("there is no canary {name}; add a `canary` that says which one to run"))
+            let name = quoted(name);
+            at.error(format!("there is no canary {name}; add a `canary` that says which one to run"))
         })
     }
 
@@ -93,27 +92,26 @@ impl Declared {
     fn built_in() -> Self {
         Self {
             route: BUILT_IN.into(),
-            path: BUILT_IN_PATH.into(),
+            path: EXERCICES_PATH.into(),
             method: Method::Get,
             society: true,
             timing: Timing::KEY,
         }
     }
 
-    fn read(name: &str, at: &At<'_>, report: &mut Report) -> Result<Self, Reported> {
-        let fields = at.fields(&["path", "method", "society", "interval", "timeout"], report)?;
+    fn read(name: &str, at: &Cursor<'_>) -> Result<Self, Reported> {
+        let fields = at.fields(&["path", "method", "society", "interval", "timeout"])?;
         let path = match fields.get("path") {
-            None if name == BUILT_IN => Ok(BUILT_IN_PATH),
+            None if name == BUILT_IN => Ok(EXERCICES_PATH),
             _ => fields.required(
                 "path",
                 "add the path to ask, such as `path: /api/v1/society`",
-                report,
                 urls::canary_path,
             ),
         };
-        let method = fields.optional("method", report, method);
-        let society = fields.optional("society", report, At::flag);
-        let timing = timing(&fields, Timing::KEY, report);
+        let method = fields.optional("method", method);
+        let society = fields.optional("society", Cursor::boolean);
+        let timing = timing(&fields, Timing::KEY);
         Ok(Self {
             route: name.into(),
             path: path?.into(),
@@ -124,18 +122,18 @@ impl Declared {
     }
 }
 
-fn method(at: &At<'_>, report: &mut Report) -> Result<Method, Reported> {
-    at.word(&["GET", "HEAD"], Method::from_word, report)
+fn method(at: &Cursor<'_>) -> Result<Method, Reported> {
+    variant(at)
 }
 
 /// A society's id.
-pub(super) fn society_id(at: &At<'_>, report: &mut Report) -> Result<NonZeroU64, Reported> {
-    at.number("a society's id, which is a whole number above 0", report)
+pub(super) fn society_id(at: &Cursor<'_>) -> Result<NonZeroU64, Reported> {
+    at.number("a society's id, which is a whole number above 0")
 }
 
 /// The key for which canaries are read.
 pub(super) struct Asker<'a> {
-    pub(super) at: &'a At<'a>,
+    pub(super) at: &'a Cursor<'a>,
     /// None when it has no valid one.
     pub(super) name: Option<&'a str>,
     pub(super) access: Access,
@@ -144,35 +142,34 @@ pub(super) struct Asker<'a> {
 
 /// A key's canaries: those it lists, or the built-in one.
 pub(super) fn of_key(
-    list: Option<&At<'_>>,
+    list: Option<&Cursor<'_>>,
     asker: &Asker<'_>,
     canaries: &Canaries,
-    report: &mut Report,
 ) -> Result<Vec<Probe>, Reported> {
     let Some(list) = list else {
-        let declared = canaries.get(BUILT_IN, asker.at, report)?;
-        let probe = asker.probe(asker.at, declared, &Wanted::plainly(declared), report)?;
+        let declared = canaries.get(BUILT_IN, asker.at)?;
+        let probe = asker.probe(asker.at, declared, &Wanted::plainly(declared))?;
         return Ok(vec![probe]);
     };
-    if list.node.is_null() {
-        return Err(report.problem(list, "has no value; write `[]` for no canary, or remove the line"));
+    if list.is_null() {
+        return Err(list.error("has no value; write `[]` for no canary, or remove the line"));
     }
     let mut probes = Vec::new();
     let mut lines: HashMap<Arc<str>, usize> = HashMap::new();
     let mut outcome = Ok(());
-    for at in list.items(report)? {
-        let probe = match asker.item(&at, canaries, report) {
+    for at in list.items()? {
+        let probe = match asker.item(&at, canaries) {
             Ok(probe) => probe,
             Err(reported) => {
                 outcome = Err(reported);
                 continue;
             }
         };
-        if let Some(line) = lines.insert(Arc::clone(&probe.name), at.line) {
-            let name = shown(&probe.name);
+        if let Some(line) = lines.insert(Arc::clone(&probe.name), at.line()) {
+            let name = quoted(&probe.name);
             let text =
                 format!("this key has a canary {name} at line {line} already; give one another `name`");
-            outcome = Err(report.problem(&at, text));
+            outcome = Err(at.error(text));
         }
         probes.push(probe);
     }
@@ -194,76 +191,68 @@ impl Wanted {
 
 impl Asker<'_> {
     /// An item of a key's list: a name, or a mapping that overrides something.
-    fn item(&self, at: &At<'_>, canaries: &Canaries, report: &mut Report) -> Result<Probe, Reported> {
+    fn item(&self, at: &Cursor<'_>, canaries: &Canaries) -> Result<Probe, Reported> {
         if at.is_scalar() {
-            let declared = canaries.get(at.text(report)?, at, report)?;
-            return self.probe(at, declared, &Wanted::plainly(declared), report);
+            let declared = canaries.get(at.text()?, at)?;
+            return self.probe(at, declared, &Wanted::plainly(declared));
         }
-        for (field, at) in at.entries(report)? {
-            if matches!(field.name.as_str(), "path" | "method" | "society") {
+        for (field, at) in at.entries()? {
+            if matches!(field.name(), "path" | "method" | "society") {
                 let text = "can't differ from key to key; declare another canary under `canaries` for it";
-                return Err(report.problem(&at, text));
+                return Err(at.error(text));
             }
         }
-        let fields = at.fields(&["canary", "name", "society_id", "interval", "timeout"], report)?;
-        let name = fields.optional("name", report, |at, report| {
-            let name = names::name(at, report)?;
-            reserved(name).map_or(Ok(name), |text| Err(report.problem(at, text)))
+        let fields = at.fields(&["canary", "name", "society_id", "interval", "timeout"])?;
+        let name = fields.optional("name", |at| {
+            let name = names::name(at)?;
+            reserved(name).map_or(Ok(name), |text| Err(at.error(text)))
         });
-        let society_id = fields.optional("society_id", report, |at, report| {
-            self.takes_society_id(at, report)?;
-            society_id(at, report)
+        let society_id = fields.optional("society_id", |at| {
+            self.takes_society_id(at)?;
+            society_id(at)
         });
         let declared = match (fields.get("canary"), fields.get("name")) {
-            (Some(at), _) => at.text(report).and_then(|name| canaries.get(name, &at, report)),
-            (None, Some(at)) => {
-                name.and_then(|_| at.text(report)).and_then(|name| canaries.get_named(name, &at, report))
-            }
-            (None, None) => Err(report.missing(at, "canary", "name the canary, such as `canary: exercices`")),
+            (Some(at), _) => at.text().and_then(|name| canaries.get(name, &at)),
+            (None, Some(at)) => name.and_then(|_| at.text()).and_then(|name| canaries.get_named(name, &at)),
+            (None, None) => Err(at.missing("canary", "name the canary, such as `canary: exercices`")),
         };
         let declared = declared?;
-        let timing = timing(&fields, declared.timing, report);
+        let timing = timing(&fields, declared.timing);
         let name = name?.filter(|name| *name != &*declared.route);
         let wanted = Wanted {
             name: name.map_or_else(|| Arc::clone(&declared.route), Arc::from),
             society_id: society_id?,
             timing: timing?,
         };
-        self.probe(at, declared, &wanted, report)
+        self.probe(at, declared, &wanted)
     }
 
     fn which_society(&self, canary: &str) -> String {
-        let key = self.name.map_or_else(|| "this key".to_owned(), |name| format!("the key {}", shown(name)));
-        let canary = shown(canary);
+        let key = self.name.map_or_else(|| "this key".to_owned(), |name| format!("the key {}", quoted(name)));
+        let canary = quoted(canary);
         format!(
             "{key} has firm access and its canary {canary} is about one society; say which by a \
              `society_id`, or leave the canary out of the key's `canaries`"
         )
     }
 
-    fn takes_society_id(&self, at: &At<'_>, report: &mut Report) -> Result<(), Reported> {
+    fn takes_society_id(&self, at: &Cursor<'_>) -> Result<(), Reported> {
         match self.access {
             Access::Firm => Ok(()),
-            Access::Society => Err(report.problem(at, NOT_FOR_SOCIETY_KEYS)),
+            Access::Society => Err(at.error(NOT_FOR_SOCIETY_KEYS)),
         }
     }
 
-    fn probe(
-        &self,
-        at: &At<'_>,
-        declared: &Declared,
-        wanted: &Wanted,
-        report: &mut Report,
-    ) -> Result<Probe, Reported> {
+    fn probe(&self, at: &Cursor<'_>, declared: &Declared, wanted: &Wanted) -> Result<Probe, Reported> {
         if !declared.society && wanted.society_id.is_some() {
-            let name = shown(&wanted.name);
+            let name = quoted(&wanted.name);
             let text = format!("the canary {name} is about the firm as a whole; remove `society_id`");
-            return Err(report.problem(at, text));
+            return Err(at.error(text));
         }
         let society_id = match self.access {
             Access::Firm if declared.society => match wanted.society_id.or(self.society_id) {
                 Some(id) => Some(id),
-                None => return Err(report.problem(at, self.which_society(&wanted.name))),
+                None => return Err(at.error(self.which_society(&wanted.name))),
             },
             Access::Firm | Access::Society => None,
         };

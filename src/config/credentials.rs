@@ -1,11 +1,11 @@
 //! Where a partner's secret, a key's token or a log-in's password comes from.
 
+use checked_yaml::{Cursor, Fields, Reported};
 use std::num::NonZeroU64;
 use std::path::Path;
 
 use secrecy::SecretString;
 
-use super::decode::{At, Fields, Report, Reported};
 use super::{Credential, Firm, Login};
 use crate::secret::{SecretKind, SecretSource};
 
@@ -26,30 +26,20 @@ impl Names {
         [self.file, self.env, self.inline]
     }
 
-    fn read(
-        &self,
-        name: &str,
-        at: &At<'_>,
-        kind: SecretKind,
-        report: &mut Report,
-    ) -> Result<SecretSource, Reported> {
+    fn read(&self, name: &str, at: &Cursor<'_>, kind: SecretKind) -> Result<SecretSource, Reported> {
         if name == self.file {
-            file(at, kind, report)
+            file(at, kind)
         } else if name == self.env {
-            env(at, kind, report)
+            env(at, kind)
         } else {
-            inline(at, kind, report)
+            inline(at, kind)
         }
     }
 }
 
 /// The only one of several fields that is given; none where none is.
-fn only<'a>(
-    fields: &Fields<'a>,
-    names: &[&str],
-    report: &mut Report,
-) -> Result<Option<(&'a str, At<'a>)>, Reported> {
-    let mut given = fields.given(names);
+fn only<'a>(fields: &Fields<'a>, names: &[&str]) -> Result<Option<(&'a str, Cursor<'a>)>, Reported> {
+    let mut given = fields.present(names);
     let Some((name, at)) = given.next() else {
         let misspelt = names.iter().any(|name| fields.is_misspelt(name));
         return if misspelt { Err(Reported) } else { Ok(None) };
@@ -57,85 +47,82 @@ fn only<'a>(
     let mut outcome = Ok(Some((name, at)));
     // A field that stands twice has been reported as such.
     for (_, other_at) in given.filter(|(other, _)| *other != name) {
-        let text = format!("is a second source beside `{name}` at line {}; keep one of the two", at.line);
-        outcome = Err(report.problem(&other_at, text));
+        let text = format!("is a second source beside `{name}` at line {}; keep one of the two", at.line());
+        outcome = Err(other_at.error(text));
     }
     outcome
 }
 
 /// A partner's secret; none where the entry gives none.
-pub(super) fn partner_secret(
-    fields: &Fields<'_>,
-    report: &mut Report,
-) -> Result<Option<SecretSource>, Reported> {
-    match only(fields, &SECRET.all(), report)? {
-        Some((name, at)) => SECRET.read(name, &at, SecretKind::HeaderValue, report).map(Some),
+pub(super) fn partner_secret(fields: &Fields<'_>) -> Result<Option<SecretSource>, Reported> {
+    match only(fields, &SECRET.all())? {
+        Some((name, at)) => SECRET.read(name, &at, SecretKind::HeaderValue).map(Some),
         None => Ok(None),
     }
 }
 
 /// A key's token or log-in.
-pub(super) fn of_key(fields: &Fields<'_>, report: &mut Report) -> Result<Credential, Reported> {
+pub(super) fn of_key(fields: &Fields<'_>) -> Result<Credential, Reported> {
     let [file, env, inline] = TOKEN.all();
-    match only(fields, &[file, env, inline, LOGIN], report)? {
-        Some((LOGIN, at)) => login(&at, report).map(Credential::Login),
-        Some((name, at)) => TOKEN.read(name, &at, SecretKind::HeaderValue, report).map(Credential::Token),
+    match only(fields, &[file, env, inline, LOGIN])? {
+        Some((LOGIN, at)) => login(&at).map(Credential::Login),
+        Some((name, at)) => TOKEN.read(name, &at, SecretKind::HeaderValue).map(Credential::Token),
         None => {
             let text = "has no token; add one of `token_file`, `token_env`, `token` and `login`";
-            Err(report.problem(fields.at, text))
+            Err(fields.at().error(text))
         }
     }
 }
 
-fn login(at: &At<'_>, report: &mut Report) -> Result<Login, Reported> {
+fn login(at: &Cursor<'_>) -> Result<Login, Reported> {
     let [file, env, inline] = PASSWORD.all();
-    let fields = at.fields(&["mail", file, env, inline, "firm"], report)?;
-    let mail = fields.required("mail", "add the account's mail address", report, mail);
-    let password = match only(&fields, &[file, env, inline], report) {
-        Ok(Some((name, at))) => PASSWORD.read(name, &at, SecretKind::Password, report),
+    let fields = at.fields(&["mail", file, env, inline, "firm"])?;
+    let mail = fields.required("mail", "add the account's mail address", mail);
+    let password = match only(&fields, &[file, env, inline]) {
+        Ok(Some((name, at))) => PASSWORD.read(name, &at, SecretKind::Password),
         Ok(None) => {
             let text = "has no password; add one of `password_file`, `password_env` and `password`";
-            Err(report.problem(at, text))
+            Err(at.error(text))
         }
         Err(reported) => Err(reported),
     };
-    let firm = fields.optional("firm", report, firm);
+    let firm = fields.optional("firm", firm);
     Ok(Login { mail: mail?, password: password?, firm: firm? })
 }
 
-fn mail(at: &At<'_>, report: &mut Report) -> Result<String, Reported> {
-    let mail = at.text(report)?;
+fn mail(at: &Cursor<'_>) -> Result<String, Reported> {
+    let mail = at.text()?;
     let odd = |c: char| c.is_control() || c.is_whitespace();
     if mail.contains(odd) || !mail.contains('@') {
-        return Err(report.problem(at, "is not a mail address; write it as in `api@firm.example`"));
+        return Err(at.error("is not a mail address; write it as in `api@firm.example`"));
     }
     Ok(mail.to_owned())
 }
 
-fn firm(at: &At<'_>, report: &mut Report) -> Result<Firm, Reported> {
-    let text = at.text(report)?;
-    if at.is_plain() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        let id = at.number("the firm's id, or its name in quotation marks", report);
+fn firm(at: &Cursor<'_>) -> Result<Firm, Reported> {
+    let text = at.text()?;
+    if at.is_unquoted() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let id = at.number("the firm's id, or its name in quotation marks");
         return id.map(|id: NonZeroU64| Firm::Id(id.get()));
     }
     if text.contains(char::is_control) {
-        return Err(report.problem(at, "is a name with a control character; remove it"));
+        return Err(at.error("is a name with a control character; remove it"));
     }
     Ok(Firm::Name(text.to_owned()))
 }
 
-fn file(at: &At<'_>, kind: SecretKind, report: &mut Report) -> Result<SecretSource, Reported> {
-    let path = at.path(report)?;
-    checked(SecretSource::File(path), kind, is_like_a_path(at.text(report)?), at, report)
+fn file(at: &Cursor<'_>, kind: SecretKind) -> Result<SecretSource, Reported> {
+    let path = at.path()?;
+    checked(SecretSource::File(path), kind, is_like_a_path(at.text()?), at)
 }
 
-fn env(at: &At<'_>, kind: SecretKind, report: &mut Report) -> Result<SecretSource, Reported> {
-    let name = at.text(report)?;
-    checked(SecretSource::Env(name.to_owned()), kind, is_like_a_variable(name), at, report)
+fn env(at: &Cursor<'_>, kind: SecretKind) -> Result<SecretSource, Reported> {
+    let name = at.text()?;
+    checked(SecretSource::Env(name.to_owned()), kind, is_like_a_variable(name), at)
 }
 
-fn inline(at: &At<'_>, kind: SecretKind, report: &mut Report) -> Result<SecretSource, Reported> {
-    checked(SecretSource::Inline(SecretString::from(at.text(report)?)), kind, true, at, report)
+fn inline(at: &Cursor<'_>, kind: SecretKind) -> Result<SecretSource, Reported> {
+    checked(SecretSource::Inline(SecretString::from(at.text()?)), kind, true, at)
 }
 
 /// Reads the secret once, so that a bad one is found now and not at the first probe.
@@ -143,16 +130,15 @@ fn checked(
     source: SecretSource,
     kind: SecretKind,
     named: bool,
-    at: &At<'_>,
-    report: &mut Report,
+    at: &Cursor<'_>,
 ) -> Result<SecretSource, Reported> {
     if let Err(error) = source.read(kind) {
         let error = if named { error } else { error.without_name() };
-        return Err(report.problem(at, error.to_string()));
+        return Err(at.error(error.to_string()));
     }
     match &source {
-        SecretSource::File(_) if source.is_world_readable() => report.open_file(at),
-        SecretSource::Inline(_) => report.inline_secret(at),
+        SecretSource::File(_) if source.is_world_readable() => at.note_world_readable_file(),
+        SecretSource::Inline(_) => at.note_inline_secret(),
         SecretSource::File(_) | SecretSource::Env(_) => {}
     }
     Ok(source)

@@ -4,17 +4,16 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use secrecy::zeroize::Zeroizing;
+use checked_yaml::{Cursor, Diagnostics, Problem, Problems, Reported, Source};
 
-use super::Config;
-use super::decode::{At, Report, Source};
-use super::node::{self, Node};
-use super::partners::Fleet;
-use super::problem::{Problem, Problems, unreadable};
-use super::settings::Settings;
+use super::partners::Partners;
+use super::{Config, settings};
 
-/// A hundred thousand keys fit; the tokens are the most of it.
-const LARGEST: u64 = 64 << 20;
+/// The fields of the configuration file.
+pub(super) const FIELDS: [&str; 8] =
+    ["api", "health", "key_info", "canaries", "rate_limit", "metrics", "partners", "key_files"];
+/// The fields of a key file.
+const KEY_FILE_FIELDS: [&str; 1] = ["partners"];
 
 /// A configuration and what is to be told of how it was read.
 #[derive(Clone, Debug, Default)]
@@ -32,127 +31,73 @@ pub struct Loaded {
 /// Reads a configuration file, the key files it names, and every secret they name.
 ///
 /// # Errors
-///
-/// Everything that is wrong, all at once; nothing of the configuration is then to be used.
+/// All errors at once; nothing of the configuration may then be used.
 pub fn load(path: &Path) -> Result<Loaded, Problems> {
-    let mut report = Report::default();
-    let (mut files, mut patterns) = (Vec::new(), Vec::new());
-    let config = read_all(path, &mut files, &mut patterns, &mut report);
-    if !report.problems.is_empty() {
-        return Err(Problems::new(report.problems));
-    }
-    report.warnings.sort_by_key(Problem::place);
-    Ok(Loaded { config, warnings: report.warnings, files, patterns })
+    let diagnostics = Diagnostics::default();
+    let mut loaded = Loaded::default();
+    // What is wrong is in the diagnostics.
+    let _ = read_all(path, &mut loaded, &diagnostics);
+    let (loaded, warnings) = diagnostics.into_result(loaded)?;
+    Ok(Loaded { warnings, ..loaded })
 }
 
-fn read_all(
-    path: &Path,
-    files: &mut Vec<PathBuf>,
-    patterns: &mut Vec<PathBuf>,
-    report: &mut Report,
-) -> Config {
-    const FIELDS: [&str; 8] =
-        ["api", "health", "key_info", "canaries", "rate_limit", "metrics", "partners", "key_files"];
-    let source = Source::new(path, 0);
-    let Some(root) = read_tree(&source, report) else { return Config::default() };
-    files.push(path.to_owned());
-    let at = At::root(&source, &root);
-    let Ok(fields) = at.fields(&FIELDS, report) else { return Config::default() };
+fn read_all(path: &Path, loaded: &mut Loaded, diagnostics: &Diagnostics) -> Result<(), Reported> {
+    let source = Source::new(path, 0, diagnostics);
+    let root = source.read()?;
+    loaded.files.push(path.to_owned());
+    let at = Cursor::root(&source, &root);
+    let fields = at.fields(&FIELDS)?;
 
-    let settings = Settings::read(&fields, report);
-    let mut fleet = Fleet::new(&settings);
-    if let Some(partners) = fields.get("partners") {
-        fleet.add(&partners, report);
+    let (settings, defaults) = settings::read(&fields);
+    let mut partners = Partners::new(&defaults);
+    if let Some(at) = fields.get("partners") {
+        partners.add(&at);
     }
-    report.fold_remarks(&source);
-    for key_file in fields.get("key_files").map(|at| key_files(&at, patterns, report)).unwrap_or_default() {
-        read_key_file(&Source::new(&key_file, files.len()), &mut fleet, report);
-        files.push(key_file);
-    }
-    let partners = fleet.finish(report);
-    let Settings { api, health, objective, rate_limit, metrics, .. } = settings;
-    Config { api, health, objective, rate_limit, metrics, partners }
-}
-
-fn read_key_file(source: &Source, fleet: &mut Fleet<'_>, report: &mut Report) {
-    let Some(root) = read_tree(source, report) else { return };
-    let at = At::root(source, &root);
-    if let Ok(fields) = at.fields(&["partners"], report)
-        && let Some(partners) = fields.get("partners")
+    source.finish();
+    for key_file in fields.get("key_files").map(|at| key_files(&at, &mut loaded.patterns)).unwrap_or_default()
     {
-        fleet.add(&partners, report);
+        // What is wrong with one key file is in the diagnostics; the others are read all the same.
+        let _ = read_key_file(&Source::new(&key_file, loaded.files.len(), diagnostics), &mut partners);
+        loaded.files.push(key_file);
     }
-    report.fold_remarks(source);
+    loaded.config = Config { settings, partners: partners.finish(diagnostics) };
+    Ok(())
 }
 
-/// The file's tree.
-pub(super) fn read_tree(source: &Source, report: &mut Report) -> Option<Node> {
-    let text = match read_text(source) {
-        Ok(text) => text,
-        Err(problem) => {
-            report.problems.push(problem);
-            return None;
-        }
-    };
-    match node::parse(&text) {
-        Ok(Some(root)) if !root.says_nothing() => Some(root),
-        // Half of a save by an editor, or a mount that came up empty: not a wish to watch nothing.
-        Ok(_) => {
-            report
-                .problems
-                .push(source.problem(Some(1), "says nothing; write at least one field in it, or remove it"));
-            None
-        }
-        Err(fault) => {
-            report.problems.push(source.problem(Some(fault.line), fault.text));
-            None
-        }
+fn read_key_file(source: &Source<'_>, partners: &mut Partners<'_>) -> Result<(), Reported> {
+    let root = source.read()?;
+    let at = Cursor::root(source, &root);
+    if let Ok(fields) = at.fields(&KEY_FILE_FIELDS)
+        && let Some(at) = fields.get("partners")
+    {
+        partners.add(&at);
     }
-}
-
-fn read_text(source: &Source) -> Result<Zeroizing<String>, Problem> {
-    let bytes = read_regular(&source.path).map_err(|text| source.problem(None, text))?;
-    String::from_utf8(bytes).map(Zeroizing::new).map_err(|error| {
-        let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-        let line = good.split(|byte| *byte == b'\n').count();
-        source.problem(Some(line), "is not UTF-8 text; save the file as UTF-8")
-    })
-}
-
-/// Reads a file that can be one: to open a pipe would wait for a writer, a device may never end.
-pub(super) fn read_regular(path: &Path) -> Result<Vec<u8>, String> {
-    let metadata = fs::metadata(path).map_err(|error| unreadable(&error))?;
-    if !metadata.is_file() && !metadata.is_dir() {
-        return Err("is not a regular file; name a regular file".to_owned());
-    }
-    if metadata.len() > LARGEST {
-        return Err("is larger than 64 MiB, so it is no configuration; check which file is meant".to_owned());
-    }
-    fs::read(path).map_err(|error| unreadable(&error))
+    source.finish();
+    Ok(())
 }
 
 /// The files that the patterns of `key_files` match, sorted, each once.
-fn key_files(at: &At<'_>, patterns: &mut Vec<PathBuf>, report: &mut Report) -> Vec<PathBuf> {
+fn key_files(at: &Cursor<'_>, patterns: &mut Vec<PathBuf>) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    if let Ok(items) = at.items(report) {
+    if let Ok(items) = at.items() {
         for at in items {
-            if let Some(pattern) = at.text(report).ok().and_then(|pattern| rooted(pattern, &at, report)) {
-                found.append(&mut matches(&pattern, &at, report));
+            if let Some(pattern) = at.text().ok().and_then(|pattern| rooted(pattern, &at)) {
+                found.append(&mut matches(&pattern, &at));
                 patterns.push(pattern);
             }
         }
     }
     found.sort();
     // Two patterns may match one file, and a pattern may match the configuration file itself.
-    let mut seen: HashSet<_> = fs::canonicalize(&at.source.path).ok().into_iter().collect();
+    let mut seen: HashSet<_> = fs::canonicalize(at.source().path()).ok().into_iter().collect();
     found.retain(|path| seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone())));
     found
 }
 
 /// The pattern, which begins at the folder of the file in which it stands.
-fn rooted(pattern: &str, at: &At<'_>, report: &mut Report) -> Option<PathBuf> {
-    let Some(folder) = at.source.folder.to_str() else {
-        report.problem(at, "can't be sought, for the folder's name is not UTF-8; rename the folder");
+fn rooted(pattern: &str, at: &Cursor<'_>) -> Option<PathBuf> {
+    let Some(folder) = at.source().folder().to_str() else {
+        at.error("can't be sought, for the folder's name is not UTF-8; rename the folder");
         return None;
     };
     Some(Path::new(&glob::Pattern::escape(folder)).join(pattern))
@@ -170,11 +115,11 @@ pub(crate) fn matching(pattern: &Path) -> Result<glob::Paths, glob::PatternError
     glob::glob_with(&pattern.to_string_lossy(), MATCHING)
 }
 
-fn matches(pattern: &Path, at: &At<'_>, report: &mut Report) -> Vec<PathBuf> {
+fn matches(pattern: &Path, at: &Cursor<'_>) -> Vec<PathBuf> {
     let paths = match matching(pattern) {
         Ok(paths) => paths,
         Err(error) => {
-            report.problem(at, format!("is not a pattern of file names ({}); correct it", error.msg));
+            at.error(format!("is not a pattern of file names ({}); correct it", error.msg));
             return Vec::new();
         }
     };
@@ -185,12 +130,12 @@ fn matches(pattern: &Path, at: &At<'_>, report: &mut Report) -> Vec<PathBuf> {
             Ok(path) => found.push(path),
             Err(error) => {
                 let (path, kind) = (error.path().display(), error.error().kind());
-                report.problem(at, format!("leads to {path}, which can't be read ({kind}); mend its rights"));
+                at.error(format!("leads to {path}, which can't be read ({kind}); mend its rights"));
             }
         }
     }
     if found.is_empty() {
-        report.warning(at, "matches no file; correct the pattern, or put a file there");
+        at.warning("matches no file; correct the pattern, or put a file there");
     }
     found
 }

@@ -1,14 +1,14 @@
 //! The names that the operator gives: to partners, keys and canaries.
 
-use super::decode::{At, Report, Reported};
+use checked_yaml::{Cursor, Reported};
 
 /// Long enough for a company's name, short enough for a label value.
 const LONGEST: usize = 128;
 
 /// A name that is safe as a label value, in a file and in a URL.
-pub(super) fn name<'a>(at: &At<'a>, report: &mut Report) -> Result<&'a str, Reported> {
-    let name = at.text(report)?;
-    check(name).map_or(Ok(name), |text| Err(report.problem(at, text)))
+pub(super) fn name<'a>(at: &Cursor<'a>) -> Result<&'a str, Reported> {
+    let name = at.text()?;
+    check(name).map_or(Ok(name), |text| Err(at.error(text)))
 }
 
 /// What keeps a text from being a name.

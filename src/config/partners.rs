@@ -5,18 +5,19 @@ use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
+use checked_yaml::{Cursor, Diagnostics, Fields, Problem, Reported, Source, quoted};
+
 use super::canaries::{self, Asker};
 use super::credentials::{self, SECRET};
-use super::decode::{At, Fields, Report, Reported, Source, shown};
-use super::problem::Problem;
-use super::settings::{self, KeyInfo, Settings};
-use super::{Access, KEY_INFO, Key, Partner, Probe, Target, names};
+use super::settings::{self, Defaults, KeyInfo};
+use super::{KEY_INFO, Key, Partner, Probe, Target, names, variant};
+use crate::api::Access;
 use crate::secret::SecretSource;
 
 /// The partners read so far.
-pub(super) struct Fleet<'s> {
-    settings: &'s Settings,
-    partners: Vec<Draft>,
+pub(super) struct Partners<'d> {
+    defaults: &'d Defaults,
+    drafts: Vec<Draft>,
     by_name: HashMap<Arc<str>, usize>,
     key_info: Arc<str>,
 }
@@ -44,12 +45,12 @@ struct Place {
 }
 
 impl Place {
-    fn of(at: &At<'_>) -> Self {
-        Self { file: Arc::clone(&at.source.path), order: at.source.order, line: at.line }
+    fn of(at: &Cursor<'_>) -> Self {
+        Self { file: Arc::clone(at.source().path()), order: at.source().order(), line: at.line() }
     }
 
-    fn seen_from(&self, source: &Source) -> String {
-        if self.order == source.order {
+    fn seen_from(&self, source: &Source<'_>) -> String {
+        if self.order == source.order() {
             format!("at line {}", self.line)
         } else {
             format!("at {}:{}", self.file.display(), self.line)
@@ -57,58 +58,58 @@ impl Place {
     }
 }
 
-impl<'s> Fleet<'s> {
-    pub(super) fn new(settings: &'s Settings) -> Self {
-        Self { settings, partners: Vec::new(), by_name: HashMap::new(), key_info: KEY_INFO.into() }
+impl<'d> Partners<'d> {
+    pub(super) fn new(defaults: &'d Defaults) -> Self {
+        Self { defaults, drafts: Vec::new(), by_name: HashMap::new(), key_info: KEY_INFO.into() }
     }
 
     /// Adds a file's `partners:`.
-    pub(super) fn add(&mut self, at: &At<'_>, report: &mut Report) {
-        let Ok(items) = at.items(report) else { return };
+    pub(super) fn add(&mut self, at: &Cursor<'_>) {
+        let Ok(items) = at.items() else { return };
         for item in items {
             // What is wrong with one partner is in the report; the others are read all the same.
-            let _ = self.add_partner(&item, report);
+            let _ = self.add_partner(&item);
         }
     }
 
-    fn add_partner(&mut self, at: &At<'_>, report: &mut Report) -> Result<(), Reported> {
+    fn add_partner(&mut self, at: &Cursor<'_>) -> Result<(), Reported> {
         let [file, env, inline] = SECRET.all();
-        let fields = at.fields(&["name", file, env, inline, "keys"], report)?;
-        let index = fields.required("name", "add the partner's name", report, |name_at, report| {
-            let name = names::name(name_at, report)?;
-            Ok(self.entry(name, name_at, report))
+        let fields = at.fields(&["name", file, env, inline, "keys"])?;
+        let index = fields.required("name", "add the partner's name", |name_at| {
+            let name = names::name(name_at)?;
+            Ok(self.entry(name, name_at))
         });
-        let secret = credentials::partner_secret(&fields, report);
+        let secret = credentials::partner_secret(&fields);
         if let Ok(index) = index {
-            self.declare(index, &fields, secret, report);
+            self.declare(index, &fields, secret);
         }
         if let Some(keys) = fields.get("keys") {
-            self.add_keys(index.ok(), &keys, report);
+            self.add_keys(index.ok(), &keys);
         }
         index.map(|_| ())
     }
 
     /// The partner of this name, new or known from another file.
-    fn entry(&mut self, name: &str, at: &At<'_>, report: &mut Report) -> usize {
+    fn entry(&mut self, name: &str, at: &Cursor<'_>) -> usize {
         let place = Place::of(at);
         if let Some(&index) = self.by_name.get(name)
-            && let Some(draft) = self.partners.get_mut(index)
+            && let Some(draft) = self.drafts.get_mut(index)
         {
             if draft.latest.order == place.order {
                 let line = draft.latest.line;
                 let text = format!(
                     "the partner {} stands at line {line} already; rename one, or put all keys under one",
-                    shown(name)
+                    quoted(name)
                 );
-                report.problem(at, text);
+                at.error(text);
             }
             draft.latest = place;
             return index;
         }
         let name: Arc<str> = name.into();
-        let index = self.partners.len();
+        let index = self.drafts.len();
         self.by_name.insert(Arc::clone(&name), index);
-        self.partners.push(Draft {
+        self.drafts.push(Draft {
             name,
             secret: None,
             declared: None,
@@ -120,31 +121,25 @@ impl<'s> Fleet<'s> {
         index
     }
 
-    fn declare(
-        &mut self,
-        index: usize,
-        fields: &Fields<'_>,
-        secret: Result<Option<SecretSource>, Reported>,
-        report: &mut Report,
-    ) {
-        let Some(draft) = self.partners.get_mut(index) else { return };
-        let at = fields.at;
+    fn declare(&mut self, index: usize, fields: &Fields<'_>, secret: Result<Option<SecretSource>, Reported>) {
+        let Some(draft) = self.drafts.get_mut(index) else { return };
+        let at = fields.at();
         match (secret, &draft.declared) {
             (Ok(None), None) => {
                 let fault = "has no secret; add one of `secret_file`, `secret_env` and `secret`";
                 let elsewhere = ", or give it the name of a partner that has one in another file";
-                let text = format!("{fault}{}", if at.source.is_key_file() { elsewhere } else { "" });
+                let text = format!("{fault}{}", if at.source().order() > 0 { elsewhere } else { "" });
                 draft.orphan.get_or_insert_with(|| at.problem(text));
             }
             (Ok(None), Some(_)) => {}
             // In one file, the name that stands twice has been reported.
-            (_, Some(first)) if first.order != at.source.order => {
+            (_, Some(first)) if first.order != at.source().order() => {
                 let text = format!(
                     "the partner {} has its secret {} already; remove the secret here to add keys to it, or rename one",
-                    shown(&draft.name),
-                    first.seen_from(at.source)
+                    quoted(&draft.name),
+                    first.seen_from(at.source())
                 );
-                report.problem(at, text);
+                at.error(text);
             }
             (_, Some(_)) => {}
             (secret, None) => {
@@ -156,19 +151,21 @@ impl<'s> Fleet<'s> {
     }
 
     /// Adds keys to a partner; to none when the partner has no name, only to report what is wrong.
-    fn add_keys(&mut self, partner: Option<usize>, at: &At<'_>, report: &mut Report) {
-        let Ok(items) = at.items(report) else { return };
+    fn add_keys(&mut self, partner: Option<usize>, at: &Cursor<'_>) {
+        let Ok(items) = at.items() else { return };
         for at in items {
-            let draft = partner.and_then(|index| self.partners.get_mut(index));
-            let _ = add_key(draft, &at, self.settings, &self.key_info, report);
+            let draft = partner.and_then(|index| self.drafts.get_mut(index));
+            let _ = add_key(draft, &at, self.defaults, &self.key_info);
         }
     }
 
     /// The partners, each with its secret; what lacks one is reported.
-    pub(super) fn finish(self, report: &mut Report) -> Vec<Partner> {
-        let mut partners = Vec::with_capacity(self.partners.len());
-        for draft in self.partners {
-            report.problems.extend(draft.orphan);
+    pub(super) fn finish(self, diagnostics: &Diagnostics) -> Vec<Partner> {
+        let mut partners = Vec::with_capacity(self.drafts.len());
+        for draft in self.drafts {
+            if let Some(orphan) = draft.orphan {
+                diagnostics.error(orphan);
+            }
             if let Some(secret) = draft.secret {
                 partners.push(Partner { name: draft.name, secret, keys: draft.keys });
             }
@@ -179,18 +176,17 @@ impl<'s> Fleet<'s> {
 
 fn add_key(
     draft: Option<&mut Draft>,
-    at: &At<'_>,
-    settings: &Settings,
+    at: &Cursor<'_>,
+    defaults: &Defaults,
     key_info: &Arc<str>,
-    report: &mut Report,
 ) -> Result<(), Reported> {
     const FIELDS: [&str; 9] =
         ["name", "access", "society_id", "token_file", "token_env", "token", "login", "key_info", "canaries"];
-    let fields = at.fields(&FIELDS, report)?;
-    let name = fields.required("name", "add the key's name", report, |at, report| {
-        let name: Arc<str> = names::name(at, report)?.into();
+    let fields = at.fields(&FIELDS)?;
+    let name = fields.required("name", "add the key's name", |at| {
+        let name: Arc<str> = names::name(at)?.into();
         if let Some(draft) = draft.as_ref() {
-            taken(draft, &name, at, report)?;
+            taken(draft, &name, at)?;
         }
         Ok(name)
     });
@@ -198,20 +194,16 @@ fn add_key(
     if let (Ok(name), Some(draft)) = (&name, &mut draft) {
         draft.key_places.entry(Arc::clone(name)).or_insert_with(|| Place::of(at));
     }
-    let access =
-        fields.required("access", "add `access: society` or `access: firm`", report, |at, report| {
-            at.word(&["society", "firm"], Access::from_word, report)
-        });
-    let credential = credentials::of_key(&fields, report);
-    let credential = access.and_then(|access| login_fits(access, &fields, report)).and(credential);
+    let access = fields.required("access", "add `access: society` or `access: firm`", |at| variant(at));
+    let credential = credentials::of_key(&fields);
+    let credential = access.and_then(|access| login_fits(access, &fields)).and(credential);
     let probes = access.and_then(|access| {
         let name = name.as_deref().ok();
-        probes(access, name, &fields, settings, key_info, report)
+        probes(access, name, &fields, defaults, key_info)
     });
     let key = Key { name: name?, access: access?, credential: credential?, probes: probes? };
     if key.probes.is_empty() {
-        report
-            .warning(at, "is never probed: it has neither key_info nor a canary; give it one, or remove it");
+        at.warning("is never probed: it has neither key_info nor a canary; give it one, or remove it");
     }
     if let Some(draft) = draft {
         draft.keys.push(key);
@@ -219,16 +211,17 @@ fn add_key(
     Ok(())
 }
 
-fn taken(draft: &Draft, name: &str, at: &At<'_>, report: &mut Report) -> Result<(), Reported> {
+fn taken(draft: &Draft, name: &str, at: &Cursor<'_>) -> Result<(), Reported> {
     let Some(place) = draft.key_places.get(name) else { return Ok(()) };
-    let (name, place) = (shown(name), place.seen_from(at.source));
-    Err(report.problem(at, format!("the partner has a key {name} {place} already; rename one")))
+    let (name, place) = (quoted(name), place.seen_from(at.source()));
+    Err(at.error(format!("the partner has a key {name} {place} already; rename one")))
 }
 
-fn login_fits(access: Access, fields: &Fields<'_>, report: &mut Report) -> Result<(), Reported> {
+fn login_fits(access: Access, fields: &Fields<'_>) -> Result<(), Reported> {
     match (access, fields.get("login")) {
-        (Access::Society, Some(at)) => Err(report
-            .problem(&at, "yields tokens for a whole firm; write `access: firm`, or give a token instead")),
+        (Access::Society, Some(at)) => {
+            Err(at.error("yields tokens for a whole firm; write `access: firm`, or give a token instead"))
+        }
         _ => Ok(()),
     }
 }
@@ -237,16 +230,15 @@ fn probes(
     access: Access,
     name: Option<&str>,
     fields: &Fields<'_>,
-    settings: &Settings,
+    defaults: &Defaults,
     key_info_name: &Arc<str>,
-    report: &mut Report,
 ) -> Result<Vec<Probe>, Reported> {
-    let society_id = society_id(access, fields, report);
-    let key_info = key_info(fields, settings, report);
+    let society_id = society_id(access, fields);
+    let key_info = key_info(fields, defaults);
     let canaries = society_id.and_then(|society_id| {
-        let asker = Asker { at: fields.at, name, access, society_id };
-        let list = fields.optional("canaries", report, |at, _| Ok(*at))?;
-        canaries::of_key(list.as_ref(), &asker, &settings.canaries, report)
+        let asker = Asker { at: fields.at(), name, access, society_id };
+        let list = fields.optional("canaries", |at| Ok(*at))?;
+        canaries::of_key(list.as_ref(), &asker, &defaults.canaries)
     });
     let (key_info, canaries) = (key_info?, canaries?);
     let key_info = key_info.mode.map(|mode| Probe {
@@ -257,20 +249,16 @@ fn probes(
     Ok(key_info.into_iter().chain(canaries).collect())
 }
 
-fn society_id(
-    access: Access,
-    fields: &Fields<'_>,
-    report: &mut Report,
-) -> Result<Option<NonZeroU64>, Reported> {
-    fields.optional("society_id", report, |at, report| match access {
-        Access::Society => Err(report.problem(at, canaries::NOT_FOR_SOCIETY_KEYS)),
-        Access::Firm => canaries::society_id(at, report),
+fn society_id(access: Access, fields: &Fields<'_>) -> Result<Option<NonZeroU64>, Reported> {
+    fields.optional("society_id", |at| match access {
+        Access::Society => Err(at.error(canaries::NOT_FOR_SOCIETY_KEYS)),
+        Access::Firm => canaries::society_id(at),
     })
 }
 
 /// What holds for the key: its own `key_info` over the fleet's.
-fn key_info(fields: &Fields<'_>, settings: &Settings, report: &mut Report) -> Result<KeyInfo, Reported> {
-    let inherited = settings.key_info?;
-    let own = fields.optional("key_info", report, |at, report| settings::key_info(at, inherited, report))?;
+fn key_info(fields: &Fields<'_>, defaults: &Defaults) -> Result<KeyInfo, Reported> {
+    let inherited = defaults.key_info?;
+    let own = fields.optional("key_info", |at| settings::key_info(at, inherited))?;
     Ok(own.unwrap_or(inherited))
 }

@@ -3,50 +3,46 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use checked_yaml::{Cursor, Fields, Reported, file};
 use reqwest::Url;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::canaries::Canaries;
-use super::decode::{At, Fields, Report, Reported};
-use super::problem::unreadable;
 use super::timing::timing;
-use super::{Api, KeyInfoMode, Metrics, RateLimit, Timing, urls};
+use super::{Api, Health, Metrics, RateLimit, Settings, Timing, urls};
+use crate::api::KeyInfoMode;
 
-/// The sections of the configuration file, each whole or reported.
-pub(super) struct Settings {
-    pub(super) api: Api,
-    pub(super) health: Timing,
-    pub(super) objective: f64,
+/// What each key takes over unless it overrides it.
+pub(super) struct Defaults {
     pub(super) key_info: Result<KeyInfo, Reported>,
     pub(super) canaries: Canaries,
-    pub(super) rate_limit: RateLimit,
-    pub(super) metrics: Metrics,
 }
 
-impl Settings {
-    /// A section that is wrong is replaced by its default: its problems are in the report, so the
-    /// configuration as a whole is never used.
-    pub(super) fn read(fields: &Fields<'_>, report: &mut Report) -> Self {
-        let api = fields.optional("api", report, api).unwrap_or_default();
-        let health = fields.optional("health", report, health).ok().flatten();
-        let (health, objective) = health.unwrap_or((Timing::HEALTH, OBJECTIVE));
-        let key_info =
-            fields.optional("key_info", report, |at, report| key_info(at, KeyInfo::DEFAULT, report));
-        let canaries = Canaries::read(fields, report);
-        let rate_limit = fields.optional("rate_limit", report, rate_limit);
-        let metrics = fields.optional("metrics", report, metrics);
-        Self {
-            api: api.unwrap_or_default(),
-            health,
-            objective,
-            key_info: key_info.map(|key_info| key_info.unwrap_or(KeyInfo::DEFAULT)),
-            canaries,
-            rate_limit: rate_limit.ok().flatten().unwrap_or_default(),
-            metrics: metrics.ok().flatten().unwrap_or_default(),
-        }
-    }
+/// Reads every section except the partners. An invalid section is replaced by its default: its errors are
+/// in the diagnostics, so the configuration as a whole is never used.
+pub(super) fn read(fields: &Fields<'_>) -> (Settings, Defaults) {
+    let key_info = fields.optional("key_info", |at| key_info(at, KeyInfo::DEFAULT));
+    let settings = Settings {
+        api: section(fields, "api", api),
+        health: section(fields, "health", health),
+        rate_limit: section(fields, "rate_limit", rate_limit),
+        metrics: section(fields, "metrics", metrics),
+    };
+    let defaults = Defaults {
+        key_info: key_info.map(|key_info| key_info.unwrap_or(KeyInfo::DEFAULT)),
+        canaries: Canaries::read(fields),
+    };
+    (settings, defaults)
+}
+
+fn section<T: Default>(
+    fields: &Fields<'_>,
+    name: &str,
+    read: impl FnOnce(&Cursor<'_>) -> Result<T, Reported>,
+) -> T {
+    fields.optional(name, read).ok().flatten().unwrap_or_default()
 }
 
 /// The same as the alerts' own, in `alerts/settings.rules.yml`.
@@ -79,17 +75,9 @@ impl Default for Api {
     }
 }
 
-impl Default for super::Config {
-    /// Without a configuration file: the health route of MyUnisoft's production API alone.
+impl Default for Health {
     fn default() -> Self {
-        Self {
-            api: Api::default(),
-            health: Timing::HEALTH,
-            objective: OBJECTIVE,
-            rate_limit: RateLimit::default(),
-            metrics: Metrics::default(),
-            partners: Vec::new(),
-        }
+        Self { timing: Timing::HEALTH, objective: OBJECTIVE }
     }
 }
 
@@ -105,13 +93,13 @@ impl Default for Metrics {
     }
 }
 
-fn api(at: &At<'_>, report: &mut Report) -> Result<Api, Reported> {
+fn api(at: &Cursor<'_>) -> Result<Api, Reported> {
     let default = Api::default();
-    let fields = at.fields(&["base_url", "auth_url", "ca_file", "proxy_url"], report)?;
-    let base_url = fields.optional("base_url", report, urls::api_url);
-    let auth_url = fields.optional("auth_url", report, urls::api_url);
-    let ca_file = fields.optional("ca_file", report, ca_file);
-    let proxy_url = fields.optional("proxy_url", report, urls::proxy_url);
+    let fields = at.fields(&["base_url", "auth_url", "ca_file", "proxy_url"])?;
+    let base_url = fields.optional("base_url", urls::api_url);
+    let auth_url = fields.optional("auth_url", urls::api_url);
+    let ca_file = fields.optional("ca_file", ca_file);
+    let proxy_url = fields.optional("proxy_url", urls::proxy_url);
     Ok(Api {
         base_url: base_url?.unwrap_or(default.base_url),
         auth_url: auth_url?.unwrap_or(default.auth_url),
@@ -121,17 +109,17 @@ fn api(at: &At<'_>, report: &mut Report) -> Result<Api, Reported> {
     })
 }
 
-fn ca_file(at: &At<'_>, report: &mut Report) -> Result<PathBuf, Reported> {
-    let path = at.path(report)?;
+fn ca_file(at: &Cursor<'_>) -> Result<PathBuf, Reported> {
+    let path = at.path()?;
     match certificates(&path) {
         Ok(()) => Ok(path),
-        Err(text) => Err(report.problem(at, format!("the file {} {text}", path.display()))),
+        Err(text) => Err(at.error(format!("the file {} {text}", path.display()))),
     }
 }
 
 /// Whether the file holds certificates that can be trusted, and nothing broken among them.
 fn certificates(path: &Path) -> Result<(), String> {
-    let pem = fs::read(path).map_err(|error| unreadable(&error))?;
+    let pem = fs::read(path).map_err(|error| file::describe(&error))?;
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let number = store.len() + 1;
@@ -146,38 +134,34 @@ fn certificates(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn health(at: &At<'_>, report: &mut Report) -> Result<(Timing, f64), Reported> {
-    let fields = at.fields(&["interval", "timeout", "objective"], report)?;
-    let timing = timing(&fields, Timing::HEALTH, report);
-    let objective = fields.optional("objective", report, |at, report| {
-        at.share("a share below 1 of the probes, such as 0.999", report)
-    });
-    Ok((timing?, objective?.unwrap_or(OBJECTIVE)))
+fn health(at: &Cursor<'_>) -> Result<Health, Reported> {
+    let fields = at.fields(&["interval", "timeout", "objective"])?;
+    let timing = timing(&fields, Timing::HEALTH);
+    let objective = fields.optional("objective", |at| at.fraction("a fraction below 1, such as 0.999"));
+    Ok(Health { timing: timing?, objective: objective?.unwrap_or(OBJECTIVE) })
 }
 
-fn rate_limit(at: &At<'_>, report: &mut Report) -> Result<RateLimit, Reported> {
-    let fields = at.fields(&["keep_free"], report)?;
-    let keep_free = fields.optional("keep_free", report, |at, report| {
-        at.number("a whole number of requests, such as 5", report)
-    })?;
+fn rate_limit(at: &Cursor<'_>) -> Result<RateLimit, Reported> {
+    let fields = at.fields(&["keep_free"])?;
+    let keep_free = fields.optional("keep_free", |at| at.number("a whole number of requests, such as 5"))?;
     Ok(keep_free.map_or_else(RateLimit::default, |keep_free| RateLimit { keep_free }))
 }
 
-fn metrics(at: &At<'_>, report: &mut Report) -> Result<Metrics, Reported> {
-    let fields = at.fields(&["request_ids"], report)?;
-    let request_ids = fields.optional("request_ids", report, At::flag)?;
+fn metrics(at: &Cursor<'_>) -> Result<Metrics, Reported> {
+    let fields = at.fields(&["request_ids"])?;
+    let request_ids = fields.optional("request_ids", Cursor::boolean)?;
     Ok(request_ids.map_or_else(Metrics::default, |request_ids| Metrics { request_ids }))
 }
 
-pub(super) fn key_info(at: &At<'_>, inherited: KeyInfo, report: &mut Report) -> Result<KeyInfo, Reported> {
-    let fields = at.fields(&["interval", "timeout", "mode"], report)?;
-    let timing = timing(&fields, inherited.timing, report);
-    let mode = fields.optional("mode", report, |at, report| {
-        let mode = |word: &str| match word {
-            "off" => Some(None),
-            word => KeyInfoMode::from_word(word).map(Some),
-        };
-        at.word(&["extended", "routes", "off"], mode, report)
+pub(super) fn key_info(at: &Cursor<'_>, inherited: KeyInfo) -> Result<KeyInfo, Reported> {
+    let fields = at.fields(&["interval", "timeout", "mode"])?;
+    let timing = timing(&fields, inherited.timing);
+    let mode = fields.optional("mode", |at| {
+        at.one_of(&[
+            ("extended", Some(KeyInfoMode::Extended)),
+            ("routes", Some(KeyInfoMode::Routes)),
+            ("off", None),
+        ])
     });
     Ok(KeyInfo { timing: timing?, mode: mode?.unwrap_or(inherited.mode) })
 }

@@ -3,8 +3,10 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use super::decode::shown;
-use super::{Access, Config, Credential, Key, KeyInfoMode, Loaded, Partner, Target, Timing};
+use checked_yaml::quoted;
+
+use super::{Config, Credential, Key, Loaded, Partner, Settings, Target, Timing};
+use crate::api::{Access, KeyInfoMode};
 
 /// Of anything that can be long, this many are listed and the others counted.
 const LISTED: usize = 10;
@@ -21,7 +23,7 @@ impl Loaded {
     }
 
     fn write_summary(&self, out: &mut String) -> fmt::Result {
-        let Config { api, health, partners, .. } = &self.config;
+        let Config { settings: Settings { api, health, .. }, partners } = &self.config;
         writeln!(out, "API: {}", api.base_url)?;
         if self.keys().any(|(_, key)| matches!(key.credential, Credential::Login(_))) {
             writeln!(out, "Log-in: {}", api.auth_url)?;
@@ -34,7 +36,7 @@ impl Loaded {
         if let Some(file) = &api.ca_file {
             writeln!(out, "Trusted certificates: {}", file.display())?;
         }
-        writeln!(out, "Health: every {}", humantime::format_duration(health.interval))?;
+        writeln!(out, "Health: every {}", humantime::format_duration(health.timing.interval))?;
         writeln!(out, "Partners: {}", partners.len())?;
         list(out, partners.iter().map(partner), "partners")?;
         writeln!(out, "Probes per minute: {}", self.probes_per_minute())?;
@@ -50,7 +52,7 @@ impl Loaded {
     }
 
     fn probes_per_minute(&self) -> String {
-        let health = per_minute(self.config.health);
+        let health = per_minute(self.config.settings.health.timing);
         let probes = self.keys().flat_map(|(_, key)| &key.probes);
         // Not `sum`, which makes minus zero of nothing.
         let keys = probes.fold(0.0, |sum, probe| sum + per_minute(probe.timing));
@@ -71,7 +73,7 @@ impl Loaded {
         )?;
         let names = activated
             .iter()
-            .map(|(partner, key)| format!("{} of {}", shown(&key.name), shown(&partner.name)));
+            .map(|(partner, key)| format!("{} of {}", quoted(&key.name), quoted(&partner.name)));
         list(out, names, "keys")
     }
 }
@@ -103,7 +105,7 @@ fn partner(partner: &Partner) -> String {
     let kinds: Vec<_> =
         kinds.into_iter().filter(|(n, _)| *n > 0).map(|(n, kind)| format!("{n} {kind}")).collect();
     let separator = if kinds.is_empty() { "" } else { ": " };
-    format!("{}: {total}{separator}{}", shown(&partner.name), kinds.join(", "))
+    format!("{}: {total}{separator}{}", quoted(&partner.name), kinds.join(", "))
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {

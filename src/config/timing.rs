@@ -1,9 +1,9 @@
 //! How often a probe is due, and how long it may take, as configured.
 
+use checked_yaml::{Cursor, Fields, Reported};
 use std::time::Duration;
 
 use super::Timing;
-use super::decode::{At, Fields, Report, Reported};
 
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 const LONGEST_INTERVAL: Duration = Duration::from_hours(24);
@@ -17,13 +17,9 @@ impl Timing {
 }
 
 /// The `interval` and `timeout` among these fields, over inherited ones.
-pub(super) fn timing(
-    fields: &Fields<'_>,
-    inherited: Timing,
-    report: &mut Report,
-) -> Result<Timing, Reported> {
-    let interval = fields.optional("interval", report, interval);
-    let timeout = fields.optional("timeout", report, timeout);
+pub(super) fn timing(fields: &Fields<'_>, inherited: Timing) -> Result<Timing, Reported> {
+    let interval = fields.optional("interval", interval);
+    let timeout = fields.optional("timeout", timeout);
     let timing = Timing {
         interval: interval?.unwrap_or(inherited.interval),
         timeout: timeout?.unwrap_or(inherited.timeout),
@@ -34,30 +30,27 @@ pub(super) fn timing(
     let (interval, timeout) =
         (humantime::format_duration(timing.interval), humantime::format_duration(timing.timeout));
     Err(match (fields.get("timeout"), fields.get("interval")) {
-        (None, Some(at)) => report.problem(
-            &at,
-            format!("{interval} is shorter than the timeout, which is {timeout} here; give a `timeout` of at most {interval} too"),
+        (None, Some(at)) => at.error(format!("{interval} is shorter than the timeout, which is {timeout} here; give a `timeout` of at most {interval} too"),
         ),
-        (at, _) => report.problem(
-            at.as_ref().unwrap_or(fields.at),
+        (at, _) => at.as_ref().unwrap_or(fields.at()).error(
             format!("{timeout} is longer than the interval, which is {interval} here; shorten the timeout or lengthen the interval"),
         ),
     })
 }
 
-fn interval(at: &At<'_>, report: &mut Report) -> Result<Duration, Reported> {
-    let interval = at.duration(report)?;
+fn interval(at: &Cursor<'_>) -> Result<Duration, Reported> {
+    let interval = at.duration()?;
     if (SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&interval) {
         return Ok(interval);
     }
     let what = if interval.is_zero() { "is zero" } else { "is out of range" };
-    Err(report.problem(at, format!("{what}; write an interval from 100ms to 24h")))
+    Err(at.error(format!("{what}; write an interval from 100ms to 24h")))
 }
 
-fn timeout(at: &At<'_>, report: &mut Report) -> Result<Duration, Reported> {
-    let timeout = at.duration(report)?;
+fn timeout(at: &Cursor<'_>) -> Result<Duration, Reported> {
+    let timeout = at.duration()?;
     if timeout.is_zero() {
-        return Err(report.problem(at, "is zero, so that no probe could succeed; write one such as `10s`"));
+        return Err(at.error("is zero, so that no probe could succeed; write one such as `10s`"));
     }
     Ok(timeout)
 }

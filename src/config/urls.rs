@@ -1,14 +1,13 @@
 //! The URLs of a configuration, and the paths of canaries.
 
+use checked_yaml::{Cursor, Reported};
 use std::net::IpAddr;
 
 use reqwest::Url;
 
-use super::decode::{At, Report, Reported};
-
 /// A URL to which tokens and passwords are sent: `https`, or `http` where nobody can listen.
-pub(super) fn api_url(at: &At<'_>, report: &mut Report) -> Result<Url, Reported> {
-    let url = url(at, report)?;
+pub(super) fn api_url(at: &Cursor<'_>) -> Result<Url, Reported> {
+    let url = url(at)?;
     let fault = if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
         "must begin with `https://`, for secrets travel there; `http://` is for loopback addresses alone"
     } else if !url.username().is_empty() || url.password().is_some() {
@@ -18,12 +17,12 @@ pub(super) fn api_url(at: &At<'_>, report: &mut Report) -> Result<Url, Reported>
     } else {
         return Ok(url);
     };
-    Err(report.problem(at, fault))
+    Err(at.error(fault))
 }
 
 /// The URL of an HTTP proxy; it may hold a user and a password.
-pub(super) fn proxy_url(at: &At<'_>, report: &mut Report) -> Result<Url, Reported> {
-    let url = url(at, report)?;
+pub(super) fn proxy_url(at: &Cursor<'_>) -> Result<Url, Reported> {
+    let url = url(at)?;
     let fault = if !matches!(url.scheme(), "http" | "https") {
         "must begin with `http://` or `https://`; no other kind of proxy is supported"
     } else if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
@@ -31,18 +30,18 @@ pub(super) fn proxy_url(at: &At<'_>, report: &mut Report) -> Result<Url, Reporte
     } else {
         return Ok(url);
     };
-    Err(report.problem(at, fault))
+    Err(at.error(fault))
 }
 
-fn url(at: &At<'_>, report: &mut Report) -> Result<Url, Reported> {
-    let text = at.text(report)?;
+fn url(at: &Cursor<'_>) -> Result<Url, Reported> {
+    let text = at.text()?;
     // The parser would drop line breaks and tabs without a word.
     if text.contains(|c: char| c.is_control() || c.is_whitespace()) {
-        return Err(report.problem(at, "holds a blank or a control character; remove it"));
+        return Err(at.error("holds a blank or a control character; remove it"));
     }
     match Url::parse(text) {
         Ok(url) if url.has_host() => Ok(url),
-        _ => Err(report.problem(at, "is not a URL; write scheme, host and path, as in `https://host/path`")),
+        _ => Err(at.error("is not a URL; write scheme, host and path, as in `https://host/path`")),
     }
 }
 
@@ -53,9 +52,9 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// Path and query of a canary: what follows the API's scheme and authority, and can't lead elsewhere.
-pub(super) fn canary_path<'a>(at: &At<'a>, report: &mut Report) -> Result<&'a str, Reported> {
+pub(super) fn canary_path<'a>(at: &Cursor<'a>) -> Result<&'a str, Reported> {
     const LONGEST: usize = 2048;
-    let path = at.text(report)?;
+    let path = at.text()?;
     let fault = if path.contains("://") && !path.starts_with('/') {
         "must be a path on the API, not a whole URL; begin it with `/` and leave scheme and host to `api.base_url`"
     } else if !path.starts_with('/') {
@@ -73,5 +72,5 @@ pub(super) fn canary_path<'a>(at: &At<'a>, report: &mut Report) -> Result<&'a st
     } else {
         return Ok(path);
     };
-    Err(report.problem(at, fault))
+    Err(at.error(fault))
 }

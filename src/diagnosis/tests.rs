@@ -36,7 +36,7 @@ fn blame(state: KeyState, reason: Reason, code: Option<Code>) -> Blame {
 
 #[test]
 fn every_reason_has_someone_to_blame_and_something_to_do() {
-    for reason in Reason::ALL {
+    for reason in Reason::VARIANTS {
         let failure = failure(*reason, None);
         for verdict in [
             of_key(&case(KeyState::Active, vec![trouble(&failure)])),
@@ -50,7 +50,7 @@ fn every_reason_has_someone_to_blame_and_something_to_do() {
 
 #[test]
 fn every_state_but_active_and_unknown_is_the_key_s_own_trouble() {
-    for state in KeyState::ALL {
+    for state in KeyState::VARIANTS {
         let verdict = of_key(&case(*state, Vec::new()));
         let fine = matches!(state, KeyState::Active | KeyState::Unknown);
         assert_eq!(verdict.blame, (!fine).then_some(Blame::Key), "{state}");

@@ -1,6 +1,7 @@
 //! What the page and its JSON are asked for, and what is answered where that makes no sense.
 
 use std::sync::Arc;
+use strum::VariantArray as _;
 
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
@@ -58,7 +59,7 @@ impl Wanted {
         let given = |text: &Option<String>| {
             text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
         };
-        let state = given(&self.state).map(|word| KeyState::from_word(&word).ok_or_else(no_such_state));
+        let state = given(&self.state).map(|word| word.parse().map_err(|_| no_such_state()));
         Ok(Filter { state: state.transpose()?, partner: given(&self.partner), name: given(&self.name) })
     }
 
@@ -69,7 +70,7 @@ impl Wanted {
 }
 
 fn no_such_state() -> Refusal {
-    let words: Vec<_> = KeyState::ALL.iter().map(|state| state.as_str()).collect();
+    let words: Vec<_> = KeyState::VARIANTS.iter().map(KeyState::into_str).collect();
     Refusal { error: format!("this is no state of a key; ask for one of {}", words.join(", ")) }
 }
 

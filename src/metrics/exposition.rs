@@ -6,6 +6,7 @@
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use strum::VariantArray as _;
 
 use bytes::Bytes;
 
@@ -99,22 +100,24 @@ const SOURCES: &[(Family, Source)] = &[
 
 fn failures(probe: &ProbeStatus, lines: &mut Lines<'_>) {
     for &(reason, times) in &probe.failures {
-        lines.labelled(&[("reason", reason.as_str())], times);
+        lines.labelled(&[("reason", reason.into_str())], times);
     }
     if lines.is_health {
         // Few series, and with a 0 to begin with, the first failure shows as an increase.
-        for reason in Reason::ALL.iter().filter(|reason| probe.failures.iter().all(|(r, _)| r != *reason)) {
-            lines.labelled(&[("reason", reason.as_str())], 0);
+        for reason in
+            Reason::VARIANTS.iter().filter(|reason| probe.failures.iter().all(|(r, _)| r != *reason))
+        {
+            lines.labelled(&[("reason", reason.into_str())], 0);
         }
     }
 }
 
 fn skipped(probe: &ProbeStatus, lines: &mut Lines<'_>) {
-    for (reason, times) in Skip::ALL.iter().zip(probe.skipped) {
+    for (reason, times) in Skip::VARIANTS.iter().zip(probe.skipped) {
         // So seldom that ten thousand keys need not each say that it never was; health's 0 is enough
         // to have something to begin with.
         if *reason != Skip::NoResources || times > 0 || lines.is_health {
-            lines.labelled(&[("reason", reason.as_str())], times);
+            lines.labelled(&[("reason", reason.into_str())], times);
         }
     }
 }
@@ -122,7 +125,7 @@ fn skipped(probe: &ProbeStatus, lines: &mut Lines<'_>) {
 fn error(probe: &ProbeStatus, lines: &mut Lines<'_>) {
     let Some(episode) = &probe.episode else { return };
     let (reason, code) =
-        (("reason", episode.failure.reason.as_str()), ("code", episode.failure.code_label()));
+        (("reason", episode.failure.reason.into_str()), ("code", episode.failure.code_label()));
     if lines.request_ids {
         let id = episode.request_id.as_ref().map_or("", |id| id.as_str());
         lines.labelled(&[reason, code, ("request_id", id)], 1);
@@ -132,21 +135,21 @@ fn error(probe: &ProbeStatus, lines: &mut Lines<'_>) {
 }
 
 fn key_state(_: &KeyEntry, status: &KeyStatus, lines: &mut Lines<'_>) {
-    for state in KeyState::ALL {
-        lines.labelled(&[("state", state.as_str())], u8::from(*state == status.memory.state));
+    for state in KeyState::VARIANTS {
+        lines.labelled(&[("state", state.into_str())], u8::from(*state == status.memory.state));
     }
 }
 
 fn key_state_changes(_: &KeyEntry, status: &KeyStatus, lines: &mut Lines<'_>) {
     for &(state, times) in &status.changes {
-        lines.labelled(&[("to", state.as_str())], times);
+        lines.labelled(&[("to", state.into_str())], times);
     }
 }
 
 fn key_info(key: &KeyEntry, status: &KeyStatus, lines: &mut Lines<'_>) {
     let identity = &status.identity;
     let labels = [
-        ("access", key.access.as_str()),
+        ("access", key.access.into_str()),
         ("schema_id", &*identity.schema_id),
         ("third_party_id", &*identity.third_party_id),
         ("society_id", &*identity.society_id),
@@ -156,8 +159,8 @@ fn key_info(key: &KeyEntry, status: &KeyStatus, lines: &mut Lines<'_>) {
 
 fn secret_state(partner: &PartnerEntry, lines: &mut Lines<'_>) {
     let now = partner.secret().state;
-    for state in SecretState::ALL {
-        lines.labelled(&[("state", state.as_str())], u8::from(*state == now));
+    for state in SecretState::VARIANTS {
+        lines.labelled(&[("state", state.into_str())], u8::from(*state == now));
     }
 }
 
@@ -226,7 +229,7 @@ impl Exposition {
     fn write(&mut self, out: &mut String, family: &Family, source: Source) {
         let fleet = Arc::clone(&self.fleet);
         let mut lines = |about: &str, is_health: bool, write: &mut dyn FnMut(&mut Lines<'_>)| {
-            let request_ids = fleet.request_ids;
+            let request_ids = fleet.settings.metrics.request_ids;
             write(&mut Lines { out: &mut *out, name: family.name, about, is_health, request_ids });
             out.len() >= PIECE
         };

@@ -1,18 +1,33 @@
 //! Every metric of the exporter, in one table: what is served, what is documented and what the tests
 //! expect is this.
 
-use crate::words::words;
+use serde_with::SerializeDisplay;
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-words! {
-    /// What kind of metric.
-    pub enum Kind {
-        /// Only ever grows, but for a restart.
-        Counter => "counter",
-        /// Goes up and down.
-        Gauge => "gauge",
-        /// Observations in buckets.
-        Histogram => "histogram",
-    }
+/// What kind of metric.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    SerializeDisplay,
+)]
+#[strum(const_into_str, serialize_all = "snake_case")]
+pub enum Kind {
+    /// Only ever grows, but for a restart.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Observations in buckets.
+    Histogram,
 }
 
 /// One metric.
@@ -173,20 +188,6 @@ pub(super) const REQUESTS: Family =
 
 pub(super) const PANICS: Family =
     counter("myunisoft_exporter_panics_total", &[], "Times that the exporter's code failed, each a defect.");
-
-words! {
-    /// Why a client's connection was ended or not taken.
-    pub enum Dropped {
-        /// The system had no room for another: no descriptor, no memory.
-        Accept => "accept",
-        /// Another one needed the place more.
-        Crowded => "crowded",
-        /// No TLS came about.
-        Handshake => "handshake",
-        /// It took too long to ask, or to take the answer.
-        Slow => "slow",
-    }
-}
 
 /// All of them, in the order in which they are served.
 pub const FAMILIES: &[Family] = &[

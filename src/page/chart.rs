@@ -177,7 +177,7 @@ fn stacked(id: &str, column: &Column, top: Duration) -> Markup {
         g {
             title { (column.title) }
             @for (phase, y, height) in parts {
-                rect.(phase.as_str()) x=(column.x) y=(short(y)) width=(BAR - 1.0) height=(short(height)) {}
+                rect.(phase.into_str()) x=(column.x) y=(short(y)) width=(BAR - 1.0) height=(short(height)) {}
             }
             // Higher than the plot.
             @if column.phases.total() > top { path.cut d={ "M" (column.x) " 12l" (BAR - 1.0) " -5" } {} }
@@ -240,7 +240,7 @@ pub(super) fn waterfall(phases: &Phases, scale: Duration) -> Markup {
         svg.waterfall viewBox={ "0 0 " (WIDTH) " 12" } preserveAspectRatio="none" role="img" aria-label=(label) {
             title { (label) }
             @for (phase, x, width) in parts {
-                rect.(phase.as_str()) x=(short(x)) y="1" width=(short(width.max(0.5))) height="10" {}
+                rect.(phase.into_str()) x=(short(x)) y="1" width=(short(width.max(0.5))) height="10" {}
             }
             @if phases.total() > scale { path.cut d="M192 0l3 12M196 0l3 12" {} }
         }
@@ -251,7 +251,7 @@ pub(super) fn waterfall(phases: &Phases, scale: Duration) -> Markup {
 pub(super) fn legend() -> Markup {
     html! {
         ul.legend aria-label="Phases" {
-            @for (phase, _) in Phases::default().iter() { li { span.swatch.(phase.as_str()) {} (phase) } }
+            @for (phase, _) in Phases::default().iter() { li { span.swatch.(phase.into_str()) {} (phase) } }
         }
     }
 }

@@ -54,7 +54,7 @@ fn state(view: &KeyView, partner: Option<&PartnerView>, api: &ApiView, now: Syst
                     dt { "Partner's secret" }
                     dd {
                         @match partner {
-                            Some(partner) => (badge(Tone::of_secret(partner.secret_state), partner.secret_state.as_str())),
+                            Some(partner) => (badge(Tone::of_secret(partner.secret_state), partner.secret_state.into_str())),
                             None => (nothing()),
                         }
                     }
@@ -210,7 +210,7 @@ fn moves(moves: &[MoveView], now: SystemTime) -> Markup {
                         li {
                             time datetime=(rfc3339::millis(entered.at)) { (human::moment(entered.at)) }
                             " " span.faint { (human::distance(entered.at, now)) } " "
-                            (badge(Tone::of_key(entered.to), entered.to.as_str()))
+                            (badge(Tone::of_key(entered.to), entered.to.into_str()))
                             @if let Some(code) = &entered.code { " " code { (code) } }
                             @if let Some(id) = &entered.request_id { " " (copyable(id)) }
                         }

@@ -1,6 +1,7 @@
 //! The first page: the API, every partner, every key, the gravest first.
 
 use std::time::SystemTime;
+use strum::VariantArray as _;
 
 use maud::{Markup, html};
 
@@ -89,7 +90,7 @@ fn partner_row(view: &PartnerView, now: SystemTime) -> Markup {
             th scope="row" data-label="Partner" {
                 a href=(link("", &[("partner", &view.partner)])) { (view.partner) }
             }
-            td data-label="Secret" { (badge(Tone::of_secret(view.secret_state), view.secret_state.as_str())) }
+            td data-label="Secret" { (badge(Tone::of_secret(view.secret_state), view.secret_state.into_str())) }
             td data-label="Since" { (moment(view.since, now)) }
             td data-label="Keys" {
                 (view.keys)
@@ -97,7 +98,7 @@ fn partner_row(view: &PartnerView, now: SystemTime) -> Markup {
             }
             td data-label="States" {
                 @for (state, count) in &view.key_states {
-                    span.tally { (count) " " (badge(Tone::of_key(*state), state.as_str())) } " "
+                    span.tally { (count) " " (badge(Tone::of_key(*state), state.into_str())) } " "
                 }
             }
         }
@@ -135,7 +136,7 @@ fn filter_form(filter: &Filter) -> Markup {
             label { "State"
                 select #filter-state name="state" {
                     option value="" { "any" }
-                    @for state in KeyState::ALL {
+                    @for state in KeyState::VARIANTS {
                         option value=(state) selected[filter.state == Some(*state)] { (state) }
                     }
                 }
@@ -157,8 +158,8 @@ fn states(status: &Overview, filter: &Filter) -> Markup {
                 (status.key_states.values().sum::<usize>()) " in all"
             }
             @for (state, count) in &status.key_states {
-                a href=(link(state.as_str())) aria-current=[(filter.state == Some(*state)).then_some("true")] {
-                    (count) " " (badge(Tone::of_key(*state), state.as_str()))
+                a href=(link(state.into_str())) aria-current=[(filter.state == Some(*state)).then_some("true")] {
+                    (count) " " (badge(Tone::of_key(*state), state.into_str()))
                 }
             }
         }
@@ -229,7 +230,7 @@ fn row(detail: &KeyDetail, api: &ApiView, now: SystemTime) -> Markup {
 }
 
 fn pager(listing: &Listing) -> Markup {
-    let state = listing.filter.state.map(KeyState::as_str).unwrap_or_default();
+    let state = listing.filter.state.map_or("", |state| state.into_str());
     let to = |page| place(&listing.filter, state, page);
     html! {
         @if listing.pages > 1 {

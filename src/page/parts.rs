@@ -76,7 +76,7 @@ pub(super) fn badge(tone: Tone, word: &str) -> Markup {
 pub(super) fn state_of(key: &KeyView) -> Markup {
     let fails = key.state == KeyState::Active && key.verdict.blame.is_some();
     html! {
-        (badge(Tone::of_key(key.state), key.state.as_str()))
+        (badge(Tone::of_key(key.state), key.state.into_str()))
         @if fails { " " (badge(Tone::Warning, "failing")) }
     }
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
+use strum::VariantArray as _;
 
 use tokio::time::{Duration, Instant};
 
@@ -111,7 +112,7 @@ fn phases(start: Instant, marks: &Marks, end: Instant) -> (Phases, Phase) {
     let mut durations = [Duration::ZERO; 5];
     let mut from = start;
     let mut reached = Phase::Resolve;
-    for ((cut, duration), &phase) in cuts.into_iter().zip(&mut durations).zip(Phase::ALL) {
+    for ((cut, duration), &phase) in cuts.into_iter().zip(&mut durations).zip(Phase::VARIANTS) {
         reached = phase;
         *duration = cut.unwrap_or(end).saturating_duration_since(from);
         match cut {

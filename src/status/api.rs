@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::Url;
 use serde::Serialize;
 
 use super::key::trouble;
@@ -97,7 +96,7 @@ impl ApiView {
         let ended = certificate_expiry.is_some_and(|end| end <= now);
         let day: Vec<_> = health.day.slots(now).map(|slot| SlotView::of(slot, now)).collect();
         Self {
-            url: Arc::clone(&fleet.api_url),
+            url: fleet.settings.api.base_url.as_str().into(),
             state: health.state,
             since: health.since,
             watched_since: health.watched_since,
@@ -107,7 +106,7 @@ impl ApiView {
                 trouble(&health.probe, ended),
             ),
             certificate_expiry,
-            availability: Availability::of(&day, fleet.objective),
+            availability: Availability::of(&day, fleet.settings.health.objective),
             probe: ProbeView::of(&health.probe),
             day,
             history: health.recent.iter().rev().map(PastView::of).collect(),
@@ -122,8 +121,8 @@ pub fn certificate_ended(board: &Board, fleet: &Fleet, now: SystemTime) -> bool 
 }
 
 fn certificate_expiry(board: &Board, fleet: &Fleet) -> Option<SystemTime> {
-    let url = Url::parse(&fleet.api_url).ok()?;
-    board.certificates().get(url.host_str()?).copied()
+    let host = fleet.settings.api.base_url.host_str()?;
+    board.certificates().get(host).copied()
 }
 
 impl Availability {

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use strum::VariantArray as _;
 
 use serde::Serialize;
 
 use super::seconds;
+use crate::api::Access;
 use crate::api::budget::Budget;
-use crate::api::error::{Code, ErrorCode};
+use crate::api::error::ErrorCode;
 use crate::api::request_id::RequestId;
 use crate::api::verdict::Reason;
 use crate::board::history::{Move, Past};
 use crate::board::{KeyEntry, KeyStatus, LastProbe, ProbeStatus, Skip};
-use crate::config::Access;
 use crate::diagnosis::{self, Case, Trouble, Verdict};
 use crate::key_state::{KeyState, SecretState};
 use crate::report::Phases;
@@ -290,7 +291,12 @@ impl ProbeView {
             left_out: probe.left_out,
             total: probe.total,
             failures: probe.failures.iter().copied().collect(),
-            skipped: Skip::ALL.iter().copied().zip(probe.skipped).filter(|(_, times)| *times > 0).collect(),
+            skipped: Skip::VARIANTS
+                .iter()
+                .copied()
+                .zip(probe.skipped)
+                .filter(|(_, times)| *times > 0)
+                .collect(),
         }
     }
 }
@@ -330,7 +336,7 @@ impl PastView {
             up: past.reason.is_none(),
             http_status_code: past.status(),
             reason: past.reason,
-            code: past.code.map(Code::as_str),
+            code: past.code.map(|code| code.into_str()),
             request_id: past.request_id.as_ref().map(RequestId::to_string),
             duration: past.phases().total(),
             phases: past.phases(),

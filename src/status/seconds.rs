@@ -66,7 +66,7 @@ pub(super) mod phases {
     use crate::report::Phases;
 
     pub(crate) fn serialize<S: Serializer>(phases: &Phases, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(phases.iter().map(|(phase, took)| (phase.as_str(), span::seconds(took))))
+        serializer.collect_map(phases.iter().map(|(phase, took)| (phase.into_str(), span::seconds(took))))
     }
 
     /// The same where there may be none: `null`.

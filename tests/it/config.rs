@@ -8,7 +8,8 @@ mod good;
 use std::fs;
 use std::path::PathBuf;
 
-use myunisoft_exporter::config::{Loaded, Problems, load};
+use checked_yaml::Problems;
+use myunisoft_exporter::config::{Loaded, load};
 use tempfile::TempDir;
 
 /// A folder of files that a test writes and loads.

@@ -22,7 +22,7 @@ fn exposed(source: &SecretSource) -> &str {
 }
 
 fn trusting(config: &Config) -> Client {
-    let ca = reqwest::Certificate::from_pem(config.api.ca_pem.as_ref().unwrap().as_bytes()).unwrap();
+    let ca = reqwest::Certificate::from_pem(config.settings.api.ca_pem.as_ref().unwrap().as_bytes()).unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().no_proxy().timeout(PATIENCE).tls_certs_only([ca]).build().unwrap()
 }
@@ -86,7 +86,7 @@ async fn the_log_in_of_the_fleet_works() {
     let body = serde_json::json!({
         "mail": login.mail, "password": exposed(&login.password), "firm": login.firm,
     });
-    let answer = client.post(config.api.auth_url.clone()).json(&body).send().await.unwrap();
+    let answer = client.post(config.settings.api.auth_url.clone()).json(&body).send().await.unwrap();
     assert!(answer.json::<Value>().await.unwrap()["api_token"].is_string());
     assert_eq!(sim.account(&login.mail).unwrap().attempts().refused, 0);
 }

@@ -9,13 +9,15 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use myunisoft_exporter::api::answer::{Question, Response, judge};
 use myunisoft_exporter::api::login;
 use myunisoft_exporter::api::token::Claims;
-use myunisoft_exporter::config::{self, KeyInfoMode, Method, web};
+use myunisoft_exporter::api::{KeyInfoMode, Method};
+use myunisoft_exporter::config;
 use myunisoft_exporter::http::router;
 use myunisoft_exporter::store::Store;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use tower::ServiceExt as _;
+use web_toolkit::config as web;
 
 use crate::silence::site;
 

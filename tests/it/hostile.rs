@@ -17,7 +17,8 @@ use myunisoft_exporter::api::answer::Question;
 use myunisoft_exporter::api::login::LoginAnswer;
 use myunisoft_exporter::api::verdict::Failure;
 use myunisoft_exporter::api::{EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PATH};
-use myunisoft_exporter::config::{Api, KeyInfoMode, Method};
+use myunisoft_exporter::api::{KeyInfoMode, Method};
+use myunisoft_exporter::config::Api;
 use myunisoft_exporter::probe::{Call, Credentials, LoginReport, Prober};
 use myunisoft_exporter::report::Report;
 use secrecy::SecretString;
@@ -81,7 +82,7 @@ async fn log_in(api: &Api, limit: Duration) -> LoginReport {
 }
 
 fn word(outcome: &Result<(), Failure>) -> &'static str {
-    outcome.as_ref().map_or_else(|failure| failure.reason.as_str(), |()| "ok")
+    outcome.as_ref().map_or_else(|failure| failure.reason.into_str(), |()| "ok")
 }
 
 fn log_in_word(report: &LoginReport) -> &'static str {
@@ -90,7 +91,7 @@ fn log_in_word(report: &LoginReport) -> &'static str {
         Ok(LoginAnswer::FirmSelection) => "firm_selection",
         Ok(LoginAnswer::Refused(..)) => "refused",
         Ok(LoginAnswer::Unavailable(..)) => "unavailable",
-        Err(failure) => failure.reason.as_str(),
+        Err(failure) => failure.reason.into_str(),
     }
 }
 

@@ -4,16 +4,22 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use strum::VariantArray as _;
 
+use myunisoft_exporter::api::Access;
 use myunisoft_exporter::api::error::Code;
 use myunisoft_exporter::api::verdict::{Failure, Reason};
 use myunisoft_exporter::board::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus, Skip};
-use myunisoft_exporter::config::Access;
+use myunisoft_exporter::config::{self, Settings};
 use myunisoft_exporter::key_state::{KeyMemory, KeyState, SecretMemory, SecretState};
 use myunisoft_exporter::metrics::{FAMILIES, Metrics};
 use myunisoft_exporter::report::{Phase, Phases, Report};
 
 const PAGE: &str = include_str!("../../docs/metrics.md");
+
+fn settings(request_ids: bool) -> Arc<Settings> {
+    Arc::new(Settings { metrics: config::Metrics { request_ids }, ..Settings::default() })
+}
 
 fn at(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
@@ -50,7 +56,7 @@ fn board(partner: &str, key: &str, request_ids: bool) -> Arc<Board> {
     status.probes[0].record(&report(Err(Failure { code, ..Failure::new(Reason::Token, "") })));
     let entry = Arc::new(KeyEntry::new(Arc::clone(&partner), key.into(), Access::Society, status));
     let board = Arc::new(Board::default());
-    board.set_fleet(Fleet { partners: vec![partner], keys: vec![entry], request_ids, ..Fleet::default() });
+    board.set_fleet(Fleet { settings: settings(request_ids), partners: vec![partner], keys: vec![entry] });
     board.set_certificate_expiry("api.example", at(9));
     board
 }
@@ -93,7 +99,7 @@ fn histograms_and_health_s_counters_begin_at_zero() {
     ] {
         assert!(text.contains(line), "{line}");
     }
-    for phase in Phase::ALL {
+    for phase in Phase::VARIANTS {
         let count = "myunisoft_probe_phase_duration_seconds_count";
         assert!(text.contains(&format!("{count}{{phase=\"{phase}\",probe=\"exercices\"}} 0\n")), "{phase}");
     }
@@ -171,19 +177,14 @@ fn a_large_fleet_comes_in_pieces_and_whole() {
     };
     let keys = (0..2_000).map(key).collect();
     let board = Arc::new(Board::default());
-    board.set_fleet(Fleet {
-        partners: vec![Arc::clone(&partner)],
-        keys,
-        request_ids: true,
-        ..Fleet::default()
-    });
+    board.set_fleet(Fleet { partners: vec![Arc::clone(&partner)], keys, settings: settings(true) });
     let metrics = Metrics::new().unwrap();
     let pieces: Vec<_> = metrics.render(&board).collect();
     assert!(pieces.len() > 5 && pieces.iter().all(|piece| piece.len() < 200_000));
     let text = rendered(&metrics, &board);
     assert_eq!(text.matches("# TYPE myunisoft_key_state gauge").count(), 1);
     let count = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
-    assert_eq!(count("myunisoft_key_state{"), 2_000 * KeyState::ALL.len());
+    assert_eq!(count("myunisoft_key_state{"), 2_000 * KeyState::VARIANTS.len());
     assert_eq!(count("myunisoft_probes_total{"), 2_000 * 2 + 1);
     let mut lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
     let all = lines.len();
@@ -204,7 +205,7 @@ fn the_page_and_the_code_name_the_same_metrics_types_and_labels() {
         })
         .collect();
     let mut known: Vec<_> =
-        FAMILIES.iter().map(|family| (family.name, family.kind.as_str(), family.labels.to_vec())).collect();
+        FAMILIES.iter().map(|family| (family.name, family.kind.into_str(), family.labels.to_vec())).collect();
     written.sort_unstable();
     known.sort_unstable();
     assert_eq!(written, known);
@@ -217,15 +218,21 @@ fn the_page_and_the_code_have_the_same_closed_lists() {
         let section = start.split("\n## ").next().unwrap();
         section.lines().filter(|l| l.starts_with("| `")).map(|l| l.split('`').nth(1).unwrap()).collect()
     };
-    assert_eq!(section("States of a key"), KeyState::ALL.iter().map(|w| w.as_str()).collect::<Vec<_>>());
+    assert_eq!(
+        section("States of a key"),
+        KeyState::VARIANTS.iter().map(|w| w.into_str()).collect::<Vec<_>>()
+    );
     assert_eq!(
         section("States of a secret"),
-        SecretState::ALL.iter().map(|w| w.as_str()).collect::<Vec<_>>()
+        SecretState::VARIANTS.iter().map(|w| w.into_str()).collect::<Vec<_>>()
     );
-    assert_eq!(section("Reasons of failures"), Reason::ALL.iter().map(|w| w.as_str()).collect::<Vec<_>>());
+    assert_eq!(
+        section("Reasons of failures"),
+        Reason::VARIANTS.iter().map(|w| w.into_str()).collect::<Vec<_>>()
+    );
     assert_eq!(
         section("Reasons of skipped probes"),
-        Skip::ALL.iter().map(|w| w.as_str()).collect::<Vec<_>>()
+        Skip::VARIANTS.iter().map(|w| w.into_str()).collect::<Vec<_>>()
     );
-    assert_eq!(section("Phases"), Phase::ALL.iter().map(|w| w.as_str()).collect::<Vec<_>>());
+    assert_eq!(section("Phases"), Phase::VARIANTS.iter().map(|w| w.into_str()).collect::<Vec<_>>());
 }

@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use fantoccini::Locator;
 use fantoccini::key::Key;
+use myunisoft_exporter::api::Access;
 use myunisoft_exporter::api::request_id::RequestId;
 use myunisoft_exporter::api::verdict::{Failure, Reason};
 use myunisoft_exporter::board::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus};
-use myunisoft_exporter::config::Access;
 use myunisoft_exporter::key_state::{KeyMemory, KeyState, SecretMemory};
 use myunisoft_exporter::page::{self, Frame, Listing};
 use myunisoft_exporter::report::{Phases, Report};

@@ -133,7 +133,7 @@ async fn a_reload_is_all_or_nothing() {
     exporter.server.line(&["level=error", "not reloaded"]).await;
     std::fs::write(folder.path().join("exporter.yml"), "").unwrap();
     let (status, text) = post().await;
-    assert!(status == 500 && text.contains("says nothing"), "half a save must not end the watch: {text}");
+    assert!(status == 500 && text.contains("is empty"), "half a save must not end the watch: {text}");
     std::fs::write(folder.path().join("exporter.yml"), good).unwrap();
     exporter.server.signal("-HUP");
     exporter.shows("myunisoft_exporter_config_last_reload_successful 1").await;
@@ -295,7 +295,7 @@ async fn a_real_prometheus_takes_every_metric_as_its_type() {
         until(&name, || prometheus.query(&name)).await;
         let metadata = prometheus.ask("metadata", &[("metric", family.name)]).await.unwrap();
         let metadata = &metadata["data"];
-        assert_eq!(metadata[family.name][0]["type"], family.kind.as_str(), "{}", family.name);
+        assert_eq!(metadata[family.name][0]["type"], family.kind.into_str(), "{}", family.name);
         assert_eq!(metadata[family.name][0]["help"], family.help);
     }
     let up = prometheus.query("up").await.unwrap();

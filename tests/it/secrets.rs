@@ -272,7 +272,7 @@ async fn no_core_dump_can_be_written_and_files_that_all_may_read_are_told() {
         std::fs::set_permissions(place.path(name), std::fs::Permissions::from_mode(0o644)).unwrap();
     }
     let exporter = Exporter::start(place.folder.path(), &[]).await;
-    exporter.server.line(&["level=warn", "secret_file", "may be read by every user of the machine"]).await;
+    exporter.server.line(&["level=warn", "secret_file", "is readable by every user of the machine"]).await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", exporter.server.pid())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");

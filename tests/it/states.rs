@@ -1,11 +1,12 @@
 //! Every documented code against every state, from the bytes of the answer to the state.
 
 use std::time::{Duration, SystemTime};
+use strum::VariantArray as _;
 
 use http::HeaderMap;
 use myunisoft_exporter::api::answer::{Answer, Question, Response, judge};
 use myunisoft_exporter::api::error::Code;
-use myunisoft_exporter::config::{KeyInfoMode, Method};
+use myunisoft_exporter::api::{KeyInfoMode, Method};
 use myunisoft_exporter::key_state::{Asked, KeyMemory, KeyState, Memory, SecretMemory, SecretState};
 
 /// What MyUnisoft's documentation says of each code, in our terms: the code, the failure's reason, the
@@ -55,8 +56,8 @@ fn rows() -> Vec<Row> {
         Row {
             code,
             reason,
-            never_active: KeyState::from_word(never),
-            been_active: KeyState::from_word(been),
+            never_active: never.parse().ok(),
+            been_active: been.parse().ok(),
             secret_refused: secret == "refused",
         }
     };
@@ -90,7 +91,7 @@ fn memories<S: Copy>(states: &'static [S]) -> impl Iterator<Item = Memory<S>> {
 #[test]
 fn the_table_has_every_documented_code() {
     let mut written: Vec<_> = rows().iter().map(|row| row.code).collect();
-    let mut known: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    let mut known: Vec<_> = Code::VARIANTS.iter().map(|code| code.into_str()).collect();
     written.sort_unstable();
     known.sort_unstable();
     assert_eq!(written, known);
@@ -104,7 +105,7 @@ fn every_code_gives_its_reason_whatever_the_status_and_the_question() {
             for question in [CANARY, EXTENDED, Question::KeyInfo(KeyInfoMode::Routes), Question::Health] {
                 let answer = refusal(question, status, row.code);
                 let failure = answer.outcome.unwrap_err();
-                assert_eq!(failure.reason.as_str(), row.reason, "{} with {status}", row.code);
+                assert_eq!(failure.reason.into_str(), row.reason, "{} with {status}", row.code);
                 assert_eq!(failure.code_label(), row.code);
                 assert_eq!(answer.request_id.unwrap().as_str(), "req-9k4i");
             }
@@ -116,7 +117,7 @@ fn every_code_gives_its_reason_whatever_the_status_and_the_question() {
 fn every_code_moves_every_state_as_documented() {
     for row in rows() {
         let evidence = refusal(CANARY, 403, row.code).key;
-        for memory in memories(KeyState::ALL) {
+        for memory in memories(KeyState::VARIANTS) {
             let expected = if memory.has_been_active { row.been_active } else { row.never_active };
             let expected = expected.unwrap_or(memory.state);
             let next = evidence.map_or(memory, |evidence| memory.step(evidence, Asked::Authority, at(9)).0);
@@ -132,7 +133,7 @@ fn every_code_moves_every_secret_as_documented() {
     for row in rows() {
         let evidence = refusal(CANARY, 403, row.code).secret;
         assert_eq!(evidence.is_some(), row.secret_refused, "{}", row.code);
-        for memory in memories(SecretState::ALL) {
+        for memory in memories(SecretState::VARIANTS) {
             let next = evidence.map_or(memory, |evidence| memory.step(evidence, at(9)).0);
             let expected = match (row.secret_refused, memory.has_been_active) {
                 (false, _) => memory.state,
@@ -148,11 +149,11 @@ fn every_code_moves_every_secret_as_documented() {
 fn an_accepted_call_makes_key_and_secret_active_from_every_state() {
     let accepted = answer(CANARY, 200, r#"[{"name":"2024"}]"#);
     assert!(accepted.outcome.is_ok());
-    for memory in memories(KeyState::ALL) {
+    for memory in memories(KeyState::VARIANTS) {
         let (next, _) = memory.step(accepted.key.unwrap(), Asked::Authority, at(9));
         assert_eq!((next.state, next.has_been_active), (KeyState::Active, true), "{memory:?}");
     }
-    for memory in memories(SecretState::ALL) {
+    for memory in memories(SecretState::VARIANTS) {
         let (next, _) = memory.step(accepted.secret.unwrap(), at(9));
         assert_eq!((next.state, next.has_been_active), (SecretState::Active, true), "{memory:?}");
     }
@@ -162,7 +163,7 @@ fn an_accepted_call_makes_key_and_secret_active_from_every_state() {
 fn key_info_says_whether_a_key_is_activated() {
     let told =
         |activated: bool| answer(EXTENDED, 200, &format!(r#"{{"isActivated":{activated}}}"#)).key.unwrap();
-    for memory in memories(KeyState::ALL) {
+    for memory in memories(KeyState::VARIANTS) {
         assert_eq!(memory.step(told(false), Asked::Authority, at(9)).0.state, KeyState::Pending);
         assert_eq!(memory.step(told(true), Asked::Authority, at(9)).0.state, KeyState::Active);
     }
@@ -214,7 +215,7 @@ fn an_answer_that_the_api_did_not_write_is_no_evidence() {
             let body = if status == 204 { "" } else { html };
             let answer = answer(question, status, body);
             let failure = answer.outcome.unwrap_err();
-            assert_eq!(failure.reason.as_str(), reason, "{status}");
+            assert_eq!(failure.reason.into_str(), reason, "{status}");
             assert_eq!((answer.key, answer.secret), (None, None), "{status}");
             assert_eq!(failure.code_label(), "other");
         }
@@ -229,18 +230,18 @@ fn health_is_judged_by_its_status_alone() {
         assert!(answer(Question::Health, 503, body).outcome.is_err());
     }
     let maintenance = refusal(Question::Health, 503, "ERR-API-UNDER-MAINTENANCE");
-    assert_eq!(maintenance.outcome.unwrap_err().reason.as_str(), "maintenance");
+    assert_eq!(maintenance.outcome.unwrap_err().reason.into_str(), "maintenance");
     assert_eq!((maintenance.key, maintenance.secret), (None, None));
 }
 
 #[test]
 fn who_failed_the_health_route_is_told_by_the_request_id() {
     let with_id = answer(Question::Health, 503, "down");
-    assert_eq!(with_id.outcome.unwrap_err().reason.as_str(), "unexpected_status");
+    assert_eq!(with_id.outcome.unwrap_err().reason.into_str(), "unexpected_status");
     let headers = HeaderMap::new();
     let response =
         Response { status: 503, headers: &headers, body: b"down", complete: true, received: at(1) };
-    assert_eq!(judge(Question::Health, response).outcome.unwrap_err().reason.as_str(), "edge");
+    assert_eq!(judge(Question::Health, response).outcome.unwrap_err().reason.into_str(), "edge");
 }
 
 #[test]
@@ -248,11 +249,11 @@ fn a_route_s_own_refusal_says_nothing_about_the_key() {
     for (status, code) in [(400, "GBL1"), (403, "DROIT1"), (500, "EXERCICE5"), (404, "ERR-NEW-AND-UNKNOWN")] {
         let answer = refusal(CANARY, status, code);
         let failure = answer.outcome.unwrap_err();
-        assert_eq!((failure.reason.as_str(), failure.code_label()), ("api_error", "other"), "{code}");
+        assert_eq!((failure.reason.into_str(), failure.code_label()), ("api_error", "other"), "{code}");
         assert_eq!(failure.code.unwrap().as_str(), code, "kept as written, for the log");
         assert_eq!((answer.key, answer.secret), (None, None));
     }
-    assert_eq!(refusal(CANARY, 429, "QUOTA1").outcome.unwrap_err().reason.as_str(), "rate_limited");
+    assert_eq!(refusal(CANARY, 429, "QUOTA1").outcome.unwrap_err().reason.into_str(), "rate_limited");
 }
 
 #[test]
@@ -265,7 +266,7 @@ fn a_body_cut_at_the_cap_fails_key_info_and_no_canary() {
         judge(question, response).outcome
     };
     assert!(cut(CANARY).is_ok());
-    assert_eq!(cut(EXTENDED).unwrap_err().reason.as_str(), "unexpected_body");
+    assert_eq!(cut(EXTENDED).unwrap_err().reason.into_str(), "unexpected_body");
 }
 
 #[test]

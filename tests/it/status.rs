@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use strum::VariantArray as _;
 
 use myunisoft_exporter::api::verdict::Reason;
 use myunisoft_exporter::board::{HealthState, Skip};
@@ -159,17 +160,20 @@ fn the_schema_s_words_are_the_program_s() {
     let schema: Value = serde_json::from_str(include_str!("../../docs/status.schema.json")).unwrap();
     let own = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect::<Vec<_>>();
     for (pointer, wanted) in [
-        ("/definitions/key_state/enum", KeyState::ALL.iter().map(|word| word.as_str()).collect()),
-        ("/definitions/secret_state/enum", SecretState::ALL.iter().map(|word| word.as_str()).collect()),
-        ("/definitions/skip/enum", Skip::ALL.iter().map(|word| word.as_str()).collect()),
-        ("/definitions/reason/enum", Reason::ALL.iter().map(|word| word.as_str()).collect()),
+        ("/definitions/key_state/enum", KeyState::VARIANTS.iter().map(|word| word.into_str()).collect()),
+        (
+            "/definitions/secret_state/enum",
+            SecretState::VARIANTS.iter().map(|word| word.into_str()).collect(),
+        ),
+        ("/definitions/skip/enum", Skip::VARIANTS.iter().map(|word| word.into_str()).collect()),
+        ("/definitions/reason/enum", Reason::VARIANTS.iter().map(|word| word.into_str()).collect()),
         (
             "/definitions/api/properties/state/enum",
-            HealthState::ALL.iter().map(|word| word.as_str()).collect(),
+            HealthState::VARIANTS.iter().map(|word| word.into_str()).collect(),
         ),
         (
             "/definitions/verdict/properties/blame/enum",
-            Blame::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>(),
+            Blame::VARIANTS.iter().map(|word| word.into_str()).collect::<Vec<_>>(),
         ),
     ] {
         assert_eq!(words(&schema, pointer), own(wanted), "{pointer}");

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use myunisoft_exporter::api::EXERCICES_PATH;
+use myunisoft_exporter::api::{Access, KeyInfoMode, Method};
 use myunisoft_exporter::config::{
-    Access, Api, Canary, Config, Credential, Key, KeyInfoMode, Login, Method, Metrics, Partner, Probe,
-    RateLimit, Target, Timing,
+    Api, Canary, Config, Credential, Key, Login, Partner, Probe, Settings, Target, Timing,
 };
 use myunisoft_exporter::secret::SecretSource;
 use partner_simulator::Simulator;
@@ -24,9 +24,8 @@ pub(crate) fn api(simulator: &Simulator) -> Api {
     Api {
         base_url: simulator.base_url(),
         auth_url: simulator.auth_url(),
-        ca_file: None,
         ca_pem: simulator.ca_pem(),
-        proxy_url: None,
+        ..Api::default()
     }
 }
 
@@ -37,11 +36,7 @@ pub(crate) const fn timing(interval: u64, timeout: u64) -> Timing {
 /// A configuration with one partner, acme, who holds `keys`.
 pub(crate) fn config(simulator: &Simulator, keys: Vec<Key>) -> Config {
     Config {
-        api: api(simulator),
-        health: timing(15, 5),
-        objective: 0.999,
-        rate_limit: RateLimit { keep_free: 5 },
-        metrics: Metrics { request_ids: true },
+        settings: Settings { api: api(simulator), ..Settings::default() },
         partners: vec![Partner { name: "acme".into(), secret: SecretSource::Inline(SECRET.into()), keys }],
     }
 }

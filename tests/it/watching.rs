@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use http::StatusCode;
+use myunisoft_exporter::api::KeyInfoMode;
 use myunisoft_exporter::api::verdict::Reason;
 use myunisoft_exporter::board::{Board, KeyStatus};
-use myunisoft_exporter::config::{Config, Key, KeyInfoMode, Probe};
+use myunisoft_exporter::config::{Config, Key, Probe};
 use myunisoft_exporter::key_state::{KeyState, SecretState};
 use myunisoft_exporter::metrics::Metrics;
 use myunisoft_exporter::store::Store;
@@ -249,7 +250,7 @@ async fn after_a_429_nothing_is_asked_before_the_reset() {
     let key = simulator.key("dupont").unwrap();
     let mut config =
         config(&simulator, vec![known_key(&simulator, "dupont", vec![extended(), exercices(None)])]);
-    config.rate_limit.keep_free = 0;
+    config.settings.rate_limit.keep_free = 0;
     let watched = Watched::start(&config);
     sleep(minutes(2)).await;
     key.spend(20);

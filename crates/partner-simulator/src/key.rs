@@ -73,7 +73,6 @@ impl Key {
     }
 
     /// A new token, which is waiting to be activated; its predecessors aren't found any more.
-    #[expect(clippy::must_use_candidate, reason = "called for its effect")]
     pub fn replace_token(&self) -> Option<String> {
         let mut state = self.world.lock();
         state.end_tokens(&self.name);

@@ -207,7 +207,6 @@ impl Simulator {
     }
 
     /// One more partner, or another one of that name.
-    #[expect(clippy::must_use_candidate, reason = "called for its effect")]
     pub fn add_partner(&self, partner: &PartnerSpec) -> Partner {
         self.world.lock().add_partner(partner);
         Partner { world: Arc::clone(&self.world), name: partner.name.as_str().into() }

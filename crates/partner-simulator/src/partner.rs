@@ -49,7 +49,6 @@ impl Partner {
     }
 
     /// One more key.
-    #[expect(clippy::must_use_candidate, reason = "called for its effect")]
     pub fn add_key(&self, key: &KeySpec) -> Key {
         self.world.lock().add_key(&self.name, key);
         Key { world: Arc::clone(&self.world), name: key.name.as_str().into() }

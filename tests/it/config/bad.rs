@@ -5,7 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use myunisoft_exporter::config::{Problems, load};
+use checked_yaml::Problems;
+use myunisoft_exporter::config::load;
 
 /// Every value in the fixtures that stands where a secret may stand holds this word.
 const PLANTED: &str = "planted";
@@ -98,7 +99,7 @@ fn a_missing_configuration_file_is_told_as_such() {
 
 #[test]
 fn a_folder_is_no_configuration_file() {
-    let expected = format!("{}: is a directory; name the file in it", folder().display());
+    let expected = format!("{}: is a directory; name a file in it", folder().display());
     assert_eq!(problems(&folder()).to_string(), expected);
 }
 

@@ -5,9 +5,8 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use myunisoft_exporter::config::{
-    Access, Canary, Config, Credential, Firm, Key, KeyInfoMode, Loaded, Method, Probe, Target, Timing,
-};
+use myunisoft_exporter::api::{Access, Firm, KeyInfoMode, Method};
+use myunisoft_exporter::config::{Canary, Config, Credential, Key, Loaded, Probe, Target, Timing};
 use myunisoft_exporter::secret::{SecretKind, SecretSource};
 use secrecy::ExposeSecret;
 
@@ -105,12 +104,15 @@ fn the_agreed_example_is_understood_in_full() {
     assert_eq!(warnings, []);
     assert_eq!(files, [folder.path("exporter.yml"), folder.path("keys.d/more.yml")]);
     assert_eq!(patterns, [folder.path("keys.d/*.yml")]);
-    assert_eq!(config.api.base_url.as_str(), "https://api.myunisoft.fr/");
-    assert_eq!(config.api.auth_url.as_str(), "https://app.prodcomptable.myunisoft.fr/api/authenticate/firm");
-    assert_eq!(config.health, secs(15, 5));
-    assert!((config.objective - 0.999).abs() < f64::EPSILON);
-    assert_eq!(config.rate_limit.keep_free, 5);
-    assert!(config.metrics.request_ids);
+    assert_eq!(config.settings.api.base_url.as_str(), "https://api.myunisoft.fr/");
+    assert_eq!(
+        config.settings.api.auth_url.as_str(),
+        "https://app.prodcomptable.myunisoft.fr/api/authenticate/firm"
+    );
+    assert_eq!(config.settings.health.timing, secs(15, 5));
+    assert!((config.settings.health.objective - 0.999).abs() < f64::EPSILON);
+    assert_eq!(config.settings.rate_limit.keep_free, 5);
+    assert!(config.settings.metrics.request_ids);
 
     let [acme] = &config.partners[..] else { panic!("{config:?}") };
     assert_eq!((&*acme.name, value(&acme.secret)), ("acme", "a-secret".to_owned()));
@@ -146,8 +148,8 @@ fn the_agreed_example_is_understood_in_full() {
 #[test]
 fn without_a_file_only_the_production_health_route_is_asked() {
     let config = Config::default();
-    assert_eq!(config.api.base_url.as_str(), "https://api.myunisoft.fr/");
-    assert_eq!(config.health, secs(15, 5));
+    assert_eq!(config.settings.api.base_url.as_str(), "https://api.myunisoft.fr/");
+    assert_eq!(config.settings.health.timing, secs(15, 5));
     assert!(config.partners.is_empty());
 }
 
@@ -273,7 +275,7 @@ fn names_may_hold_anything_that_can_be_shown() {
 fn plain_http_is_for_loopback() {
     for host in ["127.0.0.1:8080", "127.8.9.10", "[::1]:80", "localhost:1234", "LOCALHOST"] {
         let loaded = configured(&format!("api: {{base_url: 'http://{host}/prefix'}}")).loaded();
-        assert_eq!(loaded.config.api.base_url.scheme(), "http", "{host}");
+        assert_eq!(loaded.config.settings.api.base_url.scheme(), "http", "{host}");
     }
     for host in ["127.0.0.1.example", "localhost.example", "[::2]", "10.0.0.1", "0.0.0.0", "user@127.0.0.1"] {
         assert!(configured(&format!("api: {{base_url: 'http://{host}/'}}")).load().is_err(), "{host}");
@@ -292,14 +294,14 @@ fn relative_paths_start_at_the_file_in_which_they_stand() {
 fn a_certificate_file_is_checked_and_kept() {
     let authority = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let folder = configured("api: {ca_file: ca.pem}").with("ca.pem", &authority.cert.pem());
-    assert_eq!(folder.loaded().config.api.ca_file, Some(folder.path("ca.pem")));
+    assert_eq!(folder.loaded().config.settings.api.ca_file, Some(folder.path("ca.pem")));
 }
 
 #[test]
 fn the_proxys_password_shows_nowhere() {
     let folder = configured("api: {proxy_url: 'http://user:planted@proxy.example:3128'}");
     let loaded = folder.loaded();
-    assert_eq!(loaded.config.api.proxy_url.as_ref().unwrap().password(), Some("planted"));
+    assert_eq!(loaded.config.settings.api.proxy_url.as_ref().unwrap().password(), Some("planted"));
     for text in [format!("{loaded:?}"), format!("{loaded:#?}"), loaded.summary()] {
         assert!(!text.contains("planted") && text.contains("proxy.example"), "{text}");
     }
@@ -324,20 +326,16 @@ fn a_secret_that_everybody_may_read_is_a_warning_once_a_file() {
     let folder = with_key("", "access: society\ntoken_file: open");
     folder.write("open", "a-secret");
     fs::set_permissions(folder.path("open"), fs::Permissions::from_mode(0o644)).unwrap();
-    let rights = "may be read by every user of the machine";
+    let rights = "is readable by every user of the machine";
     assert_eq!(
         warnings(&folder),
-        [format!(
-            "exporter.yml:8: partners[0].keys[0].token_file: {rights}; take that right away (chmod o-r)"
-        )]
+        [format!("exporter.yml:8: partners[0].keys[0].token_file: {rights}; run chmod o-r on it")]
     );
     fs::set_permissions(folder.path("secret"), fs::Permissions::from_mode(0o604)).unwrap();
-    let more = "(as is one more in this file)";
+    let more = "(and 1 more in this file)";
     assert_eq!(
         warnings(&folder),
-        [format!(
-            "exporter.yml:4: partners[0].secret_file: {rights} {more}; take that right away (chmod o-r)"
-        )]
+        [format!("exporter.yml:4: partners[0].secret_file: {rights} {more}; run chmod o-r on it")]
     );
 }
 
@@ -347,10 +345,8 @@ fn inline_secrets_in_a_file_that_everybody_may_read_are_a_warning() {
     fs::set_permissions(folder.path("exporter.yml"), fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(
         warnings(&folder),
-        [
-            "exporter.yml:8: partners[0].keys[0].token: stands in a file that every user of the machine may read; \
-          take that right away (chmod o-r), or move the secret to a file of its own"
-        ]
+        ["exporter.yml:8: partners[0].keys[0].token: is in a file that every user of the machine can read; \
+          run chmod o-r on it, or move the secret to a file of its own"]
     );
     close(&folder.path("exporter.yml"));
     assert_eq!(warnings(&folder), [""; 0]);

@@ -34,7 +34,7 @@ fn every_mistake_is_named_with_its_line_and_field() {
         ),
         (
             format!("basic_auth_users:\n  a: {0}\n  a: {0}\n", hash("x")),
-            "web.yml:3: basic_auth_users.a: stands twice",
+            "web.yml:3: basic_auth_users.a: is written twice",
         ),
         (
             "tls_server_config:\n  cert_file: server.pem\n".to_owned(),
@@ -66,7 +66,7 @@ fn every_mistake_is_named_with_its_line_and_field() {
         ),
         (
             format!("{tls}  client_auth_type: Maybe\n"),
-            "web.yml:4: tls_server_config.client_auth_type: is not a word for this",
+            "web.yml:4: tls_server_config.client_auth_type: is not allowed",
         ),
         (
             format!("{tls}  client_auth_type: RequireAndVerifyClientCert\n"),
@@ -98,21 +98,18 @@ fn every_mistake_is_named_with_its_line_and_field() {
         ),
         (
             "http_server_config: {headers: {X-Frame-Options: never}}\n".to_owned(),
-            "http_server_config.headers.X-Frame-Options: is not a word for this; write `deny` or `sameorigin`",
+            "http_server_config.headers.X-Frame-Options: is not allowed; write `deny` or `sameorigin`",
         ),
         ("http_server_config: {headers: {Set-Cookie: a}}\n".to_owned(), "http_server_config.headers"),
-        (
-            "http_server_config: {http2: perhaps}\n".to_owned(),
-            "http_server_config.http2: is neither of the two",
-        ),
+        ("http_server_config: {http2: perhaps}\n".to_owned(), "http_server_config.http2: is neither"),
         ("rate_limit: {interval: 1s}\n".to_owned(), "web.yml:1: rate_limit.burst: is missing"),
         ("rate_limit: {interval: 1s, burst: 0}\n".to_owned(), "rate_limit.burst: lets no request in"),
-        ("# nothing\n".to_owned(), "web.yml:1: says nothing"),
-        ("---\n".to_owned(), "web.yml:1: says nothing"),
-        ("---\nnull\n".to_owned(), "says nothing"),
-        ("{}\n".to_owned(), "web.yml:1: says nothing"),
-        ("tls_server_config:\n".to_owned(), "web.yml:1: tls_server_config: says nothing; fill it"),
-        ("basic_auth_users: {}\n".to_owned(), "web.yml:1: basic_auth_users: says nothing; fill it"),
+        ("# nothing\n".to_owned(), "web.yml:1: is empty"),
+        ("---\n".to_owned(), "web.yml:1: is empty"),
+        ("---\nnull\n".to_owned(), "is empty"),
+        ("{}\n".to_owned(), "web.yml:1: is empty"),
+        ("tls_server_config:\n".to_owned(), "web.yml:1: tls_server_config: is empty; fill it"),
+        ("basic_auth_users: {}\n".to_owned(), "web.yml:1: basic_auth_users: is empty; fill it"),
     ] {
         let told = problems(&pki, &text);
         assert!(told.contains(wanted), "{text}\nwanted: {wanted}\ngot: {told}");

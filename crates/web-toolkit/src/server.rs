@@ -2,11 +2,11 @@
 //! keep what another needs.
 //!
 //! Every connection is in one of three moods ([`Mood`]), each with a patience of its own, and there is
-//! room for so many ([`Crowd`]): where it is full, somebody of the address that has the most of them makes
+//! room for so many ([`ConnectionLimits`]): where it is full, somebody of the address that has the most of them makes
 //! room for who comes. So neither clients that never finish a request, nor thousands that never leave, nor
 //! thousands that guess passwords keep Prometheus out.
 
-mod crowd;
+mod connection_limits;
 
 use std::convert::Infallible;
 use std::io;
@@ -30,9 +30,9 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
-use crate::door::{Door, Protection};
-use crate::metrics::{Dropped, Metrics};
-use crowd::{Crowd, Seat, Serving, network};
+use crate::auth::{Auth, Protection};
+use crate::observer::{DropReason, Observer};
+use connection_limits::{ConnectionGuard, ConnectionLimits, RequestGuard, network};
 
 /// A request's head larger than this is refused: no client of an exporter writes a tenth of it.
 const LARGEST_HEAD: usize = 16 << 10;
@@ -44,34 +44,39 @@ const BREATH: Duration = Duration::from_millis(200);
 const REMINDER: Duration = Duration::from_mins(1);
 
 /// What answers, for every listener alike. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct House {
+#[derive(Clone)]
+pub struct Service {
     /// The routes.
     pub router: Router,
     /// Who may come in.
-    pub door: Door,
+    pub auth: Auth,
     /// Where it is counted.
-    pub metrics: Arc<Metrics>,
+    pub observer: Arc<dyn Observer>,
 }
 
 /// Serves on every listener until `stop`, with at most so many connections in all; then ends when the
 /// answers under way have gone out.
 pub async fn serve(
     listeners: Vec<TcpListener>,
-    house: House,
+    service: Service,
     most_connections: usize,
     stop: CancellationToken,
 ) {
-    let crowd = Crowd::new(most_connections, Arc::clone(&house.metrics));
+    let limits = ConnectionLimits::new(most_connections, Arc::clone(&service.observer));
     let mut listening = JoinSet::new();
     for listener in listeners {
-        listening.spawn(accept(listener, house.clone(), Arc::clone(&crowd), stop.clone()));
+        listening.spawn(accept(listener, service.clone(), Arc::clone(&limits), stop.clone()));
     }
     while listening.join_next().await.is_some() {}
 }
 
 /// Accepts on one listener, and waits in the end for the connections that came by it.
-async fn accept(listener: TcpListener, house: House, crowd: Arc<Crowd>, stop: CancellationToken) {
+async fn accept(
+    listener: TcpListener,
+    service: Service,
+    limits: Arc<ConnectionLimits>,
+    stop: CancellationToken,
+) {
     let mut connections = JoinSet::new();
     let mut trouble = Trouble::default();
     loop {
@@ -84,20 +89,20 @@ async fn accept(listener: TcpListener, house: House, crowd: Arc<Crowd>, stop: Ca
             Ok((stream, from)) => (stream, network(from.ip())),
             Err(error) if is_the_client_s(&error) => continue,
             Err(error) => {
-                house.metrics.connection_dropped(Dropped::Accept);
+                service.observer.connection_dropped(DropReason::Accept);
                 trouble.note(&error);
                 // Whoever leaves gives back a descriptor.
-                crowd.ask_one_to_leave();
+                limits.ask_one_to_leave();
                 sleep(BREATH).await;
                 continue;
             }
         };
         trouble.is_over();
-        let seat = tokio::select! {
+        let guard = tokio::select! {
             () = stop.cancelled() => break,
-            seat = crowd.enter(from) => seat,
+            guard = limits.enter(from) => guard,
         };
-        connections.spawn(attend(stream, seat, house.clone(), stop.clone()));
+        connections.spawn(attend(stream, guard, service.clone(), stop.clone()));
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
@@ -137,29 +142,29 @@ impl Trouble {
 }
 
 /// One connection from its first byte to its last.
-async fn attend(stream: TcpStream, seat: Seat, mut house: House, stop: CancellationToken) {
-    let protection = house.door.enter();
+async fn attend(stream: TcpStream, guard: ConnectionGuard, mut service: Service, stop: CancellationToken) {
+    let protection = service.auth.protection_and_mark_seen();
     let _ = stream.set_nodelay(true);
     let Some(config) = &protection.tls else {
         // Each request is looked at by itself: here a change of the protection ends no connection.
-        return converse(stream, Speech::Http1, &seat, &mut house, &stop).await;
+        return converse(stream, Speech::Http1, &guard, &mut service, &stop).await;
     };
     let handshake = greet(stream, TlsAcceptor::from(Arc::clone(config)));
     let shaken = tokio::select! {
         shaken = handshake => shaken,
-        dropped = seat.lost() => return house.metrics.connection_dropped(dropped),
+        dropped = guard.lost() => return service.observer.connection_dropped(dropped),
         () = stop.cancelled() => return,
     };
     match shaken {
         Ok(stream) => {
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let speech = if http2 { Speech::Https2 } else { Speech::Https1 };
-            converse(stream, speech, &seat, &mut house, &stop).await;
+            converse(stream, speech, &guard, &mut service, &stop).await;
         }
         Err(error) => {
             // Not louder: anybody can make it happen as often as they like.
             debug!(%error, "TLS handshake failed");
-            house.metrics.connection_dropped(Dropped::Handshake);
+            service.observer.connection_dropped(DropReason::Handshake);
         }
     }
 }
@@ -191,14 +196,19 @@ enum Speech {
 }
 
 /// Speaks HTTP until either side ends it, or this side loses patience.
-async fn converse<S>(stream: S, speech: Speech, seat: &Seat, house: &mut House, stop: &CancellationToken)
-where
+async fn converse<S>(
+    stream: S,
+    speech: Speech,
+    guard: &ConnectionGuard,
+    service: &mut Service,
+    stop: &CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|request| {
-        let (house, serving) = (house.clone(), seat.serve());
+    let handler = service_fn(|request| {
+        let (service, serving) = (service.clone(), guard.serve());
         async move {
-            let answer = house.answer(request, &serving).await;
+            let answer = service.answer(request, &serving).await;
             // The mood lasts until the last piece of the body was taken.
             Ok::<_, Infallible>(answer.map(|body| {
                 body.map_frame(move |frame| {
@@ -208,9 +218,9 @@ where
             }))
         }
     });
-    let mut door = house.door.clone();
+    let mut auth = service.auth.clone();
     let builder = http(speech);
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), handler));
     let mut leaving = false;
     loop {
         tokio::select! {
@@ -220,10 +230,10 @@ where
                 }
                 return;
             }
-            dropped = seat.lost() => return house.metrics.connection_dropped(dropped),
+            dropped = guard.lost() => return service.observer.connection_dropped(dropped),
             () = stop.cancelled(), if !leaving => leaving = true,
             // Whoever shook hands by other rules does so again.
-            () = door.changed(), if speech != Speech::Http1 && !leaving => leaving = true,
+            () = auth.changed(), if speech != Speech::Http1 && !leaving => leaving = true,
         }
         connection.as_mut().graceful_shutdown();
     }
@@ -242,9 +252,9 @@ fn http(speech: Speech) -> Builder<TokioExecutor> {
     if speech == Speech::Https2 { builder.http2_only() } else { builder.http1_only() }
 }
 
-impl House {
-    async fn answer(&self, request: Request<Incoming>, serving: &Serving) -> Response {
-        let protection: Arc<Protection> = self.door.protection();
+impl Service {
+    async fn answer(&self, request: Request<Incoming>, serving: &RequestGuard) -> Response {
+        let protection: Arc<Protection> = self.auth.protection();
         let mut answer = match protection.admit(&request, serving.from()).await {
             Ok(()) => {
                 serving.admitted();
@@ -255,8 +265,8 @@ impl House {
             }
             Err(answer) => answer,
         };
-        protection.dress(&mut answer);
-        self.metrics.answered(answer.status());
+        protection.apply_headers(&mut answer);
+        self.observer.request_answered(answer.status());
         answer
     }
 }

@@ -1,49 +1,65 @@
-//! YAML text → a tree that knows its lines and keeps every scalar as it was spelt.
+//! Parses YAML text into a tree that knows its lines and keeps every scalar as it is written.
 //!
-//! Built from the parser's events and not through serde: a token such as `0123` must stay those four
-//! characters, every problem must be told with its line, and nothing may quote the file, which can hold
-//! secrets.
+//! The tree is built from the parser's events and not through serde: a token such as `0123` must stay
+//! those four characters, every error must have its line, and no error may quote the file, which can
+//! hold secrets.
 
 use std::collections::HashMap;
 
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 use secrecy::zeroize::Zeroizing;
-use serde_saphyr::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
-/// The most nodes that aliases may copy: far more than anybody writes, far fewer than fill the memory.
-const MOST_COPIES: usize = 100_000;
+/// The maximum number of nodes that aliases may copy: far more than a person writes, and far fewer than
+/// would fill the memory.
+const MAX_COPIED_NODES: usize = 100_000;
 
-/// One node of the tree, without `Debug`: what it holds may be secret.
+/// One node of the tree. It has no `Debug` implementation because its content may be secret.
 #[derive(Clone)]
-pub(super) struct Node {
-    /// From 1.
-    pub(super) line: usize,
-    pub(super) value: Value,
+pub struct Node {
+    /// The line, from 1.
+    pub(crate) line: usize,
+    pub(crate) value: Value,
 }
 
 #[derive(Clone)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Scalar(Scalar),
     List(Vec<Node>),
     Map(Vec<(Key, Node)>),
 }
 
 #[derive(Clone)]
-pub(super) struct Scalar {
-    /// Wiped when dropped: it may be a secret.
-    pub(super) text: Zeroizing<String>,
-    /// Whether it stands without quotation marks, so that `true`, `12` and `null` have a meaning.
-    pub(super) plain: bool,
+pub(crate) struct Scalar {
+    /// Wiped from memory when dropped, because it may be a secret.
+    pub(crate) text: Zeroizing<String>,
+    /// Whether it is written without quotation marks. Only then do `true`, `12` and `null` have a meaning.
+    pub(crate) plain: bool,
 }
 
+/// The name of a field.
 #[derive(Clone)]
-pub(super) struct Key {
-    pub(super) line: usize,
-    pub(super) name: Zeroizing<String>,
+pub struct Key {
+    pub(crate) line: usize,
+    pub(crate) name: Zeroizing<String>,
+}
+
+impl Key {
+    /// The line, from 1.
+    #[must_use]
+    pub const fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The name as it is written.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 impl Node {
-    /// Whether nothing stands where a value could.
-    pub(super) fn is_null(&self) -> bool {
+    /// Whether the value is missing or null.
+    pub(crate) fn is_null(&self) -> bool {
         match &self.value {
             Value::Scalar(Scalar { text, plain: true }) => {
                 matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL")
@@ -52,8 +68,8 @@ impl Node {
         }
     }
 
-    /// Whether it is null, or a mapping without a field.
-    pub(super) fn says_nothing(&self) -> bool {
+    /// Whether it is null or a mapping without fields.
+    pub(crate) fn is_empty(&self) -> bool {
         self.is_null() || matches!(&self.value, Value::Map(entries) if entries.is_empty())
     }
 
@@ -66,22 +82,22 @@ impl Node {
     }
 }
 
-/// Why a text is no tree. The words are fixed: nothing of the text is in them.
+/// Why a text is not valid YAML. The messages are constants, so they cannot contain parts of the text.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) line: usize,
-    pub(super) text: &'static str,
+pub(crate) struct ParseError {
+    pub(crate) line: usize,
+    pub(crate) text: &'static str,
 }
 
-/// Reads the one document of a text; none when there is nothing but comments.
-pub(super) fn parse(text: &str) -> Result<Option<Node>, Fault> {
+/// Parses the single document of a text. Returns `None` if there are only comments.
+pub(crate) fn parse(text: &str) -> Result<Option<Node>, ParseError> {
     let mut builder =
         Builder { parser: Parser::new_from_str(text), anchors: HashMap::new(), copied: 0, line: 1 };
     let mut root = None;
     while let Some(event) = builder.next()? {
         match event {
             Event::DocumentStart(..) if root.is_some() => {
-                return Err(builder.fault("a second document begins here; keep one document to a file"));
+                return Err(builder.error("a second document starts here; keep one document per file"));
             }
             event if event.is_node() => root = Some(builder.node(event)?),
             _ => {}
@@ -94,29 +110,28 @@ struct Builder<'a> {
     parser: Parser<'a, StrInput<'a>>,
     anchors: HashMap<usize, Node>,
     copied: usize,
-    /// Where the last event began.
+    /// The line where the last event started.
     line: usize,
 }
 
 impl<'a> Builder<'a> {
-    fn next(&mut self) -> Result<Option<Event<'a>>, Fault> {
+    fn next(&mut self) -> Result<Option<Event<'a>>, ParseError> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => {
                 self.line = span.start.line();
                 Ok(Some(event))
             }
-            Some(Err(error)) => Err(fault(&error)),
+            Some(Err(error)) => Err(parse_error(&error)),
             None => Ok(None),
         }
     }
 
-    fn fault(&self, text: &'static str) -> Fault {
-        Fault { line: self.line, text }
+    fn error(&self, text: &'static str) -> ParseError {
+        ParseError { line: self.line, text }
     }
 
-    /// The node that begins with this event. It calls itself no deeper than the parser's own limit on
-    /// nesting lets it.
-    fn node(&mut self, event: Event<'a>) -> Result<Node, Fault> {
+    /// Builds the node that starts with this event. The parser's own limit on nesting bounds the recursion.
+    fn node(&mut self, event: Event<'a>) -> Result<Node, ParseError> {
         let line = self.line;
         let (value, anchor) = match event {
             Event::Alias(anchor) => return self.copy(anchor),
@@ -133,7 +148,7 @@ impl<'a> Builder<'a> {
                 self.no_tag(tag.as_deref())?;
                 (Value::Map(self.entries()?), anchor)
             }
-            _ => return Err(self.fault(NOT_YAML)),
+            _ => return Err(self.error(NOT_YAML)),
         };
         let node = Node { line, value };
         if anchor != 0 {
@@ -142,7 +157,7 @@ impl<'a> Builder<'a> {
         Ok(node)
     }
 
-    fn items(&mut self) -> Result<Vec<Node>, Fault> {
+    fn items(&mut self) -> Result<Vec<Node>, ParseError> {
         let mut items = Vec::new();
         while let Some(event) = self.next()? {
             match event {
@@ -154,7 +169,7 @@ impl<'a> Builder<'a> {
         Ok(items)
     }
 
-    fn entries(&mut self) -> Result<Vec<(Key, Node)>, Fault> {
+    fn entries(&mut self) -> Result<Vec<(Key, Node)>, ParseError> {
         let mut entries = Vec::new();
         let mut key = None;
         while let Some(event) = self.next()? {
@@ -170,56 +185,53 @@ impl<'a> Builder<'a> {
         Ok(entries)
     }
 
-    fn key(&mut self, event: Event<'a>) -> Result<Key, Fault> {
+    fn key(&mut self, event: Event<'a>) -> Result<Key, ParseError> {
         let Node { line, value } = self.node(event)?;
         match value {
             Value::Scalar(Scalar { text, .. }) => Ok(Key { line, name: text }),
-            Value::List(_) | Value::Map(_) => Err(Fault {
-                line,
-                text: "a list or a mapping stands where a field's name should; give the field a name",
-            }),
+            Value::List(_) | Value::Map(_) => {
+                Err(ParseError { line, text: "a list or a mapping is used as a field name; write a name" })
+            }
         }
     }
 
-    fn copy(&mut self, anchor: usize) -> Result<Node, Fault> {
+    fn copy(&mut self, anchor: usize) -> Result<Node, ParseError> {
         let Some(node) = self.anchors.get(&anchor) else {
-            return Err(self.fault("an alias stands inside the very node it means; write the value out"));
+            return Err(self.error("an alias is used inside the node that it refers to; write the value out"));
         };
         self.copied = self.copied.saturating_add(node.size());
-        if self.copied > MOST_COPIES {
-            return Err(self.fault("aliases repeat too much; write the values out"));
+        if self.copied > MAX_COPIED_NODES {
+            return Err(self.error("the aliases expand to too many values; write the values out"));
         }
         Ok(node.clone())
     }
 
-    fn text_tag(&self, tag: Option<&Tag>) -> Result<bool, Fault> {
+    fn text_tag(&self, tag: Option<&Tag>) -> Result<bool, ParseError> {
         match tag {
             Some(tag) if tag.is_yaml_core_schema_tag("str") => Ok(true),
             tag => self.no_tag(tag).map(|()| false),
         }
     }
 
-    fn no_tag(&self, tag: Option<&Tag>) -> Result<(), Fault> {
+    fn no_tag(&self, tag: Option<&Tag>) -> Result<(), ParseError> {
         match tag {
             None => Ok(()),
-            Some(_) => {
-                Err(self.fault("a YAML tag has no meaning here; remove the word that begins with `!`"))
-            }
+            Some(_) => Err(self.error("YAML tags are not supported; remove the word that starts with `!`")),
         }
     }
 }
 
 const NOT_YAML: &str =
-    "is not valid YAML; look for a missing quotation mark, colon, bracket or indent here or just above";
+    "is not valid YAML; look for a missing quotation mark, colon, bracket or indentation here or just above";
 
-/// The parser's own words are not used: some of them quote the text.
-fn fault(error: &ScanError) -> Fault {
+/// Maps the parser's error to a message of our own, because some of the parser's messages quote the text.
+fn parse_error(error: &ScanError) -> ParseError {
     let text = match error.kind() {
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
         | ErrorKind::TabAtBlockScalarStart
-        | ErrorKind::TabInPlainScalar => "a tab stands where YAML wants blanks; indent with blanks",
+        | ErrorKind::TabInPlainScalar => "a tab is used for indentation; indent with spaces",
         ErrorKind::UnclosedQuotedScalar => "a quotation mark is not closed; close it",
         ErrorKind::UnclosedFlowCollection { .. }
         | ErrorKind::UnexpectedEofFlowSequence
@@ -232,23 +244,23 @@ fn fault(error: &ScanError) -> Fault {
             "a `[` or `{` is not closed by its `]` or `}`, or a comma is missing; close it"
         }
         ErrorKind::UnknownAnchor => {
-            "an alias (`*…`) means no anchor; quote the value if it is to begin with an asterisk"
+            "an alias (`*…`) has no anchor; quote the value if it starts with an asterisk"
         }
         ErrorKind::MissingAnchorOrAliasName | ErrorKind::UnexpectedCharacter { .. } => {
-            "a value begins with a character that has a meaning in YAML; quote the value"
+            "a value starts with a character that is special in YAML; quote the value"
         }
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
-            "a colon stands where none may; quote the value, or mend the indent"
+            "a colon is not allowed here; quote the value, or fix the indentation"
         }
-        ErrorKind::RecursionLimitExceeded => "is nested too deeply; no configuration needs that",
+        ErrorKind::RecursionLimitExceeded => "is nested too deeply; reduce the nesting",
         ErrorKind::UnknownQuotedScalarEscape
         | ErrorKind::InvalidQuotedScalarHexEscape
         | ErrorKind::InvalidUnicodeEscape => {
-            "a backslash in double quotation marks begins no escape; use single quotation marks"
+            "a backslash in double quotation marks starts no valid escape; use single quotation marks"
         }
         _ => NOT_YAML,
     };
-    Fault { line: error.marker().line(), text }
+    ParseError { line: error.marker().line(), text }
 }
 
 #[cfg(test)]
@@ -258,14 +270,14 @@ mod tests {
     fn scalar(node: &Node) -> (&str, bool) {
         match &node.value {
             Value::Scalar(scalar) => (&scalar.text, scalar.plain),
-            _ => panic!("no scalar"),
+            _ => panic!("not a scalar"),
         }
     }
 
     fn map(node: &Node) -> &[(Key, Node)] {
         match &node.value {
             Value::Map(entries) => entries,
-            _ => panic!("no map"),
+            _ => panic!("not a mapping"),
         }
     }
 
@@ -274,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn scalars_keep_their_spelling() {
+    fn scalars_keep_the_text_as_written() {
         let root = tree("a: 0123\nb: 1e5\nc: '0x10'\nd: yes\ne: !!str 12\n");
         let scalars: Vec<_> = map(&root).iter().map(|(_, node)| scalar(node)).collect();
         assert_eq!(scalars, [("0123", true), ("1e5", true), ("0x10", false), ("yes", true), ("12", false)]);
@@ -284,13 +296,13 @@ mod tests {
     fn nodes_and_keys_know_their_lines() {
         let root = tree("# a comment\na:\n  - 1\n\n  - b: 2\n");
         let (key, list) = &map(&root)[0];
-        let Value::List(items) = &list.value else { panic!("no list") };
+        let Value::List(items) = &list.value else { panic!("not a list") };
         assert_eq!((key.line, items[0].line, items[1].line), (2, 3, 5));
         assert_eq!(map(&items[1])[0].0.line, 5);
     }
 
     #[test]
-    fn nothing_but_comments_is_no_tree() {
+    fn a_document_of_comments_only_has_no_tree() {
         for text in ["", "# nothing\n", "\n\n", "---\n"] {
             assert!(parse(text).expect("valid").is_none_or(|node| node.is_null()), "{text:?}");
         }
@@ -304,27 +316,27 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_stands_for_its_anchor() {
+    fn an_alias_copies_its_anchor() {
         let root = tree("a: &x {b: 1}\nc: *x\n");
         assert_eq!(scalar(&map(&map(&root)[1].1)[0].1), ("1", true));
     }
 
     #[test]
-    fn aliases_that_multiply_are_refused() {
+    fn aliases_that_expand_exponentially_are_refused() {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..9 {
             let below = vec![format!("*a{}", level - 1); 10].join(", ");
             text = format!("{text}a{level}: &a{level} [{below}]\n");
         }
-        let fault = parse(&text).map(|_| ()).expect_err("too much");
-        assert_eq!(fault.text, "aliases repeat too much; write the values out");
+        let error = parse(&text).map(|_| ()).expect_err("too many copies");
+        assert_eq!(error.text, "the aliases expand to too many values; write the values out");
     }
 
     #[test]
-    fn deep_nesting_is_refused_before_the_stack_ends() {
+    fn deep_nesting_is_refused_before_the_stack_overflows() {
         for text in ["[".repeat(10_000), "- ".repeat(10_000), "{a: ".repeat(10_000)] {
-            let fault = parse(&text).map(|_| ()).expect_err("too deep");
-            assert_eq!(fault.text, "is nested too deeply; no configuration needs that");
+            let error = parse(&text).map(|_| ()).expect_err("too deep");
+            assert_eq!(error.text, "is nested too deeply; reduce the nesting");
         }
     }
 }

@@ -13,10 +13,10 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-use crate::config::web::{ClientAuth, Clients, Tls};
+use crate::config::{ClientAuth, ClientCertificates, TlsConfig};
 
 /// A server's side of TLS.
-pub(super) fn server(settings: &Tls, http2: bool) -> Result<ServerConfig, Error> {
+pub(super) fn server(settings: &TlsConfig, http2: bool) -> Result<ServerConfig, Error> {
     let provider = Arc::new(CryptoProvider {
         cipher_suites: settings.suites.clone(),
         kx_groups: settings.groups.clone(),
@@ -25,7 +25,7 @@ pub(super) fn server(settings: &Tls, http2: bool) -> Result<ServerConfig, Error>
     let identity = SingleCertAndKey::from(Arc::clone(&settings.identity));
     let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&settings.versions)?
-        .with_client_cert_verifier(verifier(&settings.clients, provider)?)
+        .with_client_cert_verifier(verifier(&settings.client_certificates, provider)?)
         .with_cert_resolver(Arc::new(identity));
     server.ignore_client_order = settings.server_order;
     server.alpn_protocols =
@@ -33,7 +33,10 @@ pub(super) fn server(settings: &Tls, http2: bool) -> Result<ServerConfig, Error>
     Ok(server)
 }
 
-fn verifier(clients: &Clients, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+fn verifier(
+    clients: &ClientCertificates,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, Error> {
     let inner: Arc<dyn ClientCertVerifier> = match (clients.auth, &clients.authorities) {
         (ClientAuth::None, _) => return Ok(Arc::new(NoClientAuth)),
         (ClientAuth::Request | ClientAuth::RequireAny, _) => {

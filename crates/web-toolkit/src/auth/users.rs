@@ -15,7 +15,7 @@ use secrecy::zeroize::Zeroizing;
 use tokio::sync::Semaphore;
 use tracing::error;
 
-use crate::config::web::User;
+use crate::config::User;
 
 /// How many refused attempts are remembered.
 const MOST_REFUSALS: usize = 1_000;
@@ -71,13 +71,13 @@ impl Users {
     }
 
     /// Whether nobody is asked who they are.
-    pub(super) fn are_none(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
     /// Whether who sends this header from that address may come in; everybody may where there are no users.
     pub(super) async fn admit(&self, authorization: Option<&HeaderValue>, from: IpAddr) -> bool {
-        if self.are_none() {
+        if self.is_empty() {
             return true;
         }
         let Some(attempt) = authorization.and_then(Attempt::read) else { return false };

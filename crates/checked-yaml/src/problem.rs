@@ -1,18 +1,17 @@
-//! What is wrong with a configuration, and where.
+//! Errors and warnings about a configuration, with their position.
 
 use std::fmt;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// One thing that is wrong, or doubtful, and how to mend it.
+/// One error or warning, and how to fix it.
 ///
-/// Displays as `FILE:LINE: FIELD.PATH: what is wrong; how to mend it`. The text never repeats a value
-/// from the file, except names and the paths of files: a value may be a secret in the wrong place.
+/// Displays as `FILE:LINE: FIELD.PATH: what is wrong; how to fix it`. The text never repeats a value of
+/// the file, except names and file paths, because a value may be a secret in the wrong field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     file: Arc<Path>,
-    /// The place of the file in the order of reading.
+    /// The file's position in the order of reading.
     order: usize,
     line: Option<usize>,
     field: String,
@@ -20,46 +19,46 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// About one field of a file.
-    pub(super) fn new(file: Arc<Path>, order: usize, line: usize, field: String, text: String) -> Self {
+    /// A problem with one field of a file.
+    pub(crate) fn new(file: Arc<Path>, order: usize, line: usize, field: String, text: String) -> Self {
         Self { file, order, line: Some(line), field, text }
     }
 
-    /// About a line of a file that isn't known to be any field, or about the file as a whole.
-    pub(super) fn of_file(file: Arc<Path>, order: usize, line: Option<usize>, text: String) -> Self {
+    /// A problem with a line that belongs to no known field, or with the whole file.
+    pub(crate) fn of_file(file: Arc<Path>, order: usize, line: Option<usize>, text: String) -> Self {
         Self { file, order, line, field: String::new(), text }
     }
 
-    /// The file in which it stands.
+    /// The file that contains the problem.
     #[must_use]
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// The line, from 1; none where the file as a whole is meant.
+    /// The line, from 1; `None` if the problem is about the whole file.
     #[must_use]
     pub fn line(&self) -> Option<usize> {
         self.line
     }
 
-    /// The path of the field, as in `partners[0].keys[2].token_file`; empty where none is meant.
+    /// The path of the field, such as `partners[0].keys[2].token_file`; empty if the problem is about no field.
     #[must_use]
     pub fn field(&self) -> &str {
         &self.field
     }
 
-    /// What is wrong and how to mend it.
+    /// What is wrong and how to fix it.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Files in the order of reading, and each from top to bottom.
-    pub(super) fn place(&self) -> (usize, Option<usize>) {
+    /// The sort key: files in the order of reading, then lines from top to bottom.
+    pub(crate) fn position(&self) -> (usize, Option<usize>) {
         (self.order, self.line)
     }
 
-    pub(super) fn with_text(self, text: String) -> Self {
+    pub(crate) fn with_text(self, text: String) -> Self {
         Self { text, ..self }
     }
 }
@@ -77,29 +76,28 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a configuration: at least one [`Problem`], in the order in which the
-/// files were read and then of lines. Displays with one problem to a line.
+/// All errors of a configuration: at least one [`Problem`], in the order in which the files were read and
+/// then by line. Displays one problem per line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    pub(super) fn new(mut problems: Vec<Problem>) -> Self {
-        problems.sort_by_key(Problem::place);
+    pub(crate) fn new(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(Problem::position);
         Self(problems)
     }
 
-    /// One problem with a file as a whole.
+    /// One problem with a whole file.
     #[must_use]
     pub fn with_file(file: &Path, text: String) -> Self {
         Self(vec![Problem::of_file(file.into(), 0, None, text)])
     }
 
-    /// Both, or everything that is wrong with either.
+    /// Returns both values, or the errors of both.
     ///
     /// # Errors
-    ///
-    /// The problems of the first, then those of the second.
-    pub fn of_both<A, B>(first: Result<A, Self>, second: Result<B, Self>) -> Result<(A, B), Self> {
+    /// The problems of the first result, then those of the second.
+    pub fn both<A, B>(first: Result<A, Self>, second: Result<B, Self>) -> Result<(A, B), Self> {
         match (first, second) {
             (Ok(first), Ok(second)) => Ok((first, second)),
             (Err(Self(mut first)), Err(Self(second))) => {
@@ -110,7 +108,7 @@ impl Problems {
         }
     }
 
-    /// The problems one by one.
+    /// Iterates over the problems.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.0.iter()
     }
@@ -138,15 +136,3 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
-
-/// What to say of a file, whose name stands before, that can't be read.
-pub(super) fn unreadable(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "does not exist; create it, or correct the path".to_owned(),
-        io::ErrorKind::PermissionDenied => {
-            "may not be read by the user the exporter runs as; let that user read it".to_owned()
-        }
-        io::ErrorKind::IsADirectory => "is a directory; name the file in it".to_owned(),
-        kind => format!("can't be read ({kind}); mend the file or its path"),
-    }
-}

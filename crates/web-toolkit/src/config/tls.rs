@@ -1,7 +1,10 @@
 //! `tls_server_config:`
 
+use serde_with::SerializeDisplay;
 use std::sync::Arc;
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
+use checked_yaml::{Cursor, Fields, Reported, file};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -12,17 +15,14 @@ use rustls::{
 use secrecy::zeroize::Zeroizing;
 
 use super::Files;
-use crate::config::decode::{At, Fields, Report, Reported};
-use crate::secret::world_readable;
-use crate::words::words;
 
 /// How TLS is spoken.
 #[derive(Clone, Debug)]
-pub struct Tls {
+pub struct TlsConfig {
     /// The certificate chain to show, with its key, which fits.
     pub identity: Arc<CertifiedKey>,
     /// What is asked of clients.
-    pub clients: Clients,
+    pub client_certificates: ClientCertificates,
     /// TLS 1.2, 1.3 or both.
     pub versions: Vec<&'static SupportedProtocolVersion>,
     /// In order of preference.
@@ -35,7 +35,7 @@ pub struct Tls {
 
 /// What is asked of clients.
 #[derive(Clone, Debug)]
-pub struct Clients {
+pub struct ClientCertificates {
     /// Which certificate.
     pub auth: ClientAuth,
     /// Who must have signed it, where it is verified.
@@ -44,20 +44,39 @@ pub struct Clients {
     pub allowed_sans: Vec<String>,
 }
 
-words! {
-    /// `client_auth_type`
-    pub enum ClientAuth {
-        /// None is asked for.
-        None => "NoClientCert",
-        /// One is asked for; any will do, and none.
-        Request => "RequestClientCert",
-        /// Any will do.
-        RequireAny => "RequireAnyClientCert",
-        /// None will do, or one that is verified.
-        VerifyIfGiven => "VerifyClientCertIfGiven",
-        /// One that is verified.
-        RequireAndVerify => "RequireAndVerifyClientCert",
-    }
+/// `client_auth_type`
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    SerializeDisplay,
+)]
+#[strum(const_into_str)]
+pub enum ClientAuth {
+    /// None is asked for.
+    #[strum(serialize = "NoClientCert")]
+    None,
+    /// One is asked for; any will do, and none.
+    #[strum(serialize = "RequestClientCert")]
+    Request,
+    /// Any will do.
+    #[strum(serialize = "RequireAnyClientCert")]
+    RequireAny,
+    /// None will do, or one that is verified.
+    #[strum(serialize = "VerifyClientCertIfGiven")]
+    VerifyIfGiven,
+    /// One that is verified.
+    #[strum(serialize = "RequireAndVerifyClientCert")]
+    RequireAndVerify,
 }
 
 impl ClientAuth {
@@ -90,18 +109,18 @@ const FIELDS: [&str; 13] = [
     "curve_preferences",
 ];
 
-pub(super) fn read(at: &At<'_>, files: &mut Files, report: &mut Report) -> Result<Tls, Reported> {
-    let fields = at.fields(&FIELDS, report)?;
+pub(super) fn read(at: &Cursor<'_>, files: &mut Files) -> Result<TlsConfig, Reported> {
+    let fields = at.fields(&FIELDS)?;
     let provider = ring::default_provider();
-    let identity = identity(&fields, &provider, files, report);
-    let clients = clients(&fields, files, report);
-    let versions = versions(&fields, report);
-    let suites = fields.optional("cipher_suites", report, |at, report| suites(at, &provider, report));
-    let server_order = fields.optional("prefer_server_cipher_suites", report, At::flag);
-    let groups = fields.optional("curve_preferences", report, |at, report| groups(at, &provider, report));
-    Ok(Tls {
+    let identity = identity(&fields, &provider, files);
+    let clients = clients(&fields, files);
+    let versions = versions(&fields);
+    let suites = fields.optional("cipher_suites", |at| suites(at, &provider));
+    let server_order = fields.optional("prefer_server_cipher_suites", Cursor::boolean);
+    let groups = fields.optional("curve_preferences", |at| groups(at, &provider));
+    Ok(TlsConfig {
         identity: identity?,
-        clients: clients?,
+        client_certificates: clients?,
         versions: versions?,
         suites: suites?.unwrap_or(provider.cipher_suites),
         groups: groups?.unwrap_or(provider.kx_groups),
@@ -110,40 +129,35 @@ pub(super) fn read(at: &At<'_>, files: &mut Files, report: &mut Report) -> Resul
 }
 
 /// PEM text that stands in a field, or in the file that its `…_file` names.
-fn pem(
-    name: &str,
-    fields: &Fields<'_>,
-    files: &mut Files,
-    report: &mut Report,
-) -> Result<Option<Zeroizing<Vec<u8>>>, Reported> {
+fn pem(name: &str, fields: &Fields<'_>, files: &mut Files) -> Result<Option<Zeroizing<Vec<u8>>>, Reported> {
     let file = format!("{name}_file");
-    let content = fields.optional(&file, report, |at, report| {
-        let (path, content) = files.named(at, report)?;
-        if name == "key" && world_readable(&path) {
-            report.open_file(at);
+    let content = fields.optional(&file, |at| {
+        let (path, content) = files.named(at)?;
+        if name == "key" && file::is_world_readable(&path) {
+            at.note_world_readable_file();
         }
         Ok(Zeroizing::new(content))
     })?;
-    let inline = fields.optional(name, report, |at, report| {
+    let inline = fields.optional(name, |at| {
         if name == "key" {
-            report.inline_secret(at);
+            at.note_inline_secret();
         }
-        at.text(report).map(|text| Zeroizing::new(text.as_bytes().to_vec()))
+        at.text().map(|text| Zeroizing::new(text.as_bytes().to_vec()))
     })?;
     match (&content, &inline, fields.get(name)) {
         (Some(_), Some(_), Some(at)) => {
-            Err(report.problem(&at, format!("is a second source beside `{file}`; keep one of the two")))
+            Err(at.error(format!("is a second source beside `{file}`; keep one of the two")))
         }
         _ => Ok(content.or(inline)),
     }
 }
 
 /// Where to point when something is wrong with a field, or with the file that its `…_file` names.
-fn blame(name: &str, fields: &Fields<'_>, report: &mut Report, text: &str) -> Reported {
+fn blame(name: &str, fields: &Fields<'_>, text: &str) -> Reported {
     let file = format!("{name}_file");
     match fields.get(name).or_else(|| fields.get(&file)) {
-        Some(at) => report.problem(&at, text),
-        None => report.missing(fields.at, &file, "add the path of a PEM file"),
+        Some(at) => at.error(text),
+        None => fields.at().missing(&file, "add the path of a PEM file"),
     }
 }
 
@@ -151,29 +165,27 @@ fn identity(
     fields: &Fields<'_>,
     provider: &CryptoProvider,
     files: &mut Files,
-    report: &mut Report,
 ) -> Result<Arc<CertifiedKey>, Reported> {
-    let chain = pem("cert", fields, files, report);
-    let key = pem("key", fields, files, report);
+    let chain = pem("cert", fields, files);
+    let key = pem("key", fields, files);
     let chain = chain.and_then(|pem| match pem {
-        Some(pem) => certificates("cert", &pem, fields, report),
-        None => Err(blame("cert", fields, report, "")),
+        Some(pem) => certificates("cert", &pem, fields),
+        None => Err(blame("cert", fields, "")),
     });
     let key = key.and_then(|pem| match pem {
         Some(pem) => PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
-            blame("key", fields, report, "holds no private key in PEM; name the key of the certificate")
+            blame("key", fields, "holds no private key in PEM; name the key of the certificate")
         }),
-        None => Err(blame("key", fields, report, "")),
+        None => Err(blame("key", fields, "")),
     });
     let identity = CertifiedKey::from_der(chain?, key?, provider).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
-            blame("key", fields, report, "is not the key of the certificate; name the one that belongs to it")
+            blame("key", fields, "is not the key of the certificate; name the one that belongs to it")
         }
-        rustls::Error::InvalidCertificate(_) => blame("cert", fields, report, NO_CERTIFICATE),
+        rustls::Error::InvalidCertificate(_) => blame("cert", fields, NO_CERTIFICATE),
         _ => blame(
             "key",
             fields,
-            report,
             "is of a kind that is not supported; use RSA, ECDSA (P-256, P-384) or Ed25519",
         ),
     });
@@ -186,67 +198,62 @@ fn certificates(
     name: &str,
     pem: &[u8],
     fields: &Fields<'_>,
-    report: &mut Report,
 ) -> Result<Vec<CertificateDer<'static>>, Reported> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(blame(name, fields, report, NO_CERTIFICATE)),
+        _ => Err(blame(name, fields, NO_CERTIFICATE)),
     }
 }
 
-fn clients(fields: &Fields<'_>, files: &mut Files, report: &mut Report) -> Result<Clients, Reported> {
-    let auth = fields.optional("client_auth_type", report, |at, report| {
-        let choices: Vec<_> = ClientAuth::ALL.iter().map(|auth| auth.as_str()).collect();
-        at.word(&choices, ClientAuth::from_word, report)
+fn clients(fields: &Fields<'_>, files: &mut Files) -> Result<ClientCertificates, Reported> {
+    let auth = fields.optional("client_auth_type", |at| {
+        let choices: Vec<_> = ClientAuth::VARIANTS.iter().map(|auth| (auth.into_str(), *auth)).collect();
+        at.one_of(&choices)
     });
-    let authorities = pem("client_ca", fields, files, report)
-        .and_then(|pem| pem.map(|pem| authorities(&pem, fields, report)).transpose());
-    let allowed_sans = fields.optional("client_allowed_sans", report, |at, report| {
-        at.items(report)?.map(|at| at.text(report).map(str::to_owned)).collect::<Result<Vec<_>, _>>()
+    let authorities =
+        pem("client_ca", fields, files).and_then(|pem| pem.map(|pem| authorities(&pem, fields)).transpose());
+    let allowed_sans = fields.optional("client_allowed_sans", |at| {
+        at.items()?.map(|at| at.text().map(str::to_owned)).collect::<Result<Vec<_>, _>>()
     });
     let (auth, authorities) = (auth?.unwrap_or(ClientAuth::None), authorities?);
     let allowed_sans = allowed_sans?.unwrap_or_default();
     if auth.verifies() && authorities.is_none() {
-        return Err(report.missing(
-            fields.at,
-            "client_ca_file",
-            "add the file of who signs the clients' certificates",
-        ));
+        return Err(fields
+            .at()
+            .missing("client_ca_file", "add the file of who signs the clients' certificates"));
     }
     if auth == ClientAuth::None && authorities.is_some() {
         let text = "asks for a client_auth_type that uses it; write `RequireAndVerifyClientCert`";
-        return Err(blame("client_ca", fields, report, text));
+        return Err(blame("client_ca", fields, text));
     }
     if !allowed_sans.is_empty() && !auth.requires() {
         let text =
             "needs a certificate from every client; write `RequireAndVerifyClientCert` as client_auth_type";
-        return Err(blame("client_allowed_sans", fields, report, text));
+        return Err(blame("client_allowed_sans", fields, text));
     }
-    Ok(Clients { auth, authorities, allowed_sans })
+    Ok(ClientCertificates { auth, authorities, allowed_sans })
 }
 
-fn authorities(pem: &[u8], fields: &Fields<'_>, report: &mut Report) -> Result<Arc<RootCertStore>, Reported> {
+fn authorities(pem: &[u8], fields: &Fields<'_>) -> Result<Arc<RootCertStore>, Reported> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates("client_ca", pem, fields, report)? {
-        roots.add(certificate).map_err(|_| blame("client_ca", fields, report, NO_CERTIFICATE))?;
+    for certificate in certificates("client_ca", pem, fields)? {
+        roots.add(certificate).map_err(|_| blame("client_ca", fields, NO_CERTIFICATE))?;
     }
     Ok(Arc::new(roots))
 }
 
-fn versions(
-    fields: &Fields<'_>,
-    report: &mut Report,
-) -> Result<Vec<&'static SupportedProtocolVersion>, Reported> {
-    let read = |at: &At<'_>, report: &mut Report| match at.text(report)? {
+fn versions(fields: &Fields<'_>) -> Result<Vec<&'static SupportedProtocolVersion>, Reported> {
+    let read = |at: &Cursor<'_>| match at.text()? {
         "TLS12" => Ok(12),
         "TLS13" => Ok(13),
-        "TLS10" | "TLS11" => Err(report
-            .problem(at, "is a version that is not spoken here, for it is broken; write `TLS12` or `TLS13`")),
-        _ => Err(report.problem(at, "is no version of TLS; write `TLS12` or `TLS13`")),
+        "TLS10" | "TLS11" => {
+            Err(at.error("is a version that is not spoken here, for it is broken; write `TLS12` or `TLS13`"))
+        }
+        _ => Err(at.error("is no version of TLS; write `TLS12` or `TLS13`")),
     };
-    let least = fields.optional("min_version", report, read);
-    let most = fields.optional("max_version", report, read);
+    let least = fields.optional("min_version", read);
+    let most = fields.optional("max_version", read);
     let (least, most) = (least?.unwrap_or(12), most?.unwrap_or(13));
     let versions = [(13, &version::TLS13), (12, &version::TLS12)];
     let versions: Vec<_> = versions
@@ -255,21 +262,16 @@ fn versions(
         .map(|(_, version)| version)
         .collect();
     if versions.is_empty() {
-        return Err(blame("max_version", fields, report, "is below min_version; raise it"));
+        return Err(blame("max_version", fields, "is below min_version; raise it"));
     }
     Ok(versions)
 }
 
 /// Those of TLS 1.2 that are named; all of TLS 1.3, which has no weak ones and no choice.
-fn suites(
-    at: &At<'_>,
-    provider: &CryptoProvider,
-    report: &mut Report,
-) -> Result<Vec<SupportedCipherSuite>, Reported> {
+fn suites(at: &Cursor<'_>, provider: &CryptoProvider) -> Result<Vec<SupportedCipherSuite>, Reported> {
     let known = &provider.cipher_suites;
     let named = named(
         at,
-        report,
         |name| known.iter().find(|suite| suite_name(suite.suite()).contains(&name)).copied(),
         || known.iter().filter_map(|suite| suite_name(suite.suite()).first().copied()).collect(),
     )?;
@@ -301,14 +303,12 @@ const fn suite_name(suite: CipherSuite) -> &'static [&'static str] {
 }
 
 fn groups(
-    at: &At<'_>,
+    at: &Cursor<'_>,
     provider: &CryptoProvider,
-    report: &mut Report,
 ) -> Result<Vec<&'static dyn SupportedKxGroup>, Reported> {
     let known = &provider.kx_groups;
     let named = named(
         at,
-        report,
         |name| known.iter().find(|group| group_name(group.name()) == name).copied(),
         || known.iter().map(|group| group_name(group.name())).collect(),
     )?;
@@ -326,19 +326,18 @@ const fn group_name(group: NamedGroup) -> &'static str {
 
 /// A list of names, each of which must be found.
 fn named<T>(
-    at: &At<'_>,
-    report: &mut Report,
+    at: &Cursor<'_>,
     find: impl Fn(&str) -> Option<T>,
     all: impl Fn() -> Vec<&'static str>,
 ) -> Result<Vec<T>, Reported> {
     let mut found = Vec::new();
     let mut outcome = Ok(());
-    for at in at.items(report)? {
-        if let Some(one) = find(at.text(report)?) {
+    for at in at.items()? {
+        if let Some(one) = find(at.text()?) {
             found.push(one);
         } else {
             let text = format!("is not supported here; choose among {}", all().join(", "));
-            outcome = Err(report.problem(&at, text));
+            outcome = Err(at.error(text));
         }
     }
     outcome.map(|()| found)

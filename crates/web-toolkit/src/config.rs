@@ -10,15 +10,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use checked_yaml::{Cursor, Diagnostics, Problem, Problems, Reported, Source, file};
 use http::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 
-use super::decode::{At, Report, Reported, Source};
-use super::load::{read_regular, read_tree};
-use super::problem::{Problem, Problems};
-
-pub use tls::{ClientAuth, Clients, Tls};
+pub use tls::{ClientAuth, ClientCertificates, TlsConfig};
 
 /// Bcrypt's own bounds: a hash of a cost outside them can't be computed.
 const COSTS: std::ops::RangeInclusive<u32> = 4..=31;
@@ -27,9 +24,9 @@ const SLOW_COST: u32 = 15;
 
 /// What the file says.
 #[derive(Clone, Debug)]
-pub struct Web {
+pub struct WebConfig {
     /// How TLS is spoken; `None`: it isn't.
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsConfig>,
     /// Whether HTTP/2 is offered, which is over TLS alone.
     pub http2: bool,
     /// Headers for each response; `None`: this one of our own is left out.
@@ -62,16 +59,16 @@ pub struct RateLimit {
 
 /// The file, and what is to be told of how it was read.
 #[derive(Clone, Debug, Default)]
-pub struct LoadedWeb {
+pub struct LoadedWebConfig {
     /// What the file says.
-    pub web: Web,
+    pub config: WebConfig,
     /// What is doubtful in it.
     pub warnings: Vec<Problem>,
     /// Every file that was read.
     pub files: Vec<PathBuf>,
 }
 
-impl Default for Web {
+impl Default for WebConfig {
     /// Everybody may come in, over plain HTTP.
     fn default() -> Self {
         Self {
@@ -85,15 +82,15 @@ impl Default for Web {
     }
 }
 
-impl LoadedWeb {
+impl LoadedWebConfig {
     /// What was understood, for a person to read.
     #[must_use]
     pub fn summary(&self) -> String {
-        let Web { tls, http2, users, rate_limit, .. } = &self.web;
+        let WebConfig { tls, http2, users, rate_limit, .. } = &self.config;
         let tls = match tls {
             Some(tls) => {
                 let http2 = if *http2 { ", HTTP/2" } else { "" };
-                format!("TLS ({}{http2})", tls.clients.auth)
+                format!("TLS ({}{http2})", tls.client_certificates.auth)
             }
             None => "plain HTTP".to_owned(),
         };
@@ -119,19 +116,15 @@ impl LoadedWeb {
 /// # Errors
 ///
 /// Everything that is wrong, all at once; nothing of the file is then to be used.
-pub fn load(path: &Path) -> Result<LoadedWeb, Problems> {
-    let mut report = Report::default();
+pub fn load(path: &Path) -> Result<LoadedWebConfig, Problems> {
+    let diagnostics = Diagnostics::default();
     let mut files = Files::default();
-    let source = Source::new(path, 0);
-    let web = read(&source, &mut files, &mut report);
-    report.fold_remarks(&source);
-    match web {
-        Some(mut web) if report.problems.is_empty() => {
-            web.digest = files.digest.finalize().into();
-            Ok(LoadedWeb { web, warnings: report.warnings, files: files.read })
-        }
-        _ => Err(Problems::new(report.problems)),
-    }
+    let source = Source::new(path, 0, &diagnostics);
+    let config = read(&source, &mut files);
+    source.finish();
+    let (config, warnings) = diagnostics.into_result(config.unwrap_or_default())?;
+    let config = WebConfig { digest: files.digest.finalize().into(), ..config };
+    Ok(LoadedWebConfig { config, warnings, files: files.read })
 }
 
 /// The files that are read on the way.
@@ -148,60 +141,60 @@ impl Files {
     }
 
     /// The file that a field names.
-    fn named(&mut self, at: &At<'_>, report: &mut Report) -> Result<(PathBuf, Vec<u8>), Reported> {
-        let path = at.path(report)?;
-        let content = read_regular(&path)
-            .map_err(|text| report.problem(at, format!("the file {} {text}", path.display())))?;
+    fn named(&mut self, at: &Cursor<'_>) -> Result<(PathBuf, Vec<u8>), Reported> {
+        let path = at.path()?;
+        let content =
+            file::read(&path).map_err(|text| at.error(format!("the file {} {text}", path.display())))?;
         self.note(&path, &content);
         Ok((path, content))
     }
 }
 
-fn read(source: &Source, files: &mut Files, report: &mut Report) -> Option<Web> {
+fn read(source: &Source<'_>, files: &mut Files) -> Result<WebConfig, Reported> {
     const FIELDS: [&str; 4] = ["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"];
-    let root = read_tree(source, report)?;
-    files.note(&source.path, &fs::read(&source.path).unwrap_or_default());
-    let at = At::root(source, &root);
-    let fields = at.fields(&FIELDS, report).ok()?;
-    let tls = fields.optional("tls_server_config", report, |at, report| {
-        not_left_empty(at, report)?;
-        tls::read(at, files, report)
+    let root = source.read()?;
+    files.note(source.path(), &fs::read(source.path()).unwrap_or_default());
+    let at = Cursor::root(source, &root);
+    let fields = at.fields(&FIELDS)?;
+    let tls = fields.optional("tls_server_config", |at| {
+        not_empty(at)?;
+        tls::read(at, files)
     });
-    let http = fields.optional("http_server_config", report, http_server);
-    let users = fields.optional("basic_auth_users", report, |at, report| {
-        not_left_empty(at, report)?;
-        users(at, report)
+    let http = fields.optional("http_server_config", http_server);
+    let users = fields.optional("basic_auth_users", |at| {
+        not_empty(at)?;
+        users(at)
     });
-    let rate_limit = fields.optional("rate_limit", report, rate_limit);
-    let (http2, headers) = http.ok()?.unwrap_or((true, Vec::new()));
-    Some(Web {
-        tls: tls.ok()?,
+    let rate_limit = fields.optional("rate_limit", rate_limit);
+    let (http2, headers) = http?.unwrap_or((true, Vec::new()));
+    Ok(WebConfig {
+        tls: tls?,
         http2,
         headers,
-        users: users.ok()?.unwrap_or_default(),
-        rate_limit: rate_limit.ok()?.flatten(),
+        users: users?.unwrap_or_default(),
+        rate_limit: rate_limit?.flatten(),
         digest: [0; 32],
     })
 }
 
 /// A protection that stands there without content is half of a save, and no wish to have none.
-fn not_left_empty(at: &At<'_>, report: &mut Report) -> Result<(), Reported> {
-    if at.node.says_nothing() {
-        return Err(report.problem(at, "says nothing; fill it, or remove it to do without this protection"));
+fn not_empty(at: &Cursor<'_>) -> Result<(), Reported> {
+    if at.is_empty() {
+        return Err(at.error("is empty; fill it, or remove it to do without this protection"));
     }
     Ok(())
 }
 
 type Headers = Vec<(HeaderName, Option<HeaderValue>)>;
 
-fn http_server(at: &At<'_>, report: &mut Report) -> Result<(bool, Headers), Reported> {
-    let fields = at.fields(&["http2", "headers"], report)?;
-    let http2 = fields.optional("http2", report, At::flag);
-    let headers = fields.optional("headers", report, headers);
+fn http_server(at: &Cursor<'_>) -> Result<(bool, Headers), Reported> {
+    let fields = at.fields(&["http2", "headers"])?;
+    let http2 = fields.optional("http2", Cursor::boolean);
+    let headers = fields.optional("headers", headers);
     Ok((http2?.unwrap_or(true), headers?.unwrap_or_default()))
 }
 
-fn headers(at: &At<'_>, report: &mut Report) -> Result<Headers, Reported> {
+fn headers(at: &Cursor<'_>) -> Result<Headers, Reported> {
     const CHOICES: [(&str, &[&str]); 5] = [
         ("Strict-Transport-Security", &[]),
         ("X-Content-Type-Options", &["nosniff"]),
@@ -209,10 +202,10 @@ fn headers(at: &At<'_>, report: &mut Report) -> Result<Headers, Reported> {
         ("X-XSS-Protection", &[]),
         ("Content-Security-Policy", &[]),
     ];
-    let fields = at.fields(&CHOICES.map(|(name, _)| name), report)?;
+    let fields = at.fields(&CHOICES.map(|(name, _)| name))?;
     let mut headers = Vec::new();
     for (name, choices) in CHOICES {
-        let value = fields.optional(name, report, |at, report| header_value(at, choices, report))?;
+        let value = fields.optional(name, |at| header_value(at, choices))?;
         if let (Some(value), Ok(name)) = (value, name.parse()) {
             headers.push((name, value));
         }
@@ -221,67 +214,65 @@ fn headers(at: &At<'_>, report: &mut Report) -> Result<Headers, Reported> {
 }
 
 /// The header's value; none where it is blank.
-fn header_value(at: &At<'_>, choices: &[&str], report: &mut Report) -> Result<Option<HeaderValue>, Reported> {
+fn header_value(at: &Cursor<'_>, choices: &[&str]) -> Result<Option<HeaderValue>, Reported> {
     if at.is_blank() {
         return Ok(None);
     }
     let text = if choices.is_empty() {
-        at.text(report)?.to_owned()
+        at.text()?.to_owned()
     } else {
-        at.word(choices, |word| choices.contains(&word).then(|| word.to_owned()), report)?
+        let choices: Vec<_> = choices.iter().map(|choice| (*choice, *choice)).collect();
+        at.one_of(&choices)?.to_owned()
     };
     HeaderValue::from_str(&text)
         .map(Some)
-        .map_err(|_| report.problem(at, "has a character that no HTTP header can carry; remove it"))
+        .map_err(|_| at.error("has a character that no HTTP header can carry; remove it"))
 }
 
-fn users(at: &At<'_>, report: &mut Report) -> Result<Vec<User>, Reported> {
+fn users(at: &Cursor<'_>) -> Result<Vec<User>, Reported> {
     let mut users: Vec<User> = Vec::new();
     let mut outcome = Ok(());
-    for (key, at) in at.entries(report)? {
-        let name = key.name.to_string();
+    for (key, at) in at.entries()? {
+        let name = key.name().to_owned();
         if users.iter().any(|user| user.name == name) {
-            outcome = Err(report.problem(&at, "stands twice; keep one"));
+            outcome = Err(at.error("is written twice; keep one"));
             continue;
         }
-        match bcrypt_hash(&at, report) {
+        match bcrypt_hash(&at) {
             Ok(hash) => users.push(User { name, hash }),
             Err(reported) => outcome = Err(reported),
         }
-        report.inline_secret(&at);
+        at.note_inline_secret();
     }
     outcome.map(|()| users)
 }
 
-fn bcrypt_hash(at: &At<'_>, report: &mut Report) -> Result<SecretString, Reported> {
-    let text = at.text(report)?;
+fn bcrypt_hash(at: &Cursor<'_>) -> Result<SecretString, Reported> {
+    let text = at.text()?;
     let cost = text.parse::<bcrypt::HashParts>().map(|parts| parts.get_cost());
     match cost {
         Ok(cost) if COSTS.contains(&cost) => {
             if cost >= SLOW_COST {
-                report.warning(
-                    at,
-                    format!("has the cost {cost}: each first log-in takes seconds; 10 to 12 is usual"),
-                );
+                at.warning(format!(
+                    "has the cost {cost}: each first log-in takes seconds; 10 to 12 is usual"
+                ));
             }
             Ok(SecretString::from(text))
         }
-        _ => Err(report
-            .problem(at, "is not a bcrypt hash; write what `htpasswd -nBC 10 NAME` prints after the colon")),
+        _ => Err(at.error("is not a bcrypt hash; write what `htpasswd -nBC 10 NAME` prints after the colon")),
     }
 }
 
-fn rate_limit(at: &At<'_>, report: &mut Report) -> Result<Option<RateLimit>, Reported> {
-    let fields = at.fields(&["interval", "burst"], report)?;
-    let interval =
-        fields.required("interval", "add how long until one more request may come", report, |at, report| {
-            // The one duration that Go reads without a unit.
-            if at.text(report)? == "0" { Ok(Duration::ZERO) } else { at.duration(report) }
-        });
-    let burst = fields.required("burst", "add how many requests may come at once", report, |at, report| {
-        let burst = at.number("a whole number from 1", report)?;
+fn rate_limit(at: &Cursor<'_>) -> Result<Option<RateLimit>, Reported> {
+    let fields = at.fields(&["interval", "burst"])?;
+    let interval = fields.required("interval", "add how long until one more request may come", |at| {
+        // The one duration that Go reads without a unit.
+        if at.text()? == "0" { Ok(Duration::ZERO) } else { at.duration() }
+    });
+    let burst = fields.required("burst", "add how many requests may come at once", |at| {
+        let burst = at.number("a whole number from 1")?;
         if burst == 0 {
-            return Err(report.problem(at, "lets no request in; write a whole number from 1"));
+            return Err(at.error("lets no request in; write a whole number from 1"));
         }
         Ok(burst)
     });

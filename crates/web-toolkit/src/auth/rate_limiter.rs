@@ -4,11 +4,11 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::{Duration, Instant};
 
-use crate::config::web::RateLimit;
+use crate::config::RateLimit;
 
 /// One bucket for all clients together, as the file format has it.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub(super) struct RateLimiter {
     /// How long the bucket takes to be full again from nothing.
     depth: Duration,
     limit: RateLimit,
@@ -16,7 +16,7 @@ pub(super) struct Bucket {
     full_at: Mutex<Instant>,
 }
 
-impl Bucket {
+impl RateLimiter {
     pub(super) fn full(limit: RateLimit) -> Self {
         let depth = limit.interval.saturating_mul(limit.burst);
         Self { depth, limit, full_at: Mutex::new(Instant::now()) }
@@ -41,8 +41,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn as_many_as_the_burst_come_at_once_and_then_one_an_interval() {
-        let bucket = Bucket::full(RateLimit { interval: Duration::from_secs(1), burst: 3 });
-        let takes = |bucket: &Bucket| (0..5).filter(|_| bucket.take()).count();
+        let bucket = RateLimiter::full(RateLimit { interval: Duration::from_secs(1), burst: 3 });
+        let takes = |bucket: &RateLimiter| (0..5).filter(|_| bucket.take()).count();
         assert_eq!(takes(&bucket), 3);
         tokio::time::advance(Duration::from_millis(999)).await;
         assert_eq!(takes(&bucket), 0);
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn an_interval_beyond_the_clock_lets_nobody_in_and_does_not_panic() {
-        let bucket = Bucket::full(RateLimit { interval: Duration::MAX, burst: u32::MAX });
+        let bucket = RateLimiter::full(RateLimit { interval: Duration::MAX, burst: u32::MAX });
         assert!(!bucket.take());
     }
 }

@@ -3,7 +3,7 @@
 //! What the operator asked for is in [`config::web`](crate::config::web); here it is kept. A door can be
 //! given another protection while people walk through it.
 
-mod bucket;
+mod rate_limiter;
 mod tls;
 mod users;
 
@@ -16,8 +16,8 @@ use rustls::ServerConfig;
 use tokio::sync::watch;
 use tracing::warn;
 
-use crate::config::web::Web;
-use bucket::Bucket;
+use crate::config::WebConfig;
+use rate_limiter::RateLimiter;
 use users::Users;
 
 /// What browsers are told unless the operator says otherwise: not to guess, not to frame, and to load and
@@ -42,7 +42,7 @@ pub struct Protection {
     pub tls: Option<Arc<ServerConfig>>,
     headers: Vec<(HeaderName, HeaderValue)>,
     users: Users,
-    bucket: Option<Bucket>,
+    rate_limiter: Option<RateLimiter>,
     digest: [u8; 32],
 }
 
@@ -51,17 +51,17 @@ impl Protection {
     ///
     /// # Errors
     /// Where the TLS library refuses a combination that is valid by itself.
-    pub fn new(web: Web) -> Result<Self, rustls::Error> {
-        let tls = web.tls.map(|settings| tls::server(&settings, web.http2)).transpose()?;
-        let named = |name: &HeaderName| web.headers.iter().any(|(other, _)| other == name);
+    pub fn new(config: WebConfig) -> Result<Self, rustls::Error> {
+        let tls = config.tls.map(|settings| tls::server(&settings, config.http2)).transpose()?;
+        let named = |name: &HeaderName| config.headers.iter().any(|(other, _)| other == name);
         let own = HEADERS.into_iter().filter(|(name, _)| !named(name));
-        let asked = web.headers.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
+        let asked = config.headers.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
         Ok(Self {
             tls: tls.map(Arc::new),
             headers: own.chain(asked).collect(),
-            users: Users::new(web.users),
-            bucket: web.rate_limit.map(Bucket::full),
-            digest: web.digest,
+            users: Users::new(config.users),
+            rate_limiter: config.rate_limit.map(RateLimiter::full),
+            digest: config.digest,
         })
     }
 
@@ -70,7 +70,7 @@ impl Protection {
     /// # Errors
     /// The answer: 429 where too many come, 401 where the user is not known.
     pub async fn admit<B>(&self, request: &Request<B>, from: IpAddr) -> Result<(), Response> {
-        if self.bucket.as_ref().is_some_and(|bucket| !bucket.take()) {
+        if self.rate_limiter.as_ref().is_some_and(|limiter| !limiter.take()) {
             return Err((StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n").into_response());
         }
         if self.users.admit(request.headers().get(header::AUTHORIZATION), from).await {
@@ -80,11 +80,11 @@ impl Protection {
         Err((StatusCode::UNAUTHORIZED, challenge, "Unauthorized\n").into_response())
     }
 
-    fn warn_of_what_it_had_more(&self, next: &Self) {
+    fn warn_about_lost_protection(&self, next: &Self) {
         if self.tls.is_some() && next.tls.is_none() {
             warn!("the web configuration speaks TLS no longer: from now on over plain HTTP");
         }
-        if !self.users.are_none() && next.users.are_none() {
+        if !self.users.is_empty() && next.users.is_empty() {
             warn!(
                 "the web configuration has no users any longer: from now on nobody is asked for a password"
             );
@@ -92,7 +92,7 @@ impl Protection {
     }
 
     /// Puts the headers on a response that leaves. Those that a route set itself stay.
-    pub fn dress(&self, response: &mut Response) {
+    pub fn apply_headers(&self, response: &mut Response) {
         for (name, value) in &self.headers {
             response.headers_mut().entry(name).or_insert_with(|| value.clone());
         }
@@ -101,13 +101,13 @@ impl Protection {
 
 /// The side of the door on which the protection is changed.
 #[derive(Debug)]
-pub struct Doorkeeper(watch::Sender<Arc<Protection>>);
+pub struct AuthHandle(watch::Sender<Arc<Protection>>);
 
 /// The side on which it is looked up. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Door(watch::Receiver<Arc<Protection>>);
+pub struct Auth(watch::Receiver<Arc<Protection>>);
 
-impl Doorkeeper {
+impl AuthHandle {
     /// A door with this protection.
     #[must_use]
     pub fn new(protection: Protection) -> Self {
@@ -116,8 +116,8 @@ impl Doorkeeper {
 
     /// The door.
     #[must_use]
-    pub fn door(&self) -> Door {
-        Door(self.0.subscribe())
+    pub fn subscribe(&self) -> Auth {
+        Auth(self.0.subscribe())
     }
 
     /// From now on this protection holds, for connections that are open too. Where it is the same as
@@ -127,7 +127,7 @@ impl Doorkeeper {
         self.0.send_if_modified(|held| {
             let differs = held.digest != protection.digest;
             if differs {
-                held.warn_of_what_it_had_more(&protection);
+                held.warn_about_lost_protection(&protection);
                 *held = Arc::new(protection);
             }
             differs
@@ -135,7 +135,7 @@ impl Doorkeeper {
     }
 }
 
-impl Door {
+impl Auth {
     /// What holds right now.
     #[must_use]
     pub fn protection(&self) -> Arc<Protection> {
@@ -143,11 +143,11 @@ impl Door {
     }
 
     /// What holds right now, and from which [`Self::changed`] tells a change.
-    pub fn enter(&mut self) -> Arc<Protection> {
+    pub fn protection_and_mark_seen(&mut self) -> Arc<Protection> {
         Arc::clone(&self.0.borrow_and_update())
     }
 
-    /// Resolves when another protection holds than when [`Self::enter`] was called.
+    /// Resolves when another protection holds than when [`Self::protection_and_mark_seen`] was called.
     pub async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
             // Nobody is left who could change it.

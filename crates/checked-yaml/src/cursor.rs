@@ -1,0 +1,436 @@
+//! Reads typed values from a tree and knows the path to each of them.
+
+use std::fmt::{self, Write as _};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::diagnostics::Reported;
+use crate::problem::Problem;
+use crate::source::Source;
+use crate::suggestion::{nearest, quoted};
+use crate::tree::{Key, Node, Scalar, Value};
+
+/// A node of the tree and the path to it.
+#[derive(Clone, Copy)]
+pub struct Cursor<'a> {
+    source: &'a Source<'a>,
+    node: &'a Node,
+    /// The line of the field's name rather than of its value, because that is where a reader looks.
+    line: usize,
+    step: Step<'a>,
+    parent: Option<&'a Cursor<'a>>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Root,
+    Field(&'a str),
+    Item(usize),
+}
+
+/// Position and errors.
+impl<'a> Cursor<'a> {
+    /// The root of a file's tree.
+    #[must_use]
+    pub const fn root(source: &'a Source<'a>, node: &'a Node) -> Self {
+        Cursor { source, node, line: node.line, step: Step::Root, parent: None }
+    }
+
+    /// The file that contains the node.
+    #[must_use]
+    pub const fn source(&self) -> &'a Source<'a> {
+        self.source
+    }
+
+    /// The line, from 1.
+    #[must_use]
+    pub const fn line(&self) -> usize {
+        self.line
+    }
+
+    /// Builds a problem with this field without reporting it.
+    #[must_use]
+    pub fn problem(&self, text: impl Into<String>) -> Problem {
+        let field = FieldPath(self).to_string();
+        Problem::new(Arc::clone(&self.source.path), self.source.order, self.line, field, text.into())
+    }
+
+    /// Reports an error about this field.
+    pub fn error(&self, text: impl Into<String>) -> Reported {
+        self.source.diagnostics.error(self.problem(text))
+    }
+
+    /// Reports a warning about this field.
+    pub fn warning(&self, text: impl Into<String>) {
+        self.source.diagnostics.warning(self.problem(text));
+    }
+
+    /// Reports that the field `name` is missing; `fix` says what to add.
+    pub fn missing(&self, name: &str, fix: &str) -> Reported {
+        let problem = self.problem_with_field(name, self.line, format!("is missing; {fix}"));
+        self.source.diagnostics.error(problem)
+    }
+
+    /// Notes that the field names a file with a secret that every user of the machine can read.
+    pub fn note_world_readable_file(&self) {
+        self.source.diagnostics.note_world_readable_file(self);
+    }
+
+    /// Notes that the field itself holds a secret.
+    pub fn note_inline_secret(&self) {
+        self.source.diagnostics.note_inline_secret(self);
+    }
+
+    fn problem_with_field(&self, name: &str, line: usize, text: String) -> Problem {
+        let step = Step::Field(name);
+        Cursor { source: self.source, node: self.node, line, step, parent: Some(self) }.problem(text)
+    }
+}
+
+/// Lists and mappings.
+impl<'a> Cursor<'a> {
+    /// The items of a list; none if the field has no value.
+    ///
+    /// # Errors
+    /// Where the value is not a list.
+    pub fn items(&'a self) -> Result<impl ExactSizeIterator<Item = Cursor<'a>> + use<'a>, Reported> {
+        let items: &[Node] = match &self.node.value {
+            Value::List(items) => items,
+            Value::Scalar(_) if self.is_null() => &[],
+            value => {
+                let text = format!("must be a list, but is {}; write `- …` lines, or `[…]`", kind(value));
+                return Err(self.error(text));
+            }
+        };
+        Ok(items.iter().enumerate().map(|(index, node)| Cursor {
+            source: self.source,
+            node,
+            line: node.line,
+            step: Step::Item(index),
+            parent: Some(self),
+        }))
+    }
+
+    /// The entries of a mapping whose names the operator chooses; none if the field has no value.
+    ///
+    /// # Errors
+    /// Where the value is not a mapping.
+    pub fn entries(&'a self) -> Result<impl Iterator<Item = (&'a Key, Cursor<'a>)> + use<'a>, Reported> {
+        let entries = self.pairs()?;
+        Ok(entries.iter().map(|(key, node)| (key, self.child(key, node))))
+    }
+
+    /// The fields of a mapping whose names are known; none if the mapping has no value. Unknown and
+    /// repeated fields are reported, and the other fields can still be read.
+    ///
+    /// # Errors
+    /// Where the value is not a mapping.
+    pub fn fields(&'a self, known: &[&str]) -> Result<Fields<'a>, Reported> {
+        let entries = self.pairs()?;
+        let mut misspelt = Vec::new();
+        for (index, (key, node)) in entries.iter().enumerate() {
+            let name = key.name.as_str();
+            if !known.contains(&name) {
+                let near = nearest(name, known.iter().copied());
+                misspelt.extend(near.map(str::to_owned));
+                self.source.diagnostics.error(self.unknown(key, node, near, known));
+            } else if let Some((first, _)) =
+                entries.iter().take(index).find(|(first, _)| first.name == key.name)
+            {
+                let text = format!("is written twice, first at line {}; keep one", first.line);
+                self.child(key, node).error(text);
+            }
+        }
+        Ok(Fields { at: self, entries, misspelt })
+    }
+
+    fn pairs(&self) -> Result<&'a [(Key, Node)], Reported> {
+        match &self.node.value {
+            Value::Map(entries) => Ok(entries),
+            Value::Scalar(_) if self.is_null() => Ok(&[]),
+            value => {
+                let kind = kind(value);
+                Err(self.error(format!("must be a mapping, but is {kind}; write `name: value` lines")))
+            }
+        }
+    }
+
+    fn child(&'a self, key: &'a Key, node: &'a Node) -> Cursor<'a> {
+        Cursor { source: self.source, node, line: key.line, step: Step::Field(&key.name), parent: Some(self) }
+    }
+
+    fn unknown(&self, key: &Key, node: &Node, near: Option<&str>, known: &[&str]) -> Problem {
+        let name = key.name.as_str();
+        if name == "<<" {
+            let text = "merge keys are not supported; write the fields out".to_owned();
+            return self.problem_with_field(name, key.line, text);
+        }
+        if let Some(near) = near {
+            let text = format!("is not a field; did you mean `{near}`?");
+            return self.problem_with_field(name, key.line, text);
+        }
+        let known = known.join(", ");
+        if looks_like_a_field_name(name) && !node.is_null() {
+            let text = format!("is not a field; remove it (the fields here are: {known})");
+            return self.problem_with_field(name, key.line, text);
+        }
+        // `{token, hunter2}` makes the secret a field name.
+        let text = format!(
+            "has an unknown field, whose name is not shown because it may be a secret; \
+             remove it (the fields here are: {known})"
+        );
+        Cursor { line: key.line, ..*self }.problem(text)
+    }
+}
+
+/// Scalars.
+impl<'a> Cursor<'a> {
+    fn scalar(&self, expected: &str) -> Result<&'a Scalar, Reported> {
+        match &self.node.value {
+            Value::Scalar(_) if self.is_null() => {
+                Err(self.error("has no value; give it one, or remove the line"))
+            }
+            Value::Scalar(scalar) => Ok(scalar),
+            value => {
+                let text = format!("must be {expected}, but is {}; write a single value", kind(value));
+                Err(self.error(text))
+            }
+        }
+    }
+
+    /// A text that is not empty, as it is written.
+    ///
+    /// # Errors
+    /// Where the value is missing, empty, a list or a mapping.
+    pub fn text(&self) -> Result<&'a str, Reported> {
+        let text = self.scalar("text")?.text.as_str();
+        if text.is_empty() {
+            return Err(self.error("is empty; give it a value, or remove the line"));
+        }
+        Ok(text)
+    }
+
+    /// Whether the value is missing or null.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.node.is_null()
+    }
+
+    /// Whether the value is null or a mapping without fields.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.node.is_empty()
+    }
+
+    /// Whether the value is null or an empty text.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        matches!(&self.node.value, Value::Scalar(Scalar { text, .. }) if text.is_empty()) || self.is_null()
+    }
+
+    /// Whether the value is neither a list nor a mapping.
+    #[must_use]
+    pub const fn is_scalar(&self) -> bool {
+        matches!(&self.node.value, Value::Scalar(_))
+    }
+
+    /// Whether the value is a scalar without quotation marks.
+    #[must_use]
+    pub const fn is_unquoted(&self) -> bool {
+        matches!(&self.node.value, Value::Scalar(Scalar { plain: true, .. }))
+    }
+
+    /// The path of a file. A relative path starts from the folder of the configuration file.
+    ///
+    /// # Errors
+    /// Where the value is not a text, or has a control character.
+    pub fn path(&self) -> Result<PathBuf, Reported> {
+        let text = self.text()?;
+        if text.contains(char::is_control) {
+            return Err(
+                self.error("is a path with a control character; rename the file, or correct the path")
+            );
+        }
+        Ok(self.source.folder.join(text))
+    }
+
+    /// `true` or `false`, without quotation marks.
+    ///
+    /// # Errors
+    /// Where the value is anything else.
+    pub fn boolean(&self) -> Result<bool, Reported> {
+        const EXPECTED: &str = "`true` or `false`";
+        let scalar = self.scalar(EXPECTED)?;
+        match scalar.text.as_str() {
+            "true" if scalar.plain => Ok(true),
+            "false" if scalar.plain => Ok(false),
+            _ => Err(self.error(format!("is neither; write {EXPECTED}, unquoted"))),
+        }
+    }
+
+    /// A whole number that is not negative; `expected` describes it in the error.
+    ///
+    /// # Errors
+    /// Where the value is not such a number, or does not fit `T`.
+    pub fn number<T: FromStr>(&self, expected: &str) -> Result<T, Reported> {
+        let text = self.scalar(expected)?.text.as_str();
+        let number = is_decimal(text).then(|| text.parse().ok()).flatten();
+        number.ok_or_else(|| self.error(format!("is not such a number; write {expected}")))
+    }
+
+    /// A number between 0 and 1, both excluded; `expected` describes it in the error.
+    ///
+    /// # Errors
+    /// Where the value is not such a number.
+    pub fn fraction(&self, expected: &str) -> Result<f64, Reported> {
+        let text = self.scalar(expected)?.text.as_str();
+        let is_plain_decimal = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let fraction = is_plain_decimal.then(|| text.parse().ok()).flatten();
+        let fraction = fraction.filter(|fraction: &f64| *fraction > 0.0 && *fraction < 1.0);
+        fraction.ok_or_else(|| self.error(format!("is not such a fraction; write {expected}")))
+    }
+
+    /// One of a few words.
+    ///
+    /// # Errors
+    /// Where the value is none of `words`.
+    pub fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, Reported> {
+        let names: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        let choice = match names.as_slice() {
+            [head @ .., last] if !head.is_empty() => format!("`{}` or `{last}`", head.join("`, `")),
+            names => names.concat(),
+        };
+        let text = self.scalar(&choice)?.text.as_str();
+        let found = words.iter().find(|(word, _)| *word == text);
+        found.map(|(_, value)| *value).ok_or_else(|| self.error(format!("is not allowed; write {choice}")))
+    }
+
+    /// A duration with a unit, as humantime reads it.
+    ///
+    /// # Errors
+    /// Where the value is not a duration, or has no unit.
+    pub fn duration(&self) -> Result<Duration, Reported> {
+        let text = self.scalar("a duration such as `30s`")?.text.as_str();
+        humantime::parse_duration(text).map_err(|error| {
+            let text = match error {
+                humantime::DurationError::UnknownUnit { unit, .. } if unit.is_empty() => {
+                    "is a duration without a unit; add one, as in `30s` or `5m`"
+                }
+                humantime::DurationError::NumberOverflow => "is too long; write a shorter duration",
+                _ => "is not a duration; write it as in `30s`, `5m` or `1m 30s`",
+            };
+            self.error(text)
+        })
+    }
+}
+
+/// The fields of a mapping, read by name.
+pub struct Fields<'a> {
+    at: &'a Cursor<'a>,
+    entries: &'a [(Key, Node)],
+    /// The known names that unknown fields resemble. Reporting such a field as missing, too, would report
+    /// one mistake twice.
+    misspelt: Vec<String>,
+}
+
+impl<'a> Fields<'a> {
+    /// The mapping itself.
+    #[must_use]
+    pub const fn at(&self) -> &'a Cursor<'a> {
+        self.at
+    }
+
+    /// The field, if it is present.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Cursor<'a>> {
+        let (key, node) = self.entries.iter().find(|(key, _)| key.name.as_str() == name)?;
+        Some(self.at.child(key, node))
+    }
+
+    /// The fields of these names that are present, in the order of the file.
+    pub fn present(&self, names: &[&str]) -> impl Iterator<Item = (&'a str, Cursor<'a>)> {
+        self.entries
+            .iter()
+            .filter(|(key, _)| names.contains(&key.name.as_str()))
+            .map(|(key, node)| (key.name.as_str(), self.at.child(key, node)))
+    }
+
+    /// Reads the field if it is present.
+    ///
+    /// # Errors
+    /// The error of `read`; or a proof, without a further report, if the field is present under a
+    /// misspelt name.
+    pub fn optional<T>(
+        &self,
+        name: &str,
+        read: impl FnOnce(&Cursor<'a>) -> Result<T, Reported>,
+    ) -> Result<Option<T>, Reported> {
+        match self.get(name) {
+            Some(at) => read(&at).map(Some),
+            None if self.is_misspelt(name) => Err(Reported),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads the field; `fix` says what to add if it is missing.
+    ///
+    /// # Errors
+    /// As [`Self::optional`], and where the field is missing.
+    pub fn required<T>(
+        &self,
+        name: &str,
+        fix: &str,
+        read: impl FnOnce(&Cursor<'a>) -> Result<T, Reported>,
+    ) -> Result<T, Reported> {
+        self.optional(name, read)?.ok_or_else(|| self.at.missing(name, fix))
+    }
+
+    /// Whether an unknown field was reported whose name resembles this one.
+    #[must_use]
+    pub fn is_misspelt(&self, name: &str) -> bool {
+        self.misspelt.iter().any(|misspelt| misspelt == name)
+    }
+}
+
+struct FieldPath<'a>(&'a Cursor<'a>);
+
+impl fmt::Display for FieldPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.0.parent {
+            FieldPath(parent).fmt(f)?;
+        }
+        match self.0.step {
+            Step::Root => Ok(()),
+            Step::Item(index) => write!(f, "[{index}]"),
+            Step::Field(name) if !name.chars().all(|c| c.is_ascii_alphanumeric() || "_-<".contains(c)) => {
+                write!(f, "[{}]", quoted(name))
+            }
+            Step::Field(name) => {
+                if self.0.parent.is_some_and(|parent| !matches!(parent.step, Step::Root)) {
+                    f.write_char('.')?;
+                }
+                f.write_str(name)
+            }
+        }
+    }
+}
+
+/// Field names look like this; secrets rarely do.
+fn looks_like_a_field_name(name: &str) -> bool {
+    name.len() <= 24 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+/// A leading zero is refused, because some readers of YAML take it for octal.
+fn is_decimal(text: &str) -> bool {
+    text == "0" || (!text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+const fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Scalar(_) => "a single value",
+        Value::List(_) => "a list",
+        Value::Map(_) => "a mapping",
+    }
+}

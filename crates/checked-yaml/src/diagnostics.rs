@@ -1,0 +1,101 @@
+//! Collects errors and warnings instead of stopping at the first one.
+
+use std::cell::RefCell;
+
+use crate::cursor::Cursor;
+use crate::file::is_world_readable;
+use crate::problem::{Problem, Problems};
+use crate::source::Source;
+
+/// Proof that an error has been reported. Whoever receives it need not report anything else.
+#[derive(Clone, Copy, Debug)]
+pub struct Reported;
+
+/// The errors and warnings of all files that are read together.
+#[derive(Default)]
+pub struct Diagnostics(RefCell<Collected>);
+
+#[derive(Default)]
+struct Collected {
+    errors: Vec<Problem>,
+    warnings: Vec<Problem>,
+    /// Warnings that a large fleet would repeat thousands of times: one is kept for each file.
+    world_readable_files: Repeated,
+    inline_secrets: Repeated,
+}
+
+/// The first occurrence of a warning in a file, and the number of occurrences.
+#[derive(Default)]
+struct Repeated {
+    first: Option<Problem>,
+    count: usize,
+}
+
+impl Repeated {
+    fn add(&mut self, at: &Cursor<'_>) {
+        self.count += 1;
+        self.first.get_or_insert_with(|| at.problem(""));
+    }
+
+    fn take(&mut self, text: impl FnOnce(&str) -> String) -> Option<Problem> {
+        let Self { first, count } = std::mem::take(self);
+        let others = match count.saturating_sub(1) {
+            0 => String::new(),
+            1 => " (and 1 more in this file)".to_owned(),
+            others => format!(" (and {others} more in this file)"),
+        };
+        first.map(|first| first.with_text(text(&others)))
+    }
+}
+
+impl Diagnostics {
+    /// Reports an error.
+    pub fn error(&self, problem: Problem) -> Reported {
+        self.0.borrow_mut().errors.push(problem);
+        Reported
+    }
+
+    pub(crate) fn warning(&self, problem: Problem) {
+        self.0.borrow_mut().warnings.push(problem);
+    }
+
+    /// Notes that the field names a file with a secret that every user of the machine can read.
+    pub(crate) fn note_world_readable_file(&self, at: &Cursor<'_>) {
+        self.0.borrow_mut().world_readable_files.add(at);
+    }
+
+    /// Notes that the field holds a secret. It becomes a warning if every user of the machine can read
+    /// the configuration file.
+    pub(crate) fn note_inline_secret(&self, at: &Cursor<'_>) {
+        self.0.borrow_mut().inline_secrets.add(at);
+    }
+
+    /// Turns the notes of a file that is read to its end into one warning of each kind.
+    pub(crate) fn finish_file(&self, source: &Source<'_>) {
+        let mut collected = self.0.borrow_mut();
+        let files = collected
+            .world_readable_files
+            .take(|others| format!("is readable by every user of the machine{others}; run chmod o-r on it"));
+        let inline = collected.inline_secrets.take(|others| {
+            format!(
+                "is in a file that every user of the machine can read{others}; \
+                 run chmod o-r on it, or move the secret to a file of its own"
+            )
+        });
+        let inline = inline.filter(|_| is_world_readable(&source.path));
+        collected.warnings.extend(files.into_iter().chain(inline));
+    }
+
+    /// Returns `value` and the warnings in the order of files and lines, or all errors if there are any.
+    ///
+    /// # Errors
+    /// Every error that was reported.
+    pub fn into_result<T>(self, value: T) -> Result<(T, Vec<Problem>), Problems> {
+        let Collected { errors, mut warnings, .. } = self.0.into_inner();
+        if !errors.is_empty() {
+            return Err(Problems::new(errors));
+        }
+        warnings.sort_by_key(Problem::position);
+        Ok((value, warnings))
+    }
+}
