@@ -220,19 +220,22 @@ fn the_page_and_the_code_have_the_same_closed_lists() {
     };
     assert_eq!(
         section("States of a key"),
-        KeyState::VARIANTS.iter().map(|w| w.into_str()).collect::<Vec<_>>()
+        KeyState::VARIANTS.iter().map(KeyState::into_str).collect::<Vec<_>>()
     );
     assert_eq!(
         section("States of a secret"),
-        SecretState::VARIANTS.iter().map(|w| w.into_str()).collect::<Vec<_>>()
+        SecretState::VARIANTS.iter().map(SecretState::into_str).collect::<Vec<_>>()
     );
     assert_eq!(
         section("Reasons of failures"),
-        Reason::VARIANTS.iter().map(|w| w.into_str()).collect::<Vec<_>>()
+        Reason::VARIANTS.iter().map(Reason::into_str).collect::<Vec<_>>()
     );
     assert_eq!(
         section("Reasons of skipped probes"),
-        Skip::VARIANTS.iter().map(|w| w.into_str()).collect::<Vec<_>>()
+        Skip::VARIANTS.iter().map(Skip::into_str).collect::<Vec<_>>()
     );
-    assert_eq!(section("Phases"), Phase::VARIANTS.iter().map(|w| w.into_str()).collect::<Vec<_>>());
+    assert_eq!(
+        section("Phases"),
+        Phase::VARIANTS.iter().map(myunisoft_exporter::report::Phase::into_str).collect::<Vec<_>>()
+    );
 }

@@ -160,20 +160,17 @@ fn the_schema_s_words_are_the_program_s() {
     let schema: Value = serde_json::from_str(include_str!("../../docs/status.schema.json")).unwrap();
     let own = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect::<Vec<_>>();
     for (pointer, wanted) in [
-        ("/definitions/key_state/enum", KeyState::VARIANTS.iter().map(|word| word.into_str()).collect()),
-        (
-            "/definitions/secret_state/enum",
-            SecretState::VARIANTS.iter().map(|word| word.into_str()).collect(),
-        ),
-        ("/definitions/skip/enum", Skip::VARIANTS.iter().map(|word| word.into_str()).collect()),
-        ("/definitions/reason/enum", Reason::VARIANTS.iter().map(|word| word.into_str()).collect()),
+        ("/definitions/key_state/enum", KeyState::VARIANTS.iter().map(KeyState::into_str).collect()),
+        ("/definitions/secret_state/enum", SecretState::VARIANTS.iter().map(SecretState::into_str).collect()),
+        ("/definitions/skip/enum", Skip::VARIANTS.iter().map(Skip::into_str).collect()),
+        ("/definitions/reason/enum", Reason::VARIANTS.iter().map(Reason::into_str).collect()),
         (
             "/definitions/api/properties/state/enum",
-            HealthState::VARIANTS.iter().map(|word| word.into_str()).collect(),
+            HealthState::VARIANTS.iter().map(HealthState::into_str).collect(),
         ),
         (
             "/definitions/verdict/properties/blame/enum",
-            Blame::VARIANTS.iter().map(|word| word.into_str()).collect::<Vec<_>>(),
+            Blame::VARIANTS.iter().map(Blame::into_str).collect::<Vec<_>>(),
         ),
     ] {
         assert_eq!(words(&schema, pointer), own(wanted), "{pointer}");

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::{KEY, OVERVIEW, dashboards, list, nested, panels, read, text};
 
 fn states() -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
-    let keys = KeyState::VARIANTS.iter().map(|state| state.into_str()).collect();
-    (keys, SecretState::VARIANTS.iter().map(|state| state.into_str()).collect())
+    let keys = KeyState::VARIANTS.iter().map(KeyState::into_str).collect();
+    (keys, SecretState::VARIANTS.iter().map(SecretState::into_str).collect())
 }
 
 /// The colours that one panel gives to states: by mapped values, or to series of their names.
@@ -71,8 +71,8 @@ fn assert_codes(dashboard: &str, title: &str, states: &[&str]) {
 
 #[test]
 fn a_state_that_is_drawn_as_a_number_is_named_as_that_state() {
-    let keys: Vec<_> = KeyState::VARIANTS.iter().map(|state| state.into_str()).collect();
-    let secrets: Vec<_> = SecretState::VARIANTS.iter().map(|state| state.into_str()).collect();
+    let keys: Vec<_> = KeyState::VARIANTS.iter().map(KeyState::into_str).collect();
+    let secrets: Vec<_> = SecretState::VARIANTS.iter().map(SecretState::into_str).collect();
     assert_codes(KEY, "State", &keys);
     assert_codes(KEY, "The key's life", &keys);
     assert_codes(OVERVIEW, "Secrets", &secrets);
