@@ -100,7 +100,7 @@ impl Stack {
         all.iter().map(|told| (told.alert_name().to_owned(), told.status().to_owned())).collect()
     }
 
-    /// Every request-id that the API gave with this code.
+    /// Every request ID that the API gave with this code.
     fn given(&self, code: &str) -> BTreeSet<String> {
         let calls = self.simulator.journal();
         let refused = calls.iter().filter(|call| call.code() == Some(code));
@@ -128,10 +128,10 @@ fn exporter_config(simulator: &Simulator, keys: &[&str]) -> String {
     )
 }
 
-/// The request-id that a notification's description tells.
+/// The request ID in a notification's description.
 fn quoted(alert: &serde_json::Value) -> String {
     let description = alert["annotations"]["description"].as_str().unwrap();
-    let after = description.split_once("request-id ").unwrap_or_else(|| panic!("{description}")).1;
+    let after = description.split_once("request ID ").unwrap_or_else(|| panic!("{description}")).1;
     after.split_whitespace().next().unwrap().trim_end_matches('.').to_owned()
 }
 

@@ -130,8 +130,8 @@ fn every_alert_says_who_what_and_where_to_look() {
         assert!(["critical", "warning", "info"].contains(&severity), "{name}: {severity}");
         assert!(said("summary").ends_with('.') && !said("summary").contains("{{"), "{name}");
         let description = said("description");
-        let quotes = description.contains("myunisoft_probe_error_info") || description.contains("request-id");
-        assert!(quotes, "{name}: it says which request-id to quote, or that none is needed");
+        let quotes = description.contains("myunisoft_probe_error_info") || description.contains("request ID");
+        assert!(quotes, "{name}: it must name the request ID to quote, or say that none is needed");
         assert!(said("runbook_url").ends_with(&format!("#{}", name.to_lowercase())), "{name}");
         assert!(anchors.contains(&name), "{name} has no section in docs/runbooks.md");
         assert!(said("dashboard_url").contains("/d/myunisoft-"), "{name}");
