@@ -74,6 +74,6 @@ fn a_state_that_is_drawn_as_a_number_is_named_as_that_state() {
     let keys: Vec<_> = KeyState::VARIANTS.iter().map(KeyState::into_str).collect();
     let secrets: Vec<_> = SecretState::VARIANTS.iter().map(SecretState::into_str).collect();
     assert_codes(KEY, "State", &keys);
-    assert_codes(KEY, "The key's life", &keys);
+    assert_codes(KEY, "Key state over time", &keys);
     assert_codes(OVERVIEW, "Secrets", &secrets);
 }

@@ -36,10 +36,10 @@ fn panels_draw_the_thresholds_that_the_alerts_compare_with() {
         (OVERVIEW, "Lowest budgets", vec!["myunisoft:low_budget:requests"]),
         (OVERVIEW, "Keys that need attention", vec!["myunisoft:low_budget:requests"]),
         (KEY, "Last duration", vec!["myunisoft:slow_probe:seconds"]),
-        (KEY, "How long probes took", vec!["myunisoft:slow_probe:seconds"]),
+        (KEY, "Probe duration", vec!["myunisoft:slow_probe:seconds"]),
         (KEY, "Requests left", vec!["myunisoft:low_budget:requests"]),
         (KEY, "Request budget", vec!["myunisoft:low_budget:requests"]),
-        (KEY, "Left out for the budget", vec!["myunisoft:low_budget_skips:ratio"]),
+        (KEY, "Probes skipped for the budget", vec!["myunisoft:low_budget_skips:ratio"]),
         (EXPORTER, "Oldest probe", vec!["myunisoft:stale_probe:seconds"]),
         (EXPORTER, "Oldest probe, in its intervals", vec!["myunisoft:stale_probe:intervals"]),
     ];
