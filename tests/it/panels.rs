@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(4);
 
 /// Panels that show something only when something is wrong that never is in the demo: dashboard, panel, why.
 const SILENT: &[(&str, &str, &str)] =
-    &[("MyUnisoft / Exporter", "Which probes are stale", "no probe of the demo is")];
+    &[("MyUnisoft / Exporter", "List of stale probes", "no probe of the demo is stale")];
 
 fn is_silent_for_good(query: &Query) -> bool {
     SILENT.iter().any(|(dashboard, panel, _)| query.place.starts_with(&format!("{dashboard}, {panel}, ")))

@@ -40,8 +40,8 @@ fn panels_draw_the_thresholds_that_the_alerts_compare_with() {
         (KEY, "Requests left", vec!["myunisoft:low_budget:requests"]),
         (KEY, "Request budget", vec!["myunisoft:low_budget:requests"]),
         (KEY, "Probes skipped for the budget", vec!["myunisoft:low_budget_skips:ratio"]),
-        (EXPORTER, "Oldest probe", vec!["myunisoft:stale_probe:seconds"]),
-        (EXPORTER, "Oldest probe, in its intervals", vec!["myunisoft:stale_probe:intervals"]),
+        (EXPORTER, "Longest time since last run", vec!["myunisoft:stale_probe:seconds"]),
+        (EXPORTER, "Longest time since last run, in intervals", vec!["myunisoft:stale_probe:intervals"]),
     ];
     for (dashboard, title, settings) in &drawn {
         let expected: Vec<_> = settings.iter().map(|name| setting(name)).collect();
