@@ -1,11 +1,11 @@
-"""Holds Grafana dashboards against Grafana's own schema, and their panels against our rules.
+"""Checks Grafana dashboards against Grafana's own schema, and their panels against our own rules.
 
     check.py DASHBOARD.json...
 
-Grafana's official SDK reads each file into its types and writes it again. It drops what it does not
-know, so whatever the file says and the second version does not is a fault: a field misspelt, or put
-in the wrong place. The SDK does not look at values, so those are compared with its types' hints here.
-Each fault is one line, with the JSON path. The exit code is 0 if there is none, else 1.
+Grafana's official SDK reads each file into its types and writes it again. It drops every field that it
+does not know. A field that is in the file but not in the rewritten version is therefore a fault: it is
+misspelt or in the wrong place. The SDK does not check values, so this script compares them with the SDK's
+type hints. Each fault is one line with the JSON path. The exit code is 0 if there is no fault, otherwise 1.
 """
 
 import enum
@@ -23,8 +23,8 @@ from grafana_foundation_sdk.models import prometheus, units
 
 WIDTH = 24
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
-# What the SDK takes as it comes, because plugins decide on it: as Grafana's own source has it. A record
-# is written as a dictionary, a list as a list of one.
+# Options that the SDK does not type, because plugins define them. The types here are those of Grafana's own
+# source code. A record is written as a dictionary, a list as a list with one element.
 TRANSFORMATIONS = {
     "limit": {"limitField": int},
     "merge": {},
@@ -37,7 +37,7 @@ TRANSFORMATIONS = {
     "sortBy": {"fields": {}, "sort": [{"field": str, "desc": bool}]},
 }
 MATCHERS = ("byFrameRefID", "byName", "byRegexp", "byType")
-# Words that Grafana's types take for any text, and Grafana itself does not.
+# Values that Grafana's types accept as any string, but Grafana itself does not.
 UNITS = {value for name, value in vars(units).items() if isinstance(value, str) and not name.startswith("_")}
 COLORS = {"panel-bg", "text", "transparent"} | {
     shade + hue
@@ -48,12 +48,12 @@ VARIABLE_QUERY = {"qryType": int, "query": str, "refId": str}
 
 
 def rewritten(thing):
-    """What the SDK makes of it, as plain JSON."""
+    """The SDK object written back as plain JSON."""
     return json.loads(json.dumps(thing, cls=JSONEncoder))
 
 
 def missing(ours, theirs, path):
-    """Whatever `ours` says and `theirs` does not say."""
+    """Every difference: what is in `ours` and missing or changed in `theirs`."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         for name, value in ours.items():
             if name in theirs:
@@ -68,7 +68,7 @@ def missing(ours, theirs, path):
 
 
 def fits(value, hint):
-    """Whether a value is of the type that the SDK's hint names, or of the form we wrote down above."""
+    """Whether a value has the type of the SDK's hint, or the form defined in the constants above."""
     if isinstance(hint, dict):
         known = isinstance(value, dict) and set(value) <= set(hint)
         return known and all(fits(item, hint[name]) for name, item in value.items())
@@ -93,12 +93,12 @@ def fits(value, hint):
 
 
 def json_name(attribute):
-    """The field's name in JSON: `id_val` is `id`, `grid_pos` is `gridPos`."""
+    """The name of an SDK attribute in JSON: `id_val` becomes `id`, `grid_pos` becomes `gridPos`."""
     return re.sub("_([a-z])", lambda found: found[1].upper(), attribute.removesuffix("_val"))
 
 
 def mistyped(thing, path):
-    """Values in the SDK's objects that are not of the type they are to be."""
+    """Values in the SDK's objects that do not have the type of their hint."""
     if isinstance(thing, list):
         for index, item in enumerate(thing):
             yield from mistyped(item, f"{path}[{index}]")
@@ -110,30 +110,30 @@ def mistyped(thing, path):
         for attribute, value in vars(thing).items():
             here = f"{path}.{json_name(attribute)}"
             if not fits(value, hints.get(attribute, object)):
-                yield f"{here}: {json.dumps(value, cls=JSONEncoder)} is no value that Grafana's schema allows"
+                yield f"{here}: {json.dumps(value, cls=JSONEncoder)} is not a value that Grafana's schema allows"
             yield from mistyped(value, here)
 
 
 def against(read, ours, path):
-    """The faults of one part of a file, which the SDK's `read` turns into a type."""
+    """The faults of one part of a file. `read` is the SDK function that parses this part."""
     try:
         theirs = read(ours)
     except (AttributeError, KeyError, TypeError, ValueError) as fault:
-        return [f"{path}: Grafana's schema can't read it: {fault!r}"]
+        return [f"{path}: Grafana's schema cannot read it: {fault!r}"]
     return [*missing(ours, rewritten(theirs), path), *mistyped(theirs, path)]
 
 
 def record_faults(ours, known, path):
-    """The faults of a record that only we know the form of."""
+    """The faults of a record whose form is defined only in this script."""
     for name, value in ours.items():
         if name not in known:
             yield f"{path}.{name}: there is no such field"
         elif not fits(value, known[name]):
-            yield f"{path}.{name}: {json.dumps(value)} is not of its form"
+            yield f"{path}.{name}: {json.dumps(value)} does not have the expected form"
 
 
 def read_dashboard(board):
-    """The dashboard in the SDK's types; it forgets to read transformations, so that is done here."""
+    """The dashboard in the SDK's types. The SDK does not read transformations, so they are read here."""
     read = schema.Dashboard.from_json(board)
     for panel in read.panels or []:
         steps = getattr(panel, "transformations", None) or []
@@ -143,14 +143,14 @@ def read_dashboard(board):
 
 
 def override_faults(panel, path):
-    """Overrides: the SDK keeps their values as they come, so each is read as the default it overrides."""
+    """Overrides: the SDK does not type their values, so each one is read as the default that it overrides."""
     custom = runtime.panelcfg_config(panel["type"]).field_config_from_json_hook
     overrides = panel.get("fieldConfig", {}).get("overrides", [])
     for index, override in enumerate(overrides):
         here = f"{path}.fieldConfig.overrides[{index}]"
         matcher = override.get("matcher", {})
         if matcher.get("id") not in MATCHERS or not isinstance(matcher.get("options"), str):
-            yield f"{here}.matcher: {json.dumps(matcher)} matches nothing"
+            yield f"{here}.matcher: {json.dumps(matcher)} is not a known matcher"
         for at, entry in enumerate(override.get("properties", [])):
             there = f"{here}.properties[{at}]"
             name, value = entry.get("id", ""), entry.get("value")
@@ -161,13 +161,13 @@ def override_faults(panel, path):
 
 
 def panel_type_faults(panel, path):
-    """What the SDK would keep as it comes, and so could not judge: nothing of it may be in use."""
+    """Parts that the SDK does not type and therefore cannot check: a dashboard must not use them."""
     kind = runtime.panelcfg_config(panel["type"])
     if kind is None or kind.options_from_json_hook is None:
         yield f"{path}.type: the SDK has no types for a {panel['type']} panel"
         return
     if kind.field_config_from_json_hook is None and "custom" in panel["fieldConfig"]["defaults"]:
-        yield f"{path}.fieldConfig.defaults.custom: a {panel['type']} panel has no fields of its own"
+        yield f"{path}.fieldConfig.defaults.custom: a {panel['type']} panel has no custom fields"
     yield from override_faults(panel, path)
     for index, target in enumerate(panel.get("targets", [])):
         yield from against(prometheus.Dataquery.from_json, target, f"{path}.targets[{index}]")
@@ -180,7 +180,7 @@ def panel_type_faults(panel, path):
 
 
 def word_faults(thing, path):
-    """Units and colours that Grafana does not know: it would show bare numbers, and grey."""
+    """Units and colours that Grafana does not know: it would show numbers without a unit, and grey."""
     if isinstance(thing, list):
         for index, item in enumerate(thing):
             yield from word_faults(item, f"{path}[{index}]")
@@ -197,7 +197,7 @@ def word_faults(thing, path):
 
 
 def rule_faults(panel, path):
-    """What we ask of every panel, whatever Grafana's schema allows."""
+    """Our own rules for every panel, in addition to Grafana's schema."""
     for name in ("title", "description"):
         if not panel.get(name):
             yield f"{path}.{name}: a panel needs one"
@@ -208,35 +208,35 @@ def rule_faults(panel, path):
     places = [(path, panel), *((f"{path}.targets[{i}]", t) for i, t in enumerate(panel.get("targets", [])))]
     for place, thing in places:
         if thing.get("datasource") != DATASOURCE:
-            yield f"{place}.datasource: is to be {json.dumps(DATASOURCE)}"
+            yield f"{place}.datasource: must be {json.dumps(DATASOURCE)}"
     refs = [target.get("refId") for target in panel.get("targets", [])]
     if len(set(refs)) != len(refs) or None in refs:
-        yield f"{path}.targets: each needs a refId of its own, not {refs}"
+        yield f"{path}.targets: each query needs its own refId, got {refs}"
 
 
 def band_faults(panels):
-    """Panels that begin at one height: of one height, side by side, without overlap or gap."""
+    """Panels at the same y position must have the same height and stand side by side, without overlap or gap."""
     panels.sort(key=lambda placed: placed[1]["x"])
     first, x = panels[0][1], 0
     for path, at in panels:
         if at["h"] != first["h"]:
             yield f"{path}.gridPos.h: {at['h']}, but the panels beside it are {first['h']} high"
         if at["x"] != x:
-            yield f"{path}.gridPos.x: {at['x']}, {'an overlap' if at['x'] < x else 'a gap'}: {x} is where it belongs"
+            yield f"{path}.gridPos.x: {at['x']}, {'an overlap' if at['x'] < x else 'a gap'}: expected {x}"
         x = max(x, at["x"] + at["w"])
     if x != WIDTH:
         yield f"{panels[-1][0]}.gridPos.w: its band ends at {x}, not at {WIDTH}"
 
 
 def layout_faults(panels):
-    """The grid is filled from the top, band by band."""
+    """The grid must be filled from the top, band by band. A band is all panels at the same y position."""
     bands = {}
     for index, panel in enumerate(panels):
         bands.setdefault(panel["gridPos"]["y"], []).append((f"$.panels[{index}]", panel["gridPos"]))
     bottom = 0
     for y, band in sorted(bands.items()):
         if y != bottom:
-            yield f"{band[0][0]}.gridPos.y: {y}, {'an overlap' if y < bottom else 'a gap'}: {bottom} is where it belongs"
+            yield f"{band[0][0]}.gridPos.y: {y}, {'an overlap' if y < bottom else 'a gap'}: expected {bottom}"
         yield from band_faults(band)
         bottom = max(bottom, y + max(at["h"] for _, at in band))
 
@@ -251,7 +251,7 @@ def dashboard_faults(board):
     for index, panel in enumerate(board["panels"]):
         path = f"$.panels[{index}]"
         if panel.get("id") in seen or panel.get("id") is None:
-            yield f"{path}.id: {panel.get('id')} is no id of its own"
+            yield f"{path}.id: {panel.get('id')} is missing or used twice"
         seen.add(panel.get("id"))
         if panel["type"] != "row":
             yield from panel_type_faults(panel, path)
@@ -268,7 +268,7 @@ def main(files):
         try:
             faults += [f"{file}: {fault}" for fault in dashboard_faults(board)]
         except (AttributeError, KeyError, TypeError) as fault:
-            faults.append(f"{file}: not a dashboard as we write them: {fault!r}")
+            faults.append(f"{file}: not a dashboard of the expected form: {fault!r}")
     print("\n".join(dict.fromkeys(faults)) or f"{len(files)} dashboards, no fault")
     return 1 if faults or not files else 0
 

@@ -123,7 +123,9 @@ fn a_value_that_grafana_does_not_know_is_named_with_its_path() {
     let at = first(&read(EXPORTER), "stat");
     assert_fault(
         |dashboard| dashboard["panels"][at]["options"]["colorMode"] = "backgruond".into(),
-        &format!("$.panels[{at}].options.colorMode: \"backgruond\" is no value that Grafana's schema allows"),
+        &format!(
+            "$.panels[{at}].options.colorMode: \"backgruond\" is not a value that Grafana's schema allows"
+        ),
     );
 }
 
@@ -156,7 +158,7 @@ fn a_panel_that_lies_on_its_neighbour_is_named() {
             dashboard["panels"][2]["gridPos"]["x"] = 3.into();
             dashboard["panels"][2]["gridPos"]["w"] = 5.into();
         },
-        "$.panels[2].gridPos.x: 3, an overlap: 4 is where it belongs",
+        "$.panels[2].gridPos.x: 3, an overlap: expected 4",
     );
 }
 
@@ -167,7 +169,7 @@ fn a_gap_beside_a_panel_is_named() {
             dashboard["panels"][2]["gridPos"]["x"] = 5.into();
             dashboard["panels"][2]["gridPos"]["w"] = 3.into();
         },
-        "$.panels[2].gridPos.x: 5, a gap: 4 is where it belongs",
+        "$.panels[2].gridPos.x: 5, a gap: expected 4",
     );
 }
 
@@ -187,7 +189,7 @@ fn a_gap_below_the_last_band_is_named() {
             let panels = list(&dashboard["panels"]);
             let y = panels.last().unwrap()["gridPos"]["y"].as_u64().unwrap();
             let at = panels.iter().position(|panel| panel["gridPos"]["y"] == y).unwrap();
-            format!("$.panels[{at}].gridPos.y: {}, a gap: {y} is where it belongs", y + 1)
+            format!("$.panels[{at}].gridPos.y: {}, a gap: expected {y}", y + 1)
         },
     );
 }
