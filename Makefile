@@ -10,13 +10,17 @@ APT_PACKAGES := prometheus prometheus-alertmanager prometheus-blackbox-exporter 
 	faketime mount util-linux python3 python3-venv
 VENV := target/venv
 
+# The texts that cargo-about finds can change from one version to the next. A fixed version keeps THIRD-PARTY-NOTICES.md
+# the same on every machine.
+CARGO_ABOUT_VERSION := 0.9.3
+
 # Many tests wait for servers more than they compute.
 export RUST_TEST_THREADS ?= 8
 
-.PHONY: help test deps servers lint bench demo deny detection fuzz kills screenshots soak
+.PHONY: help test deps servers lint bench cargo-about check-notices demo deny detection fuzz kills notices screenshots soak
 
 help: ## Show what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 test: deps ## Install what the tests need, and run them all
 	$(CARGO) test --locked --workspace
@@ -56,6 +60,23 @@ detection: deps ## Measure from what happens to who is notified, with all durati
 deny: ## Check licences, sources and bans of all dependencies (installs cargo-deny if it is missing)
 	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --locked check licenses bans sources
+
+notices: cargo-about ## Write THIRD-PARTY-NOTICES.md, the licences of the crates in the binary (installs cargo-about if it is missing)
+	$(CARGO) about generate --frozen --fail --output-file THIRD-PARTY-NOTICES.md about.hbs
+
+check-notices: cargo-about ## Fail if THIRD-PARTY-NOTICES.md is out of date (installs cargo-about if it is missing)
+	@fresh=$$(mktemp) && trap 'rm -f "$$fresh"' EXIT && \
+	$(CARGO) about generate --frozen --fail --output-file "$$fresh" about.hbs && \
+	if ! cmp -s THIRD-PARTY-NOTICES.md "$$fresh"; then \
+		echo "THIRD-PARTY-NOTICES.md is out of date: run 'make notices' and commit the file" >&2; \
+		exit 1; \
+	fi
+
+# cargo-about runs without network (--frozen), so the crates of all platforms must be on the disk first.
+cargo-about:
+	@$(CARGO) about --version 2>/dev/null | grep -qx 'cargo-about $(CARGO_ABOUT_VERSION)' || \
+		$(CARGO) install --locked --version $(CARGO_ABOUT_VERSION) --features cli cargo-about
+	@$(CARGO) fetch --locked
 
 fuzz: ## Try a hundred thousand mutated inputs on every parser (a quarter of an hour)
 	PROPTEST_CASES=100000 $(CARGO) test --locked --release --test it fuzz::
