@@ -2,7 +2,7 @@
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
-# The dependencies change rarely: built on their own, they stay in a layer of their own.
+# The dependencies change rarely. Building them first, with placeholder sources, keeps them in a cached layer.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src benches \
  && echo 'fn main() {}' > src/main.rs && touch src/lib.rs && echo 'fn main() {}' > benches/exposition.rs \
@@ -10,11 +10,11 @@ RUN mkdir -p src benches \
  && rm -r src benches
 COPY src src
 COPY benches benches
-# Cargo judges by time stamps, and the real sources may be older than the stand-ins.
+# Cargo compares modification times, and the real sources can be older than the placeholders.
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked --bin myunisoft-exporter \
  && mkdir -p /image/etc/myunisoft-exporter /image/var/lib/myunisoft-exporter
 
-# Brings the C library, the certification authorities and an unprivileged user; no shell.
+# This base image has the C library, the certificate authorities and an unprivileged user. It has no shell.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /src/target/release/myunisoft-exporter /usr/bin/myunisoft-exporter
 COPY --from=build --chown=65532:65532 /image/ /

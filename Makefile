@@ -1,11 +1,15 @@
-# Everything here runs from a fresh clone on a machine with Rust and Debian's packages.
+# Every target works in a fresh clone, on a Debian machine with Rust.
 
 CARGO ?= cargo
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-# What the tests start beside the exporter: the real Prometheus and Alertmanager with their tools, the exporter
-# whose web configuration is read here too, a browser, a client that speaks HTTP/2, what sets a clock, a disk or a
-# limit for one process alone, and the Python that reads the dashboards with Grafana's own schema.
+# The programs that the tests start:
+# - Prometheus and Alertmanager with their tools;
+# - blackbox_exporter, which reads the same web configuration file format as this exporter;
+# - a browser and its driver;
+# - curl, a client that speaks HTTP/2;
+# - faketime, mount and util-linux, which set the clock, the disk or the limits of a single process;
+# - Python, which checks the dashboards with Grafana's own schema.
 APT_PACKAGES := prometheus prometheus-alertmanager prometheus-blackbox-exporter chromium chromium-driver curl \
 	faketime mount util-linux python3 python3-venv
 VENV := target/venv
@@ -14,18 +18,18 @@ VENV := target/venv
 # the same on every machine.
 CARGO_ABOUT_VERSION := 0.9.3
 
-# Many tests wait for servers more than they compute.
+# Many tests spend more time waiting for servers than computing, so more threads than cores are useful.
 export RUST_TEST_THREADS ?= 8
 
 .PHONY: help test deps servers lint bench cargo-about check-notices demo deny detection fuzz kills notices screenshots soak
 
-help: ## Show what can be made
+help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-test: deps ## Install what the tests need, and run them all
+test: deps ## Install what the tests need, and run all tests
 	$(CARGO) test --locked --workspace
 
-deps: servers $(VENV)/installed ## Install what the tests start (asks for root only if Debian packages are missing)
+deps: servers $(VENV)/installed ## Install what the tests need (asks for root only if Debian packages are missing)
 
 servers:
 	@missing=; for tool in prometheus promtool prometheus-alertmanager amtool prometheus-blackbox-exporter chromium \
@@ -39,7 +43,7 @@ servers:
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -qy --no-install-recommends $(APT_PACKAGES); \
 	fi
 
-# The marker is written last: an installation that broke off is made again.
+# The marker file is written last, so an interrupted installation starts again.
 $(VENV)/installed: tests/requirements.txt | servers
 	rm -rf $(VENV)
 	python3 -m venv $(VENV)
@@ -47,21 +51,21 @@ $(VENV)/installed: tests/requirements.txt | servers
 		--requirement $<
 	touch $@
 
-lint: ## Check format and lints, warnings being errors
+lint: ## Check the format and the lints; a warning is an error
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
-bench: ## Measure /metrics at 10,000 keys against its peer
+bench: ## Measure /metrics with 10,000 keys, and compare it with the prometheus crate
 	$(CARGO) bench --locked
 
-detection: deps ## Measure from what happens to who is notified, with all durations as shipped (a quarter of an hour)
+detection: deps ## Measure the time from an event to its notification, with the shipped durations (15 minutes)
 	MYUNISOFT_AS_SHIPPED=1 $(CARGO) test --locked --test it alerting:: -- --nocapture
 
 deny: ## Check licences, sources and bans of all dependencies (installs cargo-deny if it is missing)
 	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --locked check licenses bans sources
 
-notices: cargo-about ## Write THIRD-PARTY-NOTICES.md, the licences of the crates in the binary (installs cargo-about if it is missing)
+notices: cargo-about ## Write THIRD-PARTY-NOTICES.md, the licences in the binary (installs cargo-about if it is missing)
 	$(CARGO) about generate --frozen --fail --output-file THIRD-PARTY-NOTICES.md about.hbs
 
 check-notices: cargo-about ## Fail if THIRD-PARTY-NOTICES.md is out of date (installs cargo-about if it is missing)
@@ -78,16 +82,16 @@ cargo-about:
 		$(CARGO) install --locked --version $(CARGO_ABOUT_VERSION) --features cli cargo-about
 	@$(CARGO) fetch --locked
 
-fuzz: ## Try a hundred thousand mutated inputs on every parser (a quarter of an hour)
+fuzz: ## Test every parser with 100,000 mutated inputs (15 minutes)
 	PROPTEST_CASES=100000 $(CARGO) test --locked --release --test it fuzz::
 
-kills: ## Kill it two hundred times at random moments (five minutes)
+kills: ## Kill the exporter 200 times at random moments (five minutes)
 	MYUNISOFT_KILLS=200 $(CARGO) test --locked --test it faults::kills
 
-soak: ## Run for an hour (SOAK_SECONDS) under load and faults, and measure what must stay flat
+soak: ## Run for an hour (SOAK_SECONDS) under load and faults, and check that memory and other figures stay flat
 	$(CARGO) test --locked --release --test soak
 
-screenshots: deps ## Take the pictures in docs/images, of the demo, in a headless browser (two minutes)
+screenshots: deps ## Take the screenshots in docs/images: the demo, in a headless browser (two minutes)
 	$(CARGO) test --locked --test screenshots
 
 demo: ## Run the exporter against a simulated API
