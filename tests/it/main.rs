@@ -21,6 +21,7 @@ mod faults;
 mod fuzz;
 mod hostile;
 mod metrics;
+mod notices;
 mod once;
 mod page;
 mod panels;

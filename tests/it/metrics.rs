@@ -236,6 +236,6 @@ fn the_page_and_the_code_have_the_same_closed_lists() {
     );
     assert_eq!(
         section("Phases"),
-        Phase::VARIANTS.iter().map(myunisoft_exporter::report::Phase::into_str).collect::<Vec<_>>()
+        Phase::VARIANTS.iter().map(Phase::into_str).collect::<Vec<_>>()
     );
 }

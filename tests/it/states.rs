@@ -92,7 +92,7 @@ fn memories<S: Copy>(states: &'static [S]) -> impl Iterator<Item = Memory<S>> {
 fn the_table_has_every_documented_code() {
     let mut written: Vec<_> = rows().iter().map(|row| row.code).collect();
     let mut known: Vec<_> =
-        Code::VARIANTS.iter().map(myunisoft_exporter::api::error::Code::into_str).collect();
+        Code::VARIANTS.iter().map(Code::into_str).collect();
     written.sort_unstable();
     known.sort_unstable();
     assert_eq!(written, known);
