@@ -6,15 +6,15 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use myunisoft_exporter::api::Access;
-use myunisoft_exporter::api::request_id::RequestId;
-use myunisoft_exporter::api::verdict::{Failure, Reason};
-use myunisoft_exporter::board::history::PROBES_KEPT;
-use myunisoft_exporter::board::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus};
 use myunisoft_exporter::key_state::{KeyMemory, KeyState, SecretMemory};
 use myunisoft_exporter::metrics::Metrics;
 use myunisoft_exporter::page::{self, Frame, Listing};
+use myunisoft_exporter::partner_api::Access;
+use myunisoft_exporter::partner_api::failure::{Failure, Reason};
+use myunisoft_exporter::partner_api::request_id::RequestId;
 use myunisoft_exporter::report::{Phases, Report};
+use myunisoft_exporter::state::history::PROBES_KEPT;
+use myunisoft_exporter::state::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus};
 use myunisoft_exporter::status::{self, Filter, KeyView, Overview};
 use prometheus::{GaugeVec, Opts, Registry, TextEncoder};
 use tokio::time::Instant;

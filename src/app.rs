@@ -9,14 +9,14 @@ use tokio::time::{Duration, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::board::Board;
+use crate::fleet::Watchers;
 use crate::http::{self, Reload, Site};
 use crate::metrics::Metrics;
+use crate::monitor::Context;
 use crate::probe::BuildError;
 use crate::reload::{Loader, Reading, Reloader};
+use crate::state::Board;
 use crate::store::Store;
-use crate::watch::Context;
-use crate::watchers::Watchers;
 use web_toolkit::auth::AuthHandle;
 use web_toolkit::server::{self, Service};
 

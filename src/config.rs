@@ -24,7 +24,7 @@ use strum::VariantArray;
 
 pub(crate) use self::load::matching;
 pub use self::load::{Loaded, load};
-use crate::api::{Access, Firm, KeyInfoMode, Method};
+use crate::partner_api::{Access, Firm, KeyInfoMode, Method};
 use crate::secret::SecretSource;
 
 /// The label value of the health probe.

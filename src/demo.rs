@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::api::{Firm, KeyInfoMode, Method};
 use crate::config::{self, Api, Canary, Config, Credential, Health, Login, Probe, Settings, Target, Timing};
+use crate::partner_api::{Firm, KeyInfoMode, Method};
 use crate::secret::SecretSource;
 use partner_simulator::{
     Access, Activation, EXERCICES, KeySpec, LoginSpec, PartnerSpec, Refusal, Simulator, USERS,
@@ -97,8 +97,8 @@ fn watch(sim: &Simulator, spec: &KeySpec) -> config::Key {
     config::Key {
         name: spec.name.as_str().into(),
         access: match spec.access {
-            Access::Society { .. } => crate::api::Access::Society,
-            Access::Firm { .. } => crate::api::Access::Firm,
+            Access::Society { .. } => crate::partner_api::Access::Society,
+            Access::Firm { .. } => crate::partner_api::Access::Firm,
         },
         credential: credential(sim, spec),
         probes: probes(spec),

@@ -10,10 +10,10 @@ mod tests;
 
 use serde::Serialize;
 
-use crate::api::error::{Code, ErrorCode};
-use crate::api::verdict::{Failure, Reason};
 use crate::config::KEY_INFO;
 use crate::key_state::{KeyState, SecretState};
+use crate::partner_api::error::{Code, ErrorCode};
+use crate::partner_api::failure::{Failure, Reason};
 use crate::report::Phase;
 
 /// Where the trouble lies.

@@ -1,9 +1,9 @@
 //! What is served: metrics, the service's own manners, probes on demand.
 
-mod asked;
 mod discovery;
-mod on_demand;
 mod page;
+mod probe;
+mod query;
 mod status;
 
 use std::convert::Infallible;
@@ -19,9 +19,9 @@ use axum::routing::{get, post};
 use futures_util::stream;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::pulse::Stuck;
-use crate::watch::Context;
-use crate::watchers::Directory;
+use crate::fleet::Directory;
+use crate::monitor::Context;
+use crate::watchdog::Stuck;
 
 /// The Prometheus text format, version 0.0.4.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -61,7 +61,7 @@ pub fn router(site: Site) -> Router {
         .route(&at("/key"), get(page::key))
         .route(&at("/static/{name}"), get(page::asset))
         .route(&at("/metrics"), get(metrics))
-        .route(&at("/probe"), get(on_demand::probe))
+        .route(&at("/probe"), get(probe::probe))
         .route(&at("/sd"), get(discovery::targets))
         .route(&at("/api/v1/status"), get(status::all))
         .route(&at("/api/v1/status/key"), get(status::key))

@@ -9,7 +9,7 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::answer::{KeyEvidence, SecretEvidence};
+use crate::partner_api::judge::{KeyEvidence, SecretEvidence};
 
 /// What is known of a key: the `state` label of `myunisoft_key_state`.
 #[derive(

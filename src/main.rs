@@ -1,6 +1,6 @@
 //! `myunisoft-exporter`: parse, log, load, bind, run, exit code.
 
-mod run;
+mod commands;
 
 use std::process::ExitCode;
 
@@ -15,9 +15,9 @@ fn main() -> ExitCode {
     logging::start(flags.log_level.unwrap_or(level), flags.log_format);
     panics::log();
     match command {
-        None => run::exporter(&flags),
-        Some(Command::Demo) => run::demo(&flags),
-        Some(Command::CheckConfig { file }) => run::check_config(&file, &flags),
-        Some(Command::Probe { keys, output }) => run::probe(&keys, output, &flags),
+        None => commands::exporter(&flags),
+        Some(Command::Demo) => commands::demo(&flags),
+        Some(Command::CheckConfig { file }) => commands::check_config(&file, &flags),
+        Some(Command::Probe { keys, output }) => commands::probe(&keys, output, &flags),
     }
 }

@@ -19,8 +19,8 @@ use prometheus::{
 };
 use tracing::error;
 
-use crate::board::Board;
 use crate::report::{Phase, Phases};
+use crate::state::Board;
 use exposition::Exposition;
 use web_toolkit::{DropReason, Observer};
 

@@ -5,9 +5,9 @@
 //! request of the key's budget.
 
 mod client;
+mod exhaustion;
+mod phase_timer;
 mod resolver;
-mod shortage;
-mod stamps;
 mod tls;
 
 use std::num::NonZeroU64;
@@ -20,17 +20,17 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use tokio::time::{Duration, timeout};
 
-use crate::api::answer::{Question, Response, judge};
-use crate::api::error::ErrorCode;
-use crate::api::login::{self, LoginAnswer};
-use crate::api::request_id::RequestId;
-use crate::api::verdict::{Failure, Reason};
-use crate::api::{SECRET_HEADER, SOCIETY_HEADER};
 use crate::config;
+use crate::partner_api::error::ErrorCode;
+use crate::partner_api::failure::{Failure, Reason};
+use crate::partner_api::judge::{Question, Response, judge};
+use crate::partner_api::login::{self, LoginAnswer};
+use crate::partner_api::request_id::RequestId;
+use crate::partner_api::{SECRET_HEADER, SOCIETY_HEADER};
 use crate::report::Report;
 
 pub use client::BuildError;
-use stamps::Stamps;
+use phase_timer::Stamps;
 
 /// A key/info answer is a few kilobytes; it must be read whole to be parsed.
 const KEY_INFO_CAP: usize = 1 << 20;
@@ -182,7 +182,7 @@ impl Prober {
         &self,
         mail: &str,
         password: &SecretString,
-        firm: Option<&crate::api::Firm>,
+        firm: Option<&crate::partner_api::Firm>,
         limit: Duration,
     ) -> LoginReport {
         let body = login::Request { mail, password: password.expose_secret(), firm };
@@ -212,7 +212,7 @@ impl Prober {
 
     fn request(&self, call: &Call<'_>) -> reqwest::RequestBuilder {
         let method = match call.question {
-            Question::Canary(crate::api::Method::Head) => Method::HEAD,
+            Question::Canary(crate::partner_api::Method::Head) => Method::HEAD,
             _ => Method::GET,
         };
         let request = self.0.client.request(method, join(&self.0.api.base_url, call.path));

@@ -10,9 +10,9 @@ use tokio::time::{Duration, Instant, sleep};
 use tracing::{error, info};
 
 use crate::config::{self, Config};
+use crate::file_version::Stamp;
+use crate::fleet::Watchers;
 use crate::metrics::Metrics;
-use crate::stamp::Stamp;
-use crate::watchers::Watchers;
 use web_toolkit::auth::{AuthHandle, Protection};
 
 /// A file that is being written is left alone until it has been the same for so long.

@@ -4,10 +4,10 @@ use serde_with::SerializeDisplay;
 use std::time::{Duration, SystemTime};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-use crate::api::answer::Answer;
-use crate::api::error::ErrorCode;
-use crate::api::request_id::RequestId;
-use crate::api::verdict::Failure;
+use crate::partner_api::error::ErrorCode;
+use crate::partner_api::failure::Failure;
+use crate::partner_api::judge::Answer;
+use crate::partner_api::request_id::RequestId;
 
 /// The five parts of a probe, in their order: the `phase` label. They add up to its duration.
 #[derive(

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::stamp::Stamp;
+use crate::file_version::Stamp;
 
 /// More than any token, secret or password needs; a longer file is some other file.
 const LARGEST: usize = 16 * 1024;

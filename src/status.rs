@@ -16,8 +16,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::board::{Board, Fleet};
 use crate::key_state::KeyState;
+use crate::state::{Board, Fleet};
 
 pub use api::{ApiView, Availability, SlotView, certificate_ended};
 pub use document::document;

@@ -8,11 +8,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 use strum::VariantArray as _;
 
-use crate::board::HealthState;
 use crate::diagnosis::Verdict;
-use crate::human;
+use crate::format;
 use crate::key_state::KeyState;
 use crate::report::{Phase, Phases};
+use crate::state::HealthState;
 use crate::status::{ApiView, KeyDetail, Overview, PastView, ProbeView, common_scale};
 
 /// How wide a waterfall is, in characters.
@@ -149,7 +149,7 @@ fn row(ink: Ink, probe: &ProbeView, history: &[PastView]) -> Row {
         probe: harmless(&probe.probe).into_owned(),
         result: result.trim().to_owned(),
         succeeded: probe.up,
-        duration: probe.last_duration.map(human::latency).unwrap_or_default(),
+        duration: probe.last_duration.map(format::latency).unwrap_or_default(),
         phases: last_phases(probe, history),
         request_id: probe.request_id.as_deref().map(harmless).unwrap_or_default().into_owned(),
         ..Row::default()
@@ -256,7 +256,7 @@ fn write_error(text: &mut String, probe: &ProbeView, history: &[PastView]) {
     let _ = writeln!(text, "  {}", harmless(&line));
     if let Some(phases) = last_phases(probe, history).filter(|phases| !phases.total().is_zero()) {
         let phases: Vec<_> =
-            phases.iter().map(|(phase, took)| format!("{phase} {}", human::latency(took))).collect();
+            phases.iter().map(|(phase, took)| format!("{phase} {}", format::latency(took))).collect();
         let _ = writeln!(text, "    {}", phases.join(", "));
     }
     if let Some(id) = &error.request_id {
@@ -268,9 +268,9 @@ fn summary(api: &ApiView, keys: &[KeyDetail]) -> String {
     let troubled = keys.iter().filter(|detail| detail.key.verdict.blame.is_some()).count();
     let keys = match (keys.len(), troubled) {
         (0, _) => "no key is configured".to_owned(),
-        (all, 0) => format!("{}, nothing is the matter", human::count(all, "key", "keys")),
+        (all, 0) => format!("{}, nothing is the matter", format::count(all, "key", "keys")),
         (all, troubled) => {
-            format!("{}, {troubled} with something the matter", human::count(all, "key", "keys"))
+            format!("{}, {troubled} with something the matter", format::count(all, "key", "keys"))
         }
     };
     format!("API {}; {keys}.", api.state)

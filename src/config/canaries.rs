@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::timing::timing;
 use super::{Canary, HEALTH, KEY_INFO, Probe, Target, Timing, names, urls, variant};
-use crate::api::{Access, EXERCICES_PATH, Method};
+use crate::partner_api::{Access, EXERCICES_PATH, Method};
 
 /// The canary that is always there.
 const BUILT_IN: &str = "exercices";

@@ -11,7 +11,7 @@ use super::canaries::{self, Asker};
 use super::credentials::{self, SECRET};
 use super::settings::{self, Defaults, KeyInfo};
 use super::{KEY_INFO, Key, Partner, Probe, Target, names, variant};
-use crate::api::Access;
+use crate::partner_api::Access;
 use crate::secret::SecretSource;
 
 /// The partners read so far.

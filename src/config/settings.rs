@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use super::canaries::Canaries;
 use super::timing::timing;
 use super::{Api, Health, Metrics, RateLimit, Settings, Timing, urls};
-use crate::api::KeyInfoMode;
+use crate::partner_api::KeyInfoMode;
 
 /// What each key takes over unless it overrides it.
 pub(super) struct Defaults {

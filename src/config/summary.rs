@@ -6,7 +6,7 @@ use std::time::Duration;
 use checked_yaml::quoted;
 
 use super::{Config, Credential, Key, Loaded, Partner, Settings, Target, Timing};
-use crate::api::{Access, KeyInfoMode};
+use crate::partner_api::{Access, KeyInfoMode};
 
 /// Of anything that can be long, this many are listed and the others counted.
 const LISTED: usize = 10;

@@ -10,7 +10,7 @@ use maud::Markup;
 use sha2::{Digest as _, Sha256};
 
 use super::Site;
-use super::asked::{Asked, NEVER_STORED, Refusal, Wanted, WantedKey, understood};
+use super::query::{Asked, NEVER_STORED, Refusal, Wanted, WantedKey, understood};
 use crate::page::{self, ASSETS, Frame, Listing};
 use crate::status::{self, ApiView, Filter, KeyDetail, Overview};
 

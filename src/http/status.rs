@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
 use super::Site;
-use super::asked::{Asked, NEVER_STORED, Wanted, WantedKey, understood};
+use super::query::{Asked, NEVER_STORED, Wanted, WantedKey, understood};
 use crate::status::{self, KeyDetail, Overview};
 
 /// Everything, or what the parameters ask for: the API, the partners, the keys.

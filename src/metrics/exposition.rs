@@ -11,10 +11,10 @@ use strum::VariantArray as _;
 use bytes::Bytes;
 
 use super::family::{self, Family};
-use crate::api::verdict::Reason;
-use crate::board::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus, Skip};
 use crate::key_state::{KeyState, SecretState};
 use crate::label::escape;
+use crate::partner_api::failure::Reason;
+use crate::state::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus, Skip};
 
 /// A piece is sent when it is about this large: a scrape of any fleet holds no more in memory.
 const PIECE: usize = 128 << 10;

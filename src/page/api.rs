@@ -6,9 +6,9 @@ use maud::{Markup, html};
 
 use super::chart;
 use super::parts::{Tone, badge, copyable, last, moment, nothing, verdict};
-use crate::board::HealthState;
-use crate::human;
+use crate::format;
 use crate::rfc3339;
+use crate::state::HealthState;
 use crate::status::{ApiView, Availability, Overview};
 
 /// The card at the top of the page.
@@ -30,7 +30,7 @@ pub(super) fn card(status: &Overview, now: SystemTime) -> Markup {
             h3 { "Latency by phase" }
             (chart::legend())
             div.plots {
-                div { p.caption { "Last " (human::count(api.history.len(), "probe", "probes")) } (chart::latency_of_the_last(&api.history)) }
+                div { p.caption { "Last " (format::count(api.history.len(), "probe", "probes")) } (chart::latency_of_the_last(&api.history)) }
                 div { p.caption { "Means of quarter hours, last 24 hours" } (chart::latency_of_the_day(&api.day)) }
             }
         }
@@ -47,11 +47,11 @@ fn headline(api: &ApiView, now: SystemTime) -> Markup {
         }
         HealthState::Unknown => (Tone::Unknown, "unknown", "The API has not been asked yet"),
     };
-    let span = human::span(now.duration_since(api.since).unwrap_or_default());
+    let span = format::span(now.duration_since(api.since).unwrap_or_default());
     html! {
         (badge(tone, word)) " " (text)
         @if api.state != HealthState::Unknown {
-            " since " time datetime=(rfc3339::seconds(api.since)) { (human::moment(api.since)) }
+            " since " time datetime=(rfc3339::seconds(api.since)) { (format::moment(api.since)) }
             " (" (span) ")"
         }
         "."
@@ -66,9 +66,9 @@ fn headline_of_keys(status: &Overview) -> Markup {
             p.headline {
                 @if status.failing_keys > 0 {
                     (badge(Tone::Bad, "failing")) " "
-                    a href="#keys" { (status.failing_keys) " of " (human::count(all, "key", "keys")) } "."
+                    a href="#keys" { (status.failing_keys) " of " (format::count(all, "key", "keys")) } "."
                 } @else {
-                    (badge(Tone::Good, "ok")) " No key fails: " a href="#keys" { (human::count(all, "key", "keys")) } "."
+                    (badge(Tone::Good, "ok")) " No key fails: " a href="#keys" { (format::count(all, "key", "keys")) } "."
                 }
             }
         }
@@ -88,17 +88,17 @@ fn facts(api: &ApiView, now: SystemTime) -> Markup {
             div {
                 dt { "Availability, 24 h" }
                 dd {
-                    @match availability.ratio { Some(ratio) => (human::percent(ratio)), None => (nothing()) }
-                    " " span.faint { "objective " (human::whole_percent(availability.objective)) }
+                    @match availability.ratio { Some(ratio) => (format::percent(ratio)), None => (nothing()) }
+                    " " span.faint { "objective " (format::whole_percent(availability.objective)) }
                 }
             }
             div {
                 dt { "Error budget left" }
                 dd {
                     @match availability.error_budget_remaining_ratio {
-                        Some(left) if left < 0.0 => { "none: spent " (human::times(1.0 - left)) " over" }
+                        Some(left) if left < 0.0 => { "none: spent " (format::times(1.0 - left)) " over" }
                         Some(left) => {
-                            (human::percent(left)) " "
+                            (format::percent(left)) " "
                             meter min="0" max="1" low="0.25" value=(left.clamp(0.0, 1.0)) aria-label="Error budget left" {}
                         }
                         None => (nothing()),
@@ -110,7 +110,7 @@ fn facts(api: &ApiView, now: SystemTime) -> Markup {
                 dt { "Certificate ends" }
                 dd {
                     @match api.certificate_expiry {
-                        Some(end) => { (human::day(end)) " " span.faint { (moment(end, now)) } }
+                        Some(end) => { (format::day(end)) " " span.faint { (moment(end, now)) } }
                         None => (nothing()),
                     }
                 }

@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use maud::{Markup, html};
 
-use crate::api::verdict::Reason;
-use crate::board::history::{PROBES_KEPT, SLOTS_KEPT};
-use crate::human;
+use crate::format;
+use crate::partner_api::failure::Reason;
 use crate::report::Phases;
+use crate::state::history::{PROBES_KEPT, SLOTS_KEPT};
 use crate::status::{PastView, SlotView, common_scale};
 
 const BAR: f64 = 8.0;
@@ -68,7 +68,7 @@ fn uptime_bar(slot: &SlotView) -> Markup {
     // However few failed: they are seen.
     let failed = if slot.failed > 0 { share(slot.failed).max(6.0) } else { 0.0 };
     let maintenance = share(slot.maintenance).min(40.0 - failed);
-    let mut title = format!("{} UTC: {} succeeded", human::clock(slot.start), slot.succeeded);
+    let mut title = format!("{} UTC: {} succeeded", format::clock(slot.start), slot.succeeded);
     for (count, what) in [(slot.failed, "failed"), (slot.maintenance, "in announced maintenance")] {
         if count > 0 {
             // Writing to a string can't fail.
@@ -109,7 +109,7 @@ pub(super) fn latency_of_the_day(day: &[SlotView]) -> Markup {
     let column = |slot: &SlotView| {
         let phases = slot.phases?;
         let x = float(SLOTS_KEPT.saturating_sub(slot.age + 1)) * BAR;
-        let title = format!("{} UTC, on average {}", human::clock(slot.start), told(&phases));
+        let title = format!("{} UTC, on average {}", format::clock(slot.start), told(&phases));
         Some(Column { x, phases, mark: None, title })
     };
     plot("day", &day.iter().filter_map(column).collect::<Vec<_>>(), float(SLOTS_KEPT) * BAR)
@@ -121,7 +121,7 @@ pub(super) fn latency_of_the_last(history: &[PastView]) -> Markup {
         x: float(PROBES_KEPT.saturating_sub(age + 1)) * BAR,
         phases: past.phases,
         mark: past.reason.map(|reason| if reason == Reason::Maintenance { "maintenance" } else { "failed" }),
-        title: format!("{} UTC, {}, {}", human::clock(past.finished), outcome(past), told(&past.phases)),
+        title: format!("{} UTC, {}, {}", format::clock(past.finished), outcome(past), told(&past.phases)),
     };
     plot("last", &history.iter().enumerate().map(column).collect::<Vec<_>>(), float(PROBES_KEPT) * BAR)
 }
@@ -132,9 +132,9 @@ pub(super) fn outcome(past: &PastView) -> String {
 }
 
 fn told(phases: &Phases) -> String {
-    let mut text = human::latency(phases.total());
+    let mut text = format::latency(phases.total());
     for (place, (phase, took)) in phases.iter().filter(|(_, took)| !took.is_zero()).enumerate() {
-        let _ = write!(text, "{} {phase} {}", if place == 0 { ":" } else { "," }, human::latency(took));
+        let _ = write!(text, "{} {phase} {}", if place == 0 { ":" } else { "," }, format::latency(took));
     }
     text
 }
@@ -145,10 +145,10 @@ fn plot(id: &str, columns: &[Column], width: f64) -> Markup {
         return html! { p.faint { "Nothing measured yet." } };
     };
     let highest = totals().max().unwrap_or_default();
-    let label = format!("Latency by phase, up to {}", human::latency(highest));
+    let label = format!("Latency by phase, up to {}", format::latency(highest));
     html! {
         figure.plot {
-            span.top { (human::latency(top)) }
+            span.top { (format::latency(top)) }
             svg viewBox={ "0 0 " (width) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(label) {
                 (patterns(id))
                 line.grid x1="0" x2=(width) y1="0.5" y2="0.5" {}
@@ -203,7 +203,7 @@ pub(super) fn sparkline<'a>(history: impl ExactSizeIterator<Item = &'a PastView>
     }
     let scale = common_scale(history.clone().map(|past| past.duration)).as_secs_f64().max(f64::EPSILON);
     let failures = history.clone().filter(|past| !past.up).count();
-    let label = format!("{}, {failures} failed", human::count(history.len(), "probe", "probes"));
+    let label = format!("{}, {failures} failed", format::count(history.len(), "probe", "probes"));
     let (mut succeeded, mut failed) = (String::new(), String::new());
     for (age, past) in history.enumerate() {
         let x = PROBES_KEPT.saturating_sub(age + 1) * 3 + 1;
@@ -277,6 +277,6 @@ pub(super) fn legend_of_outcomes() -> Markup {
 /// When the drawings of a day begin and end.
 pub(super) fn hours(now: SystemTime) -> Markup {
     html! {
-        div.hours { span { "24 h ago" } span { "now, " (human::clock(now)) " UTC" } }
+        div.hours { span { "24 h ago" } span { "now, " (format::clock(now)) " UTC" } }
     }
 }

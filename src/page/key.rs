@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::parts::{Tone, badge, budget, copyable, error, moment, nothing, state_of, verdict};
 use super::{Frame, chart, link};
-use crate::human;
+use crate::format;
 use crate::rfc3339;
 use crate::status::{ApiView, KeyDetail, KeyView, MoveView, PartnerView, PastView, ProbeView, common_scale};
 
@@ -48,7 +48,7 @@ fn state(view: &KeyView, partner: Option<&PartnerView>, api: &ApiView, now: Syst
             (verdict(&view.verdict))
             @if let Some(id) = view.request_id().filter(|_| view.verdict.blame.is_some()) { p { "Request-id to quote: " (copyable(id)) } }
             dl.facts {
-                div { dt { "In this state" } dd { "since " (human::moment(view.since)) " " span.faint { (moment(view.since, now)) } } }
+                div { dt { "In this state" } dd { "since " (format::moment(view.since)) " " span.faint { (moment(view.since, now)) } } }
                 div { dt { "Access" } dd { (view.access) } }
                 div {
                     dt { "Partner's secret" }
@@ -62,11 +62,11 @@ fn state(view: &KeyView, partner: Option<&PartnerView>, api: &ApiView, now: Syst
                 div { dt { "Budget left" } dd { (budget(view.rate_limit.as_ref())) } }
                 div {
                     dt { "Token ends" }
-                    dd { @match view.token_expiry { Some(end) => { (human::moment(end)) " " span.faint { (moment(end, now)) } }, None => "never" } }
+                    dd { @match view.token_expiry { Some(end) => { (format::moment(end)) " " span.faint { (moment(end, now)) } }, None => "never" } }
                 }
                 div {
                     dt { "API's certificate ends" }
-                    dd { @match api.certificate_expiry { Some(end) => { (human::day(end)) " " span.faint { (moment(end, now)) } }, None => (nothing()) } }
+                    dd { @match api.certificate_expiry { Some(end) => { (format::day(end)) " " span.faint { (moment(end, now)) } }, None => (nothing()) } }
                 }
                 (identity(view))
             }
@@ -121,12 +121,12 @@ fn probe_row(probe: &ProbeView, now: SystemTime) -> Markup {
                 (badge(tone.0, tone.1))
                 @if let Some(took) = probe.last_duration {
                     " " @match probe.http_status_code { Some(code) => (code), None => "no answer" }
-                    " in " (human::latency(took))
+                    " in " (format::latency(took))
                     @if let Some(reason) = probe.reason { ": " span.reason { (reason) } }
                 }
             }
             td data-label="When" { @match probe.last { Some(last) => (moment(last, now)), None => (nothing()) } }
-            td data-label="Every" { (human::span(probe.interval)) }
+            td data-label="Every" { (format::span(probe.interval)) }
             td data-label="Ran" { (probe.total) }
             td data-label="Failed" { (counted(probe.failures.iter())) }
             td data-label="Left out" { (counted(probe.skipped.iter())) }
@@ -159,7 +159,7 @@ fn history(history: &[PastView], now: SystemTime) -> Markup {
     let scale = common_scale(history.iter().map(|past| past.duration));
     html! {
         section #history.card data-live aria-labelledby="history-title" {
-            h2 #history-title { "Last " (human::count(history.len(), "probe", "probes")) }
+            h2 #history-title { "Last " (format::count(history.len(), "probe", "probes")) }
             @if !history.is_empty() {
                 (chart::legend())
                 table.cards.waterfalls {
@@ -180,10 +180,10 @@ fn past_row(past: &PastView, scale: Duration, now: SystemTime) -> Markup {
     html! {
         tr {
             td data-label="When" {
-                time datetime=(rfc3339::millis(past.finished)) title=(human::moment(past.finished)) {
-                    (human::clock(past.finished))
+                time datetime=(rfc3339::millis(past.finished)) title=(format::moment(past.finished)) {
+                    (format::clock(past.finished))
                 }
-                " " span.faint { (human::distance(past.finished, now)) }
+                " " span.faint { (format::distance(past.finished, now)) }
             }
             td data-label="Probe" { (past.probe) }
             td data-label="Outcome" {
@@ -191,7 +191,7 @@ fn past_row(past: &PastView, scale: Duration, now: SystemTime) -> Markup {
                 @if let Some(status) = past.http_status_code { " " (status) }
                 @if let Some(code) = past.code { " " code { (code) } }
             }
-            td data-label="Duration" { (human::latency(past.duration)) }
+            td data-label="Duration" { (format::latency(past.duration)) }
             td data-label="Phases" { (chart::waterfall(&past.phases, scale)) }
             td data-label="Request-id" { @match &past.request_id { Some(id) => (copyable(id)), None => (nothing()) } }
         }
@@ -208,8 +208,8 @@ fn moves(moves: &[MoveView], now: SystemTime) -> Markup {
                 ol.moves {
                     @for entered in moves {
                         li {
-                            time datetime=(rfc3339::millis(entered.at)) { (human::moment(entered.at)) }
-                            " " span.faint { (human::distance(entered.at, now)) } " "
+                            time datetime=(rfc3339::millis(entered.at)) { (format::moment(entered.at)) }
+                            " " span.faint { (format::distance(entered.at, now)) } " "
                             (badge(Tone::of_key(entered.to), entered.to.into_str()))
                             @if let Some(code) = &entered.code { " " code { (code) } }
                             @if let Some(id) = &entered.request_id { " " (copyable(id)) }

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::parts::{Tone, badge, budget, copyable, error, last, moment, nothing, state_of, verdict};
 use super::{Frame, api, chart, link};
-use crate::human;
+use crate::format;
 use crate::key_state::KeyState;
 use crate::status::{ApiView, Filter, KeyDetail, Overview, PartnerView, Selection};
 
@@ -51,7 +51,7 @@ pub fn overview(frame: Frame, status: &Overview, listing: &Listing) -> Markup {
     let now = status.now;
     let title = match status.failing_keys {
         0 => format!("API {}", status.api.state),
-        failing => format!("API {}, {} failing", status.api.state, human::count(failing, "key", "keys")),
+        failing => format!("API {}, {} failing", status.api.state, format::count(failing, "key", "keys")),
     };
     let content = html! {
         h1.unseen { "Status of MyUnisoft's Partner API and of the keys" }
@@ -65,7 +65,7 @@ pub fn overview(frame: Frame, status: &Overview, listing: &Listing) -> Markup {
 fn partners(partners: &[PartnerView], now: SystemTime) -> Markup {
     html! {
         section #partners.card data-live aria-labelledby="partners-title" {
-            h2 #partners-title { (human::count(partners.len(), "partner", "partners")) }
+            h2 #partners-title { (format::count(partners.len(), "partner", "partners")) }
             @if !partners.is_empty() {
                 div.scroll #partners-table tabindex="0" role="region" aria-labelledby="partners-title" {
                 table.cards {
@@ -182,7 +182,7 @@ fn place(filter: &Filter, state: &str, page: usize) -> String {
 }
 
 fn summary(listing: &Listing) -> String {
-    let keys = human::count(listing.total, "key", "keys");
+    let keys = format::count(listing.total, "key", "keys");
     match listing.pages {
         0 if listing.filter == Filter::default() => {
             "No key is configured: only the API is watched.".to_owned()

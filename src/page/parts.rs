@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use maud::{Markup, html};
 
 use crate::diagnosis::Verdict;
-use crate::human;
+use crate::format;
 use crate::key_state::{KeyState, SecretState};
 use crate::rfc3339;
 use crate::status::{ErrorView, KeyView, ProbeView, RateLimitView};
@@ -84,8 +84,8 @@ pub(super) fn state_of(key: &KeyView) -> Markup {
 /// A moment, with how long ago it was beside it.
 pub(super) fn moment(time: SystemTime, now: SystemTime) -> Markup {
     html! {
-        time datetime=(rfc3339::seconds(time)) title=(human::moment(time)) {
-            (human::distance(time, now))
+        time datetime=(rfc3339::seconds(time)) title=(format::moment(time)) {
+            (format::distance(time, now))
         }
     }
 }
@@ -130,7 +130,7 @@ pub(super) fn error(error: &ErrorView, now: SystemTime) -> Markup {
     html! {
         span.reason { (error.reason) }
         @if let Some(code) = &error.code { " " code { (code) } }
-        " " span.faint { "for " (human::span(now.duration_since(error.since).unwrap_or_default())) }
+        " " span.faint { "for " (format::span(now.duration_since(error.since).unwrap_or_default())) }
     }
 }
 
@@ -140,7 +140,7 @@ pub(super) fn last(probe: &ProbeView) -> Markup {
         @match probe.last_duration {
             Some(took) => {
                 @match probe.http_status_code { Some(code) => (code), None => "no answer" }
-                " in " (human::latency(took))
+                " in " (format::latency(took))
             }
             None => (nothing()),
         }

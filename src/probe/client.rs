@@ -12,9 +12,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tower::{Layer, Service};
 
-use super::{resolver::Resolver, shortage, stamps, tls};
-use crate::api::verdict::{Failure, Reason};
+use super::{exhaustion, phase_timer, resolver::Resolver, tls};
 use crate::config::Api;
+use crate::partner_api::failure::{Failure, Reason};
 use crate::report::Phase;
 
 /// Longer causes than this are cut: a certificate can name itself at any length.
@@ -99,7 +99,7 @@ pub(super) fn failure(error: &reqwest::Error, phase: Phase) -> Failure {
         Phase::Processing | Phase::Transfer => Reason::Io,
     };
     Failure {
-        is_ours: shortage::is_ours(error, phase),
+        is_ours: exhaustion::is_ours(error, phase),
         ..Failure::new(reason, format!("in the {phase} phase: {}", cause(error)))
     }
 }
@@ -156,7 +156,7 @@ where
     fn call(&mut self, request: R) -> Self::Future {
         self.inner.call(request).map(|outcome| {
             if outcome.is_ok() {
-                stamps::connected();
+                phase_timer::connected();
             }
             outcome
         })

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::{BoxFuture, FutureExt as _, Shared};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::stamps;
+use super::phase_timer;
 
 /// The system's look-up blocks a thread until it answers. While DNS is dead every key of the fleet
 /// asks for the same name: sharing the look-up under way keeps that to one thread instead of hundreds.
@@ -52,7 +52,7 @@ impl Resolve for Resolver {
         let shared = self.look_up(name.as_str());
         Box::pin(async move {
             let addresses = shared.await?;
-            stamps::resolved();
+            phase_timer::resolved();
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }

@@ -13,7 +13,7 @@ use rustls::{
     ClientConfig, DigitallySignedStruct, Error, NamedGroup, RootCertStore, SignatureScheme, crypto::ring,
 };
 
-use super::stamps;
+use super::phase_timer;
 
 /// A client configuration that trusts `roots`.
 pub(super) fn config(roots: RootCertStore) -> Result<ClientConfig, Box<dyn std::error::Error + Send + Sync>> {
@@ -46,7 +46,7 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         if let Some(expiry) = std::iter::once(end_entity).chain(intermediates).filter_map(end_of).min() {
-            stamps::certificates_shown(expiry);
+            phase_timer::certificates_shown(expiry);
         }
         self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
@@ -104,7 +104,7 @@ impl ClientSessionStore for NoSessions {
     fn insert_tls13_ticket(&self, _: ServerName<'static>, _: Tls13ClientSessionValue) {}
 
     fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        stamps::tls_started();
+        phase_timer::tls_started();
         None
     }
 }

@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use super::key::trouble;
 use super::{PastView, ProbeView, seconds};
-use crate::api::verdict::Reason;
-use crate::board::history::Slot;
-use crate::board::{Board, Fleet, HealthState, Skip};
 use crate::diagnosis::{self, Verdict};
+use crate::partner_api::failure::Reason;
 use crate::report::Phases;
+use crate::state::history::Slot;
+use crate::state::{Board, Fleet, HealthState, Skip};
 
 /// What the availability is counted over.
 const WINDOW: Duration = Duration::from_hours(24);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{KeyView, Overview};
-use crate::board::KeyEntry;
+use crate::state::KeyEntry;
 
 /// How many keys a piece has: of ten thousand, few are held in memory at once.
 const PIECE: usize = 64;

@@ -8,16 +8,16 @@ use strum::VariantArray as _;
 use serde::Serialize;
 
 use super::seconds;
-use crate::api::Access;
-use crate::api::budget::Budget;
-use crate::api::error::ErrorCode;
-use crate::api::request_id::RequestId;
-use crate::api::verdict::Reason;
-use crate::board::history::{Move, Past};
-use crate::board::{KeyEntry, KeyStatus, LastProbe, ProbeStatus, Skip};
 use crate::diagnosis::{self, Case, Trouble, Verdict};
 use crate::key_state::{KeyState, SecretState};
+use crate::partner_api::Access;
+use crate::partner_api::budget::Budget;
+use crate::partner_api::error::ErrorCode;
+use crate::partner_api::failure::Reason;
+use crate::partner_api::request_id::RequestId;
 use crate::report::Phases;
+use crate::state::history::{Move, Past};
+use crate::state::{KeyEntry, KeyStatus, LastProbe, ProbeStatus, Skip};
 
 /// A key.
 #[derive(Clone, Debug, Serialize)]

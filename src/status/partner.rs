@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::seconds;
-use crate::board::PartnerEntry;
 use crate::key_state::{KeyState, SecretState};
+use crate::state::PartnerEntry;
 
 /// A partner.
 #[derive(Clone, Debug, Serialize)]

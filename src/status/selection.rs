@@ -7,9 +7,9 @@ use std::time::SystemTime;
 
 use super::PartnerView;
 use super::key::trouble;
-use crate::board::{Fleet, KeyEntry, KeyStatus, PartnerEntry};
 use crate::diagnosis::is_of_the_key;
 use crate::key_state::KeyState;
+use crate::state::{Fleet, KeyEntry, KeyStatus, PartnerEntry};
 
 /// Which keys are wanted; each part that is `None` lets all through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::fingerprint::Fingerprint;
 use crate::key_state::{KeyMemory, KeyState, Memory, SecretMemory, SecretState};
-use crate::password_mark::PasswordMark;
+use crate::password_fingerprint::PasswordMark;
 
 /// Someone comments a key out and puts it back a week later: its memory waits that long for it.
 const KEPT_AFTER_LEAVING: Duration = Duration::from_hours(30 * 24);

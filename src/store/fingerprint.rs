@@ -4,8 +4,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::api::Firm;
 use crate::config::Login;
+use crate::partner_api::Firm;
 
 /// A truncated SHA-256. Tokens and partners' secrets are long and random, so their hash can't be
 /// guessed; a password is neither, so an account is known by its mail and firm instead.

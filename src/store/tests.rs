@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::key_state::KeyState;
-use crate::password_mark::PasswordMark;
+use crate::password_fingerprint::PasswordMark;
 
 /// A folder to be, whose parent is there already.
 struct Place {

@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
-use myunisoft_exporter::api::answer::{Question, Response, judge};
-use myunisoft_exporter::api::login;
-use myunisoft_exporter::api::token::Claims;
-use myunisoft_exporter::api::{KeyInfoMode, Method};
 use myunisoft_exporter::config;
 use myunisoft_exporter::http::router;
+use myunisoft_exporter::partner_api::judge::{Question, Response, judge};
+use myunisoft_exporter::partner_api::login;
+use myunisoft_exporter::partner_api::token::Claims;
+use myunisoft_exporter::partner_api::{KeyInfoMode, Method};
 use myunisoft_exporter::store::Store;
 use proptest::collection::vec;
 use proptest::prelude::*;

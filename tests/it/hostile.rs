@@ -13,12 +13,12 @@ mod tls;
 use std::time::Duration;
 
 use bytes::Bytes;
-use myunisoft_exporter::api::answer::Question;
-use myunisoft_exporter::api::login::LoginAnswer;
-use myunisoft_exporter::api::verdict::Failure;
-use myunisoft_exporter::api::{EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PATH};
-use myunisoft_exporter::api::{KeyInfoMode, Method};
 use myunisoft_exporter::config::Api;
+use myunisoft_exporter::partner_api::failure::Failure;
+use myunisoft_exporter::partner_api::judge::Question;
+use myunisoft_exporter::partner_api::login::LoginAnswer;
+use myunisoft_exporter::partner_api::{EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PATH};
+use myunisoft_exporter::partner_api::{KeyInfoMode, Method};
 use myunisoft_exporter::probe::{Call, Credentials, LoginReport, Prober};
 use myunisoft_exporter::report::Report;
 use secrecy::SecretString;

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use strum::VariantArray as _;
 
-use myunisoft_exporter::api::Access;
-use myunisoft_exporter::api::error::Code;
-use myunisoft_exporter::api::verdict::{Failure, Reason};
-use myunisoft_exporter::board::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus, Skip};
 use myunisoft_exporter::config::{self, Settings};
 use myunisoft_exporter::key_state::{KeyMemory, KeyState, SecretMemory, SecretState};
 use myunisoft_exporter::metrics::{FAMILIES, Metrics};
+use myunisoft_exporter::partner_api::Access;
+use myunisoft_exporter::partner_api::error::Code;
+use myunisoft_exporter::partner_api::failure::{Failure, Reason};
 use myunisoft_exporter::report::{Phase, Phases, Report};
+use myunisoft_exporter::state::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus, Skip};
 
 const PAGE: &str = include_str!("../../docs/metrics.md");
 
@@ -234,8 +234,5 @@ fn the_page_and_the_code_have_the_same_closed_lists() {
         section("Reasons of skipped probes"),
         Skip::VARIANTS.iter().map(Skip::into_str).collect::<Vec<_>>()
     );
-    assert_eq!(
-        section("Phases"),
-        Phase::VARIANTS.iter().map(Phase::into_str).collect::<Vec<_>>()
-    );
+    assert_eq!(section("Phases"), Phase::VARIANTS.iter().map(Phase::into_str).collect::<Vec<_>>());
 }

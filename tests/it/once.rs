@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use myunisoft_exporter::config::{Config, Partner};
-use myunisoft_exporter::once::choose;
+use myunisoft_exporter::probe_once::choose;
 use myunisoft_exporter::secret::SecretSource;
 use partner_simulator::{Limits, Simulator};
 use serde_json::Value;

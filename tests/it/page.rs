@@ -7,13 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use fantoccini::Locator;
 use fantoccini::key::Key;
-use myunisoft_exporter::api::Access;
-use myunisoft_exporter::api::request_id::RequestId;
-use myunisoft_exporter::api::verdict::{Failure, Reason};
-use myunisoft_exporter::board::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus};
 use myunisoft_exporter::key_state::{KeyMemory, KeyState, SecretMemory};
 use myunisoft_exporter::page::{self, Frame, Listing};
+use myunisoft_exporter::partner_api::Access;
+use myunisoft_exporter::partner_api::failure::{Failure, Reason};
+use myunisoft_exporter::partner_api::request_id::RequestId;
 use myunisoft_exporter::report::{Phases, Report};
+use myunisoft_exporter::state::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus};
 use myunisoft_exporter::status::{self, Filter, KeyDetail, Overview};
 use partner_simulator::{Limits, Simulator};
 use serde_json::Value;

@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
-use myunisoft_exporter::api::answer::Question;
-use myunisoft_exporter::api::verdict::Reason;
-use myunisoft_exporter::api::{EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PATH};
-use myunisoft_exporter::api::{KeyInfoMode, Method};
 use myunisoft_exporter::config::Api;
+use myunisoft_exporter::partner_api::failure::Reason;
+use myunisoft_exporter::partner_api::judge::Question;
+use myunisoft_exporter::partner_api::{EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PATH};
+use myunisoft_exporter::partner_api::{KeyInfoMode, Method};
 use myunisoft_exporter::probe::{Call, Credentials, Prober};
 use myunisoft_exporter::report::{Phase, Report};
 use partner_simulator::{Fault, Simulator, SimulatorBuilder, TlsOptions, TlsVersions};

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use myunisoft_exporter::board::Board;
 use myunisoft_exporter::config::Config;
+use myunisoft_exporter::fleet::Directory;
 use myunisoft_exporter::http::{Site, router};
 use myunisoft_exporter::metrics::Metrics;
-use myunisoft_exporter::pulse::Loop;
+use myunisoft_exporter::monitor::Context;
+use myunisoft_exporter::state::Board;
 use myunisoft_exporter::store::Store;
-use myunisoft_exporter::watch::Context;
-use myunisoft_exporter::watchers::Directory;
+use myunisoft_exporter::watchdog::Loop;
 use tower::ServiceExt as _;
 
 async fn ask(site: &Site, path: &str) -> (StatusCode, String) {

@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime};
 use strum::VariantArray as _;
 
 use http::HeaderMap;
-use myunisoft_exporter::api::answer::{Answer, Question, Response, judge};
-use myunisoft_exporter::api::error::Code;
-use myunisoft_exporter::api::{KeyInfoMode, Method};
 use myunisoft_exporter::key_state::{Asked, KeyMemory, KeyState, Memory, SecretMemory, SecretState};
+use myunisoft_exporter::partner_api::error::Code;
+use myunisoft_exporter::partner_api::judge::{Answer, Question, Response, judge};
+use myunisoft_exporter::partner_api::{KeyInfoMode, Method};
 
 /// What MyUnisoft's documentation says of each code, in our terms: the code, the failure's reason, the
 /// state of a key that has never been active, of one that has, and whether the secret is refused.
@@ -91,8 +91,7 @@ fn memories<S: Copy>(states: &'static [S]) -> impl Iterator<Item = Memory<S>> {
 #[test]
 fn the_table_has_every_documented_code() {
     let mut written: Vec<_> = rows().iter().map(|row| row.code).collect();
-    let mut known: Vec<_> =
-        Code::VARIANTS.iter().map(Code::into_str).collect();
+    let mut known: Vec<_> = Code::VARIANTS.iter().map(Code::into_str).collect();
     written.sort_unstable();
     known.sort_unstable();
     assert_eq!(written, known);

@@ -4,10 +4,10 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use strum::VariantArray as _;
 
-use myunisoft_exporter::api::verdict::Reason;
-use myunisoft_exporter::board::{HealthState, Skip};
 use myunisoft_exporter::diagnosis::Blame;
 use myunisoft_exporter::key_state::{KeyState, SecretState};
+use myunisoft_exporter::partner_api::failure::Reason;
+use myunisoft_exporter::state::{HealthState, Skip};
 use serde_json::{Value, json};
 
 use crate::support::acme::two_keys;

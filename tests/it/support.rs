@@ -9,11 +9,11 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use myunisoft_exporter::api::EXERCICES_PATH;
-use myunisoft_exporter::api::{Access, KeyInfoMode, Method};
 use myunisoft_exporter::config::{
     Api, Canary, Config, Credential, Key, Login, Partner, Probe, Settings, Target, Timing,
 };
+use myunisoft_exporter::partner_api::EXERCICES_PATH;
+use myunisoft_exporter::partner_api::{Access, KeyInfoMode, Method};
 use myunisoft_exporter::secret::SecretSource;
 use partner_simulator::Simulator;
 

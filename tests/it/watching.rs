@@ -4,15 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use http::StatusCode;
-use myunisoft_exporter::api::KeyInfoMode;
-use myunisoft_exporter::api::verdict::Reason;
-use myunisoft_exporter::board::{Board, KeyStatus};
 use myunisoft_exporter::config::{Config, Key, Probe};
+use myunisoft_exporter::fleet::Watchers;
 use myunisoft_exporter::key_state::{KeyState, SecretState};
 use myunisoft_exporter::metrics::Metrics;
+use myunisoft_exporter::monitor::Context;
+use myunisoft_exporter::partner_api::KeyInfoMode;
+use myunisoft_exporter::partner_api::failure::Reason;
+use myunisoft_exporter::state::{Board, KeyStatus};
 use myunisoft_exporter::store::Store;
-use myunisoft_exporter::watch::Context;
-use myunisoft_exporter::watchers::Watchers;
 use partner_simulator::{
     Activation, EXERCICES, Fault, KEY_INFO, KeySpec, Limits, LoginSpec, Refusal, Scope, Simulator,
     SimulatorBuilder,

@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use myunisoft_exporter::api::{Access, Firm, KeyInfoMode, Method};
 use myunisoft_exporter::config::{Canary, Config, Credential, Key, Loaded, Probe, Target, Timing};
+use myunisoft_exporter::partner_api::{Access, Firm, KeyInfoMode, Method};
 use myunisoft_exporter::secret::{SecretKind, SecretSource};
 use secrecy::ExposeSecret;
 

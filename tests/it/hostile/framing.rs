@@ -1,7 +1,7 @@
 //! Bodies whose length is a lie, and chunks that are none.
 
-use myunisoft_exporter::api::Method;
-use myunisoft_exporter::api::answer::Question;
+use myunisoft_exporter::partner_api::Method;
+use myunisoft_exporter::partner_api::judge::Question;
 
 use super::{AMPLE, Hostile, SHORT, asked, asked_within, flood, head, probe, send, word};
 use crate::hostile::server::Act;

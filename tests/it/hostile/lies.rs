@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use myunisoft_exporter::api::budget::{Budget, LONGEST_WAIT, WINDOW};
-use myunisoft_exporter::api::login::{LIFETIME, LoginAnswer};
+use myunisoft_exporter::partner_api::budget::{Budget, LONGEST_WAIT, WINDOW};
+use myunisoft_exporter::partner_api::login::{LIFETIME, LoginAnswer};
 
 use super::{
     AMPLE, CANARY, Hostile, PASSWORD, TOKEN, asked, head, json, json_with, log_in, log_in_word, probe, send,

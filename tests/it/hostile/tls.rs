@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-use myunisoft_exporter::api::answer::Question;
 use myunisoft_exporter::config::Api;
+use myunisoft_exporter::partner_api::judge::Question;
 use partner_simulator::{Simulator, TlsOptions};
 
 use super::{AMPLE, Hostile, SHORT, asked, asked_within, drip, flood, json_head, log_in, probe, send, words};

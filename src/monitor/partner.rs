@@ -6,12 +6,12 @@ use std::time::SystemTime;
 use secrecy::SecretString;
 use tracing::{info, warn};
 
-use crate::api::request_id::RequestId;
-use crate::board::PartnerEntry;
 use crate::config;
 use crate::key_state::{Change, SecretMemory, SecretState};
+use crate::partner_api::request_id::RequestId;
 use crate::report::Report;
 use crate::secret::{SecretError, SecretKind, Watched};
+use crate::state::PartnerEntry;
 use crate::store::{Fingerprint, Record, Store};
 
 /// One partner's secret, shared by the watchers of its keys.

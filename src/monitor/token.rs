@@ -5,8 +5,8 @@ use tokio::time::{Duration, Instant};
 
 use super::Context;
 use super::account::{LoginFailure, Token};
-use crate::api::verdict::{Failure, Reason};
 use crate::config::{Credential, Login};
+use crate::partner_api::failure::{Failure, Reason};
 use crate::probe::Prober;
 use crate::secret::{SecretError, SecretKind, Watched};
 use crate::store::Fingerprint;

@@ -12,8 +12,8 @@ use serde::Deserialize;
 
 use super::{Site, TEXT_FORMAT};
 use crate::label::escape;
+use crate::monitor::{KeyWatch, Ran};
 use crate::report::Report;
-use crate::watch::{KeyWatch, Ran};
 
 /// Whom to probe.
 #[derive(Deserialize)]

@@ -9,22 +9,22 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::account::LoginFailure;
-use super::gate::Gate;
+use super::budget_guard::Gate;
 use super::partner::PartnerWatch;
 use super::token::{Holder, unreadable};
 use super::{Context, Rules, log_episode, save};
-use crate::api::KeyInfoMode;
-use crate::api::answer::{KeyEvidence, Question};
-use crate::api::request_id::RequestId;
-use crate::api::verdict::Reason;
-use crate::api::{KEY_INFO_EXTENDED_PATH, KEY_INFO_PATH};
-use crate::board::{KeyEntry, KeyStatus, ProbeStatus, Skip};
 use crate::config::{self, Probe, Target};
 use crate::key_state::{Asked, Change, KeyMemory, KeyState};
+use crate::partner_api::KeyInfoMode;
+use crate::partner_api::failure::Reason;
+use crate::partner_api::judge::{KeyEvidence, Question};
+use crate::partner_api::request_id::RequestId;
+use crate::partner_api::{KEY_INFO_EXTENDED_PATH, KEY_INFO_PATH};
 use crate::probe::{Call, Credentials};
-use crate::pulse::Pulse;
 use crate::report::Report;
+use crate::state::{KeyEntry, KeyStatus, ProbeStatus, Skip};
 use crate::store::{Fingerprint, Record};
+use crate::watchdog::Pulse;
 
 /// Asks with one key, one call at a time.
 #[derive(Debug)]

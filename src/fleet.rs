@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-use crate::board;
 use crate::config::{Config, HEALTH, Key, Partner, Probe, Timing};
+use crate::monitor::{Context, HealthWatch, KeyWatch, PartnerWatch, Rules};
 use crate::panics::survive;
 use crate::probe::{BuildError, Prober};
-use crate::scheduler::{keep_probing, keep_probing_health};
+use crate::probe_loop::{keep_probing, keep_probing_health};
 use crate::secret::SecretSource;
-use crate::watch::{Context, HealthWatch, KeyWatch, PartnerWatch, Rules};
+use crate::state;
 
 /// Partner and key, as configured.
 type Name = (Arc<str>, Arc<str>);
@@ -104,7 +104,7 @@ impl Watchers {
         if board.fleet().settings.api.base_url != config.settings.api.base_url {
             board.health().forget();
         }
-        board.set_fleet(board::Fleet {
+        board.set_fleet(state::Fleet {
             settings: Arc::new(config.settings.clone()),
             partners: config.partners.iter().filter_map(|p| Some(entry(partners.get(&p.name)?))).collect(),
             keys: names(config).filter_map(|name| Some(Arc::clone(keys.get(&name)?.watch.entry()))).collect(),
@@ -204,7 +204,7 @@ fn tell_who_left(left: usize, keys: usize) {
     }
 }
 
-fn entry(member: &PartnerMember) -> Arc<board::PartnerEntry> {
+fn entry(member: &PartnerMember) -> Arc<state::PartnerEntry> {
     Arc::clone(&member.watch.entry)
 }
 

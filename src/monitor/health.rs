@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Context;
-use crate::api::HEALTH_PATH;
-use crate::api::answer::Question;
-use crate::board::Skip;
 use crate::config::{HEALTH, Timing};
+use crate::partner_api::HEALTH_PATH;
+use crate::partner_api::judge::Question;
 use crate::probe::{Call, Prober};
-use crate::pulse::Pulse;
 use crate::report::Report;
+use crate::state::Skip;
+use crate::watchdog::Pulse;
 
 /// Asks the health route. It waits for no permit: when the fleet is stuck, this is what tells why.
 #[derive(Debug)]

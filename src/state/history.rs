@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use strum::VariantArray as _;
 
-use crate::api::error::{Code, ErrorCode};
-use crate::api::request_id::RequestId;
-use crate::api::verdict::Reason;
 use crate::key_state::KeyState;
+use crate::partner_api::error::{Code, ErrorCode};
+use crate::partner_api::failure::Reason;
+use crate::partner_api::request_id::RequestId;
 use crate::report::{Phase, Phases, Report};
 
 /// How many of its last probes a key remembers, all its probes together.
@@ -232,7 +232,7 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::verdict::Failure;
+    use crate::partner_api::failure::Failure;
 
     const QUARTER: Duration = Duration::from_secs(SLOT_SECONDS);
 

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::Timing;
-use crate::pulse::Loop;
+use crate::monitor::{HealthWatch, KeyWatch};
 use crate::schedule::{Due, Grid, share};
-use crate::watch::{HealthWatch, KeyWatch};
+use crate::watchdog::Loop;
 
 /// Runs a key's probes, each on its own grid through `anchor`, for ever.
 pub async fn keep_probing(watch: Arc<KeyWatch>, anchor: Instant) {

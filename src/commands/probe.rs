@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use indicatif::{ProgressBar, ProgressStyle};
 use myunisoft_exporter::cli::{Flags, Output};
 use myunisoft_exporter::metrics::Metrics;
-use myunisoft_exporter::once::{self, Once};
+use myunisoft_exporter::probe_once::{self, Once};
 use myunisoft_exporter::status::{self, Filter, KeyDetail, Overview};
 use myunisoft_exporter::store::Store;
 use myunisoft_exporter::terminal::{self, Colours};
@@ -20,7 +20,7 @@ use super::{BAD_CONFIGURATION, Failure, finish, load, misconfigured, noted, prin
 /// Runs every configured probe once, and tells what came of it.
 pub(crate) fn probe(names: &[String], output: Output, flags: &Flags) -> ExitCode {
     let chosen = match load(flags.config_file.as_deref()) {
-        Ok(loaded) => once::choose(noted(loaded).config, names),
+        Ok(loaded) => probe_once::choose(noted(loaded).config, names),
         Err(problems) => return misconfigured(&problems),
     };
     let config = match chosen {

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use crate::api::budget::Budget;
+use crate::partner_api::budget::Budget;
 
 /// What is known of one key's budget right now. What an answer told holds until the budget starts
 /// anew; then nothing is known, and the next probe may ask again.

@@ -1,6 +1,6 @@
 //! Why a probe failed, in one word of a closed list.
 
-use crate::api::error::ErrorCode;
+use crate::partner_api::error::ErrorCode;
 use serde_with::SerializeDisplay;
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 

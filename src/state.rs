@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use crate::api::Access;
 use crate::config::Settings;
 use crate::key_state::SecretMemory;
 use crate::label::escape;
+use crate::partner_api::Access;
 
 pub use status::{
     Episode, EpisodeChange, HealthState, HealthStatus, KeyStatus, LastProbe, ProbeStatus, Skip,

@@ -10,14 +10,14 @@ use std::time::SystemTime;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Duration, Instant};
 
-use crate::api::error::{Code, ErrorCode};
-use crate::api::login::LoginAnswer;
-use crate::api::request_id::RequestId;
-use crate::api::verdict::{Failure, Reason};
-use crate::board::Board;
 use crate::config;
-use crate::password_mark::PasswordMark;
+use crate::partner_api::error::{Code, ErrorCode};
+use crate::partner_api::failure::{Failure, Reason};
+use crate::partner_api::login::LoginAnswer;
+use crate::partner_api::request_id::RequestId;
+use crate::password_fingerprint::PasswordMark;
 use crate::probe::Prober;
+use crate::state::Board;
 use crate::store::{Record, RefusedLogins, Store};
 
 /// A refused password is tried once more, in case the refusal was an accident, and then never again:

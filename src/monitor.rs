@@ -3,7 +3,7 @@
 //! A watcher runs one probe when it is told to; when that is, is the scheduler's business.
 
 mod account;
-mod gate;
+mod budget_guard;
 mod health;
 mod key;
 mod partner;
@@ -16,14 +16,14 @@ use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant, timeout};
 use tracing::{error, info, warn};
 
-use crate::api::error::ErrorCode;
-use crate::api::request_id::RequestId;
-use crate::board::{Board, Episode, EpisodeChange, KeyEntry};
 use crate::metrics::Metrics;
+use crate::partner_api::error::ErrorCode;
+use crate::partner_api::request_id::RequestId;
 use crate::probe::Prober;
-use crate::pulse::Pulse;
 use crate::report::Report;
+use crate::state::{Board, Episode, EpisodeChange, KeyEntry};
 use crate::store::{Record, Store};
+use crate::watchdog::Pulse;
 
 pub use account::Accounts;
 pub use health::HealthWatch;

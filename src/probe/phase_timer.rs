@@ -7,7 +7,7 @@ use strum::VariantArray as _;
 
 use tokio::time::{Duration, Instant};
 
-use crate::api::request_id::RequestId;
+use crate::partner_api::request_id::RequestId;
 use crate::report::{Phase, Phases};
 
 tokio::task_local! {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{Code, ErrorBody, ErrorCode};
 use super::request_id::RequestId;
 use super::token::Claims;
-use crate::api::Firm;
+use crate::partner_api::Firm;
 
 /// The same as for a token that is configured.
 const LARGEST_TOKEN: usize = 16 * 1024;

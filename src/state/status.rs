@@ -8,14 +8,14 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::history::{Day, Move, Moves, Past, Recent};
-use crate::api::answer::Answer;
-use crate::api::budget::Budget;
-use crate::api::key_info::Version;
-use crate::api::request_id::RequestId;
-use crate::api::token::{Claims, Identity};
-use crate::api::verdict::{Failure, Reason};
 use crate::config::HEALTH;
 use crate::key_state::{KeyMemory, KeyState};
+use crate::partner_api::budget::Budget;
+use crate::partner_api::failure::{Failure, Reason};
+use crate::partner_api::judge::Answer;
+use crate::partner_api::key_info::Version;
+use crate::partner_api::request_id::RequestId;
+use crate::partner_api::token::{Claims, Identity};
 use crate::report::{Phase, Report};
 
 /// Why a probe that was due did not run: the `reason` label of skipped probes.

@@ -3,14 +3,14 @@
 //! The source of every fact here is MyUnisoft's public documentation, its Postman collection, the
 //! typings it publishes and its Node SDK. Where these are silent, the code accepts every possibility.
 
-pub mod answer;
 pub mod budget;
 pub mod error;
+pub mod failure;
+pub mod judge;
 pub mod key_info;
 pub mod login;
 pub mod request_id;
 pub mod token;
-pub mod verdict;
 
 use serde_with::SerializeDisplay;
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};

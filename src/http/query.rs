@@ -8,8 +8,8 @@ use axum::extract::rejection::QueryRejection;
 use axum::http::header;
 use serde::{Deserialize, Serialize};
 
-use crate::board::{Fleet, KeyEntry};
 use crate::key_state::KeyState;
+use crate::state::{Fleet, KeyEntry};
 use crate::status::Filter;
 
 /// What is true now is not a second later.

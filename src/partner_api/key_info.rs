@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::json_object;
 use super::token::{Identity, id_text};
-use crate::api::KeyInfoMode;
+use crate::partner_api::KeyInfoMode;
 
 /// As many digits as a number has, in quotation marks.
 const LONGEST_ID: usize = 22;

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 
-use crate::board::{Board, Fleet, HealthState, LastProbe};
+use crate::state::{Board, Fleet, HealthState, LastProbe};
 use checked_yaml::nearest;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::monitor::{Context, HealthWatch, KeyWatch, PartnerWatch, Rules};
 use crate::probe::{BuildError, Prober};
 use crate::store::Store;
-use crate::watch::{Context, HealthWatch, KeyWatch, PartnerWatch, Rules};
 
 /// How many keys are probed at once: a person waits, but the API has other customers.
 const AT_ONCE: usize = 32;

@@ -9,8 +9,8 @@ use super::budget::Budget;
 use super::error::{Code, ErrorBody};
 use super::key_info::KeyInfo;
 use super::request_id::RequestId;
-use crate::api::verdict::{Failure, Reason};
-use crate::api::{KeyInfoMode, Method};
+use crate::partner_api::failure::{Failure, Reason};
+use crate::partner_api::{KeyInfoMode, Method};
 
 /// What was asked: it decides what a good answer looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
