@@ -6,15 +6,17 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use myunisoft_exporter::key_state::{KeyMemory, KeyState, SecretMemory};
+use myunisoft_exporter::key_state::{KeyState, PersistedKeyState, PersistedSecretState};
 use myunisoft_exporter::metrics::Metrics;
 use myunisoft_exporter::page::{self, Frame, Listing};
 use myunisoft_exporter::partner_api::Access;
 use myunisoft_exporter::partner_api::failure::{Failure, Reason};
 use myunisoft_exporter::partner_api::request_id::RequestId;
-use myunisoft_exporter::report::{Phases, Report};
+use myunisoft_exporter::report::{Phases, ProbeReport};
 use myunisoft_exporter::state::history::PROBES_KEPT;
-use myunisoft_exporter::state::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus};
+use myunisoft_exporter::state::{
+    Inventory, KeyStatus, MonitoredKey, MonitoredPartner, ProbeStatus, SharedState,
+};
 use myunisoft_exporter::status::{self, Filter, KeyView, Overview};
 use prometheus::{GaugeVec, Opts, Registry, TextEncoder};
 use tokio::time::Instant;
@@ -26,8 +28,8 @@ fn probe(name: &str) -> ProbeStatus {
     ProbeStatus::new(name.into(), Duration::from_mins(1))
 }
 
-fn report(outcome: Result<(), Failure>) -> Report {
-    Report {
+fn report(outcome: Result<(), Failure>) -> ProbeReport {
+    ProbeReport {
         finished: SystemTime::now(),
         phases: Phases::new([Duration::from_micros(12_345); 5]),
         status: Some(if outcome.is_ok() { 200 } else { 401 }),
@@ -39,40 +41,45 @@ fn report(outcome: Result<(), Failure>) -> Report {
 }
 
 /// A quarter of the keys is revoked, and every key remembers as many probes as it can.
-fn board() -> Arc<Board> {
-    let partner = Arc::new(PartnerEntry::new("acme".into(), SecretMemory::new(SystemTime::now())));
+fn shared_state() -> Arc<SharedState> {
+    let partner =
+        Arc::new(MonitoredPartner::new("acme".into(), PersistedSecretState::new(SystemTime::now())));
     let key = |number: usize| {
         let lost = number.is_multiple_of(4);
         let state = if lost { KeyState::Revoked } else { KeyState::Active };
-        let memory = KeyMemory { state, since: SystemTime::now(), has_been_active: true };
+        let memory = PersistedKeyState { state, since: SystemTime::now(), has_been_active: true };
         let mut status = KeyStatus::new(memory, ["key_info", "exercices"].map(probe));
         let refused = || Err(Failure::new(Reason::Token, "the API refused with ERR-API-TOKEN-NOT-FOUND"));
         for round in 0..PROBES_KEPT {
             status.record(round % 2, &report(if lost { refused() } else { Ok(()) }));
         }
         let name = format!("customer-{number}").into();
-        Arc::new(KeyEntry::new(Arc::clone(&partner), name, Access::Society, status))
+        Arc::new(MonitoredKey::new(Arc::clone(&partner), name, Access::Society, status))
     };
     let keys = (0..KEYS).map(key).collect();
-    let board = Arc::new(Board::default());
-    board.set_fleet(Fleet { settings: Arc::default(), partners: vec![Arc::clone(&partner)], keys });
-    board
+    let shared_state = Arc::new(SharedState::default());
+    shared_state.set_inventory(Inventory {
+        settings: Arc::default(),
+        partners: vec![Arc::clone(&partner)],
+        keys,
+    });
+    shared_state
 }
 
 /// The page as a request makes it, from the choice of its keys to its last byte.
-fn overview(board: &Board) -> usize {
-    let (fleet, now) = (board.fleet(), SystemTime::now());
+fn overview(shared_state: &SharedState) -> usize {
+    let (fleet, now) = (shared_state.inventory(), SystemTime::now());
     let selection = status::select(&fleet, &Filter::default());
-    let overview = Overview::of(board, &fleet, &selection, now);
+    let overview = Overview::of(shared_state, &fleet, &selection, now);
     let listing = Listing::of(&selection, Filter::default(), 1, false);
     let frame = Frame { edition: "" };
     page::overview(frame, &overview, &listing).into_string().len()
 }
 
-fn json(board: &Board) -> usize {
-    let fleet = board.fleet();
+fn json(shared_state: &SharedState) -> usize {
+    let fleet = shared_state.inventory();
     let selection = status::select(&fleet, &Filter::default());
-    let view = |entry: &Arc<KeyEntry>| serde_json::to_vec(&KeyView::of(entry, false)).unwrap().len();
+    let view = |entry: &Arc<MonitoredKey>| serde_json::to_vec(&KeyView::of(entry, false)).unwrap().len();
     selection.keys.iter().map(view).sum()
 }
 
@@ -112,13 +119,13 @@ fn median(mut once: impl FnMut() -> usize) -> (usize, Duration) {
 fn main() {
     let metrics = Metrics::new().unwrap();
     let before = resident();
-    let board = board();
+    let shared_state = shared_state();
     let each = (resident() - before) / KEYS;
     let lines = |piece: &[u8]| {
         piece.split(|byte| *byte == b'\n').filter(|l| l.first().is_some_and(|b| *b != b'#')).count()
     };
-    let series: usize = metrics.render(&board).map(|piece| lines(&piece)).sum();
-    let (bytes, ours) = median(|| metrics.render(&board).map(|piece| piece.len()).sum());
+    let series: usize = metrics.render(&shared_state).map(|piece| lines(&piece)).sum();
+    let (bytes, ours) = median(|| metrics.render(&shared_state).map(|piece| piece.len()).sum());
     let registry = peer(series);
     let (peer_bytes, theirs) =
         median(|| TextEncoder::new().encode_to_string(&registry.gather()).unwrap().len());
@@ -127,7 +134,9 @@ fn main() {
     println!("prometheus crate  {theirs:>10.1?}  {peer_bytes:>10} bytes, as many series");
     println!("ratio             {:>10.2}", ours.as_secs_f64() / theirs.as_secs_f64());
     let ratio = |took: Duration| took.as_secs_f64() / ours.as_secs_f64();
-    for (name, (bytes, took)) in [("page", median(|| overview(&board))), ("JSON", median(|| json(&board)))] {
+    for (name, (bytes, took)) in
+        [("page", median(|| overview(&shared_state))), ("JSON", median(|| json(&shared_state)))]
+    {
         println!("{name:<17} {took:>10.1?}  {bytes:>10} bytes, {:.2} of the exposition", ratio(took));
     }
     println!("memory            {each:>10} bytes a key, with {PROBES_KEPT} probes remembered");

@@ -9,13 +9,13 @@ use tokio::time::{Duration, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::fleet::Watchers;
-use crate::http::{self, Reload, Site};
+use crate::fleet::Fleet;
+use crate::http::{self, AppState, ReloadRequest};
 use crate::metrics::Metrics;
 use crate::monitor::Context;
 use crate::probe::BuildError;
-use crate::reload::{Loader, Reading, Reloader};
-use crate::state::Board;
+use crate::reload::{LoadedConfig, Loader, Reloader};
+use crate::state::SharedState;
 use crate::store::Store;
 use web_toolkit::auth::AuthHandle;
 use web_toolkit::server::{self, Service};
@@ -27,7 +27,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 /// What an exporter is made of.
 pub struct App {
     /// What to begin with.
-    pub reading: Reading,
+    pub reading: LoadedConfig,
     /// How to read it again.
     pub load: Loader,
     /// What outlives this process.
@@ -37,12 +37,12 @@ pub struct App {
     /// Where to serve; bound already.
     pub listeners: Vec<TcpListener>,
     /// How it is served.
-    pub serving: Serving,
+    pub serving: ServeOptions,
 }
 
 /// How it is served: what no reload changes.
 #[derive(Clone, Debug)]
-pub struct Serving {
+pub struct ServeOptions {
     /// Whether `POST /-/reload` is allowed.
     pub lifecycle: bool,
     /// How often to look whether a file of the configuration changed; `None`: never.
@@ -72,30 +72,30 @@ impl App {
     pub async fn run(
         self,
         shutdown: impl Future<Output = ()>,
-        wishes: (mpsc::Sender<Reload>, mpsc::Receiver<Reload>),
+        requests: (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>),
     ) -> Result<(), RunError> {
         let Self { reading, load, store, metrics, listeners, serving } = self;
-        let context = Arc::new(Context::new(Arc::new(Board::default()), Arc::clone(&metrics), store));
-        let mut watchers = Watchers::new(Arc::clone(&context));
-        watchers.apply(&reading.config)?;
-        let (sender, wishes) = wishes;
-        let site = Site {
+        let context = Arc::new(Context::new(Arc::new(SharedState::default()), Arc::clone(&metrics), store));
+        let mut fleet = Fleet::new(Arc::clone(&context));
+        fleet.apply(&reading.config)?;
+        let (sender, requests) = requests;
+        let app = AppState {
             context: Arc::clone(&context),
-            directory: watchers.directory(),
+            key_index: fleet.key_index(),
             reload: serving.lifecycle.then_some(sender),
             prefix: serving.prefix.into(),
             external: serving.external.map(Into::into),
         };
         let auth = AuthHandle::new(reading.protection);
         let observer = Arc::clone(&metrics);
-        let service = Service { router: http::router(site), auth: auth.subscribe(), observer };
+        let service = Service { router: http::router(app), auth: auth.subscribe(), observer };
         let stop = CancellationToken::new();
         let server = tokio::spawn(server::serve(listeners, service, serving.most_connections, stop.clone()));
-        let reloader = Reloader::new(load, reading.sources, watchers, auth, metrics);
+        let reloader = Reloader::new(load, reading.sources, fleet, auth, metrics);
         // Dropped where it stands: what a reload does beside waiting is done at once.
         tokio::select! {
             () = shutdown => {}
-            never = keep_to_configuration(reloader, wishes, serving.auto_reload) => match never {},
+            never = keep_to_configuration(reloader, requests, serving.auto_reload) => match never {},
         }
         info!("asked to stop");
         context.stop_probing();
@@ -111,16 +111,16 @@ impl App {
 /// Reloads on each wish, and where a file changed. Dropping it ends every probe.
 async fn keep_to_configuration(
     mut reloader: Reloader,
-    mut wishes: mpsc::Receiver<Reload>,
+    mut requests: mpsc::Receiver<ReloadRequest>,
     auto_reload: Option<Duration>,
 ) -> std::convert::Infallible {
     let mut looks = interval(auto_reload.unwrap_or(Duration::from_hours(24)));
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            Some(wish) = wishes.recv() => {
+            Some(request) = requests.recv() => {
                 // Whoever wished may be gone.
-                let _ = wish.send(reloader.reload().await);
+                let _ = request.send(reloader.reload().await);
             }
             _ = looks.tick(), if auto_reload.is_some() => reloader.look().await,
         }

@@ -9,14 +9,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use checked_yaml::Problems;
-use myunisoft_exporter::app::{App, Serving};
+use myunisoft_exporter::app::{App, ServeOptions};
 use myunisoft_exporter::cli::{DEFAULT_CONFIG_FILE, Flags, ListenAddress};
 use myunisoft_exporter::config::{self, Loaded};
 use myunisoft_exporter::demo;
-use myunisoft_exporter::http::Reload;
+use myunisoft_exporter::http::ReloadRequest;
 use myunisoft_exporter::metrics::Metrics;
 use myunisoft_exporter::panics;
-use myunisoft_exporter::reload::{Loader, Reading, Sources};
+use myunisoft_exporter::reload::{ConfigFiles, LoadedConfig, Loader};
 use myunisoft_exporter::store::Store;
 use partner_simulator::Simulator;
 use tokio::net::TcpListener;
@@ -150,14 +150,14 @@ fn noted(loaded: Loaded) -> Loaded {
 }
 
 /// Brings together what was read.
-fn reading(Loaded { config, mut files, patterns, .. }: Loaded, web: Entrance) -> Reading {
+fn reading(Loaded { config, mut files, patterns, .. }: Loaded, web: Entrance) -> LoadedConfig {
     files.extend(config.settings.api.ca_file.clone());
     files.extend(web.files);
-    Reading { config, protection: web.protection, sources: Sources { files, patterns } }
+    LoadedConfig { config, protection: web.protection, sources: ConfigFiles { files, patterns } }
 }
 
 /// What reads everything again. Its problems are told as one text.
-fn again(load: impl Fn() -> Result<Reading, Problems> + Send + Sync + 'static) -> Loader {
+fn again(load: impl Fn() -> Result<LoadedConfig, Problems> + Send + Sync + 'static) -> Loader {
     Arc::new(move || load().map_err(|problems| problems.to_string()))
 }
 
@@ -185,7 +185,7 @@ fn finish(outcome: Result<(), Failure>) -> ExitCode {
 
 async fn serve(
     flags: &Flags,
-    reading: Reading,
+    reading: LoadedConfig,
     load: Loader,
     storage: &Path,
     listeners: Vec<TcpListener>,
@@ -194,15 +194,15 @@ async fn serve(
     panics::count_in(metrics.panics());
     let counted = Arc::clone(&metrics);
     let store = Store::open(storage, move || counted.storage_write_failed())?;
-    let (sender, wishes) = mpsc::channel(1);
-    tokio::spawn(wish_on_hang_up(sender.clone())?);
+    let (sender, requests) = mpsc::channel(1);
+    tokio::spawn(request_reload_on_sighup(sender.clone())?);
     let app = App {
         reading,
         load,
         store,
         metrics,
         listeners,
-        serving: Serving {
+        serving: ServeOptions {
             lifecycle: flags.lifecycle,
             auto_reload: (!flags.auto_reload.is_zero()).then_some(flags.auto_reload),
             most_connections: most_connections(flags),
@@ -210,7 +210,7 @@ async fn serve(
             external: flags.external_host(),
         },
     };
-    app.run(asked_to_stop()?, (sender, wishes)).await?;
+    app.run(asked_to_stop()?, (sender, requests)).await?;
     Ok(())
 }
 
@@ -259,12 +259,12 @@ fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// Wishes for a reload at each SIGHUP. What came of it is logged by whoever fulfils the wish.
-fn wish_on_hang_up(wishes: mpsc::Sender<Reload>) -> io::Result<impl Future<Output = ()>> {
+fn request_reload_on_sighup(requests: mpsc::Sender<ReloadRequest>) -> io::Result<impl Future<Output = ()>> {
     let mut hang_ups = signal(SignalKind::hangup())?;
     Ok(async move {
         while hang_ups.recv().await.is_some() {
-            let (wish, _) = oneshot::channel();
-            if wishes.send(wish).await.is_err() {
+            let (request, _) = oneshot::channel();
+            if requests.send(request).await.is_err() {
                 return;
             }
         }

@@ -90,9 +90,9 @@ pub struct Case<'a> {
     /// Whether any of its probes ran.
     pub was_asked: bool,
     /// Whether its last due probe was left out for the sake of its budget.
-    pub is_spared: bool,
+    pub over_budget: bool,
     /// Whether its last due probe could not be made for want of something of the exporter's own.
-    pub is_starved: bool,
+    pub is_out_of_resources: bool,
 }
 
 impl Verdict {
@@ -108,9 +108,9 @@ impl Verdict {
 /// The API's, as its health route tells; `None` for `trouble`: its last probe succeeded. `is_starved`: the
 /// last due one could not be made for want of something of the exporter's own.
 #[must_use]
-pub fn of_health(was_asked: bool, is_starved: bool, trouble: Option<Trouble<'_>>) -> Verdict {
+pub fn of_health(was_asked: bool, is_out_of_resources: bool, trouble: Option<Trouble<'_>>) -> Verdict {
     match trouble {
-        _ if is_starved => starved(),
+        _ if is_out_of_resources => out_of_resources(),
         Some(trouble) => of_the_way(&trouble).unwrap_or_else(|| health_refused(&trouble)),
         None if was_asked => Verdict::fine("The API answers."),
         None => Verdict::fine("The API was not asked yet."),
@@ -122,12 +122,12 @@ pub fn of_health(was_asked: bool, is_starved: bool, trouble: Option<Trouble<'_>>
 pub fn of_key(case: &Case<'_>) -> Verdict {
     let says_nothing = matches!(case.state, KeyState::Unknown | KeyState::Active);
     match gravest(&case.troubles) {
-        _ if case.is_starved => starved(),
+        _ if case.is_out_of_resources => out_of_resources(),
         // What is known of a key that is lost, or not activated, comes before what follows from it, and stays
         // true while the way to the API is not.
         Some(trouble) if !says_nothing && !is_of_the_credentials(trouble) => of_state(case),
         Some(trouble) => of_trouble(case, trouble),
-        None if case.is_spared && says_nothing => spared(),
+        None if case.over_budget && says_nothing => spared(),
         None => of_state(case),
     }
 }
@@ -149,7 +149,7 @@ fn concern(trouble: &Trouble<'_>) -> Option<usize> {
     use Reason as R;
     const ORDER: [Reason; 6] = [R::Secret, R::Token, R::Login, R::Forbidden, R::RateLimited, R::ApiError];
     let Trouble { failure, status, .. } = *trouble;
-    let explained = is_the_platform_s(failure, status) || failure.met.is_some();
+    let explained = is_platform_fault(failure, status) || failure.met.is_some();
     ORDER.iter().position(|reason| *reason == failure.reason && !explained)
 }
 
@@ -191,7 +191,7 @@ fn of_trouble(case: &Case<'_>, trouble: &Trouble<'_>) -> Verdict {
             "Find out what spends it: the probes share it with the customer's production traffic. \
              Longer intervals leave more of it.",
         ),
-        Reason::ApiError if is_the_platform_s(trouble.failure, trouble.status) => platform_failed(trouble),
+        Reason::ApiError if is_platform_fault(trouble.failure, trouble.status) => platform_failed(trouble),
         Reason::ApiError if trouble.status == Some(401) || is_key_info(trouble) => Verdict::new(
             Blame::Key,
             format!("The API refuses the key with a code that is not documented: {}.", code(trouble)),
@@ -293,7 +293,7 @@ fn health_refused(trouble: &Trouble<'_>) -> Verdict {
     }
 }
 
-fn starved() -> Verdict {
+fn out_of_resources() -> Verdict {
     Verdict::new(
         Blame::Exporter,
         "Nothing can be asked: the exporter's machine has run out of descriptors, ports or memory.",
@@ -431,7 +431,7 @@ fn of_key_state(state: KeyState) -> Option<Verdict> {
 }
 
 /// Whether the API failed by itself: it says so, or its status does.
-fn is_the_platform_s(failure: &Failure, status: Option<u16>) -> bool {
+fn is_platform_fault(failure: &Failure, status: Option<u16>) -> bool {
     let documented = failure.code.as_ref().and_then(ErrorCode::documented);
     failure.reason == Reason::ApiError
         && (failure.code.is_none()

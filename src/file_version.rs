@@ -10,7 +10,7 @@ const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
 /// What a file's metadata say of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub(crate) struct FileVersion {
     size: u64,
     modified: Option<SystemTime>,
     identity: Identity,
@@ -25,7 +25,7 @@ struct Identity {
     changed: Option<SystemTime>,
 }
 
-impl Stamp {
+impl FileVersion {
     /// Of what is no file and never changes.
     pub(crate) const FIXED: Self =
         Self { size: 0, modified: None, identity: Identity { device: 0, inode: 0, changed: None } };
@@ -69,22 +69,25 @@ impl Identity {
 mod tests {
     use super::*;
 
-    fn stamp() -> (tempfile::TempDir, Stamp) {
+    fn version() -> (tempfile::TempDir, FileVersion) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "content").unwrap();
-        let stamp = Stamp::of(&path).unwrap();
-        (folder, stamp)
+        let version = FileVersion::of(&path).unwrap();
+        (folder, version)
     }
 
     #[test]
     fn every_part_gives_a_change_away() {
-        let (_folder, now) = stamp();
+        let (_folder, now) = version();
         for then in [
-            Stamp { size: now.size + 1, ..now },
-            Stamp { modified: Some(SystemTime::UNIX_EPOCH), ..now },
-            Stamp { identity: Identity { inode: now.identity.inode + 1, ..now.identity }, ..now },
-            Stamp { identity: Identity { changed: Some(SystemTime::UNIX_EPOCH), ..now.identity }, ..now },
+            FileVersion { size: now.size + 1, ..now },
+            FileVersion { modified: Some(SystemTime::UNIX_EPOCH), ..now },
+            FileVersion { identity: Identity { inode: now.identity.inode + 1, ..now.identity }, ..now },
+            FileVersion {
+                identity: Identity { changed: Some(SystemTime::UNIX_EPOCH), ..now.identity },
+                ..now
+            },
         ] {
             assert_ne!(now, then);
         }
@@ -92,10 +95,10 @@ mod tests {
 
     #[test]
     fn a_file_that_changed_just_now_is_not_settled() {
-        let (_folder, stamp) = stamp();
-        let changed = stamp.identity.changed.unwrap();
-        assert!(!stamp.is_settled(changed));
-        assert!(!stamp.is_settled(changed - Duration::from_hours(1)), "a clock that was put back");
-        assert!(stamp.is_settled(changed + Duration::from_secs(3)));
+        let (_folder, version) = version();
+        let changed = version.identity.changed.unwrap();
+        assert!(!version.is_settled(changed));
+        assert!(!version.is_settled(changed - Duration::from_hours(1)), "a clock that was put back");
+        assert!(version.is_settled(changed + Duration::from_secs(3)));
     }
 }

@@ -12,63 +12,63 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use crate::config::{Config, HEALTH, Key, Partner, Probe, Timing};
-use crate::monitor::{Context, HealthWatch, KeyWatch, PartnerWatch, Rules};
+use crate::monitor::{Context, HealthMonitor, KeyMonitor, MonitorSettings, PartnerMonitor};
 use crate::panics::survive;
 use crate::probe::{BuildError, Prober};
-use crate::probe_loop::{keep_probing, keep_probing_health};
+use crate::probe_loop::{run_health_probe, run_key_probes};
 use crate::secret::SecretSource;
 use crate::state;
 
 /// Partner and key, as configured.
 type Name = (Arc<str>, Arc<str>);
-type Partners = HashMap<Arc<str>, PartnerMember>;
-type Keys = HashMap<Name, KeyMember>;
+type Partners = HashMap<Arc<str>, RunningPartner>;
+type Keys = HashMap<Name, RunningKey>;
 
 /// Every watcher with its task. Dropping it ends every probe.
 #[derive(Debug)]
-pub struct Watchers {
+pub struct Fleet {
     context: Arc<Context>,
     /// Where every grid starts, for the whole life of the process.
     anchor: Instant,
-    directory: Arc<Directory>,
+    key_index: Arc<KeyIndex>,
     partners: Partners,
     keys: Keys,
-    health: Option<HealthMember>,
+    health: Option<RunningHealthProbe>,
 }
 
 /// The keys' watchers by name, for whoever wants a probe now.
 #[derive(Debug, Default)]
-pub struct Directory(RwLock<HashMap<Name, Arc<KeyWatch>>>);
+pub struct KeyIndex(RwLock<HashMap<Name, Arc<KeyMonitor>>>);
 
 #[derive(Debug)]
-struct PartnerMember {
+struct RunningPartner {
     source: SecretSource,
-    watch: Arc<PartnerWatch>,
+    watch: Arc<PartnerMonitor>,
 }
 
 #[derive(Debug)]
-struct KeyMember {
+struct RunningKey {
     definition: Key,
-    partner: Arc<PartnerWatch>,
-    watch: Arc<KeyWatch>,
+    partner: Arc<PartnerMonitor>,
+    watch: Arc<KeyMonitor>,
     _task: AbortOnDropHandle<()>,
 }
 
 #[derive(Debug)]
-struct HealthMember {
-    rules: Rules,
+struct RunningHealthProbe {
+    rules: MonitorSettings,
     timing: Timing,
     _task: AbortOnDropHandle<()>,
 }
 
-impl Watchers {
+impl Fleet {
     /// Nobody watched yet.
     #[must_use]
     pub fn new(context: Arc<Context>) -> Self {
         Self {
             context,
             anchor: Instant::now(),
-            directory: Arc::default(),
+            key_index: Arc::default(),
             partners: HashMap::new(),
             keys: HashMap::new(),
             health: None,
@@ -83,8 +83,8 @@ impl Watchers {
 
     /// The keys' watchers by name.
     #[must_use]
-    pub fn directory(&self) -> Arc<Directory> {
-        Arc::clone(&self.directory)
+    pub fn key_index(&self) -> Arc<KeyIndex> {
+        Arc::clone(&self.key_index)
     }
 
     /// Watches what `config` says, and nothing else. Must be called within the runtime.
@@ -96,39 +96,39 @@ impl Watchers {
             Some(health) if health.rules.prober.serves(&config.settings.api) => health.rules.prober.clone(),
             _ => Prober::new(&config.settings.api)?,
         };
-        let rules = Rules { prober, keep_free: config.settings.rate_limit.keep_free };
+        let rules = MonitorSettings { prober, keep_free: config.settings.rate_limit.keep_free };
         // From here on nothing can fail: the change is whole or not at all.
         self.context.metrics.set_probes(&routes(config));
         let (partners, keys) = self.members(config, &rules);
-        let board = &self.context.board;
-        if board.fleet().settings.api.base_url != config.settings.api.base_url {
-            board.health().forget();
+        let shared_state = &self.context.shared_state;
+        if shared_state.inventory().settings.api.base_url != config.settings.api.base_url {
+            shared_state.health().forget();
         }
-        board.set_fleet(state::Fleet {
+        shared_state.set_inventory(state::Inventory {
             settings: Arc::new(config.settings.clone()),
             partners: config.partners.iter().filter_map(|p| Some(entry(partners.get(&p.name)?))).collect(),
             keys: names(config).filter_map(|name| Some(Arc::clone(keys.get(&name)?.watch.entry()))).collect(),
         });
-        self.directory.publish(&keys);
+        self.key_index.publish(&keys);
         // What was not taken over.
         tell_who_left(self.keys.len(), keys.len());
         (self.partners, self.keys) = (partners, keys);
         self.watch_health(rules, config.settings.health.timing);
         self.context.store.retain(names(config));
-        self.context.pulse.expect(config);
+        self.context.watchdog.arm(config);
         Ok(())
     }
 
     /// The members that `config` wants: the present ones where nothing about them changed, else new
     /// ones. Those that are not taken over end when the maps they are in are dropped.
-    fn members(&mut self, config: &Config, rules: &Rules) -> (Partners, Keys) {
+    fn members(&mut self, config: &Config, rules: &MonitorSettings) -> (Partners, Keys) {
         let same_rules = self.health.as_ref().is_some_and(|health| health.rules.are(rules));
         let (mut partners, mut keys) = (Partners::new(), Keys::new());
         for partner in &config.partners {
             let member = self.partner(partner);
             for key in &partner.keys {
                 let name = (Arc::clone(&partner.name), Arc::clone(&key.name));
-                let stays = |old: &KeyMember| {
+                let stays = |old: &RunningKey| {
                     same_rules && old.definition == *key && Arc::ptr_eq(&old.partner, &member.watch)
                 };
                 let member = match self.keys.remove(&name) {
@@ -142,29 +142,29 @@ impl Watchers {
         (partners, keys)
     }
 
-    fn partner(&mut self, partner: &Partner) -> PartnerMember {
+    fn partner(&mut self, partner: &Partner) -> RunningPartner {
         match self.partners.remove(&partner.name) {
             Some(old) if old.source == partner.secret => old,
-            _ => PartnerMember {
+            _ => RunningPartner {
                 source: partner.secret.clone(),
-                watch: Arc::new(PartnerWatch::new(&self.context.store, partner)),
+                watch: Arc::new(PartnerMonitor::new(&self.context.store, partner)),
             },
         }
     }
 
     fn key(
         &self,
-        rules: &Rules,
-        partner: &Arc<PartnerWatch>,
+        rules: &MonitorSettings,
+        partner: &Arc<PartnerMonitor>,
         key: &Key,
-        old: Option<&KeyMember>,
-    ) -> KeyMember {
+        old: Option<&RunningKey>,
+    ) -> RunningKey {
         let old = old.map(|old| &**old.watch.entry());
-        let watch = KeyWatch::new(Arc::clone(&self.context), rules.clone(), Arc::clone(partner), key, old);
+        let watch = KeyMonitor::new(Arc::clone(&self.context), rules.clone(), Arc::clone(partner), key, old);
         let watch = Arc::new(watch);
         let (probed, anchor) = (Arc::clone(&watch), self.anchor);
-        let task = tokio::spawn(survive(move || keep_probing(Arc::clone(&probed), anchor)));
-        KeyMember {
+        let task = tokio::spawn(survive(move || run_key_probes(Arc::clone(&probed), anchor)));
+        RunningKey {
             definition: key.clone(),
             partner: Arc::clone(partner),
             watch,
@@ -172,20 +172,20 @@ impl Watchers {
         }
     }
 
-    fn watch_health(&mut self, rules: Rules, timing: Timing) {
+    fn watch_health(&mut self, rules: MonitorSettings, timing: Timing) {
         if self.health.as_ref().is_some_and(|health| health.timing == timing && health.rules.are(&rules)) {
             return;
         }
-        let watch = Arc::new(HealthWatch::new(Arc::clone(&self.context), rules.prober.clone(), timing));
-        let task = tokio::spawn(survive(move || keep_probing_health(Arc::clone(&watch))));
-        self.health = Some(HealthMember { rules, timing, _task: AbortOnDropHandle::new(task) });
+        let watch = Arc::new(HealthMonitor::new(Arc::clone(&self.context), rules.prober.clone(), timing));
+        let task = tokio::spawn(survive(move || run_health_probe(Arc::clone(&watch))));
+        self.health = Some(RunningHealthProbe { rules, timing, _task: AbortOnDropHandle::new(task) });
     }
 }
 
-impl Directory {
+impl KeyIndex {
     /// The watcher of the key of these names.
     #[must_use]
-    pub fn find(&self, partner: &str, key: &str) -> Option<Arc<KeyWatch>> {
+    pub fn find(&self, partner: &str, key: &str) -> Option<Arc<KeyMonitor>> {
         let by_name = self.0.read().unwrap_or_else(PoisonError::into_inner);
         by_name.get(&(partner.into(), key.into())).cloned()
     }
@@ -204,7 +204,7 @@ fn tell_who_left(left: usize, keys: usize) {
     }
 }
 
-fn entry(member: &PartnerMember) -> Arc<state::PartnerEntry> {
+fn entry(member: &RunningPartner) -> Arc<state::MonitoredPartner> {
     Arc::clone(&member.watch.entry)
 }
 

@@ -19,25 +19,25 @@ use axum::routing::{get, post};
 use futures_util::stream;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::fleet::Directory;
+use crate::fleet::KeyIndex;
 use crate::monitor::Context;
-use crate::watchdog::Stuck;
+use crate::watchdog::StuckLoop;
 
 /// The Prometheus text format, version 0.0.4.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// A wish to have the configuration read again; the answer is what came of it, fit to be shown.
-pub type Reload = oneshot::Sender<Result<(), String>>;
+pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
 
 /// What the handlers work with.
 #[derive(Clone, Debug)]
-pub struct Site {
+pub struct AppState {
     /// The board, the metrics, and whether the loop runs.
     pub context: Arc<Context>,
     /// Who can be probed on demand.
-    pub directory: Arc<Directory>,
+    pub key_index: Arc<KeyIndex>,
     /// Where wishes to reload go; `None` unless `--web.enable-lifecycle` was given.
-    pub reload: Option<mpsc::Sender<Reload>>,
+    pub reload: Option<mpsc::Sender<ReloadRequest>>,
     /// Where everything is mounted: empty, or `/…` without a final slash.
     pub prefix: Arc<str>,
     /// The host and scheme that users see, where `--web.external-url` names them.
@@ -45,16 +45,16 @@ pub struct Site {
 }
 
 /// All routes, below the prefix.
-pub fn router(site: Site) -> Router {
-    let at = |path: &str| format!("{}{path}", site.prefix);
+pub fn router(app: AppState) -> Router {
+    let at = |path: &str| format!("{}{path}", app.prefix);
     let mut router = Router::new();
-    if !site.prefix.is_empty() {
+    if !app.prefix.is_empty() {
         let home = at("/");
         let to_home = move |RawQuery(query): RawQuery| {
             let query = query.map(|query| format!("?{query}")).unwrap_or_default();
             std::future::ready(Redirect::temporary(&format!("{home}{query}")))
         };
-        router = router.route("/", get(to_home.clone())).route(&site.prefix, get(to_home));
+        router = router.route("/", get(to_home.clone())).route(&app.prefix, get(to_home));
     }
     router
         .route(&at("/"), get(page::overview))
@@ -69,21 +69,21 @@ pub fn router(site: Site) -> Router {
         .route(&at("/-/ready"), get(ready))
         .route(&at("/-/reload"), post(reload).put(reload))
         .fallback(nowhere)
-        .with_state(site)
+        .with_state(app)
 }
 
 /// Streamed, so that a large fleet's scrape is never held in memory whole.
-async fn metrics(State(site): State<Site>) -> Response {
-    let chunks = site.context.metrics.render(&site.context.board);
+async fn metrics(State(app): State<AppState>) -> Response {
+    let chunks = app.context.metrics.render(&app.context.shared_state);
     let body = Body::from_stream(stream::iter(chunks.map(Ok::<_, Infallible>)));
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], body).into_response()
 }
 
 /// Whether a restart would help: 503 where a loop does not turn any more.
-async fn healthy(State(site): State<Site>) -> (StatusCode, String) {
-    match site.context.pulse.stuck() {
+async fn healthy(State(app): State<AppState>) -> (StatusCode, String) {
+    match app.context.watchdog.stuck() {
         None => (StatusCode::OK, "myunisoft-exporter is healthy.\n".to_owned()),
-        Some(Stuck { which, silent }) => {
+        Some(StuckLoop { which, silent }) => {
             let silent = humantime::format_duration(Duration::from_secs(silent.as_secs()));
             let text = format!("myunisoft-exporter is not healthy: {which} did not run for {silent}.\n");
             (StatusCode::SERVICE_UNAVAILABLE, text)
@@ -95,21 +95,21 @@ async fn nowhere() -> (StatusCode, &'static str) {
     (StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
-async fn ready(State(site): State<Site>) -> (StatusCode, &'static str) {
-    if site.context.is_probing() {
+async fn ready(State(app): State<AppState>) -> (StatusCode, &'static str) {
+    if app.context.is_probing() {
         (StatusCode::OK, "myunisoft-exporter is ready.\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "myunisoft-exporter is not ready: the probe loop does not run.\n")
     }
 }
 
-async fn reload(State(site): State<Site>) -> (StatusCode, String) {
-    let Some(wishes) = &site.reload else {
+async fn reload(State(app): State<AppState>) -> (StatusCode, String) {
+    let Some(requests) = &app.reload else {
         let text = "The lifecycle API is not enabled: start with --web.enable-lifecycle, or send SIGHUP.\n";
         return (StatusCode::FORBIDDEN, text.to_owned());
     };
-    let (wish, answer) = oneshot::channel();
-    let sent = wishes.send(wish).await.is_ok();
+    let (request, answer) = oneshot::channel();
+    let sent = requests.send(request).await.is_ok();
     match if sent { answer.await.ok() } else { None } {
         Some(Ok(())) => (StatusCode::OK, String::new()),
         Some(Err(problems)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("not reloaded:\n{problems}\n")),

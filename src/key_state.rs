@@ -102,7 +102,7 @@ impl UnknownState {
 
 /// What outlives a restart of one key or secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memory<S> {
+pub struct PersistedState<S> {
     /// The state.
     pub state: S,
     /// Since when, by the wall clock.
@@ -113,47 +113,47 @@ pub struct Memory<S> {
 }
 
 /// A key's memory.
-pub type KeyMemory = Memory<KeyState>;
+pub type PersistedKeyState = PersistedState<KeyState>;
 /// A secret's memory.
-pub type SecretMemory = Memory<SecretState>;
+pub type PersistedSecretState = PersistedState<SecretState>;
 
 /// A move from one state to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change<S> {
+pub struct Transition<S> {
     /// The state left.
     pub from: S,
     /// The state entered.
     pub to: S,
 }
 
-impl<S: Copy + PartialEq> Memory<S> {
+impl<S: Copy + PartialEq> PersistedState<S> {
     /// Enters `state`; `since` moves only if the state does.
-    fn enter(self, state: S, now: SystemTime) -> (Self, Option<Change<S>>) {
+    fn enter(self, state: S, now: SystemTime) -> (Self, Option<Transition<S>>) {
         if self.state == state {
             return (self, None);
         }
-        (Self { state, since: now, ..self }, Some(Change { from: self.state, to: state }))
+        (Self { state, since: now, ..self }, Some(Transition { from: self.state, to: state }))
     }
 }
 
-impl KeyMemory {
+impl PersistedKeyState {
     /// A key never heard of before.
     #[must_use]
     pub const fn new(now: SystemTime) -> Self {
         Self { state: KeyState::Unknown, since: now, has_been_active: false }
     }
 
-    /// The next memory. `asked` tells whether the evidence is key/info's; see [`Asked`].
+    /// The next memory. `asked` tells whether the evidence is key/info's; see [`EvidenceSource`].
     #[must_use]
     pub fn step(
         self,
         evidence: KeyEvidence,
-        asked: Asked,
+        asked: EvidenceSource,
         now: SystemTime,
-    ) -> (Self, Option<Change<KeyState>>) {
+    ) -> (Self, Option<Transition<KeyState>>) {
         let proven = matches!(evidence, KeyEvidence::Activated | KeyEvidence::Accepted);
         let memory = Self { has_been_active: self.has_been_active || proven, ..self };
-        if self.state == KeyState::Pending && asked == Asked::CanaryBesideKeyInfo {
+        if self.state == KeyState::Pending && asked == EvidenceSource::CanaryBesideKeyInfo {
             return (memory, None);
         }
         let state = match evidence {
@@ -176,7 +176,7 @@ impl KeyMemory {
 /// form is asked too, it alone can say that a key is pending, so it alone ends that: else the two
 /// could contradict each other, and the state would flip with every probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum EvidenceSource {
     /// key/info in whichever mode, or a canary of a key whose activation nobody asks for, or nobody
     /// tells, because key/info fails.
     Authority,
@@ -184,7 +184,7 @@ pub enum Asked {
     CanaryBesideKeyInfo,
 }
 
-impl SecretMemory {
+impl PersistedSecretState {
     /// A secret never heard of before.
     #[must_use]
     pub const fn new(now: SystemTime) -> Self {
@@ -193,7 +193,7 @@ impl SecretMemory {
 
     /// The next memory.
     #[must_use]
-    pub fn step(self, evidence: SecretEvidence, now: SystemTime) -> (Self, Option<Change<SecretState>>) {
+    pub fn step(self, evidence: SecretEvidence, now: SystemTime) -> (Self, Option<Transition<SecretState>>) {
         let memory =
             Self { has_been_active: self.has_been_active || evidence == SecretEvidence::Accepted, ..self };
         let state = match evidence {

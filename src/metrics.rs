@@ -20,7 +20,7 @@ use prometheus::{
 use tracing::error;
 
 use crate::report::{Phase, Phases};
-use crate::state::Board;
+use crate::state::SharedState;
 use exposition::Exposition;
 use web_toolkit::{DropReason, Observer};
 
@@ -173,13 +173,13 @@ impl Metrics {
     }
 
     /// Everything in the Prometheus text format 0.0.4, in pieces that are made as they are taken.
-    pub fn render(&self, board: &Arc<Board>) -> impl Iterator<Item = Bytes> + Send + use<> {
+    pub fn render(&self, shared_state: &Arc<SharedState>) -> impl Iterator<Item = Bytes> + Send + use<> {
         let mut own = Vec::new();
         if let Err(cause) = TextEncoder::new().encode(&self.registry.gather(), &mut own) {
             // It would be a metric without a sample, which none of these can be.
             error!(%cause, "the exporter's own metrics can't be encoded");
         }
-        Exposition::new(board).chain(std::iter::once(own.into()))
+        Exposition::new(shared_state).chain(std::iter::once(own.into()))
     }
 }
 

@@ -20,15 +20,15 @@ use crate::metrics::Metrics;
 use crate::partner_api::error::ErrorCode;
 use crate::partner_api::request_id::RequestId;
 use crate::probe::Prober;
-use crate::report::Report;
-use crate::state::{Board, Episode, EpisodeChange, KeyEntry};
+use crate::report::ProbeReport;
+use crate::state::{Episode, EpisodeChange, MonitoredKey, SharedState};
 use crate::store::{Record, Store};
-use crate::watchdog::Pulse;
+use crate::watchdog::Watchdog;
 
 pub use account::Accounts;
-pub use health::HealthWatch;
-pub use key::{KeyWatch, Ran};
-pub use partner::PartnerWatch;
+pub use health::HealthMonitor;
+pub use key::{KeyMonitor, ProbeRun};
+pub use partner::PartnerMonitor;
 
 /// How many keys' probes may be under way at once. While the API hangs each lasts its whole timeout:
 /// without a bound, a large fleet would open thousands of connections, and add to the trouble. At
@@ -41,14 +41,14 @@ const SAVE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What the watchers of one configuration have in common.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub struct MonitorSettings {
     /// How to reach the API.
     pub prober: Prober,
     /// A key whose remaining budget is known to be below this many requests is not probed.
     pub keep_free: u32,
 }
 
-impl Rules {
+impl MonitorSettings {
     /// Whether these are the very same rules.
     #[must_use]
     pub fn are(&self, other: &Self) -> bool {
@@ -60,7 +60,7 @@ impl Rules {
 #[derive(Debug)]
 pub struct Context {
     /// Where findings are shown.
-    pub board: Arc<Board>,
+    pub shared_state: Arc<SharedState>,
     /// Where they are counted.
     pub metrics: Arc<Metrics>,
     /// Where states are remembered.
@@ -68,27 +68,27 @@ pub struct Context {
     /// Where log-ins are kept within bounds.
     pub accounts: Accounts,
     /// Whether the loops turn.
-    pub pulse: Pulse,
+    pub watchdog: Watchdog,
     permits: Semaphore,
     probing: AtomicBool,
     /// Whether nothing can be asked for want of descriptors or memory.
-    starved: AtomicBool,
+    out_of_resources: AtomicBool,
 }
 
 impl Context {
     /// Brings the four together.
     #[must_use]
-    pub fn new(board: Arc<Board>, metrics: Arc<Metrics>, store: Store) -> Self {
+    pub fn new(shared_state: Arc<SharedState>, metrics: Arc<Metrics>, store: Store) -> Self {
         let accounts = Accounts::new(store.clone());
         Self {
-            board,
+            shared_state,
             metrics,
             store,
             accounts,
-            pulse: Pulse::default(),
+            watchdog: Watchdog::default(),
             permits: Semaphore::new(MOST_IN_FLIGHT),
             probing: AtomicBool::new(false),
-            starved: AtomicBool::new(false),
+            out_of_resources: AtomicBool::new(false),
         }
     }
 
@@ -101,29 +101,29 @@ impl Context {
     /// The probe loop is about to end.
     pub fn stop_probing(&self) {
         self.probing.store(false, Ordering::Relaxed);
-        self.pulse.rest();
+        self.watchdog.disarm();
     }
 
     /// Counts one probe that was really sent.
-    fn observe(&self, route: &str, host: &str, report: &Report) {
+    fn observe(&self, route: &str, host: &str, report: &ProbeReport) {
         if !report.phases.total().is_zero() {
             self.metrics.observe_probe(route, &report.phases);
         }
         if let Some(expiry) = report.certificate_expiry {
-            self.board.set_certificate_expiry(host, expiry);
+            self.shared_state.set_certificate_expiry(host, expiry);
         }
     }
 
     /// Whether this probe could not be made for a reason of our own: then it tells nothing. One line in
     /// the log as that begins, one as it ends.
-    fn is_starved(&self, report: &Report) -> bool {
-        let ours = report.outcome.as_ref().err().filter(|failure| failure.is_ours);
+    fn is_out_of_resources(&self, report: &ProbeReport) -> bool {
+        let ours = report.outcome.as_ref().err().filter(|failure| failure.is_resource_exhaustion);
         if let Some(failure) = ours {
-            if !self.starved.swap(true, Ordering::Relaxed) {
+            if !self.out_of_resources.swap(true, Ordering::Relaxed) {
                 let cause = &*failure.detail;
                 error!(cause, "probes can't be made: the process has run out of descriptors or memory");
             }
-        } else if !report.phases.total().is_zero() && self.starved.swap(false, Ordering::Relaxed) {
+        } else if !report.phases.total().is_zero() && self.out_of_resources.swap(false, Ordering::Relaxed) {
             info!("probes can be made again");
         }
         ours.is_some()
@@ -146,7 +146,7 @@ async fn save(store: &Store, record: Record) {
 }
 
 /// One line as a failure episode begins, one as it ends, none in between. `key` is `None` for health.
-fn log_episode(change: Option<&EpisodeChange>, key: Option<&KeyEntry>, probe: &str) {
+fn log_episode(change: Option<&EpisodeChange>, key: Option<&MonitoredKey>, probe: &str) {
     let partner = key.map(|entry| &*entry.partner.name);
     let key = key.map(|entry| &*entry.name);
     match change {

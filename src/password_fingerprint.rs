@@ -14,7 +14,7 @@ const ROUNDS: NonZeroU32 = NonZeroU32::new(200_000).unwrap();
 /// changed passwords from the refused one, and it leaves one in 256 of whatever dictionary someone
 /// tries on it: too many to tell which it was. Four bytes would leave one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PasswordMark {
+pub struct PasswordFingerprint {
     salt: [u8; 16],
     #[serde(deserialize_with = "first")]
     hash: [u8; 1],
@@ -26,7 +26,7 @@ fn first<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 1], D::Error
     hash.first_chunk().copied().ok_or_else(|| D::Error::custom("a hash without a byte"))
 }
 
-impl PasswordMark {
+impl PasswordFingerprint {
     /// Marks a password. Takes about a tenth of a second of computing.
     #[must_use]
     pub fn of(password: &SecretString) -> Self {
@@ -60,24 +60,24 @@ mod tests {
 
     #[test]
     fn a_mark_knows_its_password_and_no_other() {
-        let mark = PasswordMark::salted([7; 16], &"wrong".into());
+        let mark = PasswordFingerprint::salted([7; 16], &"wrong".into());
         assert!(mark.is_of(&"wrong".into()));
         assert!(!mark.is_of(&"mended".into()));
     }
 
     #[test]
     fn the_same_password_is_marked_otherwise_each_time() {
-        assert_ne!(PasswordMark::of(&"wrong".into()), PasswordMark::of(&"wrong".into()));
+        assert_ne!(PasswordFingerprint::of(&"wrong".into()), PasswordFingerprint::of(&"wrong".into()));
     }
     #[test]
     fn a_mark_of_four_bytes_is_read_as_its_first() {
-        let mark = PasswordMark::salted([7; 16], &"wrong".into());
+        let mark = PasswordFingerprint::salted([7; 16], &"wrong".into());
         let text = serde_json::to_string(&mark).unwrap();
-        assert_eq!(serde_json::from_str::<PasswordMark>(&text).unwrap(), mark);
+        assert_eq!(serde_json::from_str::<PasswordFingerprint>(&text).unwrap(), mark);
         let end = format!("[{}]}}", mark.hash[0]);
         let older = text.replace(&end, &format!("[{},1,2,3]}}", mark.hash[0]));
         assert_ne!(older, text);
-        assert_eq!(serde_json::from_str::<PasswordMark>(&older).unwrap(), mark);
-        assert!(serde_json::from_str::<PasswordMark>(&text.replace(&end, "[]}")).is_err());
+        assert_eq!(serde_json::from_str::<PasswordFingerprint>(&older).unwrap(), mark);
+        assert!(serde_json::from_str::<PasswordFingerprint>(&text.replace(&end, "[]}")).is_err());
     }
 }

@@ -23,14 +23,14 @@ use tokio::time::{Duration, timeout};
 use crate::config;
 use crate::partner_api::error::ErrorCode;
 use crate::partner_api::failure::{Failure, Reason};
-use crate::partner_api::judge::{Question, Response, judge};
+use crate::partner_api::judge::{RequestKind, Response, judge};
 use crate::partner_api::login::{self, LoginAnswer};
 use crate::partner_api::request_id::RequestId;
 use crate::partner_api::{SECRET_HEADER, SOCIETY_HEADER};
-use crate::report::Report;
+use crate::report::ProbeReport;
 
 pub use client::BuildError;
-use phase_timer::Stamps;
+use phase_timer::PhaseTimer;
 
 /// A key/info answer is a few kilobytes; it must be read whole to be parsed.
 const KEY_INFO_CAP: usize = 1 << 20;
@@ -57,7 +57,7 @@ struct Inner {
 #[derive(Debug)]
 pub struct Call<'a> {
     /// What the answer is judged as.
-    pub question: Question,
+    pub kind: RequestKind,
     /// Path and query below the base URL.
     pub path: &'a str,
     /// Whose name it is sent in; the health route needs none.
@@ -137,21 +137,21 @@ impl Prober {
     }
 
     /// Sends one request and tells what came of it. Never fails: a failure is a finding.
-    pub async fn probe(&self, call: Call<'_>) -> Report {
+    pub async fn probe(&self, call: Call<'_>) -> ProbeReport {
         let request = self.request(&call);
-        let stamps = Arc::new(Stamps::start(self.looks_up_a_name(&self.0.api.base_url)));
-        let exchange = self.exchange(request, &stamps, call.timeout, caps(call.question)).await;
-        let (phases, _) = stamps.phases();
+        let timer = Arc::new(PhaseTimer::start(self.looks_up_a_name(&self.0.api.base_url)));
+        let exchange = self.exchange(request, &timer, call.timeout, caps(call.kind)).await;
+        let (phases, _) = timer.phases();
         let finished = SystemTime::now();
-        let certificate_expiry = stamps.certificate_expiry();
+        let certificate_expiry = timer.certificate_expiry();
         match exchange {
             Ok(exchange) => {
-                let mut answer = judge(call.question, exchange.as_response(finished));
+                let mut answer = judge(call.kind, exchange.as_response(finished));
                 answer.request_id = harmless(answer.request_id, call.secrets());
                 answer.outcome = answer
                     .outcome
                     .map_err(|failure| failure.withholding(|code| is_an_echo(code, call.secrets())));
-                Report {
+                ProbeReport {
                     finished,
                     phases,
                     status: Some(exchange.status),
@@ -162,9 +162,9 @@ impl Prober {
                 }
             }
             Err(failure) => {
-                let (status, request_id) = stamps.head();
+                let (status, request_id) = timer.head();
                 let request_id = harmless(request_id, call.secrets());
-                Report {
+                ProbeReport {
                     finished,
                     phases,
                     status,
@@ -187,9 +187,9 @@ impl Prober {
     ) -> LoginReport {
         let body = login::Request { mail, password: password.expose_secret(), firm };
         let request = self.0.client.post(self.0.api.auth_url.clone()).json(&body);
-        let stamps = Arc::new(Stamps::start(self.looks_up_a_name(&self.0.api.auth_url)));
+        let timer = Arc::new(PhaseTimer::start(self.looks_up_a_name(&self.0.api.auth_url)));
         let caps = Caps { keep: ERROR_CAP, read: ERROR_CAP };
-        let exchange = self.exchange(request, &stamps, limit, caps).await;
+        let exchange = self.exchange(request, &timer, limit, caps).await;
         let outcome = match exchange {
             Ok(Exchange { status, headers, body, complete }) => {
                 // What does not end within the cap is neither a token nor a refusal, however it begins.
@@ -202,7 +202,7 @@ impl Prober {
         let outcome = outcome.map(|answer: LoginAnswer| {
             answer.map_told(|code, id| (code.map(shown), harmless(id, [password])))
         });
-        LoginReport { outcome, certificate_expiry: stamps.certificate_expiry() }
+        LoginReport { outcome, certificate_expiry: timer.certificate_expiry() }
     }
 
     /// Whether reaching `url` begins with a look-up: an address needs none.
@@ -211,8 +211,8 @@ impl Prober {
     }
 
     fn request(&self, call: &Call<'_>) -> reqwest::RequestBuilder {
-        let method = match call.question {
-            Question::Canary(crate::partner_api::Method::Head) => Method::HEAD,
+        let method = match call.kind {
+            RequestKind::Canary(crate::partner_api::Method::Head) => Method::HEAD,
             _ => Method::GET,
         };
         let request = self.0.client.request(method, join(&self.0.api.base_url, call.path));
@@ -225,13 +225,13 @@ impl Prober {
     async fn exchange(
         &self,
         request: reqwest::RequestBuilder,
-        stamps: &Arc<Stamps>,
+        timer: &Arc<PhaseTimer>,
         limit: Duration,
         caps: Caps,
     ) -> Result<Exchange, Failure> {
-        let sent = Arc::clone(stamps).scope(transfer(request, Arc::clone(stamps), caps));
+        let sent = Arc::clone(timer).scope(transfer(request, Arc::clone(timer), caps));
         let outcome = timeout(limit, sent).await;
-        let (_, phase) = stamps.finish();
+        let (_, phase) = timer.finish();
         match outcome {
             Ok(exchange) => exchange.map_err(|error| client::failure(&error, phase)),
             Err(_) => Err(Failure::new(
@@ -325,11 +325,11 @@ struct Caps {
     read: usize,
 }
 
-const fn caps(question: Question) -> Caps {
-    match question {
-        Question::Health => Caps { keep: 0, read: BODY_CAP },
-        Question::KeyInfo(_) => Caps { keep: KEY_INFO_CAP, read: KEY_INFO_CAP },
-        Question::Canary(_) => Caps { keep: GLIMPSE, read: BODY_CAP },
+const fn caps(kind: RequestKind) -> Caps {
+    match kind {
+        RequestKind::Health => Caps { keep: 0, read: BODY_CAP },
+        RequestKind::KeyInfo(_) => Caps { keep: KEY_INFO_CAP, read: KEY_INFO_CAP },
+        RequestKind::Canary(_) => Caps { keep: GLIMPSE, read: BODY_CAP },
     }
 }
 
@@ -342,12 +342,12 @@ fn has_a_body_to_judge(status: StatusCode) -> bool {
 /// Sends the request and reads the answer, stamping as it goes.
 async fn transfer(
     request: reqwest::RequestBuilder,
-    stamps: Arc<Stamps>,
+    timer: Arc<PhaseTimer>,
     caps: Caps,
 ) -> Result<Exchange, reqwest::Error> {
     let mut response = request.send().await?;
     let status = response.status();
-    stamps.headers(status.as_u16(), RequestId::from_headers(response.headers()));
+    timer.headers(status.as_u16(), RequestId::from_headers(response.headers()));
     let headers = std::mem::take(response.headers_mut());
     if !has_a_body_to_judge(status) {
         return Ok(Exchange {

@@ -9,22 +9,21 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::Timing;
-use crate::monitor::{HealthWatch, KeyWatch};
-use crate::schedule::{Due, Grid, share};
+use crate::monitor::{HealthMonitor, KeyMonitor};
+use crate::schedule::{Due, Schedule, share};
 use crate::watchdog::Loop;
 
 /// Runs a key's probes, each on its own grid through `anchor`, for ever.
-pub async fn keep_probing(watch: Arc<KeyWatch>, anchor: Instant) {
+pub async fn run_key_probes(watch: Arc<KeyMonitor>, anchor: Instant) {
     let (partner, key) = (&watch.entry().partner.name, &watch.entry().name);
     let count = watch.probes().len();
-    let grids =
-        watch.probes().iter().enumerate().map(|(index, probe)| {
-            Grid::new(anchor, share(partner, key, index, count), probe.timing.interval)
-        });
-    let mut lanes = Lanes::new(grids);
+    let schedules = watch.probes().iter().enumerate().map(|(index, probe)| {
+        Schedule::new(anchor, share(partner, key, index, count), probe.timing.interval)
+    });
+    let mut timers = Timers::new(schedules);
     loop {
-        let (index, due) = lanes.next().await;
-        watch.pulse().beat(Loop::Keys);
+        let (index, due) = timers.next().await;
+        watch.watchdog().heartbeat(Loop::Keys);
         if due.missed > 0 {
             watch.missed(index, due.missed);
         }
@@ -34,33 +33,33 @@ pub async fn keep_probing(watch: Arc<KeyWatch>, anchor: Instant) {
 }
 
 /// Runs the health probe, the first one at once, for ever.
-pub async fn keep_probing_health(watch: Arc<HealthWatch>) {
+pub async fn run_health_probe(watch: Arc<HealthMonitor>) {
     let Timing { interval, .. } = watch.timing();
-    let mut lanes = Lanes::new([Grid::new(Instant::now(), 0.0, interval)]);
+    let mut timers = Timers::new([Schedule::new(Instant::now(), 0.0, interval)]);
     loop {
-        let (_, due) = lanes.next().await;
-        watch.pulse().beat(Loop::Health);
+        let (_, due) = timers.next().await;
+        watch.watchdog().heartbeat(Loop::Health);
         watch.run(Some(due.at)).await;
     }
 }
 
 /// Several grids, and on each the next point to wait for.
-struct Lanes(Vec<(Grid, Instant)>);
+struct Timers(Vec<(Schedule, Instant)>);
 
-impl Lanes {
-    fn new(grids: impl IntoIterator<Item = Grid>) -> Self {
+impl Timers {
+    fn new(schedules: impl IntoIterator<Item = Schedule>) -> Self {
         let now = Instant::now();
-        Self(grids.into_iter().map(|grid| (grid, grid.next(now))).collect())
+        Self(schedules.into_iter().map(|schedule| (schedule, schedule.next(now))).collect())
     }
 
     /// Sleeps until a point's time has come: on which grid, which point, and how many before it went
     /// by unused while the caller was busy.
     async fn next(&mut self) -> (usize, Due) {
         let earliest = self.0.iter_mut().enumerate().min_by_key(|(_, (_, next))| *next);
-        let Some((index, (grid, next))) = earliest else { return pending().await };
+        let Some((index, (schedule, next))) = earliest else { return pending().await };
         sleep_until(*next).await;
-        let due = grid.catch_up(*next, Instant::now());
-        *next = due.at + grid.interval();
+        let due = schedule.catch_up(*next, Instant::now());
+        *next = due.at + schedule.interval();
         (index, due)
     }
 }
@@ -72,16 +71,20 @@ mod tests {
     use super::*;
 
     /// Follows grids for `span`, each run lasting `busy(index)`; tells (grid, second of start, missed).
-    async fn runs(grids: &[(u64, u64)], span: u64, busy: impl Fn(usize) -> u64) -> Vec<(usize, u64, u64)> {
+    async fn runs(
+        schedules: &[(u64, u64)],
+        span: u64,
+        busy: impl Fn(usize) -> u64,
+    ) -> Vec<(usize, u64, u64)> {
         let anchor = Instant::now();
         #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-        let grids = grids.iter().map(|&(first, interval)| {
-            Grid::new(anchor, first as f64 / interval as f64, Duration::from_secs(interval))
+        let schedules = schedules.iter().map(|&(first, interval)| {
+            Schedule::new(anchor, first as f64 / interval as f64, Duration::from_secs(interval))
         });
         let mut seen = Vec::new();
         let end = anchor + Duration::from_millis(span * 1000 + 500);
-        let mut lanes = Lanes::new(grids);
-        while let Ok((index, due)) = timeout_at(end, lanes.next()).await {
+        let mut timers = Timers::new(schedules);
+        while let Ok((index, due)) = timeout_at(end, timers.next()).await {
             if Instant::now() > end {
                 break;
             }
@@ -121,6 +124,6 @@ mod tests {
 
     #[test]
     fn a_key_s_task_can_move_between_threads() {
-        let _ = |watch: Arc<KeyWatch>| assert_send(&keep_probing(watch, Instant::now()));
+        let _ = |watch: Arc<KeyMonitor>| assert_send(&run_key_probes(watch, Instant::now()));
     }
 }

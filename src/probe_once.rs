@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 
-use crate::state::{Board, Fleet, HealthState, LastProbe};
+use crate::state::{HealthState, Inventory, LastProbe, SharedState};
 use checked_yaml::nearest;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::monitor::{Context, HealthWatch, KeyWatch, PartnerWatch, Rules};
+use crate::monitor::{Context, HealthMonitor, KeyMonitor, MonitorSettings, PartnerMonitor};
 use crate::probe::{BuildError, Prober};
 use crate::store::Store;
 
@@ -22,10 +22,10 @@ const AT_ONCE: usize = 32;
 
 /// What is to be probed.
 #[derive(Debug)]
-pub struct Once {
+pub struct ProbeOnce {
     context: Arc<Context>,
-    health: HealthWatch,
-    keys: Vec<KeyWatch>,
+    health: HealthMonitor,
+    keys: Vec<KeyMonitor>,
 }
 
 /// A name that no configured key has.
@@ -86,25 +86,26 @@ fn named(config: &Config, name: &str) -> Vec<(Arc<str>, Arc<str>)> {
     if one.is_empty() { keys().filter(|(_, key)| ***key == *name).map(owned).collect() } else { one }
 }
 
-impl Once {
+impl ProbeOnce {
     /// Prepares to probe what `config` says. Must be called within the runtime.
     ///
     /// # Errors
     /// Where no connection to the API could be prepared.
     pub fn new(config: &Config, store: Store, metrics: Arc<Metrics>) -> Result<Self, BuildError> {
-        let context = Arc::new(Context::new(Arc::new(Board::default()), metrics, store));
+        let context = Arc::new(Context::new(Arc::new(SharedState::default()), metrics, store));
         let prober = Prober::new(&config.settings.api)?;
-        let health = HealthWatch::new(Arc::clone(&context), prober.clone(), config.settings.health.timing);
-        let rules = Rules { prober, keep_free: config.settings.rate_limit.keep_free };
+        let health = HealthMonitor::new(Arc::clone(&context), prober.clone(), config.settings.health.timing);
+        let rules = MonitorSettings { prober, keep_free: config.settings.rate_limit.keep_free };
         let mut keys = Vec::new();
         let mut partners = Vec::new();
         for partner in &config.partners {
-            let watch = Arc::new(PartnerWatch::new(&context.store, partner));
+            let watch = Arc::new(PartnerMonitor::new(&context.store, partner));
             partners.push(Arc::clone(&watch.entry));
-            let key = |key| KeyWatch::new(Arc::clone(&context), rules.clone(), Arc::clone(&watch), key, None);
+            let key =
+                |key| KeyMonitor::new(Arc::clone(&context), rules.clone(), Arc::clone(&watch), key, None);
             keys.extend(partner.keys.iter().map(key));
         }
-        context.board.set_fleet(Fleet {
+        context.shared_state.set_inventory(Inventory {
             settings: Arc::new(config.settings.clone()),
             partners,
             keys: keys.iter().map(|key| Arc::clone(key.entry())).collect(),
@@ -140,17 +141,17 @@ impl Once {
 
     /// What was found.
     #[must_use]
-    pub fn board(&self) -> &Board {
-        &self.context.board
+    pub fn shared_state(&self) -> &SharedState {
+        &self.context.shared_state
     }
 
     /// Whether every probe ran and succeeded.
     #[must_use]
     pub fn succeeded(&self) -> bool {
-        let key = |key: &KeyWatch| {
+        let key = |key: &KeyMonitor| {
             let probes = &key.entry().status().probes;
             probes.iter().all(|probe| probe.last.as_ref().is_some_and(LastProbe::success))
         };
-        self.context.board.health().state == HealthState::Up && self.keys.iter().all(key)
+        self.context.shared_state.health().state == HealthState::Up && self.keys.iter().all(key)
     }
 }

@@ -10,8 +10,8 @@ use tokio::time::{Duration, Instant, sleep};
 use tracing::{error, info};
 
 use crate::config::{self, Config};
-use crate::file_version::Stamp;
-use crate::fleet::Watchers;
+use crate::file_version::FileVersion;
+use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use web_toolkit::auth::{AuthHandle, Protection};
 
@@ -23,19 +23,19 @@ const ANOTHER_TRY: Duration = Duration::from_secs(30);
 
 /// All that the operator asked for, as it was read.
 #[derive(Debug)]
-pub struct Reading {
+pub struct LoadedConfig {
     /// What to watch.
     pub config: Config,
     /// Who may look.
     pub protection: Protection,
     /// Where it stands.
-    pub sources: Sources,
+    pub sources: ConfigFiles,
 }
 
 /// The files whose change is a change of the configuration. Secrets' files are not among them: they are
 /// read afresh by whoever uses them.
 #[derive(Clone, Debug, Default)]
-pub struct Sources {
+pub struct ConfigFiles {
     /// Files that were read.
     pub files: Vec<PathBuf>,
     /// Patterns of further ones.
@@ -43,18 +43,18 @@ pub struct Sources {
 }
 
 /// Reads everything; the error is fit to be logged and shown.
-pub type Loader = Arc<dyn Fn() -> Result<Reading, String> + Send + Sync>;
+pub type Loader = Arc<dyn Fn() -> Result<LoadedConfig, String> + Send + Sync>;
 
 /// What the files looked like.
-type Snapshot = BTreeMap<PathBuf, Option<Stamp>>;
+type Snapshot = BTreeMap<PathBuf, Option<FileVersion>>;
 
 /// Keeps what runs to what is configured.
 pub struct Reloader {
     load: Loader,
-    watchers: Watchers,
+    fleet: Fleet,
     auth: AuthHandle,
     metrics: Arc<Metrics>,
-    sources: Sources,
+    sources: ConfigFiles,
     seen: Snapshot,
     /// What was last found wrong, and when; none while all is well.
     trouble: Option<(String, Instant)>,
@@ -64,14 +64,14 @@ impl Reloader {
     /// Keeps to what `load` reads from now on; `sources` are those of what runs already.
     pub fn new(
         load: Loader,
-        sources: Sources,
-        watchers: Watchers,
+        sources: ConfigFiles,
+        fleet: Fleet,
         auth: AuthHandle,
         metrics: Arc<Metrics>,
     ) -> Self {
         metrics.config_reloaded(true, SystemTime::now());
         let seen = sources.look();
-        Self { load, watchers, auth, metrics, sources, seen, trouble: None }
+        Self { load, fleet, auth, metrics, sources, seen, trouble: None }
     }
 
     /// Reads everything and changes to it, or changes nothing and tells why.
@@ -133,19 +133,19 @@ impl Reloader {
         outcome
     }
 
-    async fn apply(&mut self, reading: Reading, mut seen: Snapshot) -> Result<(), String> {
-        let applied = self.watchers.apply(&reading.config).map_err(|error| error.to_string());
+    async fn apply(&mut self, reading: LoadedConfig, mut seen: Snapshot) -> Result<(), String> {
+        let applied = self.fleet.apply(&reading.config).map_err(|error| error.to_string());
         if applied.is_ok() {
             // From here on nothing can fail.
             self.auth.replace(reading.protection);
-            self.watchers.context().accounts.allow_another_try();
+            self.fleet.context().accounts.allow_another_try();
             self.sources = reading.sources;
             // How a file looked before it was read is what counts; a file that is new here may have
             // changed while it was read, which its next change tells.
             let mut present = self.sources.look_aside().await;
-            for (path, stamp) in &mut present {
+            for (path, version) in &mut present {
                 if let Some(before) = seen.remove(path) {
-                    *stamp = before;
+                    *version = before;
                 }
             }
             seen = present;
@@ -155,11 +155,11 @@ impl Reloader {
     }
 }
 
-impl Sources {
+impl ConfigFiles {
     fn look(&self) -> Snapshot {
         let matching = self.patterns.iter().filter_map(|pattern| config::matching(pattern).ok()).flatten();
         let paths = self.files.iter().cloned().chain(matching.filter_map(Result::ok));
-        paths.map(|path| (Stamp::of(&path), path)).map(|(stamp, path)| (path, stamp)).collect()
+        paths.map(|path| (FileVersion::of(&path), path)).map(|(version, path)| (path, version)).collect()
     }
 
     /// The same, where a slow disk delays nobody.

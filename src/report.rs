@@ -6,7 +6,7 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::partner_api::error::ErrorCode;
 use crate::partner_api::failure::Failure;
-use crate::partner_api::judge::Answer;
+use crate::partner_api::judge::Judgement;
 use crate::partner_api::request_id::RequestId;
 
 /// The five parts of a probe, in their order: the `phase` label. They add up to its duration.
@@ -70,7 +70,7 @@ impl Phases {
 
 /// One probe, done.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct ProbeReport {
     /// When it ended, by the wall clock.
     pub finished: SystemTime,
     /// Where its time went.
@@ -80,14 +80,14 @@ pub struct Report {
     /// The request-id to quote, if an answer came with one.
     pub request_id: Option<RequestId>,
     /// What the answer means, if one came whole enough to be judged.
-    pub answer: Option<Answer>,
+    pub answer: Option<Judgement>,
     /// Success, or the one reason it is none.
     pub outcome: Result<(), Failure>,
     /// The earliest end of the certificate chain that the server showed, verified or not.
     pub certificate_expiry: Option<SystemTime>,
 }
 
-impl Report {
+impl ProbeReport {
     /// A probe that could not be sent, for want of a token or a secret.
     #[must_use]
     pub fn unsent(failure: Failure, request_id: Option<RequestId>) -> Self {

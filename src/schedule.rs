@@ -9,7 +9,7 @@ use tokio::time::{Duration, Instant};
 
 /// The points at which one probe is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grid {
+pub struct Schedule {
     first: Instant,
     interval: Duration,
 }
@@ -23,7 +23,7 @@ pub struct Due {
     pub missed: u64,
 }
 
-impl Grid {
+impl Schedule {
     /// A grid through `anchor + share × interval`; the interval is not zero and the share is in `0..1`.
     #[must_use]
     pub fn new(anchor: Instant, share: f64, interval: Duration) -> Self {
@@ -80,39 +80,39 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_mins(1);
 
-    fn grid(anchor: Instant) -> Grid {
-        Grid::new(anchor, 0.25, INTERVAL)
+    fn schedule(anchor: Instant) -> Schedule {
+        Schedule::new(anchor, 0.25, INTERVAL)
     }
 
     #[test]
     fn the_first_point_lies_within_the_first_interval() {
         let anchor = Instant::now();
-        assert_eq!(grid(anchor).next(anchor), anchor + Duration::from_secs(15));
+        assert_eq!(schedule(anchor).next(anchor), anchor + Duration::from_secs(15));
     }
 
     #[test]
     fn a_grid_joined_late_goes_on_where_it_would_have_been() {
         let anchor = Instant::now();
         let at = |s| anchor + Duration::from_secs(s);
-        assert_eq!(grid(anchor).next(at(16)), at(75));
-        assert_eq!(grid(anchor).next(at(75)), at(75));
-        assert_eq!(grid(anchor).next(at(100_000)), at(100_035));
+        assert_eq!(schedule(anchor).next(at(16)), at(75));
+        assert_eq!(schedule(anchor).next(at(75)), at(75));
+        assert_eq!(schedule(anchor).next(at(100_000)), at(100_035));
     }
 
     #[test]
     fn a_late_start_uses_its_own_point() {
         let anchor = Instant::now();
         let at = |s| anchor + Duration::from_secs(s);
-        assert_eq!(grid(anchor).catch_up(at(15), at(15)), Due { at: at(15), missed: 0 });
-        assert_eq!(grid(anchor).catch_up(at(15), at(74)), Due { at: at(15), missed: 0 });
+        assert_eq!(schedule(anchor).catch_up(at(15), at(15)), Due { at: at(15), missed: 0 });
+        assert_eq!(schedule(anchor).catch_up(at(15), at(74)), Due { at: at(15), missed: 0 });
     }
 
     #[test]
     fn points_that_went_by_whole_are_counted_and_left_out() {
         let anchor = Instant::now();
         let at = |s| anchor + Duration::from_secs(s);
-        assert_eq!(grid(anchor).catch_up(at(15), at(75)), Due { at: at(75), missed: 1 });
-        assert_eq!(grid(anchor).catch_up(at(15), at(200)), Due { at: at(195), missed: 3 });
+        assert_eq!(schedule(anchor).catch_up(at(15), at(75)), Due { at: at(75), missed: 1 });
+        assert_eq!(schedule(anchor).catch_up(at(15), at(200)), Due { at: at(195), missed: 3 });
     }
 
     #[test]

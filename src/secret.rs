@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::file_version::Stamp;
+use crate::file_version::FileVersion;
 
 /// More than any token, secret or password needs; a longer file is some other file.
 const LARGEST: usize = 16 * 1024;
@@ -85,11 +85,11 @@ impl SecretSource {
     }
 
     /// What to compare to know whether the secret may have changed.
-    fn stamp(&self) -> Option<Stamp> {
+    fn version(&self) -> Option<FileVersion> {
         match self {
-            Self::File(path) => Stamp::of(path),
+            Self::File(path) => FileVersion::of(path),
             // Neither changes while the process lives.
-            Self::Env(_) | Self::Inline(_) => Some(Stamp::FIXED),
+            Self::Env(_) | Self::Inline(_) => Some(FileVersion::FIXED),
         }
     }
 }
@@ -245,17 +245,17 @@ impl From<io::Error> for SecretFault {
 
 /// A secret that follows its file: read again when the file changed, and only then.
 #[derive(Debug)]
-pub struct Watched {
+pub struct WatchedSecret {
     source: SecretSource,
     kind: SecretKind,
-    held: Option<Held>,
+    held: Option<CachedSecret>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct CachedSecret {
     value: SecretString,
     /// The state of the file from which `value` was read; none when it must be read again anyway.
-    stamp: Option<Stamp>,
+    version: Option<FileVersion>,
 }
 
 /// What a look at a secret's source found.
@@ -267,7 +267,7 @@ pub enum Refreshed {
     Changed,
 }
 
-impl Watched {
+impl WatchedSecret {
     /// A secret that is yet to be read.
     #[must_use]
     pub fn new(source: SecretSource, kind: SecretKind) -> Self {
@@ -300,9 +300,9 @@ impl Watched {
 
     fn look(&mut self) -> Result<(Refreshed, &SecretString), SecretError> {
         // Stamped before it is read: a write in between shows as a change at the next look.
-        let stamp = self.source.stamp();
+        let version = self.source.version();
         let last = match self.held.take() {
-            Some(held) if held.stamp.is_some() && held.stamp == stamp => {
+            Some(held) if held.version.is_some() && held.version == version => {
                 return Ok((Refreshed::Same, &self.held.insert(held).value));
             }
             last => last,
@@ -310,13 +310,13 @@ impl Watched {
         match self.source.read(self.kind) {
             Ok(value) => {
                 let same = last.is_some_and(|last| last.value.expose_secret() == value.expose_secret());
-                let stamp = stamp.filter(|stamp| stamp.is_settled(SystemTime::now()));
-                let held = self.held.insert(Held { value, stamp });
+                let version = version.filter(|version| version.is_settled(SystemTime::now()));
+                let held = self.held.insert(CachedSecret { value, version });
                 Ok((if same { Refreshed::Same } else { Refreshed::Changed }, &held.value))
             }
             Err(error) => {
                 // Kept to compare with, not to serve: a file that comes back as it was did not change.
-                self.held = last.map(|last| Held { stamp: None, ..last });
+                self.held = last.map(|last| CachedSecret { version: None, ..last });
                 Err(error)
             }
         }
@@ -335,15 +335,15 @@ mod tests {
     }
 
     /// What was read of a file an hour ago, when it said `value`.
-    fn held(source: &SecretSource, value: &str, stamp: Option<Stamp>) -> Watched {
-        let held = Some(Held { value: SecretString::from(value), stamp });
-        Watched { source: source.clone(), kind: SecretKind::HeaderValue, held }
+    fn held(source: &SecretSource, value: &str, version: Option<FileVersion>) -> WatchedSecret {
+        let held = Some(CachedSecret { value: SecretString::from(value), version });
+        WatchedSecret { source: source.clone(), kind: SecretKind::HeaderValue, held }
     }
 
     #[test]
     fn a_file_whose_stamp_did_not_move_is_not_read_again() {
         let (_folder, source) = file_source("on-disk");
-        let mut watched = held(&source, "in-memory", source.stamp());
+        let mut watched = held(&source, "in-memory", source.version());
         assert_eq!(watched.refresh(), Ok(Refreshed::Same));
         assert_eq!(watched.current().unwrap().expose_secret(), "in-memory");
     }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use crate::config::Settings;
-use crate::key_state::SecretMemory;
+use crate::key_state::PersistedSecretState;
 use crate::label::escape;
 use crate::partner_api::Access;
 
@@ -22,38 +22,38 @@ pub use status::{
 
 /// The board itself.
 #[derive(Debug, Default)]
-pub struct Board {
+pub struct SharedState {
     health: Mutex<HealthStatus>,
-    fleet: RwLock<Arc<Fleet>>,
+    inventory: RwLock<Arc<Inventory>>,
     certificates: Mutex<BTreeMap<String, SystemTime>>,
 }
 
 /// Who is watched; replaced whole when the configuration is. Entries that stay are carried over.
 #[derive(Debug, Default)]
-pub struct Fleet {
+pub struct Inventory {
     /// What holds for the whole fleet.
     pub settings: Arc<Settings>,
     /// The partners, in the configuration's order.
-    pub partners: Vec<Arc<PartnerEntry>>,
+    pub partners: Vec<Arc<MonitoredPartner>>,
     /// All their keys, partner by partner.
-    pub keys: Vec<Arc<KeyEntry>>,
+    pub keys: Vec<Arc<MonitoredKey>>,
 }
 
 /// A partner on the board.
 #[derive(Debug)]
-pub struct PartnerEntry {
+pub struct MonitoredPartner {
     /// Its label.
     pub name: Arc<str>,
     /// The labels of what is about it, as they are written.
     pub labels: Box<str>,
-    secret: Mutex<SecretMemory>,
+    secret: Mutex<PersistedSecretState>,
 }
 
 /// A key on the board.
 #[derive(Debug)]
-pub struct KeyEntry {
+pub struct MonitoredKey {
     /// Whose key it is.
-    pub partner: Arc<PartnerEntry>,
+    pub partner: Arc<MonitoredPartner>,
     /// Its label.
     pub name: Arc<str>,
     /// The labels of what is about it, as they are written: made once, for they stand in every sample.
@@ -63,7 +63,7 @@ pub struct KeyEntry {
     status: Mutex<KeyStatus>,
 }
 
-impl Board {
+impl SharedState {
     /// What is known of the health route.
     pub fn health(&self) -> MutexGuard<'_, HealthStatus> {
         lock(&self.health)
@@ -71,13 +71,13 @@ impl Board {
 
     /// Who is watched now.
     #[must_use]
-    pub fn fleet(&self) -> Arc<Fleet> {
-        Arc::clone(&self.fleet.read().unwrap_or_else(PoisonError::into_inner))
+    pub fn inventory(&self) -> Arc<Inventory> {
+        Arc::clone(&self.inventory.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Puts another fleet up, at once and whole.
-    pub fn set_fleet(&self, fleet: Fleet) {
-        *self.fleet.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fleet);
+    pub fn set_inventory(&self, inventory: Inventory) {
+        *self.inventory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inventory);
     }
 
     /// Notes when a host's certificate chain ends (the earliest of it), verified or not.
@@ -96,32 +96,32 @@ impl Board {
     }
 }
 
-impl Fleet {
+impl Inventory {
     /// The key of these names.
     #[must_use]
-    pub fn key(&self, partner: &str, key: &str) -> Option<&Arc<KeyEntry>> {
+    pub fn key(&self, partner: &str, key: &str) -> Option<&Arc<MonitoredKey>> {
         self.keys.iter().find(|entry| *entry.name == *key && *entry.partner.name == *partner)
     }
 }
 
-impl PartnerEntry {
+impl MonitoredPartner {
     /// A partner whose secret is remembered as `memory`.
     #[must_use]
-    pub fn new(name: Arc<str>, memory: SecretMemory) -> Self {
+    pub fn new(name: Arc<str>, memory: PersistedSecretState) -> Self {
         let labels = format!("partner=\"{}\"", escape(&name)).into();
         Self { name, labels, secret: Mutex::new(memory) }
     }
 
     /// The state of its secret.
-    pub fn secret(&self) -> MutexGuard<'_, SecretMemory> {
+    pub fn secret(&self) -> MutexGuard<'_, PersistedSecretState> {
         lock(&self.secret)
     }
 }
 
-impl KeyEntry {
+impl MonitoredKey {
     /// A key with what is known of it.
     #[must_use]
-    pub fn new(partner: Arc<PartnerEntry>, name: Arc<str>, access: Access, status: KeyStatus) -> Self {
+    pub fn new(partner: Arc<MonitoredPartner>, name: Arc<str>, access: Access, status: KeyStatus) -> Self {
         let labels = format!("{},key=\"{}\"", partner.labels, escape(&name)).into();
         Self { partner, name, labels, access, status: Mutex::new(status) }
     }

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::key_state::KeyState;
-use crate::state::{Board, Fleet};
+use crate::state::{Inventory, SharedState};
 
 pub use api::{ApiView, Availability, SlotView, certificate_ended};
 pub use document::document;
@@ -63,11 +63,16 @@ pub struct ExporterView {
 impl Overview {
     /// What is known at `now`. `selection` is what the same filter chose.
     #[must_use]
-    pub fn of(board: &Board, fleet: &Fleet, selection: &Selection, now: SystemTime) -> Self {
+    pub fn of(
+        shared_state: &SharedState,
+        inventory: &Inventory,
+        selection: &Selection,
+        now: SystemTime,
+    ) -> Self {
         Self {
             exporter: ExporterView { version: env!("CARGO_PKG_VERSION") },
             now,
-            api: ApiView::of(board, fleet, now),
+            api: ApiView::of(shared_state, inventory, now),
             key_states: selection.states.clone(),
             failing_keys: selection.failing,
             partners: selection.partners.clone(),

@@ -27,7 +27,7 @@ pub use content::{Record, RefusedLogins};
 pub use file::OpenError;
 pub use fingerprint::Fingerprint;
 
-use crate::key_state::{KeyMemory, SecretMemory};
+use crate::key_state::{PersistedKeyState, PersistedSecretState};
 
 /// From the start of one write to that of the next.
 const PACE: Duration = Duration::from_secs(1);
@@ -162,13 +162,13 @@ impl Store {
 
     /// What is remembered of a key, if it is about this token.
     #[must_use]
-    pub fn key(&self, partner: &str, key: &str, fingerprint: &Fingerprint) -> Option<KeyMemory> {
+    pub fn key(&self, partner: &str, key: &str, fingerprint: &Fingerprint) -> Option<PersistedKeyState> {
         self.0.latest().content.key(partner, key, fingerprint)
     }
 
     /// What is remembered of a partner's secret, if it is about this one.
     #[must_use]
-    pub fn secret(&self, partner: &str, fingerprint: &Fingerprint) -> Option<SecretMemory> {
+    pub fn secret(&self, partner: &str, fingerprint: &Fingerprint) -> Option<PersistedSecretState> {
         self.0.latest().content.secret(partner, fingerprint)
     }
 

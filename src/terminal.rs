@@ -137,7 +137,7 @@ fn cut(name: &str) -> String {
 
 fn row(ink: Ink, probe: &ProbeView, history: &[PastView]) -> Row {
     let status = probe.http_status_code.map(|code| code.to_string());
-    let what = match (probe.reason, probe.up, probe.left_out) {
+    let what = match (probe.reason, probe.up, probe.last_skip) {
         (Some(reason), ..) => reason.to_string(),
         (None, Some(true), _) => "ok".to_owned(),
         (None, _, Some(skip)) => format!("left out: {skip}"),

@@ -44,27 +44,27 @@ pub enum Loop {
 
 /// When each kind of loop last turned.
 #[derive(Debug, Default)]
-pub struct Pulse(Mutex<[Option<Beat>; 2]>);
+pub struct Watchdog(Mutex<[Option<Heartbeat>; 2]>);
 
 /// The last beat, and how long until the next one may take.
 #[derive(Clone, Copy, Debug)]
-struct Beat {
+struct Heartbeat {
     last: Instant,
     allowed: Duration,
 }
 
 /// A loop that does not turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stuck {
+pub struct StuckLoop {
     /// Which.
     pub which: Loop,
     /// For how long nothing of it was seen.
     pub silent: Duration,
 }
 
-impl Pulse {
+impl Watchdog {
     /// From now on beats are expected as `config` explains them.
-    pub fn expect(&self, config: &Config) {
+    pub fn arm(&self, config: &Config) {
         let probes = || config.partners.iter().flat_map(|partner| &partner.keys).flat_map(|key| &key.probes);
         let shortest = probes().map(|probe| probe.timing.interval).min();
         let longest = probes().map(|probe| probe.timing.timeout).max().unwrap_or_default();
@@ -72,12 +72,12 @@ impl Pulse {
         let health = allowed(config.settings.health.timing.interval, config.settings.health.timing.timeout);
         let keys = shortest.map(|interval| allowed(interval, longest));
         let now = Instant::now();
-        let beat = |allowed| Beat { last: now, allowed };
+        let beat = |allowed| Heartbeat { last: now, allowed };
         *self.lock() = [Some(beat(health)), keys.map(beat)];
     }
 
     /// A loop turned.
-    pub fn beat(&self, which: Loop) {
+    pub fn heartbeat(&self, which: Loop) {
         let [health, keys] = &mut *self.lock();
         let beat = match which {
             Loop::Health => health,
@@ -89,21 +89,21 @@ impl Pulse {
     }
 
     /// Nothing is expected any more: the loops were told to end.
-    pub fn rest(&self) {
+    pub fn disarm(&self) {
         *self.lock() = [None; 2];
     }
 
     /// The loop that has been silent for longer than can be explained, if there is one.
     #[must_use]
-    pub fn stuck(&self) -> Option<Stuck> {
+    pub fn stuck(&self) -> Option<StuckLoop> {
         let beats = *self.lock();
         Loop::VARIANTS.iter().zip(beats).find_map(|(&which, beat)| {
             let silent = beat?.last.elapsed();
-            (silent > beat?.allowed).then_some(Stuck { which, silent })
+            (silent > beat?.allowed).then_some(StuckLoop { which, silent })
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, [Option<Beat>; 2]> {
+    fn lock(&self) -> MutexGuard<'_, [Option<Heartbeat>; 2]> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -116,25 +116,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_loop_that_turns_is_not_stuck_and_one_that_stands_is() {
-        let (pulse, config) = (Pulse::default(), Config::default());
-        assert_eq!(pulse.stuck(), None, "nothing is expected yet");
-        pulse.expect(&config);
+        let (watchdog, config) = (Watchdog::default(), Config::default());
+        assert_eq!(watchdog.stuck(), None, "nothing is expected yet");
+        watchdog.arm(&config);
         let timing = config.settings.health.timing;
         let allowed = timing.interval * INTERVALS + timing.timeout + GRACE;
         for _ in 0..3 {
             advance(allowed).await;
-            assert_eq!(pulse.stuck(), None);
-            pulse.beat(Loop::Health);
+            assert_eq!(watchdog.stuck(), None);
+            watchdog.heartbeat(Loop::Health);
         }
         advance(allowed + Duration::from_secs(1)).await;
         let silent = allowed + Duration::from_secs(1);
-        assert_eq!(pulse.stuck(), Some(Stuck { which: Loop::Health, silent }));
-        pulse.beat(Loop::Keys);
-        assert!(pulse.stuck().is_some(), "another loop's beat is none of its own");
-        pulse.beat(Loop::Health);
-        assert_eq!(pulse.stuck(), None);
-        pulse.rest();
+        assert_eq!(watchdog.stuck(), Some(StuckLoop { which: Loop::Health, silent }));
+        watchdog.heartbeat(Loop::Keys);
+        assert!(watchdog.stuck().is_some(), "another loop's beat is none of its own");
+        watchdog.heartbeat(Loop::Health);
+        assert_eq!(watchdog.stuck(), None);
+        watchdog.disarm();
         advance(Duration::from_hours(1)).await;
-        assert_eq!(pulse.stuck(), None);
+        assert_eq!(watchdog.stuck(), None);
     }
 }

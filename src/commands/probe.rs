@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use indicatif::{ProgressBar, ProgressStyle};
 use myunisoft_exporter::cli::{Flags, Output};
 use myunisoft_exporter::metrics::Metrics;
-use myunisoft_exporter::probe_once::{self, Once};
+use myunisoft_exporter::probe_once::{self, ProbeOnce};
 use myunisoft_exporter::status::{self, Filter, KeyDetail, Overview};
 use myunisoft_exporter::store::Store;
 use myunisoft_exporter::terminal::{self, Colours};
@@ -32,7 +32,7 @@ pub(crate) fn probe(names: &[String], output: Output, flags: &Flags) -> ExitCode
     };
     let mut succeeded = false;
     let outcome = run(async || {
-        let once = Once::new(&config, memory(&flags.storage_path), Arc::new(Metrics::new()?))?;
+        let once = ProbeOnce::new(&config, memory(&flags.storage_path), Arc::new(Metrics::new()?))?;
         let bar = progress_bar(once.len());
         once.run(|| bar.inc(1)).await;
         bar.finish_and_clear();
@@ -68,12 +68,12 @@ fn progress_bar(keys: usize) -> ProgressBar {
     }
 }
 
-fn tell(once: &Once, output: Output) -> Result<(), Failure> {
-    let (board, now) = (once.board(), SystemTime::now());
-    let fleet = board.fleet();
-    let selection = status::select(&fleet, &Filter::default());
-    let overview = Overview::of(board, &fleet, &selection, now);
-    let certificate_ended = status::certificate_ended(board, &fleet, now);
+fn tell(once: &ProbeOnce, output: Output) -> Result<(), Failure> {
+    let (shared_state, now) = (once.shared_state(), SystemTime::now());
+    let inventory = shared_state.inventory();
+    let selection = status::select(&inventory, &Filter::default());
+    let overview = Overview::of(shared_state, &inventory, &selection, now);
+    let certificate_ended = status::certificate_ended(shared_state, &inventory, now);
     match output {
         Output::Json => {
             let pieces = status::document(&overview, selection.keys, certificate_ended)?;

@@ -14,7 +14,7 @@ const BUILT_IN: &str = "exercices";
 
 /// A canary as the configuration declares it, not yet any key's.
 #[derive(Clone)]
-struct Declared {
+struct DeclaredCanary {
     route: Arc<str>,
     path: Arc<str>,
     method: Method,
@@ -25,7 +25,7 @@ struct Declared {
 
 /// All declared canaries; those that are wrong are kept too, so that a use of one isn't reported again.
 pub(super) struct Canaries {
-    by_name: HashMap<Arc<str>, Result<Declared, Reported>>,
+    by_name: HashMap<Arc<str>, Result<DeclaredCanary, Reported>>,
     /// An error where the section couldn't be read, so that a name may well have been in it.
     section: Result<(), Reported>,
 }
@@ -33,7 +33,7 @@ pub(super) struct Canaries {
 impl Canaries {
     /// The top level's `canaries`, and the one that is built in.
     pub(super) fn read(fields: &Fields<'_>) -> Self {
-        let by_name = HashMap::from([(BUILT_IN.into(), Ok(Declared::built_in()))]);
+        let by_name = HashMap::from([(BUILT_IN.into(), Ok(DeclaredCanary::built_in()))]);
         let mut canaries = Self { by_name, section: Ok(()) };
         let declared = fields.optional("canaries", |at| canaries.declare_all(at));
         canaries.section = declared.map(|_| ());
@@ -51,14 +51,14 @@ impl Canaries {
             }
             let declared = match names::check(name).or_else(|| reserved(name)) {
                 Some(text) => Err(at.error(text)),
-                None => Declared::read(name, &at),
+                None => DeclaredCanary::read(name, &at),
             };
             self.by_name.insert(name.into(), declared);
         }
         Ok(())
     }
 
-    fn get(&self, name: &str, at: &Cursor<'_>) -> Result<&Declared, Reported> {
+    fn get(&self, name: &str, at: &Cursor<'_>) -> Result<&DeclaredCanary, Reported> {
         self.find(name)?.ok_or_else(|| {
             let hint = match nearest(name, self.by_name.keys().map(AsRef::as_ref)) {
                 Some(near) => format!("did you mean {}?", quoted(near)),
@@ -69,14 +69,14 @@ impl Canaries {
     }
 
     /// As `get`, where the name may have been meant as a new one.
-    fn get_named(&self, name: &str, at: &Cursor<'_>) -> Result<&Declared, Reported> {
+    fn get_named(&self, name: &str, at: &Cursor<'_>) -> Result<&DeclaredCanary, Reported> {
         self.find(name)?.ok_or_else(|| {
             let name = quoted(name);
             at.error(format!("there is no canary {name}; add a `canary` that says which one to run"))
         })
     }
 
-    fn find(&self, name: &str) -> Result<Option<&Declared>, Reported> {
+    fn find(&self, name: &str) -> Result<Option<&DeclaredCanary>, Reported> {
         match self.by_name.get(name) {
             Some(declared) => declared.as_ref().map(Some).map_err(|reported| *reported),
             None => self.section.map(|()| None),
@@ -88,7 +88,7 @@ fn reserved(name: &str) -> Option<&'static str> {
     matches!(name, HEALTH | KEY_INFO).then_some("is the name of a built-in probe; choose another name")
 }
 
-impl Declared {
+impl DeclaredCanary {
     fn built_in() -> Self {
         Self {
             route: BUILT_IN.into(),
@@ -132,7 +132,7 @@ pub(super) fn society_id(at: &Cursor<'_>) -> Result<NonZeroU64, Reported> {
 }
 
 /// The key for which canaries are read.
-pub(super) struct Asker<'a> {
+pub(super) struct KeyContext<'a> {
     pub(super) at: &'a Cursor<'a>,
     /// None when it has no valid one.
     pub(super) name: Option<&'a str>,
@@ -143,12 +143,12 @@ pub(super) struct Asker<'a> {
 /// A key's canaries: those it lists, or the built-in one.
 pub(super) fn of_key(
     list: Option<&Cursor<'_>>,
-    asker: &Asker<'_>,
+    asker: &KeyContext<'_>,
     canaries: &Canaries,
 ) -> Result<Vec<Probe>, Reported> {
     let Some(list) = list else {
         let declared = canaries.get(BUILT_IN, asker.at)?;
-        let probe = asker.probe(asker.at, declared, &Wanted::plainly(declared))?;
+        let probe = asker.probe(asker.at, declared, &CanaryUse::plainly(declared))?;
         return Ok(vec![probe]);
     };
     if list.is_null() {
@@ -177,24 +177,24 @@ pub(super) fn of_key(
 }
 
 /// What one key wants of a declared canary.
-struct Wanted {
+struct CanaryUse {
     name: Arc<str>,
     society_id: Option<NonZeroU64>,
     timing: Timing,
 }
 
-impl Wanted {
-    fn plainly(declared: &Declared) -> Self {
+impl CanaryUse {
+    fn plainly(declared: &DeclaredCanary) -> Self {
         Self { name: Arc::clone(&declared.route), society_id: None, timing: declared.timing }
     }
 }
 
-impl Asker<'_> {
+impl KeyContext<'_> {
     /// An item of a key's list: a name, or a mapping that overrides something.
     fn item(&self, at: &Cursor<'_>, canaries: &Canaries) -> Result<Probe, Reported> {
         if at.is_scalar() {
             let declared = canaries.get(at.text()?, at)?;
-            return self.probe(at, declared, &Wanted::plainly(declared));
+            return self.probe(at, declared, &CanaryUse::plainly(declared));
         }
         for (field, at) in at.entries()? {
             if matches!(field.name(), "path" | "method" | "society") {
@@ -219,7 +219,7 @@ impl Asker<'_> {
         let declared = declared?;
         let timing = timing(&fields, declared.timing);
         let name = name?.filter(|name| *name != &*declared.route);
-        let wanted = Wanted {
+        let wanted = CanaryUse {
             name: name.map_or_else(|| Arc::clone(&declared.route), Arc::from),
             society_id: society_id?,
             timing: timing?,
@@ -243,7 +243,12 @@ impl Asker<'_> {
         }
     }
 
-    fn probe(&self, at: &Cursor<'_>, declared: &Declared, wanted: &Wanted) -> Result<Probe, Reported> {
+    fn probe(
+        &self,
+        at: &Cursor<'_>,
+        declared: &DeclaredCanary,
+        wanted: &CanaryUse,
+    ) -> Result<Probe, Reported> {
         if !declared.society && wanted.society_id.is_some() {
             let name = quoted(&wanted.name);
             let text = format!("the canary {name} is about the firm as a whole; remove `society_id`");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use checked_yaml::{Cursor, Diagnostics, Fields, Problem, Reported, Source, quoted};
 
-use super::canaries::{self, Asker};
+use super::canaries::{self, KeyContext};
 use super::credentials::{self, SECRET};
 use super::settings::{self, Defaults, KeyInfo};
 use super::{KEY_INFO, Key, Partner, Probe, Target, names, variant};
@@ -236,7 +236,7 @@ fn probes(
     let society_id = society_id(access, fields);
     let key_info = key_info(fields, defaults);
     let canaries = society_id.and_then(|society_id| {
-        let asker = Asker { at: fields.at(), name, access, society_id };
+        let asker = KeyContext { at: fields.at(), name, access, society_id };
         let list = fields.optional("canaries", |at| Ok(*at))?;
         canaries::of_key(list.as_ref(), &asker, &defaults.canaries)
     });

@@ -25,8 +25,8 @@ fn case(state: KeyState, troubles: Vec<Trouble<'_>>) -> Case<'_> {
         secret: SecretState::Active,
         troubles,
         was_asked: true,
-        is_spared: false,
-        is_starved: false,
+        over_budget: false,
+        is_out_of_resources: false,
     }
 }
 
@@ -87,7 +87,7 @@ fn what_is_known_of_a_lost_key_stays_true_while_the_api_is_down() {
             assert_eq!(verdict.blame, Some(Blame::Key), "{reason} {state}: {verdict:?}");
         }
     }
-    let spared = Case { is_spared: true, ..case(KeyState::Pending, Vec::new()) };
+    let spared = Case { over_budget: true, ..case(KeyState::Pending, Vec::new()) };
     assert_eq!(of_key(&spared).blame, Some(Blame::Key));
 }
 
@@ -108,8 +108,8 @@ fn a_key_that_is_not_activated_is_told_so_before_what_follows_from_it() {
 
 #[test]
 fn an_exporter_that_can_ask_nothing_blames_itself_and_tells_nothing_of_others() {
-    let starved = Case { is_starved: true, ..case(KeyState::Active, Vec::new()) };
-    assert_eq!(of_key(&starved).blame, Some(Blame::Exporter));
+    let out_of_resources = Case { is_out_of_resources: true, ..case(KeyState::Active, Vec::new()) };
+    assert_eq!(of_key(&out_of_resources).blame, Some(Blame::Exporter));
     assert_eq!(of_health(true, true, None).blame, Some(Blame::Exporter));
 }
 

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use serde::Serialize;
 
-use super::Site;
+use super::AppState;
 
 /// A group of targets with their labels.
 #[derive(Serialize)]
@@ -29,21 +29,21 @@ struct Labels {
 /// One group a key. The exporter's own address is the one it was asked at, which the asking
 /// Prometheus can evidently reach.
 pub(super) async fn targets(
-    State(site): State<Site>,
+    State(app): State<AppState>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Json<Vec<Group>>, (StatusCode, &'static str)> {
     // HTTP/2 has the host in the request's own address.
     let authority = uri.authority().and_then(|authority| authority.as_str().rsplit('@').next());
     let asked_at = authority.or_else(|| headers.get(header::HOST)?.to_str().ok());
-    let Some(address) = site.external.as_deref().or(asked_at) else {
+    let Some(address) = app.external.as_deref().or(asked_at) else {
         return Err((StatusCode::BAD_REQUEST, "the request names no host\n"));
     };
-    let fleet = site.context.board.fleet();
-    let groups = fleet.keys.iter().map(|key| Group {
+    let inventory = app.context.shared_state.inventory();
+    let groups = inventory.keys.iter().map(|key| Group {
         targets: [address.to_owned()],
         labels: Labels {
-            metrics_path: format!("{}/probe", site.prefix),
+            metrics_path: format!("{}/probe", app.prefix),
             param_partner: key.partner.name.to_string(),
             param_key: key.name.to_string(),
             partner: key.partner.name.to_string(),

@@ -9,8 +9,8 @@ use axum::response::{Html, IntoResponse, Response};
 use maud::Markup;
 use sha2::{Digest as _, Sha256};
 
-use super::Site;
-use super::query::{Asked, NEVER_STORED, Refusal, Wanted, WantedKey, understood};
+use super::AppState;
+use super::query::{KeyQuery, NO_STORE, QueryError, QueryResult, StatusQuery, parse};
 use crate::page::{self, ASSETS, Frame, Listing};
 use crate::status::{self, ApiView, Filter, KeyDetail, Overview};
 
@@ -29,46 +29,46 @@ fn frame() -> Frame {
 }
 
 fn told(page: Markup) -> Response {
-    (NEVER_STORED, Html(page.into_string())).into_response()
+    (NO_STORE, Html(page.into_string())).into_response()
 }
 
-fn refused(status: StatusCode, refusal: &Refusal) -> Response {
+fn refused(status: StatusCode, refusal: &QueryError) -> Response {
     (status, told(page::refusal(frame(), refusal.text()))).into_response()
 }
 
 /// Everything at a glance.
-pub(super) async fn overview(State(site): State<Site>, wanted: Asked<Wanted>) -> Response {
-    let asked = understood(wanted).and_then(|wanted| Ok((wanted.filter()?, wanted.page())));
+pub(super) async fn overview(State(app): State<AppState>, wanted: QueryResult<StatusQuery>) -> Response {
+    let asked = parse(wanted).and_then(|wanted| Ok((wanted.filter()?, wanted.page())));
     let (filter, page) = match asked {
         Ok(asked) => asked,
         Err(refusal) => return refused(StatusCode::BAD_REQUEST, &refusal),
     };
-    let board = &site.context.board;
-    let (fleet, now) = (board.fleet(), SystemTime::now());
-    let selection = status::select(&fleet, &filter);
-    let overview = Overview::of(board, &fleet, &selection, now);
-    let certificate_ended = status::certificate_ended(board, &fleet, now);
+    let shared_state = &app.context.shared_state;
+    let (inventory, now) = (shared_state.inventory(), SystemTime::now());
+    let selection = status::select(&inventory, &filter);
+    let overview = Overview::of(shared_state, &inventory, &selection, now);
+    let certificate_ended = status::certificate_ended(shared_state, &inventory, now);
     let listing = Listing::of(&selection, filter, page, certificate_ended);
     told(page::overview(frame(), &overview, &listing))
 }
 
 /// One key, with what was.
-pub(super) async fn key(State(site): State<Site>, wanted: Asked<WantedKey>) -> Response {
-    let wanted = match understood(wanted) {
+pub(super) async fn key(State(app): State<AppState>, wanted: QueryResult<KeyQuery>) -> Response {
+    let wanted = match parse(wanted) {
         Ok(wanted) => wanted,
         Err(refusal) => return refused(StatusCode::BAD_REQUEST, &refusal),
     };
-    let board = &site.context.board;
-    let (fleet, now) = (board.fleet(), SystemTime::now());
-    let entry = match wanted.find(&fleet) {
+    let shared_state = &app.context.shared_state;
+    let (inventory, now) = (shared_state.inventory(), SystemTime::now());
+    let entry = match wanted.find(&inventory) {
         Ok(entry) => entry,
         Err(refusal) => return refused(StatusCode::NOT_FOUND, &refusal),
     };
-    let detail = KeyDetail::of(entry, status::certificate_ended(board, &fleet, now));
+    let detail = KeyDetail::of(entry, status::certificate_ended(shared_state, &inventory, now));
     let its_partner = Filter { partner: Some(entry.partner.name.to_string()), ..Filter::default() };
-    let selection = status::select(&fleet, &its_partner);
+    let selection = status::select(&inventory, &its_partner);
     let partner = selection.partners.iter().find(|partner| partner.partner == entry.partner.name);
-    let api = ApiView::of(board, &fleet, now);
+    let api = ApiView::of(shared_state, &inventory, now);
     told(page::key(frame(), &detail, partner, &api, now))
 }
 

@@ -10,25 +10,25 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::{Site, TEXT_FORMAT};
+use super::{AppState, TEXT_FORMAT};
 use crate::label::escape;
-use crate::monitor::{KeyWatch, Ran};
-use crate::report::Report;
+use crate::monitor::{KeyMonitor, ProbeRun};
+use crate::report::ProbeReport;
 
 /// Whom to probe.
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct ProbeQuery {
     partner: Option<String>,
     key: Option<String>,
 }
 
 /// Runs the probes of one configured key, now.
-pub(super) async fn probe(State(site): State<Site>, Query(wanted): Query<Wanted>) -> Response {
-    let Wanted { partner: Some(partner), key: Some(key) } = wanted else {
+pub(super) async fn probe(State(app): State<AppState>, Query(wanted): Query<ProbeQuery>) -> Response {
+    let ProbeQuery { partner: Some(partner), key: Some(key) } = wanted else {
         let text = "the parameters partner and key are both needed: /probe?partner=…&key=…\n";
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
-    let Some(watch) = site.directory.find(&partner, &key) else {
+    let Some(watch) = app.key_index.find(&partner, &key) else {
         return (StatusCode::NOT_FOUND, "no key of these names is configured\n").into_response();
     };
     // In a task of its own: an asker who goes away must not make a spent call go unlearnt.
@@ -41,17 +41,17 @@ pub(super) async fn probe(State(site): State<Site>, Query(wanted): Query<Wanted>
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], tell(&reports)).into_response()
 }
 
-async fn run(watch: &KeyWatch) -> Vec<(String, Report)> {
+async fn run(watch: &KeyMonitor) -> Vec<(String, ProbeReport)> {
     let mut reports = Vec::new();
     for (index, probe) in watch.probes().iter().enumerate() {
-        if let Some(Ran::Done(report)) = watch.run(index, None).await {
+        if let Some(ProbeRun::Done(report)) = watch.run(index, None).await {
             reports.push((probe.name.to_string(), *report));
         }
     }
     reports
 }
 
-fn tell(reports: &[(String, Report)]) -> String {
+fn tell(reports: &[(String, ProbeReport)]) -> String {
     let mut text = String::new();
     let success = reports.iter().all(|(_, report)| report.outcome.is_ok());
     let duration: f64 = reports.iter().map(|(_, report)| report.phases.total().as_secs_f64()).sum();

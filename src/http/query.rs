@@ -9,15 +9,15 @@ use axum::http::header;
 use serde::{Deserialize, Serialize};
 
 use crate::key_state::KeyState;
-use crate::state::{Fleet, KeyEntry};
+use crate::state::{Inventory, MonitoredKey};
 use crate::status::Filter;
 
 /// What is true now is not a second later.
-pub(super) const NEVER_STORED: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+pub(super) const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
 /// Which keys are wanted, as the page and its JSON are asked.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct StatusQuery {
     state: Option<String>,
     partner: Option<String>,
     name: Option<String>,
@@ -26,7 +26,7 @@ pub(super) struct Wanted {
 
 /// Which key is wanted.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct WantedKey {
+pub(super) struct KeyQuery {
     #[serde(default)]
     partner: String,
     #[serde(default)]
@@ -35,27 +35,27 @@ pub(super) struct WantedKey {
 
 /// Why there is no answer: fit to be shown.
 #[derive(Debug, Serialize)]
-pub(super) struct Refusal {
+pub(super) struct QueryError {
     error: String,
 }
 
 /// A query, if it is one.
-pub(super) type Asked<T> = Result<Query<T>, QueryRejection>;
+pub(super) type QueryResult<T> = Result<Query<T>, QueryRejection>;
 
 /// What a query asks for.
 ///
 /// # Errors
 /// Where a parameter stands twice.
-pub(super) fn understood<T>(asked: Asked<T>) -> Result<T, Refusal> {
-    asked.map(|Query(wanted)| wanted).map_err(|rejection| Refusal { error: rejection.body_text() })
+pub(super) fn parse<T>(asked: QueryResult<T>) -> Result<T, QueryError> {
+    asked.map(|Query(wanted)| wanted).map_err(|rejection| QueryError { error: rejection.body_text() })
 }
 
-impl Wanted {
+impl StatusQuery {
     /// What is asked for; a parameter without a value asks for nothing, as a form sends it.
     ///
     /// # Errors
     /// Where the state is none.
-    pub(super) fn filter(&self) -> Result<Filter, Refusal> {
+    pub(super) fn filter(&self) -> Result<Filter, QueryError> {
         let given = |text: &Option<String>| {
             text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
         };
@@ -69,24 +69,24 @@ impl Wanted {
     }
 }
 
-fn no_such_state() -> Refusal {
+fn no_such_state() -> QueryError {
     let words: Vec<_> = KeyState::VARIANTS.iter().map(KeyState::into_str).collect();
-    Refusal { error: format!("this is no state of a key; ask for one of {}", words.join(", ")) }
+    QueryError { error: format!("this is no state of a key; ask for one of {}", words.join(", ")) }
 }
 
-impl WantedKey {
+impl KeyQuery {
     /// The key of these names, if it is configured.
     ///
     /// # Errors
     /// Where it is not.
-    pub(super) fn find<'a>(&self, fleet: &'a Fleet) -> Result<&'a Arc<KeyEntry>, Refusal> {
-        fleet.key(&self.partner, &self.key).ok_or_else(|| Refusal {
+    pub(super) fn find<'a>(&self, inventory: &'a Inventory) -> Result<&'a Arc<MonitoredKey>, QueryError> {
+        inventory.key(&self.partner, &self.key).ok_or_else(|| QueryError {
             error: "no key of these names is configured; ask with ?partner=…&key=…".to_owned(),
         })
     }
 }
 
-impl Refusal {
+impl QueryError {
     /// What to tell a person.
     pub(super) fn text(&self) -> &str {
         &self.error

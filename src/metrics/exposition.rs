@@ -14,7 +14,7 @@ use super::family::{self, Family};
 use crate::key_state::{KeyState, SecretState};
 use crate::label::escape;
 use crate::partner_api::failure::Reason;
-use crate::state::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus, Skip};
+use crate::state::{Inventory, KeyStatus, MonitoredKey, MonitoredPartner, ProbeStatus, SharedState, Skip};
 
 /// A piece is sent when it is about this large: a scrape of any fleet holds no more in memory.
 const PIECE: usize = 128 << 10;
@@ -25,9 +25,9 @@ enum Source {
     /// One or more for each probe, the health probe first.
     Probe(fn(&ProbeStatus, &mut Lines<'_>)),
     /// One or more for each key.
-    Key(fn(&KeyEntry, &KeyStatus, &mut Lines<'_>)),
+    Key(fn(&MonitoredKey, &KeyStatus, &mut Lines<'_>)),
     /// One or more for each partner.
-    Partner(fn(&PartnerEntry, &mut Lines<'_>)),
+    Partner(fn(&MonitoredPartner, &mut Lines<'_>)),
     /// One for each host.
     Certificate,
 }
@@ -60,7 +60,7 @@ const SOURCES: &[(Family, Source)] = &[
     ),
     (family::ERROR, Source::Probe(error)),
     (family::KEY_STATE, Source::Key(key_state)),
-    (family::KEY_STATE_SINCE, Source::Key(|_, status, lines| lines.line(Timestamp(status.memory.since)))),
+    (family::KEY_STATE_SINCE, Source::Key(|_, status, lines| lines.line(Timestamp(status.persisted.since)))),
     (family::KEY_STATE_CHANGES, Source::Key(key_state_changes)),
     (family::KEY_INFO, Source::Key(key_info)),
     (
@@ -134,19 +134,19 @@ fn error(probe: &ProbeStatus, lines: &mut Lines<'_>) {
     }
 }
 
-fn key_state(_: &KeyEntry, status: &KeyStatus, lines: &mut Lines<'_>) {
+fn key_state(_: &MonitoredKey, status: &KeyStatus, lines: &mut Lines<'_>) {
     for state in KeyState::VARIANTS {
-        lines.labelled(&[("state", state.into_str())], u8::from(*state == status.memory.state));
+        lines.labelled(&[("state", state.into_str())], u8::from(*state == status.persisted.state));
     }
 }
 
-fn key_state_changes(_: &KeyEntry, status: &KeyStatus, lines: &mut Lines<'_>) {
+fn key_state_changes(_: &MonitoredKey, status: &KeyStatus, lines: &mut Lines<'_>) {
     for &(state, times) in &status.changes {
         lines.labelled(&[("to", state.into_str())], times);
     }
 }
 
-fn key_info(key: &KeyEntry, status: &KeyStatus, lines: &mut Lines<'_>) {
+fn key_info(key: &MonitoredKey, status: &KeyStatus, lines: &mut Lines<'_>) {
     let identity = &status.identity;
     let labels = [
         ("access", key.access.into_str()),
@@ -157,7 +157,7 @@ fn key_info(key: &KeyEntry, status: &KeyStatus, lines: &mut Lines<'_>) {
     lines.labelled(&labels, 1);
 }
 
-fn secret_state(partner: &PartnerEntry, lines: &mut Lines<'_>) {
+fn secret_state(partner: &MonitoredPartner, lines: &mut Lines<'_>) {
     let now = partner.secret().state;
     for state in SecretState::VARIANTS {
         lines.labelled(&[("state", state.into_str())], u8::from(*state == now));
@@ -213,39 +213,44 @@ impl Display for Timestamp {
 
 /// The pieces of one exposition.
 pub(super) struct Exposition {
-    board: Arc<Board>,
-    fleet: Arc<Fleet>,
+    shared_state: Arc<SharedState>,
+    inventory: Arc<Inventory>,
     /// Which family is being written, and how many of its keys are.
     family: usize,
     keys: usize,
 }
 
 impl Exposition {
-    pub(super) fn new(board: &Arc<Board>) -> Self {
-        Self { board: Arc::clone(board), fleet: board.fleet(), family: 0, keys: 0 }
+    pub(super) fn new(shared_state: &Arc<SharedState>) -> Self {
+        Self {
+            shared_state: Arc::clone(shared_state),
+            inventory: shared_state.inventory(),
+            family: 0,
+            keys: 0,
+        }
     }
 
     /// Writes on until the piece is full or the family at its end.
     fn write(&mut self, out: &mut String, family: &Family, source: Source) {
-        let fleet = Arc::clone(&self.fleet);
+        let inventory = Arc::clone(&self.inventory);
         let mut lines = |about: &str, is_health: bool, write: &mut dyn FnMut(&mut Lines<'_>)| {
-            let request_ids = fleet.settings.metrics.request_ids;
+            let request_ids = inventory.settings.metrics.request_ids;
             write(&mut Lines { out: &mut *out, name: family.name, about, is_health, request_ids });
             out.len() >= PIECE
         };
         if self.keys == 0 {
             match source {
                 Source::Probe(of) => {
-                    let health = self.board.health().probe.clone();
+                    let health = self.shared_state.health().probe.clone();
                     lines("probe=\"health\"", true, &mut |lines| of(&health, lines));
                 }
                 Source::Partner(of) => {
-                    for partner in &self.fleet.partners {
+                    for partner in &self.inventory.partners {
                         lines(&partner.labels, false, &mut |lines| of(partner, lines));
                     }
                 }
                 Source::Certificate => {
-                    for (host, expiry) in self.board.certificates() {
+                    for (host, expiry) in self.shared_state.certificates() {
                         let about = format!("host=\"{}\"", escape(&host));
                         lines(&about, false, &mut |lines| lines.line(Timestamp(expiry)));
                     }
@@ -254,7 +259,7 @@ impl Exposition {
             }
         }
         let mut about = String::new();
-        while let Some(key) = self.fleet.keys.get(self.keys) {
+        while let Some(key) = self.inventory.keys.get(self.keys) {
             let full = match source {
                 Source::Probe(of) => key.status().probes.iter().fold(false, |_, probe| {
                     about.clear();

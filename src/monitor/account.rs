@@ -15,9 +15,9 @@ use crate::partner_api::error::{Code, ErrorCode};
 use crate::partner_api::failure::{Failure, Reason};
 use crate::partner_api::login::LoginAnswer;
 use crate::partner_api::request_id::RequestId;
-use crate::password_fingerprint::PasswordMark;
+use crate::password_fingerprint::PasswordFingerprint;
 use crate::probe::Prober;
-use crate::state::Board;
+use crate::state::SharedState;
 use crate::store::{Record, RefusedLogins, Store};
 
 /// A refused password is tried once more, in case the refusal was an accident, and then never again:
@@ -70,7 +70,7 @@ enum KnownBy {
     /// It was refused in this process.
     Itself(SecretString),
     /// It was refused before a restart.
-    Mark(PasswordMark),
+    Mark(PasswordFingerprint),
 }
 
 /// A log-in that failed for no fault of the password.
@@ -112,7 +112,7 @@ impl Accounts {
     pub(super) async fn log_in(
         &self,
         prober: &Prober,
-        board: &Board,
+        shared_state: &SharedState,
         login: &config::Login,
         password: &SecretString,
     ) -> Result<Token, LoginFailure> {
@@ -129,7 +129,7 @@ impl Accounts {
         }
         let report = prober.log_in(&login.mail, password, login.firm.as_ref(), TIMEOUT).await;
         if let Some(expiry) = report.certificate_expiry {
-            board.set_certificate_expiry(prober.auth_host(), expiry);
+            shared_state.set_certificate_expiry(prober.auth_host(), expiry);
         }
         let before = account.refusals();
         let outcome = account.learn(report.outcome, password, Instant::now());
@@ -179,11 +179,11 @@ impl Accounts {
 }
 
 /// Marking is slow on purpose, so it is kept off the threads that probe.
-async fn mark(password: &SecretString) -> PasswordMark {
+async fn mark(password: &SecretString) -> PasswordFingerprint {
     let copy = password.clone();
-    let marked = tokio::task::spawn_blocking(move || PasswordMark::of(&copy)).await;
+    let marked = tokio::task::spawn_blocking(move || PasswordFingerprint::of(&copy)).await;
     // It only fails where the runtime ends, and then nothing is kept any more.
-    marked.unwrap_or_else(|_| PasswordMark::of(password))
+    marked.unwrap_or_else(|_| PasswordFingerprint::of(password))
 }
 
 impl Account {
@@ -251,7 +251,7 @@ impl Account {
                 self.fail(LoginFailure::new(detail, code, request_id).that_met(met), now)
             }
             // It says nothing about the account, which need not wait for it.
-            Err(failure) if failure.is_ours => LoginFailure { failure, request_id: None },
+            Err(failure) if failure.is_resource_exhaustion => LoginFailure { failure, request_id: None },
             Err(failure) => {
                 let detail = format!("the log-in failed: {}", failure.detail);
                 self.fail(LoginFailure::new(detail, None, None).that_met(failure.reason), now)
@@ -415,7 +415,7 @@ mod tests {
             let logins = RefusedLogins {
                 times: MOST_REFUSALS,
                 last: SystemTime::now() - Duration::from_hours(48),
-                password: PasswordMark::salted([7; 16], &"wrong".into()),
+                password: PasswordFingerprint::salted([7; 16], &"wrong".into()),
             };
             let mut account = Account { refused: Some(Refused::remembered(logins)), failed: None };
             account.recognise(&password.into()).await;

@@ -7,12 +7,12 @@ use crate::partner_api::budget::Budget;
 /// What is known of one key's budget right now. What an answer told holds until the budget starts
 /// anew; then nothing is known, and the next probe may ask again.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Gate {
+pub(super) struct BudgetGuard {
     remaining: Option<(u32, Instant)>,
     spent_until: Option<Instant>,
 }
 
-impl Gate {
+impl BudgetGuard {
     /// Whether a probe would take from the last `keep_free` requests, or from a spent budget.
     pub(super) fn is_closed(&self, keep_free: u32, now: Instant) -> bool {
         let low = self.remaining.is_some_and(|(left, until)| now < until && left < keep_free);
@@ -43,35 +43,35 @@ mod tests {
 
     #[test]
     fn nothing_known_means_open() {
-        assert!(!Gate::default().is_closed(5, Instant::now()));
+        assert!(!BudgetGuard::default().is_closed(5, Instant::now()));
     }
 
     #[test]
     fn below_what_is_kept_free_it_is_closed_until_the_reset() {
         let now = Instant::now();
-        let mut gate = Gate::default();
-        gate.note(&told(Some(4), 10), false, now);
-        assert!(gate.is_closed(5, now + Duration::from_millis(9_999)));
-        assert!(!gate.is_closed(5, now + Duration::from_secs(10)), "a new window");
-        assert!(!gate.is_closed(4, now), "four are not below four");
+        let mut budget_guard = BudgetGuard::default();
+        budget_guard.note(&told(Some(4), 10), false, now);
+        assert!(budget_guard.is_closed(5, now + Duration::from_millis(9_999)));
+        assert!(!budget_guard.is_closed(5, now + Duration::from_secs(10)), "a new window");
+        assert!(!budget_guard.is_closed(4, now), "four are not below four");
     }
 
     #[test]
     fn a_refusal_closes_it_until_the_reset_even_where_nothing_is_kept_free() {
         let now = Instant::now();
-        let mut gate = Gate::default();
-        gate.note(&told(None, 30), true, now);
-        assert!(gate.is_closed(0, now + Duration::from_secs(29)));
-        assert!(!gate.is_closed(0, now + Duration::from_secs(30)));
+        let mut budget_guard = BudgetGuard::default();
+        budget_guard.note(&told(None, 30), true, now);
+        assert!(budget_guard.is_closed(0, now + Duration::from_secs(29)));
+        assert!(!budget_guard.is_closed(0, now + Duration::from_secs(30)));
     }
 
     #[test]
     fn an_answer_that_tells_nothing_leaves_what_is_known() {
         let now = Instant::now();
-        let mut gate = Gate::default();
-        gate.note(&told(Some(0), 10), false, now);
-        gate.note(&told(None, 60), false, now);
-        assert!(gate.is_closed(1, now + Duration::from_secs(9)));
-        assert!(!gate.is_closed(1, now + Duration::from_secs(11)));
+        let mut budget_guard = BudgetGuard::default();
+        budget_guard.note(&told(Some(0), 10), false, now);
+        budget_guard.note(&told(None, 60), false, now);
+        assert!(budget_guard.is_closed(1, now + Duration::from_secs(9)));
+        assert!(!budget_guard.is_closed(1, now + Duration::from_secs(11)));
     }
 }

@@ -7,25 +7,25 @@ use tokio::time::Instant;
 use super::Context;
 use crate::config::{HEALTH, Timing};
 use crate::partner_api::HEALTH_PATH;
-use crate::partner_api::judge::Question;
+use crate::partner_api::judge::RequestKind;
 use crate::probe::{Call, Prober};
-use crate::report::Report;
+use crate::report::ProbeReport;
 use crate::state::Skip;
-use crate::watchdog::Pulse;
+use crate::watchdog::Watchdog;
 
 /// Asks the health route. It waits for no permit: when the fleet is stuck, this is what tells why.
 #[derive(Debug)]
-pub struct HealthWatch {
+pub struct HealthMonitor {
     context: Arc<Context>,
     prober: Prober,
     timing: Timing,
 }
 
-impl HealthWatch {
+impl HealthMonitor {
     /// Watches the health route of `prober`'s API.
     #[must_use]
     pub fn new(context: Arc<Context>, prober: Prober, timing: Timing) -> Self {
-        context.board.health().probe.interval = timing.interval;
+        context.shared_state.health().probe.interval = timing.interval;
         Self { context, prober, timing }
     }
 
@@ -37,27 +37,27 @@ impl HealthWatch {
 
     /// Where its loop shows that it turns.
     #[must_use]
-    pub fn pulse(&self) -> &Pulse {
-        &self.context.pulse
+    pub fn watchdog(&self) -> &Watchdog {
+        &self.context.watchdog
     }
 
     /// Runs one probe, which was due at `due`.
-    pub async fn run(&self, due: Option<Instant>) -> Report {
+    pub async fn run(&self, due: Option<Instant>) -> ProbeReport {
         let _in_flight = self.context.metrics.in_flight();
         self.context.observe_start(due);
         let call = Call {
-            question: Question::Health,
+            kind: RequestKind::Health,
             path: HEALTH_PATH,
             credentials: None,
             timeout: self.timing.timeout,
         };
         let report = self.prober.probe(call).await;
-        if self.context.is_starved(&report) {
-            self.context.board.health().probe.skip(Skip::NoResources, 1);
+        if self.context.is_out_of_resources(&report) {
+            self.context.shared_state.health().probe.skip(Skip::NoResources, 1);
             return report;
         }
         self.context.observe(HEALTH, self.prober.host(), &report);
-        let change = self.context.board.health().record(&report);
+        let change = self.context.shared_state.health().record(&report);
         super::log_episode(change.as_ref(), None, HEALTH);
         report
     }

@@ -7,18 +7,18 @@ use secrecy::SecretString;
 use tracing::{info, warn};
 
 use crate::config;
-use crate::key_state::{Change, SecretMemory, SecretState};
+use crate::key_state::{PersistedSecretState, SecretState, Transition};
 use crate::partner_api::request_id::RequestId;
-use crate::report::Report;
-use crate::secret::{SecretError, SecretKind, Watched};
-use crate::state::PartnerEntry;
+use crate::report::ProbeReport;
+use crate::secret::{SecretError, SecretKind, WatchedSecret};
+use crate::state::MonitoredPartner;
 use crate::store::{Fingerprint, Record, Store};
 
 /// One partner's secret, shared by the watchers of its keys.
 #[derive(Debug)]
-pub struct PartnerWatch {
+pub struct PartnerMonitor {
     /// Its place on the board.
-    pub entry: Arc<PartnerEntry>,
+    pub entry: Arc<MonitoredPartner>,
     secret: Mutex<Held>,
     /// Held while a change is being saved, so that changes reach the disk in their order.
     saving: tokio::sync::Mutex<()>,
@@ -27,20 +27,20 @@ pub struct PartnerWatch {
 /// The secret, and what of it the board is about.
 #[derive(Debug)]
 struct Held {
-    watched: Watched,
+    watched: WatchedSecret,
     about: Option<Fingerprint>,
 }
 
-impl PartnerWatch {
+impl PartnerMonitor {
     /// Watches `partner`'s secret, going on from what the store remembers of it.
     #[must_use]
     pub fn new(store: &Store, partner: &config::Partner) -> Self {
-        let mut watched = Watched::new(partner.secret.clone(), SecretKind::HeaderValue);
+        let mut watched = WatchedSecret::new(partner.secret.clone(), SecretKind::HeaderValue);
         let about = watched.current().ok().map(|secret| Fingerprint::of_secret(&partner.name, secret));
         let memory = about.as_ref().and_then(|about| store.secret(&partner.name, about));
-        let memory = memory.unwrap_or_else(|| SecretMemory::new(SystemTime::now()));
+        let memory = memory.unwrap_or_else(|| PersistedSecretState::new(SystemTime::now()));
         Self {
-            entry: Arc::new(PartnerEntry::new(Arc::clone(&partner.name), memory)),
+            entry: Arc::new(MonitoredPartner::new(Arc::clone(&partner.name), memory)),
             secret: Mutex::new(Held { watched, about }),
             saving: tokio::sync::Mutex::default(),
         }
@@ -52,7 +52,7 @@ impl PartnerWatch {
         let secret = held.watched.current()?.clone();
         let fingerprint = Fingerprint::of_secret(&self.entry.name, &secret);
         if held.about.as_ref() != Some(&fingerprint) {
-            *self.entry.secret() = SecretMemory::new(SystemTime::now());
+            *self.entry.secret() = PersistedSecretState::new(SystemTime::now());
             if held.about.replace(fingerprint.clone()).is_some() {
                 info!(partner = &*self.entry.name, "the secret was replaced: its history starts anew");
             }
@@ -61,7 +61,7 @@ impl PartnerWatch {
     }
 
     /// Learns what the answer to a call made with the secret of this fingerprint says about it.
-    pub(super) async fn learn(&self, fingerprint: Fingerprint, report: &Report, store: &Store) {
+    pub(super) async fn learn(&self, fingerprint: Fingerprint, report: &ProbeReport, store: &Store) {
         self.recall(&fingerprint, store);
         let Some(evidence) = report.answer.as_ref().and_then(|answer| answer.secret) else { return };
         let step = || {
@@ -77,7 +77,7 @@ impl PartnerWatch {
         // replaced meanwhile says nothing about the new one.
         let Some((next, change)) = step().filter(|_| self.is_about(&fingerprint)) else { return };
         let partner = Arc::clone(&self.entry.name);
-        super::save(store, Record::Secret { partner, fingerprint, memory: next }).await;
+        super::save(store, Record::Secret { partner, fingerprint, persisted: next }).await;
         *self.entry.secret() = next;
         if let Some(change) = change {
             self.log(change, report);
@@ -101,7 +101,7 @@ impl PartnerWatch {
         self.secret.lock().unwrap_or_else(PoisonError::into_inner).about.as_ref() == Some(fingerprint)
     }
 
-    fn log(&self, Change { from, to }: Change<SecretState>, report: &Report) {
+    fn log(&self, Transition { from, to }: Transition<SecretState>, report: &ProbeReport) {
         let partner = &*self.entry.name;
         let code = report.code();
         let request_id = report.request_id.as_ref().map(RequestId::as_str);

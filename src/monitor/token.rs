@@ -8,7 +8,7 @@ use super::account::{LoginFailure, Token};
 use crate::config::{Credential, Login};
 use crate::partner_api::failure::{Failure, Reason};
 use crate::probe::Prober;
-use crate::secret::{SecretError, SecretKind, Watched};
+use crate::secret::{SecretError, SecretKind, WatchedSecret};
 use crate::store::Fingerprint;
 
 /// A refused token younger than this is not replaced by another log-in: a key that is revoked for
@@ -17,21 +17,21 @@ const FRESH: Duration = Duration::from_mins(5);
 
 /// Holds a key's token, and keeps it fresh.
 #[derive(Debug)]
-pub(super) enum Holder {
+pub(super) enum TokenHolder {
     /// A permanent token, from wherever the operator keeps it.
-    Permanent(Watched),
+    Permanent(WatchedSecret),
     /// A log-in, and the token it last yielded.
-    Account { login: Login, password: Watched, token: Option<Token> },
+    Account { login: Login, password: WatchedSecret, token: Option<Token> },
 }
 
-impl Holder {
+impl TokenHolder {
     pub(super) fn new(credential: &Credential) -> Self {
         match credential {
             Credential::Token(source) => {
-                Self::Permanent(Watched::new(source.clone(), SecretKind::HeaderValue))
+                Self::Permanent(WatchedSecret::new(source.clone(), SecretKind::HeaderValue))
             }
             Credential::Login(login) => Self::Account {
-                password: Watched::new(login.password.clone(), SecretKind::Password),
+                password: WatchedSecret::new(login.password.clone(), SecretKind::Password),
                 login: login.clone(),
                 token: None,
             },
@@ -59,7 +59,7 @@ impl Holder {
                 let now = Instant::now();
                 if token.as_ref().is_none_or(|token| token.renew <= now) {
                     let password = password.current().map_err(|error| unreadable(Reason::Login, &error))?;
-                    match context.accounts.log_in(prober, &context.board, login, password).await {
+                    match context.accounts.log_in(prober, &context.shared_state, login, password).await {
                         Ok(fresh) => *token = Some(fresh),
                         Err(failure) if token.as_ref().is_none_or(|token| token.ends <= now) => {
                             return Err(failure);

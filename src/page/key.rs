@@ -28,7 +28,7 @@ pub fn key(
         (state(view, partner, api, now))
         (probes(&view.probes, now))
         (history(&detail.history, now))
-        (moves(&detail.state_changes, now))
+        (transitions(&detail.state_changes, now))
         p {
             a href=(link("api/v1/status/key", &[("partner", &view.partner), ("key", &view.key)])) {
                 "This key as JSON"
@@ -198,15 +198,15 @@ fn past_row(past: &PastView, scale: Duration, now: SystemTime) -> Markup {
     }
 }
 
-fn moves(moves: &[MoveView], now: SystemTime) -> Markup {
+fn transitions(transitions: &[MoveView], now: SystemTime) -> Markup {
     html! {
-        section #moves.card data-live aria-labelledby="moves-title" {
-            h2 #moves-title { "History of its state" }
-            @if moves.is_empty() {
+        section #transitions.card data-live aria-labelledby="transitions-title" {
+            h2 #transitions-title { "History of its state" }
+            @if transitions.is_empty() {
                 p.faint { "No change since this exporter began to watch." }
             } @else {
-                ol.moves {
-                    @for entered in moves {
+                ol.transitions {
+                    @for entered in transitions {
                         li {
                             time datetime=(rfc3339::millis(entered.at)) { (format::moment(entered.at)) }
                             " " span.faint { (format::distance(entered.at, now)) } " "

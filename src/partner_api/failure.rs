@@ -89,7 +89,7 @@ pub struct Failure {
     pub detail: String,
     /// Nothing was asked, because this process or its machine has run out of descriptors or memory: the
     /// failure is never told as one of the API's.
-    pub is_ours: bool,
+    pub is_resource_exhaustion: bool,
     /// Of a log-in that failed for no fault of the account: what it met.
     pub met: Option<Reason>,
 }
@@ -98,7 +98,7 @@ impl Failure {
     /// A failure without a code of the API.
     #[must_use]
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, code: None, detail: detail.into(), is_ours: false, met: None }
+        Self { reason, code: None, detail: detail.into(), is_resource_exhaustion: false, met: None }
     }
 
     /// The same where its code may be shown; else with what stands for one.

@@ -14,7 +14,7 @@ use crate::partner_api::{KeyInfoMode, Method};
 
 /// What was asked: it decides what a good answer looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
+pub enum RequestKind {
     /// Judged by its status alone: its body is not documented.
     Health,
     /// Must be the documented JSON.
@@ -70,7 +70,7 @@ pub enum SecretEvidence {
 
 /// The meaning of one response.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Judgement {
     /// Success, or the one reason it is none.
     pub outcome: Result<(), Failure>,
     /// From the header, else from the error's own details.
@@ -87,8 +87,8 @@ pub struct Answer {
 
 /// Judges one response.
 #[must_use]
-pub fn judge(question: Question, response: Response<'_>) -> Answer {
-    let mut answer = Answer {
+pub fn judge(kind: RequestKind, response: Response<'_>) -> Judgement {
+    let mut answer = Judgement {
         outcome: Ok(()),
         request_id: RequestId::from_headers(response.headers),
         budget: Budget::from_headers(response.headers, response.received),
@@ -97,14 +97,14 @@ pub fn judge(question: Question, response: Response<'_>) -> Answer {
         key_info: None,
     };
     match response.status {
-        200..=299 => accept(question, response, &mut answer),
+        200..=299 => accept(kind, response, &mut answer),
         status @ (301 | 302 | 303 | 307 | 308) => {
             answer.outcome = Err(Failure::new(
                 Reason::Redirect,
                 format!("the answer is a redirect ({status}); redirects are never followed"),
             ));
         }
-        400..=599 => refuse(question, response, &mut answer),
+        400..=599 => refuse(kind, response, &mut answer),
         status => {
             answer.outcome = Err(Failure::new(
                 Reason::UnexpectedStatus,
@@ -116,10 +116,10 @@ pub fn judge(question: Question, response: Response<'_>) -> Answer {
 }
 
 /// A 2xx counts only if its body is what the route answers: captive portals say 200 too.
-fn accept(question: Question, response: Response<'_>, answer: &mut Answer) {
-    let accepted = match question {
-        Question::Health => return,
-        Question::KeyInfo(mode) => read_key_info(mode, response).map(|info| {
+fn accept(kind: RequestKind, response: Response<'_>, answer: &mut Judgement) {
+    let accepted = match kind {
+        RequestKind::Health => return,
+        RequestKind::KeyInfo(mode) => read_key_info(mode, response).map(|info| {
             let evidence = match &info.extended {
                 Some(extended) if extended.is_activated => KeyEvidence::Activated,
                 Some(_) => KeyEvidence::NotActivated,
@@ -128,7 +128,7 @@ fn accept(question: Question, response: Response<'_>, answer: &mut Answer) {
             answer.key_info = Some(info);
             evidence
         }),
-        Question::Canary(method) => looks_like_json(method, response).map(|()| KeyEvidence::Accepted),
+        RequestKind::Canary(method) => looks_like_json(method, response).map(|()| KeyEvidence::Accepted),
     };
     match accepted {
         Ok(evidence) => {
@@ -172,17 +172,17 @@ fn is_json(content_type: &str) -> bool {
     essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
 }
 
-fn refuse(question: Question, response: Response<'_>, answer: &mut Answer) {
+fn refuse(kind: RequestKind, response: Response<'_>, answer: &mut Judgement) {
     let status = response.status;
     let error = response.complete.then(|| ErrorBody::parse(response.body)).flatten();
     let Some(error) = error else {
-        answer.outcome = Err(not_the_documented_form(question, status, answer.request_id.is_some()));
+        answer.outcome = Err(not_the_documented_form(kind, status, answer.request_id.is_some()));
         return;
     };
     answer.request_id = answer.request_id.take().or(error.request_id);
     let known = error.code.documented();
     let meaning = known.map_or_else(|| undocumented(status), meaning);
-    if question != Question::Health {
+    if kind != RequestKind::Health {
         answer.key = meaning.key;
         answer.secret = meaning.secret;
     }
@@ -193,8 +193,8 @@ fn refuse(question: Question, response: Response<'_>, answer: &mut Answer) {
 /// Documentation gives every non-2xx a JSON form: without it, something in between answered. The
 /// health route alone may be excused, its bodies being undocumented: there the request-id, which
 /// every response of the API carries, tells who spoke.
-fn not_the_documented_form(question: Question, status: u16, has_request_id: bool) -> Failure {
-    if question == Question::Health && has_request_id {
+fn not_the_documented_form(kind: RequestKind, status: u16, has_request_id: bool) -> Failure {
+    if kind == RequestKind::Health && has_request_id {
         return Failure::new(Reason::UnexpectedStatus, format!("the health route answered {status}"));
     }
     Failure::new(

@@ -99,7 +99,7 @@ pub(super) fn failure(error: &reqwest::Error, phase: Phase) -> Failure {
         Phase::Processing | Phase::Transfer => Reason::Io,
     };
     Failure {
-        is_ours: exhaustion::is_ours(error, phase),
+        is_resource_exhaustion: exhaustion::is_resource_exhaustion(error, phase),
         ..Failure::new(reason, format!("in the {phase} phase: {}", cause(error)))
     }
 }

@@ -12,7 +12,7 @@ use crate::report::Phase;
 const SHORTAGES: [i32; 3] = [12, 23, 24];
 
 /// Whether `error`, met in `phase`, is a shortage of one's own.
-pub(super) fn is_ours(error: &(dyn Error + 'static), phase: Phase) -> bool {
+pub(super) fn is_resource_exhaustion(error: &(dyn Error + 'static), phase: Phase) -> bool {
     // The system's look-up tells a name that is not there and files that can't be read alike.
     tells_shortage(error) || (phase == Phase::Resolve && none_left())
 }
@@ -42,14 +42,17 @@ mod tests {
     fn a_shortage_is_found_however_deep_it_lies() {
         let inner = io::Error::from_raw_os_error(24);
         let wrapped = io::Error::other(io::Error::new(io::ErrorKind::NotConnected, inner));
-        assert!(is_ours(&wrapped, Phase::Connect));
+        assert!(is_resource_exhaustion(&wrapped, Phase::Connect));
     }
 
     #[test]
     fn what_the_other_side_does_is_no_shortage() {
         for number in [104, 110, 111, 113] {
-            assert!(!is_ours(&io::Error::from_raw_os_error(number), Phase::Connect), "{number}");
+            assert!(
+                !is_resource_exhaustion(&io::Error::from_raw_os_error(number), Phase::Connect),
+                "{number}"
+            );
         }
-        assert!(!is_ours(&io::Error::other("no such host"), Phase::Resolve));
+        assert!(!is_resource_exhaustion(&io::Error::other("no such host"), Phase::Resolve));
     }
 }

@@ -13,12 +13,12 @@ use crate::report::{Phase, Phases};
 tokio::task_local! {
     /// The probe that this task is in. The client connects in the task that asked (it keeps no pool),
     /// so its hooks find the right probe here.
-    static CURRENT: Arc<Stamps>;
+    static CURRENT: Arc<PhaseTimer>;
 }
 
 /// The stamps of one probe.
 #[derive(Debug)]
-pub(super) struct Stamps {
+pub(super) struct PhaseTimer {
     start: Instant,
     marks: Mutex<Marks>,
     /// What the headers told, kept for a body that then never ends.
@@ -35,7 +35,7 @@ struct Marks {
     certificate_expiry: Option<SystemTime>,
 }
 
-impl Stamps {
+impl PhaseTimer {
     /// Starts the clock. Without a name to look up, the resolve phase is over at once.
     pub(super) fn start(looks_up_a_name: bool) -> Self {
         let start = Instant::now();
@@ -102,7 +102,7 @@ pub(super) fn certificates_shown(expiry: SystemTime) {
 
 fn mark(set: impl FnOnce(&mut Marks, Instant)) {
     // Outside a probe there is nothing to stamp: the warm-up shakes hands with itself.
-    let _ = CURRENT.try_with(|stamps| set(&mut stamps.marks(), Instant::now()));
+    let _ = CURRENT.try_with(|timer| set(&mut timer.marks(), Instant::now()));
 }
 
 /// Cuts the time from `start` to `end` at the marks. The phase that was under way at the end gets what
@@ -166,8 +166,8 @@ mod tests {
     #[tokio::test]
     async fn a_mark_outside_a_probe_is_lost_and_harms_nothing() {
         resolved();
-        let stamps = Arc::new(Stamps::start(true));
-        Arc::clone(&stamps).scope(async { resolved() }).await;
-        assert_eq!(stamps.phases().1, Phase::Connect);
+        let timer = Arc::new(PhaseTimer::start(true));
+        Arc::clone(&timer).scope(async { resolved() }).await;
+        assert_eq!(timer.phases().1, Phase::Connect);
     }
 }

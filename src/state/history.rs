@@ -11,7 +11,7 @@ use crate::key_state::KeyState;
 use crate::partner_api::error::{Code, ErrorCode};
 use crate::partner_api::failure::Reason;
 use crate::partner_api::request_id::RequestId;
-use crate::report::{Phase, Phases, Report};
+use crate::report::{Phase, Phases, ProbeReport};
 
 /// How many of its last probes a key remembers, all its probes together.
 pub const PROBES_KEPT: usize = 50;
@@ -24,12 +24,12 @@ pub const SLOTS_KEPT: usize = 96;
 
 /// The last probes, oldest first.
 #[derive(Clone, Debug, Default)]
-pub struct Recent(VecDeque<Past>);
+pub struct RecentProbes(VecDeque<PastProbe>);
 
 /// One probe that ran. Ten thousand keys remember fifty each, so it is kept small: milliseconds and
 /// microseconds in whole numbers, and a request-id only where one may be asked for, which is of failures.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Past {
+pub struct PastProbe {
     /// The probe's name.
     pub probe: Arc<str>,
     finished_ms: u64,
@@ -45,7 +45,7 @@ pub struct Past {
 
 /// A move of a key's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Move {
+pub struct TransitionRecord {
     /// When.
     pub at: SystemTime,
     /// The state that was entered.
@@ -58,7 +58,7 @@ pub struct Move {
 
 /// The last moves of a key's state, oldest first.
 #[derive(Clone, Debug, Default)]
-pub struct Moves(VecDeque<Move>);
+pub struct TransitionHistory(VecDeque<TransitionRecord>);
 
 /// The health route's last day, in slots of a quarter of an hour of the wall clock.
 #[derive(Clone, Debug, Default)]
@@ -81,10 +81,10 @@ pub struct Slot {
     phases: [Duration; Phase::VARIANTS.len()],
 }
 
-impl Past {
+impl PastProbe {
     /// What is kept of a report.
     #[must_use]
-    pub fn of(probe: Arc<str>, report: &Report) -> Self {
+    pub fn of(probe: Arc<str>, report: &ProbeReport) -> Self {
         let mut phases_us = [0; Phase::VARIANTS.len()];
         for (kept, (_, took)) in phases_us.iter_mut().zip(report.phases.iter()) {
             *kept = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
@@ -121,22 +121,22 @@ impl Past {
     }
 }
 
-impl Recent {
+impl RecentProbes {
     /// Enters a probe; the oldest makes room for it.
-    pub fn push(&mut self, past: Past) {
+    pub fn push(&mut self, past: PastProbe) {
         push(&mut self.0, past, PROBES_KEPT);
     }
 
     /// Oldest first.
     #[must_use]
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Past> + ExactSizeIterator {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &PastProbe> + ExactSizeIterator {
         self.0.iter()
     }
 }
 
-impl Moves {
+impl TransitionHistory {
     /// Enters a move; the oldest makes room for it.
-    pub fn push(&mut self, entered: Move) {
+    pub fn push(&mut self, entered: TransitionRecord) {
         if self.0.len() == MOVES_KEPT {
             self.0.pop_front();
         }
@@ -145,7 +145,7 @@ impl Moves {
 
     /// Oldest first.
     #[must_use]
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Move> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &TransitionRecord> {
         self.0.iter()
     }
 }
@@ -163,7 +163,7 @@ fn push<T>(ring: &mut VecDeque<T>, item: T, most: usize) {
 
 impl Day {
     /// Enters a health probe.
-    pub fn record(&mut self, report: &Report) {
+    pub fn record(&mut self, report: &ProbeReport) {
         let since = report.finished.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         if let Some(slot) = self.slot(since.as_secs() / SLOT_SECONDS) {
             slot.record(report);
@@ -193,7 +193,7 @@ fn number_at(time: SystemTime) -> u64 {
 }
 
 impl Slot {
-    fn record(&mut self, report: &Report) {
+    fn record(&mut self, report: &ProbeReport) {
         match report.outcome.as_ref().map_err(|failure| failure.reason) {
             Ok(()) => {
                 self.succeeded += 1;
@@ -240,8 +240,8 @@ mod tests {
         SystemTime::UNIX_EPOCH + QUARTER * 1_900_000
     }
 
-    fn report(finished: SystemTime, outcome: Result<(), Reason>) -> Report {
-        Report {
+    fn report(finished: SystemTime, outcome: Result<(), Reason>) -> ProbeReport {
+        ProbeReport {
             finished,
             phases: Phases::new([1, 2, 3, 4, 5].map(Duration::from_millis)),
             status: Some(200),
@@ -262,19 +262,19 @@ mod tests {
 
     #[test]
     fn a_probe_is_kept_to_the_microsecond_and_its_request_id_only_if_it_failed() {
-        let past = Past::of("health".into(), &report(noon(), Ok(())));
+        let past = PastProbe::of("health".into(), &report(noon(), Ok(())));
         assert_eq!((past.finished(), past.status(), past.request_id.clone()), (noon(), Some(200), None));
         assert_eq!(past.phases().total(), Duration::from_millis(15));
-        let failed = Past::of("health".into(), &report(noon(), Err(Reason::Timeout)));
+        let failed = PastProbe::of("health".into(), &report(noon(), Err(Reason::Timeout)));
         assert_eq!(failed.request_id.unwrap().as_str(), "req-1");
-        assert!(size_of::<Past>() <= 72, "{}", size_of::<Past>());
+        assert!(size_of::<PastProbe>() <= 72, "{}", size_of::<PastProbe>());
     }
 
     #[test]
     fn the_oldest_probe_makes_room() {
-        let mut recent = Recent::default();
+        let mut recent = RecentProbes::default();
         for second in 0..60 {
-            recent.push(Past::of("p".into(), &report(noon() + Duration::from_secs(second), Ok(()))));
+            recent.push(PastProbe::of("p".into(), &report(noon() + Duration::from_secs(second), Ok(()))));
         }
         assert_eq!(recent.iter().len(), PROBES_KEPT);
         assert_eq!(recent.iter().next().unwrap().finished(), noon() + Duration::from_secs(10));

@@ -7,16 +7,16 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::history::{Day, Move, Moves, Past, Recent};
+use super::history::{Day, PastProbe, RecentProbes, TransitionHistory, TransitionRecord};
 use crate::config::HEALTH;
-use crate::key_state::{KeyMemory, KeyState};
+use crate::key_state::{KeyState, PersistedKeyState};
 use crate::partner_api::budget::Budget;
 use crate::partner_api::failure::{Failure, Reason};
-use crate::partner_api::judge::Answer;
+use crate::partner_api::judge::Judgement;
 use crate::partner_api::key_info::Version;
 use crate::partner_api::request_id::RequestId;
 use crate::partner_api::token::{Claims, Identity};
-use crate::report::{Phase, Report};
+use crate::report::{Phase, ProbeReport};
 
 /// Why a probe that was due did not run: the `reason` label of skipped probes.
 #[derive(
@@ -84,7 +84,7 @@ pub struct HealthStatus {
     /// Since when this process has watched it.
     pub watched_since: SystemTime,
     /// Its last probes.
-    pub recent: Recent,
+    pub recent: RecentProbes,
     /// Its last day.
     pub day: Day,
 }
@@ -93,7 +93,7 @@ pub struct HealthStatus {
 #[derive(Clone, Debug)]
 pub struct KeyStatus {
     /// Its state.
-    pub memory: KeyMemory,
+    pub persisted: PersistedKeyState,
     /// How often each state was entered since the start, in the order of first entry.
     pub changes: Vec<(KeyState, u64)>,
     /// The ids behind it: key/info's word, else the token's own.
@@ -109,9 +109,9 @@ pub struct KeyStatus {
     /// Its probes, in the configuration's order.
     pub probes: Vec<ProbeStatus>,
     /// The last that ran, of all its probes.
-    pub recent: Recent,
+    pub recent: RecentProbes,
     /// The last moves of its state.
-    pub moves: Moves,
+    pub transitions: TransitionHistory,
 }
 
 /// What is known of one probe.
@@ -128,7 +128,7 @@ pub struct ProbeStatus {
     /// How many did not run, in the order of [`Skip::VARIANTS`].
     pub skipped: [u64; Skip::VARIANTS.len()],
     /// Why it did not run when it was last due; `None`: it ran.
-    pub left_out: Option<Skip>,
+    pub last_skip: Option<Skip>,
     /// The last one.
     pub last: Option<LastProbe>,
     /// When one last succeeded.
@@ -187,9 +187,9 @@ impl LastProbe {
 impl KeyStatus {
     /// A key of which only its memory and its probes are known.
     #[must_use]
-    pub fn new(memory: KeyMemory, probes: impl IntoIterator<Item = ProbeStatus>) -> Self {
+    pub fn new(persisted: PersistedKeyState, probes: impl IntoIterator<Item = ProbeStatus>) -> Self {
         Self {
-            memory,
+            persisted,
             changes: Vec::new(),
             identity: Identity::default(),
             version: None,
@@ -197,8 +197,8 @@ impl KeyStatus {
             token_expiry: None,
             budget: None,
             probes: probes.into_iter().collect(),
-            recent: Recent::default(),
-            moves: Moves::default(),
+            recent: RecentProbes::default(),
+            transitions: TransitionHistory::default(),
         }
     }
 
@@ -217,7 +217,7 @@ impl KeyStatus {
         self.changes.clone_from(&old.changes);
         self.identity.clone_from(&old.identity);
         self.token_expiry = old.token_expiry;
-        self.moves.clone_from(&old.moves);
+        self.transitions.clone_from(&old.transitions);
         self.recent.clone_from(&old.recent);
         for probe in &mut self.probes {
             if let Some(old) = old.probes.iter().find(|old| old.name == probe.name) {
@@ -227,7 +227,7 @@ impl KeyStatus {
     }
 
     /// Enters what an answer tells beside its outcome.
-    pub fn learn(&mut self, answer: &Answer) {
+    pub fn learn(&mut self, answer: &Judgement) {
         if answer.budget.is_told() {
             self.budget = Some(answer.budget);
         }
@@ -240,24 +240,24 @@ impl KeyStatus {
     }
 
     /// Enters what a move of the state leaves behind; `report` is what said so, where an answer did.
-    pub fn remember(&mut self, memory: KeyMemory, report: Option<&Report>) {
-        if memory.state != self.memory.state {
-            count(&mut self.changes, memory.state);
+    pub fn remember(&mut self, persisted: PersistedKeyState, report: Option<&ProbeReport>) {
+        if persisted.state != self.persisted.state {
+            count(&mut self.changes, persisted.state);
             let failure = report.and_then(|report| report.outcome.as_ref().err());
-            self.moves.push(Move {
-                at: memory.since,
-                to: memory.state,
+            self.transitions.push(TransitionRecord {
+                at: persisted.since,
+                to: persisted.state,
                 code: failure.and_then(|failure| failure.code.clone()),
                 request_id: report.and_then(|report| report.request_id.clone()),
             });
         }
-        self.memory = memory;
+        self.persisted = persisted;
     }
 
     /// Enters the report of the probe at `index`, and tells whether a failure episode began or ended with it.
-    pub fn record(&mut self, index: usize, report: &Report) -> Option<EpisodeChange> {
+    pub fn record(&mut self, index: usize, report: &ProbeReport) -> Option<EpisodeChange> {
         let probe = self.probes.get_mut(index)?;
-        self.recent.push(Past::of(Arc::clone(&probe.name), report));
+        self.recent.push(PastProbe::of(Arc::clone(&probe.name), report));
         probe.record(report)
     }
 }
@@ -266,12 +266,12 @@ impl HealthStatus {
     /// Begins anew with another API: what was known is not about it. What is counted goes on, as counters do.
     pub fn forget(&mut self) {
         let Self { probe, .. } = std::mem::take(self);
-        self.probe = ProbeStatus { last: None, last_success: None, episode: None, left_out: None, ..probe };
+        self.probe = ProbeStatus { last: None, last_success: None, episode: None, last_skip: None, ..probe };
     }
 
     /// Enters a report, and tells whether a failure episode began or ended with it.
-    pub fn record(&mut self, report: &Report) -> Option<EpisodeChange> {
-        self.recent.push(Past::of(Arc::clone(&self.probe.name), report));
+    pub fn record(&mut self, report: &ProbeReport) -> Option<EpisodeChange> {
+        self.recent.push(PastProbe::of(Arc::clone(&self.probe.name), report));
         self.day.record(report);
         let change = self.probe.record(report);
         let state = match &report.outcome {
@@ -295,7 +295,7 @@ impl Default for HealthStatus {
             state: HealthState::Unknown,
             since: now,
             watched_since: now,
-            recent: Recent::default(),
+            recent: RecentProbes::default(),
             day: Day::default(),
         }
     }
@@ -311,7 +311,7 @@ impl ProbeStatus {
             total: 0,
             failures: Vec::new(),
             skipped: [0; Skip::VARIANTS.len()],
-            left_out: None,
+            last_skip: None,
             last: None,
             last_success: None,
             episode: None,
@@ -319,9 +319,9 @@ impl ProbeStatus {
     }
 
     /// Enters a report, and tells whether a failure episode began or ended with it.
-    pub fn record(&mut self, report: &Report) -> Option<EpisodeChange> {
+    pub fn record(&mut self, report: &ProbeReport) -> Option<EpisodeChange> {
         self.total += 1;
-        self.left_out = None;
+        self.last_skip = None;
         self.last = Some(LastProbe {
             finished: report.finished,
             duration: report.phases.total(),
@@ -354,7 +354,7 @@ impl ProbeStatus {
 
     /// Counts probes that were due and did not run.
     pub fn skip(&mut self, reason: Skip, times: u64) {
-        self.left_out = Some(reason);
+        self.last_skip = Some(reason);
         let [rate_limit, still_running, no_resources] = &mut self.skipped;
         match reason {
             Skip::RateLimit => *rate_limit += times,

@@ -11,7 +11,7 @@ use crate::diagnosis::{self, Verdict};
 use crate::partner_api::failure::Reason;
 use crate::report::Phases;
 use crate::state::history::Slot;
-use crate::state::{Board, Fleet, HealthState, Skip};
+use crate::state::{HealthState, Inventory, SharedState, Skip};
 
 /// What the availability is counted over.
 const WINDOW: Duration = Duration::from_hours(24);
@@ -90,23 +90,23 @@ pub struct SlotView {
 impl ApiView {
     /// What is known at `now`.
     #[must_use]
-    pub fn of(board: &Board, fleet: &Fleet, now: SystemTime) -> Self {
-        let certificate_expiry = certificate_expiry(board, fleet);
-        let health = board.health().clone();
+    pub fn of(shared_state: &SharedState, inventory: &Inventory, now: SystemTime) -> Self {
+        let certificate_expiry = certificate_expiry(shared_state, inventory);
+        let health = shared_state.health().clone();
         let ended = certificate_expiry.is_some_and(|end| end <= now);
         let day: Vec<_> = health.day.slots(now).map(|slot| SlotView::of(slot, now)).collect();
         Self {
-            url: fleet.settings.api.base_url.as_str().into(),
+            url: inventory.settings.api.base_url.as_str().into(),
             state: health.state,
             since: health.since,
             watched_since: health.watched_since,
             verdict: diagnosis::of_health(
                 health.probe.last.is_some(),
-                health.probe.left_out == Some(Skip::NoResources),
+                health.probe.last_skip == Some(Skip::NoResources),
                 trouble(&health.probe, ended),
             ),
             certificate_expiry,
-            availability: Availability::of(&day, fleet.settings.health.objective),
+            availability: Availability::of(&day, inventory.settings.health.objective),
             probe: ProbeView::of(&health.probe),
             day,
             history: health.recent.iter().rev().map(PastView::of).collect(),
@@ -116,13 +116,13 @@ impl ApiView {
 
 /// Whether the certificate that the API's host shows has ended: then a failed handshake is not the network's fault.
 #[must_use]
-pub fn certificate_ended(board: &Board, fleet: &Fleet, now: SystemTime) -> bool {
-    certificate_expiry(board, fleet).is_some_and(|end| end <= now)
+pub fn certificate_ended(shared_state: &SharedState, inventory: &Inventory, now: SystemTime) -> bool {
+    certificate_expiry(shared_state, inventory).is_some_and(|end| end <= now)
 }
 
-fn certificate_expiry(board: &Board, fleet: &Fleet) -> Option<SystemTime> {
-    let host = fleet.settings.api.base_url.host_str()?;
-    board.certificates().get(host).copied()
+fn certificate_expiry(shared_state: &SharedState, inventory: &Inventory) -> Option<SystemTime> {
+    let host = inventory.settings.api.base_url.host_str()?;
+    shared_state.certificates().get(host).copied()
 }
 
 impl Availability {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{KeyView, Overview};
-use crate::state::KeyEntry;
+use crate::state::MonitoredKey;
 
 /// How many keys a piece has: of ten thousand, few are held in memory at once.
 const PIECE: usize = 64;
@@ -14,7 +14,7 @@ const PIECE: usize = 64;
 /// Never, as far as can be seen: it is what the serialiser's signature wants.
 pub fn document(
     overview: &Overview,
-    keys: Vec<Arc<KeyEntry>>,
+    keys: Vec<Arc<MonitoredKey>>,
     certificate_ended: bool,
 ) -> serde_json::Result<impl Iterator<Item = Vec<u8>> + use<>> {
     let mut head = serde_json::to_vec(overview)?;

@@ -16,8 +16,8 @@ use crate::partner_api::error::ErrorCode;
 use crate::partner_api::failure::Reason;
 use crate::partner_api::request_id::RequestId;
 use crate::report::Phases;
-use crate::state::history::{Move, Past};
-use crate::state::{KeyEntry, KeyStatus, LastProbe, ProbeStatus, Skip};
+use crate::state::history::{PastProbe, TransitionRecord};
+use crate::state::{KeyStatus, LastProbe, MonitoredKey, ProbeStatus, Skip};
 
 /// A key.
 #[derive(Clone, Debug, Serialize)]
@@ -100,7 +100,8 @@ pub struct ProbeView {
     /// The trouble it is in, as it began.
     pub error: Option<ErrorView>,
     /// Why it did not run when it was last due; `None`: it ran.
-    pub left_out: Option<Skip>,
+    #[serde(rename = "left_out")]
+    pub last_skip: Option<Skip>,
     /// How many ran.
     #[serde(rename = "probes_total")]
     pub total: u64,
@@ -183,20 +184,20 @@ pub struct PastView {
 impl KeyView {
     /// What is known of a key. `certificate_ended`: whether the API's certificate has.
     #[must_use]
-    pub fn of(entry: &KeyEntry, certificate_ended: bool) -> Self {
+    pub fn of(entry: &MonitoredKey, certificate_ended: bool) -> Self {
         let secret = entry.partner.secret().state;
         Self::from(entry, &entry.status(), secret, certificate_ended)
     }
 
-    fn from(entry: &KeyEntry, status: &KeyStatus, secret: SecretState, certificate_ended: bool) -> Self {
+    fn from(entry: &MonitoredKey, status: &KeyStatus, secret: SecretState, certificate_ended: bool) -> Self {
         let known = |id: &String| (!id.is_empty()).then(|| id.clone());
         let case = case(status, secret, certificate_ended);
         Self {
             partner: Arc::clone(&entry.partner.name),
             key: Arc::clone(&entry.name),
             access: entry.access,
-            state: status.memory.state,
-            since: status.memory.since,
+            state: status.persisted.state,
+            since: status.persisted.since,
             verdict: diagnosis::of_key(&case),
             told_by: diagnosis::gravest(&case.troubles).map(|trouble| trouble.probe.into()),
             schema_id: known(&status.identity.schema_id),
@@ -230,12 +231,12 @@ impl KeyView {
 /// What the diagnosis of a key rests on.
 fn case(status: &KeyStatus, secret: SecretState, certificate_ended: bool) -> Case<'_> {
     Case {
-        state: status.memory.state,
+        state: status.persisted.state,
         secret,
         troubles: status.probes.iter().filter_map(|probe| trouble(probe, certificate_ended)).collect(),
         was_asked: status.probes.iter().any(|probe| probe.last.is_some()),
-        is_spared: status.probes.iter().any(|probe| probe.left_out == Some(Skip::RateLimit)),
-        is_starved: status.probes.iter().any(|probe| probe.left_out == Some(Skip::NoResources)),
+        over_budget: status.probes.iter().any(|probe| probe.last_skip == Some(Skip::RateLimit)),
+        is_out_of_resources: status.probes.iter().any(|probe| probe.last_skip == Some(Skip::NoResources)),
     }
 }
 
@@ -288,7 +289,7 @@ impl ProbeView {
             reason: last.and_then(|last| last.failure.as_ref()).map(|failure| failure.reason),
             request_id: last.and_then(|last| last.request_id.as_ref()).map(RequestId::to_string),
             error,
-            left_out: probe.left_out,
+            last_skip: probe.last_skip,
             total: probe.total,
             failures: probe.failures.iter().copied().collect(),
             skipped: Skip::VARIANTS
@@ -304,19 +305,19 @@ impl ProbeView {
 impl KeyDetail {
     /// What is known of a key, and what was.
     #[must_use]
-    pub fn of(entry: &KeyEntry, certificate_ended: bool) -> Self {
+    pub fn of(entry: &MonitoredKey, certificate_ended: bool) -> Self {
         let secret = entry.partner.secret().state;
         let status = entry.status();
         Self {
             key: KeyView::from(entry, &status, secret, certificate_ended),
-            state_changes: status.moves.iter().rev().map(MoveView::of).collect(),
+            state_changes: status.transitions.iter().rev().map(MoveView::of).collect(),
             history: status.recent.iter().rev().map(PastView::of).collect(),
         }
     }
 }
 
 impl MoveView {
-    fn of(entered: &Move) -> Self {
+    fn of(entered: &TransitionRecord) -> Self {
         Self {
             at: entered.at,
             to: entered.to,
@@ -329,7 +330,7 @@ impl MoveView {
 impl PastView {
     /// What is kept of a probe.
     #[must_use]
-    pub fn of(past: &Past) -> Self {
+    pub fn of(past: &PastProbe) -> Self {
         Self {
             probe: Arc::clone(&past.probe),
             finished: past.finished(),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::seconds;
 use crate::key_state::{KeyState, SecretState};
-use crate::state::PartnerEntry;
+use crate::state::MonitoredPartner;
 
 /// A partner.
 #[derive(Clone, Debug, Serialize)]
@@ -30,7 +30,7 @@ pub struct PartnerView {
 
 impl PartnerView {
     /// A partner none of whose keys is counted yet.
-    pub(super) fn new(entry: &PartnerEntry) -> Self {
+    pub(super) fn new(entry: &MonitoredPartner) -> Self {
         let secret = *entry.secret();
         Self {
             partner: Arc::clone(&entry.name),

@@ -9,7 +9,7 @@ use super::PartnerView;
 use super::key::trouble;
 use crate::diagnosis::is_of_the_key;
 use crate::key_state::KeyState;
-use crate::state::{Fleet, KeyEntry, KeyStatus, PartnerEntry};
+use crate::state::{Inventory, KeyStatus, MonitoredKey, MonitoredPartner};
 
 /// Which keys are wanted; each part that is `None` lets all through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Filter {
 #[derive(Clone, Debug)]
 pub struct Selection {
     /// The keys, the gravest trouble first, then the newest; those that work as configured.
-    pub keys: Vec<Arc<KeyEntry>>,
+    pub keys: Vec<Arc<MonitoredKey>>,
     /// The partners that the filter lets through, with the counts of all their keys; the gravest first.
     pub partners: Vec<PartnerView>,
     /// How many keys are in which state, whatever state the filter wants.
@@ -37,10 +37,10 @@ pub struct Selection {
 
 /// Chooses among the fleet.
 #[must_use]
-pub fn select(fleet: &Fleet, filter: &Filter) -> Selection {
-    let partner = PartnerFilter::new(fleet, filter.partner.as_deref());
+pub fn select(inventory: &Inventory, filter: &Filter) -> Selection {
+    let partner = PartnerFilter::new(inventory, filter.partner.as_deref());
     let name = filter.name.as_deref().map(str::to_lowercase);
-    let mut partners: Vec<_> = fleet
+    let mut partners: Vec<_> = inventory
         .partners
         .iter()
         .filter(|entry| partner.admits(entry))
@@ -50,12 +50,12 @@ pub fn select(fleet: &Fleet, filter: &Filter) -> Selection {
         partners.iter().enumerate().map(|(place, view)| (Arc::clone(&view.partner), place)).collect();
     let (mut counts, mut failing) = (BTreeMap::new(), 0);
     let mut keys = Vec::new();
-    for entry in &fleet.keys {
+    for entry in &inventory.keys {
         let Some(view) = places.get(&entry.partner.name).and_then(|place| partners.get_mut(*place)) else {
             continue;
         };
         let status = entry.status();
-        let state = status.memory.state;
+        let state = status.persisted.state;
         view.count(state, is_failing(&status));
         if name.as_ref().is_some_and(|name| !entry.name.to_lowercase().contains(name)) {
             continue;
@@ -79,13 +79,13 @@ struct PartnerFilter {
 }
 
 impl PartnerFilter {
-    fn new(fleet: &Fleet, wanted: Option<&str>) -> Self {
+    fn new(inventory: &Inventory, wanted: Option<&str>) -> Self {
         let wanted = wanted.map(str::to_lowercase);
-        let exactly = fleet.partners.iter().any(|entry| Some(entry.name.to_lowercase()) == wanted);
+        let exactly = inventory.partners.iter().any(|entry| Some(entry.name.to_lowercase()) == wanted);
         Self { wanted, exactly }
     }
 
-    fn admits(&self, entry: &PartnerEntry) -> bool {
+    fn admits(&self, entry: &MonitoredPartner) -> bool {
         let Some(wanted) = &self.wanted else { return true };
         let name = entry.name.to_lowercase();
         if self.exactly { name == *wanted } else { name.contains(wanted) }
@@ -109,7 +109,7 @@ const WELL: u8 = 10;
 /// The gravest is 0: keys that are lost, then those with a trouble of their own, then those that wait, then
 /// those that fail as all others do while the API or the way to it is down.
 fn gravity(status: &KeyStatus) -> u8 {
-    match status.memory.state {
+    match status.persisted.state {
         KeyState::Revoked => 0,
         KeyState::Disconnected => 1,
         KeyState::FolderNotFound => 2,
@@ -127,6 +127,6 @@ fn gravity(status: &KeyStatus) -> u8 {
 fn order(status: &KeyStatus) -> (u8, Reverse<SystemTime>) {
     let gravity = gravity(status);
     // What works keeps the configuration's order.
-    let since = if gravity < WELL { status.memory.since } else { SystemTime::UNIX_EPOCH };
+    let since = if gravity < WELL { status.persisted.since } else { SystemTime::UNIX_EPOCH };
     (gravity, Reverse(since))
 }

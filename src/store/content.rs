@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::fingerprint::Fingerprint;
-use crate::key_state::{KeyMemory, KeyState, Memory, SecretMemory, SecretState};
-use crate::password_fingerprint::PasswordMark;
+use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, PersistedState, SecretState};
+use crate::password_fingerprint::PasswordFingerprint;
 
 /// Someone comments a key out and puts it back a week later: its memory waits that long for it.
 const KEPT_AFTER_LEAVING: Duration = Duration::from_hours(30 * 24);
@@ -30,7 +30,7 @@ pub enum Record {
         /// Of the token that the memory is about.
         fingerprint: Fingerprint,
         /// The memory.
-        memory: KeyMemory,
+        persisted: PersistedKeyState,
     },
     /// The memory of a partner's secret.
     Secret {
@@ -39,7 +39,7 @@ pub enum Record {
         /// Of the secret that the memory is about.
         fingerprint: Fingerprint,
         /// The memory.
-        memory: SecretMemory,
+        persisted: PersistedSecretState,
     },
     /// An account's refused log-ins; `None` once it was let in.
     Login {
@@ -61,7 +61,7 @@ pub struct RefusedLogins {
     #[serde(with = "crate::rfc3339")]
     pub last: SystemTime,
     /// Of the refused password.
-    pub password: PasswordMark,
+    pub password: PasswordFingerprint,
 }
 
 /// Everything remembered.
@@ -79,7 +79,7 @@ pub(super) struct Content {
 struct Bound<S> {
     fingerprint: Fingerprint,
     #[serde(flatten)]
-    memory: Memory<S>,
+    persisted: PersistedState<S>,
     /// Since when it is no longer configured.
     #[serde(default, with = "crate::rfc3339::option", skip_serializing_if = "Option::is_none")]
     left: Option<SystemTime>,
@@ -89,11 +89,11 @@ impl Content {
     /// Enters a record. Whether there is something to write for it.
     pub(super) fn enter(&mut self, record: Record) -> bool {
         match record {
-            Record::Key { partner, key, fingerprint, memory } => {
-                self.keys.insert((partner, key), Bound { fingerprint, memory, left: None });
+            Record::Key { partner, key, fingerprint, persisted } => {
+                self.keys.insert((partner, key), Bound { fingerprint, persisted, left: None });
             }
-            Record::Secret { partner, fingerprint, memory } => {
-                self.secrets.insert(partner, Bound { fingerprint, memory, left: None });
+            Record::Secret { partner, fingerprint, persisted } => {
+                self.secrets.insert(partner, Bound { fingerprint, persisted, left: None });
             }
             Record::Login { auth_url, mail, refused } => {
                 let is_refused = refused.is_some();
@@ -114,14 +114,19 @@ impl Content {
         }
     }
 
-    pub(super) fn key(&self, partner: &str, key: &str, fingerprint: &Fingerprint) -> Option<KeyMemory> {
+    pub(super) fn key(
+        &self,
+        partner: &str,
+        key: &str,
+        fingerprint: &Fingerprint,
+    ) -> Option<PersistedKeyState> {
         let bound = self.keys.get(&(partner.into(), key.into()))?;
-        (bound.fingerprint == *fingerprint).then_some(bound.memory)
+        (bound.fingerprint == *fingerprint).then_some(bound.persisted)
     }
 
-    pub(super) fn secret(&self, partner: &str, fingerprint: &Fingerprint) -> Option<SecretMemory> {
+    pub(super) fn secret(&self, partner: &str, fingerprint: &Fingerprint) -> Option<PersistedSecretState> {
         let bound = self.secrets.get(partner)?;
-        (bound.fingerprint == *fingerprint).then_some(bound.memory)
+        (bound.fingerprint == *fingerprint).then_some(bound.persisted)
     }
 
     pub(super) fn refused_logins(&self, auth_url: &str, mail: &str) -> Option<RefusedLogins> {
@@ -195,7 +200,7 @@ fn take_over<K: Ord, S>(younger: &mut BTreeMap<K, Bound<S>>, older: BTreeMap<K, 
         match younger.entry(name) {
             Entry::Vacant(free) => drop(free.insert(old)),
             Entry::Occupied(mut taken) if taken.get().fingerprint == old.fingerprint => {
-                taken.get_mut().memory.has_been_active |= old.memory.has_been_active;
+                taken.get_mut().persisted.has_been_active |= old.persisted.has_been_active;
             }
             Entry::Occupied(_) => {}
         }
@@ -307,13 +312,15 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let mut content = with_a_key();
-        let secret = SecretMemory { state: SecretState::Rejected, since: at(2), has_been_active: true };
+        let secret =
+            PersistedSecretState { state: SecretState::Rejected, since: at(2), has_been_active: true };
         content.enter(Record::Secret {
             partner: "acme".into(),
             fingerprint: fingerprint("s"),
-            memory: secret,
+            persisted: secret,
         });
-        let refused = RefusedLogins { times: 2, last: at(3), password: PasswordMark::of(&"wrong".into()) };
+        let refused =
+            RefusedLogins { times: 2, last: at(3), password: PasswordFingerprint::of(&"wrong".into()) };
         let (auth_url, mail) = ("https://auth".to_owned(), "api@durand.example".to_owned());
         content.enter(Record::Login { auth_url, mail, refused: Some(refused.clone()) });
         let again = Content::from_json(&content.to_json().unwrap()).unwrap().0;
@@ -327,14 +334,14 @@ mod tests {
         assert_eq!(with_a_key().key("acme", "dupont", &fingerprint("another")), None);
     }
 
-    fn memory_of(state: KeyState, day: u32, has_been_active: bool) -> KeyMemory {
-        KeyMemory { state, since: at(day), has_been_active }
+    fn memory_of(state: KeyState, day: u32, has_been_active: bool) -> PersistedKeyState {
+        PersistedKeyState { state, since: at(day), has_been_active }
     }
 
-    fn with(token: &str, memory: KeyMemory) -> Content {
+    fn with(token: &str, persisted: PersistedKeyState) -> Content {
         let mut content = Content::default();
         let (partner, key) = ("acme".into(), "dupont".into());
-        content.enter(Record::Key { partner, key, fingerprint: fingerprint(token), memory });
+        content.enter(Record::Key { partner, key, fingerprint: fingerprint(token), persisted });
         content
     }
 
@@ -358,7 +365,8 @@ mod tests {
 
     #[test]
     fn refusals_are_taken_over_late_except_of_an_account_that_was_let_in_or_refused_meanwhile() {
-        let refused = |times| RefusedLogins { times, last: at(1), password: PasswordMark::of(&"p".into()) };
+        let refused =
+            |times| RefusedLogins { times, last: at(1), password: PasswordFingerprint::of(&"p".into()) };
         let login = |mail: &str, refused| Record::Login {
             auth_url: "https://auth".to_owned(),
             mail: mail.to_owned(),

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::key_state::KeyState;
-use crate::password_fingerprint::PasswordMark;
+use crate::password_fingerprint::PasswordFingerprint;
 
 /// A folder to be, whose parent is there already.
 struct Place {
@@ -75,8 +75,8 @@ fn fingerprint() -> Fingerprint {
 }
 
 fn record(key: &str, state: KeyState, has_been_active: bool) -> Record {
-    let memory = KeyMemory { state, since: SystemTime::UNIX_EPOCH, has_been_active };
-    Record::Key { partner: "acme".into(), key: key.into(), fingerprint: fingerprint(), memory }
+    let memory = PersistedKeyState { state, since: SystemTime::UNIX_EPOCH, has_been_active };
+    Record::Key { partner: "acme".into(), key: key.into(), fingerprint: fingerprint(), persisted: memory }
 }
 
 fn active(key: &str) -> Record {
@@ -105,8 +105,11 @@ async fn a_memory_that_arrives_late_is_kept_beneath_what_was_learnt_meanwhile() 
     let store = place.open();
     assert_eq!(store.save(record("dupont", KeyState::NotFound, false)).await, Err(NotWritten));
     fs::remove_file(place.folder()).unwrap();
-    let refused =
-        RefusedLogins { times: 2, last: SystemTime::UNIX_EPOCH, password: PasswordMark::of(&"wrong".into()) };
+    let refused = RefusedLogins {
+        times: 2,
+        last: SystemTime::UNIX_EPOCH,
+        password: PasswordFingerprint::of(&"wrong".into()),
+    };
     let (auth_url, mail) = ("https://auth".to_owned(), "api@durand.example".to_owned());
     let login = Record::Login { auth_url, mail, refused: Some(refused.clone()) };
     place.remember([active("dupont"), active("martin"), login]);
@@ -320,7 +323,7 @@ async fn a_time_of_a_clock_far_out_of_order_can_be_written() {
     let place = Place::new();
     let store = place.open();
     let mut early = active("dupont");
-    if let Record::Key { memory, .. } = &mut early {
+    if let Record::Key { persisted: memory, .. } = &mut early {
         memory.since = SystemTime::UNIX_EPOCH - PACE;
     }
     assert_eq!(store.save(early).await, Ok(()));

@@ -8,7 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use myunisoft_exporter::config;
 use myunisoft_exporter::http::router;
-use myunisoft_exporter::partner_api::judge::{Question, Response, judge};
+use myunisoft_exporter::partner_api::judge::{RequestKind, Response, judge};
 use myunisoft_exporter::partner_api::login;
 use myunisoft_exporter::partner_api::token::Claims;
 use myunisoft_exporter::partner_api::{KeyInfoMode, Method};
@@ -19,7 +19,7 @@ use proptest::sample::{Index, select};
 use tower::ServiceExt as _;
 use web_toolkit::config as web;
 
-use crate::silence::site;
+use crate::silence::app;
 
 /// One change to some bytes.
 #[derive(Clone, Debug)]
@@ -163,12 +163,12 @@ fn statuses() -> impl Strategy<Value = u16> {
     prop_oneof![select(&[200, 204, 301, 304, 400, 401, 403, 404, 429, 500, 503][..]), 100..=999u16]
 }
 
-const QUESTIONS: &[Question] = &[
-    Question::Health,
-    Question::KeyInfo(KeyInfoMode::Extended),
-    Question::KeyInfo(KeyInfoMode::Routes),
-    Question::Canary(Method::Get),
-    Question::Canary(Method::Head),
+const QUESTIONS: &[RequestKind] = &[
+    RequestKind::Health,
+    RequestKind::KeyInfo(KeyInfoMode::Extended),
+    RequestKind::KeyInfo(KeyInfoMode::Routes),
+    RequestKind::Canary(Method::Get),
+    RequestKind::Canary(Method::Head),
 ];
 
 const CONFIGURATIONS: &[&str] = &[
@@ -222,10 +222,10 @@ proptest! {
 
     #[test]
     fn any_answer_is_judged_and_the_judgement_has_bounds(
-        question in select(QUESTIONS), status in statuses(), headers in headers(), body in from(BODIES), complete in any::<bool>(),
+        kind in select(QUESTIONS), status in statuses(), headers in headers(), body in from(BODIES), complete in any::<bool>(),
     ) {
         let received = SystemTime::now();
-        let answer = judge(question, Response { status, headers: &headers, body: &body, complete, received });
+        let answer = judge(kind, Response { status, headers: &headers, body: &body, complete, received });
         if let Err(failure) = &answer.outcome {
             prop_assert!(failure.detail.len() < 500, "{}", failure.detail);
             prop_assert!(!failure.detail.contains(char::is_control), "{}", failure.detail);
@@ -297,7 +297,7 @@ proptest! {
         let Ok(request) = Request::builder().method(method).uri(&uri[..]).body(Body::empty()) else { return Ok(()) };
         runtime.block_on(async {
             let folder = tempfile::tempdir().unwrap();
-            let response = router(site(folder.path())).oneshot(request).await.unwrap();
+            let response = router(app(folder.path())).oneshot(request).await.unwrap();
             let status = response.status();
             assert!(status != StatusCode::INTERNAL_SERVER_ERROR, "{status}");
             assert!(to_bytes(response.into_body(), 1 << 20).await.is_ok());

@@ -15,12 +15,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use myunisoft_exporter::config::Api;
 use myunisoft_exporter::partner_api::failure::Failure;
-use myunisoft_exporter::partner_api::judge::Question;
+use myunisoft_exporter::partner_api::judge::RequestKind;
 use myunisoft_exporter::partner_api::login::LoginAnswer;
 use myunisoft_exporter::partner_api::{EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PATH};
 use myunisoft_exporter::partner_api::{KeyInfoMode, Method};
 use myunisoft_exporter::probe::{Call, Credentials, LoginReport, Prober};
-use myunisoft_exporter::report::Report;
+use myunisoft_exporter::report::ProbeReport;
 use secrecy::SecretString;
 use tokio::time::timeout;
 
@@ -29,8 +29,8 @@ use crate::support::SECRET;
 
 const TOKEN: &str = "the-key-s-token";
 const PASSWORD: &str = "the-account-s-password";
-const CANARY: Question = Question::Canary(Method::Get);
-const EXTENDED: Question = Question::KeyInfo(KeyInfoMode::Extended);
+const CANARY: RequestKind = RequestKind::Canary(Method::Get);
+const EXTENDED: RequestKind = RequestKind::KeyInfo(KeyInfoMode::Extended);
 
 /// For what ends by itself: far more than it takes.
 const AMPLE: Duration = Duration::from_secs(20);
@@ -54,7 +54,7 @@ async fn asked_within(limit: Duration, server: &Hostile) -> [&'static str; 4] {
 /// What comes of health, of key/info, of a canary and of a log-in.
 async fn words(api: &Api, limit: Duration) -> [&'static str; 4] {
     let (health, key_info, canary, log_in) = tokio::join!(
-        probe(api, Question::Health, limit),
+        probe(api, RequestKind::Health, limit),
         probe(api, EXTENDED, limit),
         probe(api, CANARY, limit),
         log_in(api, limit)
@@ -62,16 +62,16 @@ async fn words(api: &Api, limit: Duration) -> [&'static str; 4] {
     [word(&health.outcome), word(&key_info.outcome), word(&canary.outcome), log_in_word(&log_in)]
 }
 
-async fn probe(api: &Api, question: Question, limit: Duration) -> Report {
+async fn probe(api: &Api, kind: RequestKind, limit: Duration) -> ProbeReport {
     let (token, secret) = (SecretString::from(TOKEN), SecretString::from(SECRET));
     let credentials = Credentials { token: &token, secret: &secret, society_id: None };
-    let (path, credentials) = match question {
-        Question::Health => (HEALTH_PATH, None),
-        Question::KeyInfo(_) => (KEY_INFO_EXTENDED_PATH, Some(credentials)),
-        Question::Canary(_) => (EXERCICES_PATH, Some(credentials)),
+    let (path, credentials) = match kind {
+        RequestKind::Health => (HEALTH_PATH, None),
+        RequestKind::KeyInfo(_) => (KEY_INFO_EXTENDED_PATH, Some(credentials)),
+        RequestKind::Canary(_) => (EXERCICES_PATH, Some(credentials)),
     };
     let prober = Prober::new(api).unwrap();
-    let probe = prober.probe(Call { question, path, credentials, timeout: limit });
+    let probe = prober.probe(Call { kind, path, credentials, timeout: limit });
     timeout(limit + SLACK, probe).await.expect("a probe ends by its timeout")
 }
 

@@ -7,13 +7,15 @@ use std::time::{Duration, SystemTime};
 use strum::VariantArray as _;
 
 use myunisoft_exporter::config::{self, Settings};
-use myunisoft_exporter::key_state::{KeyMemory, KeyState, SecretMemory, SecretState};
+use myunisoft_exporter::key_state::{KeyState, PersistedKeyState, PersistedSecretState, SecretState};
 use myunisoft_exporter::metrics::{FAMILIES, Metrics};
 use myunisoft_exporter::partner_api::Access;
 use myunisoft_exporter::partner_api::error::Code;
 use myunisoft_exporter::partner_api::failure::{Failure, Reason};
-use myunisoft_exporter::report::{Phase, Phases, Report};
-use myunisoft_exporter::state::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus, Skip};
+use myunisoft_exporter::report::{Phase, Phases, ProbeReport};
+use myunisoft_exporter::state::{
+    Inventory, KeyStatus, MonitoredKey, MonitoredPartner, ProbeStatus, SharedState, Skip,
+};
 
 const PAGE: &str = include_str!("../../docs/metrics.md");
 
@@ -29,13 +31,13 @@ fn probe(name: &str) -> ProbeStatus {
     ProbeStatus::new(name.into(), Duration::from_mins(1))
 }
 
-fn rendered(metrics: &Metrics, board: &Arc<Board>) -> String {
-    metrics.render(board).map(|piece| String::from_utf8(piece.to_vec()).unwrap()).collect()
+fn rendered(metrics: &Metrics, shared_state: &Arc<SharedState>) -> String {
+    metrics.render(shared_state).map(|piece| String::from_utf8(piece.to_vec()).unwrap()).collect()
 }
 
-fn report(outcome: Result<(), Failure>) -> Report {
+fn report(outcome: Result<(), Failure>) -> ProbeReport {
     let ms = |ms| Duration::from_millis(ms);
-    Report {
+    ProbeReport {
         finished: at(1_700_000_000) + ms(250),
         phases: Phases::new([ms(1), ms(2), ms(3), ms(40), ms(4)]),
         status: Some(if outcome.is_ok() { 200 } else { 401 }),
@@ -47,18 +49,22 @@ fn report(outcome: Result<(), Failure>) -> Report {
 }
 
 /// A board with one key of these names, whose one probe has run twice and now fails.
-fn board(partner: &str, key: &str, request_ids: bool) -> Arc<Board> {
-    let partner = Arc::new(PartnerEntry::new(partner.into(), SecretMemory::new(at(5))));
-    let memory = KeyMemory { state: KeyState::Active, since: at(7), has_been_active: true };
+fn shared_state(partner: &str, key: &str, request_ids: bool) -> Arc<SharedState> {
+    let partner = Arc::new(MonitoredPartner::new(partner.into(), PersistedSecretState::new(at(5))));
+    let memory = PersistedKeyState { state: KeyState::Active, since: at(7), has_been_active: true };
     let mut status = KeyStatus::new(memory, [probe("exercices")]);
     status.probes[0].record(&report(Ok(())));
     let code = Some(Code::ApiTokenNotFound.into());
     status.probes[0].record(&report(Err(Failure { code, ..Failure::new(Reason::Token, "") })));
-    let entry = Arc::new(KeyEntry::new(Arc::clone(&partner), key.into(), Access::Society, status));
-    let board = Arc::new(Board::default());
-    board.set_fleet(Fleet { settings: settings(request_ids), partners: vec![partner], keys: vec![entry] });
-    board.set_certificate_expiry("api.example", at(9));
-    board
+    let entry = Arc::new(MonitoredKey::new(Arc::clone(&partner), key.into(), Access::Society, status));
+    let shared_state = Arc::new(SharedState::default());
+    shared_state.set_inventory(Inventory {
+        settings: settings(request_ids),
+        partners: vec![partner],
+        keys: vec![entry],
+    });
+    shared_state.set_certificate_expiry("api.example", at(9));
+    shared_state
 }
 
 /// Fails, and does not skip, where promtool is missing: `make test` installs it.
@@ -78,7 +84,7 @@ fn promtool_finds_fault(text: &str) -> String {
 
 #[test]
 fn every_name_is_there_from_the_first_scrape_on() {
-    let text = rendered(&Metrics::new().unwrap(), &Arc::new(Board::default()));
+    let text = rendered(&Metrics::new().unwrap(), &Arc::new(SharedState::default()));
     for family in FAMILIES {
         assert!(text.contains(&format!("# TYPE {} {}\n", family.name, family.kind)), "{}", family.name);
         assert!(text.contains(&format!("# HELP {} {}\n", family.name, family.help)), "{}", family.name);
@@ -90,7 +96,7 @@ fn every_name_is_there_from_the_first_scrape_on() {
 fn histograms_and_health_s_counters_begin_at_zero() {
     let metrics = Metrics::new().unwrap();
     metrics.set_probes(&["health", "exercices"]);
-    let text = rendered(&metrics, &Arc::new(Board::default()));
+    let text = rendered(&metrics, &Arc::new(SharedState::default()));
     for line in [
         "myunisoft_probe_duration_seconds_count{probe=\"exercices\"} 0\n",
         "myunisoft_probes_total{probe=\"health\"} 0\n",
@@ -106,12 +112,12 @@ fn histograms_and_health_s_counters_begin_at_zero() {
     assert!(text.contains("myunisoft_probe_interval_seconds{probe=\"health\"}"));
     assert!(!text.contains("myunisoft_probe_up{"), "what has not run is neither up nor down");
     metrics.set_probes(&["health"]);
-    assert!(!rendered(&metrics, &Arc::new(Board::default())).contains("exercices"));
+    assert!(!rendered(&metrics, &Arc::new(SharedState::default())).contains("exercices"));
 }
 
 #[test]
 fn one_key_is_told_in_just_these_lines() {
-    let text = rendered(&Metrics::new().unwrap(), &board("acme", "dupont", true));
+    let text = rendered(&Metrics::new().unwrap(), &shared_state("acme", "dupont", true));
     let of_key: Vec<_> = text.lines().filter(|line| line.contains("partner=\"acme\"")).collect();
     let expected = "\
 myunisoft_probe_up{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 0
@@ -150,38 +156,48 @@ myunisoft_secret_state_since_timestamp_seconds{partner=\"acme\"} 5.000";
 
 #[test]
 fn the_request_id_can_be_left_out() {
-    let text = rendered(&Metrics::new().unwrap(), &board("acme", "dupont", false));
+    let text = rendered(&Metrics::new().unwrap(), &shared_state("acme", "dupont", false));
     assert!(text.contains("code=\"ERR-API-TOKEN-NOT-FOUND\"} 1\n") && !text.contains("request_id=\""));
 }
 
 #[test]
 fn odd_names_are_escaped() {
-    let text = rendered(&Metrics::new().unwrap(), &board("<script>\"a\\b\"", "Société d'Études\n", true));
+    let text =
+        rendered(&Metrics::new().unwrap(), &shared_state("<script>\"a\\b\"", "Société d'Études\n", true));
     assert!(text.contains(r#"partner="<script>\"a\\b\"",key="Société d'Études\n""#), "{text}");
     assert_eq!(promtool_finds_fault(&text), "");
 }
 
 #[test]
 fn a_key_that_left_leaves_no_series() {
-    let board = board("acme", "dupont", true);
-    board.set_fleet(Fleet::default());
-    assert!(!rendered(&Metrics::new().unwrap(), &board).contains("acme"));
+    let shared_state = shared_state("acme", "dupont", true);
+    shared_state.set_inventory(Inventory::default());
+    assert!(!rendered(&Metrics::new().unwrap(), &shared_state).contains("acme"));
 }
 
 #[test]
 fn a_large_fleet_comes_in_pieces_and_whole() {
-    let partner = Arc::new(PartnerEntry::new("acme".into(), SecretMemory::new(at(5))));
+    let partner = Arc::new(MonitoredPartner::new("acme".into(), PersistedSecretState::new(at(5))));
     let key = |number: u32| {
-        let status = KeyStatus::new(KeyMemory::new(at(7)), [probe("key_info"), probe("exercices")]);
-        Arc::new(KeyEntry::new(Arc::clone(&partner), format!("key-{number}").into(), Access::Firm, status))
+        let status = KeyStatus::new(PersistedKeyState::new(at(7)), [probe("key_info"), probe("exercices")]);
+        Arc::new(MonitoredKey::new(
+            Arc::clone(&partner),
+            format!("key-{number}").into(),
+            Access::Firm,
+            status,
+        ))
     };
     let keys = (0..2_000).map(key).collect();
-    let board = Arc::new(Board::default());
-    board.set_fleet(Fleet { partners: vec![Arc::clone(&partner)], keys, settings: settings(true) });
+    let shared_state = Arc::new(SharedState::default());
+    shared_state.set_inventory(Inventory {
+        partners: vec![Arc::clone(&partner)],
+        keys,
+        settings: settings(true),
+    });
     let metrics = Metrics::new().unwrap();
-    let pieces: Vec<_> = metrics.render(&board).collect();
+    let pieces: Vec<_> = metrics.render(&shared_state).collect();
     assert!(pieces.len() > 5 && pieces.iter().all(|piece| piece.len() < 200_000));
-    let text = rendered(&metrics, &board);
+    let text = rendered(&metrics, &shared_state);
     assert_eq!(text.matches("# TYPE myunisoft_key_state gauge").count(), 1);
     let count = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
     assert_eq!(count("myunisoft_key_state{"), 2_000 * KeyState::VARIANTS.len());

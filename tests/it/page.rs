@@ -7,13 +7,15 @@ use std::time::{Duration, SystemTime};
 
 use fantoccini::Locator;
 use fantoccini::key::Key;
-use myunisoft_exporter::key_state::{KeyMemory, KeyState, SecretMemory};
+use myunisoft_exporter::key_state::{KeyState, PersistedKeyState, PersistedSecretState};
 use myunisoft_exporter::page::{self, Frame, Listing};
 use myunisoft_exporter::partner_api::Access;
 use myunisoft_exporter::partner_api::failure::{Failure, Reason};
 use myunisoft_exporter::partner_api::request_id::RequestId;
-use myunisoft_exporter::report::{Phases, Report};
-use myunisoft_exporter::state::{Board, Fleet, KeyEntry, KeyStatus, PartnerEntry, ProbeStatus};
+use myunisoft_exporter::report::{Phases, ProbeReport};
+use myunisoft_exporter::state::{
+    Inventory, KeyStatus, MonitoredKey, MonitoredPartner, ProbeStatus, SharedState,
+};
 use myunisoft_exporter::status::{self, Filter, KeyDetail, Overview};
 use partner_simulator::{Limits, Simulator};
 use serde_json::Value;
@@ -386,12 +388,14 @@ async fn without_javascript_everything_is_there_and_nothing_that_needs_it() {
 }
 
 /// Ten thousand keys of long names, all in trouble, with all that can be remembered of each.
-fn large_board() -> Board {
-    let partner =
-        Arc::new(PartnerEntry::new("p".repeat(100).as_str().into(), SecretMemory::new(SystemTime::now())));
+fn large_board() -> SharedState {
+    let partner = Arc::new(MonitoredPartner::new(
+        "p".repeat(100).as_str().into(),
+        PersistedSecretState::new(SystemTime::now()),
+    ));
     let refused =
         Failure::new(Reason::Token, "the API refused with ERR-API-TOKEN-NOT-FOUND (status 401) ".repeat(2));
-    let report = Report {
+    let report = ProbeReport {
         finished: SystemTime::now(),
         phases: Phases::new([Duration::from_micros(12_345); 5]),
         status: Some(401),
@@ -401,7 +405,8 @@ fn large_board() -> Board {
         certificate_expiry: None,
     };
     let key = |number: usize| {
-        let memory = KeyMemory { state: KeyState::Revoked, since: SystemTime::now(), has_been_active: true };
+        let memory =
+            PersistedKeyState { state: KeyState::Revoked, since: SystemTime::now(), has_been_active: true };
         let probes =
             ["key_info", "exercices"].map(|name| ProbeStatus::new(name.into(), Duration::from_mins(1)));
         let mut status = KeyStatus::new(memory, probes);
@@ -409,23 +414,23 @@ fn large_board() -> Board {
             status.record(round % 2, &report);
         }
         let name = format!("{number}{}", "k".repeat(100)).as_str().into();
-        Arc::new(KeyEntry::new(Arc::clone(&partner), name, Access::Society, status))
+        Arc::new(MonitoredKey::new(Arc::clone(&partner), name, Access::Society, status))
     };
-    let board = Board::default();
-    board.set_fleet(Fleet {
+    let shared_state = SharedState::default();
+    shared_state.set_inventory(Inventory {
         partners: vec![Arc::clone(&partner)],
         keys: (0..10_000).map(key).collect(),
-        ..Fleet::default()
+        ..Inventory::default()
     });
-    board
+    shared_state
 }
 
 #[test]
 fn a_page_of_ten_thousand_keys_in_trouble_stays_under_a_megabyte_and_every_key_is_on_one() {
-    let board = large_board();
-    let (fleet, now) = (board.fleet(), SystemTime::now());
-    let selection = status::select(&fleet, &Filter::default());
-    let overview = Overview::of(&board, &fleet, &selection, now);
+    let shared_state = large_board();
+    let (inventory, now) = (shared_state.inventory(), SystemTime::now());
+    let selection = status::select(&inventory, &Filter::default());
+    let overview = Overview::of(&shared_state, &inventory, &selection, now);
     let frame = Frame { edition: "1" };
     let mut seen = BTreeSet::new();
     for page in 1..=100 {
@@ -440,7 +445,7 @@ fn a_page_of_ten_thousand_keys_in_trouble_stays_under_a_megabyte_and_every_key_i
     assert_eq!(seen.len(), 10_000);
     let beyond = Listing::of(&selection, Filter::default(), usize::MAX, false);
     assert_eq!((beyond.page, beyond.keys.len()), (100, 100), "beyond the last is the last");
-    let one = KeyDetail::of(fleet.keys.first().unwrap(), false);
+    let one = KeyDetail::of(inventory.keys.first().unwrap(), false);
     assert_eq!(one.history.len(), 50);
     let html = page::key(frame, &one, None, &overview.api, now).into_string();
     assert!(html.len() < 1_000_000, "{} bytes", html.len());

@@ -5,26 +5,26 @@ use std::time::{Duration, SystemTime};
 use http::StatusCode;
 use myunisoft_exporter::config::Api;
 use myunisoft_exporter::partner_api::failure::Reason;
-use myunisoft_exporter::partner_api::judge::Question;
+use myunisoft_exporter::partner_api::judge::RequestKind;
 use myunisoft_exporter::partner_api::{EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PATH};
 use myunisoft_exporter::partner_api::{KeyInfoMode, Method};
 use myunisoft_exporter::probe::{Call, Credentials, Prober};
-use myunisoft_exporter::report::{Phase, Report};
+use myunisoft_exporter::report::{Phase, ProbeReport};
 use partner_simulator::{Fault, Simulator, SimulatorBuilder, TlsOptions, TlsVersions};
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{SECRET, api};
 
-const CANARY: Question = Question::Canary(Method::Get);
+const CANARY: RequestKind = RequestKind::Canary(Method::Get);
 
 fn with_a_key() -> SimulatorBuilder {
     Simulator::builder().partner("acme", SECRET).society_key("dupont", 80, 127)
 }
 
-async fn health(api: &Api) -> Report {
+async fn health(api: &Api) -> ProbeReport {
     let call = Call {
-        question: Question::Health,
+        kind: RequestKind::Health,
         path: HEALTH_PATH,
         credentials: None,
         timeout: Duration::from_secs(5),
@@ -32,23 +32,23 @@ async fn health(api: &Api) -> Report {
     Prober::new(api).unwrap().probe(call).await
 }
 
-async fn ask_within(simulator: &Simulator, question: Question, path: &str, timeout: Duration) -> Report {
+async fn ask_within(simulator: &Simulator, kind: RequestKind, path: &str, timeout: Duration) -> ProbeReport {
     let token = SecretString::from(simulator.key("dupont").unwrap().token().unwrap());
     let secret = SecretString::from(SECRET);
     let credentials = Some(Credentials { token: &token, secret: &secret, society_id: None });
-    let call = Call { question, path, credentials, timeout };
+    let call = Call { kind, path, credentials, timeout };
     Prober::new(&api(simulator)).unwrap().probe(call).await
 }
 
-async fn canary(simulator: &Simulator) -> Report {
+async fn canary(simulator: &Simulator) -> ProbeReport {
     ask_within(simulator, CANARY, EXERCICES_PATH, Duration::from_secs(5)).await
 }
 
-fn reason(report: &Report) -> Option<Reason> {
+fn reason(report: &ProbeReport) -> Option<Reason> {
     report.outcome.as_ref().err().map(|failure| failure.reason)
 }
 
-fn took(report: &Report, wanted: Phase) -> Duration {
+fn took(report: &ProbeReport, wanted: Phase) -> Duration {
     report.phases.iter().find(|(phase, _)| *phase == wanted).unwrap().1
 }
 
@@ -99,7 +99,7 @@ async fn each_probe_opens_a_connection_of_its_own() {
     let prober = Prober::new(&api(&simulator)).unwrap();
     for _ in 0..3 {
         let call = Call {
-            question: Question::Health,
+            kind: RequestKind::Health,
             path: HEALTH_PATH,
             credentials: None,
             timeout: Duration::from_secs(5),
@@ -112,8 +112,8 @@ async fn each_probe_opens_a_connection_of_its_own() {
 #[tokio::test]
 async fn key_info_is_parsed_whole() {
     let simulator = with_a_key().start().await.unwrap();
-    let question = Question::KeyInfo(KeyInfoMode::Extended);
-    let report = ask_within(&simulator, question, KEY_INFO_EXTENDED_PATH, Duration::from_secs(5)).await;
+    let kind = RequestKind::KeyInfo(KeyInfoMode::Extended);
+    let report = ask_within(&simulator, kind, KEY_INFO_EXTENDED_PATH, Duration::from_secs(5)).await;
     let info = report.answer.unwrap().key_info.unwrap();
     let extended = info.extended.unwrap();
     assert!(extended.is_activated && info.routes > 0);
@@ -201,8 +201,8 @@ async fn key_info_must_fit_and_parse_compressed_or_not() {
     ];
     for (fault, expected) in cases {
         key.inject_times(1, fault);
-        let question = Question::KeyInfo(KeyInfoMode::Extended);
-        let report = ask_within(&simulator, question, KEY_INFO_EXTENDED_PATH, Duration::from_secs(5)).await;
+        let kind = RequestKind::KeyInfo(KeyInfoMode::Extended);
+        let report = ask_within(&simulator, kind, KEY_INFO_EXTENDED_PATH, Duration::from_secs(5)).await;
         assert_eq!(reason(&report), expected, "{report:?}");
     }
 }
@@ -227,7 +227,7 @@ async fn an_answer_that_does_not_end_is_timed_out_and_keeps_its_status_and_reque
 #[tokio::test]
 async fn a_head_canary_is_judged_without_a_body() {
     let simulator = with_a_key().start().await.unwrap();
-    let head = Question::Canary(Method::Head);
+    let head = RequestKind::Canary(Method::Head);
     let report = ask_within(&simulator, head, EXERCICES_PATH, Duration::from_secs(5)).await;
     assert_eq!(reason(&report), None, "{report:?}");
     assert_eq!(simulator.key("dupont").unwrap().calls()[0].method, "HEAD");

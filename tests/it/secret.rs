@@ -7,7 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use myunisoft_exporter::secret::{Refreshed, SecretError, SecretFault, SecretKind, SecretSource, Watched};
+use myunisoft_exporter::secret::{
+    Refreshed, SecretError, SecretFault, SecretKind, SecretSource, WatchedSecret,
+};
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 
@@ -140,8 +142,8 @@ fn an_error_names_the_place_and_never_the_value() {
     }
 }
 
-fn watched(source: &SecretSource) -> Watched {
-    Watched::new(source.clone(), SecretKind::HeaderValue)
+fn watched(source: &SecretSource) -> WatchedSecret {
+    WatchedSecret::new(source.clone(), SecretKind::HeaderValue)
 }
 
 fn path(source: &SecretSource) -> &Path {

@@ -4,9 +4,11 @@ use std::time::{Duration, SystemTime};
 use strum::VariantArray as _;
 
 use http::HeaderMap;
-use myunisoft_exporter::key_state::{Asked, KeyMemory, KeyState, Memory, SecretMemory, SecretState};
+use myunisoft_exporter::key_state::{
+    EvidenceSource, KeyState, PersistedKeyState, PersistedSecretState, PersistedState, SecretState,
+};
 use myunisoft_exporter::partner_api::error::Code;
-use myunisoft_exporter::partner_api::judge::{Answer, Question, Response, judge};
+use myunisoft_exporter::partner_api::judge::{Judgement, RequestKind, Response, judge};
 use myunisoft_exporter::partner_api::{KeyInfoMode, Method};
 
 /// What MyUnisoft's documentation says of each code, in our terms: the code, the failure's reason, the
@@ -38,8 +40,8 @@ const TABLE: &str = "
     ERR-INTERNAL                     api_error     same              same              -
 ";
 
-const CANARY: Question = Question::Canary(Method::Get);
-const EXTENDED: Question = Question::KeyInfo(KeyInfoMode::Extended);
+const CANARY: RequestKind = RequestKind::Canary(Method::Get);
+const EXTENDED: RequestKind = RequestKind::KeyInfo(KeyInfoMode::Extended);
 
 struct Row {
     code: &'static str,
@@ -68,23 +70,24 @@ fn at(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-fn answer(question: Question, status: u16, body: &str) -> Answer {
+fn answer(kind: RequestKind, status: u16, body: &str) -> Judgement {
     let headers: HeaderMap = [("content-type", "application/json"), ("request-id", "req-9k4i")]
         .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
         .into_iter()
         .collect();
     let response =
         Response { status, headers: &headers, body: body.as_bytes(), complete: true, received: at(1_000) };
-    judge(question, response)
+    judge(kind, response)
 }
 
-fn refusal(question: Question, status: u16, code: &str) -> Answer {
-    answer(question, status, &format!(r#"{{"error":{{"code":"{code}","message":"m","details":""}}}}"#))
+fn refusal(kind: RequestKind, status: u16, code: &str) -> Judgement {
+    answer(kind, status, &format!(r#"{{"error":{{"code":"{code}","message":"m","details":""}}}}"#))
 }
 
-fn memories<S: Copy>(states: &'static [S]) -> impl Iterator<Item = Memory<S>> {
-    let both =
-        |&state: &S| [false, true].map(|has_been_active| Memory { state, since: at(1), has_been_active });
+fn memories<S: Copy>(states: &'static [S]) -> impl Iterator<Item = PersistedState<S>> {
+    let both = |&state: &S| {
+        [false, true].map(|has_been_active| PersistedState { state, since: at(1), has_been_active })
+    };
     states.iter().flat_map(both)
 }
 
@@ -102,8 +105,8 @@ fn every_code_gives_its_reason_whatever_the_status_and_the_question() {
     for row in rows() {
         // Of the statuses, the documentation gives 429 alone: none may change what a code means.
         for status in [400, 401, 403, 404, 409, 429, 500, 503] {
-            for question in [CANARY, EXTENDED, Question::KeyInfo(KeyInfoMode::Routes), Question::Health] {
-                let answer = refusal(question, status, row.code);
+            for kind in [CANARY, EXTENDED, RequestKind::KeyInfo(KeyInfoMode::Routes), RequestKind::Health] {
+                let answer = refusal(kind, status, row.code);
                 let failure = answer.outcome.unwrap_err();
                 assert_eq!(failure.reason.into_str(), row.reason, "{} with {status}", row.code);
                 assert_eq!(failure.code_label(), row.code);
@@ -120,7 +123,8 @@ fn every_code_moves_every_state_as_documented() {
         for memory in memories(KeyState::VARIANTS) {
             let expected = if memory.has_been_active { row.been_active } else { row.never_active };
             let expected = expected.unwrap_or(memory.state);
-            let next = evidence.map_or(memory, |evidence| memory.step(evidence, Asked::Authority, at(9)).0);
+            let next =
+                evidence.map_or(memory, |evidence| memory.step(evidence, EvidenceSource::Authority, at(9)).0);
             assert_eq!(next.state, expected, "{} in {memory:?}", row.code);
             assert_eq!(next.has_been_active, memory.has_been_active, "a refusal proves no activity");
             assert_eq!(next.since, if next.state == memory.state { at(1) } else { at(9) });
@@ -150,7 +154,7 @@ fn an_accepted_call_makes_key_and_secret_active_from_every_state() {
     let accepted = answer(CANARY, 200, r#"[{"name":"2024"}]"#);
     assert!(accepted.outcome.is_ok());
     for memory in memories(KeyState::VARIANTS) {
-        let (next, _) = memory.step(accepted.key.unwrap(), Asked::Authority, at(9));
+        let (next, _) = memory.step(accepted.key.unwrap(), EvidenceSource::Authority, at(9));
         assert_eq!((next.state, next.has_been_active), (KeyState::Active, true), "{memory:?}");
     }
     for memory in memories(SecretState::VARIANTS) {
@@ -164,8 +168,8 @@ fn key_info_says_whether_a_key_is_activated() {
     let told =
         |activated: bool| answer(EXTENDED, 200, &format!(r#"{{"isActivated":{activated}}}"#)).key.unwrap();
     for memory in memories(KeyState::VARIANTS) {
-        assert_eq!(memory.step(told(false), Asked::Authority, at(9)).0.state, KeyState::Pending);
-        assert_eq!(memory.step(told(true), Asked::Authority, at(9)).0.state, KeyState::Active);
+        assert_eq!(memory.step(told(false), EvidenceSource::Authority, at(9)).0.state, KeyState::Pending);
+        assert_eq!(memory.step(told(true), EvidenceSource::Authority, at(9)).0.state, KeyState::Active);
     }
     let secret = answer(EXTENDED, 200, r#"{"isActivated":false}"#).secret;
     assert!(secret.is_some(), "a pending key's key/info answer proves the secret all the same");
@@ -173,23 +177,23 @@ fn key_info_says_whether_a_key_is_activated() {
 
 #[test]
 fn beside_key_info_no_canary_ends_pending() {
-    let pending = KeyMemory { state: KeyState::Pending, ..KeyMemory::new(at(1)) };
+    let pending = PersistedKeyState { state: KeyState::Pending, ..PersistedKeyState::new(at(1)) };
     for row in rows() {
         let Some(evidence) = refusal(CANARY, 403, row.code).key else { continue };
-        let (next, change) = pending.step(evidence, Asked::CanaryBesideKeyInfo, at(9));
+        let (next, change) = pending.step(evidence, EvidenceSource::CanaryBesideKeyInfo, at(9));
         assert_eq!((next, change), (pending, None), "{}", row.code);
     }
     let accepted = answer(CANARY, 200, "[]").key.unwrap();
-    let (next, _) = pending.step(accepted, Asked::CanaryBesideKeyInfo, at(9));
+    let (next, _) = pending.step(accepted, EvidenceSource::CanaryBesideKeyInfo, at(9));
     assert_eq!(next.state, KeyState::Pending);
     assert!(next.has_been_active, "the key was used, so that its later loss is a revocation");
 }
 
 #[test]
 fn a_state_that_stays_keeps_its_since_and_is_no_change() {
-    let active = KeyMemory { state: KeyState::Active, since: at(1), has_been_active: true };
+    let active = PersistedKeyState { state: KeyState::Active, since: at(1), has_been_active: true };
     let accepted = answer(CANARY, 200, "[]").key.unwrap();
-    assert_eq!(active.step(accepted, Asked::Authority, at(9)), (active, None));
+    assert_eq!(active.step(accepted, EvidenceSource::Authority, at(9)), (active, None));
 }
 
 #[test]
@@ -211,9 +215,9 @@ fn an_answer_that_the_api_did_not_write_is_no_evidence() {
         (101, "unexpected_status"),
         (999, "unexpected_status"),
     ] {
-        for question in [CANARY, EXTENDED] {
+        for kind in [CANARY, EXTENDED] {
             let body = if status == 204 { "" } else { html };
-            let answer = answer(question, status, body);
+            let answer = answer(kind, status, body);
             let failure = answer.outcome.unwrap_err();
             assert_eq!(failure.reason.into_str(), reason, "{status}");
             assert_eq!((answer.key, answer.secret), (None, None), "{status}");
@@ -225,23 +229,23 @@ fn an_answer_that_the_api_did_not_write_is_no_evidence() {
 #[test]
 fn health_is_judged_by_its_status_alone() {
     for body in ["", "<html>", "{}", r#"{"error":{"code":"ERR-INTERNAL"}}"#] {
-        assert!(answer(Question::Health, 200, body).outcome.is_ok());
-        assert!(answer(Question::Health, 204, body).outcome.is_ok());
-        assert!(answer(Question::Health, 503, body).outcome.is_err());
+        assert!(answer(RequestKind::Health, 200, body).outcome.is_ok());
+        assert!(answer(RequestKind::Health, 204, body).outcome.is_ok());
+        assert!(answer(RequestKind::Health, 503, body).outcome.is_err());
     }
-    let maintenance = refusal(Question::Health, 503, "ERR-API-UNDER-MAINTENANCE");
+    let maintenance = refusal(RequestKind::Health, 503, "ERR-API-UNDER-MAINTENANCE");
     assert_eq!(maintenance.outcome.unwrap_err().reason.into_str(), "maintenance");
     assert_eq!((maintenance.key, maintenance.secret), (None, None));
 }
 
 #[test]
 fn who_failed_the_health_route_is_told_by_the_request_id() {
-    let with_id = answer(Question::Health, 503, "down");
+    let with_id = answer(RequestKind::Health, 503, "down");
     assert_eq!(with_id.outcome.unwrap_err().reason.into_str(), "unexpected_status");
     let headers = HeaderMap::new();
     let response =
         Response { status: 503, headers: &headers, body: b"down", complete: true, received: at(1) };
-    assert_eq!(judge(Question::Health, response).outcome.unwrap_err().reason.into_str(), "edge");
+    assert_eq!(judge(RequestKind::Health, response).outcome.unwrap_err().reason.into_str(), "edge");
 }
 
 #[test]
@@ -260,10 +264,10 @@ fn a_route_s_own_refusal_says_nothing_about_the_key() {
 fn a_body_cut_at_the_cap_fails_key_info_and_no_canary() {
     let headers: HeaderMap =
         [("content-type".parse().unwrap(), "application/json".parse().unwrap())].into_iter().collect();
-    let cut = |question| {
+    let cut = |kind| {
         let response =
             Response { status: 200, headers: &headers, body: b"[{", complete: false, received: at(1) };
-        judge(question, response).outcome
+        judge(kind, response).outcome
     };
     assert!(cut(CANARY).is_ok());
     assert_eq!(cut(EXTENDED).unwrap_err().reason.into_str(), "unexpected_body");
@@ -295,7 +299,9 @@ fn a_canary_s_success_must_be_json_by_type_and_first_byte() {
 
 #[test]
 fn a_fresh_memory_knows_nothing() {
-    assert_eq!(KeyMemory::new(at(1)).state, KeyState::Unknown);
-    assert_eq!(SecretMemory::new(at(1)).state, SecretState::Unknown);
-    assert!(!KeyMemory::new(at(1)).has_been_active && !SecretMemory::new(at(1)).has_been_active);
+    assert_eq!(PersistedKeyState::new(at(1)).state, KeyState::Unknown);
+    assert_eq!(PersistedSecretState::new(at(1)).state, SecretState::Unknown);
+    assert!(
+        !PersistedKeyState::new(at(1)).has_been_active && !PersistedSecretState::new(at(1)).has_been_active
+    );
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use myunisoft_exporter::config::{Config, Key, Probe};
-use myunisoft_exporter::fleet::Watchers;
+use myunisoft_exporter::fleet::Fleet;
 use myunisoft_exporter::key_state::{KeyState, SecretState};
 use myunisoft_exporter::metrics::Metrics;
 use myunisoft_exporter::monitor::Context;
 use myunisoft_exporter::partner_api::KeyInfoMode;
 use myunisoft_exporter::partner_api::failure::Reason;
-use myunisoft_exporter::state::{Board, KeyStatus};
+use myunisoft_exporter::state::{KeyStatus, SharedState};
 use myunisoft_exporter::store::Store;
 use partner_simulator::{
     Activation, EXERCICES, Fault, KEY_INFO, KeySpec, Limits, LoginSpec, Refusal, Scope, Simulator,
@@ -23,8 +23,8 @@ use crate::support::{SECRET, config, exercices, key_info, known_key, login_key, 
 
 /// Watchers at work, and what they show.
 struct Watched {
-    board: Arc<Board>,
-    watchers: Watchers,
+    shared_state: Arc<SharedState>,
+    fleet: Fleet,
     _memory: tempfile::TempDir,
 }
 
@@ -37,24 +37,24 @@ impl Watched {
 
     /// The same with its memory in `folder`, which need not exist.
     fn start_in(folder: &Path, memory: tempfile::TempDir, config: &Config) -> Self {
-        let board = Arc::new(Board::default());
+        let shared_state = Arc::new(SharedState::default());
         let store = Store::open(folder, || {}).unwrap();
-        let context = Context::new(Arc::clone(&board), Arc::new(Metrics::new().unwrap()), store);
-        let mut watchers = Watchers::new(Arc::new(context));
-        watchers.apply(config).unwrap();
-        Self { board, watchers, _memory: memory }
+        let context = Context::new(Arc::clone(&shared_state), Arc::new(Metrics::new().unwrap()), store);
+        let mut fleet = Fleet::new(Arc::new(context));
+        fleet.apply(config).unwrap();
+        Self { shared_state, fleet, _memory: memory }
     }
 
     fn key(&self, name: &str) -> KeyStatus {
-        self.board.fleet().key("acme", name).unwrap().status().clone()
+        self.shared_state.inventory().key("acme", name).unwrap().status().clone()
     }
 
     fn state(&self, name: &str) -> KeyState {
-        self.key(name).memory.state
+        self.key(name).persisted.state
     }
 
     fn secret(&self) -> SecretState {
-        self.board.fleet().partners[0].secret().state
+        self.shared_state.inventory().partners[0].secret().state
     }
 
     fn reason(&self, key: &str, probe: usize) -> Option<Reason> {
@@ -193,7 +193,7 @@ async fn what_the_api_did_not_say_moves_no_state() {
     sleep(minutes(2)).await;
     assert_eq!(watched.reason("dupont", 0), Some(Reason::Maintenance));
     assert_eq!(watched.state("dupont"), KeyState::Active);
-    assert!(watched.board.health().probe.episode.is_some());
+    assert!(watched.shared_state.health().probe.episode.is_some());
     simulator.shutdown().await;
     sleep(minutes(2)).await;
     assert_eq!(watched.state("dupont"), KeyState::Active);
@@ -309,7 +309,7 @@ async fn a_fleet_starts_spread_over_the_interval_and_a_reload_moves_nobody() {
         key.probes[0].timing.timeout = Duration::from_secs(9);
     }
     let reload = tokio::time::Instant::now();
-    watched.watchers.apply(&config(&simulator, changed)).unwrap();
+    watched.fleet.apply(&config(&simulator, changed)).unwrap();
     sleep(minutes(1)).await;
     let after = of_keys(reload);
     assert_eq!(after.len(), 120, "each key once in the minute after, as if nothing had happened");
@@ -326,11 +326,11 @@ async fn a_reload_keeps_what_stays_drops_what_leaves_and_starts_what_comes() {
     sleep(minutes(3)).await;
     let before = watched.key("dupont");
     assert_eq!(before.probes[0].total, 3);
-    watched.watchers.apply(&config(&simulator, vec![key("dupont"), key("petit")])).unwrap();
+    watched.fleet.apply(&config(&simulator, vec![key("dupont"), key("petit")])).unwrap();
     assert_eq!(watched.key("dupont").probes[0].total, 3);
-    assert_eq!(watched.key("dupont").memory, before.memory);
-    assert!(watched.board.fleet().key("acme", "martin").is_none());
-    assert!(watched.watchers.directory().find("acme", "martin").is_none());
+    assert_eq!(watched.key("dupont").persisted, before.persisted);
+    assert!(watched.shared_state.inventory().key("acme", "martin").is_none());
+    assert!(watched.fleet.key_index().find("acme", "martin").is_none());
     let calls = simulator.key("martin").unwrap().counts().calls;
     sleep(minutes(3)).await;
     assert_eq!(watched.key("dupont").probes[0].total, 6);
@@ -345,9 +345,9 @@ async fn a_key_whose_definition_changes_keeps_its_history() {
     let before = watched.key("dupont");
     let mut key = known_key(&simulator, "dupont", vec![extended(), exercices(None)]);
     key.probes[0].timing.interval = minutes(2);
-    watched.watchers.apply(&config(&simulator, vec![key])).unwrap();
+    watched.fleet.apply(&config(&simulator, vec![key])).unwrap();
     let after = watched.key("dupont");
-    assert_eq!(after.memory, before.memory);
+    assert_eq!(after.persisted, before.persisted);
     assert_eq!((before.probes[0].interval, after.probes[0].interval), (minutes(1), minutes(2)));
     assert_eq!((after.probes[0].total, after.probes[1].total), (before.probes[0].total, 0));
 }
@@ -431,7 +431,7 @@ async fn a_replaced_token_starts_anew() {
     write("another-token-that-nobody-knows".to_owned());
     sleep(minutes(2)).await;
     assert_eq!(watched.state("dupont"), KeyState::Invalid);
-    assert!(!watched.key("dupont").memory.has_been_active, "that was another token");
+    assert!(!watched.key("dupont").persisted.has_been_active, "that was another token");
     simulator.key("dupont").unwrap().restore();
     write(simulator.key("dupont").unwrap().replace_token().unwrap());
     sleep(minutes(3)).await;

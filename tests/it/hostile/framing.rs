@@ -1,7 +1,7 @@
 //! Bodies whose length is a lie, and chunks that are none.
 
 use myunisoft_exporter::partner_api::Method;
-use myunisoft_exporter::partner_api::judge::Question;
+use myunisoft_exporter::partner_api::judge::RequestKind;
 
 use super::{AMPLE, Hostile, SHORT, asked, asked_within, flood, head, probe, send, word};
 use crate::hostile::server::Act;
@@ -135,7 +135,7 @@ async fn a_body_without_a_length_ends_where_the_server_s_half_does() {
 #[tokio::test]
 async fn a_body_that_a_head_request_did_not_ask_for_is_not_read() {
     let server = Hostile::http([json_framed("content-length: 1000000000"), flood("0,")]).await;
-    let report = probe(&server.api(), Question::Canary(Method::Head), AMPLE).await;
+    let report = probe(&server.api(), RequestKind::Canary(Method::Head), AMPLE).await;
     assert_eq!(word(&report.outcome), "ok");
     server.is_left_alone().await;
 }

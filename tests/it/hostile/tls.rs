@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use myunisoft_exporter::config::Api;
-use myunisoft_exporter::partner_api::judge::Question;
+use myunisoft_exporter::partner_api::judge::RequestKind;
 use partner_simulator::{Simulator, TlsOptions};
 
 use super::{AMPLE, Hostile, SHORT, asked, asked_within, drip, flood, json_head, log_in, probe, send, words};
@@ -23,7 +23,7 @@ async fn is_refused_and_its_end_is_told(tls: TlsOptions) {
     assert_eq!(words(&api, AMPLE).await, ["tls"; 4]);
     assert!(simulator.journal().is_empty(), "no request was sent");
     let ends = simulator.certificate_ends().map(seconds);
-    assert_eq!(probe(&api, Question::Health, AMPLE).await.certificate_expiry.map(seconds), ends);
+    assert_eq!(probe(&api, RequestKind::Health, AMPLE).await.certificate_expiry.map(seconds), ends);
     assert_eq!(log_in(&api, AMPLE).await.certificate_expiry.map(seconds), ends);
 }
 
