@@ -28,6 +28,7 @@ help: ## List the targets
 
 test: deps ## Install what the tests need, and run all tests
 	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --test system
 
 deps: servers $(VENV)/installed ## Install what the tests need (asks for root only if Debian packages are missing)
 
@@ -59,7 +60,7 @@ bench: ## Measure /metrics with 10,000 keys, and compare it with the prometheus 
 	$(CARGO) bench --locked
 
 detection: deps ## Measure the time from an event to its notification, with the shipped durations (15 minutes)
-	MYUNISOFT_AS_SHIPPED=1 $(CARGO) test --locked --test it alerting:: -- --nocapture
+	MYUNISOFT_AS_SHIPPED=1 $(CARGO) test --locked --test system alerting:: -- --nocapture
 
 deny: ## Check licences, sources and bans of all dependencies (installs cargo-deny if it is missing)
 	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
@@ -83,10 +84,10 @@ cargo-about:
 	@$(CARGO) fetch --locked
 
 fuzz: ## Test every parser with 100,000 mutated inputs (15 minutes)
-	PROPTEST_CASES=100000 $(CARGO) test --locked --release --test it fuzz::
+	PROPTEST_CASES=100000 $(CARGO) test --locked --release --lib fuzz_tests::
 
 kills: ## Kill the exporter 200 times at random moments (five minutes)
-	MYUNISOFT_KILLS=200 $(CARGO) test --locked --test it faults::kills
+	MYUNISOFT_KILLS=200 $(CARGO) test --locked --test it kills::
 
 soak: ## Run for an hour (SOAK_SECONDS) under load and faults, and check that memory and other figures stay flat
 	$(CARGO) test --locked --release --test soak

@@ -9,6 +9,8 @@ mod names;
 mod partners;
 mod settings;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod timing;
 mod urls;
 

@@ -1,6 +1,8 @@
 //! The demo's fleet: invented partners and keys in every state there is, at a simulated API, and a life that goes on.
 
 mod story;
+#[cfg(test)]
+mod tests;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;

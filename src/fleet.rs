@@ -4,6 +4,9 @@
 //! A key whose definition stays keeps its task, untouched. One that changed starts a new task on the
 //! same grid, with the history it had. One that left is gone at once, from the board too.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 

@@ -5,6 +5,8 @@ mod page;
 mod probe;
 mod query;
 mod status;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::convert::Infallible;
 use std::sync::Arc;

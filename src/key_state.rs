@@ -3,6 +3,9 @@
 //! Only an explicit answer of the API is evidence: time-outs, proxies' pages, maintenance, a spent
 //! budget or a refused route never get here.
 
+#[cfg(test)]
+mod tests;
+
 use serde_with::{DeserializeFromStr, SerializeDisplay};
 use std::time::SystemTime;
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};

@@ -21,6 +21,7 @@ pub mod password_fingerprint;
 pub mod probe;
 pub mod probe_loop;
 pub mod probe_once;
+pub mod reference;
 pub mod reload;
 pub mod report;
 mod rfc3339;
@@ -31,3 +32,8 @@ pub mod status;
 pub mod store;
 pub mod terminal;
 pub mod watchdog;
+
+#[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
+mod test_support;

@@ -1,59 +1,44 @@
-//! Every metric, and the text that Prometheus reads. Its reference is `docs/metrics.md`.
+//! Counts and exposes what Prometheus reads. docs/metrics.md is the reference of the metrics.
 //!
-//! What is observed over time in few series is kept by the `prometheus` crate; what exists once a key
-//! is written from the board.
+//! The `prometheus` crate keeps the few series that observations are added to. What exists once per key
+//! is written from the in-memory state.
 
 mod exposition;
-mod family;
+mod registered;
+mod table;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
-use strum::VariantArray as _;
 
 use bytes::Bytes;
 use http::StatusCode;
-use prometheus::{
-    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, Opts, Registry, TextEncoder,
-};
+use prometheus::{Encoder as _, IntCounter, IntGauge, Registry, TextEncoder};
+use strum::VariantArray as _;
 use tracing::error;
+use web_toolkit::{DropReason, Observer};
 
+use crate::config::HEALTH;
 use crate::report::{Phase, Phases};
 use crate::state::SharedState;
 use exposition::Exposition;
-use web_toolkit::{DropReason, Observer};
+use table::Registered;
 
-pub use family::{FAMILIES, Family, Kind};
-
-/// Probes of a good API take 50 to 500 ms; below, connections within one data centre, above, what an
-/// SLO is about, up to the longest time-outs in use.
-const PROBE_BUCKETS: &[f64] = &[0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0];
-/// A phase may take next to nothing, or all of the probe.
-const PHASE_BUCKETS: &[f64] =
-    &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// On time is within milliseconds; late is a fleet that is too large, or a machine that is too slow.
-const LATENESS_BUCKETS: &[f64] = &[0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0];
+pub use table::MetricKind;
+pub(crate) use table::descriptions;
 
 /// The metrics of one exporter.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    duration: HistogramVec,
-    phase: HistogramVec,
-    lateness: Histogram,
-    in_flight: IntGauge,
-    reload_ok: IntGauge,
-    reload_time: Gauge,
-    write_failures: IntCounter,
-    connections: IntGauge,
-    connections_dropped: IntCounterVec,
-    requests: IntCounterVec,
-    panics: IntCounter,
-    routes: Mutex<BTreeSet<String>>,
+    registered: Registered,
+    /// The values of the label `probe` that the histograms have.
+    probes: Mutex<BTreeSet<String>>,
 }
 
-/// Counts a probe as under way until it is dropped.
+/// Counts a probe as running until it is dropped.
 #[derive(Debug)]
 pub struct InFlight(IntGauge);
 
@@ -64,155 +49,119 @@ impl Drop for InFlight {
 }
 
 impl Metrics {
-    /// All metrics at their beginning.
+    /// Creates all metrics.
     ///
     /// # Errors
-    /// Where two of them have one name.
+    /// If two metrics have the same name.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let metrics = Self {
-            registry: Registry::new(),
-            duration: histograms(&family::DURATION, PROBE_BUCKETS)?,
-            phase: histograms(&family::PHASE, PHASE_BUCKETS)?,
-            lateness: Histogram::with_opts(histogram_opts(&family::LATENESS, LATENESS_BUCKETS))?,
-            in_flight: IntGauge::with_opts(opts(&family::IN_FLIGHT))?,
-            reload_ok: IntGauge::with_opts(opts(&family::RELOAD_OK))?,
-            reload_time: Gauge::with_opts(opts(&family::RELOAD_TIME))?,
-            write_failures: IntCounter::with_opts(opts(&family::WRITE_FAILURES))?,
-            connections: IntGauge::with_opts(opts(&family::CONNECTIONS))?,
-            connections_dropped: counters(&family::CONNECTIONS_DROPPED)?,
-            requests: counters(&family::REQUESTS)?,
-            panics: IntCounter::with_opts(opts(&family::PANICS))?,
-            routes: Mutex::default(),
-        };
-        let build = GaugeVec::new(opts(&family::BUILD), family::BUILD.labels)?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
-        let registry = &metrics.registry;
-        registry.register(Box::new(build))?;
-        registry.register(Box::new(metrics.duration.clone()))?;
-        registry.register(Box::new(metrics.phase.clone()))?;
-        registry.register(Box::new(metrics.lateness.clone()))?;
-        registry.register(Box::new(metrics.in_flight.clone()))?;
-        registry.register(Box::new(metrics.reload_ok.clone()))?;
-        registry.register(Box::new(metrics.reload_time.clone()))?;
-        registry.register(Box::new(metrics.write_failures.clone()))?;
-        registry.register(Box::new(metrics.connections.clone()))?;
-        registry.register(Box::new(metrics.connections_dropped.clone()))?;
-        registry.register(Box::new(metrics.requests.clone()))?;
-        registry.register(Box::new(metrics.panics.clone()))?;
+        let registry = Registry::new();
+        let registered = Registered::register(&registry)?;
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        // From the start, so that the first of each is an increase.
+        registered.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        // These series exist from the start, so that the first event is an increase.
         for reason in DropReason::VARIANTS {
-            metrics.connections_dropped.with_label_values(&[reason.into_str()]);
+            registered.connections_dropped.with_label_values(&[reason.into_str()]);
         }
         for code in ["200", "401"] {
-            metrics.requests.with_label_values(&[code]);
+            registered.http_requests.with_label_values(&[code]);
         }
-        metrics.set_probes(&[crate::config::HEALTH]);
+        let metrics = Self { registry, registered, probes: Mutex::default() };
+        metrics.set_probes(&[HEALTH]);
         Ok(metrics)
     }
 
-    /// Which probes there are: their histograms exist from now on, those of others no more.
-    pub fn set_probes(&self, routes: &[&str]) {
-        let wanted: BTreeSet<String> = routes.iter().map(|&route| route.to_owned()).collect();
-        let mut present = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        for route in present.difference(&wanted) {
-            // A probe that ends just now may have been the last to touch it: nothing to remove is fine.
-            let _ = self.duration.remove_label_values(&[route]);
+    /// Sets the values of the label `probe`: creates the histograms of new ones, and removes those of
+    /// probes that no longer exist.
+    pub fn set_probes(&self, probes: &[&str]) {
+        let wanted: BTreeSet<String> = probes.iter().map(|&probe| probe.to_owned()).collect();
+        let mut present = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
+        let Registered { probe_duration, probe_phase_duration, .. } = &self.registered;
+        for probe in present.difference(&wanted) {
+            // A series that does not exist need not be removed.
+            let _ = probe_duration.remove_label_values(&[probe]);
             for phase in Phase::VARIANTS {
-                let _ = self.phase.remove_label_values(&[route, phase.into_str()]);
+                let _ = probe_phase_duration.remove_label_values(&[probe, phase.into_str()]);
             }
         }
-        for route in &wanted {
-            self.duration.with_label_values(&[route]);
+        for probe in &wanted {
+            probe_duration.with_label_values(&[probe]);
             for phase in Phase::VARIANTS {
-                self.phase.with_label_values(&[route, phase.into_str()]);
+                probe_phase_duration.with_label_values(&[probe, phase.into_str()]);
             }
         }
         *present = wanted;
     }
 
-    /// Observes one probe.
-    pub fn observe_probe(&self, route: &str, phases: &Phases) {
-        self.duration.with_label_values(&[route]).observe(phases.total().as_secs_f64());
-        for (phase, took) in phases.iter() {
-            self.phase.with_label_values(&[route, phase.into_str()]).observe(took.as_secs_f64());
+    /// Adds the durations of one probe to the histograms.
+    pub fn observe_probe(&self, probe: &str, phases: &Phases) {
+        let Registered { probe_duration, probe_phase_duration, .. } = &self.registered;
+        probe_duration.with_label_values(&[probe]).observe(phases.total().as_secs_f64());
+        for (phase, duration) in phases.iter() {
+            probe_phase_duration
+                .with_label_values(&[probe, phase.into_str()])
+                .observe(duration.as_secs_f64());
         }
     }
 
-    /// Observes how long after it was due a probe started.
-    pub fn observe_lateness(&self, late: Duration) {
-        self.lateness.observe(late.as_secs_f64());
+    /// Adds the time between the moment when a probe was due and its start.
+    pub fn observe_lateness(&self, lateness: Duration) {
+        self.registered.probe_lateness.observe(lateness.as_secs_f64());
     }
 
-    /// Counts a probe as under way.
+    /// Counts a probe as running.
     #[must_use]
     pub fn in_flight(&self) -> InFlight {
-        self.in_flight.inc();
-        InFlight(self.in_flight.clone())
+        let gauge = self.registered.probes_in_flight.clone();
+        gauge.inc();
+        InFlight(gauge)
     }
 
-    /// The configuration was read, at this time, with or without an error.
+    /// Records whether the configuration was loaded, and when.
     pub fn config_reloaded(&self, ok: bool, at: SystemTime) {
-        self.reload_ok.set(i64::from(ok));
+        self.registered.reload_successful.set(i64::from(ok));
         if ok {
             let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            self.reload_time.set(since.as_secs_f64());
+            self.registered.reload_success_timestamp.set(since.as_secs_f64());
         }
     }
 
-    /// A write of the states to disk failed.
+    /// Counts a failed write of the state file.
     pub fn storage_write_failed(&self) {
-        self.write_failures.inc();
+        self.registered.storage_write_failures.inc();
     }
 
-    /// Where panics are counted.
+    /// The counter of panics.
     #[must_use]
     pub fn panics(&self) -> IntCounter {
-        self.panics.clone()
+        self.registered.panics.clone()
     }
 
-    /// Everything in the Prometheus text format 0.0.4, in pieces that are made as they are taken.
+    /// Writes everything in the Prometheus text format 0.0.4, in pieces that are made as they are taken.
     pub fn render(&self, shared_state: &Arc<SharedState>) -> impl Iterator<Item = Bytes> + Send + use<> {
-        let mut own = Vec::new();
-        if let Err(cause) = TextEncoder::new().encode(&self.registry.gather(), &mut own) {
-            // It would be a metric without a sample, which none of these can be.
-            error!(%cause, "the exporter's own metrics can't be encoded");
+        let mut registered = Vec::new();
+        if let Err(cause) = TextEncoder::new().encode(&self.registry.gather(), &mut registered) {
+            // The encoder refuses only a metric without samples, and every registered metric has some.
+            error!(%cause, "cannot encode the exporter's own metrics");
         }
-        Exposition::new(shared_state).chain(std::iter::once(own.into()))
+        Exposition::new(shared_state).chain(std::iter::once(registered.into()))
     }
 }
 
 impl Observer for Metrics {
     fn connection_opened(&self) {
-        self.connections.inc();
+        self.registered.connections.inc();
     }
 
     fn connection_closed(&self) {
-        self.connections.dec();
+        self.registered.connections.dec();
     }
 
     fn connection_dropped(&self, reason: DropReason) {
-        self.connections_dropped.with_label_values(&[reason.into_str()]).inc();
+        self.registered.connections_dropped.with_label_values(&[reason.into_str()]).inc();
     }
 
     fn request_answered(&self, status: StatusCode) {
-        self.requests.with_label_values(&[status.as_str()]).inc();
+        self.registered.http_requests.with_label_values(&[status.as_str()]).inc();
     }
-}
-
-fn opts(family: &Family) -> Opts {
-    Opts::new(family.name, family.help)
-}
-
-fn counters(family: &Family) -> Result<IntCounterVec, prometheus::Error> {
-    IntCounterVec::new(opts(family), family.labels)
-}
-
-fn histogram_opts(family: &Family, buckets: &[f64]) -> HistogramOpts {
-    HistogramOpts::new(family.name, family.help).buckets(buckets.to_vec())
-}
-
-fn histograms(family: &Family, buckets: &[f64]) -> Result<HistogramVec, prometheus::Error> {
-    HistogramVec::new(histogram_opts(family, buckets), family.labels)
 }

@@ -9,6 +9,8 @@ mod chart;
 mod key;
 mod overview;
 mod parts;
+#[cfg(test)]
+mod tests;
 
 use maud::{DOCTYPE, Markup, html};
 

@@ -8,6 +8,8 @@ mod client;
 mod exhaustion;
 mod phase_timer;
 mod resolver;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::num::NonZeroU64;

@@ -3,6 +3,9 @@
 //! It asks as the exporter does, by the same watchers, so it comes to the same verdicts. It knows what an
 //! exporter remembers in the storage folder and writes nothing there: one may be running beside it.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 

@@ -1,5 +1,8 @@
 //! Where a secret comes from. A secret can be used; it can't be printed.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -320,31 +323,5 @@ impl WatchedSecret {
                 Err(error)
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file_source(content: &str) -> (tempfile::TempDir, SecretSource) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secret");
-        fs::write(&path, content).unwrap();
-        (folder, SecretSource::File(path))
-    }
-
-    /// What was read of a file an hour ago, when it said `value`.
-    fn held(source: &SecretSource, value: &str, version: Option<FileVersion>) -> WatchedSecret {
-        let held = Some(CachedSecret { value: SecretString::from(value), version });
-        WatchedSecret { source: source.clone(), kind: SecretKind::HeaderValue, held }
-    }
-
-    #[test]
-    fn a_file_whose_stamp_did_not_move_is_not_read_again() {
-        let (_folder, source) = file_source("on-disk");
-        let mut watched = held(&source, "in-memory", source.version());
-        assert_eq!(watched.refresh(), Ok(Refreshed::Same));
-        assert_eq!(watched.current().unwrap().expose_secret(), "in-memory");
     }
 }

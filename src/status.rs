@@ -10,6 +10,8 @@ mod key;
 mod partner;
 mod seconds;
 mod selection;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};

@@ -10,9 +10,9 @@
     reason = "it fails by panicking"
 )]
 
-#[path = "it/support/browser.rs"]
+#[path = "support/browser.rs"]
 mod browser;
-#[path = "it/support/server.rs"]
+#[path = "support/server.rs"]
 mod server;
 
 use std::path::Path;

@@ -13,7 +13,7 @@
     reason = "in a test, to panic is to fail"
 )]
 
-#[path = "it/support/server.rs"]
+#[path = "support/server.rs"]
 mod server;
 
 use std::path::Path;

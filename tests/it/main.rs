@@ -1,4 +1,4 @@
-//! Every integration test, in one binary: it links once.
+//! Tests of the exporter as a process. They need Rust alone.
 
 #![allow(
     clippy::expect_used,
@@ -10,27 +10,15 @@
     reason = "in a test, to panic is to fail"
 )]
 
-mod alerting;
-mod alerts;
-mod config;
-mod dashboards;
-mod demo;
-mod dependencies;
-mod door;
-mod faults;
-mod fuzz;
-mod hostile;
-mod metrics;
-mod notices;
-mod once;
-mod page;
-mod panels;
-mod probing;
-mod process;
-mod secret;
-mod secrets;
-mod silence;
-mod states;
-mod status;
+#[path = "../support/mod.rs"]
 mod support;
-mod watching;
+
+mod dependencies;
+mod hostile_fleet;
+mod kills;
+mod notices;
+mod probe_command;
+mod process;
+mod secrets;
+mod status;
+mod web;

@@ -3,13 +3,12 @@
 use std::process::Command;
 use std::time::Duration;
 
-use myunisoft_exporter::metrics::FAMILIES;
-use partner_simulator::{Fault, KeySpec, LoginSpec, Scope, Simulator};
+use partner_simulator::{Fault, Scope};
+use rustix::process::Signal;
 use tokio::time::Instant;
 
 use crate::support::SECRET;
 use crate::support::acme::{key_line, state_line, two_keys, write_config};
-use crate::support::monitoring::Prometheus;
 use crate::support::server::{BINARY, Exporter, Server, client, until};
 
 #[tokio::test]
@@ -26,7 +25,7 @@ async fn a_state_that_was_shown_outlives_a_kill() {
                 key.restore();
             }
             exporter.shows(&state_line("dupont", state)).await;
-            exporter.server.signal("-KILL");
+            exporter.server.signal(Signal::KILL);
             exporter.server.end().await;
             // With the API out of reach, only memory can tell.
             simulator.inject(Scope::Everything, Fault::Close);
@@ -55,34 +54,6 @@ async fn a_damaged_memory_is_set_aside_and_reported_and_never_fatal() {
 }
 
 #[tokio::test]
-async fn a_full_disk_loses_nothing_and_is_told() {
-    let (simulator, folder) = two_keys().await;
-    let mut exporter = Exporter::start(folder.path(), &[]).await;
-    exporter.shows(&state_line("dupont", "active")).await;
-    exporter.server.signal("-TERM");
-    assert!(exporter.server.end().await.success());
-    let before = std::fs::read(folder.path().join("data/state.json")).unwrap();
-    // A file size limit of nothing stands for a full disk: every write fails, root's too. (The signal
-    // that comes with it is not what a full disk sends, so it is ignored.)
-    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"";
-    let mut command = Command::new("sh");
-    command.args(["-c", script, BINARY, "--web.listen-address=127.0.0.1:0"]);
-    command.arg(format!("--config.file={}", folder.path().join("exporter.yml").display()));
-    command.arg(format!("--storage.path={}", folder.path().join("data").display()));
-    simulator.key("dupont").unwrap().revoke();
-    let exporter = Exporter::listening(Server::spawn(&mut command)).await;
-    exporter.server.line(&["level=error", "can't be written to disk"]).await;
-    exporter.shows(&state_line("dupont", "revoked")).await;
-    let metrics = exporter.metrics().await;
-    assert!(!metrics.contains("myunisoft_exporter_storage_write_failures_total 0\n"), "{metrics}");
-    assert_eq!(
-        std::fs::read(folder.path().join("data/state.json")).unwrap(),
-        before,
-        "the old memory is whole"
-    );
-}
-
-#[tokio::test]
 async fn a_second_exporter_on_the_same_memory_is_refused() {
     let (_simulator, folder) = two_keys().await;
     let first = Exporter::start(folder.path(), &[]).await;
@@ -96,7 +67,7 @@ async fn a_second_exporter_on_the_same_memory_is_refused() {
 #[tokio::test]
 async fn asked_to_stop_it_ends_in_time_whatever_is_under_way() {
     let (simulator, folder) = two_keys().await;
-    for signal in ["-TERM", "-INT"] {
+    for signal in [Signal::TERM, Signal::INT] {
         simulator.heal_all();
         let mut exporter = Exporter::start(folder.path(), &[]).await;
         exporter.shows(&state_line("dupont", "active")).await;
@@ -129,13 +100,13 @@ async fn a_reload_is_all_or_nothing() {
     assert!(text.contains("exporter.yml:1: helth") && text.contains("health"), "{text}");
     exporter.shows("myunisoft_exporter_config_last_reload_successful 0").await;
     exporter.shows(&state_line("martin", "active")).await;
-    exporter.server.signal("-HUP");
+    exporter.server.signal(Signal::HUP);
     exporter.server.line(&["level=error", "not reloaded"]).await;
     std::fs::write(folder.path().join("exporter.yml"), "").unwrap();
     let (status, text) = post().await;
     assert!(status == 500 && text.contains("is empty"), "half a save must not end the watch: {text}");
     std::fs::write(folder.path().join("exporter.yml"), good).unwrap();
-    exporter.server.signal("-HUP");
+    exporter.server.signal(Signal::HUP);
     exporter.shows("myunisoft_exporter_config_last_reload_successful 1").await;
     write_config(folder.path(), &simulator, &[key_line(&simulator, "dupont")]);
     assert_eq!(post().await.0, 200);
@@ -257,49 +228,6 @@ async fn what_it_serves_beside_the_metrics() {
     for short in ["/", "/myunisoft"] {
         assert!(exporter.get(short).await.unwrap().1.contains("<h1"), "{short} leads to the page");
     }
-}
-
-#[tokio::test]
-async fn a_real_prometheus_takes_every_metric_as_its_type() {
-    let simulator = Simulator::builder()
-        .tls()
-        .partner("acme", SECRET)
-        .key(KeySpec::login("durand", LoginSpec::new("api@durand.example", "right").firm(83, "DURAND")))
-        .society_key("dupont", 80, 127)
-        .start()
-        .await
-        .unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let login = "      - {name: durand, access: firm, canaries: [], login: {mail: api@durand.example, password: right}}";
-    write_config(folder.path(), &simulator, &[login.to_owned(), key_line(&simulator, "dupont")]);
-    let config = folder.path().join("exporter.yml");
-    std::fs::write(folder.path().join("ca.pem"), simulator.ca_pem().unwrap()).unwrap();
-    let text = std::fs::read_to_string(&config).unwrap();
-    std::fs::write(&config, text.replace("api: {", "api: {ca_file: ca.pem, ")).unwrap();
-    let exporter = Exporter::start(folder.path(), &[]).await;
-    exporter.shows(&state_line("dupont", "active")).await;
-    exporter.shows(&state_line("durand", "active")).await;
-    simulator.key("dupont").unwrap().revoke();
-    exporter.shows(&state_line("dupont", "revoked")).await;
-
-    let target = exporter.url.trim_start_matches("http://");
-    let scrape = format!(
-        "global: {{scrape_interval: 500ms}}\nscrape_configs: [{{job_name: m, static_configs: [{{targets: ['{target}']}}]}}]\n"
-    );
-    let prometheus = Prometheus::start(folder.path(), &scrape).await;
-    for family in FAMILIES {
-        let name = match family.kind {
-            myunisoft_exporter::metrics::Kind::Histogram => format!("{}_bucket", family.name),
-            _ => family.name.to_owned(),
-        };
-        until(&name, || prometheus.query(&name)).await;
-        let metadata = prometheus.ask("metadata", &[("metric", family.name)]).await.unwrap();
-        let metadata = &metadata["data"];
-        assert_eq!(metadata[family.name][0]["type"], family.kind.into_str(), "{}", family.name);
-        assert_eq!(metadata[family.name][0]["help"], family.help);
-    }
-    let up = prometheus.query("up").await.unwrap();
-    assert_eq!(up[0]["value"][1], "1", "{up:?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Secrets that are planted everywhere, every path driven at `trace`, and every output searched.
 
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use partner_simulator::{CANARY, Fault, KeySpec, LoginSpec, Page, Scope, Simulator};
 
 use crate::support::server::{BINARY, Exporter, client, until};
+use rustix::process::Signal;
 
 const TOKEN: &str = "PLANTED-TOKEN-7F31";
 const ROTATED: &str = "planted-token-new-c05d";
@@ -70,7 +73,7 @@ impl Place {
 
     fn write(&self, name: &str, content: &str) {
         std::fs::write(self.path(name), content).unwrap();
-        std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::set_permissions(self.path(name), Permissions::from_mode(0o600)).unwrap();
     }
 
     /// A configuration in which each kind of secret stands in each kind of place.
@@ -252,7 +255,7 @@ async fn no_secret_and_no_accounting_data_gets_out() {
     simulator.key("dupont").unwrap().inject(echo(StatusCode::TOO_MANY_REQUESTS, TOKEN));
     shows("reason=\"rate_limited\"").await;
     outputs.add("a spent budget", ask("/metrics".into()).await);
-    exporter.server.signal("-TERM");
+    exporter.server.signal(Signal::TERM);
     assert!(exporter.server.end().await.success());
     outputs.add("the log", exporter.server.output());
     for file in std::fs::read_dir(place.path("data")).unwrap().flatten() {
@@ -269,11 +272,33 @@ async fn no_core_dump_can_be_written_and_files_that_all_may_read_are_told() {
     let place = Place { folder: tempfile::tempdir().unwrap() };
     place.configure(&simulator, "");
     for name in ["token", "secret"] {
-        std::fs::set_permissions(place.path(name), std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::fs::set_permissions(place.path(name), Permissions::from_mode(0o644)).unwrap();
     }
     let exporter = Exporter::start(place.folder.path(), &[]).await;
     exporter.server.line(&["level=warn", "secret_file", "is readable by every user of the machine"]).await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", exporter.server.pid())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+}
+
+/// Root can read every file, so root runs the exporter as another user.
+#[test]
+fn a_secret_file_without_read_permission_is_reported_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(path("secret"), "abc").unwrap();
+    std::fs::set_permissions(path("secret"), Permissions::from_mode(0o000)).unwrap();
+    std::fs::write(path("c.yml"), "partners: [{name: acme, secret_file: secret, keys: []}]").unwrap();
+    // A copy, because the other user may not be allowed to enter the build folder.
+    std::fs::copy(BINARY, path("program")).unwrap();
+    let mut command = Command::new(path("program"));
+    command.args(["check-config", "c.yml"]).current_dir(folder.path());
+    if std::fs::File::open(path("secret")).is_ok() {
+        command.uid(65534).gid(65534);
+    }
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("may not be read by the user the exporter runs as"), "{text}");
 }

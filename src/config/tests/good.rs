@@ -1,0 +1,421 @@
+//! What valid files mean.
+
+use std::fs;
+use std::num::NonZeroU64;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use crate::config::{Canary, Config, Credential, Key, Loaded, Probe, Target, Timing};
+use crate::partner_api::{Access, Firm, KeyInfoMode, Method};
+use crate::secret::{SecretKind, SecretSource};
+use secrecy::ExposeSecret;
+
+use super::{Folder, close, configured};
+
+/// As agreed with everyone who relies on the configuration's form. The paths are this test's, and the
+/// variable is one that `cargo test` sets.
+const AGREED: &str = r#"
+api:
+  base_url: https://api.myunisoft.fr
+  auth_url: https://app.prodcomptable.myunisoft.fr/api/authenticate/firm
+  # ca_file, proxy_url
+health:   {interval: 15s, timeout: 5s}
+key_info: {interval: 60s, timeout: 10s, mode: extended}   # extended | routes | off: extended activates new keys
+canaries:
+  exercices: {path: "/api/v1/mad/exercices?version=1.0.0", interval: 60s, timeout: 10s}
+rate_limit: {keep_free: 5}       # do not probe a key whose remaining budget is known to be below this
+partners:
+  - name: acme
+    secret_file: run/secrets/acme            # or secret_env, or secret
+    keys:
+      - name: dupont                           # society access, permanent token
+        access: society
+        token_file: run/secrets/dupont        # or token_env, or token
+        canaries: [exercices]
+      - name: martin                           # firm access, permanent token
+        access: firm
+        society_id: 1234
+        token_env: CARGO_PKG_NAME
+        canaries: [exercices]
+      - name: durand                           # API Cabinet: log-in, four-hour token, renewed before it ends
+        access: firm
+        login: {mail: api@durand.example, password_file: run/secrets/durand, firm: 80}
+        canaries: []
+key_files: ["keys.d/*.yml"]      # more partners, for fleets of thousands; reread on reload
+"#;
+
+fn agreed() -> Folder {
+    let folder = Folder::new().with("exporter.yml", AGREED).with("keys.d/more.yml", "partners: []\n");
+    for name in ["acme", "dupont", "durand"] {
+        let name = format!("run/secrets/{name}");
+        folder.write(&name, "a-secret\n");
+        close(&folder.path(&name));
+    }
+    folder
+}
+
+/// A configuration of one partner and one key, whose fields are given.
+fn key(fields: &str) -> Key {
+    let loaded = with_key("", fields).loaded();
+    loaded.config.partners[0].keys[0].clone()
+}
+
+fn with_key(top: &str, fields: &str) -> Folder {
+    let fields = fields.replace('\n', "\n    ");
+    configured(&format!(
+        "{top}\npartners:\n- name: acme\n  secret_file: secret\n  keys:\n  - name: dupont\n    {fields}\n"
+    ))
+}
+
+fn secs(interval: u64, timeout: u64) -> Timing {
+    Timing { interval: Duration::from_secs(interval), timeout: Duration::from_secs(timeout) }
+}
+
+fn value(source: &SecretSource) -> String {
+    source.read(SecretKind::Password).unwrap().expose_secret().to_owned()
+}
+
+fn token(key: &Key) -> String {
+    match &key.credential {
+        Credential::Token(source) => value(source),
+        Credential::Login(_) => panic!("a log-in"),
+    }
+}
+
+fn names(key: &Key) -> Vec<&str> {
+    key.probes.iter().map(|probe| &*probe.name).collect()
+}
+
+fn canary(probe: &Probe) -> &Canary {
+    match &probe.target {
+        Target::Canary(canary) => canary,
+        Target::KeyInfo(_) => panic!("key_info"),
+    }
+}
+
+fn warnings(folder: &Folder) -> Vec<String> {
+    folder.loaded().warnings.iter().map(|warning| folder.shortened(&warning.to_string())).collect()
+}
+
+#[test]
+fn the_agreed_example_is_understood_in_full() {
+    let folder = agreed();
+    let Loaded { config, warnings, files, patterns } = folder.loaded();
+    assert_eq!(warnings, []);
+    assert_eq!(files, [folder.path("exporter.yml"), folder.path("keys.d/more.yml")]);
+    assert_eq!(patterns, [folder.path("keys.d/*.yml")]);
+    assert_eq!(config.settings.api.base_url.as_str(), "https://api.myunisoft.fr/");
+    assert_eq!(
+        config.settings.api.auth_url.as_str(),
+        "https://app.prodcomptable.myunisoft.fr/api/authenticate/firm"
+    );
+    assert_eq!(config.settings.health.timing, secs(15, 5));
+    assert!((config.settings.health.objective - 0.999).abs() < f64::EPSILON);
+    assert_eq!(config.settings.rate_limit.keep_free, 5);
+    assert!(config.settings.metrics.request_ids);
+
+    let [acme] = &config.partners[..] else { panic!("{config:?}") };
+    assert_eq!((&*acme.name, value(&acme.secret)), ("acme", "a-secret".to_owned()));
+    let [dupont, martin, durand] = &acme.keys[..] else { panic!("{acme:?}") };
+    let keys = [dupont, martin, durand];
+    assert_eq!(keys.map(|key| &*key.name), ["dupont", "martin", "durand"]);
+    assert_eq!(keys.map(|key| key.access), [Access::Society, Access::Firm, Access::Firm]);
+    assert_eq!((token(dupont), token(martin)), ("a-secret".to_owned(), "myunisoft-exporter".to_owned()));
+    let Credential::Login(login) = &durand.credential else { panic!("{durand:?}") };
+    assert_eq!((&*login.mail, value(&login.password)), ("api@durand.example", "a-secret".to_owned()));
+    assert_eq!(login.firm, Some(Firm::Id(80)));
+
+    let key_info = Probe {
+        name: "key_info".into(),
+        target: Target::KeyInfo(KeyInfoMode::Extended),
+        timing: secs(60, 10),
+    };
+    let exercices = |society_id| Probe {
+        name: "exercices".into(),
+        target: Target::Canary(Canary {
+            route: "exercices".into(),
+            method: Method::Get,
+            path: "/api/v1/mad/exercices?version=1.0.0".into(),
+            society_id,
+        }),
+        timing: secs(60, 10),
+    };
+    assert_eq!(dupont.probes, [key_info.clone(), exercices(None)]);
+    assert_eq!(martin.probes, [key_info.clone(), exercices(NonZeroU64::new(1234))]);
+    assert_eq!(durand.probes, [key_info]);
+}
+
+#[test]
+fn without_a_file_only_the_production_health_route_is_asked() {
+    let config = Config::default();
+    assert_eq!(config.settings.api.base_url.as_str(), "https://api.myunisoft.fr/");
+    assert_eq!(config.settings.health.timing, secs(15, 5));
+    assert!(config.partners.is_empty());
+}
+
+#[test]
+fn a_file_whose_sections_are_empty_means_the_defaults() {
+    let loaded = configured("api:\nhealth:\nkey_info:\npartners:\n").loaded();
+    assert_eq!(format!("{:?}", loaded.config), format!("{:?}", Config::default()));
+}
+
+#[test]
+fn a_key_without_canaries_gets_the_built_in_one() {
+    assert_eq!(names(&key("access: society\ntoken_file: secret")), ["key_info", "exercices"]);
+}
+
+#[test]
+fn a_key_can_have_no_canary() {
+    assert_eq!(names(&key("access: firm\ntoken_file: secret\ncanaries: []")), ["key_info"]);
+}
+
+#[test]
+fn the_built_in_canary_can_be_given_another_rhythm_and_keeps_its_path() {
+    let folder = with_key(
+        "canaries: {exercices: {interval: 10m, method: HEAD}}",
+        "access: society\ntoken_file: secret",
+    );
+    let probe = folder.loaded().config.partners[0].keys[0].probes[1].clone();
+    assert_eq!((canary(&probe).method, probe.timing), (Method::Head, secs(600, 10)));
+    assert_eq!(&*canary(&probe).path, "/api/v1/mad/exercices?version=1.0.0");
+}
+
+#[test]
+fn key_info_off_means_that_it_is_not_asked() {
+    let folder = with_key("key_info: {mode: off}", "access: society\ntoken_file: secret");
+    assert_eq!(names(&folder.loaded().config.partners[0].keys[0]), ["exercices"]);
+    assert_eq!(names(&key("access: society\ntoken_file: secret\nkey_info: {mode: off}")), ["exercices"]);
+}
+
+#[test]
+fn a_keys_own_key_info_goes_over_the_fleets() {
+    let folder = with_key(
+        "key_info: {mode: routes, interval: 5m}",
+        "access: society\ntoken_file: secret\nkey_info: {timeout: 20s}",
+    );
+    let probe = folder.loaded().config.partners[0].keys[0].probes[0].clone();
+    assert_eq!((probe.target, probe.timing), (Target::KeyInfo(KeyInfoMode::Routes), secs(300, 20)));
+}
+
+#[test]
+fn a_firm_key_runs_one_canary_for_several_societies() {
+    let key = key("access: firm
+society_id: 1
+token_file: secret
+canaries:
+  - exercices
+  - {canary: exercices, name: exercices-5678, society_id: 5678, interval: 5m, timeout: 5s}
+  - {canary: exercices, name: exercices-91, society_id: 91}");
+    assert_eq!(names(&key), ["key_info", "exercices", "exercices-5678", "exercices-91"]);
+    let ids: Vec<_> =
+        key.probes[1..].iter().map(|probe| canary(probe).society_id.map(NonZeroU64::get)).collect();
+    assert_eq!(ids, [Some(1), Some(5678), Some(91)]);
+    assert!(key.probes[1..].iter().all(|probe| &*canary(probe).route == "exercices"));
+    assert_eq!((key.probes[2].timing, key.probes[3].timing), (secs(300, 5), secs(60, 10)));
+}
+
+#[test]
+fn an_item_needs_only_the_name_of_its_canary_by_either_field() {
+    for field in ["name", "canary"] {
+        let key = key(&format!(
+            "access: society\ntoken_file: secret\ncanaries: [{{{field}: exercices, interval: 2m}}]"
+        ));
+        assert_eq!(names(&key), ["key_info", "exercices"]);
+        assert_eq!(key.probes[1].timing, secs(120, 10));
+    }
+}
+
+#[test]
+fn a_canary_about_the_firm_sends_no_society_id() {
+    let folder = with_key(
+        "canaries: {users: {path: /api/v1/users_v2, society: false}}",
+        "access: firm\nsociety_id: 7\ntoken_file: secret\ncanaries: [users, exercices]",
+    );
+    let key = folder.loaded().config.partners[0].keys[0].clone();
+    assert_eq!(canary(&key.probes[1]).society_id, None);
+    assert_eq!(canary(&key.probes[2]).society_id, NonZeroU64::new(7));
+}
+
+#[test]
+fn text_is_taken_as_it_is_spelt() {
+    for (spelt, meant) in [
+        ("0123", "0123"),
+        ("1e5", "1e5"),
+        ("true", "true"),
+        ("'null'", "null"),
+        ("1_000", "1_000"),
+        ("0x1F", "0x1F"),
+    ] {
+        assert_eq!(token(&key(&format!("access: society\ntoken: {spelt}"))), meant);
+    }
+}
+
+#[test]
+fn a_firm_is_told_by_number_or_by_name() {
+    let firm = |spelt: &str| {
+        let login = format!("login: {{mail: a@b, password_file: secret, firm: {spelt}}}");
+        match key(&format!("access: firm\n{login}\ncanaries: []")).credential {
+            Credential::Login(login) => login.firm,
+            Credential::Token(_) => panic!("a token"),
+        }
+    };
+    assert_eq!(firm("80"), Some(Firm::Id(80)));
+    assert_eq!(firm("'80'"), Some(Firm::Name("80".to_owned())));
+    assert_eq!(firm("Cabinet Durand"), Some(Firm::Name("Cabinet Durand".to_owned())));
+}
+
+#[test]
+fn names_may_hold_anything_that_can_be_shown() {
+    let folder =
+        configured("partners: [{name: \"<script>alert('é')</script>\", secret_file: secret, keys: []}]");
+    assert_eq!(&*folder.loaded().config.partners[0].name, "<script>alert('é')</script>");
+}
+
+#[test]
+fn plain_http_is_for_loopback() {
+    for host in ["127.0.0.1:8080", "127.8.9.10", "[::1]:80", "localhost:1234", "LOCALHOST"] {
+        let loaded = configured(&format!("api: {{base_url: 'http://{host}/prefix'}}")).loaded();
+        assert_eq!(loaded.config.settings.api.base_url.scheme(), "http", "{host}");
+    }
+    for host in ["127.0.0.1.example", "localhost.example", "[::2]", "10.0.0.1", "0.0.0.0", "user@127.0.0.1"] {
+        assert!(configured(&format!("api: {{base_url: 'http://{host}/'}}")).load().is_err(), "{host}");
+    }
+}
+
+#[test]
+fn relative_paths_start_at_the_file_in_which_they_stand() {
+    let folder = configured("key_files: ['keys.d/*.yml']\n")
+        .with("keys.d/a.yml", "partners: [{name: acme, secret_file: acme-secret, keys: []}]")
+        .with("keys.d/acme-secret", "beside-the-key-file");
+    assert_eq!(value(&folder.loaded().config.partners[0].secret), "beside-the-key-file");
+}
+
+#[test]
+fn a_certificate_file_is_checked_and_kept() {
+    let authority = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = configured("api: {ca_file: ca.pem}").with("ca.pem", &authority.cert.pem());
+    assert_eq!(folder.loaded().config.settings.api.ca_file, Some(folder.path("ca.pem")));
+}
+
+#[test]
+fn the_proxys_password_shows_nowhere() {
+    let folder = configured("api: {proxy_url: 'http://user:planted@proxy.example:3128'}");
+    let loaded = folder.loaded();
+    assert_eq!(loaded.config.settings.api.proxy_url.as_ref().unwrap().password(), Some("planted"));
+    for text in [format!("{loaded:?}"), format!("{loaded:#?}"), loaded.summary()] {
+        assert!(!text.contains("planted") && text.contains("proxy.example"), "{text}");
+    }
+}
+
+#[test]
+fn inline_secrets_show_nowhere() {
+    let folder = configured(
+        "partners: [{name: acme, secret: planted-1, keys: [
+            {name: dupont, access: society, token: planted-2},
+            {name: durand, access: firm, login: {mail: a@b, password: planted-3}, canaries: []}]}]",
+    );
+    let loaded = folder.loaded();
+    let warnings: String = loaded.warnings.iter().map(ToString::to_string).collect();
+    for text in [format!("{loaded:?}"), format!("{loaded:#?}"), loaded.summary(), warnings] {
+        assert!(!text.contains("planted"), "{text}");
+    }
+}
+
+#[test]
+fn a_secret_that_everybody_may_read_is_a_warning_once_a_file() {
+    let folder = with_key("", "access: society\ntoken_file: open");
+    folder.write("open", "a-secret");
+    fs::set_permissions(folder.path("open"), fs::Permissions::from_mode(0o644)).unwrap();
+    let rights = "is readable by every user of the machine";
+    assert_eq!(
+        warnings(&folder),
+        [format!("exporter.yml:8: partners[0].keys[0].token_file: {rights}; run chmod o-r on it")]
+    );
+    fs::set_permissions(folder.path("secret"), fs::Permissions::from_mode(0o604)).unwrap();
+    let more = "(and 1 more in this file)";
+    assert_eq!(
+        warnings(&folder),
+        [format!("exporter.yml:4: partners[0].secret_file: {rights} {more}; run chmod o-r on it")]
+    );
+}
+
+#[test]
+fn inline_secrets_in_a_file_that_everybody_may_read_are_a_warning() {
+    let folder = with_key("", "access: society\ntoken: a-token");
+    fs::set_permissions(folder.path("exporter.yml"), fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(
+        warnings(&folder),
+        ["exporter.yml:8: partners[0].keys[0].token: is in a file that every user of the machine can read; \
+          run chmod o-r on it, or move the secret to a file of its own"]
+    );
+    close(&folder.path("exporter.yml"));
+    assert_eq!(warnings(&folder), [""; 0]);
+}
+
+#[test]
+fn a_key_that_is_never_probed_is_a_warning() {
+    let folder = with_key("", "access: society\ntoken_file: secret\ncanaries: []\nkey_info: {mode: off}");
+    assert_eq!(
+        warnings(&folder),
+        ["exporter.yml:6: partners[0].keys[0]: is never probed: it has neither key_info nor a canary; \
+          give it one, or remove it"]
+    );
+}
+
+#[test]
+fn a_pattern_that_matches_nothing_is_a_warning() {
+    assert_eq!(
+        warnings(&configured("key_files:\n- keys.d/*.yml\n")),
+        ["exporter.yml:2: key_files[0]: matches no file; correct the pattern, or put a file there"]
+    );
+}
+
+#[test]
+fn the_summary_tells_what_was_understood() {
+    let folder = agreed();
+    folder.write(
+        "keys.d/more.yml",
+        "partners:
+- name: zenith
+  secret_file: ../run/secrets/acme
+  keys: [{name: petit, access: society, token_file: ../run/secrets/acme, key_info: {mode: routes}, canaries: [
+    {name: exercices, interval: 7m}]}]
+- {name: vide, secret_file: ../run/secrets/acme, keys: []}
+",
+    );
+    assert_eq!(
+        folder.shortened(&folder.loaded().summary()),
+        r#"API: https://api.myunisoft.fr/
+Log-in: https://app.prodcomptable.myunisoft.fr/api/authenticate/firm
+Health: every 15s
+Partners: 3
+  "acme": 3 keys: 1 society access by token, 1 firm access by token, 1 firm access by log-in
+  "zenith": 1 key: 1 society access by token
+  "vide": 0 keys
+Probes per minute: 10.1 (4 of health, 6.1 with keys)
+Activated by being asked (key_info in mode extended), unless they are active: 3 keys
+  "dupont" of "acme"
+  "martin" of "acme"
+  "durand" of "acme"
+Files read: 2
+  exporter.yml
+  keys.d/more.yml
+Warnings: 0
+"#
+    );
+}
+
+#[test]
+fn the_summary_of_a_fleet_without_keys_says_so() {
+    assert_eq!(
+        Loaded::default().summary(),
+        "API: https://api.myunisoft.fr/
+Health: every 15s
+Partners: 0
+Probes per minute: 4 (4 of health, 0 with keys)
+Activated by being asked (key_info in mode extended): no key
+Files read: 0
+Warnings: 0
+"
+    );
+}

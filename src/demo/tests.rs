@@ -1,0 +1,153 @@
+//! The demo's fleet and its story.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::config::{Config, Credential};
+use crate::demo;
+use crate::secret::SecretSource;
+use partner_simulator::{EXERCICES, HEALTH, KEY_INFO, Simulator};
+use reqwest::Client;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use tokio::time::{Instant, advance};
+
+fn exposed(source: &SecretSource) -> &str {
+    match source {
+        SecretSource::Inline(secret) => secret.expose_secret(),
+        SecretSource::File(_) | SecretSource::Env(_) => panic!("the demo needs no file and no environment"),
+    }
+}
+
+fn trusting(config: &Config) -> Client {
+    let ca = reqwest::Certificate::from_pem(config.settings.api.ca_pem.as_ref().unwrap().as_bytes()).unwrap();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().no_proxy().timeout(Duration::from_mins(1)).tls_certs_only([ca]).build().unwrap()
+}
+
+/// Asks as the exporter would, with what the configuration says.
+async fn ask(client: &Client, config: &Config, sim: &Simulator, name: &str, path: &str) -> (u16, Value) {
+    let (partner, key) = config
+        .partners
+        .iter()
+        .find_map(|partner| Some((partner, partner.keys.iter().find(|key| &*key.name == name)?)))
+        .unwrap();
+    let Credential::Token(token) = &key.credential else { panic!("{name} has no permanent token") };
+    let request = client.get(sim.url(path)).bearer_auth(exposed(token));
+    let response = request.header("x-third-party-secret", exposed(&partner.secret)).send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap_or_default())
+}
+
+async fn demo() -> (Simulator, Config, Client) {
+    let sim = Simulator::builder().tls().start().await.unwrap();
+    let config = demo::fleet(&sim);
+    let client = trusting(&config);
+    (sim, config, client)
+}
+
+#[tokio::test]
+async fn the_fleet_begins_in_different_states() {
+    let (sim, config, client) = demo().await;
+    let codes = [
+        ("roux", "ERR-API-TOKEN-NOT-FOUND"),
+        ("fontaine", "ERR-THIRD-PARTY-DISCONNECTED"),
+        ("chevalier", "ERR-FOLDER-NOT-FOUND"),
+        ("petit", "ERR-INVALID-API-JWT"),
+        ("garnier", "ERR-FORBIDDEN-ACCESS"),
+        ("leroy", "ERR-INVALID-SECRET"),
+    ];
+    for (key, expected) in codes {
+        assert_eq!(ask(&client, &config, &sim, key, KEY_INFO).await.1["error"]["code"], expected, "{key}");
+    }
+    for key in ["dupont", "moreau", "girard", "martin", "blanchet"] {
+        assert_eq!(ask(&client, &config, &sim, key, KEY_INFO).await.0, 200, "{key}");
+    }
+    for key in ["bernard", "lefebvre"] {
+        for _ in 0..2 {
+            let (_, info) = ask(&client, &config, &sim, key, "/api/v1/key/info?mode=extended").await;
+            assert_eq!(info["isActivated"], false, "{key}");
+        }
+    }
+    let (_, refused) = ask(&client, &config, &sim, "blanchet", EXERCICES).await;
+    assert_eq!(refused["error"]["code"], "ERR-FORBIDDEN-ROUTE");
+}
+
+#[tokio::test]
+async fn the_log_in_of_the_fleet_works() {
+    let (sim, config, client) = demo().await;
+    let logins =
+        config.partners.iter().flat_map(|partner| &partner.keys).filter_map(|key| match &key.credential {
+            Credential::Login(login) => Some(login),
+            Credential::Token(_) => None,
+        });
+    let [login] = logins.collect::<Vec<_>>()[..] else { panic!("one log-in") };
+    let body = serde_json::json!({
+        "mail": login.mail, "password": exposed(&login.password), "firm": login.firm,
+    });
+    let answer = client.post(config.settings.api.auth_url.clone()).json(&body).send().await.unwrap();
+    assert!(answer.json::<Value>().await.unwrap()["api_token"].is_string());
+    assert_eq!(sim.account(&login.mail).unwrap().attempts().refused, 0);
+}
+
+#[tokio::test]
+async fn the_configuration_keeps_its_promises() {
+    let (_sim, config, _client) = demo().await;
+    let keys: Vec<_> = config.partners.iter().flat_map(|partner| &partner.keys).collect();
+    assert_eq!(keys.iter().map(|key| &key.name).collect::<BTreeSet<_>>().len(), keys.len());
+    for key in &keys {
+        let names: BTreeSet<_> = key.probes.iter().map(|probe| &probe.name).collect();
+        assert_eq!(names.len(), key.probes.len());
+        assert!(key.probes.iter().all(|probe| probe.timing.timeout <= probe.timing.interval));
+    }
+    let martin = keys.iter().find(|key| &*key.name == "martin").unwrap();
+    assert_eq!(martin.probes.len(), 3);
+    assert!(!format!("{config:?}").contains("demo-secret"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_happens_within_two_minutes() {
+    let (sim, config, client) = demo().await;
+    let story = tokio::spawn(demo::live(sim.clone()));
+    let begin = Instant::now();
+    let mut seen = BTreeSet::new();
+    while begin.elapsed() < Duration::from_mins(2) {
+        let health = client.get(sim.url(HEALTH)).send().await.unwrap();
+        seen.insert(format!("health {}", health.status().as_u16()));
+        for key in ["lefebvre", "moreau", "girard"] {
+            let (status, body) = ask(&client, &config, &sim, key, "/api/v1/key/info?mode=extended").await;
+            let activated = body["isActivated"].as_bool();
+            seen.insert(match activated {
+                Some(activated) => format!("{key} activated: {activated}"),
+                None => format!("{key} {status}"),
+            });
+        }
+        advance(Duration::from_secs(1)).await;
+    }
+    story.abort();
+    for expected in [
+        "health 200",
+        "health 503",
+        "health 502",
+        "lefebvre activated: false",
+        "lefebvre activated: true",
+        "moreau activated: true",
+        "moreau 401",
+        "girard activated: true",
+        "girard 429",
+    ] {
+        assert!(seen.contains(expected), "{expected} is not among {seen:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lap_ends_as_it_began() {
+    let (sim, config, client) = demo().await;
+    let story = tokio::spawn(demo::live(sim.clone()));
+    tokio::time::sleep(demo::LAP.mul_f64(0.99)).await;
+    story.abort();
+    assert_eq!(client.get(sim.url(HEALTH)).send().await.unwrap().status(), 200);
+    for (key, activated) in [("lefebvre", false), ("moreau", true), ("girard", true)] {
+        let (_, info) = ask(&client, &config, &sim, key, "/api/v1/key/info?mode=extended").await;
+        assert_eq!(info["isActivated"], activated, "{key}");
+    }
+}

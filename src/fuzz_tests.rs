@@ -1,0 +1,306 @@
+//! Bytes from outside, mutated: every parser that meets them returns, and what it returns has bounds.
+//!
+//! `make test` tries some hundred of each; `make fuzz` a hundred thousand.
+
+use std::time::{Duration, SystemTime};
+
+use crate::config;
+use crate::http::router;
+use crate::partner_api::judge::{RequestKind, Response, judge};
+use crate::partner_api::login;
+use crate::partner_api::token::Claims;
+use crate::partner_api::{KeyInfoMode, Method};
+use crate::store::Store;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use tower::ServiceExt as _;
+use web_toolkit::config as web;
+
+use crate::http::tests::app;
+
+/// One change to some bytes.
+#[derive(Clone, Debug)]
+enum Edit {
+    Put(Index, u8),
+    Insert(Index, Vec<u8>),
+    Remove(Index, usize),
+    /// A piece of it, over and over.
+    Repeat(Index, usize, usize),
+    Cut(Index),
+}
+
+/// What parsers trip over.
+const TRICKS: &[&[u8]] = &[
+    b"\0",
+    b"\xff",
+    b"\xe2\x80\xae",
+    b"\xef\xbb\xbf",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"\"",
+    b"\\u0000",
+    b"\\ud800",
+    b"null",
+    b"-1",
+    b"1e999",
+    b"99999999999999999999",
+    b"NaN",
+    b"true",
+    b"&a",
+    b"*a",
+    b"!!str",
+    b"<<",
+    b"- ",
+    b": ",
+    b"\n",
+    b"\r\n",
+    b"\t",
+    b"|",
+    b"%00",
+    b"%",
+    b"&",
+    b"=",
+    b"+",
+    b"partner=",
+    b"2038-01-19",
+    b"eyJhbGciOiJub25lIn0.",
+    b"$2y$31$",
+];
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let piece = prop_oneof![select(TRICKS).prop_map(<[u8]>::to_vec), vec(any::<u8>(), 1..8)];
+    let edit = prop_oneof![
+        3 => (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Edit::Put(at, byte)),
+        4 => (any::<Index>(), piece).prop_map(|(at, piece)| Edit::Insert(at, piece)),
+        2 => (any::<Index>(), 1..40usize).prop_map(|(at, length)| Edit::Remove(at, length)),
+        1 => (any::<Index>(), 1..20usize, 2..400usize).prop_map(|(at, length, times)| Edit::Repeat(at, length, times)),
+        1 => any::<Index>().prop_map(Edit::Cut),
+    ];
+    vec(edit, 0..6)
+}
+
+fn mutated(seed: &[u8], edits: &[Edit]) -> Vec<u8> {
+    let mut bytes = seed.to_vec();
+    for edit in edits {
+        let at = |index: &Index, bytes: &[u8]| index.index(bytes.len() + 1);
+        match edit {
+            Edit::Put(index, byte) if !bytes.is_empty() => *index.get_mut(&mut bytes) = *byte,
+            Edit::Put(..) => {}
+            Edit::Insert(index, piece) => {
+                let at = at(index, &bytes);
+                bytes.splice(at..at, piece.iter().copied());
+            }
+            Edit::Remove(index, length) => {
+                let at = at(index, &bytes);
+                bytes.drain(at..(at + length).min(bytes.len()));
+            }
+            Edit::Repeat(index, length, times) => {
+                let at = at(index, &bytes);
+                let piece = bytes[at..(at + length).min(bytes.len())].repeat(*times);
+                bytes.splice(at..at, piece);
+            }
+            Edit::Cut(index) => bytes.truncate(at(index, &bytes)),
+        }
+    }
+    bytes
+}
+
+/// One of the seeds, changed.
+fn from(seeds: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+    (select(seeds), edits()).prop_map(|(seed, edits)| mutated(seed.as_bytes(), &edits))
+}
+
+const BODIES: &[&str] = &[
+    "",
+    "[]",
+    r#"[{"path":"/api/v1/society","method":"get"}]"#,
+    r#"{"target":{"type":"api","schemaId":80,"thirdPartyId":101,"societyId":127},"version":{"current":1,"latest":2,"beta":false},"canBeActivated":true,"isActivated":true,"routes":[{"path":"/a","method":"get"}]}"#,
+    r#"{"error":{"code":"ERR-API-TOKEN-NOT-FOUND","message":"m","details":{"url":"/x","method":"GET","requestedAt":"d","requestId":"req-1"}}}"#,
+    r#"{"code":"OCR1","message":"m","details":""}"#,
+    r#"{"api_token":"eyJhbGciOiJIUzI1NiJ9.eyJ0eXBlIjoiZmlybSIsIm0iOjgwLCJleHAiOjE5MDAwMDAwMDB9.c2ln","expiresIn":"2021-04-12 11:54:46","firm":{"id":80,"label":"X"}}"#,
+    r#"{"status":"firm-selection","firms":[]}"#,
+    "<html><body>captive</body></html>",
+];
+
+const HEADERS: &[&str] = &[
+    "20",
+    "-1",
+    "0",
+    "1596442585.866154",
+    "1596442585866",
+    "req-44b440f90368471d",
+    "Wed, 21 Oct 2015 07:28:00 GMT",
+    "120",
+    "NaN",
+    "1e400",
+];
+
+const NAMES: [&str; 7] = [
+    "request-id",
+    "x-rate-limit-remaining",
+    "x-rate-limit-total",
+    "x-rate-limit-reset",
+    "date",
+    "retry-after",
+    "content-type",
+];
+
+fn headers() -> impl Strategy<Value = HeaderMap> {
+    vec((select(&NAMES[..]), from(HEADERS)), 0..8).prop_map(|pairs| {
+        let header = |(name, value): (&'static str, Vec<u8>)| {
+            Some((HeaderName::from_static(name), HeaderValue::from_bytes(&value).ok()?))
+        };
+        pairs.into_iter().filter_map(header).collect()
+    })
+}
+
+fn statuses() -> impl Strategy<Value = u16> {
+    prop_oneof![select(&[200, 204, 301, 304, 400, 401, 403, 404, 429, 500, 503][..]), 100..=999u16]
+}
+
+const QUESTIONS: &[RequestKind] = &[
+    RequestKind::Health,
+    RequestKind::KeyInfo(KeyInfoMode::Extended),
+    RequestKind::KeyInfo(KeyInfoMode::Routes),
+    RequestKind::Canary(Method::Get),
+    RequestKind::Canary(Method::Head),
+];
+
+const CONFIGURATIONS: &[&str] = &[
+    "api: {base_url: \"https://api.example\"}\nhealth: {interval: 15s, timeout: 5s}\nkey_info: {interval: 60s, mode: extended}\n",
+    "canaries:\n  exercices: {path: \"/api/v1/x?y=1\", interval: 60s, timeout: 10s, society: false}\nrate_limit: {keep_free: 5}\n",
+    "partners:\n  - name: acme\n    secret: s\n    keys:\n      - {name: dupont, access: society, token: t, canaries: [exercices]}\n",
+    "partners: [{name: acme, secret: s, keys: [{name: d, access: firm, canaries: [], login: {mail: a@b.c, password: p, firm: 80}}]}]\n",
+    "key_files: [\"keys.d/*.yml\", \"[\"]\nmetrics: {request_ids: false}\n",
+    "a: &a [1, 2]\nb: *a\n",
+];
+
+const WEB: &[&str] = &[
+    "tls_server_config: {cert: c, key: k, client_auth_type: RequireAnyClientCert, min_version: TLS12, cipher_suites: [], curve_preferences: [X25519]}\n",
+    "basic_auth_users:\n  alice: $2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze\n",
+    "http_server_config: {http2: false, headers: {X-Frame-Options: deny, Content-Security-Policy: \"default-src 'none'\"}}\n",
+    "rate_limit: {interval: 1s, burst: 20}\n",
+];
+
+const MEMORY: &[&str] = &[
+    r#"{"version":1,"keys":[{"partner":"acme","key":"dupont","fingerprint":"0123456789abcdef0123456789abcdef","state":"active","since":"2026-01-01T00:00:00Z","has_been_active":true}],"secrets":[],"logins":[]}"#,
+    r#"{"version":1}"#,
+    "{}",
+];
+
+const QUERIES: &[&str] = &[
+    "/probe?partner=acme&key=dupont",
+    "/probe?partner=a%20b&key=%C3%A9",
+    "/sd",
+    "/?state=active&partner=a%20b&name=%C3%A9&page=2",
+    "/key?partner=acme&key=dupont",
+    "/api/v1/status?state=revoked&partner=&name=x",
+    "/api/v1/status/key?partner=acme&key=dupont",
+    "/static/style.css?v=1",
+    "/metrics",
+    "/-/healthy",
+    "/",
+];
+
+/// Far more than any of them takes, for a machine that is busy with something else.
+const BOUND: Duration = Duration::from_secs(20);
+
+fn written(content: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file.yml");
+    std::fs::write(&file, content).unwrap();
+    (folder, file)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_answer_is_judged_and_the_judgement_has_bounds(
+        kind in select(QUESTIONS), status in statuses(), headers in headers(), body in from(BODIES), complete in any::<bool>(),
+    ) {
+        let received = SystemTime::now();
+        let answer = judge(kind, Response { status, headers: &headers, body: &body, complete, received });
+        if let Err(failure) = &answer.outcome {
+            prop_assert!(failure.detail.len() < 500, "{}", failure.detail);
+            prop_assert!(!failure.detail.contains(char::is_control), "{}", failure.detail);
+        }
+        if let Some(id) = &answer.request_id {
+            prop_assert!(id.as_str().len() <= 128 && id.as_str().bytes().all(|byte| byte.is_ascii_graphic()));
+        }
+        prop_assert!(answer.budget.holds_for <= Duration::from_mins(10), "{:?}", answer.budget);
+        // A key loses its state by the API's own word alone.
+        let lost = answer.key.is_some() && answer.outcome.is_err();
+        prop_assert!(!lost || (400..600).contains(&status), "{answer:?}");
+    }
+
+    #[test]
+    fn any_answer_to_a_log_in_is_read(status in statuses(), headers in headers(), body in from(BODIES)) {
+        let answer = login::read(status, &headers, &body, SystemTime::now());
+        if let login::LoginAnswer::Token { lives_for, .. } = answer {
+            // A JWT's own end is believed, however far; it must only be a time.
+            prop_assert!(SystemTime::now().checked_add(lives_for).is_some(), "{lives_for:?}");
+        }
+    }
+
+    #[test]
+    fn any_token_is_read_or_not(token in from(BODIES)) {
+        let _ = Claims::of(&String::from_utf8_lossy(&token));
+    }
+
+    #[test]
+    fn any_configuration_is_taken_or_refused_with_a_place(text in from(CONFIGURATIONS)) {
+        let (_folder, file) = written(&text);
+        let begun = tokio::time::Instant::now();
+        if let Err(problems) = config::load(&file) {
+            let told = problems.to_string();
+            prop_assert!(told.lines().count() >= 1 && told.lines().all(|line| line.contains(": ")), "{told}");
+            prop_assert!(!told.contains(|c: char| c.is_control() && c != '\n'), "{told:?}");
+        }
+        prop_assert!(begun.elapsed() < BOUND);
+    }
+
+    #[test]
+    fn any_web_configuration_is_taken_or_refused_with_a_place(text in from(WEB)) {
+        let (_folder, file) = written(&text);
+        if let Err(problems) = web::load(&file) {
+            let told = problems.to_string();
+            prop_assert!(told.lines().count() >= 1 && told.lines().all(|line| line.contains(": ")), "{told}");
+            prop_assert!(!told.contains("$2y$"), "{told}");
+        }
+    }
+
+    #[test]
+    fn any_memory_is_read_or_kept_aside(text in from(MEMORY)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("state.json"), &text).unwrap();
+            let store = Store::open(folder.path(), || ()).unwrap();
+            store.close().await;
+            let kept = std::fs::read_dir(folder.path()).unwrap().flatten();
+            let kept = kept.filter_map(|file| std::fs::read(file.path()).ok()).any(|content| content == text);
+            // What was read may have been written anew; what was not is there as it was.
+            let anew = std::fs::read(folder.path().join("state.json")).is_ok_and(|now| now != text);
+            assert!(kept || anew, "{}", String::from_utf8_lossy(&text));
+        });
+    }
+
+    #[test]
+    fn any_request_gets_an_answer(uri in from(QUERIES), method in select(&["GET", "HEAD", "POST", "OPTIONS", "X"][..])) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let Ok(request) = Request::builder().method(method).uri(&uri[..]).body(Body::empty()) else { return Ok(()) };
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let response = router(app(folder.path())).oneshot(request).await.unwrap();
+            let status = response.status();
+            assert!(status != StatusCode::INTERNAL_SERVER_ERROR, "{status}");
+            assert!(to_bytes(response.into_body(), 1 << 20).await.is_ok());
+        });
+    }
+}

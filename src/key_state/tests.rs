@@ -1,0 +1,307 @@
+//! Every documented code against every state, from the bytes of the answer to the state.
+
+use std::time::{Duration, SystemTime};
+use strum::VariantArray as _;
+
+use crate::key_state::{
+    EvidenceSource, KeyState, PersistedKeyState, PersistedSecretState, PersistedState, SecretState,
+};
+use crate::partner_api::error::Code;
+use crate::partner_api::judge::{Judgement, RequestKind, Response, judge};
+use crate::partner_api::{KeyInfoMode, Method};
+use http::HeaderMap;
+
+/// What MyUnisoft's documentation says of each code, in our terms: the code, the failure's reason, the
+/// state of a key that has never been active, of one that has, and whether the secret is refused.
+/// `same` leaves the state as it was.
+const TABLE: &str = "
+    ERR-API-TOKEN-NOT-FOUND          token         not_found         revoked           -
+    ERR-FIRM-TOKEN-NOT-FOUND         token         not_found         revoked           -
+    ERR-INVALID-JWT                  token         invalid           invalid           -
+    ERR-INVALID-API-JWT              token         invalid           invalid           -
+    ERR-INVALID-FIRM-JWT             token         invalid           invalid           -
+    ERR-INVALID-USER-JWT             token         invalid           invalid           -
+    ERR-INVALID-AUTH-HEADER          token         invalid           invalid           -
+    ERR-FOLDER-NOT-FOUND             token         folder_not_found  folder_not_found  -
+    ERR-SCHEMA-NOT-FOUND             token         folder_not_found  folder_not_found  -
+    ERR-THIRD-PARTY-DISCONNECTED     token         disconnected      disconnected      -
+    ERR-SECRET-HEADER-NOT-SET        secret        same              same              refused
+    ERR-INVALID-SECRET               secret        same              same              refused
+    ERR-SECRET-NOT-CONFIGURED        secret        same              same              refused
+    ERR-FORBIDDEN-ROUTE              forbidden     same              same              -
+    ERR-MISSING-RULE                 forbidden     same              same              -
+    ERR-FORBIDDEN-ACCESS             forbidden     forbidden         forbidden         -
+    ERR-TOKEN-ACTIVATION-FAILURE     token         same              same              -
+    ERR-TOO-MANY-REQUEST             rate_limited  same              same              -
+    ERR-TOO-MANY-CONCURRENT-REQUEST  rate_limited  same              same              -
+    ERR-TOO-MANY-CONCURRENT-REQUESTS rate_limited  same              same              -
+    ERR-API-UNDER-MAINTENANCE        maintenance   same              same              -
+    ERR-HTTP                         api_error     same              same              -
+    ERR-INTERNAL                     api_error     same              same              -
+";
+
+const CANARY: RequestKind = RequestKind::Canary(Method::Get);
+const EXTENDED: RequestKind = RequestKind::KeyInfo(KeyInfoMode::Extended);
+
+struct Row {
+    code: &'static str,
+    reason: &'static str,
+    never_active: Option<KeyState>,
+    been_active: Option<KeyState>,
+    secret_refused: bool,
+}
+
+fn rows() -> Vec<Row> {
+    let row = |line: &'static str| {
+        let [code, reason, never, been, secret] =
+            line.split_whitespace().collect::<Vec<_>>().try_into().expect("five columns");
+        Row {
+            code,
+            reason,
+            never_active: never.parse().ok(),
+            been_active: been.parse().ok(),
+            secret_refused: secret == "refused",
+        }
+    };
+    TABLE.trim().lines().map(row).collect()
+}
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn answer(kind: RequestKind, status: u16, body: &str) -> Judgement {
+    let headers: HeaderMap = [("content-type", "application/json"), ("request-id", "req-9k4i")]
+        .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+        .into_iter()
+        .collect();
+    let response =
+        Response { status, headers: &headers, body: body.as_bytes(), complete: true, received: at(1_000) };
+    judge(kind, response)
+}
+
+fn refusal(kind: RequestKind, status: u16, code: &str) -> Judgement {
+    answer(kind, status, &format!(r#"{{"error":{{"code":"{code}","message":"m","details":""}}}}"#))
+}
+
+fn memories<S: Copy>(states: &'static [S]) -> impl Iterator<Item = PersistedState<S>> {
+    let both = |&state: &S| {
+        [false, true].map(|has_been_active| PersistedState { state, since: at(1), has_been_active })
+    };
+    states.iter().flat_map(both)
+}
+
+#[test]
+fn the_table_has_every_documented_code() {
+    let mut written: Vec<_> = rows().iter().map(|row| row.code).collect();
+    let mut known: Vec<_> = Code::VARIANTS.iter().map(Code::into_str).collect();
+    written.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(written, known);
+}
+
+#[test]
+fn every_code_gives_its_reason_whatever_the_status_and_the_question() {
+    for row in rows() {
+        // Of the statuses, the documentation gives 429 alone: none may change what a code means.
+        for status in [400, 401, 403, 404, 409, 429, 500, 503] {
+            for kind in [CANARY, EXTENDED, RequestKind::KeyInfo(KeyInfoMode::Routes), RequestKind::Health] {
+                let answer = refusal(kind, status, row.code);
+                let failure = answer.outcome.unwrap_err();
+                assert_eq!(failure.reason.into_str(), row.reason, "{} with {status}", row.code);
+                assert_eq!(failure.code_label(), row.code);
+                assert_eq!(answer.request_id.unwrap().as_str(), "req-9k4i");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_code_moves_every_state_as_documented() {
+    for row in rows() {
+        let evidence = refusal(CANARY, 403, row.code).key;
+        for memory in memories(KeyState::VARIANTS) {
+            let expected = if memory.has_been_active { row.been_active } else { row.never_active };
+            let expected = expected.unwrap_or(memory.state);
+            let next =
+                evidence.map_or(memory, |evidence| memory.step(evidence, EvidenceSource::Authority, at(9)).0);
+            assert_eq!(next.state, expected, "{} in {memory:?}", row.code);
+            assert_eq!(next.has_been_active, memory.has_been_active, "a refusal proves no activity");
+            assert_eq!(next.since, if next.state == memory.state { at(1) } else { at(9) });
+        }
+    }
+}
+
+#[test]
+fn every_code_moves_every_secret_as_documented() {
+    for row in rows() {
+        let evidence = refusal(CANARY, 403, row.code).secret;
+        assert_eq!(evidence.is_some(), row.secret_refused, "{}", row.code);
+        for memory in memories(SecretState::VARIANTS) {
+            let next = evidence.map_or(memory, |evidence| memory.step(evidence, at(9)).0);
+            let expected = match (row.secret_refused, memory.has_been_active) {
+                (false, _) => memory.state,
+                (true, false) => SecretState::Pending,
+                (true, true) => SecretState::Rejected,
+            };
+            assert_eq!(next.state, expected, "{} in {memory:?}", row.code);
+        }
+    }
+}
+
+#[test]
+fn an_accepted_call_makes_key_and_secret_active_from_every_state() {
+    let accepted = answer(CANARY, 200, r#"[{"name":"2024"}]"#);
+    assert!(accepted.outcome.is_ok());
+    for memory in memories(KeyState::VARIANTS) {
+        let (next, _) = memory.step(accepted.key.unwrap(), EvidenceSource::Authority, at(9));
+        assert_eq!((next.state, next.has_been_active), (KeyState::Active, true), "{memory:?}");
+    }
+    for memory in memories(SecretState::VARIANTS) {
+        let (next, _) = memory.step(accepted.secret.unwrap(), at(9));
+        assert_eq!((next.state, next.has_been_active), (SecretState::Active, true), "{memory:?}");
+    }
+}
+
+#[test]
+fn key_info_says_whether_a_key_is_activated() {
+    let told =
+        |activated: bool| answer(EXTENDED, 200, &format!(r#"{{"isActivated":{activated}}}"#)).key.unwrap();
+    for memory in memories(KeyState::VARIANTS) {
+        assert_eq!(memory.step(told(false), EvidenceSource::Authority, at(9)).0.state, KeyState::Pending);
+        assert_eq!(memory.step(told(true), EvidenceSource::Authority, at(9)).0.state, KeyState::Active);
+    }
+    let secret = answer(EXTENDED, 200, r#"{"isActivated":false}"#).secret;
+    assert!(secret.is_some(), "a pending key's key/info answer proves the secret all the same");
+}
+
+#[test]
+fn beside_key_info_no_canary_ends_pending() {
+    let pending = PersistedKeyState { state: KeyState::Pending, ..PersistedKeyState::new(at(1)) };
+    for row in rows() {
+        let Some(evidence) = refusal(CANARY, 403, row.code).key else { continue };
+        let (next, change) = pending.step(evidence, EvidenceSource::CanaryBesideKeyInfo, at(9));
+        assert_eq!((next, change), (pending, None), "{}", row.code);
+    }
+    let accepted = answer(CANARY, 200, "[]").key.unwrap();
+    let (next, _) = pending.step(accepted, EvidenceSource::CanaryBesideKeyInfo, at(9));
+    assert_eq!(next.state, KeyState::Pending);
+    assert!(next.has_been_active, "the key was used, so that its later loss is a revocation");
+}
+
+#[test]
+fn a_state_that_stays_keeps_its_since_and_is_no_change() {
+    let active = PersistedKeyState { state: KeyState::Active, since: at(1), has_been_active: true };
+    let accepted = answer(CANARY, 200, "[]").key.unwrap();
+    assert_eq!(active.step(accepted, EvidenceSource::Authority, at(9)), (active, None));
+}
+
+#[test]
+fn an_answer_that_the_api_did_not_write_is_no_evidence() {
+    let html = "<html>Sign in to the guest network</html>";
+    for (status, reason) in [
+        (200, "unexpected_body"),
+        (204, "unexpected_body"),
+        (301, "redirect"),
+        (302, "redirect"),
+        (304, "unexpected_status"),
+        (307, "redirect"),
+        (401, "edge"),
+        (403, "edge"),
+        (404, "edge"),
+        (429, "edge"),
+        (502, "edge"),
+        (503, "edge"),
+        (101, "unexpected_status"),
+        (999, "unexpected_status"),
+    ] {
+        for kind in [CANARY, EXTENDED] {
+            let body = if status == 204 { "" } else { html };
+            let answer = answer(kind, status, body);
+            let failure = answer.outcome.unwrap_err();
+            assert_eq!(failure.reason.into_str(), reason, "{status}");
+            assert_eq!((answer.key, answer.secret), (None, None), "{status}");
+            assert_eq!(failure.code_label(), "other");
+        }
+    }
+}
+
+#[test]
+fn health_is_judged_by_its_status_alone() {
+    for body in ["", "<html>", "{}", r#"{"error":{"code":"ERR-INTERNAL"}}"#] {
+        assert!(answer(RequestKind::Health, 200, body).outcome.is_ok());
+        assert!(answer(RequestKind::Health, 204, body).outcome.is_ok());
+        assert!(answer(RequestKind::Health, 503, body).outcome.is_err());
+    }
+    let maintenance = refusal(RequestKind::Health, 503, "ERR-API-UNDER-MAINTENANCE");
+    assert_eq!(maintenance.outcome.unwrap_err().reason.into_str(), "maintenance");
+    assert_eq!((maintenance.key, maintenance.secret), (None, None));
+}
+
+#[test]
+fn who_failed_the_health_route_is_told_by_the_request_id() {
+    let with_id = answer(RequestKind::Health, 503, "down");
+    assert_eq!(with_id.outcome.unwrap_err().reason.into_str(), "unexpected_status");
+    let headers = HeaderMap::new();
+    let response =
+        Response { status: 503, headers: &headers, body: b"down", complete: true, received: at(1) };
+    assert_eq!(judge(RequestKind::Health, response).outcome.unwrap_err().reason.into_str(), "edge");
+}
+
+#[test]
+fn a_route_s_own_refusal_says_nothing_about_the_key() {
+    for (status, code) in [(400, "GBL1"), (403, "DROIT1"), (500, "EXERCICE5"), (404, "ERR-NEW-AND-UNKNOWN")] {
+        let answer = refusal(CANARY, status, code);
+        let failure = answer.outcome.unwrap_err();
+        assert_eq!((failure.reason.into_str(), failure.code_label()), ("api_error", "other"), "{code}");
+        assert_eq!(failure.code.unwrap().as_str(), code, "kept as written, for the log");
+        assert_eq!((answer.key, answer.secret), (None, None));
+    }
+    assert_eq!(refusal(CANARY, 429, "QUOTA1").outcome.unwrap_err().reason.into_str(), "rate_limited");
+}
+
+#[test]
+fn a_body_cut_at_the_cap_fails_key_info_and_no_canary() {
+    let headers: HeaderMap =
+        [("content-type".parse().unwrap(), "application/json".parse().unwrap())].into_iter().collect();
+    let cut = |kind| {
+        let response =
+            Response { status: 200, headers: &headers, body: b"[{", complete: false, received: at(1) };
+        judge(kind, response).outcome
+    };
+    assert!(cut(CANARY).is_ok());
+    assert_eq!(cut(EXTENDED).unwrap_err().reason.into_str(), "unexpected_body");
+}
+
+#[test]
+fn a_canary_s_success_must_be_json_by_type_and_first_byte() {
+    let judged = |content_type: &str, body: &str| {
+        let headers: HeaderMap =
+            [("content-type".parse().unwrap(), content_type.parse().unwrap())].into_iter().collect();
+        let response = Response {
+            status: 200,
+            headers: &headers,
+            body: body.as_bytes(),
+            complete: true,
+            received: at(1),
+        };
+        judge(CANARY, response).outcome.is_ok()
+    };
+    assert!(judged("application/json; charset=utf-8", "[]"));
+    assert!(judged("Application/Problem+JSON", " \n {}"));
+    assert!(judged("application/json", "\u{feff}[]"));
+    assert!(!judged("text/html", "[]"));
+    assert!(!judged("application/json", "<html>"));
+    assert!(!judged("application/json", ""));
+    assert!(!judged("application/json", "  "));
+    assert!(!judged("", "[]"));
+}
+
+#[test]
+fn a_fresh_memory_knows_nothing() {
+    assert_eq!(PersistedKeyState::new(at(1)).state, KeyState::Unknown);
+    assert_eq!(PersistedSecretState::new(at(1)).state, SecretState::Unknown);
+    assert!(
+        !PersistedKeyState::new(at(1)).has_been_active && !PersistedSecretState::new(at(1)).has_been_active
+    );
+}

@@ -1,0 +1,364 @@
+//! Declares every metric, one row each: name, type, labels, HELP text, and where the value comes from.
+//!
+//! [`EXPOSED`] has the metrics that exist once per probe, key, partner or host; their samples are written
+//! from the in-memory state. [`REGISTERED`] has the few series that the `prometheus` crate keeps.
+
+use std::time::SystemTime;
+
+use prometheus::{Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
+use strum::{Display, IntoStaticStr, VariantArray as _};
+
+use super::exposition::{SampleWriter, Timestamp};
+use super::registered::registered_metrics;
+use crate::key_state::{KeyState, SecretState};
+use crate::partner_api::budget::Budget;
+use crate::partner_api::failure::Reason;
+use crate::state::{KeyStatus, LastProbe, MonitoredKey, MonitoredPartner, ProbeStatus, Skip};
+
+/// The type of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, IntoStaticStr)]
+#[strum(const_into_str, serialize_all = "snake_case")]
+pub enum MetricKind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// What `/metrics` and its reference say about a metric.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Description {
+    pub(crate) name: &'static str,
+    pub(crate) kind: MetricKind,
+    /// The labels that say what a sample is about.
+    pub(crate) subject: &'static [&'static str],
+    /// Further labels; a metric of the health probe has no `partner` and no `key`, and an option leaves
+    /// out `request_id`.
+    pub(crate) labels: &'static [&'static str],
+    pub(crate) help: &'static str,
+}
+
+/// A metric whose samples are written from the in-memory state.
+pub(super) struct Exposed {
+    pub(super) description: Description,
+    pub(super) source: Source,
+}
+
+/// What the samples of a metric are about, and the function that writes them.
+#[derive(Clone, Copy)]
+pub(super) enum Source {
+    /// Each probe, the health probe first.
+    Probe(fn(&ProbeStatus, &mut SampleWriter<'_>)),
+    Key(fn(&MonitoredKey, &KeyStatus, &mut SampleWriter<'_>)),
+    Partner(fn(&MonitoredPartner, &mut SampleWriter<'_>)),
+    /// Each host that has shown a certificate.
+    Certificate(fn(SystemTime, &mut SampleWriter<'_>)),
+}
+
+/// Probes of a healthy API take 50 to 500 ms. The buckets below are for connections within one data
+/// centre; those above cover what an SLO is about, up to the longest timeouts in use.
+const PROBE_BUCKETS: &[f64] = &[0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0];
+/// A phase can take almost no time, or all the time of the probe.
+const PHASE_BUCKETS: &[f64] =
+    &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// A probe on time starts within milliseconds. A late one means that the fleet is too large or the
+/// machine too slow.
+const LATENESS_BUCKETS: &[f64] = &[0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0];
+
+registered_metrics! {
+    pub(super) struct Registered, const REGISTERED;
+
+    probe_duration: HistogramVec, "myunisoft_probe_duration_seconds", ["probe"], PROBE_BUCKETS,
+        "Duration of probes, over all keys.";
+    probe_phase_duration: HistogramVec, "myunisoft_probe_phase_duration_seconds", ["probe", "phase"], PHASE_BUCKETS,
+        "Duration of each phase of probes, over all keys.";
+    build_info: GaugeVec, "myunisoft_exporter_build_info", ["version"], [],
+        "Always 1; the labels describe the running exporter.";
+    reload_successful: IntGauge, "myunisoft_exporter_config_last_reload_successful", [], [],
+        "Whether the last load of the configuration succeeded (1) or failed (0).";
+    reload_success_timestamp: Gauge, "myunisoft_exporter_config_last_reload_success_timestamp_seconds", [], [],
+        "Unix time of the last successful load of the configuration.";
+    probe_lateness: Histogram, "myunisoft_exporter_probe_lateness_seconds", [], LATENESS_BUCKETS,
+        "Time between the moment when a probe was due and its start.";
+    probes_in_flight: IntGauge, "myunisoft_exporter_probes_in_flight", [], [],
+        "Probes that are running now.";
+    storage_write_failures: IntCounter, "myunisoft_exporter_storage_write_failures_total", [], [],
+        "Failed attempts to write the state file.";
+    connections: IntGauge, "myunisoft_exporter_connections", [], [],
+        "Open client connections.";
+    connections_dropped: IntCounterVec, "myunisoft_exporter_connections_dropped_total", ["reason"], [],
+        "Client connections that the exporter closed or did not accept, by reason.";
+    http_requests: IntCounterVec, "myunisoft_exporter_http_requests_total", ["code"], [],
+        "HTTP requests answered, by status code.";
+    panics: IntCounter, "myunisoft_exporter_panics_total", [], [],
+        "Panics caught since the exporter started. Any increase is a bug in the exporter.";
+}
+
+/// The metrics whose samples are written from the in-memory state, in the order of `/metrics`.
+pub(super) const EXPOSED: &[Exposed] = &[
+    probe(
+        gauge("myunisoft_probe_up", &[], "Whether the last probe succeeded (1) or failed (0)."),
+        |probe, samples| samples.optional(last(probe, |last| u8::from(last.success()))),
+    ),
+    probe(
+        counter("myunisoft_probes_total", &[], "Probes run since the exporter started."),
+        |probe, samples| {
+            samples.value(probe.total);
+        },
+    ),
+    probe(
+        counter(
+            "myunisoft_probe_failures_total",
+            &["reason"],
+            "Failed probes since the exporter started, by reason. Each failure has one reason.",
+        ),
+        failures,
+    ),
+    probe(
+        counter(
+            "myunisoft_probes_skipped_total",
+            &["reason"],
+            "Probes that were due but did not run, by reason.",
+        ),
+        skipped,
+    ),
+    probe(
+        gauge("myunisoft_probe_interval_seconds", &[], "Configured interval between two probes."),
+        |probe, samples| samples.value(probe.interval.as_secs_f64()),
+    ),
+    probe(
+        gauge(
+            "myunisoft_probe_last_duration_seconds",
+            &[],
+            "Duration of the last probe, all phases together.",
+        ),
+        |probe, samples| samples.optional(last(probe, |last| last.duration.as_secs_f64())),
+    ),
+    probe(
+        gauge("myunisoft_probe_last_timestamp_seconds", &[], "Unix time of the end of the last probe."),
+        |probe, samples| samples.optional(last(probe, |last| Timestamp(last.finished))),
+    ),
+    probe(
+        gauge(
+            "myunisoft_probe_last_success_timestamp_seconds",
+            &[],
+            "Unix time of the end of the last successful probe.",
+        ),
+        |probe, samples| samples.optional(probe.last_success.map(Timestamp)),
+    ),
+    probe(
+        gauge(
+            "myunisoft_probe_http_status_code",
+            &[],
+            "HTTP status code of the last probe; 0 if there was no response.",
+        ),
+        |probe, samples| samples.optional(last(probe, |last| last.status.unwrap_or_default())),
+    ),
+    probe(
+        gauge(
+            "myunisoft_probe_error_info",
+            &["reason", "code", "request_id"],
+            "1 while the probe fails; the labels describe the first failure of the episode.",
+        ),
+        error_info,
+    ),
+    key(
+        gauge(
+            "myunisoft_key_state",
+            &["state"],
+            "State of the key: 1 for the current state, 0 for the others.",
+        ),
+        |_, status, samples| samples.one_of(KeyState::VARIANTS, status.persisted.state),
+    ),
+    key(
+        gauge(
+            "myunisoft_key_state_since_timestamp_seconds",
+            &[],
+            "Unix time since which the key is in its state.",
+        ),
+        |_, status, samples| samples.value(Timestamp(status.persisted.since)),
+    ),
+    key(
+        counter(
+            "myunisoft_key_state_changes_total",
+            &["to"],
+            "Changes of the key's state since the exporter started, by the new state.",
+        ),
+        |_, status, samples| {
+            for &(state, times) in &status.changes {
+                samples.labelled(&[("to", state.into_str())], times);
+            }
+        },
+    ),
+    key(
+        gauge(
+            "myunisoft_key_info",
+            &["access", "schema_id", "third_party_id", "society_id"],
+            "Always 1; the labels hold the ids behind the key, as far as they are known.",
+        ),
+        key_info,
+    ),
+    key(gauge("myunisoft_key_version", &[], "Version of the key, from key/info."), |_, status, samples| {
+        samples.optional(status.version.map(|version| version.current));
+    }),
+    key(
+        gauge("myunisoft_key_latest_version", &[], "Latest version that a key can have, from key/info."),
+        |_, status, samples| samples.optional(status.version.map(|version| version.latest)),
+    ),
+    key(
+        gauge("myunisoft_key_routes", &[], "Number of routes that the key may call, from key/info."),
+        |_, status, samples| samples.optional(status.routes),
+    ),
+    key(
+        gauge(
+            "myunisoft_key_token_expiry_timestamp_seconds",
+            &[],
+            "Unix time at which the key's token expires, if it does.",
+        ),
+        |_, status, samples| samples.optional(status.token_expiry.map(Timestamp)),
+    ),
+    key(
+        gauge(
+            "myunisoft_rate_limit_requests",
+            &[],
+            "Size of the key's request budget, from the last response that told it.",
+        ),
+        |_, status, samples| samples.optional(budget(status, |budget| budget.total)),
+    ),
+    key(
+        gauge(
+            "myunisoft_rate_limit_remaining_requests",
+            &[],
+            "Requests left in the key's budget, from the last response that told it.",
+        ),
+        |_, status, samples| samples.optional(budget(status, |budget| budget.remaining)),
+    ),
+    key(
+        gauge(
+            "myunisoft_rate_limit_reset_timestamp_seconds",
+            &[],
+            "Unix time at which the key's budget resets, from the last response that told it.",
+        ),
+        |_, status, samples| samples.optional(budget(status, |budget| budget.reset).map(Timestamp)),
+    ),
+    partner(
+        gauge(
+            "myunisoft_secret_state",
+            &["state"],
+            "State of the partner's secret: 1 for the current state, 0 for the others.",
+        ),
+        |partner, samples| {
+            let state = partner.secret().state;
+            samples.one_of(SecretState::VARIANTS, state);
+        },
+    ),
+    partner(
+        gauge(
+            "myunisoft_secret_state_since_timestamp_seconds",
+            &[],
+            "Unix time since which the partner's secret is in its state.",
+        ),
+        |partner, samples| {
+            let since = partner.secret().since;
+            samples.value(Timestamp(since));
+        },
+    ),
+    certificate(
+        gauge(
+            "myunisoft_tls_certificate_expiry_timestamp_seconds",
+            &[],
+            "Unix time at which the first certificate of the host's chain expires, trusted or not.",
+        ),
+        |expiry, samples| samples.value(Timestamp(expiry)),
+    ),
+];
+
+/// Every metric that the exporter itself defines, in the order of `/metrics`.
+pub(crate) fn descriptions() -> impl Iterator<Item = &'static Description> {
+    EXPOSED.iter().map(|metric| &metric.description).chain(REGISTERED)
+}
+
+const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Description {
+    Description { name, kind: MetricKind::Counter, subject: &[], labels, help }
+}
+
+const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Description {
+    Description { name, kind: MetricKind::Gauge, subject: &[], labels, help }
+}
+
+const fn probe(description: Description, write: fn(&ProbeStatus, &mut SampleWriter<'_>)) -> Exposed {
+    let subject = &["probe", "partner", "key"];
+    Exposed { description: Description { subject, ..description }, source: Source::Probe(write) }
+}
+
+const fn key(
+    description: Description,
+    write: fn(&MonitoredKey, &KeyStatus, &mut SampleWriter<'_>),
+) -> Exposed {
+    let subject = &["partner", "key"];
+    Exposed { description: Description { subject, ..description }, source: Source::Key(write) }
+}
+
+const fn partner(description: Description, write: fn(&MonitoredPartner, &mut SampleWriter<'_>)) -> Exposed {
+    let subject = &["partner"];
+    Exposed { description: Description { subject, ..description }, source: Source::Partner(write) }
+}
+
+const fn certificate(description: Description, write: fn(SystemTime, &mut SampleWriter<'_>)) -> Exposed {
+    let subject = &["host"];
+    Exposed { description: Description { subject, ..description }, source: Source::Certificate(write) }
+}
+
+fn last<T>(probe: &ProbeStatus, value: impl FnOnce(&LastProbe) -> T) -> Option<T> {
+    probe.last.as_ref().map(value)
+}
+
+fn budget<T>(status: &KeyStatus, value: impl FnOnce(Budget) -> Option<T>) -> Option<T> {
+    status.budget.and_then(value)
+}
+
+fn failures(probe: &ProbeStatus, samples: &mut SampleWriter<'_>) {
+    for &(reason, times) in &probe.failures {
+        samples.labelled(&[("reason", reason.into_str())], times);
+    }
+    if samples.is_health() {
+        // These are few series. Starting from 0 makes the first failure visible as an increase.
+        for reason in
+            Reason::VARIANTS.iter().filter(|reason| probe.failures.iter().all(|(known, _)| known != *reason))
+        {
+            samples.labelled(&[("reason", reason.into_str())], 0);
+        }
+    }
+}
+
+fn skipped(probe: &ProbeStatus, samples: &mut SampleWriter<'_>) {
+    for (reason, times) in Skip::VARIANTS.iter().zip(probe.skipped) {
+        // `no_resources` is so rare that not every key of a large fleet needs a series for it. The
+        // health probe has one from the start, so that an increase is visible.
+        if *reason != Skip::NoResources || times > 0 || samples.is_health() {
+            samples.labelled(&[("reason", reason.into_str())], times);
+        }
+    }
+}
+
+fn error_info(probe: &ProbeStatus, samples: &mut SampleWriter<'_>) {
+    let Some(episode) = &probe.episode else { return };
+    let reason = ("reason", episode.failure.reason.into_str());
+    let code = ("code", episode.failure.code_label());
+    if samples.with_request_ids() {
+        let id = episode.request_id.as_ref().map_or("", |id| id.as_str());
+        samples.labelled(&[reason, code, ("request_id", id)], 1);
+    } else {
+        samples.labelled(&[reason, code], 1);
+    }
+}
+
+fn key_info(key: &MonitoredKey, status: &KeyStatus, samples: &mut SampleWriter<'_>) {
+    let identity = &status.identity;
+    let labels = [
+        ("access", key.access.into_str()),
+        ("schema_id", &*identity.schema_id),
+        ("third_party_id", &*identity.third_party_id),
+        ("society_id", &*identity.society_id),
+    ];
+    samples.labelled(&labels, 1);
+}

@@ -1,0 +1,233 @@
+//! `/metrics`: its text, its names, and the page that describes it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use strum::VariantArray as _;
+
+use super::{Metrics, descriptions};
+use crate::config::{self, Settings};
+use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, SecretState};
+use crate::partner_api::Access;
+use crate::partner_api::error::Code;
+use crate::partner_api::failure::{Failure, Reason};
+use crate::report::{Phase, Phases, ProbeReport};
+use crate::state::{Inventory, KeyStatus, MonitoredKey, MonitoredPartner, ProbeStatus, SharedState, Skip};
+
+const PAGE: &str = include_str!("../../docs/metrics.md");
+
+fn settings(request_ids: bool) -> Arc<Settings> {
+    Arc::new(Settings { metrics: config::Metrics { request_ids }, ..Settings::default() })
+}
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn probe(name: &str) -> ProbeStatus {
+    ProbeStatus::new(name.into(), Duration::from_mins(1))
+}
+
+fn rendered(metrics: &Metrics, shared_state: &Arc<SharedState>) -> String {
+    metrics.render(shared_state).map(|piece| String::from_utf8(piece.to_vec()).unwrap()).collect()
+}
+
+fn report(outcome: Result<(), Failure>) -> ProbeReport {
+    let ms = |ms| Duration::from_millis(ms);
+    ProbeReport {
+        finished: at(1_700_000_000) + ms(250),
+        phases: Phases::new([ms(1), ms(2), ms(3), ms(40), ms(4)]),
+        status: Some(if outcome.is_ok() { 200 } else { 401 }),
+        request_id: None,
+        answer: None,
+        outcome,
+        certificate_expiry: None,
+    }
+}
+
+/// A board with one key of these names, whose one probe has run twice and now fails.
+fn shared_state(partner: &str, key: &str, request_ids: bool) -> Arc<SharedState> {
+    let partner = Arc::new(MonitoredPartner::new(partner.into(), PersistedSecretState::new(at(5))));
+    let memory = PersistedKeyState { state: KeyState::Active, since: at(7), has_been_active: true };
+    let mut status = KeyStatus::new(memory, [probe("exercices")]);
+    status.probes[0].record(&report(Ok(())));
+    let code = Some(Code::ApiTokenNotFound.into());
+    status.probes[0].record(&report(Err(Failure { code, ..Failure::new(Reason::Token, "") })));
+    let entry = Arc::new(MonitoredKey::new(Arc::clone(&partner), key.into(), Access::Society, status));
+    let shared_state = Arc::new(SharedState::default());
+    shared_state.set_inventory(Inventory {
+        settings: settings(request_ids),
+        partners: vec![partner],
+        keys: vec![entry],
+    });
+    shared_state.set_certificate_expiry("api.example", at(9));
+    shared_state
+}
+
+#[test]
+fn every_name_is_there_from_the_first_scrape_on() {
+    let text = rendered(&Metrics::new().unwrap(), &Arc::new(SharedState::default()));
+    for family in descriptions() {
+        assert!(text.contains(&format!("# TYPE {} {}\n", family.name, family.kind)), "{}", family.name);
+        assert!(text.contains(&format!("# HELP {} {}\n", family.name, family.help)), "{}", family.name);
+    }
+}
+
+#[test]
+fn histograms_and_health_s_counters_begin_at_zero() {
+    let metrics = Metrics::new().unwrap();
+    metrics.set_probes(&["health", "exercices"]);
+    let text = rendered(&metrics, &Arc::new(SharedState::default()));
+    for line in [
+        "myunisoft_probe_duration_seconds_count{probe=\"exercices\"} 0\n",
+        "myunisoft_probes_total{probe=\"health\"} 0\n",
+        "myunisoft_probe_failures_total{probe=\"health\",reason=\"maintenance\"} 0\n",
+        "myunisoft_probes_skipped_total{probe=\"health\",reason=\"rate_limit\"} 0\n",
+    ] {
+        assert!(text.contains(line), "{line}");
+    }
+    for phase in Phase::VARIANTS {
+        let count = "myunisoft_probe_phase_duration_seconds_count";
+        assert!(text.contains(&format!("{count}{{phase=\"{phase}\",probe=\"exercices\"}} 0\n")), "{phase}");
+    }
+    assert!(text.contains("myunisoft_probe_interval_seconds{probe=\"health\"}"));
+    assert!(!text.contains("myunisoft_probe_up{"), "what has not run is neither up nor down");
+    metrics.set_probes(&["health"]);
+    assert!(!rendered(&metrics, &Arc::new(SharedState::default())).contains("exercices"));
+}
+
+#[test]
+fn one_key_is_told_in_just_these_lines() {
+    let text = rendered(&Metrics::new().unwrap(), &shared_state("acme", "dupont", true));
+    let of_key: Vec<_> = text.lines().filter(|line| line.contains("partner=\"acme\"")).collect();
+    let expected = "\
+myunisoft_probe_up{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 0
+myunisoft_probes_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 2
+myunisoft_probe_failures_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"token\"} 1
+myunisoft_probes_skipped_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"rate_limit\"} 0
+myunisoft_probes_skipped_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"still_running\"} 0
+myunisoft_probe_interval_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 60
+myunisoft_probe_last_duration_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 0.05
+myunisoft_probe_last_timestamp_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 1700000000.250
+myunisoft_probe_last_success_timestamp_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 1700000000.250
+myunisoft_probe_http_status_code{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 401
+myunisoft_probe_error_info{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"token\",code=\"ERR-API-TOKEN-NOT-FOUND\",request_id=\"\"} 1
+myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"unknown\"} 0
+myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"pending\"} 0
+myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"active\"} 1
+myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"not_found\"} 0
+myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"revoked\"} 0
+myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"disconnected\"} 0
+myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"folder_not_found\"} 0
+myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"invalid\"} 0
+myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"forbidden\"} 0
+myunisoft_key_state_since_timestamp_seconds{partner=\"acme\",key=\"dupont\"} 7.000
+myunisoft_key_info{partner=\"acme\",key=\"dupont\",access=\"society\",schema_id=\"\",third_party_id=\"\",society_id=\"\"} 1
+myunisoft_secret_state{partner=\"acme\",state=\"unknown\"} 1
+myunisoft_secret_state{partner=\"acme\",state=\"pending\"} 0
+myunisoft_secret_state{partner=\"acme\",state=\"active\"} 0
+myunisoft_secret_state{partner=\"acme\",state=\"rejected\"} 0
+myunisoft_secret_state_since_timestamp_seconds{partner=\"acme\"} 5.000";
+    assert_eq!(of_key, expected.lines().collect::<Vec<_>>());
+    assert!(
+        text.contains("myunisoft_tls_certificate_expiry_timestamp_seconds{host=\"api.example\"} 9.000\n")
+    );
+}
+
+#[test]
+fn the_request_id_can_be_left_out() {
+    let text = rendered(&Metrics::new().unwrap(), &shared_state("acme", "dupont", false));
+    assert!(text.contains("code=\"ERR-API-TOKEN-NOT-FOUND\"} 1\n") && !text.contains("request_id=\""));
+}
+
+#[test]
+fn odd_names_are_escaped() {
+    let text =
+        rendered(&Metrics::new().unwrap(), &shared_state("<script>\"a\\b\"", "Société d'Études\n", true));
+    assert!(text.contains(r#"partner="<script>\"a\\b\"",key="Société d'Études\n""#), "{text}");
+}
+
+#[test]
+fn a_key_that_left_leaves_no_series() {
+    let shared_state = shared_state("acme", "dupont", true);
+    shared_state.set_inventory(Inventory::default());
+    assert!(!rendered(&Metrics::new().unwrap(), &shared_state).contains("acme"));
+}
+
+#[test]
+fn a_large_fleet_comes_in_pieces_and_whole() {
+    let partner = Arc::new(MonitoredPartner::new("acme".into(), PersistedSecretState::new(at(5))));
+    let key = |number: u32| {
+        let status = KeyStatus::new(PersistedKeyState::new(at(7)), [probe("key_info"), probe("exercices")]);
+        Arc::new(MonitoredKey::new(
+            Arc::clone(&partner),
+            format!("key-{number}").into(),
+            Access::Firm,
+            status,
+        ))
+    };
+    let keys = (0..2_000).map(key).collect();
+    let shared_state = Arc::new(SharedState::default());
+    shared_state.set_inventory(Inventory {
+        partners: vec![Arc::clone(&partner)],
+        keys,
+        settings: settings(true),
+    });
+    let metrics = Metrics::new().unwrap();
+    let pieces: Vec<_> = metrics.render(&shared_state).collect();
+    assert!(pieces.len() > 5 && pieces.iter().all(|piece| piece.len() < 200_000));
+    let text = rendered(&metrics, &shared_state);
+    assert_eq!(text.matches("# TYPE myunisoft_key_state gauge").count(), 1);
+    let count = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
+    assert_eq!(count("myunisoft_key_state{"), 2_000 * KeyState::VARIANTS.len());
+    assert_eq!(count("myunisoft_probes_total{"), 2_000 * 2 + 1);
+    let mut lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let all = lines.len();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len(), all, "no sample twice");
+}
+
+#[test]
+fn the_page_and_the_code_name_the_same_metrics_types_and_labels() {
+    let types: Vec<_> = PAGE.lines().filter(|line| line.starts_with("| `myunisoft_")).collect();
+    let mut written: Vec<_> = types
+        .iter()
+        .map(|line| {
+            let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+            let labels: Vec<_> = cells[2].split('`').skip(1).step_by(2).collect();
+            (cells[0].trim_matches('`'), cells[1], labels)
+        })
+        .collect();
+    let mut known: Vec<_> = descriptions()
+        .map(|metric| (metric.name, metric.kind.into_str(), [metric.subject, metric.labels].concat()))
+        .collect();
+    written.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(written, known);
+}
+
+#[test]
+fn the_page_and_the_code_have_the_same_closed_lists() {
+    let section = |title: &str| -> Vec<&str> {
+        let start = PAGE.split_once(&format!("## {title}\n")).expect(title).1;
+        let section = start.split("\n## ").next().unwrap();
+        section.lines().filter(|l| l.starts_with("| `")).map(|l| l.split('`').nth(1).unwrap()).collect()
+    };
+    assert_eq!(
+        section("States of a key"),
+        KeyState::VARIANTS.iter().map(KeyState::into_str).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        section("States of a secret"),
+        SecretState::VARIANTS.iter().map(SecretState::into_str).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        section("Reasons of failures"),
+        Reason::VARIANTS.iter().map(Reason::into_str).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        section("Reasons of skipped probes"),
+        Skip::VARIANTS.iter().map(Skip::into_str).collect::<Vec<_>>()
+    );
+    assert_eq!(section("Phases"), Phase::VARIANTS.iter().map(Phase::into_str).collect::<Vec<_>>());
+}

@@ -1,0 +1,105 @@
+//! Answers that attack. Each comes over a real socket, and ends in the right reason, in time, and with the
+//! connection closed.
+
+mod bodies;
+mod framing;
+mod headers;
+mod lies;
+mod resets;
+mod tls;
+
+#[path = "../../../tests/support/scripted_server.rs"]
+mod scripted_server;
+
+use std::time::Duration;
+
+use crate::config::Api;
+use crate::partner_api::failure::Failure;
+use crate::partner_api::judge::RequestKind;
+use crate::partner_api::login::LoginAnswer;
+use crate::partner_api::{EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PATH};
+use crate::partner_api::{KeyInfoMode, Method};
+use crate::probe::{Call, Credentials, LoginReport, Prober};
+use crate::report::ProbeReport;
+use secrecy::SecretString;
+use tokio::time::timeout;
+
+use self::scripted_server::{Hostile, drip, flood, head, json, json_head, json_with, send};
+use crate::test_support::SECRET;
+
+const TOKEN: &str = "the-key-s-token";
+const PASSWORD: &str = "the-account-s-password";
+const CANARY: RequestKind = RequestKind::Canary(Method::Get);
+const EXTENDED: RequestKind = RequestKind::KeyInfo(KeyInfoMode::Extended);
+
+/// For what ends by itself: far more than it takes.
+const AMPLE: Duration = Duration::from_secs(20);
+/// For what ends by the probe's timeout alone.
+const SHORT: Duration = Duration::from_millis(500);
+/// What a busy machine may add to a timeout.
+const SLACK: Duration = Duration::from_secs(20);
+
+fn api(server: &Hostile) -> Api {
+    Api {
+        base_url: server.url("/").parse().unwrap(),
+        auth_url: server.url("/api/authenticate/firm").parse().unwrap(),
+        ca_pem: Some(server.ca_pem().to_owned()),
+        ..Api::default()
+    }
+}
+
+/// Asks the server all that the exporter asks: what came of health, of key/info, of a canary, of a log-in.
+async fn asked(server: &Hostile) -> [&'static str; 4] {
+    asked_within(AMPLE, server).await
+}
+
+/// The same, where every request has so long.
+async fn asked_within(limit: Duration, server: &Hostile) -> [&'static str; 4] {
+    let words = words(&api(server), limit).await;
+    server.is_left_alone().await;
+    words
+}
+
+/// What comes of health, of key/info, of a canary and of a log-in.
+async fn words(api: &Api, limit: Duration) -> [&'static str; 4] {
+    let (health, key_info, canary, log_in) = tokio::join!(
+        probe(api, RequestKind::Health, limit),
+        probe(api, EXTENDED, limit),
+        probe(api, CANARY, limit),
+        log_in(api, limit)
+    );
+    [word(&health.outcome), word(&key_info.outcome), word(&canary.outcome), log_in_word(&log_in)]
+}
+
+async fn probe(api: &Api, kind: RequestKind, limit: Duration) -> ProbeReport {
+    let (token, secret) = (SecretString::from(TOKEN), SecretString::from(SECRET));
+    let credentials = Credentials { token: &token, secret: &secret, society_id: None };
+    let (path, credentials) = match kind {
+        RequestKind::Health => (HEALTH_PATH, None),
+        RequestKind::KeyInfo(_) => (KEY_INFO_EXTENDED_PATH, Some(credentials)),
+        RequestKind::Canary(_) => (EXERCICES_PATH, Some(credentials)),
+    };
+    let prober = Prober::new(api).unwrap();
+    let probe = prober.probe(Call { kind, path, credentials, timeout: limit });
+    timeout(limit + SLACK, probe).await.expect("a probe ends by its timeout")
+}
+
+async fn log_in(api: &Api, limit: Duration) -> LoginReport {
+    let (prober, password) = (Prober::new(api).unwrap(), SecretString::from(PASSWORD));
+    let log_in = prober.log_in("api@durand.example", &password, None, limit);
+    timeout(limit + SLACK, log_in).await.expect("a log-in ends by its timeout")
+}
+
+fn word(outcome: &Result<(), Failure>) -> &'static str {
+    outcome.as_ref().map_or_else(|failure| failure.reason.into_str(), |()| "ok")
+}
+
+fn log_in_word(report: &LoginReport) -> &'static str {
+    match &report.outcome {
+        Ok(LoginAnswer::Token { .. }) => "token",
+        Ok(LoginAnswer::FirmSelection) => "firm_selection",
+        Ok(LoginAnswer::Refused(..)) => "refused",
+        Ok(LoginAnswer::Unavailable(..)) => "unavailable",
+        Err(failure) => failure.reason.into_str(),
+    }
+}

@@ -1,0 +1,192 @@
+//! Answers that are well formed, and lie.
+
+use std::time::{Duration, SystemTime};
+
+use crate::partner_api::budget::{Budget, LONGEST_WAIT, WINDOW};
+use crate::partner_api::login::{LIFETIME, LoginAnswer};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::{
+    AMPLE, CANARY, Hostile, PASSWORD, TOKEN, api, asked, head, json, json_with, log_in, log_in_word, probe,
+    send, word,
+};
+use crate::test_support::SECRET;
+
+/// The budget that a canary's answer with these header lines told.
+async fn told(headers: &str) -> Budget {
+    let server = Hostile::http([json_with(headers, 200, "[]")]).await;
+    let report = probe(&api(&server), CANARY, AMPLE).await;
+    assert_eq!(word(&report.outcome), "ok", "{headers}");
+    report.answer.unwrap().budget
+}
+
+/// For how long the token of a log-in with these header lines is good.
+async fn lives_for(headers: &str, body: &str) -> Duration {
+    let server = Hostile::http([json_with(headers, 200, body)]).await;
+    match log_in(&api(&server), AMPLE).await.outcome {
+        Ok(LoginAnswer::Token { lives_for, .. }) => lives_for,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn seconds_from_now(seconds: u64) -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() + seconds
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_host_carries_no_secret_and_no_token_there() {
+    let elsewhere = Hostile::http([json(200, "[]")]).await;
+    for status in [301, 302, 303, 307, 308] {
+        let page = head(&format!("{status} Elsewhere\nlocation: {}", elsewhere.url("/api/v1/mad/exercices")));
+        for server in [Hostile::http([page.clone()]).await, Hostile::https([page]).await] {
+            assert_eq!(asked(&server).await, ["redirect", "redirect", "redirect", "unavailable"], "{status}");
+            let requests = server.requests().join("\n");
+            assert!(
+                [TOKEN, SECRET, PASSWORD].iter().all(|secret| requests.contains(secret)),
+                "they were sent"
+            );
+        }
+    }
+    assert_eq!(elsewhere.connections(), 0);
+    assert_eq!(elsewhere.requests(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_redirect_to_nowhere_is_a_redirect() {
+    for location in
+        ["", "location: \n", "location: ://\n", "location: javascript:alert(1)\n", "location: \t\u{e9}\n"]
+    {
+        let server = Hostile::http([head(&format!("302 Found\n{location}content-length: 0"))]).await;
+        assert_eq!(asked(&server).await, ["redirect", "redirect", "redirect", "unavailable"], "{location:?}");
+    }
+}
+
+#[tokio::test]
+async fn absurd_counts_of_a_budget_are_not_told() {
+    for value in
+        ["-1", "-0.5", "NaN", "inf", "-inf", "1e400", "4294967296", "99999999999999999999", "", "many", "0x7"]
+    {
+        let budget = told(&format!("x-rate-limit-remaining: {value}\nx-rate-limit-total: {value}")).await;
+        assert!(!budget.is_told(), "{value:?}: {budget:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_absurd_reset_is_not_told_and_silences_no_key() {
+    for value in ["-1", "NaN", "inf", "1e400", "1e300", "", "soon", "99999999999999999999"] {
+        let budget = told(&format!("x-rate-limit-remaining: 0\nx-rate-limit-reset: {value}")).await;
+        assert_eq!((budget.reset, budget.holds_for), (None, WINDOW), "{value:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reset_in_the_past_leaves_the_documented_window() {
+    for value in ["0", "1", "1596442585.866154", "1596442585866"] {
+        let budget = told(&format!("x-rate-limit-remaining: 0\nx-rate-limit-reset: {value}")).await;
+        assert_eq!(budget.holds_for, WINDOW, "{value}");
+    }
+}
+
+#[tokio::test]
+async fn a_far_reset_silences_a_key_for_ten_minutes_at_most() {
+    for headers in [
+        "x-rate-limit-remaining: 0\nx-rate-limit-reset: 4102444800",
+        "x-rate-limit-remaining: 0\nx-rate-limit-reset: 7258118399999",
+        "retry-after: 18446744073709551615",
+        "date: Thu, 01 Jan 1970 00:00:00 GMT\nx-rate-limit-reset: 1596442585",
+    ] {
+        assert_eq!(told(headers).await.holds_for, LONGEST_WAIT, "{headers}");
+    }
+}
+
+#[tokio::test]
+async fn an_absurd_retry_after_leaves_the_documented_window() {
+    for value in ["-1", "NaN", "1e9", "18446744073709551616", "Fri, 31 Dec 9999 23:59:59 GMT", ""] {
+        assert_eq!(told(&format!("retry-after: {value}")).await.holds_for, WINDOW, "{value:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_repeated_budget_header_the_first_counts() {
+    let budget = told(
+        "x-rate-limit-remaining: 7\nx-rate-limit-remaining: -1\nx-rate-limit-remaining: 0\n\
+         x-rate-limit-total: 20\nx-rate-limit-total: NaN",
+    )
+    .await;
+    assert_eq!((budget.remaining, budget.total), (Some(7), Some(20)));
+}
+
+#[tokio::test]
+async fn a_date_that_is_wrong_moves_no_reset_out_of_its_bounds() {
+    let reset = seconds_from_now(5);
+    for date in ["Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", "never", "", "\u{e9}"] {
+        let budget =
+            told(&format!("date: {date}\nx-rate-limit-remaining: 0\nx-rate-limit-reset: {reset}")).await;
+        assert!(budget.holds_for <= LONGEST_WAIT, "{date}: {budget:?}");
+        assert!(budget.reset.is_some(), "{date}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_s_written_end_is_believed_within_four_hours() {
+    for end in ["1970-01-01 00:00:00", "9999-12-31 23:59:59", "99999-99-99 99:99:99", "", "soon", "-1"] {
+        let body = format!(r#"{{"api_token":"opaque","expiresIn":"{end}"}}"#);
+        for date in ["", "date: Fri, 31 Dec 9999 23:59:59 GMT", "date: Thu, 01 Jan 1970 00:00:00 GMT"] {
+            assert!(lives_for(date, &body).await <= LIFETIME, "{end} {date}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_s_claimed_end_is_no_date_that_overflows() {
+    for (exp, most) in [
+        ("-1", LIFETIME),
+        ("1e400", LIFETIME),
+        ("1e300", LIFETIME),
+        ("0", Duration::ZERO),
+        ("1", Duration::ZERO),
+    ] {
+        let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(format!(r#"{{"exp":{exp}}}"#)));
+        assert_eq!(lives_for("", &format!(r#"{{"api_token":"{token}"}}"#)).await, most, "{exp}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_in_with_another_s_date_still_yields_its_token() {
+    for date in ["Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", "never"] {
+        let exp = seconds_from_now(3600);
+        let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(format!(r#"{{"exp":{exp}}}"#)));
+        let answer = json_with(&format!("date: {date}"), 200, format!(r#"{{"api_token":"{token}"}}"#));
+        let server = Hostile::http([answer]).await;
+        assert_eq!(log_in_word(&log_in(&api(&server), AMPLE).await), "token", "{date}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_id_that_is_none_is_not_quoted() {
+    for id in ["<script>alert(1)</script> x", "two words", &"a".repeat(5_000), "\u{e9}", ""] {
+        let server = Hostile::http([json_with(&format!("request-id: {id}"), 500, "")]).await;
+        let report = probe(&api(&server), CANARY, AMPLE).await;
+        assert_eq!((word(&report.outcome), report.request_id), ("edge", None), "{id:.40}");
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_is_none_is_not_quoted() {
+    let server =
+        Hostile::http([json(500, r#"{"error":{"code":"line\nbreak \u001b[31m the-key-s-token"}}"#)]).await;
+    let report = probe(&api(&server), CANARY, AMPLE).await;
+    assert_eq!((word(&report.outcome), report.code()), ("api_error", Some("(not shown)")));
+    assert!(!report.outcome.unwrap_err().detail.contains(TOKEN));
+}
+
+#[tokio::test]
+async fn a_body_that_echoes_the_secrets_tells_them_to_nobody() {
+    let echo = format!("{TOKEN} {SECRET} {PASSWORD}");
+    let server =
+        Hostile::http([send(format!("HTTP/1.1 500 {echo}\r\nx-echo: {echo}\r\n{echo}\r\n\r\n"))]).await;
+    let report = probe(&api(&server), CANARY, AMPLE).await;
+    let detail = format!("{report:?}");
+    assert!([TOKEN, SECRET, PASSWORD].iter().all(|secret| !detail.contains(secret)), "{detail}");
+}

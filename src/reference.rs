@@ -1,0 +1,38 @@
+//! The names of the public interface, for tests of what is built on them: dashboards, alerts, documents.
+
+use strum::VariantArray as _;
+
+use crate::key_state::{KeyState, SecretState};
+use crate::metrics::descriptions;
+
+pub use crate::metrics::MetricKind;
+
+/// A metric as `/metrics` describes it.
+#[derive(Clone, Debug)]
+pub struct MetricReference {
+    pub name: &'static str,
+    pub kind: MetricKind,
+    /// Every label that a sample can have.
+    pub labels: Vec<&'static str>,
+    pub help: &'static str,
+}
+
+/// Every metric that the exporter itself defines, in the order of `/metrics`.
+pub fn metrics() -> impl Iterator<Item = MetricReference> {
+    descriptions().map(|metric| MetricReference {
+        name: metric.name,
+        kind: metric.kind,
+        labels: [metric.subject, metric.labels].concat(),
+        help: metric.help,
+    })
+}
+
+/// The values of the label `state` of `myunisoft_key_state`.
+pub fn key_states() -> impl Iterator<Item = &'static str> {
+    KeyState::VARIANTS.iter().map(KeyState::into_str)
+}
+
+/// The values of the label `state` of `myunisoft_secret_state`.
+pub fn secret_states() -> impl Iterator<Item = &'static str> {
+    SecretState::VARIANTS.iter().map(SecretState::into_str)
+}

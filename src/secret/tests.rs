@@ -1,0 +1,187 @@
+//! Secrets: how they are read, refused and followed.
+
+use std::fs::{self};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use super::{CachedSecret, Refreshed, SecretError, SecretFault, SecretKind, SecretSource, WatchedSecret};
+use crate::file_version::FileVersion;
+use secrecy::{ExposeSecret, SecretString};
+use tempfile::TempDir;
+
+const KINDS: [SecretKind; 2] = [SecretKind::HeaderValue, SecretKind::Password];
+
+fn written(content: impl AsRef<[u8]>) -> (TempDir, SecretSource) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    fs::write(&path, content).unwrap();
+    (folder, SecretSource::File(path))
+}
+
+fn read(content: impl AsRef<[u8]>, kind: SecretKind) -> Result<String, SecretFault> {
+    let (_folder, source) = written(content);
+    text(source.read(kind))
+}
+
+fn text(read: Result<SecretString, SecretError>) -> Result<String, SecretFault> {
+    read.map(|secret| secret.expose_secret().to_owned()).map_err(|error| *error.fault())
+}
+
+#[test]
+fn one_final_line_break_is_not_part_of_the_secret() {
+    for kind in KINDS {
+        for content in ["abc", "abc\n", "abc\r\n"] {
+            assert_eq!(read(content, kind), Ok("abc".to_owned()), "{content:?}");
+        }
+    }
+}
+
+#[test]
+fn each_fault_is_told_apart() {
+    for kind in KINDS {
+        assert_eq!(read("", kind), Err(SecretFault::Empty));
+        assert_eq!(read("\n", kind), Err(SecretFault::Empty));
+        assert_eq!(read("\r\n", kind), Err(SecretFault::Empty));
+        assert_eq!(read("abc\n\n", kind), Err(SecretFault::SeveralLines));
+        assert_eq!(read("\nabc", kind), Err(SecretFault::SeveralLines));
+        assert_eq!(read("abc\r", kind), Err(SecretFault::ControlCharacter));
+        assert_eq!(read("a\tbc", kind), Err(SecretFault::ControlCharacter));
+        assert_eq!(read("abc\0", kind), Err(SecretFault::ControlCharacter));
+        assert_eq!(read("abc\u{7f}", kind), Err(SecretFault::ControlCharacter));
+        assert_eq!(read("\u{feff}abc", kind), Err(SecretFault::ByteOrderMark));
+        assert_eq!(read(b"\xff\xfea\0", kind), Err(SecretFault::NotUtf8));
+        assert_eq!(read("x".repeat(16 * 1024 + 1), kind), Err(SecretFault::TooLarge));
+        assert_eq!(read("x".repeat(1024 * 1024), kind), Err(SecretFault::TooLarge));
+    }
+}
+
+#[test]
+fn the_largest_secret_may_still_end_in_a_line_break() {
+    let largest = "x".repeat(16 * 1024);
+    assert_eq!(read(format!("{largest}\r\n"), SecretKind::HeaderValue), Ok(largest));
+}
+
+#[test]
+fn a_password_may_hold_what_a_header_may_not() {
+    for content in ["pass word", "mot de passé", " edges ", "日本"] {
+        assert_eq!(read(content, SecretKind::Password), Ok(content.to_owned()));
+        assert_eq!(read(content, SecretKind::HeaderValue), Err(SecretFault::NotForHeader));
+    }
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_without_waiting_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| SecretSource::File(folder.path().join(name));
+    symlink("nowhere", folder.path().join("dangling")).unwrap();
+    symlink("looped", folder.path().join("looped")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, folder.path().join("pipe"), rustix::fs::Mode::from_raw_mode(0o600))
+        .unwrap();
+    assert_eq!(text(at("missing").read(SecretKind::Password)), Err(SecretFault::NotFound));
+    assert_eq!(text(at("dangling").read(SecretKind::Password)), Err(SecretFault::NotFound));
+    assert_eq!(text(at(".").read(SecretKind::Password)), Err(SecretFault::Directory));
+    assert_eq!(text(at("pipe").read(SecretKind::Password)), Err(SecretFault::NotAFile));
+    assert!(matches!(text(at("looped").read(SecretKind::Password)), Err(SecretFault::Unreadable(_))));
+    let device = SecretSource::File("/dev/null".into());
+    assert_eq!(text(device.read(SecretKind::Password)), Err(SecretFault::NotAFile));
+}
+
+#[test]
+fn a_variable_is_read_or_told_to_be_missing() {
+    let set = SecretSource::Env("CARGO_PKG_NAME".to_owned());
+    assert_eq!(text(set.read(SecretKind::HeaderValue)), Ok("myunisoft-exporter".to_owned()));
+    for name in ["MYUNISOFT_NOT_SET_ANYWHERE", "", "A=B"] {
+        let source = SecretSource::Env(name.to_owned());
+        assert_eq!(text(source.read(SecretKind::HeaderValue)), Err(SecretFault::NotSet));
+    }
+}
+
+#[test]
+fn an_error_names_the_place_and_never_the_value() {
+    let (_folder, file) = written("planted\nsecret");
+    let inline = SecretSource::Inline(SecretString::from("planted\tsecret"));
+    for source in [file, inline] {
+        let error = source.read(SecretKind::HeaderValue).unwrap_err();
+        assert!(!format!("{error} {error:?} {source:?}").contains("planted"));
+        assert!(error.to_string().contains("; "), "{error}");
+    }
+}
+
+fn watched(source: &SecretSource) -> WatchedSecret {
+    WatchedSecret::new(source.clone(), SecretKind::HeaderValue)
+}
+
+fn path(source: &SecretSource) -> &Path {
+    match source {
+        SecretSource::File(path) => path,
+        _ => panic!("no file"),
+    }
+}
+
+#[test]
+fn a_change_of_the_file_is_seen_at_the_next_look() {
+    let (_folder, source) = written("one");
+    let mut watched = watched(&source);
+    assert_eq!(watched.refresh(), Ok(Refreshed::Changed));
+    assert_eq!(watched.refresh(), Ok(Refreshed::Same));
+    // Of the same size and at once: no clock needs to have ticked in between.
+    fs::write(path(&source), "two").unwrap();
+    assert_eq!(watched.current().unwrap().expose_secret(), "two");
+    assert_eq!(watched.refresh(), Ok(Refreshed::Same));
+}
+
+#[test]
+fn a_file_that_is_replaced_by_the_same_content_did_not_change() {
+    let (folder, source) = written("one");
+    let mut watched = watched(&source);
+    watched.refresh().unwrap();
+    fs::write(folder.path().join("new"), "one\n").unwrap();
+    fs::rename(folder.path().join("new"), path(&source)).unwrap();
+    assert_eq!(watched.refresh(), Ok(Refreshed::Same));
+}
+
+#[test]
+fn a_value_whose_file_is_gone_or_broken_is_not_served() {
+    let (_folder, source) = written("one");
+    let mut watched = watched(&source);
+    watched.refresh().unwrap();
+    fs::remove_file(path(&source)).unwrap();
+    assert_eq!(*watched.current().unwrap_err().fault(), SecretFault::NotFound);
+    fs::write(path(&source), "").unwrap();
+    assert_eq!(*watched.current().unwrap_err().fault(), SecretFault::Empty);
+    assert_eq!(*watched.refresh().unwrap_err().fault(), SecretFault::Empty);
+    fs::write(path(&source), "one").unwrap();
+    assert_eq!(watched.refresh(), Ok(Refreshed::Same), "it came back as it was");
+    assert_eq!(watched.current().unwrap().expose_secret(), "one");
+}
+
+#[test]
+fn a_secret_of_the_environment_or_inline_is_always_the_same() {
+    for source in [SecretSource::Env("CARGO_PKG_NAME".to_owned()), SecretSource::Inline("planted".into())] {
+        let mut watched = watched(&source);
+        assert_eq!(watched.refresh(), Ok(Refreshed::Changed));
+        assert_eq!(watched.refresh(), Ok(Refreshed::Same));
+        assert!(!format!("{watched:?}").contains("planted"));
+    }
+}
+
+fn file_source(content: &str) -> (TempDir, SecretSource) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    fs::write(&path, content).unwrap();
+    (folder, SecretSource::File(path))
+}
+
+/// What was read of a file an hour ago, when it said `value`.
+fn held(source: &SecretSource, value: &str, version: Option<FileVersion>) -> WatchedSecret {
+    let held = Some(CachedSecret { value: SecretString::from(value), version });
+    WatchedSecret { source: source.clone(), kind: SecretKind::HeaderValue, held }
+}
+
+#[test]
+fn a_file_whose_stamp_did_not_move_is_not_read_again() {
+    let (_folder, source) = file_source("on-disk");
+    let mut watched = held(&source, "in-memory", source.version());
+    assert_eq!(watched.refresh(), Ok(Refreshed::Same));
+    assert_eq!(watched.current().unwrap().expose_secret(), "in-memory");
+}

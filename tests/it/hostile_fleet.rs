@@ -1,0 +1,155 @@
+//! The program itself, while some of its keys are attacked.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::support::SECRET;
+use crate::support::scripted_server::Act::{self, Reset, Stall};
+use crate::support::scripted_server::{
+    Hostile, bomb, drip, flood, gzip_head, head, json, json_head, nested, send,
+};
+use crate::support::server::{Exporter, until};
+
+/// What the whole program may take in addition while it is attacked.
+const MEMORY: u64 = 48 << 20;
+
+/// Each attack, by the name of the key that it is for.
+type Attacks = Vec<(&'static str, Vec<Act>)>;
+
+/// Attacks on memory: each sends more than it may take.
+fn gluttons() -> Attacks {
+    let (fuse, charge) = bomb();
+    let wide = format!(r#"{{"target":[{}{{}}],"isActivated":0}}"#, r#"{"":0},"#.repeat(140_000));
+    let file_name_follows = [0x1f, 0x8b, 0x08, 0x08, 0, 0, 0, 0, 0, 0];
+    vec![
+        ("endless", vec![json_head(), send("["), flood("0,")]),
+        ("bomb", vec![gzip_head(), fuse, charge]),
+        ("unpacks-to-nothing", vec![gzip_head(), send(file_name_follows), flood("a")]),
+        ("huge-header", vec![head(&format!("200 OK\nx-huge: {}\ncontent-length: 0", "a".repeat(10 << 20)))]),
+        ("endless-hints", vec![flood("HTTP/1.1 103 Early Hints\r\n\r\n")]),
+        ("deep", vec![json(200, nested(500_000))]),
+        ("wide", vec![json(200, wide)]),
+        ("endless-error", vec![head("502 Bad Gateway"), flood("<p>")]),
+    ]
+}
+
+/// Attacks on time, and on whatever keeps keys apart.
+fn nuisances() -> Attacks {
+    vec![
+        ("silent", vec![Stall]),
+        ("dripping-head", vec![send("HTTP/1.1 200 OK\r\nx-slow: "), drip("a")]),
+        ("dripping-body", vec![json_head(), send("["), drip("0,")]),
+        ("reset", vec![Reset]),
+        ("reset-in-the-body", vec![head("200 OK\ncontent-length: 1000"), send("["), Reset]),
+        ("half-closed", vec![]),
+        ("no-chunk", vec![head("200 OK\ntransfer-encoding: chunked"), send("zz\r\n")]),
+        ("http2", vec![send([0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])]),
+        ("portal", vec![head("200 OK\ncontent-type: text/html"), send("<html>Sign in</html>")]),
+        ("nothing", vec![head("204 No Content")]),
+    ]
+}
+
+/// The API with one key, dupont, that is always well, and those that are attacked once `attacking`.
+async fn api(attacks: Attacks, attacking: Arc<AtomicBool>) -> Hostile {
+    Hostile::choosing_over_tls("http/1.1", move |request| {
+        let attack = attacks.iter().find(|(key, _)| request.contains(&format!("Bearer {key}\r\n")));
+        match attack {
+            Some((_, script)) if attacking.load(Ordering::Relaxed) => script.clone(),
+            _ if request.starts_with("GET /api/v1/mad/") => vec![json(200, "[]")],
+            _ => vec![json(200, r#"{"isActivated":true}"#)],
+        }
+    })
+    .await
+}
+
+/// Watches dupont with both probes every two seconds, and the others with key/info alone, in some haste.
+async fn watching(folder: &Path, api: &Hostile, attacks: &Attacks) -> Exporter {
+    let haste = "key_info: {interval: 800ms, timeout: 300ms}";
+    let keys = attacks.iter().fold(String::new(), |text, (key, _)| {
+        text + &format!("      - {{name: {key}, access: society, token: {key}, {haste}, canaries: []}}\n")
+    });
+    let (url, timing) = (api.url("/"), "interval: 2s, timeout: 2s");
+    let text = format!(
+        "api: {{base_url: \"{url}\", ca_file: ca.pem}}\nhealth: {{{timing}}}\nkey_info: {{{timing}}}\n\
+         canaries:\n  exercices: {{path: \"/api/v1/mad/exercices?version=1.0.0\", {timing}}}\n\
+         partners:\n  - name: acme\n    secret: {SECRET}\n    keys:\n\
+         \x20     - {{name: dupont, access: society, token: dupont}}\n{keys}"
+    );
+    std::fs::write(folder.join("ca.pem"), api.ca_pem()).unwrap();
+    std::fs::write(folder.join("exporter.yml"), text).unwrap();
+    Exporter::start(folder, &[]).await
+}
+
+/// The sum of the series that hold all of `parts`.
+fn sum(metrics: &str, parts: &[&str]) -> u64 {
+    let lines = metrics.lines().filter(|line| parts.iter().all(|part| line.contains(part)));
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
+
+/// Waits until each attacked key failed so often.
+async fn each_has_failed(exporter: &Exporter, attacks: &Attacks, times: u64) {
+    let failures = |metrics: &str, key: &str| {
+        sum(metrics, &["myunisoft_probe_failures_total{", &format!("key=\"{key}\"")])
+    };
+    until("every attack to meet its key", || async {
+        let metrics = exporter.metrics().await;
+        attacks.iter().all(|(key, _)| failures(&metrics, key) >= times).then_some(())
+    })
+    .await;
+}
+
+async fn is_well(exporter: &Exporter, key: &str) {
+    exporter
+        .shows(&format!("myunisoft_key_state{{partner=\"acme\",key=\"{key}\",state=\"active\"}} 1"))
+        .await;
+}
+
+#[tokio::test]
+async fn attacks_on_memory_take_a_bounded_part_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let attacking = Arc::new(AtomicBool::new(false));
+    let api = api(gluttons(), Arc::clone(&attacking)).await;
+    let exporter = watching(folder.path(), &api, &gluttons()).await;
+    for (key, _) in gluttons() {
+        is_well(&exporter, key).await;
+    }
+    let before = exporter.server.peak_memory();
+    attacking.store(true, Ordering::Relaxed);
+    each_has_failed(&exporter, &gluttons(), 10).await;
+    let more = exporter.server.peak_memory() - before;
+    assert!(more < MEMORY, "{} KiB more", more >> 10);
+    attacking.store(false, Ordering::Relaxed);
+    exporter.shows("myunisoft_probe_up{probe=\"key_info\",partner=\"acme\",key=\"bomb\"} 1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_well_is_probed_on_time_while_others_are_attacked() {
+    let folder = tempfile::tempdir().unwrap();
+    let attacking = Arc::new(AtomicBool::new(false));
+    let attacks: Attacks = gluttons().into_iter().chain(nuisances()).collect();
+    let api = api(attacks.clone(), Arc::clone(&attacking)).await;
+    let exporter = watching(folder.path(), &api, &attacks).await;
+    for (key, _) in &attacks {
+        is_well(&exporter, key).await;
+    }
+    is_well(&exporter, "dupont").await;
+    let before = exporter.metrics().await;
+    attacking.store(true, Ordering::Relaxed);
+    each_has_failed(&exporter, &attacks, 10).await;
+    let after = exporter.metrics().await;
+    let more = |parts: &[&str]| sum(&after, parts) - sum(&before, parts);
+    for probe in ["probe=\"key_info\"", "probe=\"exercices\""] {
+        let mine = [probe, "partner=\"acme\",key=\"dupont\"}"];
+        assert_eq!(sum(&after, &["myunisoft_probe_up{", mine[0], mine[1]]), 1, "{after}");
+        assert!(more(&["myunisoft_probes_total{", mine[0], mine[1]]) >= 3, "{after}");
+    }
+    // A probe that starts a whole interval late is one that was skipped.
+    for harm in ["myunisoft_probe_failures_total{", "myunisoft_probes_skipped_total{"] {
+        assert_eq!(more(&[harm, "key=\"dupont\""]), 0, "{harm}: {after}");
+        assert_eq!(more(&[harm, "probe=\"health\""]), 0, "{harm}: {after}");
+    }
+    for (key, _) in attacks.iter().chain(&[("dupont", Vec::new())]) {
+        is_well(&exporter, key).await;
+    }
+}

@@ -1,0 +1,121 @@
+//! `myunisoft-exporter probe`: every probe once, explained.
+
+use std::path::Path;
+
+use partner_simulator::{Limits, Simulator};
+use tempfile::TempDir;
+
+use crate::support::SECRET;
+use crate::support::acme::{key_line, write_config};
+use crate::support::server::BINARY;
+
+/// What the command said on standard output and standard error, and its exit code.
+async fn probe(folder: &Path, flags: &[&str]) -> (String, String, Option<i32>) {
+    let mut command = tokio::process::Command::new(BINARY);
+    command
+        .arg("probe")
+        .arg(format!("--config.file={}", folder.join("exporter.yml").display()))
+        .arg(format!("--storage.path={}", folder.join("data").display()))
+        .args(flags);
+    let output = command.output().await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr), output.status.code())
+}
+
+/// Keys of acme: dupont and martin work, petit's token is not known.
+async fn three_keys() -> (Simulator, TempDir) {
+    let simulator = Simulator::builder()
+        .limits(Limits { total: 1_000_000, ..Default::default() })
+        .partner("acme", SECRET)
+        .society_key("dupont", 80, 127)
+        .society_key("martin", 80, 128)
+        .society_key("petit", 80, 129)
+        .start()
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let keys = ["dupont", "martin", "petit"].map(|name| key_line(&simulator, name));
+    simulator.key("petit").unwrap().revoke();
+    write_config(folder.path(), &simulator, &keys);
+    // A busy machine is no failure.
+    let file = folder.path().join("exporter.yml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("interval: 300ms, timeout: 300ms", "interval: 30s, timeout: 20s"))
+        .unwrap();
+    (simulator, folder)
+}
+
+#[tokio::test]
+async fn a_table_tells_each_probe_and_what_is_the_matter_and_what_to_do() {
+    let (_simulator, folder) = three_keys().await;
+    let (table, log, code) = probe(folder.path(), &[]).await;
+    assert_eq!((code, &*log), (Some(1), ""));
+    let line = |parts: &[&str]| {
+        assert!(
+            table.lines().any(|line| parts.iter().all(|part| line.contains(part))),
+            "{parts:?} in\n{table}"
+        );
+    };
+    line(&["KEY", "STATE", "PROBE", "RESULT", "TIME", "PHASES", "REQUEST-ID"]);
+    line(&["API", "up", "health", "200 ok", "ms", "#", "req-"]);
+    line(&["acme/dupont", "active", "key_info", "200 ok", "req-"]);
+    line(&["exercices", "200 ok"]);
+    line(&["acme/petit", "not_found", "401 token", "req-"]);
+    line(&["acme/petit: key: The API does not know the token"]);
+    line(&["Next: Check that the token was copied whole"]);
+    line(&["key_info: token ERR-API-TOKEN-NOT-FOUND"]);
+    line(&["connect ", "processing ", "transfer "]);
+    line(&["request-id: req-"]);
+    line(&["API up; 3 keys, 1 with something the matter."]);
+    assert!(!table.contains('\x1b'), "no colour where it is no terminal");
+    assert!(!table.contains(SECRET));
+}
+
+#[tokio::test]
+async fn the_exit_code_is_0_only_if_all_that_was_asked_for_succeeded() {
+    let (simulator, folder) = three_keys().await;
+    assert_eq!(probe(folder.path(), &["--key=dupont", "--key", "acme/martin"]).await.2, Some(0));
+    let (table, ..) = probe(folder.path(), &["--key=martin"]).await;
+    assert!(
+        table.contains("acme/martin")
+            && !table.contains("dupont")
+            && table.contains("API up; 1 key, nothing")
+    );
+    assert_eq!(probe(folder.path(), &["--key=petit"]).await.2, Some(1));
+    simulator.key("dupont").unwrap().revoke();
+    assert_eq!(probe(folder.path(), &["--key=dupont"]).await.2, Some(1));
+    for flags in [&["--key=nobody"][..], &["--key=other/dupont"], &["--output=xml"], &["--config.file=/none"]]
+    {
+        let (table, log, code) = probe(folder.path(), flags).await;
+        assert!(code == Some(2) && table.is_empty(), "{flags:?}: {code:?} {table}");
+        assert!(!log.is_empty(), "{flags:?}");
+    }
+    let (.., log, _) = probe(folder.path(), &["--key=nobody"]).await;
+    assert!(log.contains("no key is named `nobody`"), "{log}");
+    let (.., log, _) = probe(folder.path(), &["--key=dupond"]).await;
+    assert!(log.contains("did you mean `dupont`?"), "{log}");
+}
+
+#[tokio::test]
+async fn it_knows_what_an_exporter_remembers_and_writes_nothing() {
+    let (simulator, folder) = three_keys().await;
+    let exporter = crate::support::server::Exporter::start(folder.path(), &[]).await;
+    exporter.shows(&crate::support::acme::state_line("dupont", "active")).await;
+    let memory = folder.path().join("data/state.json");
+    drop(exporter);
+    let before = std::fs::read(&memory).unwrap();
+    simulator.key("dupont").unwrap().revoke();
+    let (table, ..) = probe(folder.path(), &["--key=dupont"]).await;
+    assert!(table.contains("revoked"), "{table}");
+    assert_eq!(std::fs::read(&memory).unwrap(), before);
+    // A memory that can't be read is told, and all else goes on.
+    std::fs::write(&memory, "nonsense").unwrap();
+    let (table, log, code) = probe(folder.path(), &["--key=dupont"]).await;
+    assert!(table.contains("not_found") && code == Some(1), "{table}");
+    assert!(log.contains("can't be read") && log.contains("not_found"), "{log}");
+    assert_eq!(std::fs::read_to_string(&memory).unwrap(), "nonsense");
+    // Where there is none, none is made.
+    std::fs::remove_dir_all(folder.path().join("data")).unwrap();
+    assert_eq!(probe(folder.path(), &["--key=martin"]).await.2, Some(0));
+    assert!(!folder.path().join("data").exists());
+}

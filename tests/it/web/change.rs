@@ -1,0 +1,147 @@
+//! A protection that changes while the exporter runs, and a configuration that is read again by itself.
+
+use std::time::Duration;
+
+use rcgen::ExtendedKeyUsagePurpose;
+
+use crate::support::pki::{Pki, client, hash, write};
+use crate::support::server::{Exporter, client as plain, until};
+
+async fn exporter(pki: &Pki, flags: &[&str]) -> Exporter {
+    let main = pki.path("exporter.yml");
+    if !main.exists() {
+        write(&main, "health: {interval: 15s}\n");
+    }
+    let web = format!("--web.config.file={}", pki.path("web.yml").display());
+    let mut all = vec![web.as_str(), "--config.auto-reload-interval=1s"];
+    all.extend(flags);
+    Exporter::start(pki.folder.path(), &all).await
+}
+
+async fn status(client: &reqwest::Client, url: &str, user: Option<(&str, &str)>) -> Option<u16> {
+    let mut request = client.get(format!("{url}/metrics"));
+    if let Some((name, password)) = user {
+        request = request.basic_auth(name, Some(password));
+    }
+    request.send().await.ok().map(|response| response.status().as_u16())
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_renewed_is_shown_without_a_reload() {
+    let pki = Pki::new();
+    pki.write("web.yml", "tls_server_config: {cert_file: server.pem, key_file: server.key}\n");
+    let exporter = exporter(&pki, &[]).await;
+    let url = exporter.url.replace("http://", "https://");
+    let asking = client(&pki, None).tls_info(true).build().unwrap();
+    let shown = || async {
+        let response = asking.get(format!("{url}/-/healthy")).send().await.ok()?;
+        response.extensions().get::<reqwest::tls::TlsInfo>()?.peer_certificate().map(<[u8]>::to_vec)
+    };
+    let before = until("the certificate", shown).await;
+    // Certificate first: for a moment the key is not the certificate's, and the old pair must go on.
+    let renewed = pki.sign(&["127.0.0.1"], ExtendedKeyUsagePurpose::ServerAuth);
+    pki.write("server.pem", &renewed.certificate);
+    exporter.server.line(&["level=error", "is not the key of the certificate"]).await;
+    assert_eq!(shown().await.unwrap(), before);
+    pki.write("server.key", &renewed.key);
+    exporter.server.line(&["level=info", "configuration reloaded, for it changed"]).await;
+    assert_ne!(shown().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_user_who_is_removed_is_out_at_once_on_an_open_connection_too() {
+    let pki = Pki::new();
+    pki.write("web.yml", &format!("basic_auth_users: {{alice: {}, bob: {}}}\n", hash("one"), hash("two")));
+    let exporter = exporter(&pki, &["--web.enable-lifecycle"]).await;
+    // It keeps its connection.
+    let (alice, bob) = (Some(("alice", "one")), Some(("bob", "two")));
+    let client = plain();
+    assert_eq!(status(&client, &exporter.url, alice).await, Some(200));
+    assert_eq!(status(&client, &exporter.url, bob).await, Some(200));
+    pki.write("web.yml", &format!("basic_auth_users: {{bob: {}}}\n", hash("two")));
+    until("alice to be out", || async {
+        (status(&client, &exporter.url, alice).await == Some(401)).then_some(())
+    })
+    .await;
+    assert_eq!(status(&client, &exporter.url, bob).await, Some(200));
+    // A file that says nothing takes nobody's protection away.
+    for nothing in ["", "---\n", "{}\n", "tls_server_config:\n", "basic_auth_users:\n"] {
+        pki.write("web.yml", nothing);
+        let told = client.post(format!("{}/-/reload", exporter.url)).basic_auth("bob", Some("two"));
+        let told = told.send().await.unwrap();
+        assert_eq!(told.status(), 500, "{nothing:?}");
+        assert!(told.text().await.unwrap().contains("is empty"), "{nothing:?}");
+        assert_eq!(status(&client, &exporter.url, alice).await, Some(401));
+    }
+    exporter.server.line(&["level=error", "web.yml", "is empty", "the old one goes on"]).await;
+    assert_eq!(status(&client, &exporter.url, bob).await, Some(200));
+    let metrics = client.get(format!("{}/metrics", exporter.url)).basic_auth("bob", Some("two"));
+    let metrics = metrics.send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("config_last_reload_successful 0\n"), "{metrics}");
+    assert!(metrics.contains("myunisoft_exporter_http_requests_total{code=\"401\"}"), "{metrics}");
+}
+
+#[tokio::test]
+async fn only_certificates_of_the_allowed_names_come_in() {
+    let pki = Pki::new();
+    pki.write(
+        "web.yml",
+        "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n  client_ca_file: ca.pem\n  \
+         client_auth_type: RequireAndVerifyClientCert\n  \
+         client_allowed_sans: [prometheus.example, ops@acme.example, \"spiffe://acme/prometheus\", 10.1.2.3]\n",
+    );
+    let exporter = exporter(&pki, &[]).await;
+    let url = exporter.url.replace("http://", "https://");
+    for (name, admitted) in [
+        ("prometheus.example", true),
+        ("ops@acme.example", true),
+        ("spiffe://acme/prometheus", true),
+        ("10.1.2.3", true),
+        ("other.example", false),
+        ("10.1.2.4", false),
+    ] {
+        let client = client(&pki, Some(&pki.client(&[name]))).build().unwrap();
+        assert_eq!(status(&client, &url, None).await, admitted.then_some(200), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn more_requests_than_the_rate_limit_allows_are_refused() {
+    let pki = Pki::new();
+    pki.write("web.yml", "rate_limit: {interval: 1h, burst: 3}\n");
+    let exporter = exporter(&pki, &[]).await;
+    let client = plain();
+    for wanted in [200, 200, 200, 429, 429] {
+        assert_eq!(status(&client, &exporter.url, None).await, Some(wanted));
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_that_changes_is_read_again_by_itself_and_a_bad_one_is_told_once() {
+    let pki = Pki::new();
+    pki.write("web.yml", "http_server_config: {}\n");
+    let secret = pki.write("secret", "the-secret");
+    let partner = format!("partners: [{{name: acme, secret_file: {}}}]\n", secret.display());
+    pki.write(
+        "exporter.yml",
+        &format!("api: {{base_url: \"http://127.0.0.1:1\"}}\n{partner}key_files: [\"keys/*.yml\"]\n"),
+    );
+    let exporter = exporter(&pki, &[]).await;
+    exporter.shows("myunisoft_secret_state{partner=\"acme\",state=\"unknown\"} 1").await;
+    // A key file that comes.
+    std::fs::create_dir(pki.path("keys")).unwrap();
+    let keys = "partners: [{name: acme, keys: [{name: dupont, access: society, token: a-token}]}]\n";
+    pki.write("keys/one.yml", keys);
+    exporter.shows("myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"unknown\"} 1").await;
+    // One that is bad, and stays so for several looks.
+    pki.write("keys/one.yml", &keys.replace("access", "acces"));
+    exporter.server.line(&["level=error", "one.yml", "acces", "the old one goes on"]).await;
+    exporter.shows("myunisoft_exporter_config_last_reload_successful 0").await;
+    exporter.shows("myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"unknown\"} 1").await;
+    tokio::time::sleep(Duration::from_millis(3_500)).await;
+    assert_eq!(exporter.server.output().matches("the old one goes on").count(), 1);
+    // One that leaves.
+    std::fs::remove_file(pki.path("keys/one.yml")).unwrap();
+    exporter.shows("myunisoft_exporter_config_last_reload_successful 1").await;
+    assert!(!exporter.metrics().await.contains("dupont"));
+}

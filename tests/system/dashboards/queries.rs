@@ -1,0 +1,140 @@
+//! What the panels ask Prometheus for.
+
+use std::collections::BTreeSet;
+
+use myunisoft_exporter::reference::{self, MetricKind};
+use serde_json::Value;
+
+use super::{ALERTS, RECORDING, SETTINGS, dashboards, list, panels, text};
+
+/// Every query of every panel, with its panel's title.
+fn queries(dashboard: &Value) -> Vec<(&str, &str)> {
+    panels(dashboard)
+        .into_iter()
+        .flat_map(|panel| {
+            list(&panel["targets"]).iter().map(|target| (text(&panel["title"]), text(&target["expr"])))
+        })
+        .collect()
+}
+
+/// The names of the metrics in an expression: what is left of its words without strings, selectors,
+/// durations, functions, operators and lists of labels.
+fn metrics_in(expr: &str) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    let mut rest = expr;
+    while let Some(begin) = rest.chars().next() {
+        rest = if begin == '{' {
+            after_selector(rest)
+        } else if begin == '[' {
+            rest.split_once(']').unwrap().1
+        } else if begin.is_alphanumeric() || "_:$".contains(begin) {
+            let end = rest.find(|c: char| !(c.is_alphanumeric() || "_:.$".contains(c)));
+            let (word, behind) = rest.split_at(end.unwrap_or(rest.len()));
+            after_word(word, behind, &mut found)
+        } else {
+            &rest[begin.len_utf8()..]
+        };
+    }
+    found
+}
+
+/// Behind `{…}`, whose strings may hold anything.
+fn after_selector(rest: &str) -> &str {
+    let mut quoted = false;
+    for (at, c) in rest.char_indices() {
+        quoted ^= c == '"';
+        if c == '}' && !quoted {
+            return &rest[at + 1..];
+        }
+    }
+    panic!("a selector without end: {rest}")
+}
+
+/// Takes a word that is a metric's name, and gives what is to be read next.
+fn after_word<'a>(word: &'a str, behind: &'a str, found: &mut BTreeSet<&'a str>) -> &'a str {
+    let called = ["(", "by (", "without ("].iter().any(|next| behind.trim_start().starts_with(next));
+    if ["by", "on", "ignoring", "without", "group_left", "group_right"].contains(&word) {
+        return if called { behind.split_once(')').unwrap().1 } else { behind };
+    }
+    let operator = ["and", "or", "unless", "offset", "bool"].contains(&word);
+    if !called && !operator && !word.starts_with(|c: char| c.is_numeric() || c == '$') {
+        found.insert(word);
+    }
+    behind
+}
+
+/// What the exporter serves, what the rules record, and what Prometheus itself knows of a target.
+fn known_metrics() -> BTreeSet<String> {
+    let served = reference::metrics().flat_map(|family| match family.kind {
+        MetricKind::Histogram => {
+            ["_bucket", "_count", "_sum"].map(|end| format!("{}{end}", family.name)).to_vec()
+        }
+        MetricKind::Counter | MetricKind::Gauge => vec![family.name.to_owned()],
+    });
+    let recorded = [SETTINGS, RECORDING, ALERTS]
+        .into_iter()
+        .flat_map(str::lines)
+        .filter_map(|line| Some(line.trim().strip_prefix("- record: ")?.to_owned()));
+    let of_prometheus = ["ALERTS", "ALERTS_FOR_STATE", "up"].map(str::to_owned);
+    served.chain(recorded).chain(of_prometheus).collect()
+}
+
+#[test]
+fn the_names_of_metrics_are_found_in_an_expression() {
+    let expr = r#"max by (job, key) (a_total{x=~"}|b"}) * on (key) group_left () clamp_min(c:d, 1e3)
+        or 1000 * (rate(e[$__rate_interval]) > 0 unless f offset $__range)"#;
+    assert_eq!(metrics_in(expr), BTreeSet::from(["a_total", "c:d", "e", "f"]));
+}
+
+#[test]
+fn every_query_reads_metrics_that_exist() {
+    let known = known_metrics();
+    for dashboard in dashboards() {
+        for (panel, expr) in queries(&dashboard) {
+            let read = metrics_in(expr);
+            assert!(!read.is_empty(), "{panel} reads nothing");
+            for name in read {
+                let usual = name.starts_with("process_") || name.starts_with("scrape_");
+                assert!(usual || known.contains(name), "{panel} reads {name}, which nobody provides");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_metric_is_drawn_or_known_not_to_be() {
+    let drawn: BTreeSet<_> = dashboards()
+        .iter()
+        .flat_map(|dashboard| {
+            queries(dashboard)
+                .into_iter()
+                .flat_map(|(_, expr)| metrics_in(expr))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    for family in reference::metrics() {
+        let shown = drawn.iter().any(|name| name.starts_with(family.name));
+        let recorded = RECORDING.contains(family.name);
+        assert!(shown || recorded || NOT_DRAWN.contains(&family.name), "{} is on no dashboard", family.name);
+    }
+}
+
+/// What no panel needs: a secret's alert says since when, and a budget starts anew every few seconds.
+const NOT_DRAWN: [&str; 2] =
+    ["myunisoft_secret_state_since_timestamp_seconds", "myunisoft_rate_limit_reset_timestamp_seconds"];
+
+#[test]
+fn every_query_keeps_to_the_chosen_job_and_instance() {
+    for dashboard in dashboards() {
+        for (panel, expr) in queries(&dashboard) {
+            let setting = metrics_in(expr).iter().all(|name| SETTINGS.contains(&format!("record: {name}\n")));
+            assert!(setting || expr.contains(r#"job=~"$job"#), "{panel} shows every job: {expr}");
+            assert!(
+                setting || expr.contains(r#"instance=~"$instance"#),
+                "{panel} shows every instance: {expr}"
+            );
+            assert!(!expr.contains("job=\""), "{panel} knows the job's name: {expr}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The clock is set forwards and back while it runs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use partner_simulator::{KeySpec, Limits, LoginSpec, Simulator};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::support::SECRET;
+use crate::support::acme::{key_line, state_line, write_config};
+use crate::support::server::{BINARY, Exporter, until};
+
+const DAY: f64 = 86_400.0;
+const SINCE: &str = "myunisoft_key_state_since_timestamp_seconds{partner=\"acme\",key=\"dupont\"}";
+const LAST: &str =
+    "myunisoft_probe_last_timestamp_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"}";
+const RAN: &str = "myunisoft_probes_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\"}";
+const SKIPPED: &str = "myunisoft_probes_skipped_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"still_running\"}";
+const EXPIRY: &str = "myunisoft_key_token_expiry_timestamp_seconds{partner=\"acme\",key=\"durand\"}";
+
+/// The exporter under a clock that is set through a file; what counts spans goes on as it does, as on a
+/// machine whose clock is set.
+struct Clock {
+    exporter: Exporter,
+    file: PathBuf,
+}
+
+impl Clock {
+    async fn start(folder: &Path) -> Self {
+        let file = folder.join("clock");
+        std::fs::write(&file, "+0").unwrap();
+        let mut command = Command::new("sh");
+        // Not the `faketime` command: the exporter would be its child, and outlive it.
+        let script = "LD_PRELOAD=$(dpkg -L libfaketime | grep MT.so) exec \"$0\" \"$@\"";
+        command.args(["-ec", script, BINARY]);
+        command.envs([("FAKETIME_NO_CACHE", "1"), ("DONT_FAKE_MONOTONIC", "1")]);
+        command.env("FAKETIME_TIMESTAMP_FILE", &file);
+        Self { exporter: Exporter::start_under(command, folder, &[]).await, file }
+    }
+
+    /// Sets the clock to so many days from now, and waits until a probe has seen it.
+    async fn set(&self, days: i32) {
+        let new = self.file.with_extension("new");
+        std::fs::write(&new, format!("{days:+}d")).unwrap();
+        std::fs::rename(new, &self.file).unwrap();
+        until("a probe by the new clock", || async {
+            is_about(self.exporter.figure(LAST).await, f64::from(days)).then_some(())
+        })
+        .await;
+    }
+}
+
+/// Whether this is the time in so many days, give or take what a test lasts.
+fn is_about(timestamp: f64, days: f64) -> bool {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+    (timestamp - now - days * DAY).abs() < 300.0
+}
+
+async fn fleet() -> (Simulator, TempDir) {
+    let login = LoginSpec::new("api@durand.example", "right").firm(83, "DURAND");
+    let simulator = Simulator::builder()
+        .limits(Limits { total: 1_000_000, ..Default::default() })
+        .partner("acme", SECRET)
+        .society_key("dupont", 80, 127)
+        .key(KeySpec::login("durand", login))
+        .start()
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let login = "      - {name: durand, access: firm, canaries: [], login: {mail: api@durand.example, password: right}}";
+    write_config(folder.path(), &simulator, &[key_line(&simulator, "dupont"), login.to_owned()]);
+    (simulator, folder)
+}
+
+#[tokio::test]
+async fn states_schedule_and_log_ins_stay_right_while_the_clock_is_set_forwards_and_back() {
+    let (simulator, folder) = fleet().await;
+    let clock = Clock::start(folder.path()).await;
+    let exporter = &clock.exporter;
+    exporter.shows(&state_line("dupont", "active")).await;
+    exporter.shows(&state_line("durand", "active")).await;
+    let since = exporter.figure(SINCE).await;
+    for days in [30, -400, 0, 1, 0] {
+        clock.set(days).await;
+        let skipped = exporter.figure(SKIPPED).await;
+        let (ran, seen) = (exporter.figure(RAN).await, tokio::time::Instant::now());
+        until("five more probes", || async { (exporter.figure(RAN).await >= ran + 5.0).then_some(()) }).await;
+        // Neither a burst to catch up, nor a pause until the old time comes round.
+        assert!(seen.elapsed() > Duration::from_millis(900), "{:?}", seen.elapsed());
+        assert!((exporter.figure(SINCE).await - since).abs() < 0.001, "nothing happened to the key");
+        exporter.shows(&state_line("dupont", "active")).await;
+        assert_eq!(exporter.get("/-/healthy").await.unwrap().0, 200);
+        assert!(exporter.figure(SKIPPED).await < skipped + 5.0, "a clock that is set makes no probe late");
+    }
+    let metrics = exporter.metrics().await;
+    let lateness = |series: &str| {
+        let series = format!("myunisoft_exporter_probe_lateness_seconds_{series} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&*series)).unwrap();
+        line.parse::<u64>().unwrap()
+    };
+    // A clock that was taken for a span would make probes late by days.
+    let (in_time, all) = (lateness("bucket{le=\"15\"}"), lateness("count"));
+    assert!(in_time == all && all > 50, "{in_time} of {all} ran in time");
+    let log_ins = simulator.account("api@durand.example").unwrap().attempts();
+    assert_eq!(log_ins.total, 1, "a token is as old as it is, whatever the clock says");
+}
+
+#[tokio::test]
+async fn what_changes_under_a_wrong_clock_has_its_time_and_is_remembered() {
+    let (simulator, folder) = fleet().await;
+    let mut clock = Clock::start(folder.path()).await;
+    clock.exporter.shows(&state_line("dupont", "active")).await;
+    clock.set(30).await;
+    simulator.key("dupont").unwrap().revoke();
+    clock.exporter.shows(&state_line("dupont", "revoked")).await;
+    assert!(is_about(clock.exporter.figure(SINCE).await, 30.0));
+    clock.exporter.server.signal(Signal::KILL);
+    clock.exporter.server.end().await;
+    // The clock is right again; what it was when the key was revoked is all that is known of that.
+    let exporter = Exporter::start(folder.path(), &[]).await;
+    exporter.shows(&state_line("dupont", "revoked")).await;
+    simulator.key("dupont").unwrap().restore();
+    exporter.shows(&state_line("dupont", "active")).await;
+    assert!(is_about(exporter.figure(SINCE).await, 0.0));
+    until("a token of four hours", || async {
+        is_about(exporter.figure(EXPIRY).await, 4.0 / 24.0).then_some(())
+    })
+    .await;
+}

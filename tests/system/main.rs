@@ -1,0 +1,27 @@
+//! Tests that need more than Rust: Prometheus, Alertmanager, a browser, Python, namespaces, root. `make test` installs
+//! what they need. A test whose tool is missing fails and names the tool.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "in a test, to panic is to fail"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod alerting;
+mod alerts;
+mod dashboards;
+mod faults;
+mod metrics;
+mod page;
+mod panels;
+mod probe_command;
+mod process;
+mod status;
+mod web;

@@ -1,0 +1,83 @@
+//! The program as its users run it: a process, files, signals, a real Prometheus.
+
+use std::process::Command;
+
+use myunisoft_exporter::reference::{self, MetricKind};
+use partner_simulator::{KeySpec, LoginSpec, Simulator};
+
+use crate::support::SECRET;
+use crate::support::acme::{key_line, state_line, two_keys, write_config};
+use crate::support::monitoring::Prometheus;
+use crate::support::server::{BINARY, Exporter, Server, until};
+use rustix::process::Signal;
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_and_is_told() {
+    let (simulator, folder) = two_keys().await;
+    let mut exporter = Exporter::start(folder.path(), &[]).await;
+    exporter.shows(&state_line("dupont", "active")).await;
+    exporter.server.signal(Signal::TERM);
+    assert!(exporter.server.end().await.success());
+    let before = std::fs::read(folder.path().join("data/state.json")).unwrap();
+    // A file size limit of nothing stands for a full disk: every write fails, root's too. (The signal
+    // that comes with it is not what a full disk sends, so it is ignored.)
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, BINARY, "--web.listen-address=127.0.0.1:0"]);
+    command.arg(format!("--config.file={}", folder.path().join("exporter.yml").display()));
+    command.arg(format!("--storage.path={}", folder.path().join("data").display()));
+    simulator.key("dupont").unwrap().revoke();
+    let exporter = Exporter::listening(Server::spawn(&mut command)).await;
+    exporter.server.line(&["level=error", "can't be written to disk"]).await;
+    exporter.shows(&state_line("dupont", "revoked")).await;
+    let metrics = exporter.metrics().await;
+    assert!(!metrics.contains("myunisoft_exporter_storage_write_failures_total 0\n"), "{metrics}");
+    assert_eq!(
+        std::fs::read(folder.path().join("data/state.json")).unwrap(),
+        before,
+        "the old memory is whole"
+    );
+}
+
+#[tokio::test]
+async fn a_real_prometheus_takes_every_metric_as_its_type() {
+    let simulator = Simulator::builder()
+        .tls()
+        .partner("acme", SECRET)
+        .key(KeySpec::login("durand", LoginSpec::new("api@durand.example", "right").firm(83, "DURAND")))
+        .society_key("dupont", 80, 127)
+        .start()
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let login = "      - {name: durand, access: firm, canaries: [], login: {mail: api@durand.example, password: right}}";
+    write_config(folder.path(), &simulator, &[login.to_owned(), key_line(&simulator, "dupont")]);
+    let config = folder.path().join("exporter.yml");
+    std::fs::write(folder.path().join("ca.pem"), simulator.ca_pem().unwrap()).unwrap();
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("api: {", "api: {ca_file: ca.pem, ")).unwrap();
+    let exporter = Exporter::start(folder.path(), &[]).await;
+    exporter.shows(&state_line("dupont", "active")).await;
+    exporter.shows(&state_line("durand", "active")).await;
+    simulator.key("dupont").unwrap().revoke();
+    exporter.shows(&state_line("dupont", "revoked")).await;
+
+    let target = exporter.url.trim_start_matches("http://");
+    let scrape = format!(
+        "global: {{scrape_interval: 500ms}}\nscrape_configs: [{{job_name: m, static_configs: [{{targets: ['{target}']}}]}}]\n"
+    );
+    let prometheus = Prometheus::start(folder.path(), &scrape).await;
+    for family in reference::metrics() {
+        let name = match family.kind {
+            MetricKind::Histogram => format!("{}_bucket", family.name),
+            _ => family.name.to_owned(),
+        };
+        until(&name, || prometheus.query(&name)).await;
+        let metadata = prometheus.ask("metadata", &[("metric", family.name)]).await.unwrap();
+        let metadata = &metadata["data"];
+        assert_eq!(metadata[family.name][0]["type"], family.kind.into_str(), "{}", family.name);
+        assert_eq!(metadata[family.name][0]["help"], family.help);
+    }
+    let up = prometheus.query("up").await.unwrap();
+    assert_eq!(up[0]["value"][1], "1", "{up:?}");
+}

@@ -1,0 +1,213 @@
+//! The same file given to the exporter whose format it is and to this one, and the same clients sent to
+//! both: they must be admitted and refused alike.
+
+use std::fmt::Write as _;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+use reqwest::tls::Version;
+
+use crate::support::pki::{Identity, Pki, client, hash};
+use crate::support::server::{BINARY, Exporter, Server, until};
+
+/// Two servers with one file.
+struct Both {
+    servers: [Server; 2],
+    /// Without scheme.
+    hosts: [String; 2],
+}
+
+impl Both {
+    async fn start(pki: &Pki, file: &Path) -> Self {
+        // The other one can't be told to pick a port.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let modules = pki.write("blackbox.yml", "modules: {tcp: {prober: tcp}}\n");
+        let mut command = Command::new("prometheus-blackbox-exporter");
+        command
+            .arg(format!("--config.file={}", modules.display()))
+            .arg(format!("--web.config.file={}", file.display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        let theirs = Server::spawn(&mut command);
+        let mut command = Command::new(BINARY);
+        command
+            .arg("demo")
+            .arg(format!("--web.config.file={}", file.display()))
+            .arg("--web.listen-address=127.0.0.1:0");
+        let ours = Exporter::listening(Server::spawn(&mut command)).await;
+        let host = format!("127.0.0.1:{port}");
+        until("the other exporter", || async { tokio::net::TcpStream::connect(&host).await.ok() }).await;
+        let own = ours.url.trim_start_matches("http://").to_owned();
+        Self { hosts: [host, own], servers: [theirs, ours.server] }
+    }
+
+    /// What both say, which must be the same, to a client that asks `url(host)`.
+    async fn say(&self, client: &reqwest::Client, asking: &Asking<'_>) -> String {
+        let mut said = Vec::new();
+        for host in &self.hosts {
+            let mut request = client.get(format!("{}://{host}{}", asking.scheme, asking.path));
+            if let Some((name, password)) = asking.user {
+                request = request.basic_auth(name, Some(password));
+            }
+            said.push(match request.send().await {
+                Ok(response) => {
+                    let mut text = response.status().as_u16().to_string();
+                    for name in asking.headers {
+                        if let Some(value) = response.headers().get(*name) {
+                            let _ = write!(text, " {name}: {}", value.to_str().unwrap());
+                        }
+                    }
+                    text
+                }
+                Err(_) => "refused".to_owned(),
+            });
+        }
+        let [theirs, ours] = &said[..] else { unreachable!() };
+        let outputs = || self.servers.each_ref().map(Server::output).join("\n---\n");
+        assert_eq!(ours, theirs, "{asking:?}\n{}", outputs());
+        ours.clone()
+    }
+}
+
+#[derive(Debug)]
+struct Asking<'a> {
+    scheme: &'a str,
+    path: &'a str,
+    user: Option<(&'a str, &'a str)>,
+    /// Which of the answer's to compare.
+    headers: &'a [&'a str],
+}
+
+const PLAIN: Asking<'_> = Asking { scheme: "http", path: "/metrics", user: None, headers: &[] };
+const SECURE: Asking<'_> = Asking { scheme: "https", path: "/metrics", user: None, headers: &[] };
+
+#[tokio::test]
+async fn users_are_admitted_and_refused_alike() {
+    let pki = Pki::new();
+    let cut = "x".repeat(72);
+    let file = pki.write(
+        "web.yml",
+        &format!(
+            "basic_auth_users:\n  alice: {}\n  bob: {}\n  émile: {}\n  long: {}\n",
+            hash("one"),
+            hash("two:three"),
+            hash("mot de passe é"),
+            hash(&cut)
+        )
+        .replace("$2b$", "$2y$"),
+    );
+    let both = Both::start(&pki, &file).await;
+    let client = client(&pki, None).build().unwrap();
+    let longer = format!("{cut}y");
+    for (user, wanted) in [
+        (None, "401 www-authenticate: Basic"),
+        (Some(("alice", "one")), "200"),
+        (Some(("alice", "one")), "200"),
+        (Some(("alice", "two")), "401 www-authenticate: Basic"),
+        (Some(("alice", "")), "401 www-authenticate: Basic"),
+        (Some(("Alice", "one")), "401 www-authenticate: Basic"),
+        (Some(("nobody", "one")), "401 www-authenticate: Basic"),
+        (Some(("nobody", "fakepassword")), "401 www-authenticate: Basic"),
+        (Some(("", "")), "401 www-authenticate: Basic"),
+        (Some(("bob", "two:three")), "200"),
+        (Some(("émile", "mot de passe é")), "200"),
+        (Some(("long", cut.as_str())), "200"),
+        // Bcrypt reads no further than 72 bytes.
+        (Some(("long", longer.as_str())), "200"),
+    ] {
+        for path in ["/metrics", "/-/healthy", "/"] {
+            let asking = Asking { path, user, headers: &["www-authenticate"], ..PLAIN };
+            let said = both.say(&client, &asking).await;
+            assert!(said.starts_with(&wanted[..3]), "{asking:?}: {said}");
+            if path == "/metrics" {
+                assert!(said.contains(wanted), "{said}");
+            }
+        }
+    }
+    let strange = Asking { path: "/no/such/route", user: Some(("nobody", "x")), ..PLAIN };
+    assert_eq!(both.say(&client, &strange).await, "401", "what exists is told to nobody outside");
+}
+
+#[tokio::test]
+async fn client_certificates_of_every_kind_are_treated_alike() {
+    let (pki, elsewhere) = (Pki::new(), Pki::new());
+    let identities: [(&str, Option<Identity>); 4] = [
+        ("none", None),
+        ("good", Some(pki.client(&["prometheus.example"]))),
+        ("of another authority", Some(elsewhere.client(&["prometheus.example"]))),
+        ("a server's", Some(pki.sign(&["127.0.0.1"], rcgen::ExtendedKeyUsagePurpose::ServerAuth))),
+    ];
+    for (auth, admitted) in [
+        ("NoClientCert", [true, true, true, true]),
+        ("RequestClientCert", [true, true, true, true]),
+        ("RequireAnyClientCert", [false, true, true, true]),
+        ("VerifyClientCertIfGiven", [true, true, false, false]),
+        ("RequireAndVerifyClientCert", [false, true, false, false]),
+    ] {
+        let ca = if auth == "NoClientCert" { "" } else { "  client_ca_file: ca.pem\n" };
+        let text = format!(
+            "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n  client_auth_type: {auth}\n{ca}"
+        );
+        let file = pki.write(&format!("{auth}.yml"), &text);
+        let both = Both::start(&pki, &file).await;
+        for version in [Version::TLS_1_2, Version::TLS_1_3] {
+            for ((name, identity), admitted) in identities.iter().zip(admitted) {
+                let client = client(&pki, identity.as_ref())
+                    .tls_version_min(version)
+                    .tls_version_max(version)
+                    .build()
+                    .unwrap();
+                let said = both.say(&client, &SECURE).await;
+                assert_eq!(said, if admitted { "200" } else { "refused" }, "{auth} {name} {version:?}");
+            }
+        }
+        let client = client(&pki, None).build().unwrap();
+        assert_eq!(both.say(&client, &PLAIN).await, "400", "plain HTTP on the TLS port");
+    }
+}
+
+#[tokio::test]
+async fn versions_suites_and_curves_are_kept_to_alike() {
+    let pki = Pki::new();
+    let tls = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n";
+    for (settings, tls12, tls13) in [
+        ("", true, true),
+        ("  min_version: TLS13\n", false, true),
+        ("  max_version: TLS12\n", true, false),
+        ("  min_version: TLS12\n  max_version: TLS12\n", true, false),
+        ("  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]\n", true, true),
+        ("  curve_preferences: [CurveP384]\n  prefer_server_cipher_suites: false\n", true, true),
+    ] {
+        let file = pki.write("web.yml", &format!("{tls}{settings}http_server_config: {{http2: false}}\n"));
+        let both = Both::start(&pki, &file).await;
+        for (version, admitted) in [(Version::TLS_1_2, tls12), (Version::TLS_1_3, tls13)] {
+            let client =
+                client(&pki, None).tls_version_min(version).tls_version_max(version).build().unwrap();
+            let said = both.say(&client, &SECURE).await;
+            assert_eq!(said, if admitted { "200" } else { "refused" }, "{settings} {version:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn headers_leave_alike_on_answers_and_refusals() {
+    let pki = Pki::new();
+    let text = format!(
+        "http_server_config:\n  headers:\n    X-Frame-Options: sameorigin\n    \
+         Strict-Transport-Security: max-age=31536000\nbasic_auth_users: {{alice: {}}}\n",
+        hash("one")
+    );
+    let file = pki.write("web.yml", &text);
+    let both = Both::start(&pki, &file).await;
+    let client = client(&pki, None).build().unwrap();
+    for user in [Some(("alice", "one")), None] {
+        let said = both
+            .say(
+                &client,
+                &Asking { user, headers: &["x-frame-options", "strict-transport-security"], ..PLAIN },
+            )
+            .await;
+        assert!(said.contains("x-frame-options: sameorigin"), "{said}");
+        assert!(said.contains("strict-transport-security: max-age=31536000"), "{said}");
+    }
+}
