@@ -7,48 +7,48 @@ use tokio::time::Instant;
 
 /// A wall clock that moves with tokio's time, so that a test that pauses or advances the one moves the other.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     wall: SystemTime,
     started: Instant,
 }
 
 impl Clock {
     /// Reads the system's clock, this once.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { wall: SystemTime::now(), started: Instant::now() }
     }
 
     /// The wall clock's time now.
-    pub(super) fn now(&self) -> SystemTime {
+    pub(crate) fn now(&self) -> SystemTime {
         self.at(Instant::now())
     }
 
     /// The wall clock's time at that instant, past or future.
-    pub(super) fn at(&self, instant: Instant) -> SystemTime {
+    pub(crate) fn at(&self, instant: Instant) -> SystemTime {
         self.wall + instant.saturating_duration_since(self.started)
     }
 
     /// The `date` header's value. hyper would write its own, from a clock that tests can't move.
-    pub(super) fn date_header(&self) -> HeaderValue {
+    pub(crate) fn date_header(&self) -> HeaderValue {
         HeaderValue::from_str(&httpdate::fmt_http_date(self.now()))
             .unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
     }
 }
 
 /// Time since the epoch; zero for a time before it.
-pub(super) fn since_epoch(time: SystemTime) -> Duration {
+pub(crate) fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// `2021-04-12T11:54:46.123Z`, as error bodies say when they were asked.
-pub(super) fn iso(time: SystemTime) -> String {
+pub(crate) fn iso(time: SystemTime) -> String {
     let since = since_epoch(time);
     let Civil { date, clock } = Civil::of(since.as_secs());
     format!("{date}T{clock}.{:03}Z", since.subsec_millis())
 }
 
 /// `2021-04-12 11:54:46`, as a log-in says when its token ends: in a zone that it doesn't name.
-pub(super) fn zoneless(time: SystemTime, offset_minutes: i32) -> String {
+pub(crate) fn zoneless(time: SystemTime, offset_minutes: i32) -> String {
     let seconds = since_epoch(time).as_secs().saturating_add_signed(i64::from(offset_minutes) * 60);
     let Civil { date, clock } = Civil::of(seconds);
     format!("{date} {clock}")

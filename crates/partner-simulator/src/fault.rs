@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::refusal::Refusal;
-use super::routes::LOG_IN;
+use crate::api::routes::LOG_IN;
+use crate::refusal::Refusal;
 
 /// Whom a command is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,9 +131,9 @@ impl Fault {
 /// An answer that isn't the API's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Page {
@@ -162,10 +162,10 @@ impl Page {
 
 /// Who a call is from, and to what.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Concerned<'a> {
-    pub(super) route: &'a str,
-    pub(super) partner: Option<&'a str>,
-    pub(super) key: Option<&'a str>,
+pub(crate) struct Concerned<'a> {
+    pub(crate) route: &'a str,
+    pub(crate) partner: Option<&'a str>,
+    pub(crate) key: Option<&'a str>,
 }
 
 impl Scope {
@@ -182,7 +182,7 @@ impl Scope {
 
 /// The commands that hold.
 #[derive(Debug, Default)]
-pub(super) struct Commands(Vec<Command>);
+pub(crate) struct Commands(Vec<Command>);
 
 #[derive(Debug)]
 struct Command {
@@ -193,28 +193,28 @@ struct Command {
 }
 
 impl Commands {
-    pub(super) fn give(&mut self, scope: Scope, fault: Fault, times: Option<u32>) {
+    pub(crate) fn give(&mut self, scope: Scope, fault: Fault, times: Option<u32>) {
         self.0.push(Command { scope, fault, left: times });
         self.0.retain(|command| command.left != Some(0));
     }
 
-    pub(super) fn withdraw(&mut self, scope: &Scope) {
+    pub(crate) fn withdraw(&mut self, scope: &Scope) {
         self.0.retain(|command| command.scope != *scope);
     }
 
-    pub(super) fn withdraw_of_key(&mut self, name: &str) {
+    pub(crate) fn withdraw_of_key(&mut self, name: &str) {
         self.0.retain(|command| match &command.scope {
             Scope::Key(key) | Scope::KeyRoute { key, .. } => key != name,
             _ => true,
         });
     }
 
-    pub(super) fn withdraw_all(&mut self) {
+    pub(crate) fn withdraw_all(&mut self) {
         self.0.clear();
     }
 
     /// What happens to this call; it is counted.
-    pub(super) fn for_call(&mut self, call: Concerned<'_>) -> Vec<Fault> {
+    pub(crate) fn for_call(&mut self, call: Concerned<'_>) -> Vec<Fault> {
         let mut faults = Vec::new();
         for command in self.0.iter_mut().filter(|command| command.scope.concerns(call)) {
             faults.push(command.fault.clone());

@@ -6,36 +6,22 @@
 //!
 //! # Layout
 //! - Setting up: [`SimulatorBuilder`] and [`SimulatorOptions`] (`options`), with partners and keys as `spec` has them.
-//! - A call's way: `server` (sockets, TLS) → `wire` (bytes) → `front` (every fault) → `gate` (authentication, budget)
-//!   → `routes`, `login`, `books` → `reshape` (faults of the answer) → `delivery` (how the body goes out).
-//! - What it knows: `state` behind one lock, with `budget`, `journal`, `tokens`, `clock`, `request_id`.
+//! - A call's way: `server` (sockets, TLS) → `fault_stream` (bytes) → `middleware` (every fault) → `auth`
+//!   → `routes`, `login`, `sample_data` → `response_faults` → `delivery` (how the body goes out).
+//! - What it knows: `state` behind one lock, with `budget`, `request_log`, `token`, `clock`, `request_id`.
 //! - What goes wrong: [`Fault`] for a [`Scope`], [`Refusal`] with a code of [`DOCUMENTED`].
 //! - Changing it while it runs: [`Simulator`], and handles to one [`Partner`], [`Key`] or [`Account`].
 
-mod account;
-mod books;
-mod budget;
-mod certificates;
+mod api;
 mod clock;
-mod codes;
-mod delivery;
+mod control;
+mod error_codes;
 mod fault;
-mod front;
-mod gate;
-mod journal;
-mod key;
-mod login;
 mod options;
-mod partner;
 mod refusal;
-mod request_id;
-mod reshape;
-mod routes;
-mod server;
 mod spec;
 mod state;
-mod tokens;
-mod wire;
+mod transport;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -47,28 +33,28 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-pub use account::{Account, Attempts, FirmSpec, LoginSpec};
-pub use books::CANARY;
-pub use budget::{Limits, RateHeaders};
-pub use certificates::{Ends, Signer, TlsOptions, TlsVersions};
-pub use codes::{
+pub use api::routes::{EXERCICES, HEALTH, KEY_INFO, LOG_IN, PERSONS, SOCIETY, USERS};
+pub use api::sample_data::CANARY;
+pub use control::account::{Account, Attempts, FirmSpec, LoginSpec};
+pub use control::key::Key;
+pub use control::partner::Partner;
+pub use error_codes::{
     ACCOUNT_LOCKED, DOCUMENTED, DocumentedCode, SOCIETY_ID_MISSING, SOCIETY_NOT_HELD, UNKNOWN_FIRM,
     UNKNOWN_ROUTE, WRONG_PASSWORD,
 };
 pub use fault::{Fault, Page, Scope};
-pub use journal::{Answered, Call, Counts};
-pub use key::Key;
 pub use options::{Concurrency, SimulatorBuilder, SimulatorOptions, StartError};
-pub use partner::Partner;
 pub use refusal::{BodyForm, Refusal};
-pub use routes::{EXERCICES, HEALTH, KEY_INFO, LOG_IN, PERSONS, SOCIETY, USERS};
 pub use spec::{Access, Activation, KeySpec, PartnerSpec, Version};
-pub use tokens::TokenForm;
+pub use state::budget::{Limits, RateHeaders};
+pub use state::request_log::{Answered, Call, Counts};
+pub use state::token::TokenForm;
+pub use transport::certificates::{Ends, Signer, TlsOptions, TlsVersions};
 
-use certificates::{Authority, Presented};
 use clock::Clock;
-use server::Server;
 use state::World;
+use transport::certificates::{Authority, Presented};
+use transport::server::Server;
 
 /// A running simulated API. Cheap to clone; the API stops when the last clone is dropped.
 #[derive(Clone)]
@@ -121,7 +107,7 @@ impl Simulator {
         let world = Arc::new(World::new(&options, clock));
         let tasks = TaskTracker::new();
         let server = Arc::new(Server {
-            router: routes::router(&world),
+            router: api::routes::router(&world),
             world: Arc::clone(&world),
             tls: presented.as_ref().map(|presented| Mutex::new(Arc::clone(&presented.config))),
             stop: CancellationToken::new(),

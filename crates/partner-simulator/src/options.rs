@@ -3,10 +3,10 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::Simulator;
-use super::budget::Limits;
-use super::certificates::TlsOptions;
-use super::spec::{KeySpec, PartnerSpec};
+use crate::Simulator;
+use crate::spec::{KeySpec, PartnerSpec};
+use crate::state::budget::Limits;
+use crate::transport::certificates::TlsOptions;
 
 /// Why a simulator didn't start.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::codes::default_answer;
+use crate::error_codes::default_answer;
 
 /// The shape of an error's body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,11 +39,11 @@ pub struct Refusal {
 
 /// What an error's `details` tell of the call.
 #[derive(Clone, Debug)]
-pub(super) struct CallContext {
-    pub(super) method: String,
-    pub(super) url: String,
-    pub(super) requested_at: String,
-    pub(super) request_id: String,
+pub(crate) struct CallContext {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) requested_at: String,
+    pub(crate) request_id: String,
 }
 
 impl Refusal {
@@ -86,7 +86,7 @@ impl Refusal {
         self.status.unwrap_or(default_answer(&self.code).0)
     }
 
-    pub(super) fn body(&self, call: &CallContext) -> Value {
+    pub(crate) fn body(&self, call: &CallContext) -> Value {
         let message = self.message.as_deref().unwrap_or(default_answer(&self.code).1);
         let details = match self.form {
             BodyForm::EmptyDetails | BodyForm::Rootless => json!(""),

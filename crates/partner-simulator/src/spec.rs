@@ -1,9 +1,9 @@
 //! What partners and keys are like when they come into being.
 
-use super::account::LoginSpec;
-use super::budget::Limits;
-use super::refusal::Refusal;
-use super::tokens::TokenForm;
+use crate::control::account::LoginSpec;
+use crate::refusal::Refusal;
+use crate::state::budget::Limits;
+use crate::state::token::TokenForm;
 
 /// What a token opens.
 #[derive(Clone, Debug, PartialEq, Eq)]

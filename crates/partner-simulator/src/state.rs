@@ -1,5 +1,9 @@
 //! Everything the simulated API knows, behind one lock.
 
+pub(crate) mod budget;
+pub(crate) mod request_log;
+pub(crate) mod token;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,22 +11,22 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::account::AccountState;
-use super::budget::{Budget, Limits};
-use super::clock::{Clock, since_epoch};
-use super::fault::Commands;
-use super::journal::{Counts, Journal, Traffic};
-use super::options::{Concurrency, SimulatorOptions};
-use super::refusal::Refusal;
-use super::spec::{Access, Activation, KeySpec, PartnerSpec, Version};
-use super::tokens::{Claims, TokenForm, mint};
+use crate::clock::{Clock, since_epoch};
+use crate::control::account::AccountState;
+use crate::fault::Commands;
+use crate::options::{Concurrency, SimulatorOptions};
+use crate::refusal::Refusal;
+use crate::spec::{Access, Activation, KeySpec, PartnerSpec, Version};
+use crate::state::budget::{Budget, Limits};
+use crate::state::request_log::{Counts, Journal, Traffic};
+use crate::state::token::{Claims, TokenForm, mint};
 
 /// What the server's tasks and the test's handles share.
-pub(super) struct World {
-    pub(super) clock: Clock,
-    pub(super) concurrency: Concurrency,
-    pub(super) costs: BTreeMap<String, u32>,
-    pub(super) compress: bool,
+pub(crate) struct World {
+    pub(crate) clock: Clock,
+    pub(crate) concurrency: Concurrency,
+    pub(crate) costs: BTreeMap<String, u32>,
+    pub(crate) compress: bool,
     /// Calls so far: the source of request-ids.
     calls: AtomicU64,
     connections: AtomicU64,
@@ -30,7 +34,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(options: &SimulatorOptions, clock: Clock) -> Self {
+    pub(crate) fn new(options: &SimulatorOptions, clock: Clock) -> Self {
         Self {
             clock,
             concurrency: options.concurrency,
@@ -43,74 +47,74 @@ impl World {
     }
 
     /// The lock is never held across an await; and a test that panicked while it held it spoils no other.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn next_call(&self) -> u64 {
+    pub(crate) fn next_call(&self) -> u64 {
         self.calls.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) fn count_connection(&self) {
+    pub(crate) fn count_connection(&self) {
         self.connections.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn connections(&self) -> u64 {
+    pub(crate) fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
     }
 }
 
 /// A partner and its secret.
-pub(super) struct PartnerState {
-    pub(super) secret: String,
-    pub(super) refusal: Option<Refusal>,
-    pub(super) third_party: u64,
+pub(crate) struct PartnerState {
+    pub(crate) secret: String,
+    pub(crate) refusal: Option<Refusal>,
+    pub(crate) third_party: u64,
 }
 
 /// A key, whatever its tokens.
-pub(super) struct KeyState {
-    pub(super) partner: Arc<str>,
-    pub(super) access: Access,
-    pub(super) form: TokenForm,
+pub(crate) struct KeyState {
+    pub(crate) partner: Arc<str>,
+    pub(crate) access: Access,
+    pub(crate) form: TokenForm,
     /// The token last issued.
-    pub(super) token: Option<String>,
-    pub(super) activated: bool,
-    pub(super) activation: Activation,
-    pub(super) refusal: Option<Refusal>,
-    pub(super) forbidden: BTreeMap<String, Refusal>,
-    pub(super) version: Version,
-    pub(super) limits: Limits,
-    pub(super) traffic: Traffic,
+    pub(crate) token: Option<String>,
+    pub(crate) activated: bool,
+    pub(crate) activation: Activation,
+    pub(crate) refusal: Option<Refusal>,
+    pub(crate) forbidden: BTreeMap<String, Refusal>,
+    pub(crate) version: Version,
+    pub(crate) limits: Limits,
+    pub(crate) traffic: Traffic,
 }
 
 /// A token that was issued; it stays known after its end, so that its calls are still told apart.
-pub(super) struct TokenState {
-    pub(super) key: Arc<str>,
-    pub(super) opens: Access,
-    pub(super) ends: Option<Instant>,
+pub(crate) struct TokenState {
+    pub(crate) key: Arc<str>,
+    pub(crate) opens: Access,
+    pub(crate) ends: Option<Instant>,
     /// What it gets after its end.
-    pub(super) ended: Refusal,
-    pub(super) budget: Budget,
+    pub(crate) ended: Refusal,
+    pub(crate) budget: Budget,
 }
 
 impl TokenState {
-    pub(super) fn has_ended(&self, now: Instant) -> bool {
+    pub(crate) fn has_ended(&self, now: Instant) -> bool {
         self.ends.is_some_and(|end| end <= now)
     }
 }
 
 /// What changes.
-pub(super) struct State {
+pub(crate) struct State {
     clock: Clock,
     limits: Limits,
-    pub(super) partners: BTreeMap<Arc<str>, PartnerState>,
-    pub(super) keys: BTreeMap<Arc<str>, KeyState>,
+    pub(crate) partners: BTreeMap<Arc<str>, PartnerState>,
+    pub(crate) keys: BTreeMap<Arc<str>, KeyState>,
     /// By mail.
-    pub(super) accounts: BTreeMap<String, AccountState>,
-    pub(super) tokens: HashMap<String, TokenState>,
-    pub(super) commands: Commands,
-    pub(super) journal: Journal,
-    pub(super) traffic: Traffic,
+    pub(crate) accounts: BTreeMap<String, AccountState>,
+    pub(crate) tokens: HashMap<String, TokenState>,
+    pub(crate) commands: Commands,
+    pub(crate) journal: Journal,
+    pub(crate) traffic: Traffic,
     third_parties: u64,
     issued: u64,
 }
@@ -139,7 +143,7 @@ impl State {
         state
     }
 
-    pub(super) fn add_partner(&mut self, spec: &PartnerSpec) {
+    pub(crate) fn add_partner(&mut self, spec: &PartnerSpec) {
         let third_party = FIRST_THIRD_PARTY + self.third_parties;
         self.third_parties += 1;
         let partner =
@@ -150,7 +154,7 @@ impl State {
         }
     }
 
-    pub(super) fn remove_partner(&mut self, name: &str) {
+    pub(crate) fn remove_partner(&mut self, name: &str) {
         let Self { keys, tokens, accounts, .. } = self;
         keys.retain(|_, key| &*key.partner != name);
         tokens.retain(|_, token| keys.contains_key(&token.key));
@@ -158,7 +162,7 @@ impl State {
         self.partners.remove(name);
     }
 
-    pub(super) fn add_key(&mut self, partner: &str, spec: &KeySpec) {
+    pub(crate) fn add_key(&mut self, partner: &str, spec: &KeySpec) {
         self.remove_key(&spec.name);
         let name: Arc<str> = spec.name.as_str().into();
         let key = KeyState {
@@ -186,7 +190,7 @@ impl State {
     }
 
     /// The key's tokens are those of nobody from now on.
-    pub(super) fn remove_key(&mut self, name: &str) {
+    pub(crate) fn remove_key(&mut self, name: &str) {
         // Fleets of thousands are built key by key: a new one has nothing to look for.
         if self.keys.remove(name).is_none() {
             return;
@@ -196,7 +200,7 @@ impl State {
     }
 
     /// Gives the key a token, the one at hand or a minted one, that ends after its lifetime if it has one.
-    pub(super) fn issue(
+    pub(crate) fn issue(
         &mut self,
         name: &Arc<str>,
         opens: Access,
@@ -225,20 +229,20 @@ impl State {
     }
 
     /// Ends every token of the key.
-    pub(super) fn end_tokens(&mut self, key: &str) {
+    pub(crate) fn end_tokens(&mut self, key: &str) {
         for token in self.tokens.values_mut().filter(|token| &*token.key == key) {
             token.ends = Some(Instant::now());
             token.ended = not_found(&token.opens);
         }
     }
 
-    pub(super) fn counts(&self, key: &str) -> Counts {
+    pub(crate) fn counts(&self, key: &str) -> Counts {
         self.keys.get(key).map(|key| key.traffic.counts).unwrap_or_default()
     }
 }
 
 /// What a token gets that doesn't exist, or was revoked.
-pub(super) fn not_found(access: &Access) -> Refusal {
+pub(crate) fn not_found(access: &Access) -> Refusal {
     Refusal::new(match access {
         Access::Society { .. } => "ERR-API-TOKEN-NOT-FOUND",
         Access::Firm { .. } => "ERR-FIRM-TOKEN-NOT-FOUND",

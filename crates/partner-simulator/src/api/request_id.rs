@@ -1,7 +1,7 @@
 //! The ids that the API gives to calls, and users quote to MyUnisoft's support.
 
 /// The `n`th id of a simulator: the three forms seen on real answers take turns, and no id comes twice.
-pub(super) fn request_id(n: u64) -> String {
+pub(crate) fn request_id(n: u64) -> String {
     match n % 3 {
         0 => format!("req-{:016x}", scatter(n)),
         1 => uuid_form(scatter(n), scatter(!n)),

@@ -21,16 +21,16 @@ enum Order {
 
 /// Tells one connection what to do. Cheap to clone; a call finds the one of its connection among its extensions.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Orders(Arc<Mutex<Order>>);
+pub(crate) struct Orders(Arc<Mutex<Order>>);
 
 impl Orders {
     /// Closes the connection as soon as an answer is due.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.set(Order::Cut);
     }
 
     /// Writes these bytes instead of the answer, and closes.
-    pub(super) fn replace(&self, bytes: Bytes) {
+    pub(crate) fn replace(&self, bytes: Bytes) {
         self.set(Order::Replace(bytes));
     }
 
@@ -45,13 +45,13 @@ impl Orders {
 
 /// A stream that follows orders.
 #[derive(Debug)]
-pub(super) struct Wire<S> {
+pub(crate) struct Wire<S> {
     stream: S,
     orders: Orders,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    pub(super) fn new(stream: S, orders: Orders) -> Self {
+    pub(crate) fn new(stream: S, orders: Orders) -> Self {
         Self { stream, orders }
     }
 

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::fault::{Fault, Scope};
-use super::key::Key;
-use super::refusal::Refusal;
-use super::spec::KeySpec;
-use super::state::{PartnerState, World};
+use crate::control::key::Key;
+use crate::fault::{Fault, Scope};
+use crate::refusal::Refusal;
+use crate::spec::KeySpec;
+use crate::state::{PartnerState, World};
 
 /// One partner. The handle of one that was removed does nothing.
 #[derive(Clone)]
 pub struct Partner {
-    pub(super) world: Arc<World>,
-    pub(super) name: Arc<str>,
+    pub(crate) world: Arc<World>,
+    pub(crate) name: Arc<str>,
 }
 
 impl Partner {

@@ -10,14 +10,14 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::books;
-use super::codes::{SOCIETY_ID_MISSING, SOCIETY_NOT_HELD, UNKNOWN_ROUTE};
-use super::front;
-use super::gate::Caller;
-use super::login::log_in;
-use super::refusal::Refusal;
-use super::spec::Access;
-use super::state::World;
+use crate::api::auth::Caller;
+use crate::api::login::log_in;
+use crate::api::middleware;
+use crate::api::sample_data;
+use crate::error_codes::{SOCIETY_ID_MISSING, SOCIETY_NOT_HELD, UNKNOWN_ROUTE};
+use crate::refusal::Refusal;
+use crate::spec::Access;
+use crate::state::World;
 
 /// The one route without authentication.
 pub const HEALTH: &str = "/api/partners/health";
@@ -35,12 +35,12 @@ pub const USERS: &str = "/api/v1/users_v2";
 pub const PERSONS: &str = "/api/v1/pers_physique";
 
 /// Everything below wants a token and a secret.
-pub(super) const AUTHENTICATED: &str = "/api/v1/";
+pub(crate) const AUTHENTICATED: &str = "/api/v1/";
 
 /// What key/info lists, for a key that is forbidden none.
 const LISTED: [&str; 5] = [KEY_INFO, EXERCICES, SOCIETY, USERS, PERSONS];
 
-pub(super) fn router(world: &Arc<World>) -> Router {
+pub(crate) fn router(world: &Arc<World>) -> Router {
     Router::new()
         .route(HEALTH, get(health))
         .route(LOG_IN, post(log_in))
@@ -51,7 +51,7 @@ pub(super) fn router(world: &Arc<World>) -> Router {
         .route(PERSONS, get(persons))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
-        .layer(from_fn_with_state(Arc::clone(world), front::answer))
+        .layer(from_fn_with_state(Arc::clone(world), middleware::answer))
         .with_state(Arc::clone(world))
 }
 
@@ -106,19 +106,19 @@ fn target(access: &Access, third_party: u64) -> Value {
 }
 
 async fn exercices(Extension(caller): Extension<Caller>) -> Result<Json<Value>, Refusal> {
-    Ok(Json(books::exercices(named_society(&caller)?)))
+    Ok(Json(sample_data::exercices(named_society(&caller)?)))
 }
 
 async fn society(Extension(caller): Extension<Caller>) -> Json<Value> {
-    Json(books::societies(societies(&caller)))
+    Json(sample_data::societies(societies(&caller)))
 }
 
 async fn users(Extension(caller): Extension<Caller>) -> Json<Value> {
-    Json(books::users(schema(&caller)))
+    Json(sample_data::users(schema(&caller)))
 }
 
 async fn persons(Extension(caller): Extension<Caller>) -> Json<Value> {
-    Json(books::persons(schema(&caller)))
+    Json(sample_data::persons(schema(&caller)))
 }
 
 /// The society that a call is about: with society access the token says it, and no header is needed.

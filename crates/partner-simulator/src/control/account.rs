@@ -6,9 +6,9 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::Value;
 
-use super::codes::{ACCOUNT_LOCKED, UNKNOWN_FIRM, WRONG_PASSWORD};
-use super::refusal::Refusal;
-use super::state::World;
+use crate::error_codes::{ACCOUNT_LOCKED, UNKNOWN_FIRM, WRONG_PASSWORD};
+use crate::refusal::Refusal;
+use crate::state::World;
 
 /// A firm, as a log-in answers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,10 +114,10 @@ impl LoginSpec {
 }
 
 /// An account, and how often it was tried.
-pub(super) struct AccountState {
-    pub(super) spec: LoginSpec,
-    pub(super) key: Arc<str>,
-    pub(super) attempts: Attempts,
+pub(crate) struct AccountState {
+    pub(crate) spec: LoginSpec,
+    pub(crate) key: Arc<str>,
+    pub(crate) attempts: Attempts,
 }
 
 /// How often an account was tried.
@@ -134,12 +134,12 @@ pub struct Attempts {
 }
 
 impl AccountState {
-    pub(super) fn new(spec: LoginSpec, key: Arc<str>) -> Self {
+    pub(crate) fn new(spec: LoginSpec, key: Arc<str>) -> Self {
         Self { spec, key, attempts: Attempts::default() }
     }
 
     /// Counts the attempt and judges its password.
-    pub(super) fn enter(&mut self, password: &str) -> Result<(), Refusal> {
+    pub(crate) fn enter(&mut self, password: &str) -> Result<(), Refusal> {
         let attempts = &mut self.attempts;
         attempts.total += 1;
         if attempts.locked {
@@ -157,7 +157,7 @@ impl AccountState {
     }
 
     /// The firm that the log-in is for; `None` where it has to choose one.
-    pub(super) fn choose(&self, wanted: Option<&Value>) -> Result<Option<&FirmSpec>, Refusal> {
+    pub(crate) fn choose(&self, wanted: Option<&Value>) -> Result<Option<&FirmSpec>, Refusal> {
         match (wanted, self.spec.firms.as_slice()) {
             (None | Some(Value::Null), [only]) => Ok(Some(only)),
             (None | Some(Value::Null), [_, _, ..]) => Ok(None),
@@ -173,8 +173,8 @@ impl AccountState {
 /// One account. The handle of one that was removed does nothing.
 #[derive(Clone)]
 pub struct Account {
-    pub(super) world: Arc<World>,
-    pub(super) mail: String,
+    pub(crate) world: Arc<World>,
+    pub(crate) mail: String,
 }
 
 impl Account {

@@ -7,12 +7,12 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{HeaderValue, StatusCode, header};
 
-use super::delivery::Pace;
-use super::fault::Fault;
-use super::front::Draft;
+use crate::api::delivery::Pace;
+use crate::api::middleware::Draft;
+use crate::fault::Fault;
 
 /// Applies the faults that concern the answer itself; says how what is left is to be delivered.
-pub(super) fn reshape(mut draft: Draft, faults: &[Fault], compress: bool) -> (Draft, Pace) {
+pub(crate) fn reshape(mut draft: Draft, faults: &[Fault], compress: bool) -> (Draft, Pace) {
     let mut coding = if compress { Coding::Gzip } else { Coding::Plain };
     let mut pace = Pace::Whole;
     for fault in faults {

@@ -11,8 +11,8 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::StartError;
-use super::clock::since_epoch;
+use crate::StartError;
+use crate::clock::since_epoch;
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -106,28 +106,28 @@ impl TlsOptions {
 }
 
 /// An authority of one's own: two simulators don't trust each other's.
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// What is presented, and when the first of it ends.
 #[derive(Clone)]
-pub(super) struct Presented {
-    pub(super) config: Arc<ServerConfig>,
-    pub(super) ends: SystemTime,
+pub(crate) struct Presented {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) ends: SystemTime,
 }
 
 impl Authority {
-    pub(super) fn new(now: SystemTime) -> Result<Self, rcgen::Error> {
+    pub(crate) fn new(now: SystemTime) -> Result<Self, rcgen::Error> {
         let params = authority_params("Simulated Root CA", now, now + 3_650 * DAY);
         Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
     }
 
     /// The authority's certificate, for clients to trust.
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
     /// A new chain with a new key.
-    pub(super) fn present(&self, options: &TlsOptions, now: SystemTime) -> Result<Presented, StartError> {
+    pub(crate) fn present(&self, options: &TlsOptions, now: SystemTime) -> Result<Presented, StartError> {
         let leaf_ends = options.leaf_ends.after(now);
         let mut leaf = CertificateParams::new(options.names.clone())?;
         leaf.distinguished_name.push(DnType::CommonName, "Simulated Partner API");

@@ -84,7 +84,7 @@ const CHOSEN: &[DocumentedCode] = &[
 ];
 
 /// How a code is answered by default: any code that isn't in a table is a business one, with 400.
-pub(super) fn default_answer(code: &str) -> (StatusCode, &'static str) {
+pub(crate) fn default_answer(code: &str) -> (StatusCode, &'static str) {
     DOCUMENTED
         .iter()
         .chain(CHOSEN)

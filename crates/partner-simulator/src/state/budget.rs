@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
-use super::clock::{Clock, since_epoch};
+use crate::clock::{Clock, since_epoch};
 
 const TOTAL: HeaderName = HeaderName::from_static("x-rate-limit-total");
 const REMAINING: HeaderName = HeaderName::from_static("x-rate-limit-remaining");
@@ -47,14 +47,14 @@ pub enum RateHeaders {
 
 /// What a token has used of its budget. Windows don't slide: one opens with the first request after the last ended.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     used: u32,
     ends: Option<Instant>,
 }
 
 impl Budget {
     /// Takes the cost of a call; `false`, and takes nothing, where too little is left.
-    pub(super) fn take(&mut self, cost: u32, limits: &Limits, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, cost: u32, limits: &Limits, now: Instant) -> bool {
         let left = self.left(limits, now);
         if left < cost {
             return false;
@@ -64,7 +64,7 @@ impl Budget {
     }
 
     /// Takes what other traffic uses: as much as is left, if it is less.
-    pub(super) fn spend(&mut self, cost: u32, limits: &Limits, now: Instant) {
+    pub(crate) fn spend(&mut self, cost: u32, limits: &Limits, now: Instant) {
         if self.is_over(now) {
             *self = Self { used: 0, ends: Some(now + limits.window) };
         }
@@ -72,7 +72,7 @@ impl Budget {
     }
 
     /// What is left of the window.
-    pub(super) fn left(&self, limits: &Limits, now: Instant) -> u32 {
+    pub(crate) fn left(&self, limits: &Limits, now: Instant) -> u32 {
         if self.is_over(now) { limits.total } else { limits.total.saturating_sub(self.used) }
     }
 
@@ -81,7 +81,7 @@ impl Budget {
     }
 
     /// The headers that tell of it.
-    pub(super) fn headers(&self, limits: &Limits, now: Instant, clock: &Clock) -> HeaderMap {
+    pub(crate) fn headers(&self, limits: &Limits, now: Instant, clock: &Clock) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if limits.headers == RateHeaders::Absent {
             return headers;

@@ -9,12 +9,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::account::{FirmSpec, LoginSpec};
-use super::clock::zoneless;
-use super::codes::WRONG_PASSWORD;
-use super::refusal::Refusal;
-use super::spec::Access;
-use super::state::{State, World};
+use crate::clock::zoneless;
+use crate::control::account::{FirmSpec, LoginSpec};
+use crate::error_codes::WRONG_PASSWORD;
+use crate::refusal::Refusal;
+use crate::spec::Access;
+use crate::state::{State, World};
 
 #[derive(Deserialize)]
 struct LogIn {
@@ -24,12 +24,12 @@ struct LogIn {
 }
 
 /// The account that a log-in names.
-pub(super) fn mail_in(body: &[u8]) -> Option<String> {
+pub(crate) fn mail_in(body: &[u8]) -> Option<String> {
     serde_json::from_slice(body).ok().map(|LogIn { mail, .. }| mail)
 }
 
 /// `POST /api/authenticate/firm`
-pub(super) async fn log_in(Shared(world): Shared<Arc<World>>, body: Bytes) -> Result<Response, Refusal> {
+pub(crate) async fn log_in(Shared(world): Shared<Arc<World>>, body: Bytes) -> Result<Response, Refusal> {
     let asked: LogIn = serde_json::from_slice(&body).map_err(|_| Refusal::new("GBL1"))?;
     let mut state = world.lock();
     let account = state.accounts.get_mut(&asked.mail).ok_or(Refusal::new(WRONG_PASSWORD))?;

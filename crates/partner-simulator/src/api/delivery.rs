@@ -8,11 +8,11 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::state::World;
+use crate::state::World;
 
 /// How a body goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(crate) enum Pace {
     Whole,
     /// So long a pause in the middle.
     Pause(Duration),
@@ -27,7 +27,7 @@ pub(super) enum Pace {
 }
 
 /// Holds a call's place among those in flight, until its answer is delivered or given up.
-pub(super) struct InFlight {
+pub(crate) struct InFlight {
     world: Arc<World>,
     number: u64,
     key: Option<Arc<str>>,
@@ -36,15 +36,15 @@ pub(super) struct InFlight {
 
 impl InFlight {
     /// Takes over a place that was counted already.
-    pub(super) fn new(world: Arc<World>, number: u64, key: Option<Arc<str>>, route: String) -> Self {
+    pub(crate) fn new(world: Arc<World>, number: u64, key: Option<Arc<str>>, route: String) -> Self {
         Self { world, number, key, route }
     }
 
-    pub(super) fn world(&self) -> &World {
+    pub(crate) fn world(&self) -> &World {
         &self.world
     }
 
-    pub(super) fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.number
     }
 }
@@ -72,7 +72,7 @@ enum Step {
 }
 
 /// The body, which holds the call's place among those in flight.
-pub(super) fn body(bytes: Bytes, pace: Pace, in_flight: InFlight) -> Body {
+pub(crate) fn body(bytes: Bytes, pace: Pace, in_flight: InFlight) -> Body {
     let steps = VecDeque::from(steps(bytes, pace));
     Body::from_stream(stream::unfold((steps, in_flight), |(mut steps, in_flight)| async move {
         let piece = next_piece(&mut steps).await?;

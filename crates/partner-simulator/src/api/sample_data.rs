@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 pub const CANARY: &str = "ACCOUNTING-CANARY";
 
 /// The fiscal years of a society.
-pub(super) fn exercices(society: u64) -> Value {
+pub(crate) fn exercices(society: u64) -> Value {
     let years = [(2023, "CLOSED"), (2024, "CLOSED"), (2025, "OPEN")];
     let years = years.map(|(year, state)| {
         json!({
@@ -20,7 +20,7 @@ pub(super) fn exercices(society: u64) -> Value {
     json!(years)
 }
 
-pub(super) fn societies(ids: &[u64]) -> Value {
+pub(crate) fn societies(ids: &[u64]) -> Value {
     let society = |id: &u64| {
         json!({
             "society_id": id,
@@ -32,7 +32,7 @@ pub(super) fn societies(ids: &[u64]) -> Value {
     ids.iter().map(society).collect()
 }
 
-pub(super) fn users(schema: u64) -> Value {
+pub(crate) fn users(schema: u64) -> Value {
     let user = |(id, name): (u64, &str)| {
         json!({
             "user_id": schema * 1_000 + id,
@@ -43,7 +43,7 @@ pub(super) fn users(schema: u64) -> Value {
     [(1, "Camille Invent"), (2, "Dominique Fictif")].into_iter().map(user).collect()
 }
 
-pub(super) fn persons(schema: u64) -> Value {
+pub(crate) fn persons(schema: u64) -> Value {
     let person = |(id, name): (u64, &str)| {
         json!({
             "pers_physique_id": schema * 1_000 + id,

@@ -66,19 +66,19 @@ pub struct Answered {
 
 /// The last calls, up to a capacity.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     calls: VecDeque<Call>,
     forgotten: u64,
     capacity: usize,
 }
 
 impl Journal {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self { calls: VecDeque::new(), forgotten: 0, capacity }
     }
 
     /// Writes a call down, and says under which number.
-    pub(super) fn open(&mut self, call: Call) -> u64 {
+    pub(crate) fn open(&mut self, call: Call) -> u64 {
         self.calls.push_back(call);
         let number = self.forgotten + self.calls.len() as u64 - 1;
         while self.calls.len() > self.capacity {
@@ -89,14 +89,14 @@ impl Journal {
     }
 
     /// Adds the answer, unless the call is forgotten.
-    pub(super) fn answer(&mut self, number: u64, answered: Answered) {
+    pub(crate) fn answer(&mut self, number: u64, answered: Answered) {
         let place = number.checked_sub(self.forgotten).and_then(|place| usize::try_from(place).ok());
         if let Some(call) = place.and_then(|place| self.calls.get_mut(place)) {
             call.answer = Some(answered);
         }
     }
 
-    pub(super) fn calls(&self) -> impl Iterator<Item = &Call> {
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &Call> {
         self.calls.iter()
     }
 }
@@ -114,13 +114,13 @@ pub struct Counts {
 
 /// Counts of calls, also by route.
 #[derive(Debug, Default)]
-pub(super) struct Traffic {
-    pub(super) counts: Counts,
+pub(crate) struct Traffic {
+    pub(crate) counts: Counts,
     in_flight_by_route: HashMap<String, usize>,
 }
 
 impl Traffic {
-    pub(super) fn begin(&mut self, route: &str) {
+    pub(crate) fn begin(&mut self, route: &str) {
         let counts = &mut self.counts;
         counts.calls += 1;
         counts.in_flight += 1;
@@ -128,7 +128,7 @@ impl Traffic {
         *self.in_flight_by_route.entry(route.to_owned()).or_default() += 1;
     }
 
-    pub(super) fn end(&mut self, route: &str) {
+    pub(crate) fn end(&mut self, route: &str) {
         self.counts.in_flight = self.counts.in_flight.saturating_sub(1);
         if let Some(in_flight) = self.in_flight_by_route.get_mut(route) {
             *in_flight -= 1;
@@ -139,7 +139,7 @@ impl Traffic {
     }
 
     /// Calls in flight to that route, the one that asks included.
-    pub(super) fn in_flight(&self, route: &str) -> usize {
+    pub(crate) fn in_flight(&self, route: &str) -> usize {
         self.in_flight_by_route.get(route).copied().unwrap_or_default()
     }
 }

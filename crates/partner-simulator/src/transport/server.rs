@@ -15,22 +15,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
 
-use super::state::World;
-use super::wire::{Orders, Wire};
+use crate::state::World;
+use crate::transport::fault_stream::{Orders, Wire};
 
 /// What every connection needs.
-pub(super) struct Server {
-    pub(super) world: Arc<World>,
-    pub(super) router: Router,
+pub(crate) struct Server {
+    pub(crate) world: Arc<World>,
+    pub(crate) router: Router,
     /// What to present; it may change between handshakes.
-    pub(super) tls: Option<Mutex<Arc<ServerConfig>>>,
-    pub(super) stop: CancellationToken,
-    pub(super) tasks: TaskTracker,
+    pub(crate) tls: Option<Mutex<Arc<ServerConfig>>>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
 }
 
 impl Server {
     /// Accepts connections until it is stopped. A handshake is its connection's own affair, so none holds up another.
-    pub(super) async fn run(self: Arc<Self>, listener: TcpListener) {
+    pub(crate) async fn run(self: Arc<Self>, listener: TcpListener) {
         let accepting = async {
             loop {
                 match listener.accept().await {

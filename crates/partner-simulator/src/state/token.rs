@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::spec::Access;
+use crate::spec::Access;
 
 /// What a token looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,15 +20,15 @@ pub enum TokenForm {
 }
 
 /// What a token is made of.
-pub(super) struct Claims<'a> {
-    pub(super) access: &'a Access,
-    pub(super) third_party: u64,
-    pub(super) issued_at: u64,
-    pub(super) expires_at: Option<u64>,
+pub(crate) struct Claims<'a> {
+    pub(crate) access: &'a Access,
+    pub(crate) third_party: u64,
+    pub(crate) issued_at: u64,
+    pub(crate) expires_at: Option<u64>,
 }
 
 /// Makes a token; the serial number makes it differ from every other of this simulator.
-pub(super) fn mint(form: TokenForm, claims: &Claims<'_>, serial: u64) -> String {
+pub(crate) fn mint(form: TokenForm, claims: &Claims<'_>, serial: u64) -> String {
     let mut payload = match claims.access {
         Access::Society { schema, society } => json!({
             "type": "api", "m": schema, "t": claims.third_party.to_string(), "s": society.to_string(),
@@ -58,7 +58,7 @@ fn encode(bytes: impl AsRef<[u8]>) -> String {
 }
 
 /// Which code answers a token that this API never issued: it depends on what the token claims to be.
-pub(super) fn code_for_unknown(token: &str) -> &'static str {
+pub(crate) fn code_for_unknown(token: &str) -> &'static str {
     match claimed_type(token).as_deref() {
         Some("api") => "ERR-API-TOKEN-NOT-FOUND",
         Some("firm") => "ERR-FIRM-TOKEN-NOT-FOUND",

@@ -11,33 +11,33 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::time::Instant;
 
-use super::clock::iso;
-use super::delivery::{InFlight, Pace, body};
-use super::fault::{Fault, Page};
-use super::gate::{Asked, admit, attribute, used};
-use super::journal::{Answered, Call};
-use super::login::mail_in;
-use super::refusal::{CallContext, Refusal};
-use super::request_id::request_id;
-use super::reshape::reshape;
-use super::routes::{AUTHENTICATED, LOG_IN};
-use super::state::World;
-use super::wire::Orders;
+use crate::api::auth::{Asked, admit, attribute, used};
+use crate::api::delivery::{InFlight, Pace, body};
+use crate::api::login::mail_in;
+use crate::api::request_id::request_id;
+use crate::api::response_faults::reshape;
+use crate::api::routes::{AUTHENTICATED, LOG_IN};
+use crate::clock::iso;
+use crate::fault::{Fault, Page};
+use crate::refusal::{CallContext, Refusal};
+use crate::state::World;
+use crate::state::request_log::{Answered, Call};
+use crate::transport::fault_stream::Orders;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// An answer before it goes out.
 #[derive(Debug)]
-pub(super) struct Draft {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(crate) struct Draft {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
     /// The error's code, where the API itself refuses.
-    pub(super) code: Option<String>,
+    pub(crate) code: Option<String>,
 }
 
 /// The outermost layer.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     Shared(world): Shared<Arc<World>>,
     Extension(orders): Extension<Orders>,
     request: Request,

@@ -6,34 +6,34 @@ use axum::extract::Request;
 use http::{HeaderMap, header};
 use tokio::time::Instant;
 
-use super::fault::Concerned;
-use super::refusal::Refusal;
-use super::routes::KEY_INFO;
-use super::spec::Access;
-use super::state::{PartnerState, State, World, not_found};
-use super::tokens::code_for_unknown;
+use crate::api::routes::KEY_INFO;
+use crate::fault::Concerned;
+use crate::refusal::Refusal;
+use crate::spec::Access;
+use crate::state::token::code_for_unknown;
+use crate::state::{PartnerState, State, World, not_found};
 
 /// What a request says of itself.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
-    pub(super) method: String,
+pub(crate) struct Asked {
+    pub(crate) method: String,
     /// Path and query.
-    pub(super) url: String,
-    pub(super) route: String,
-    pub(super) bearer: Option<String>,
-    pub(super) secret: Option<String>,
-    pub(super) society_id: Option<String>,
-    pub(super) accepts_gzip: bool,
+    pub(crate) url: String,
+    pub(crate) route: String,
+    pub(crate) bearer: Option<String>,
+    pub(crate) secret: Option<String>,
+    pub(crate) society_id: Option<String>,
+    pub(crate) accepts_gzip: bool,
     /// The account that a log-in names.
-    pub(super) mail: Option<String>,
+    pub(crate) mail: Option<String>,
     /// Whose the token or the account is, even one that isn't accepted.
-    pub(super) key: Option<Arc<str>>,
+    pub(crate) key: Option<Arc<str>>,
     /// Whose the secret is.
-    pub(super) partner: Option<Arc<str>>,
+    pub(crate) partner: Option<Arc<str>>,
 }
 
 impl Asked {
-    pub(super) fn of(request: &Request) -> Self {
+    pub(crate) fn of(request: &Request) -> Self {
         let header = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
         let bearer = header(header::AUTHORIZATION.as_str()).and_then(|value| {
             let token = value.strip_prefix("Bearer ")?.trim();
@@ -58,21 +58,21 @@ impl Asked {
         self.route == KEY_INFO && query.split('&').any(|parameter| parameter == "mode=extended")
     }
 
-    pub(super) fn concerned(&self) -> Concerned<'_> {
+    pub(crate) fn concerned(&self) -> Concerned<'_> {
         Concerned { route: &self.route, partner: self.partner.as_deref(), key: self.key.as_deref() }
     }
 }
 
 /// An accepted call's key, and what its token opens.
 #[derive(Clone, Debug)]
-pub(super) struct Caller {
-    pub(super) key: Arc<str>,
-    pub(super) opens: Access,
-    pub(super) society_id: Option<String>,
+pub(crate) struct Caller {
+    pub(crate) key: Arc<str>,
+    pub(crate) opens: Access,
+    pub(crate) society_id: Option<String>,
 }
 
 /// Says whose token, account and secret a request carries, without judging them.
-pub(super) fn attribute(state: &State, asked: &mut Asked) {
+pub(crate) fn attribute(state: &State, asked: &mut Asked) {
     let token = asked.bearer.as_ref().and_then(|token| state.tokens.get(token));
     let account = asked.mail.as_ref().and_then(|mail| state.accounts.get(mail));
     asked.key = token.map(|token| &token.key).or(account.map(|account| &account.key)).cloned();
@@ -86,7 +86,7 @@ fn owner<'a>(state: &'a State, secret: &str) -> Option<(&'a Arc<str>, &'a Partne
 
 /// Judges a call to an authenticated route. Whatever the verdict, the headers tell of the budget once it is known
 /// whose it is.
-pub(super) fn admit(world: &World, asked: &Asked, rate: &mut HeaderMap) -> Result<Caller, Refusal> {
+pub(crate) fn admit(world: &World, asked: &Asked, rate: &mut HeaderMap) -> Result<Caller, Refusal> {
     let mut state = world.lock();
     let caller = recognise(&state, asked)?;
     charge(&mut state, world, asked, rate)?;
@@ -154,7 +154,7 @@ fn allow(state: &State, asked: &Asked, caller: &Caller) -> Result<(), Refusal> {
 }
 
 /// An accepted call is what a new key was waiting for.
-pub(super) fn used(world: &World, asked: &Asked, caller: &Caller) {
+pub(crate) fn used(world: &World, asked: &Asked, caller: &Caller) {
     if let Some(key) = world.lock().keys.get_mut(&caller.key)
         && key.activation.possible
         && (asked.is_extended_key_info() || key.activation.by_any_call)

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::budget::Limits;
-use super::fault::{Fault, Scope};
-use super::journal::{Call, Counts};
-use super::refusal::Refusal;
-use super::spec::{Activation, Version};
-use super::state::{KeyState, World, not_found};
+use crate::fault::{Fault, Scope};
+use crate::refusal::Refusal;
+use crate::spec::{Activation, Version};
+use crate::state::budget::Limits;
+use crate::state::request_log::{Call, Counts};
+use crate::state::{KeyState, World, not_found};
 
 /// One key. The handle of one that was removed does nothing.
 #[derive(Clone)]
 pub struct Key {
-    pub(super) world: Arc<World>,
-    pub(super) name: Arc<str>,
+    pub(crate) world: Arc<World>,
+    pub(crate) name: Arc<str>,
 }
 
 impl Key {

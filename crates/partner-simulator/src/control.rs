@@ -1,0 +1,3 @@
+pub(crate) mod account;
+pub(crate) mod key;
+pub(crate) mod partner;
