@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::api::routes::LOG_IN;
+use crate::paths::LOG_IN;
 use crate::refusal::Refusal;
+use crate::request_info::Asked;
 
 /// Whom a command is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,18 @@ pub enum Scope {
         /// The path.
         route: String,
     },
+}
+
+impl Scope {
+    pub(crate) fn concerns(&self, call: &Asked) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Route(route) => call.route == *route,
+            Self::Partner(partner) => call.partner.as_deref() == Some(partner),
+            Self::Key(key) => call.key.as_deref() == Some(key) && call.route != LOG_IN,
+            Self::KeyRoute { key, route } => call.key.as_deref() == Some(key) && call.route == *route,
+        }
+    }
 }
 
 /// What is made to happen to a call. Commands that concern one call add up, in the order they were given: of several
@@ -157,70 +170,5 @@ impl Page {
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
-    }
-}
-
-/// Who a call is from, and to what.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Concerned<'a> {
-    pub(crate) route: &'a str,
-    pub(crate) partner: Option<&'a str>,
-    pub(crate) key: Option<&'a str>,
-}
-
-impl Scope {
-    fn concerns(&self, call: Concerned<'_>) -> bool {
-        match self {
-            Self::Everything => true,
-            Self::Route(route) => call.route == route,
-            Self::Partner(partner) => call.partner == Some(partner),
-            Self::Key(key) => call.key == Some(key) && call.route != LOG_IN,
-            Self::KeyRoute { key, route } => call.key == Some(key) && call.route == route,
-        }
-    }
-}
-
-/// The commands that hold.
-#[derive(Debug, Default)]
-pub(crate) struct Commands(Vec<Command>);
-
-#[derive(Debug)]
-struct Command {
-    scope: Scope,
-    fault: Fault,
-    /// How many calls it is still for; `None`: until healed.
-    left: Option<u32>,
-}
-
-impl Commands {
-    pub(crate) fn give(&mut self, scope: Scope, fault: Fault, times: Option<u32>) {
-        self.0.push(Command { scope, fault, left: times });
-        self.0.retain(|command| command.left != Some(0));
-    }
-
-    pub(crate) fn withdraw(&mut self, scope: &Scope) {
-        self.0.retain(|command| command.scope != *scope);
-    }
-
-    pub(crate) fn withdraw_of_key(&mut self, name: &str) {
-        self.0.retain(|command| match &command.scope {
-            Scope::Key(key) | Scope::KeyRoute { key, .. } => key != name,
-            _ => true,
-        });
-    }
-
-    pub(crate) fn withdraw_all(&mut self) {
-        self.0.clear();
-    }
-
-    /// What happens to this call; it is counted.
-    pub(crate) fn for_call(&mut self, call: Concerned<'_>) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        for command in self.0.iter_mut().filter(|command| command.scope.concerns(call)) {
-            faults.push(command.fault.clone());
-            command.left = command.left.map(|left| left - 1);
-        }
-        self.0.retain(|command| command.left != Some(0));
-        faults
     }
 }

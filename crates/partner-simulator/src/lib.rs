@@ -13,268 +13,42 @@
 //! - Changing it while it runs: [`Simulator`], and handles to one [`Partner`], [`Key`] or [`Account`].
 
 mod api;
+mod builder;
 mod clock;
 mod control;
+mod error;
 mod error_codes;
 mod fault;
 mod options;
+mod paths;
 mod refusal;
+mod request_info;
+mod shared;
+mod simulator;
 mod spec;
 mod state;
 mod transport;
 
-use std::fmt;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
-
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use url::Url;
-
-pub use api::routes::{EXERCICES, HEALTH, KEY_INFO, LOG_IN, PERSONS, SOCIETY, USERS};
 pub use api::sample_data::CANARY;
-pub use control::account::{Account, Attempts, FirmSpec, LoginSpec};
+pub use builder::SimulatorBuilder;
+pub use control::account::Account;
 pub use control::key::Key;
 pub use control::partner::Partner;
+pub use error::StartError;
 pub use error_codes::{
     ACCOUNT_LOCKED, DOCUMENTED, DocumentedCode, SOCIETY_ID_MISSING, SOCIETY_NOT_HELD, UNKNOWN_FIRM,
     UNKNOWN_ROUTE, WRONG_PASSWORD,
 };
 pub use fault::{Fault, Page, Scope};
-pub use options::{Concurrency, SimulatorBuilder, SimulatorOptions, StartError};
+pub use options::tls::{Ends, Signer, TlsOptions, TlsVersions};
+pub use options::{Concurrency, SimulatorOptions};
+pub use paths::{EXERCICES, HEALTH, KEY_INFO, LOG_IN, PERSONS, SOCIETY, USERS};
 pub use refusal::{BodyForm, Refusal};
-pub use spec::{Access, Activation, KeySpec, PartnerSpec, Version};
-pub use state::budget::{Limits, RateHeaders};
-pub use state::request_log::{Answered, Call, Counts};
-pub use state::token::TokenForm;
-pub use transport::certificates::{Ends, Signer, TlsOptions, TlsVersions};
-
-use clock::Clock;
-use state::World;
-use transport::certificates::{Authority, Presented};
-use transport::server::Server;
-
-/// A running simulated API. Cheap to clone; the API stops when the last clone is dropped.
-#[derive(Clone)]
-pub struct Simulator {
-    world: Arc<World>,
-    running: Arc<Running>,
-}
-
-struct Running {
-    address: SocketAddr,
-    url: Url,
-    authority: Option<Authority>,
-    certificate_ends: Mutex<Option<SystemTime>>,
-    server: Arc<Server>,
-    tasks: TaskTracker,
-}
-
-/// Tasks and their connections end with the last handle.
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.server.stop.cancel();
-    }
-}
-
-impl fmt::Debug for Simulator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Simulator").field("url", &self.running.url.as_str()).finish_non_exhaustive()
-    }
-}
-
-impl Simulator {
-    /// Sets one up, step by step.
-    pub fn builder() -> SimulatorBuilder {
-        SimulatorBuilder::default()
-    }
-
-    /// Starts one, on the runtime that this is called on.
-    ///
-    /// # Errors
-    /// If the address can't be listened on, or a certificate can't be made.
-    pub async fn start(options: SimulatorOptions) -> Result<Self, StartError> {
-        let not_listening = |source| StartError::Listen { address: options.listen, source };
-        let listener = TcpListener::bind(options.listen).await.map_err(not_listening)?;
-        let address = listener.local_addr().map_err(not_listening)?;
-        let scheme = if options.tls.is_some() { "https" } else { "http" };
-        let url = Url::parse(&format!("{scheme}://{address}")).map_err(|_| StartError::Url)?;
-
-        let clock = Clock::start();
-        let (authority, presented) = secure(&options, clock.now())?;
-        let world = Arc::new(World::new(&options, clock));
-        let tasks = TaskTracker::new();
-        let server = Arc::new(Server {
-            router: api::routes::router(&world),
-            world: Arc::clone(&world),
-            tls: presented.as_ref().map(|presented| Mutex::new(Arc::clone(&presented.config))),
-            stop: CancellationToken::new(),
-            tasks: tasks.clone(),
-        });
-        tasks.spawn(Arc::clone(&server).run(listener));
-        let running = Running {
-            address,
-            url,
-            authority,
-            certificate_ends: Mutex::new(presented.map(|presented| presented.ends)),
-            server,
-            tasks,
-        };
-        Ok(Self { world, running: Arc::new(running) })
-    }
-
-    /// Stops it, whatever other handles there are, and waits until its connections are closed.
-    pub async fn shutdown(&self) {
-        self.running.server.stop.cancel();
-        self.running.tasks.close();
-        self.running.tasks.wait().await;
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.running.address
-    }
-
-    /// Its root: what `api.base_url` is to be.
-    #[must_use]
-    pub fn base_url(&self) -> Url {
-        self.running.url.clone()
-    }
-
-    /// Its log-in route: what `api.auth_url` is to be. The real one has a host of its own.
-    #[must_use]
-    pub fn auth_url(&self) -> Url {
-        self.url(LOG_IN)
-    }
-
-    /// The URL of a path.
-    #[must_use]
-    pub fn url(&self, path_and_query: &str) -> Url {
-        let (path, query) =
-            path_and_query.split_once('?').map_or((path_and_query, None), |(p, q)| (p, Some(q)));
-        let mut url = self.base_url();
-        url.set_path(path);
-        url.set_query(query);
-        url
-    }
-
-    /// The certification authority to trust, where it speaks TLS.
-    #[must_use]
-    pub fn ca_pem(&self) -> Option<String> {
-        self.running.authority.as_ref().map(Authority::pem)
-    }
-
-    /// When the first certificate of the presented chain ends, where it speaks TLS.
-    #[must_use]
-    pub fn certificate_ends(&self) -> Option<SystemTime> {
-        *self.running.certificate_ends.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Presents another certificate from the next handshake on. Without TLS it does nothing.
-    ///
-    /// # Errors
-    /// If it can't be made.
-    pub fn renew_certificate(&self, options: &TlsOptions) -> Result<(), StartError> {
-        let running = &self.running;
-        let (Some(authority), Some(tls)) = (&running.authority, &running.server.tls) else { return Ok(()) };
-        let Presented { config, ends } = authority.present(options, self.now())?;
-        *tls.lock().unwrap_or_else(PoisonError::into_inner) = config;
-        *running.certificate_ends.lock().unwrap_or_else(PoisonError::into_inner) = Some(ends);
-        Ok(())
-    }
-
-    /// Its wall clock, which moves with tokio's time.
-    #[must_use]
-    pub fn now(&self) -> SystemTime {
-        self.world.clock.now()
-    }
-
-    /// One more partner, or another one of that name.
-    pub fn add_partner(&self, partner: &PartnerSpec) -> Partner {
-        self.world.lock().add_partner(partner);
-        Partner { world: Arc::clone(&self.world), name: partner.name.as_str().into() }
-    }
-
-    /// The partner of that name.
-    #[must_use]
-    pub fn partner(&self, name: &str) -> Option<Partner> {
-        let name = self.world.lock().partners.get_key_value(name).map(|(name, _)| Arc::clone(name))?;
-        Some(Partner { world: Arc::clone(&self.world), name })
-    }
-
-    /// The key of that name.
-    #[must_use]
-    pub fn key(&self, name: &str) -> Option<Key> {
-        let name = self.world.lock().keys.get_key_value(name).map(|(name, _)| Arc::clone(name))?;
-        Some(Key { world: Arc::clone(&self.world), name })
-    }
-
-    /// The account with that mail.
-    #[must_use]
-    pub fn account(&self, mail: &str) -> Option<Account> {
-        let known = self.world.lock().accounts.contains_key(mail);
-        known.then(|| Account { world: Arc::clone(&self.world), mail: mail.to_owned() })
-    }
-
-    /// Commands a fault, until it is healed.
-    pub fn inject(&self, scope: Scope, fault: Fault) {
-        self.world.lock().commands.give(scope, fault, None);
-    }
-
-    /// Commands a fault for so many calls.
-    pub fn inject_times(&self, times: u32, scope: Scope, fault: Fault) {
-        self.world.lock().commands.give(scope, fault, Some(times));
-    }
-
-    /// Withdraws what was commanded for exactly this scope.
-    pub fn heal(&self, scope: &Scope) {
-        self.world.lock().commands.withdraw(scope);
-    }
-
-    /// Withdraws every command.
-    pub fn heal_all(&self) {
-        self.world.lock().commands.withdraw_all();
-    }
-
-    /// Announced maintenance of everything.
-    pub fn begin_maintenance(&self) {
-        self.inject(Scope::Everything, Fault::maintenance());
-    }
-
-    /// Maintenance of the health route alone.
-    pub fn begin_health_maintenance(&self) {
-        self.inject(Scope::Route(HEALTH.to_owned()), Fault::maintenance());
-    }
-
-    /// The calls, as far back as the journal remembers, in the order they came.
-    #[must_use]
-    pub fn journal(&self) -> Vec<Call> {
-        self.world.lock().journal.calls().cloned().collect()
-    }
-
-    /// How many calls came, and how many at once.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        self.world.lock().traffic.counts
-    }
-
-    /// How many connections were opened.
-    #[must_use]
-    pub fn connections(&self) -> u64 {
-        self.world.connections()
-    }
-}
-
-/// What TLS needs, where there is to be any.
-fn secure(
-    options: &SimulatorOptions,
-    now: SystemTime,
-) -> Result<(Option<Authority>, Option<Presented>), StartError> {
-    let Some(tls) = &options.tls else { return Ok((None, None)) };
-    let authority = Authority::new(now)?;
-    let presented = authority.present(tls, now)?;
-    Ok((Some(authority), Some(presented)))
-}
+pub use simulator::Simulator;
+pub use spec::key::{Access, Activation, KeySpec, TokenForm, Version};
+pub use spec::limits::{Limits, RateHeaders};
+pub use spec::login::{FirmSpec, LoginSpec};
+pub use spec::partner::PartnerSpec;
+pub use state::account::Attempts;
+pub use state::request_log::{Answered, Call};
+pub use state::traffic::Counts;

@@ -1,107 +1,34 @@
-//! Everything the simulated API knows, behind one lock.
+//! Everything the simulated API knows.
 
+pub(crate) mod account;
 pub(crate) mod budget;
+pub(crate) mod fault_rules;
+pub(crate) mod key;
+pub(crate) mod partner;
 pub(crate) mod request_log;
 pub(crate) mod token;
+pub(crate) mod traffic;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::clock::{Clock, since_epoch};
-use crate::control::account::AccountState;
-use crate::fault::Commands;
-use crate::options::{Concurrency, SimulatorOptions};
+use crate::options::SimulatorOptions;
 use crate::refusal::Refusal;
-use crate::spec::{Access, Activation, KeySpec, PartnerSpec, Version};
-use crate::state::budget::{Budget, Limits};
-use crate::state::request_log::{Counts, Journal, Traffic};
-use crate::state::token::{Claims, TokenForm, mint};
-
-/// What the server's tasks and the test's handles share.
-pub(crate) struct World {
-    pub(crate) clock: Clock,
-    pub(crate) concurrency: Concurrency,
-    pub(crate) costs: BTreeMap<String, u32>,
-    pub(crate) compress: bool,
-    /// Calls so far: the source of request-ids.
-    calls: AtomicU64,
-    connections: AtomicU64,
-    state: Mutex<State>,
-}
-
-impl World {
-    pub(crate) fn new(options: &SimulatorOptions, clock: Clock) -> Self {
-        Self {
-            clock,
-            concurrency: options.concurrency,
-            costs: options.costs.iter().cloned().collect(),
-            compress: options.compress,
-            calls: AtomicU64::new(0),
-            connections: AtomicU64::new(0),
-            state: Mutex::new(State::new(options, clock)),
-        }
-    }
-
-    /// The lock is never held across an await; and a test that panicked while it held it spoils no other.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn next_call(&self) -> u64 {
-        self.calls.fetch_add(1, Ordering::Relaxed)
-    }
-
-    pub(crate) fn count_connection(&self) {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn connections(&self) -> u64 {
-        self.connections.load(Ordering::Relaxed)
-    }
-}
-
-/// A partner and its secret.
-pub(crate) struct PartnerState {
-    pub(crate) secret: String,
-    pub(crate) refusal: Option<Refusal>,
-    pub(crate) third_party: u64,
-}
-
-/// A key, whatever its tokens.
-pub(crate) struct KeyState {
-    pub(crate) partner: Arc<str>,
-    pub(crate) access: Access,
-    pub(crate) form: TokenForm,
-    /// The token last issued.
-    pub(crate) token: Option<String>,
-    pub(crate) activated: bool,
-    pub(crate) activation: Activation,
-    pub(crate) refusal: Option<Refusal>,
-    pub(crate) forbidden: BTreeMap<String, Refusal>,
-    pub(crate) version: Version,
-    pub(crate) limits: Limits,
-    pub(crate) traffic: Traffic,
-}
-
-/// A token that was issued; it stays known after its end, so that its calls are still told apart.
-pub(crate) struct TokenState {
-    pub(crate) key: Arc<str>,
-    pub(crate) opens: Access,
-    pub(crate) ends: Option<Instant>,
-    /// What it gets after its end.
-    pub(crate) ended: Refusal,
-    pub(crate) budget: Budget,
-}
-
-impl TokenState {
-    pub(crate) fn has_ended(&self, now: Instant) -> bool {
-        self.ends.is_some_and(|end| end <= now)
-    }
-}
+use crate::spec::key::{Access, KeySpec};
+use crate::spec::limits::Limits;
+use crate::spec::partner::PartnerSpec;
+use crate::state::account::AccountState;
+use crate::state::budget::Budget;
+use crate::state::fault_rules::Commands;
+use crate::state::key::KeyState;
+use crate::state::partner::PartnerState;
+use crate::state::request_log::Journal;
+use crate::state::token::{Claims, TokenState, mint, not_found};
+use crate::state::traffic::{Counts, Traffic};
 
 /// What changes.
 pub(crate) struct State {
@@ -123,7 +50,7 @@ pub(crate) struct State {
 const FIRST_THIRD_PARTY: u64 = 101;
 
 impl State {
-    fn new(options: &SimulatorOptions, clock: Clock) -> Self {
+    pub(crate) fn new(options: &SimulatorOptions, clock: Clock) -> Self {
         let mut state = Self {
             clock,
             limits: options.limits,
@@ -239,12 +166,4 @@ impl State {
     pub(crate) fn counts(&self, key: &str) -> Counts {
         self.keys.get(key).map(|key| key.traffic.counts).unwrap_or_default()
     }
-}
-
-/// What a token gets that doesn't exist, or was revoked.
-pub(crate) fn not_found(access: &Access) -> Refusal {
-    Refusal::new(match access {
-        Access::Society { .. } => "ERR-API-TOKEN-NOT-FOUND",
-        Access::Firm { .. } => "ERR-FIRM-TOKEN-NOT-FOUND",
-    })
 }

@@ -2,66 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::extract::Request;
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::api::routes::KEY_INFO;
-use crate::fault::Concerned;
+use crate::paths::KEY_INFO;
 use crate::refusal::Refusal;
-use crate::spec::Access;
-use crate::state::token::code_for_unknown;
-use crate::state::{PartnerState, State, World, not_found};
-
-/// What a request says of itself.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    pub(crate) method: String,
-    /// Path and query.
-    pub(crate) url: String,
-    pub(crate) route: String,
-    pub(crate) bearer: Option<String>,
-    pub(crate) secret: Option<String>,
-    pub(crate) society_id: Option<String>,
-    pub(crate) accepts_gzip: bool,
-    /// The account that a log-in names.
-    pub(crate) mail: Option<String>,
-    /// Whose the token or the account is, even one that isn't accepted.
-    pub(crate) key: Option<Arc<str>>,
-    /// Whose the secret is.
-    pub(crate) partner: Option<Arc<str>>,
-}
-
-impl Asked {
-    pub(crate) fn of(request: &Request) -> Self {
-        let header = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
-        let bearer = header(header::AUTHORIZATION.as_str()).and_then(|value| {
-            let token = value.strip_prefix("Bearer ")?.trim();
-            (!token.is_empty()).then(|| token.to_owned())
-        });
-        Self {
-            method: request.method().to_string(),
-            url: request.uri().path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
-            route: request.uri().path().to_owned(),
-            bearer,
-            secret: header("x-third-party-secret"),
-            society_id: header("society-id"),
-            accepts_gzip: header("accept-encoding").is_some_and(|accepted| accepted.contains("gzip")),
-            mail: None,
-            key: None,
-            partner: None,
-        }
-    }
-
-    fn is_extended_key_info(&self) -> bool {
-        let query = self.url.split_once('?').map_or("", |(_, query)| query);
-        self.route == KEY_INFO && query.split('&').any(|parameter| parameter == "mode=extended")
-    }
-
-    pub(crate) fn concerned(&self) -> Concerned<'_> {
-        Concerned { route: &self.route, partner: self.partner.as_deref(), key: self.key.as_deref() }
-    }
-}
+use crate::request_info::Asked;
+use crate::shared::World;
+use crate::spec::key::Access;
+use crate::state::State;
+use crate::state::partner::PartnerState;
+use crate::state::token::{code_for_unknown, not_found};
 
 /// An accepted call's key, and what its token opens.
 #[derive(Clone, Debug)]

@@ -1,14 +1,13 @@
 //! How a body goes out: whole, with a pause, or not to its end.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 
-use crate::state::World;
+use crate::api::in_flight::InFlight;
 
 /// How a body goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,39 +23,6 @@ pub(crate) enum Pace {
     HeadersOnly,
     /// A list of at least so many bytes instead.
     Huge(u64),
-}
-
-/// Holds a call's place among those in flight, until its answer is delivered or given up.
-pub(crate) struct InFlight {
-    world: Arc<World>,
-    number: u64,
-    key: Option<Arc<str>>,
-    route: String,
-}
-
-impl InFlight {
-    /// Takes over a place that was counted already.
-    pub(crate) fn new(world: Arc<World>, number: u64, key: Option<Arc<str>>, route: String) -> Self {
-        Self { world, number, key, route }
-    }
-
-    pub(crate) fn world(&self) -> &World {
-        &self.world
-    }
-
-    pub(crate) fn number(&self) -> u64 {
-        self.number
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let mut state = self.world.lock();
-        state.traffic.end(&self.route);
-        if let Some(key) = self.key.as_ref().and_then(|key| state.keys.get_mut(key)) {
-            key.traffic.end(&self.route);
-        }
-    }
 }
 
 enum Step {

@@ -10,11 +10,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::clock::zoneless;
-use crate::control::account::{FirmSpec, LoginSpec};
 use crate::error_codes::WRONG_PASSWORD;
 use crate::refusal::Refusal;
-use crate::spec::Access;
-use crate::state::{State, World};
+use crate::shared::World;
+use crate::spec::key::Access;
+use crate::spec::login::{FirmSpec, LoginSpec};
+use crate::state::State;
 
 #[derive(Deserialize)]
 struct LogIn {

@@ -7,34 +7,25 @@ use axum::body::to_bytes;
 use axum::extract::{Request, State as Shared};
 use axum::middleware::Next;
 use axum::response::Response;
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use tokio::time::Instant;
 
-use crate::api::auth::{Asked, admit, attribute, used};
-use crate::api::delivery::{InFlight, Pace, body};
+use crate::api::auth::{admit, attribute, used};
+use crate::api::delivery::{Pace, body};
+use crate::api::in_flight::InFlight;
+use crate::api::intercept::{Meddling, meddle};
 use crate::api::login::mail_in;
 use crate::api::request_id::request_id;
+use crate::api::response_draft::{Draft, REQUEST_ID};
 use crate::api::response_faults::reshape;
-use crate::api::routes::{AUTHENTICATED, LOG_IN};
 use crate::clock::iso;
-use crate::fault::{Fault, Page};
+use crate::fault::Fault;
+use crate::paths::{AUTHENTICATED, LOG_IN};
 use crate::refusal::{CallContext, Refusal};
-use crate::state::World;
+use crate::request_info::Asked;
+use crate::shared::World;
 use crate::state::request_log::{Answered, Call};
 use crate::transport::fault_stream::Orders;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
-
-/// An answer before it goes out.
-#[derive(Debug)]
-pub(crate) struct Draft {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-    /// The error's code, where the API itself refuses.
-    pub(crate) code: Option<String>,
-}
 
 /// The outermost layer.
 pub(crate) async fn answer(
@@ -72,36 +63,6 @@ async fn read(request: Request) -> (Asked, Request) {
     (asked, Request::from_parts(parts, body.into()))
 }
 
-/// What happens to a call before the API sees it.
-enum Meddling {
-    None,
-    Refused(Refusal),
-    Answered(Page),
-    /// There is no answer: what is returned to HTTP never reaches the client.
-    Spoilt,
-}
-
-async fn meddle(faults: &[Fault], orders: &Orders) -> Meddling {
-    for fault in faults {
-        match fault {
-            Fault::Delay(delay) => tokio::time::sleep(*delay).await,
-            Fault::Silence => std::future::pending().await,
-            Fault::Refuse(refusal) => return Meddling::Refused(refusal.clone()),
-            Fault::Edge(page) => return Meddling::Answered(page.clone()),
-            Fault::Close => {
-                orders.cut();
-                return Meddling::Spoilt;
-            }
-            Fault::Raw(bytes) => {
-                orders.replace(bytes.clone());
-                return Meddling::Spoilt;
-            }
-            _ => {}
-        }
-    }
-    Meddling::None
-}
-
 /// A call that was noted.
 struct Incoming {
     asked: Asked,
@@ -135,7 +96,7 @@ impl Incoming {
             society_id: asked.society_id.clone(),
             answer: None,
         });
-        let faults = state.commands.for_call(asked.concerned());
+        let faults = state.commands.for_call(&asked);
         drop(state);
         let in_flight = InFlight::new(Arc::clone(world), number, asked.key.clone(), asked.route.clone());
         (Self { asked, context, in_flight }, faults)
@@ -216,11 +177,5 @@ impl Incoming {
         *response.status_mut() = draft.status;
         *response.headers_mut() = draft.headers;
         response
-    }
-}
-
-impl From<Page> for Draft {
-    fn from(page: Page) -> Self {
-        Self { status: page.status, headers: page.headers, body: page.body, code: None }
     }
 }

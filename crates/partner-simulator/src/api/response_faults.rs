@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use http::{HeaderValue, StatusCode, header};
 
 use crate::api::delivery::Pace;
-use crate::api::middleware::Draft;
+use crate::api::response_draft::Draft;
 use crate::fault::Fault;
 
 /// Applies the faults that concern the answer itself; says how what is left is to be delivered.

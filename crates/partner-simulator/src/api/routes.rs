@@ -15,27 +15,10 @@ use crate::api::login::log_in;
 use crate::api::middleware;
 use crate::api::sample_data;
 use crate::error_codes::{SOCIETY_ID_MISSING, SOCIETY_NOT_HELD, UNKNOWN_ROUTE};
+use crate::paths::{EXERCICES, HEALTH, KEY_INFO, LOG_IN, PERSONS, SOCIETY, USERS};
 use crate::refusal::Refusal;
-use crate::spec::Access;
-use crate::state::World;
-
-/// The one route without authentication.
-pub const HEALTH: &str = "/api/partners/health";
-/// The API Cabinet log-in.
-pub const LOG_IN: &str = "/api/authenticate/firm";
-/// What a token may do; and, with `?mode=extended`, what activates a new key.
-pub const KEY_INFO: &str = "/api/v1/key/info";
-/// A society's fiscal years: the canary of MyUnisoft's own status page.
-pub const EXERCICES: &str = "/api/v1/mad/exercices";
-/// The societies of a firm.
-pub const SOCIETY: &str = "/api/v1/society";
-/// The users of a firm.
-pub const USERS: &str = "/api/v1/users_v2";
-/// The persons a firm knows.
-pub const PERSONS: &str = "/api/v1/pers_physique";
-
-/// Everything below wants a token and a secret.
-pub(crate) const AUTHENTICATED: &str = "/api/v1/";
+use crate::shared::World;
+use crate::spec::key::Access;
 
 /// What key/info lists, for a key that is forbidden none.
 const LISTED: [&str; 5] = [KEY_INFO, EXERCICES, SOCIETY, USERS, PERSONS];

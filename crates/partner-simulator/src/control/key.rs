@@ -6,10 +6,13 @@ use tokio::time::Instant;
 
 use crate::fault::{Fault, Scope};
 use crate::refusal::Refusal;
-use crate::spec::{Activation, Version};
-use crate::state::budget::Limits;
-use crate::state::request_log::{Call, Counts};
-use crate::state::{KeyState, World, not_found};
+use crate::shared::World;
+use crate::spec::key::{Activation, Version};
+use crate::spec::limits::Limits;
+use crate::state::key::KeyState;
+use crate::state::request_log::Call;
+use crate::state::token::not_found;
+use crate::state::traffic::Counts;
 
 /// One key. The handle of one that was removed does nothing.
 #[derive(Clone)]

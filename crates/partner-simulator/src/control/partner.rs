@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::control::key::Key;
 use crate::fault::{Fault, Scope};
 use crate::refusal::Refusal;
-use crate::spec::KeySpec;
-use crate::state::{PartnerState, World};
+use crate::shared::World;
+use crate::spec::key::KeySpec;
+use crate::state::partner::PartnerState;
 
 /// One partner. The handle of one that was removed does nothing.
 #[derive(Clone)]

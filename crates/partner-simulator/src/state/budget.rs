@@ -1,49 +1,14 @@
 //! The budget of requests that a token has, and how answers tell of it.
 
-use std::time::Duration;
-
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
 use crate::clock::{Clock, since_epoch};
+use crate::spec::limits::{Limits, RateHeaders};
 
 const TOTAL: HeaderName = HeaderName::from_static("x-rate-limit-total");
 const REMAINING: HeaderName = HeaderName::from_static("x-rate-limit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-rate-limit-reset");
-
-/// How many requests a token has, and in what time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Requests in one window.
-    pub total: u32,
-    /// From the first request of a window to its end.
-    pub window: Duration,
-    /// How answers tell of it.
-    pub headers: RateHeaders,
-}
-
-impl Default for Limits {
-    /// MyUnisoft's documented default: 20 requests in 10 seconds.
-    fn default() -> Self {
-        Self { total: 20, window: Duration::from_secs(10), headers: RateHeaders::default() }
-    }
-}
-
-/// How `X-Rate-Limit-…` headers are written. The documentation doesn't tell the unit of `Reset`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RateHeaders {
-    /// Seconds since the epoch with a fraction (`1596442585.866154`), as seen on a real answer.
-    #[default]
-    Seconds,
-    /// Milliseconds since the epoch.
-    Milliseconds,
-    /// `Reset` is left out.
-    WithoutReset,
-    /// Values that are no numbers.
-    Garbage,
-    /// None of the three.
-    Absent,
-}
 
 /// What a token has used of its budget. Windows don't slide: one opens with the first request after the last ended.
 #[derive(Clone, Copy, Debug, Default)]
@@ -109,6 +74,8 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]

@@ -1,22 +1,31 @@
 //! Tokens as MyUnisoft shapes them: JWTs whose payload says what they open.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
-use crate::spec::Access;
+use crate::refusal::Refusal;
+use crate::spec::key::{Access, TokenForm};
+use crate::state::budget::Budget;
 
-/// What a token looks like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TokenForm {
-    /// A JWT, with an `exp` claim where the token ends.
-    #[default]
-    JwtWithExp,
-    /// A JWT without `exp`: MyUnisoft's documentation calls the claim optional.
-    Jwt,
-    /// Nothing that a client could read.
-    Opaque,
+/// A token that was issued; it stays known after its end, so that its calls are still told apart.
+pub(crate) struct TokenState {
+    pub(crate) key: Arc<str>,
+    pub(crate) opens: Access,
+    pub(crate) ends: Option<Instant>,
+    /// What it gets after its end.
+    pub(crate) ended: Refusal,
+    pub(crate) budget: Budget,
+}
+
+impl TokenState {
+    pub(crate) fn has_ended(&self, now: Instant) -> bool {
+        self.ends.is_some_and(|end| end <= now)
+    }
 }
 
 /// What a token is made of.
@@ -71,4 +80,12 @@ fn claimed_type(token: &str) -> Option<String> {
     let payload = token.split('.').nth(1)?;
     let payload: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
     Some(payload.get("type")?.as_str()?.to_owned())
+}
+
+/// What a token gets that doesn't exist, or was revoked.
+pub(crate) fn not_found(access: &Access) -> Refusal {
+    Refusal::new(match access {
+        Access::Society { .. } => "ERR-API-TOKEN-NOT-FOUND",
+        Access::Firm { .. } => "ERR-FIRM-TOKEN-NOT-FOUND",
+    })
 }

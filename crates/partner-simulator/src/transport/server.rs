@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
 
-use crate::state::World;
+use crate::shared::World;
 use crate::transport::fault_stream::{Orders, Wire};
 
 /// What every connection needs.

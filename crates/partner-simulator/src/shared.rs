@@ -1,0 +1,52 @@
+//! What the server's tasks and the test's handles share.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::clock::Clock;
+use crate::options::{Concurrency, SimulatorOptions};
+use crate::state::State;
+
+/// What the server's tasks and the test's handles share.
+pub(crate) struct World {
+    pub(crate) clock: Clock,
+    pub(crate) concurrency: Concurrency,
+    pub(crate) costs: BTreeMap<String, u32>,
+    pub(crate) compress: bool,
+    /// Calls so far: the source of request-ids.
+    calls: AtomicU64,
+    connections: AtomicU64,
+    state: Mutex<State>,
+}
+
+impl World {
+    pub(crate) fn new(options: &SimulatorOptions, clock: Clock) -> Self {
+        Self {
+            clock,
+            concurrency: options.concurrency,
+            costs: options.costs.iter().cloned().collect(),
+            compress: options.compress,
+            calls: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
+            state: Mutex::new(State::new(options, clock)),
+        }
+    }
+
+    /// The lock is never held across an await; and a test that panicked while it held it spoils no other.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn next_call(&self) -> u64 {
+        self.calls.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_connection(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
