@@ -15,7 +15,7 @@ use crate::spec::partner::PartnerSpec;
 #[must_use = "a builder does nothing until started"]
 pub struct SimulatorBuilder {
     options: SimulatorOptions,
-    orphan: Option<String>,
+    key_without_partner: Option<String>,
 }
 
 impl SimulatorBuilder {
@@ -81,7 +81,7 @@ impl SimulatorBuilder {
     pub fn key(mut self, key: KeySpec) -> Self {
         match self.options.partners.last_mut() {
             Some(partner) => partner.keys.push(key),
-            None => self.orphan = Some(key.name),
+            None => self.key_without_partner = Some(key.name),
         }
         self
     }
@@ -101,7 +101,7 @@ impl SimulatorBuilder {
     /// # Errors
     /// If the address can't be listened on, or a certificate can't be made.
     pub async fn start(self) -> Result<Simulator, StartError> {
-        match self.orphan {
+        match self.key_without_partner {
             Some(key) => Err(StartError::KeyWithoutPartner(key)),
             None => Simulator::start(self.options).await,
         }

@@ -41,14 +41,14 @@ pub(crate) fn since_epoch(time: SystemTime) -> Duration {
 }
 
 /// `2021-04-12T11:54:46.123Z`, as error bodies say when they were asked.
-pub(crate) fn iso(time: SystemTime) -> String {
+pub(crate) fn format_utc(time: SystemTime) -> String {
     let since = since_epoch(time);
     let Civil { date, clock } = Civil::of(since.as_secs());
     format!("{date}T{clock}.{:03}Z", since.subsec_millis())
 }
 
 /// `2021-04-12 11:54:46`, as a log-in says when its token ends: in a zone that it doesn't name.
-pub(crate) fn zoneless(time: SystemTime, offset_minutes: i32) -> String {
+pub(crate) fn format_without_zone(time: SystemTime, offset_minutes: i32) -> String {
     let seconds = since_epoch(time).as_secs().saturating_add_signed(i64::from(offset_minutes) * 60);
     let Civil { date, clock } = Civil::of(seconds);
     format!("{date} {clock}")
@@ -89,16 +89,16 @@ mod tests {
 
     #[test]
     fn dates_are_those_of_the_calendar() {
-        assert_eq!(iso(at(0)), "1970-01-01T00:00:00.000Z");
-        assert_eq!(iso(at(951_782_400)), "2000-02-29T00:00:00.000Z");
-        assert_eq!(iso(at(1_609_459_199)), "2020-12-31T23:59:59.000Z");
-        assert_eq!(iso(at(4_107_542_400)), "2100-03-01T00:00:00.000Z");
+        assert_eq!(format_utc(at(0)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(format_utc(at(951_782_400)), "2000-02-29T00:00:00.000Z");
+        assert_eq!(format_utc(at(1_609_459_199)), "2020-12-31T23:59:59.000Z");
+        assert_eq!(format_utc(at(4_107_542_400)), "2100-03-01T00:00:00.000Z");
     }
 
     #[test]
     fn a_zoneless_time_is_shifted_by_its_offset() {
-        assert_eq!(zoneless(at(1_618_221_286), 120), "2021-04-12 11:54:46");
-        assert_eq!(zoneless(at(1_618_221_286), -600), "2021-04-11 23:54:46");
+        assert_eq!(format_without_zone(at(1_618_221_286), 120), "2021-04-12 11:54:46");
+        assert_eq!(format_without_zone(at(1_618_221_286), -600), "2021-04-11 23:54:46");
     }
 
     #[tokio::test(start_paused = true)]

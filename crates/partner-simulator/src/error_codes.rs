@@ -76,7 +76,7 @@ pub const ACCOUNT_LOCKED: &str = "AUTH2";
 pub const UNKNOWN_FIRM: &str = "AUTH3";
 
 /// The choices, in the shape of the documented ones.
-const CHOSEN: &[DocumentedCode] = &[
+const UNDOCUMENTED: &[DocumentedCode] = &[
     documented(UNKNOWN_ROUTE, StatusCode::NOT_FOUND, "Route introuvable"),
     documented(WRONG_PASSWORD, StatusCode::UNAUTHORIZED, "Identifiants incorrects"),
     documented(ACCOUNT_LOCKED, StatusCode::FORBIDDEN, "Compte verrouillé"),
@@ -84,10 +84,10 @@ const CHOSEN: &[DocumentedCode] = &[
 ];
 
 /// How a code is answered by default: any code that isn't in a table is a business one, with 400.
-pub(crate) fn default_answer(code: &str) -> (StatusCode, &'static str) {
+pub(crate) fn default_response(code: &str) -> (StatusCode, &'static str) {
     DOCUMENTED
         .iter()
-        .chain(CHOSEN)
+        .chain(UNDOCUMENTED)
         .find(|known| known.code == code)
         .map_or((StatusCode::BAD_REQUEST, "Refusé"), |known| (known.status, known.message))
 }

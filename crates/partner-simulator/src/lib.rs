@@ -40,7 +40,7 @@ pub use error_codes::{
     UNKNOWN_ROUTE, WRONG_PASSWORD,
 };
 pub use fault::{Fault, Page, Scope};
-pub use options::tls::{Ends, Signer, TlsOptions, TlsVersions};
+pub use options::tls::{Expiry, Signer, TlsOptions, TlsVersions};
 pub use options::{Concurrency, SimulatorOptions};
 pub use paths::{EXERCICES, HEALTH, KEY_INFO, LOG_IN, PERSONS, SOCIETY, USERS};
 pub use refusal::{BodyForm, Refusal};
@@ -50,5 +50,5 @@ pub use spec::limits::{Limits, RateHeaders};
 pub use spec::login::{FirmSpec, LoginSpec};
 pub use spec::partner::PartnerSpec;
 pub use state::account::Attempts;
-pub use state::request_log::{Answered, Call};
+pub use state::request_log::{Call, LoggedResponse};
 pub use state::traffic::Counts;

@@ -16,4 +16,4 @@ pub const USERS: &str = "/api/v1/users_v2";
 pub const PERSONS: &str = "/api/v1/pers_physique";
 
 /// Everything below wants a token and a secret.
-pub(crate) const AUTHENTICATED: &str = "/api/v1/";
+pub(crate) const AUTHENTICATED_PREFIX: &str = "/api/v1/";

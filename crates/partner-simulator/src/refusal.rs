@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::error_codes::default_answer;
+use crate::error_codes::default_response;
 
 /// The shape of an error's body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct Refusal {
 
 /// What an error's `details` tell of the call.
 #[derive(Clone, Debug)]
-pub(crate) struct CallContext {
+pub(crate) struct ErrorDetails {
     pub(crate) method: String,
     pub(crate) url: String,
     pub(crate) requested_at: String,
@@ -83,27 +83,27 @@ impl Refusal {
     /// The status it will be answered with.
     #[must_use]
     pub fn http_status(&self) -> StatusCode {
-        self.status.unwrap_or(default_answer(&self.code).0)
+        self.status.unwrap_or(default_response(&self.code).0)
     }
 
-    pub(crate) fn body(&self, call: &CallContext) -> Value {
-        let message = self.message.as_deref().unwrap_or(default_answer(&self.code).1);
+    pub(crate) fn body(&self, request: &ErrorDetails) -> Value {
+        let message = self.message.as_deref().unwrap_or(default_response(&self.code).1);
         let details = match self.form {
             BodyForm::EmptyDetails | BodyForm::Rootless => json!(""),
-            BodyForm::Standard => details(call, "requestId"),
-            BodyForm::CorrelationId => details(call, "correlationId"),
+            BodyForm::Standard => details(request, "requestId"),
+            BodyForm::CorrelationId => details(request, "correlationId"),
         };
         let error = json!({"code": self.code, "message": message, "details": details});
         if self.form == BodyForm::Rootless { error } else { json!({ "error": error }) }
     }
 }
 
-fn details(call: &CallContext, id_field: &str) -> Value {
+fn details(request: &ErrorDetails, id_field: &str) -> Value {
     json!({
-        "url": call.url,
-        "method": call.method,
-        "requestedAt": call.requested_at,
-        id_field: call.request_id,
+        "url": request.url,
+        "method": request.method,
+        "requestedAt": request.requested_at,
+        id_field: request.request_id,
     })
 }
 

@@ -9,7 +9,7 @@ use crate::paths::KEY_INFO;
 
 /// What a request says of itself.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct RequestInfo {
     pub(crate) method: String,
     /// Path and query.
     pub(crate) url: String,
@@ -26,7 +26,7 @@ pub(crate) struct Asked {
     pub(crate) partner: Option<Arc<str>>,
 }
 
-impl Asked {
+impl RequestInfo {
     pub(crate) fn of(request: &Request) -> Self {
         let header = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
         let bearer = header(header::AUTHORIZATION.as_str()).and_then(|value| {

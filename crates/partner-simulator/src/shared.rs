@@ -9,25 +9,25 @@ use crate::options::{Concurrency, SimulatorOptions};
 use crate::state::State;
 
 /// What the server's tasks and the test's handles share.
-pub(crate) struct World {
+pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) concurrency: Concurrency,
     pub(crate) costs: BTreeMap<String, u32>,
     pub(crate) compress: bool,
     /// Calls so far: the source of request-ids.
-    calls: AtomicU64,
+    requests: AtomicU64,
     connections: AtomicU64,
     state: Mutex<State>,
 }
 
-impl World {
+impl Shared {
     pub(crate) fn new(options: &SimulatorOptions, clock: Clock) -> Self {
         Self {
             clock,
             concurrency: options.concurrency,
             costs: options.costs.iter().cloned().collect(),
             compress: options.compress,
-            calls: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             state: Mutex::new(State::new(options, clock)),
         }
@@ -38,8 +38,8 @@ impl World {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn next_call(&self) -> u64 {
-        self.calls.fetch_add(1, Ordering::Relaxed)
+    pub(crate) fn next_request_number(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn count_connection(&self) {

@@ -20,17 +20,17 @@ use crate::fault::{Fault, Scope};
 use crate::options::SimulatorOptions;
 use crate::options::tls::TlsOptions;
 use crate::paths::{HEALTH, LOG_IN};
-use crate::shared::World;
+use crate::shared::Shared;
 use crate::spec::partner::PartnerSpec;
 use crate::state::request_log::Call;
 use crate::state::traffic::Counts;
-use crate::transport::certificates::{Authority, Presented};
+use crate::transport::certificates::{Authority, CertificateChain};
 use crate::transport::server::Server;
 
 /// A running simulated API. Cheap to clone; the API stops when the last clone is dropped.
 #[derive(Clone)]
 pub struct Simulator {
-    world: Arc<World>,
+    shared: Arc<Shared>,
     running: Arc<Running>,
 }
 
@@ -38,7 +38,7 @@ struct Running {
     address: SocketAddr,
     url: Url,
     authority: Option<Authority>,
-    certificate_ends: Mutex<Option<SystemTime>>,
+    certificate_expiry: Mutex<Option<SystemTime>>,
     server: Arc<Server>,
     tasks: TaskTracker,
 }
@@ -69,26 +69,26 @@ impl Simulator {
         let url = Url::parse(&format!("{scheme}://{address}")).map_err(|_| StartError::Url)?;
 
         let clock = Clock::start();
-        let (authority, presented) = secure(&options, clock.now())?;
-        let world = Arc::new(World::new(&options, clock));
+        let (authority, chain) = set_up_tls(&options, clock.now())?;
+        let shared = Arc::new(Shared::new(&options, clock));
         let tasks = TaskTracker::new();
         let server = Arc::new(Server {
-            router: router(&world),
-            world: Arc::clone(&world),
-            tls: presented.as_ref().map(|presented| Mutex::new(Arc::clone(&presented.config))),
+            router: router(&shared),
+            shared: Arc::clone(&shared),
+            tls: chain.as_ref().map(|chain| Mutex::new(Arc::clone(&chain.config))),
             stop: CancellationToken::new(),
             tasks: tasks.clone(),
         });
-        tasks.spawn(Arc::clone(&server).run(listener));
+        tasks.spawn(Arc::clone(&server).accept_connections(listener));
         let running = Running {
             address,
             url,
             authority,
-            certificate_ends: Mutex::new(presented.map(|presented| presented.ends)),
+            certificate_expiry: Mutex::new(chain.map(|chain| chain.expires_at)),
             server,
             tasks,
         };
-        Ok(Self { world, running: Arc::new(running) })
+        Ok(Self { shared, running: Arc::new(running) })
     }
 
     /// Stops it, whatever other handles there are, and waits until its connections are closed.
@@ -136,7 +136,7 @@ impl Simulator {
     /// When the first certificate of the presented chain ends, where it speaks TLS.
     #[must_use]
     pub fn certificate_ends(&self) -> Option<SystemTime> {
-        *self.running.certificate_ends.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.running.certificate_expiry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Presents another certificate from the next handshake on. Without TLS it does nothing.
@@ -146,63 +146,63 @@ impl Simulator {
     pub fn renew_certificate(&self, options: &TlsOptions) -> Result<(), StartError> {
         let running = &self.running;
         let (Some(authority), Some(tls)) = (&running.authority, &running.server.tls) else { return Ok(()) };
-        let Presented { config, ends } = authority.present(options, self.now())?;
+        let CertificateChain { config, expires_at } = authority.issue_chain(options, self.now())?;
         *tls.lock().unwrap_or_else(PoisonError::into_inner) = config;
-        *running.certificate_ends.lock().unwrap_or_else(PoisonError::into_inner) = Some(ends);
+        *running.certificate_expiry.lock().unwrap_or_else(PoisonError::into_inner) = Some(expires_at);
         Ok(())
     }
 
     /// Its wall clock, which moves with tokio's time.
     #[must_use]
     pub fn now(&self) -> SystemTime {
-        self.world.clock.now()
+        self.shared.clock.now()
     }
 
     /// One more partner, or another one of that name.
     pub fn add_partner(&self, partner: &PartnerSpec) -> Partner {
-        self.world.lock().add_partner(partner);
-        Partner { world: Arc::clone(&self.world), name: partner.name.as_str().into() }
+        self.shared.lock().add_partner(partner);
+        Partner { shared: Arc::clone(&self.shared), name: partner.name.as_str().into() }
     }
 
     /// The partner of that name.
     #[must_use]
     pub fn partner(&self, name: &str) -> Option<Partner> {
-        let name = self.world.lock().partners.get_key_value(name).map(|(name, _)| Arc::clone(name))?;
-        Some(Partner { world: Arc::clone(&self.world), name })
+        let name = self.shared.lock().partners.get_key_value(name).map(|(name, _)| Arc::clone(name))?;
+        Some(Partner { shared: Arc::clone(&self.shared), name })
     }
 
     /// The key of that name.
     #[must_use]
     pub fn key(&self, name: &str) -> Option<Key> {
-        let name = self.world.lock().keys.get_key_value(name).map(|(name, _)| Arc::clone(name))?;
-        Some(Key { world: Arc::clone(&self.world), name })
+        let name = self.shared.lock().keys.get_key_value(name).map(|(name, _)| Arc::clone(name))?;
+        Some(Key { shared: Arc::clone(&self.shared), name })
     }
 
     /// The account with that mail.
     #[must_use]
     pub fn account(&self, mail: &str) -> Option<Account> {
-        let known = self.world.lock().accounts.contains_key(mail);
-        known.then(|| Account { world: Arc::clone(&self.world), mail: mail.to_owned() })
+        let known = self.shared.lock().accounts.contains_key(mail);
+        known.then(|| Account { shared: Arc::clone(&self.shared), mail: mail.to_owned() })
     }
 
     /// Commands a fault, until it is healed.
     pub fn inject(&self, scope: Scope, fault: Fault) {
-        self.world.lock().commands.give(scope, fault, None);
+        self.shared.lock().fault_rules.add(scope, fault, None);
     }
 
     /// Commands a fault for so many calls.
     pub fn inject_times(&self, times: u32, scope: Scope, fault: Fault) {
-        self.world.lock().commands.give(scope, fault, Some(times));
+        self.shared.lock().fault_rules.add(scope, fault, Some(times));
     }
 
     /// Withdraws what was commanded for exactly this scope.
     pub fn heal(&self, scope: &Scope) {
-        self.world.lock().commands.withdraw(scope);
+        self.shared.lock().fault_rules.remove(scope);
     }
 
     /// Withdraws every command.
     pub fn heal_all(&self) {
-        self.world.lock().commands.withdraw_all();
+        self.shared.lock().fault_rules.clear();
     }
 
     /// Announced maintenance of everything.
@@ -218,29 +218,29 @@ impl Simulator {
     /// The calls, as far back as the journal remembers, in the order they came.
     #[must_use]
     pub fn journal(&self) -> Vec<Call> {
-        self.world.lock().journal.calls().cloned().collect()
+        self.shared.lock().request_log.calls().cloned().collect()
     }
 
     /// How many calls came, and how many at once.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.world.lock().traffic.counts
+        self.shared.lock().traffic.counts
     }
 
     /// How many connections were opened.
     #[must_use]
     pub fn connections(&self) -> u64 {
-        self.world.connections()
+        self.shared.connections()
     }
 }
 
 /// What TLS needs, where there is to be any.
-fn secure(
+fn set_up_tls(
     options: &SimulatorOptions,
     now: SystemTime,
-) -> Result<(Option<Authority>, Option<Presented>), StartError> {
+) -> Result<(Option<Authority>, Option<CertificateChain>), StartError> {
     let Some(tls) = &options.tls else { return Ok((None, None)) };
     let authority = Authority::new(now)?;
-    let presented = authority.present(tls, now)?;
-    Ok((Some(authority), Some(presented)))
+    let chain = authority.issue_chain(tls, now)?;
+    Ok((Some(authority), Some(chain)))
 }

@@ -23,11 +23,11 @@ use crate::spec::limits::Limits;
 use crate::spec::partner::PartnerSpec;
 use crate::state::account::AccountState;
 use crate::state::budget::Budget;
-use crate::state::fault_rules::Commands;
+use crate::state::fault_rules::FaultRules;
 use crate::state::key::KeyState;
 use crate::state::partner::PartnerState;
-use crate::state::request_log::Journal;
-use crate::state::token::{Claims, TokenState, mint, not_found};
+use crate::state::request_log::RequestLog;
+use crate::state::token::{Claims, TokenState, create_token, token_not_found};
 use crate::state::traffic::{Counts, Traffic};
 
 /// What changes.
@@ -39,8 +39,8 @@ pub(crate) struct State {
     /// By mail.
     pub(crate) accounts: BTreeMap<String, AccountState>,
     pub(crate) tokens: HashMap<String, TokenState>,
-    pub(crate) commands: Commands,
-    pub(crate) journal: Journal,
+    pub(crate) fault_rules: FaultRules,
+    pub(crate) request_log: RequestLog,
     pub(crate) traffic: Traffic,
     third_parties: u64,
     issued: u64,
@@ -58,8 +58,8 @@ impl State {
             keys: BTreeMap::new(),
             accounts: BTreeMap::new(),
             tokens: HashMap::new(),
-            commands: Commands::default(),
-            journal: Journal::new(options.journal_capacity),
+            fault_rules: FaultRules::default(),
+            request_log: RequestLog::new(options.journal_capacity),
             traffic: Traffic::default(),
             third_parties: 0,
             issued: 0,
@@ -111,7 +111,7 @@ impl State {
                 self.accounts.insert(login.mail.clone(), AccountState::new(login.clone(), name));
             }
             None => {
-                self.issue(&name, spec.access.clone(), None, spec.token.clone());
+                self.issue_token(&name, spec.access.clone(), None, spec.token.clone());
             }
         }
     }
@@ -127,10 +127,10 @@ impl State {
     }
 
     /// Gives the key a token, the one at hand or a minted one, that ends after its lifetime if it has one.
-    pub(crate) fn issue(
+    pub(crate) fn issue_token(
         &mut self,
         name: &Arc<str>,
-        opens: Access,
+        access: Access,
         lifetime: Option<(Duration, Refusal)>,
         token: Option<String>,
     ) -> Option<String> {
@@ -138,28 +138,34 @@ impl State {
         let key = self.keys.get_mut(name)?;
         let issued_at = since_epoch(self.clock.now()).as_secs();
         let claims = Claims {
-            access: &opens,
+            access: &access,
             third_party: self.partners.get(&key.partner).map_or(0, |partner| partner.third_party),
             issued_at,
             expires_at: lifetime.as_ref().map(|(lifetime, _)| issued_at + lifetime.as_secs()),
         };
-        let token = token.unwrap_or_else(|| mint(key.form, &claims, self.issued));
+        let token = token.unwrap_or_else(|| create_token(key.form, &claims, self.issued));
         key.token = Some(token.clone());
-        let ended = not_found(&opens);
-        let (ends, ended) = match lifetime {
+        let refusal_after_expiry = token_not_found(&access);
+        let (expires_at, refusal_after_expiry) = match lifetime {
             Some((lifetime, expired)) => (Some(Instant::now() + lifetime), expired),
-            None => (None, ended),
+            None => (None, refusal_after_expiry),
         };
-        let issued = TokenState { key: Arc::clone(name), opens, ends, ended, budget: Budget::default() };
+        let issued = TokenState {
+            key: Arc::clone(name),
+            access,
+            expires_at,
+            refusal_after_expiry,
+            budget: Budget::default(),
+        };
         self.tokens.insert(token.clone(), issued);
         Some(token)
     }
 
     /// Ends every token of the key.
-    pub(crate) fn end_tokens(&mut self, key: &str) {
+    pub(crate) fn revoke_tokens(&mut self, key: &str) {
         for token in self.tokens.values_mut().filter(|token| &*token.key == key) {
-            token.ends = Some(Instant::now());
-            token.ended = not_found(&token.opens);
+            token.expires_at = Some(Instant::now());
+            token.refusal_after_expiry = token_not_found(&token.access);
         }
     }
 

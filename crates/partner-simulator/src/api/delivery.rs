@@ -7,11 +7,11 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 
-use crate::api::in_flight::InFlight;
+use crate::api::in_flight::InFlightGuard;
 
 /// How a body goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pace {
+pub(crate) enum Delivery {
     Whole,
     /// So long a pause in the middle.
     Pause(Duration),
@@ -33,33 +33,33 @@ enum Step {
     /// Lets what was sent so far reach the socket.
     Flush,
     /// Closes the connection.
-    Break,
+    Close,
     Stall,
 }
 
 /// The body, which holds the call's place among those in flight.
-pub(crate) fn body(bytes: Bytes, pace: Pace, in_flight: InFlight) -> Body {
-    let steps = VecDeque::from(steps(bytes, pace));
+pub(crate) fn body(bytes: Bytes, delivery: Delivery, in_flight: InFlightGuard) -> Body {
+    let steps = VecDeque::from(steps(bytes, delivery));
     Body::from_stream(stream::unfold((steps, in_flight), |(mut steps, in_flight)| async move {
         let piece = next_piece(&mut steps).await?;
         Some((piece, (steps, in_flight)))
     }))
 }
 
-fn steps(bytes: Bytes, pace: Pace) -> Vec<Step> {
+fn steps(bytes: Bytes, delivery: Delivery) -> Vec<Step> {
     let mut rest = bytes;
-    if pace == Pace::Whole {
+    if delivery == Delivery::Whole {
         return if rest.is_empty() { Vec::new() } else { vec![Step::Send(rest)] };
     }
-    if let Pace::Huge(least) = pace {
+    if let Delivery::Huge(least) = delivery {
         return huge(least);
     }
     let half = rest.split_to(rest.len() / 2);
-    match pace {
-        Pace::Pause(pause) => vec![Step::Send(half), Step::Flush, Step::Pause(pause), Step::Send(rest)],
-        Pace::Stall => vec![Step::Send(half), Step::Flush, Step::Stall],
-        Pace::Truncate => vec![Step::Send(half), Step::Flush, Step::Break],
-        _ => vec![Step::Flush, Step::Break],
+    match delivery {
+        Delivery::Pause(pause) => vec![Step::Send(half), Step::Flush, Step::Pause(pause), Step::Send(rest)],
+        Delivery::Stall => vec![Step::Send(half), Step::Flush, Step::Stall],
+        Delivery::Truncate => vec![Step::Send(half), Step::Flush, Step::Close],
+        _ => vec![Step::Flush, Step::Close],
     }
 }
 
@@ -75,7 +75,7 @@ fn huge(least: u64) -> Vec<Step> {
 }
 
 /// The steps until there is something to send; `None` at the end.
-async fn next_piece(steps: &mut VecDeque<Step>) -> Option<Result<Bytes, Broken>> {
+async fn next_piece(steps: &mut VecDeque<Step>) -> Option<Result<Bytes, ConnectionClosed>> {
     loop {
         match steps.pop_front()? {
             Step::Send(bytes) => return Some(Ok(bytes)),
@@ -87,7 +87,7 @@ async fn next_piece(steps: &mut VecDeque<Step>) -> Option<Result<Bytes, Broken>>
             }
             Step::Pause(pause) => tokio::time::sleep(pause).await,
             Step::Flush => tokio::task::yield_now().await,
-            Step::Break => return Some(Err(Broken)),
+            Step::Close => return Some(Err(ConnectionClosed)),
             Step::Stall => std::future::pending().await,
         }
     }
@@ -96,4 +96,4 @@ async fn next_piece(steps: &mut VecDeque<Step>) -> Option<Result<Bytes, Broken>>
 /// Makes HTTP give the connection up.
 #[derive(Debug, thiserror::Error)]
 #[error("closed on command")]
-struct Broken;
+struct ConnectionClosed;

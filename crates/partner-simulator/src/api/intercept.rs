@@ -2,34 +2,34 @@
 
 use crate::fault::{Fault, Page};
 use crate::refusal::Refusal;
-use crate::transport::fault_stream::Orders;
+use crate::transport::fault_stream::ConnectionControl;
 
 /// What happens to a call before the API sees it.
-pub(crate) enum Meddling {
-    None,
-    Refused(Refusal),
-    Answered(Page),
+pub(crate) enum Intercept {
+    Continue,
+    Refuse(Refusal),
+    Respond(Page),
     /// There is no answer: what is returned to HTTP never reaches the client.
-    Spoilt,
+    NoResponse,
 }
 
-pub(crate) async fn meddle(faults: &[Fault], orders: &Orders) -> Meddling {
+pub(crate) async fn intercept(faults: &[Fault], connection: &ConnectionControl) -> Intercept {
     for fault in faults {
         match fault {
             Fault::Delay(delay) => tokio::time::sleep(*delay).await,
             Fault::Silence => std::future::pending().await,
-            Fault::Refuse(refusal) => return Meddling::Refused(refusal.clone()),
-            Fault::Edge(page) => return Meddling::Answered(page.clone()),
+            Fault::Refuse(refusal) => return Intercept::Refuse(refusal.clone()),
+            Fault::Edge(page) => return Intercept::Respond(page.clone()),
             Fault::Close => {
-                orders.cut();
-                return Meddling::Spoilt;
+                connection.abort();
+                return Intercept::NoResponse;
             }
             Fault::Raw(bytes) => {
-                orders.replace(bytes.clone());
-                return Meddling::Spoilt;
+                connection.replace_output(bytes.clone());
+                return Intercept::NoResponse;
             }
             _ => {}
         }
     }
-    Meddling::None
+    Intercept::Continue
 }

@@ -4,43 +4,46 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State as Shared;
+use axum::extract;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::clock::zoneless;
+use crate::clock::format_without_zone;
 use crate::error_codes::WRONG_PASSWORD;
 use crate::refusal::Refusal;
-use crate::shared::World;
+use crate::shared::Shared;
 use crate::spec::key::Access;
 use crate::spec::login::{FirmSpec, LoginSpec};
 use crate::state::State;
 
 #[derive(Deserialize)]
-struct LogIn {
+struct LogInBody {
     mail: String,
     password: String,
     firm: Option<Value>,
 }
 
 /// The account that a log-in names.
-pub(crate) fn mail_in(body: &[u8]) -> Option<String> {
-    serde_json::from_slice(body).ok().map(|LogIn { mail, .. }| mail)
+pub(crate) fn mail_of(body: &[u8]) -> Option<String> {
+    serde_json::from_slice(body).ok().map(|LogInBody { mail, .. }| mail)
 }
 
 /// `POST /api/authenticate/firm`
-pub(crate) async fn log_in(Shared(world): Shared<Arc<World>>, body: Bytes) -> Result<Response, Refusal> {
-    let asked: LogIn = serde_json::from_slice(&body).map_err(|_| Refusal::new("GBL1"))?;
-    let mut state = world.lock();
-    let account = state.accounts.get_mut(&asked.mail).ok_or(Refusal::new(WRONG_PASSWORD))?;
-    account.enter(&asked.password)?;
-    let Some(firm) = account.choose(asked.firm.as_ref())?.cloned() else {
+pub(crate) async fn log_in(
+    extract::State(shared): extract::State<Arc<Shared>>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let log_in: LogInBody = serde_json::from_slice(&body).map_err(|_| Refusal::new("GBL1"))?;
+    let mut state = shared.lock();
+    let account = state.accounts.get_mut(&log_in.mail).ok_or(Refusal::new(WRONG_PASSWORD))?;
+    account.check_password(&log_in.password)?;
+    let Some(firm) = account.choose_firm(log_in.firm.as_ref())?.cloned() else {
         return Ok((account.spec.selection_status, Json(selection(&account.spec.firms))).into_response());
     };
     let (spec, key) = (account.spec.clone(), Arc::clone(&account.key));
-    let token = issue(&mut state, &key, &spec, &firm).ok_or(Refusal::new("ERR-INTERNAL"))?;
-    let expires_in = zoneless(world.clock.now() + spec.lifetime, spec.offset_minutes);
+    let token = issue_token(&mut state, &key, &spec, &firm).ok_or(Refusal::new("ERR-INTERNAL"))?;
+    let expires_in = format_without_zone(shared.clock.now() + spec.lifetime, spec.offset_minutes);
     Ok(Json(json!({
         "api_token": token,
         "expiresIn": expires_in,
@@ -49,12 +52,12 @@ pub(crate) async fn log_in(Shared(world): Shared<Arc<World>>, body: Bytes) -> Re
     .into_response())
 }
 
-fn issue(state: &mut State, key: &Arc<str>, spec: &LoginSpec, firm: &FirmSpec) -> Option<String> {
+fn issue_token(state: &mut State, key: &Arc<str>, spec: &LoginSpec, firm: &FirmSpec) -> Option<String> {
     if spec.one_token {
-        state.end_tokens(key);
+        state.revoke_tokens(key);
     }
-    let opens = Access::Firm { schema: firm.id, person: 3001, societies: firm.societies.clone() };
-    state.issue(key, opens, Some((spec.lifetime, spec.expired.clone())), None)
+    let access = Access::Firm { schema: firm.id, person: 3001, societies: firm.societies.clone() };
+    state.issue_token(key, access, Some((spec.lifetime, spec.expired.clone())), None)
 }
 
 /// The documentation shows the status alone; that the firms are listed beside it is a guess.

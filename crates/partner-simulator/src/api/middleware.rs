@@ -4,122 +4,122 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::to_bytes;
-use axum::extract::{Request, State as Shared};
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, header};
 use tokio::time::Instant;
 
-use crate::api::auth::{admit, attribute, used};
-use crate::api::delivery::{Pace, body};
-use crate::api::in_flight::InFlight;
-use crate::api::intercept::{Meddling, meddle};
-use crate::api::login::mail_in;
+use crate::api::auth::{activate_key, authorize, identify};
+use crate::api::delivery::{Delivery, body};
+use crate::api::in_flight::InFlightGuard;
+use crate::api::intercept::{Intercept, intercept};
+use crate::api::login::mail_of;
 use crate::api::request_id::request_id;
-use crate::api::response_draft::{Draft, REQUEST_ID};
-use crate::api::response_faults::reshape;
-use crate::clock::iso;
+use crate::api::response_draft::{REQUEST_ID, ResponseDraft};
+use crate::api::response_faults::apply_response_faults;
+use crate::clock::format_utc;
 use crate::fault::Fault;
-use crate::paths::{AUTHENTICATED, LOG_IN};
-use crate::refusal::{CallContext, Refusal};
-use crate::request_info::Asked;
-use crate::shared::World;
-use crate::state::request_log::{Answered, Call};
-use crate::transport::fault_stream::Orders;
+use crate::paths::{AUTHENTICATED_PREFIX, LOG_IN};
+use crate::refusal::{ErrorDetails, Refusal};
+use crate::request_info::RequestInfo;
+use crate::shared::Shared;
+use crate::state::request_log::{Call, LoggedResponse};
+use crate::transport::fault_stream::ConnectionControl;
 
 /// The outermost layer.
-pub(crate) async fn answer(
-    Shared(world): Shared<Arc<World>>,
-    Extension(orders): Extension<Orders>,
+pub(crate) async fn handle(
+    State(shared): State<Arc<Shared>>,
+    Extension(connection): Extension<ConnectionControl>,
     request: Request,
     next: Next,
 ) -> Response {
-    let (asked, request) = read(request).await;
-    let (call, faults) = Incoming::note(&world, asked);
-    let mut draft = match meddle(&faults, &orders).await {
-        Meddling::None => call.ask(request, next).await,
-        Meddling::Refused(refusal) => call.refuse(&refusal),
-        Meddling::Answered(page) => Draft::from(page),
-        Meddling::Spoilt => return Response::default(),
+    let (info, request) = read_info(request).await;
+    let (incoming, faults) = IncomingRequest::record(&shared, info);
+    let mut draft = match intercept(&faults, &connection).await {
+        Intercept::Continue => incoming.handle_request(request, next).await,
+        Intercept::Refuse(refusal) => incoming.refuse(&refusal),
+        Intercept::Respond(page) => ResponseDraft::from(page),
+        Intercept::NoResponse => return Response::default(),
     };
-    draft.headers.entry(header::DATE).or_insert_with(|| world.clock.date_header());
-    let compress = world.compress && call.asked.accepts_gzip && call.is_from_api(&draft);
-    let (draft, pace) = reshape(draft, &faults, compress);
-    call.deliver(draft, pace)
+    draft.headers.entry(header::DATE).or_insert_with(|| shared.clock.date_header());
+    let compress = shared.compress && incoming.info.accepts_gzip && incoming.is_from_api(&draft);
+    let (draft, delivery) = apply_response_faults(draft, &faults, compress);
+    incoming.deliver(draft, delivery)
 }
 
 /// More than any log-in needs.
-const LARGEST_LOG_IN: usize = 64 * 1024;
+const MAX_LOG_IN_BYTES: usize = 64 * 1024;
 
 /// Reads who asks what. For a log-in that stands in the body, which is put back.
-async fn read(request: Request) -> (Asked, Request) {
-    let mut asked = Asked::of(&request);
-    if asked.route != LOG_IN {
-        return (asked, request);
+async fn read_info(request: Request) -> (RequestInfo, Request) {
+    let mut info = RequestInfo::of(&request);
+    if info.route != LOG_IN {
+        return (info, request);
     }
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, LARGEST_LOG_IN).await.unwrap_or_default();
-    asked.mail = mail_in(&body);
-    (asked, Request::from_parts(parts, body.into()))
+    let body = to_bytes(body, MAX_LOG_IN_BYTES).await.unwrap_or_default();
+    info.mail = mail_of(&body);
+    (info, Request::from_parts(parts, body.into()))
 }
 
 /// A call that was noted.
-struct Incoming {
-    asked: Asked,
-    context: CallContext,
-    in_flight: InFlight,
+struct IncomingRequest {
+    info: RequestInfo,
+    context: ErrorDetails,
+    in_flight: InFlightGuard,
 }
 
-impl Incoming {
+impl IncomingRequest {
     /// Writes the call down, counts it, and says what will happen to it.
-    fn note(world: &Arc<World>, mut asked: Asked) -> (Self, Vec<Fault>) {
-        let at = world.clock.now();
-        let mut state = world.lock();
-        attribute(&state, &mut asked);
-        let context = CallContext {
-            method: asked.method.clone(),
-            url: asked.url.clone(),
-            requested_at: iso(at),
-            request_id: request_id(world.next_call()),
+    fn record(shared: &Arc<Shared>, mut info: RequestInfo) -> (Self, Vec<Fault>) {
+        let received_at = shared.clock.now();
+        let mut state = shared.lock();
+        identify(&state, &mut info);
+        let context = ErrorDetails {
+            method: info.method.clone(),
+            url: info.url.clone(),
+            requested_at: format_utc(received_at),
+            request_id: request_id(shared.next_request_number()),
         };
-        state.traffic.begin(&asked.route);
-        if let Some(key) = asked.key.as_ref().and_then(|key| state.keys.get_mut(key)) {
-            key.traffic.begin(&asked.route);
+        state.traffic.begin(&info.route);
+        if let Some(key) = info.key.as_ref().and_then(|key| state.keys.get_mut(key)) {
+            key.traffic.begin(&info.route);
         }
-        let number = state.journal.open(Call {
-            at,
+        let number = state.request_log.push(Call {
+            at: received_at,
             started: Instant::now(),
-            method: asked.method.clone(),
-            url: asked.url.clone(),
-            key: asked.key.clone(),
-            partner: asked.partner.clone(),
-            society_id: asked.society_id.clone(),
-            answer: None,
+            method: info.method.clone(),
+            url: info.url.clone(),
+            key: info.key.clone(),
+            partner: info.partner.clone(),
+            society_id: info.society_id.clone(),
+            response: None,
         });
-        let faults = state.commands.for_call(&asked);
+        let faults = state.fault_rules.take_matching(&info);
         drop(state);
-        let in_flight = InFlight::new(Arc::clone(world), number, asked.key.clone(), asked.route.clone());
-        (Self { asked, context, in_flight }, faults)
+        let in_flight = InFlightGuard::new(Arc::clone(shared), number, info.key.clone(), info.route.clone());
+        (Self { info, context, in_flight }, faults)
     }
 
     /// Asks the API itself.
-    async fn ask(&self, mut request: Request, next: Next) -> Draft {
-        let world = self.in_flight.world();
+    async fn handle_request(&self, mut request: Request, next: Next) -> ResponseDraft {
+        let shared = self.in_flight.shared();
         // A HEAD is answered as a GET is; its body goes when the length is known.
         if request.method() == Method::HEAD {
             *request.method_mut() = Method::GET;
         }
-        if !self.asked.route.starts_with(AUTHENTICATED) {
-            return self.draft(next.run(request).await).await;
+        if !self.info.route.starts_with(AUTHENTICATED_PREFIX) {
+            return self.draft_from(next.run(request).await).await;
         }
         let mut rate = HeaderMap::new();
-        let mut draft = match admit(world, &self.asked, &mut rate) {
+        let mut draft = match authorize(shared, &self.info, &mut rate) {
             Err(refusal) => self.refuse(&refusal),
             Ok(caller) => {
                 request.extensions_mut().insert(caller.clone());
-                let draft = self.draft(next.run(request).await).await;
+                let draft = self.draft_from(next.run(request).await).await;
                 if draft.code.is_none() {
-                    used(world, &self.asked, &caller);
+                    activate_key(shared, &self.info, &caller);
                 }
                 draft
             }
@@ -128,22 +128,22 @@ impl Incoming {
         draft
     }
 
-    async fn draft(&self, response: Response) -> Draft {
+    async fn draft_from(&self, response: Response) -> ResponseDraft {
         let (parts, body) = response.into_parts();
         if let Some(refusal) = parts.extensions.get::<Refusal>() {
             return self.refuse(refusal);
         }
         // What the handlers answer stands whole in memory: reading it can't fail.
         let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
-        let mut headers = self.headers();
+        let mut headers = self.api_headers();
         headers.extend(parts.headers);
-        Draft { status: parts.status, headers, body, code: None }
+        ResponseDraft { status: parts.status, headers, body, code: None }
     }
 
-    fn refuse(&self, refusal: &Refusal) -> Draft {
-        let mut headers = self.headers();
+    fn refuse(&self, refusal: &Refusal) -> ResponseDraft {
+        let mut headers = self.api_headers();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-        Draft {
+        ResponseDraft {
             status: refusal.http_status(),
             headers,
             body: refusal.body(&self.context).to_string().into(),
@@ -152,7 +152,7 @@ impl Incoming {
     }
 
     /// What stands on every answer of the API itself, as seen on real ones.
-    fn headers(&self) -> HeaderMap {
+    fn api_headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(header::SERVER, HeaderValue::from_static("Microsoft-IIS/10.0"));
         headers.insert(header::VARY, HeaderValue::from_static("Origin"));
@@ -163,17 +163,17 @@ impl Incoming {
         headers
     }
 
-    fn is_from_api(&self, draft: &Draft) -> bool {
+    fn is_from_api(&self, draft: &ResponseDraft) -> bool {
         draft.headers.get(REQUEST_ID).is_some_and(|id| id.as_bytes() == self.context.request_id.as_bytes())
     }
 
     /// Writes the answer down and lets it go.
-    fn deliver(self, draft: Draft, pace: Pace) -> Response {
+    fn deliver(self, draft: ResponseDraft, delivery: Delivery) -> Response {
         let request_id = draft.headers.get(REQUEST_ID);
         let request_id = request_id.map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
-        let answered = Answered { status: draft.status.as_u16(), code: draft.code, request_id };
-        self.in_flight.world().lock().journal.answer(self.in_flight.number(), answered);
-        let mut response = Response::new(body(draft.body, pace, self.in_flight));
+        let response_entry = LoggedResponse { status: draft.status.as_u16(), code: draft.code, request_id };
+        self.in_flight.shared().lock().request_log.set_response(self.in_flight.log_number(), response_entry);
+        let mut response = Response::new(body(draft.body, delivery, self.in_flight));
         *response.status_mut() = draft.status;
         *response.headers_mut() = draft.headers;
         response

@@ -9,7 +9,7 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// An answer before it goes out.
 #[derive(Debug)]
-pub(crate) struct Draft {
+pub(crate) struct ResponseDraft {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -17,7 +17,7 @@ pub(crate) struct Draft {
     pub(crate) code: Option<String>,
 }
 
-impl From<Page> for Draft {
+impl From<Page> for ResponseDraft {
     fn from(page: Page) -> Self {
         Self { status: page.status, headers: page.headers, body: page.body, code: None }
     }

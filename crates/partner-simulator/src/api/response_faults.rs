@@ -7,14 +7,18 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{HeaderValue, StatusCode, header};
 
-use crate::api::delivery::Pace;
-use crate::api::response_draft::Draft;
+use crate::api::delivery::Delivery;
+use crate::api::response_draft::ResponseDraft;
 use crate::fault::Fault;
 
 /// Applies the faults that concern the answer itself; says how what is left is to be delivered.
-pub(crate) fn reshape(mut draft: Draft, faults: &[Fault], compress: bool) -> (Draft, Pace) {
-    let mut coding = if compress { Coding::Gzip } else { Coding::Plain };
-    let mut pace = Pace::Whole;
+pub(crate) fn apply_response_faults(
+    mut draft: ResponseDraft,
+    faults: &[Fault],
+    compress: bool,
+) -> (ResponseDraft, Delivery) {
+    let mut coding = if compress { ContentCoding::Gzip } else { ContentCoding::Plain };
+    let mut delivery = Delivery::Whole;
     for fault in faults {
         match fault {
             Fault::Empty(status) => {
@@ -32,13 +36,13 @@ pub(crate) fn reshape(mut draft: Draft, faults: &[Fault], compress: bool) -> (Dr
             Fault::Without(name) => {
                 draft.headers.remove(name);
             }
-            Fault::Gzip => coding = Coding::Gzip,
-            Fault::BrokenGzip => coding = Coding::BrokenGzip,
-            Fault::Pause(pause) => pace = Pace::Pause(*pause),
-            Fault::Stall => pace = Pace::Stall,
-            Fault::CloseAfterHeaders => pace = Pace::HeadersOnly,
-            Fault::Truncate => pace = Pace::Truncate,
-            Fault::Huge(bytes) => pace = Pace::Huge(*bytes),
+            Fault::Gzip => coding = ContentCoding::Gzip,
+            Fault::BrokenGzip => coding = ContentCoding::BrokenGzip,
+            Fault::Pause(pause) => delivery = Delivery::Pause(*pause),
+            Fault::Stall => delivery = Delivery::Stall,
+            Fault::CloseAfterHeaders => delivery = Delivery::HeadersOnly,
+            Fault::Truncate => delivery = Delivery::Truncate,
+            Fault::Huge(bytes) => delivery = Delivery::Huge(*bytes),
             // Those came before the API: an answer that they gave needs no other.
             Fault::Refuse(_)
             | Fault::Delay(_)
@@ -48,12 +52,12 @@ pub(crate) fn reshape(mut draft: Draft, faults: &[Fault], compress: bool) -> (Dr
             | Fault::Edge(_) => {}
         }
     }
-    encode(&mut draft, coding, pace);
-    (draft, pace)
+    encode(&mut draft, coding, delivery);
+    (draft, delivery)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Coding {
+enum ContentCoding {
     Plain,
     Gzip,
     BrokenGzip,
@@ -61,23 +65,23 @@ enum Coding {
 
 /// Compresses the body and promises its length. Compressed answers come in chunks, others with a length: both were
 /// seen on real answers.
-fn encode(draft: &mut Draft, coding: Coding, pace: Pace) {
+fn encode(draft: &mut ResponseDraft, coding: ContentCoding, delivery: Delivery) {
     draft.headers.remove(header::CONTENT_LENGTH);
     if matches!(draft.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-        || matches!(pace, Pace::Huge(_))
+        || matches!(delivery, Delivery::Huge(_))
     {
         return;
     }
-    let coded = coding != Coding::Plain && !draft.body.is_empty();
+    let coded = coding != ContentCoding::Plain && !draft.body.is_empty();
     if coded {
         draft.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         draft.body = gzip(&draft.body);
     }
-    if coding == Coding::BrokenGzip {
+    if coding == ContentCoding::BrokenGzip {
         // HTTP stays in order: what is broken is the compressed data.
         draft.body.truncate(draft.body.len() / 2);
     }
-    if !coded || pace == Pace::Truncate {
+    if !coded || delivery == Delivery::Truncate {
         draft.headers.insert(header::CONTENT_LENGTH, draft.body.len().into());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State as Shared};
+use axum::extract::{Query, State};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
@@ -17,13 +17,13 @@ use crate::api::sample_data;
 use crate::error_codes::{SOCIETY_ID_MISSING, SOCIETY_NOT_HELD, UNKNOWN_ROUTE};
 use crate::paths::{EXERCICES, HEALTH, KEY_INFO, LOG_IN, PERSONS, SOCIETY, USERS};
 use crate::refusal::Refusal;
-use crate::shared::World;
+use crate::shared::Shared;
 use crate::spec::key::Access;
 
 /// What key/info lists, for a key that is forbidden none.
-const LISTED: [&str; 5] = [KEY_INFO, EXERCICES, SOCIETY, USERS, PERSONS];
+const KEY_INFO_ROUTES: [&str; 5] = [KEY_INFO, EXERCICES, SOCIETY, USERS, PERSONS];
 
-pub(crate) fn router(world: &Arc<World>) -> Router {
+pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     Router::new()
         .route(HEALTH, get(health))
         .route(LOG_IN, post(log_in))
@@ -34,8 +34,8 @@ pub(crate) fn router(world: &Arc<World>) -> Router {
         .route(PERSONS, get(persons))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
-        .layer(from_fn_with_state(Arc::clone(world), middleware::answer))
-        .with_state(Arc::clone(world))
+        .layer(from_fn_with_state(Arc::clone(shared), middleware::handle))
+        .with_state(Arc::clone(shared))
 }
 
 /// The body isn't documented: nobody may rely on this one.
@@ -53,13 +53,13 @@ struct Mode {
 }
 
 async fn key_info(
-    Shared(world): Shared<Arc<World>>,
+    State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
     Query(Mode { mode }): Query<Mode>,
 ) -> Result<Json<Value>, Refusal> {
-    let state = world.lock();
+    let state = shared.lock();
     let key = state.keys.get(&caller.key).ok_or(Refusal::new("ERR-INTERNAL"))?;
-    let allowed = LISTED.iter().filter(|route| !key.forbidden.contains_key(**route));
+    let allowed = KEY_INFO_ROUTES.iter().filter(|route| !key.forbidden.contains_key(**route));
     let routes: Vec<_> = allowed.map(|route| json!({"path": route, "method": "get"})).collect();
     if mode.as_deref() != Some("extended") {
         return Ok(Json(Value::Array(routes)));
@@ -67,7 +67,7 @@ async fn key_info(
     let third_party = state.partners.get(&key.partner).map_or(0, |partner| partner.third_party);
     let activation = &key.activation;
     Ok(Json(json!({
-        "target": target(&caller.opens, third_party),
+        "target": target(&caller.access, third_party),
         "version": {
             "current": key.version.current, "latest": key.version.latest, "beta": key.version.beta,
         },
@@ -89,7 +89,7 @@ fn target(access: &Access, third_party: u64) -> Value {
 }
 
 async fn exercices(Extension(caller): Extension<Caller>) -> Result<Json<Value>, Refusal> {
-    Ok(Json(sample_data::exercices(named_society(&caller)?)))
+    Ok(Json(sample_data::exercices(requested_society(&caller)?)))
 }
 
 async fn society(Extension(caller): Extension<Caller>) -> Json<Value> {
@@ -105,25 +105,25 @@ async fn persons(Extension(caller): Extension<Caller>) -> Json<Value> {
 }
 
 /// The society that a call is about: with society access the token says it, and no header is needed.
-fn named_society(caller: &Caller) -> Result<u64, Refusal> {
-    let societies = match &caller.opens {
+fn requested_society(caller: &Caller) -> Result<u64, Refusal> {
+    let societies = match &caller.access {
         Access::Society { society, .. } => return Ok(*society),
         Access::Firm { societies, .. } => societies,
     };
-    let named = caller.society_id.as_deref().and_then(|id| id.parse().ok());
-    let society = named.ok_or(Refusal::new(SOCIETY_ID_MISSING))?;
+    let requested = caller.society_id.as_deref().and_then(|id| id.parse().ok());
+    let society = requested.ok_or(Refusal::new(SOCIETY_ID_MISSING))?;
     if societies.contains(&society) { Ok(society) } else { Err(Refusal::new(SOCIETY_NOT_HELD)) }
 }
 
 fn societies(caller: &Caller) -> &[u64] {
-    match &caller.opens {
+    match &caller.access {
         Access::Society { society, .. } => std::slice::from_ref(society),
         Access::Firm { societies, .. } => societies,
     }
 }
 
 fn schema(caller: &Caller) -> u64 {
-    match caller.opens {
+    match caller.access {
         Access::Society { schema, .. } | Access::Firm { schema, .. } => schema,
     }
 }

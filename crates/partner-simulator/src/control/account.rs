@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::shared::World;
+use crate::shared::Shared;
 use crate::state::account::Attempts;
 
 /// One account. The handle of one that was removed does nothing.
 #[derive(Clone)]
 pub struct Account {
-    pub(crate) world: Arc<World>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) mail: String,
 }
 
@@ -16,19 +16,19 @@ impl Account {
     /// How often it was tried.
     #[must_use]
     pub fn attempts(&self) -> Attempts {
-        self.world.lock().accounts.get(&self.mail).map(|account| account.attempts).unwrap_or_default()
+        self.shared.lock().accounts.get(&self.mail).map(|account| account.attempts).unwrap_or_default()
     }
 
     /// Another password.
     pub fn set_password(&self, password: &str) {
-        if let Some(account) = self.world.lock().accounts.get_mut(&self.mail) {
+        if let Some(account) = self.shared.lock().accounts.get_mut(&self.mail) {
             password.clone_into(&mut account.spec.password);
         }
     }
 
     /// Somebody at MyUnisoft unlocked it.
     pub fn unlock(&self) {
-        if let Some(account) = self.world.lock().accounts.get_mut(&self.mail) {
+        if let Some(account) = self.shared.lock().accounts.get_mut(&self.mail) {
             account.attempts.locked = false;
             account.attempts.refused_in_a_row = 0;
         }

@@ -6,18 +6,18 @@ use tokio::time::Instant;
 
 use crate::fault::{Fault, Scope};
 use crate::refusal::Refusal;
-use crate::shared::World;
+use crate::shared::Shared;
 use crate::spec::key::{Activation, Version};
 use crate::spec::limits::Limits;
 use crate::state::key::KeyState;
 use crate::state::request_log::Call;
-use crate::state::token::not_found;
+use crate::state::token::token_not_found;
 use crate::state::traffic::Counts;
 
 /// One key. The handle of one that was removed does nothing.
 #[derive(Clone)]
 pub struct Key {
-    pub(crate) world: Arc<World>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) name: Arc<str>,
 }
 
@@ -62,7 +62,7 @@ impl Key {
 
     /// The manager of the folder revoked it: its token isn't found.
     pub fn revoke(&self) {
-        self.change(|key| key.refusal = Some(not_found(&key.access)));
+        self.change(|key| key.refusal = Some(token_not_found(&key.access)));
     }
 
     /// MyUnisoft's technical team disconnected it, for this reason.
@@ -77,20 +77,20 @@ impl Key {
 
     /// A new token, which is waiting to be activated; its predecessors aren't found any more.
     pub fn replace_token(&self) -> Option<String> {
-        let mut state = self.world.lock();
-        state.end_tokens(&self.name);
+        let mut state = self.shared.lock();
+        state.revoke_tokens(&self.name);
         let key = state.keys.get_mut(&self.name)?;
         key.refusal = None;
         key.activated = false;
-        let opens = key.access.clone();
-        state.issue(&self.name, opens, None, None)
+        let access = key.access.clone();
+        state.issue_token(&self.name, access, None, None)
     }
 
     /// Every token ends now, as if its time was over; a log-in gets a new one.
     pub fn expire_tokens(&self) {
-        let mut state = self.world.lock();
+        let mut state = self.shared.lock();
         for token in state.tokens.values_mut().filter(|token| token.key == self.name) {
-            token.ends = Some(Instant::now());
+            token.expires_at = Some(Instant::now());
         }
     }
 
@@ -116,7 +116,7 @@ impl Key {
 
     /// Production traffic takes so many requests of the budget, or what is left of it.
     pub fn spend(&self, requests: u32) {
-        let mut state = self.world.lock();
+        let mut state = self.shared.lock();
         let Some((limits, token)) = state.keys.get(&self.name).map(|key| (key.limits, key.token.clone()))
         else {
             return;
@@ -129,40 +129,40 @@ impl Key {
     /// What is left of the budget of the token last issued.
     #[must_use]
     pub fn remaining(&self) -> u32 {
-        let state = self.world.lock();
-        let left = state.keys.get(&self.name).and_then(|key| {
+        let state = self.shared.lock();
+        let remaining = state.keys.get(&self.name).and_then(|key| {
             let token = state.tokens.get(key.token.as_ref()?)?;
-            Some(token.budget.left(&key.limits, Instant::now()))
+            Some(token.budget.remaining(&key.limits, Instant::now()))
         });
-        left.unwrap_or_default()
+        remaining.unwrap_or_default()
     }
 
     /// Commands a fault for this key's calls.
     pub fn inject(&self, fault: Fault) {
-        self.world.lock().commands.give(self.scope(), fault, None);
+        self.shared.lock().fault_rules.add(self.scope(), fault, None);
     }
 
     /// Commands a fault for so many of this key's calls.
     pub fn inject_times(&self, times: u32, fault: Fault) {
-        self.world.lock().commands.give(self.scope(), fault, Some(times));
+        self.shared.lock().fault_rules.add(self.scope(), fault, Some(times));
     }
 
     /// Commands a fault for this key's calls to one route (path without query), such as its log-ins.
     pub fn inject_on(&self, route: &str, fault: Fault) {
         let scope = Scope::KeyRoute { key: self.name.to_string(), route: route.to_owned() };
-        self.world.lock().commands.give(scope, fault, None);
+        self.shared.lock().fault_rules.add(scope, fault, None);
     }
 
     /// Withdraws what was commanded for all of this key's calls, and for those to single routes.
     pub fn heal(&self) {
-        self.world.lock().commands.withdraw_of_key(&self.name);
+        self.shared.lock().fault_rules.remove_for_key(&self.name);
     }
 
     /// Its calls, log-ins included, as far back as the journal remembers.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        let state = self.world.lock();
-        state.journal.calls().filter(|call| call.key.as_ref() == Some(&self.name)).cloned().collect()
+        let state = self.shared.lock();
+        state.request_log.calls().filter(|call| call.key.as_ref() == Some(&self.name)).cloned().collect()
     }
 
     /// When its calls began, log-ins included, as far back as the journal remembers.
@@ -174,12 +174,12 @@ impl Key {
     /// How many calls it made, log-ins included, and how many at once.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.world.lock().counts(&self.name)
+        self.shared.lock().counts(&self.name)
     }
 
     /// Forgets the key and its tokens.
     pub fn remove(&self) {
-        self.world.lock().remove_key(&self.name);
+        self.shared.lock().remove_key(&self.name);
     }
 
     fn scope(&self) -> Scope {
@@ -187,6 +187,6 @@ impl Key {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut KeyState) -> T) -> Option<T> {
-        self.world.lock().keys.get_mut(&self.name).map(change)
+        self.shared.lock().keys.get_mut(&self.name).map(change)
     }
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use crate::control::key::Key;
 use crate::fault::{Fault, Scope};
 use crate::refusal::Refusal;
-use crate::shared::World;
+use crate::shared::Shared;
 use crate::spec::key::KeySpec;
 use crate::state::partner::PartnerState;
 
 /// One partner. The handle of one that was removed does nothing.
 #[derive(Clone)]
 pub struct Partner {
-    pub(crate) world: Arc<World>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) name: Arc<str>,
 }
 
@@ -51,23 +51,23 @@ impl Partner {
 
     /// One more key.
     pub fn add_key(&self, key: &KeySpec) -> Key {
-        self.world.lock().add_key(&self.name, key);
-        Key { world: Arc::clone(&self.world), name: key.name.as_str().into() }
+        self.shared.lock().add_key(&self.name, key);
+        Key { shared: Arc::clone(&self.shared), name: key.name.as_str().into() }
     }
 
     /// Forgets the partner and its keys.
     pub fn remove(&self) {
-        self.world.lock().remove_partner(&self.name);
+        self.shared.lock().remove_partner(&self.name);
     }
 
     /// Commands a fault for calls that carry this partner's secret.
     pub fn inject(&self, fault: Fault) {
-        self.world.lock().commands.give(self.scope(), fault, None);
+        self.shared.lock().fault_rules.add(self.scope(), fault, None);
     }
 
     /// Withdraws what was commanded for this partner.
     pub fn heal(&self) {
-        self.world.lock().commands.withdraw(&self.scope());
+        self.shared.lock().fault_rules.remove(&self.scope());
     }
 
     fn scope(&self) -> Scope {
@@ -75,6 +75,6 @@ impl Partner {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut PartnerState) -> T) -> Option<T> {
-        self.world.lock().partners.get_mut(&self.name).map(change)
+        self.shared.lock().partners.get_mut(&self.name).map(change)
     }
 }

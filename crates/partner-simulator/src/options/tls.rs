@@ -10,7 +10,7 @@ pub struct TlsOptions {
     /// The names, or addresses, that the leaf is for.
     pub names: Vec<String>,
     /// When the leaf ends.
-    pub leaf_ends: Ends,
+    pub leaf_expiry: Expiry,
     /// Who signs the leaf.
     pub signer: Signer,
     /// Which versions of TLS are spoken.
@@ -19,7 +19,7 @@ pub struct TlsOptions {
 
 /// When a certificate ends, from the moment it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ends {
+pub enum Expiry {
     /// Later.
     In(Duration),
     /// It has ended already.
@@ -32,9 +32,9 @@ pub enum Signer {
     /// The authority that `ca_pem` gives.
     Authority,
     /// An intermediate authority that itself ends then, signed by the authority that `ca_pem` gives.
-    Intermediate(Ends),
+    Intermediate(Expiry),
     /// Itself: nobody has reason to trust it.
-    Itself,
+    SelfSigned,
 }
 
 /// Which versions of TLS are spoken.
@@ -53,7 +53,7 @@ impl Default for TlsOptions {
     fn default() -> Self {
         Self {
             names: vec!["127.0.0.1".into(), "::1".into(), "localhost".into()],
-            leaf_ends: Ends::In(90 * DAY),
+            leaf_expiry: Expiry::In(90 * DAY),
             signer: Signer::Authority,
             versions: TlsVersions::Both,
         }
@@ -64,7 +64,7 @@ impl TlsOptions {
     /// The leaf ended yesterday.
     #[must_use]
     pub fn expired() -> Self {
-        Self { leaf_ends: Ends::Ago(DAY), ..Self::default() }
+        Self { leaf_expiry: Expiry::Ago(DAY), ..Self::default() }
     }
 
     /// The leaf is for a host that this isn't.
@@ -76,23 +76,23 @@ impl TlsOptions {
     /// The leaf is signed by itself.
     #[must_use]
     pub fn self_signed() -> Self {
-        Self { signer: Signer::Itself, ..Self::default() }
+        Self { signer: Signer::SelfSigned, ..Self::default() }
     }
 
     /// The leaf ends so soon.
     #[must_use]
     pub fn ending_in(rest: Duration) -> Self {
-        Self { leaf_ends: Ends::In(rest), ..Self::default() }
+        Self { leaf_expiry: Expiry::In(rest), ..Self::default() }
     }
 
     /// The leaf is good for ninety days, and signed by an intermediate that ends so soon.
     #[must_use]
     pub fn intermediate_ending_in(rest: Duration) -> Self {
-        Self { signer: Signer::Intermediate(Ends::In(rest)), ..Self::default() }
+        Self { signer: Signer::Intermediate(Expiry::In(rest)), ..Self::default() }
     }
 }
 
-impl Ends {
+impl Expiry {
     pub(crate) fn after(self, now: SystemTime) -> SystemTime {
         match self {
             Self::In(rest) => now + rest,

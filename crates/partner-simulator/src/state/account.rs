@@ -34,7 +34,7 @@ impl AccountState {
     }
 
     /// Counts the attempt and judges its password.
-    pub(crate) fn enter(&mut self, password: &str) -> Result<(), Refusal> {
+    pub(crate) fn check_password(&mut self, password: &str) -> Result<(), Refusal> {
         let attempts = &mut self.attempts;
         attempts.total += 1;
         if attempts.locked {
@@ -52,7 +52,7 @@ impl AccountState {
     }
 
     /// The firm that the log-in is for; `None` where it has to choose one.
-    pub(crate) fn choose(&self, wanted: Option<&Value>) -> Result<Option<&FirmSpec>, Refusal> {
+    pub(crate) fn choose_firm(&self, wanted: Option<&Value>) -> Result<Option<&FirmSpec>, Refusal> {
         match (wanted, self.spec.firms.as_slice()) {
             (None | Some(Value::Null), [only]) => Ok(Some(only)),
             (None | Some(Value::Null), [_, _, ..]) => Ok(None),

@@ -14,14 +14,14 @@ const RESET: HeaderName = HeaderName::from_static("x-rate-limit-reset");
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Budget {
     used: u32,
-    ends: Option<Instant>,
+    window_end: Option<Instant>,
 }
 
 impl Budget {
     /// Takes the cost of a call; `false`, and takes nothing, where too little is left.
-    pub(crate) fn take(&mut self, cost: u32, limits: &Limits, now: Instant) -> bool {
-        let left = self.left(limits, now);
-        if left < cost {
+    pub(crate) fn try_spend(&mut self, cost: u32, limits: &Limits, now: Instant) -> bool {
+        let remaining = self.remaining(limits, now);
+        if remaining < cost {
             return false;
         }
         self.spend(cost, limits, now);
@@ -30,19 +30,19 @@ impl Budget {
 
     /// Takes what other traffic uses: as much as is left, if it is less.
     pub(crate) fn spend(&mut self, cost: u32, limits: &Limits, now: Instant) {
-        if self.is_over(now) {
-            *self = Self { used: 0, ends: Some(now + limits.window) };
+        if self.is_window_over(now) {
+            *self = Self { used: 0, window_end: Some(now + limits.window) };
         }
         self.used = self.used.saturating_add(cost).min(limits.total);
     }
 
     /// What is left of the window.
-    pub(crate) fn left(&self, limits: &Limits, now: Instant) -> u32 {
-        if self.is_over(now) { limits.total } else { limits.total.saturating_sub(self.used) }
+    pub(crate) fn remaining(&self, limits: &Limits, now: Instant) -> u32 {
+        if self.is_window_over(now) { limits.total } else { limits.total.saturating_sub(self.used) }
     }
 
-    fn is_over(&self, now: Instant) -> bool {
-        self.ends.is_none_or(|end| end <= now)
+    fn is_window_over(&self, now: Instant) -> bool {
+        self.window_end.is_none_or(|end| end <= now)
     }
 
     /// The headers that tell of it.
@@ -58,8 +58,8 @@ impl Budget {
             return headers;
         }
         headers.insert(TOTAL, limits.total.into());
-        headers.insert(REMAINING, self.left(limits, now).into());
-        let end = since_epoch(clock.at(self.ends.unwrap_or(now + limits.window)));
+        headers.insert(REMAINING, self.remaining(limits, now).into());
+        let end = since_epoch(clock.at(self.window_end.unwrap_or(now + limits.window)));
         let reset = match limits.headers {
             RateHeaders::Seconds => Some(format!("{}.{:06}", end.as_secs(), end.subsec_micros())),
             RateHeaders::Milliseconds => Some(end.as_millis().to_string()),
@@ -82,20 +82,20 @@ mod tests {
     async fn a_window_opens_with_the_first_request_after_the_last_ended() {
         let limits = Limits { total: 2, ..Limits::default() };
         let mut budget = Budget::default();
-        assert!(budget.take(1, &limits, Instant::now()));
+        assert!(budget.try_spend(1, &limits, Instant::now()));
         tokio::time::advance(Duration::from_secs(9)).await;
-        assert!(budget.take(1, &limits, Instant::now()));
-        assert!(!budget.take(1, &limits, Instant::now()));
+        assert!(budget.try_spend(1, &limits, Instant::now()));
+        assert!(!budget.try_spend(1, &limits, Instant::now()));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(budget.take(2, &limits, Instant::now()));
+        assert!(budget.try_spend(2, &limits, Instant::now()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_costs_more_than_is_left_takes_nothing() {
         let limits = Limits { total: 5, ..Limits::default() };
         let mut budget = Budget::default();
-        assert!(budget.take(3, &limits, Instant::now()));
-        assert!(!budget.take(3, &limits, Instant::now()));
-        assert_eq!(budget.left(&limits, Instant::now()), 2);
+        assert!(budget.try_spend(3, &limits, Instant::now()));
+        assert!(!budget.try_spend(3, &limits, Instant::now()));
+        assert_eq!(budget.remaining(&limits, Instant::now()), 2);
     }
 }

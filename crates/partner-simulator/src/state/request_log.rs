@@ -24,7 +24,7 @@ pub struct Call {
     /// The `society-id` header.
     pub society_id: Option<String>,
     /// What was answered; `None` while nothing was, or where the connection was spoilt instead.
-    pub answer: Option<Answered>,
+    pub response: Option<LoggedResponse>,
 }
 
 impl Call {
@@ -37,25 +37,25 @@ impl Call {
     /// The request-id that the caller was given.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        self.answer.as_ref()?.request_id.as_deref()
+        self.response.as_ref()?.request_id.as_deref()
     }
 
     /// The status that the caller was given.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        self.answer.as_ref().map(|answer| answer.status)
+        self.response.as_ref().map(|response| response.status)
     }
 
     /// The API's error code that the caller was given.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
-        self.answer.as_ref()?.code.as_deref()
+        self.response.as_ref()?.code.as_deref()
     }
 }
 
 /// How a call was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answered {
+pub struct LoggedResponse {
     /// The HTTP status.
     pub status: u16,
     /// The error's code.
@@ -66,33 +66,33 @@ pub struct Answered {
 
 /// The last calls, up to a capacity.
 #[derive(Debug)]
-pub(crate) struct Journal {
+pub(crate) struct RequestLog {
     calls: VecDeque<Call>,
-    forgotten: u64,
+    dropped: u64,
     capacity: usize,
 }
 
-impl Journal {
+impl RequestLog {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { calls: VecDeque::new(), forgotten: 0, capacity }
+        Self { calls: VecDeque::new(), dropped: 0, capacity }
     }
 
     /// Writes a call down, and says under which number.
-    pub(crate) fn open(&mut self, call: Call) -> u64 {
+    pub(crate) fn push(&mut self, call: Call) -> u64 {
         self.calls.push_back(call);
-        let number = self.forgotten + self.calls.len() as u64 - 1;
+        let number = self.dropped + self.calls.len() as u64 - 1;
         while self.calls.len() > self.capacity {
             self.calls.pop_front();
-            self.forgotten += 1;
+            self.dropped += 1;
         }
         number
     }
 
     /// Adds the answer, unless the call is forgotten.
-    pub(crate) fn answer(&mut self, number: u64, answered: Answered) {
-        let place = number.checked_sub(self.forgotten).and_then(|place| usize::try_from(place).ok());
-        if let Some(call) = place.and_then(|place| self.calls.get_mut(place)) {
-            call.answer = Some(answered);
+    pub(crate) fn set_response(&mut self, number: u64, response: LoggedResponse) {
+        let index = number.checked_sub(self.dropped).and_then(|index| usize::try_from(index).ok());
+        if let Some(call) = index.and_then(|index| self.calls.get_mut(index)) {
+            call.response = Some(response);
         }
     }
 
@@ -114,19 +114,19 @@ mod tests {
             key: None,
             partner: None,
             society_id: None,
-            answer: None,
+            response: None,
         }
     }
 
     #[test]
     fn an_answer_to_a_forgotten_call_changes_no_other() {
-        let mut journal = Journal::new(1);
-        let first = journal.open(call("/1"));
-        let second = journal.open(call("/2"));
-        let answered = |status| Answered { status, code: None, request_id: None };
-        journal.answer(first, answered(500));
-        assert!(journal.calls().all(|call| call.answer.is_none()));
-        journal.answer(second, answered(200));
-        assert_eq!(journal.calls().next().and_then(Call::status), Some(200));
+        let mut log = RequestLog::new(1);
+        let first = log.push(call("/1"));
+        let second = log.push(call("/2"));
+        let response = |status| LoggedResponse { status, code: None, request_id: None };
+        log.set_response(first, response(500));
+        assert!(log.calls().all(|call| call.response.is_none()));
+        log.set_response(second, response(200));
+        assert_eq!(log.calls().next().and_then(Call::status), Some(200));
     }
 }

@@ -15,16 +15,16 @@ use crate::state::budget::Budget;
 /// A token that was issued; it stays known after its end, so that its calls are still told apart.
 pub(crate) struct TokenState {
     pub(crate) key: Arc<str>,
-    pub(crate) opens: Access,
-    pub(crate) ends: Option<Instant>,
+    pub(crate) access: Access,
+    pub(crate) expires_at: Option<Instant>,
     /// What it gets after its end.
-    pub(crate) ended: Refusal,
+    pub(crate) refusal_after_expiry: Refusal,
     pub(crate) budget: Budget,
 }
 
 impl TokenState {
-    pub(crate) fn has_ended(&self, now: Instant) -> bool {
-        self.ends.is_some_and(|end| end <= now)
+    pub(crate) fn is_expired(&self, now: Instant) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
     }
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Claims<'a> {
 }
 
 /// Makes a token; the serial number makes it differ from every other of this simulator.
-pub(crate) fn mint(form: TokenForm, claims: &Claims<'_>, serial: u64) -> String {
+pub(crate) fn create_token(form: TokenForm, claims: &Claims<'_>, serial: u64) -> String {
     let mut payload = match claims.access {
         Access::Society { schema, society } => json!({
             "type": "api", "m": schema, "t": claims.third_party.to_string(), "s": society.to_string(),
@@ -67,7 +67,7 @@ fn encode(bytes: impl AsRef<[u8]>) -> String {
 }
 
 /// Which code answers a token that this API never issued: it depends on what the token claims to be.
-pub(crate) fn code_for_unknown(token: &str) -> &'static str {
+pub(crate) fn unknown_token_code(token: &str) -> &'static str {
     match claimed_type(token).as_deref() {
         Some("api") => "ERR-API-TOKEN-NOT-FOUND",
         Some("firm") => "ERR-FIRM-TOKEN-NOT-FOUND",
@@ -83,7 +83,7 @@ fn claimed_type(token: &str) -> Option<String> {
 }
 
 /// What a token gets that doesn't exist, or was revoked.
-pub(crate) fn not_found(access: &Access) -> Refusal {
+pub(crate) fn token_not_found(access: &Access) -> Refusal {
     Refusal::new(match access {
         Access::Society { .. } => "ERR-API-TOKEN-NOT-FOUND",
         Access::Firm { .. } => "ERR-FIRM-TOKEN-NOT-FOUND",

@@ -23,9 +23,9 @@ pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// What is presented, and when the first of it ends.
 #[derive(Clone)]
-pub(crate) struct Presented {
+pub(crate) struct CertificateChain {
     pub(crate) config: Arc<ServerConfig>,
-    pub(crate) ends: SystemTime,
+    pub(crate) expires_at: SystemTime,
 }
 
 impl Authority {
@@ -40,45 +40,49 @@ impl Authority {
     }
 
     /// A new chain with a new key.
-    pub(crate) fn present(&self, options: &TlsOptions, now: SystemTime) -> Result<Presented, StartError> {
-        let leaf_ends = options.leaf_ends.after(now);
+    pub(crate) fn issue_chain(
+        &self,
+        options: &TlsOptions,
+        now: SystemTime,
+    ) -> Result<CertificateChain, StartError> {
+        let leaf_expiry = options.leaf_expiry.after(now);
         let mut leaf = CertificateParams::new(options.names.clone())?;
         leaf.distinguished_name.push(DnType::CommonName, "Simulated Partner API");
         leaf.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
-        set_life(&mut leaf, now, leaf_ends);
+        set_validity(&mut leaf, now, leaf_expiry);
         let key = KeyPair::generate()?;
-        let mut ends = leaf_ends;
+        let mut expires_at = leaf_expiry;
         let chain = match options.signer {
-            Signer::Itself => vec![leaf.self_signed(&key)?.der().clone()],
+            Signer::SelfSigned => vec![leaf.self_signed(&key)?.der().clone()],
             Signer::Authority => vec![leaf.signed_by(&key, &self.0)?.der().clone()],
             Signer::Intermediate(end) => {
                 let intermediate_ends = end.after(now);
-                ends = ends.min(intermediate_ends);
+                expires_at = expires_at.min(intermediate_ends);
                 let params = authority_params("Simulated Intermediate CA", now, intermediate_ends);
                 let intermediate = CertifiedIssuer::signed_by(params, KeyPair::generate()?, &self.0)?;
                 vec![leaf.signed_by(&key, &intermediate)?.der().clone(), intermediate.der().clone()]
             }
         };
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        Ok(Presented { config: Arc::new(server_config(chain, key, options.versions)?), ends })
+        Ok(CertificateChain { config: Arc::new(server_config(chain, key, options.versions)?), expires_at })
     }
 }
 
-fn authority_params(name: &str, now: SystemTime, ends: SystemTime) -> CertificateParams {
+fn authority_params(name: &str, now: SystemTime, expires_at: SystemTime) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    set_life(&mut params, now, ends);
+    set_validity(&mut params, now, expires_at);
     params
 }
 
 /// Certificates know whole seconds only.
-fn set_life(params: &mut CertificateParams, now: SystemTime, ends: SystemTime) {
+fn set_validity(params: &mut CertificateParams, now: SystemTime, expires_at: SystemTime) {
     let epoch = date_time_ymd(1970, 1, 1);
-    let begins = now.min(ends) - HOUR;
-    params.not_before = epoch + Duration::from_secs(since_epoch(begins).as_secs());
-    params.not_after = epoch + Duration::from_secs(since_epoch(ends).as_secs());
+    let not_before = now.min(expires_at) - HOUR;
+    params.not_before = epoch + Duration::from_secs(since_epoch(not_before).as_secs());
+    params.not_after = epoch + Duration::from_secs(since_epoch(expires_at).as_secs());
 }
 
 fn server_config(

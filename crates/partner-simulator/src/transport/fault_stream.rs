@@ -10,49 +10,49 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What becomes of the bytes that HTTP writes.
 #[derive(Debug, Default)]
-enum Order {
+enum OutputMode {
     #[default]
-    Obey,
+    PassThrough,
     /// These go out instead; then as with `Cut`.
     Replace(Bytes),
     /// Everything is lost, and HTTP sees a broken connection, which it drops.
-    Cut,
+    Abort,
 }
 
 /// Tells one connection what to do. Cheap to clone; a call finds the one of its connection among its extensions.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Orders(Arc<Mutex<Order>>);
+pub(crate) struct ConnectionControl(Arc<Mutex<OutputMode>>);
 
-impl Orders {
+impl ConnectionControl {
     /// Closes the connection as soon as an answer is due.
-    pub(crate) fn cut(&self) {
-        self.set(Order::Cut);
+    pub(crate) fn abort(&self) {
+        self.set(OutputMode::Abort);
     }
 
     /// Writes these bytes instead of the answer, and closes.
-    pub(crate) fn replace(&self, bytes: Bytes) {
-        self.set(Order::Replace(bytes));
+    pub(crate) fn replace_output(&self, bytes: Bytes) {
+        self.set(OutputMode::Replace(bytes));
     }
 
-    fn set(&self, order: Order) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = order;
+    fn set(&self, mode: OutputMode) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = mode;
     }
 
-    fn take(&self) -> Order {
+    fn take(&self) -> OutputMode {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// A stream that follows orders.
 #[derive(Debug)]
-pub(crate) struct Wire<S> {
+pub(crate) struct FaultStream<S> {
     stream: S,
-    orders: Orders,
+    control: ConnectionControl,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    pub(crate) fn new(stream: S, orders: Orders) -> Self {
-        Self { stream, orders }
+impl<S: AsyncRead + AsyncWrite + Unpin> FaultStream<S> {
+    pub(crate) fn new(stream: S, control: ConnectionControl) -> Self {
+        Self { stream, control }
     }
 
     /// Writes what is left of the replacement, flushes it, then fails as a cut connection does.
@@ -63,21 +63,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 Poll::Ready(Ok(_)) => return Poll::Ready(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Err(error)) => return Poll::Ready(error),
                 Poll::Pending => {
-                    self.orders.set(Order::Replace(bytes));
+                    self.control.set(OutputMode::Replace(bytes));
                     return Poll::Pending;
                 }
             }
         }
-        self.orders.set(Order::Replace(Bytes::new()));
+        self.control.set(OutputMode::Replace(Bytes::new()));
         if let Err(error) = ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
             return Poll::Ready(error);
         }
-        self.orders.cut();
+        self.control.abort();
         Poll::Ready(io::ErrorKind::ConnectionAborted.into())
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for FaultStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -87,13 +87,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FaultStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.orders.take() {
-            Order::Obey => Pin::new(&mut self.stream).poll_write(cx, bytes),
-            Order::Replace(replacement) => self.poll_replace(cx, replacement).map(Err),
-            Order::Cut => {
-                self.orders.cut();
+        match self.control.take() {
+            OutputMode::PassThrough => Pin::new(&mut self.stream).poll_write(cx, bytes),
+            OutputMode::Replace(replacement) => self.poll_replace(cx, replacement).map(Err),
+            OutputMode::Abort => {
+                self.control.abort();
                 Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
             }
         }

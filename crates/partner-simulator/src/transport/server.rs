@@ -15,12 +15,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
 
-use crate::shared::World;
-use crate::transport::fault_stream::{Orders, Wire};
+use crate::shared::Shared;
+use crate::transport::fault_stream::{ConnectionControl, FaultStream};
 
 /// What every connection needs.
 pub(crate) struct Server {
-    pub(crate) world: Arc<World>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) router: Router,
     /// What to present; it may change between handshakes.
     pub(crate) tls: Option<Mutex<Arc<ServerConfig>>>,
@@ -30,7 +30,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// Accepts connections until it is stopped. A handshake is its connection's own affair, so none holds up another.
-    pub(crate) async fn run(self: Arc<Self>, listener: TcpListener) {
+    pub(crate) async fn accept_connections(self: Arc<Self>, listener: TcpListener) {
         let accepting = async {
             loop {
                 match listener.accept().await {
@@ -47,12 +47,13 @@ impl Server {
     }
 
     fn spawn(self: &Arc<Self>, stream: TcpStream) {
-        self.world.count_connection();
+        self.shared.count_connection();
         let server = Arc::clone(self);
-        self.tasks.spawn(async move { server.stop.run_until_cancelled(server.converse(stream)).await });
+        self.tasks
+            .spawn(async move { server.stop.run_until_cancelled(server.handle_connection(stream)).await });
     }
 
-    async fn converse(&self, stream: TcpStream) {
+    async fn handle_connection(&self, stream: TcpStream) {
         // Small answers go out at once; if that can't be had, they still go out.
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.tls else { return self.serve(stream).await };
@@ -64,9 +65,9 @@ impl Server {
     }
 
     async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let orders = Orders::default();
-        let service = TowerToHyperService::new(Extension(orders.clone()).layer(self.router.clone()));
-        let stream = TokioIo::new(Wire::new(stream, orders));
+        let control = ConnectionControl::default();
+        let service = TowerToHyperService::new(Extension(control.clone()).layer(self.router.clone()));
+        let stream = TokioIo::new(FaultStream::new(stream, control));
         let builder = Builder::new(TokioExecutor::new());
         // A client that left, or a fault that was asked for: nothing to act on.
         if let Err(error) = builder.serve_connection(stream, service).await {

@@ -55,7 +55,7 @@ async fn silence_lasts_as_long_as_the_client_waits() {
     dupont(&sim).inject(Fault::Silence);
     let request = get_as(&sim, "dupont", EXERCICES).timeout(Duration::from_secs(10));
     assert!(request.send().await.unwrap_err().is_timeout());
-    assert_eq!(sim.journal().pop().unwrap().answer, None);
+    assert_eq!(sim.journal().pop().unwrap().response, None);
     assert_eq!(dupont(&sim).counts().calls, 1);
 }
 
@@ -71,7 +71,7 @@ async fn a_stalled_body_never_ends() {
 async fn the_connection_closes_instead_of_an_answer() {
     let (sim, response) = with(Fault::Close).await;
     assert!(response.is_err());
-    assert_eq!(sim.journal().pop().unwrap().answer, None);
+    assert_eq!(sim.journal().pop().unwrap().response, None);
     sim.inject(Scope::Everything, Fault::Close);
     assert!(raw(&sim).await.is_empty());
 }
