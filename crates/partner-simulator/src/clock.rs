@@ -40,43 +40,16 @@ pub(crate) fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// `2021-04-12T11:54:46.123Z`, as error bodies say when they were asked.
+/// `2021-04-12T11:54:46.123Z`, the format of `requestedAt` in error bodies.
 pub(crate) fn format_utc(time: SystemTime) -> String {
-    let since = since_epoch(time);
-    let Civil { date, clock } = Civil::of(since.as_secs());
-    format!("{date}T{clock}.{:03}Z", since.subsec_millis())
+    humantime::format_rfc3339_millis(UNIX_EPOCH + since_epoch(time)).to_string()
 }
 
-/// `2021-04-12 11:54:46`, as a log-in says when its token ends: in a zone that it doesn't name.
+/// `2021-04-12 11:54:46`, the format of `expiresIn` in a log-in response, which does not name its time zone.
 pub(crate) fn format_without_zone(time: SystemTime, offset_minutes: i32) -> String {
     let seconds = since_epoch(time).as_secs().saturating_add_signed(i64::from(offset_minutes) * 60);
-    let Civil { date, clock } = Civil::of(seconds);
-    format!("{date} {clock}")
-}
-
-struct Civil {
-    date: String,
-    clock: String,
-}
-
-impl Civil {
-    /// Days to year, month and day in the Gregorian calendar, with years that begin in March: the leap day is then
-    /// the last of its year, and the lengths of months follow one line.
-    fn of(epoch_seconds: u64) -> Self {
-        let (days, second) = (epoch_seconds / 86_400 + 719_468, epoch_seconds % 86_400);
-        let (era, day_of_era) = (days / 146_097, days % 146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let march_month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-        let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-        let year = era * 400 + year_of_era + u64::from(month <= 2);
-        Self {
-            date: format!("{year:04}-{month:02}-{day:02}"),
-            clock: format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60),
-        }
-    }
+    let local = UNIX_EPOCH + Duration::from_secs(seconds);
+    humantime::format_rfc3339_seconds(local).to_string().replace('T', " ").replace('Z', "")
 }
 
 #[cfg(test)]
