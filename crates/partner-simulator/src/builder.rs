@@ -54,12 +54,6 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Never compresses unasked.
-    pub fn uncompressed(mut self) -> Self {
-        self.options.compress = false;
-        self
-    }
-
     /// Remembers so many calls.
     pub fn journal_capacity(mut self, calls: usize) -> Self {
         self.options.journal_capacity = calls;

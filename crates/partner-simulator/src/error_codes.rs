@@ -63,17 +63,17 @@ pub const DOCUMENTED: &[DocumentedCode] = &[
 
 /// What a route about one society answers to a firm token without `society-id`, or with one that is no number.
 /// MyUnisoft's documentation doesn't say which error that is; a business code, with 400, is the simulator's choice.
-pub const SOCIETY_ID_MISSING: &str = "GBL1";
+pub(crate) const SOCIETY_ID_MISSING: &str = "GBL1";
 /// What a firm token gets for a society it doesn't hold. Not documented either.
-pub const SOCIETY_NOT_HELD: &str = "DROIT1";
+pub(crate) const SOCIETY_NOT_HELD: &str = "DROIT1";
 /// What an unknown route answers, with 404. The documented form holds for every error, the code is a choice.
-pub const UNKNOWN_ROUTE: &str = "GBL2";
+pub(crate) const UNKNOWN_ROUTE: &str = "GBL2";
 /// What a log-in answers to a wrong mail or password. Only the form is documented: code and status are choices.
-pub const WRONG_PASSWORD: &str = "AUTH1";
+pub(crate) const WRONG_PASSWORD: &str = "AUTH1";
 /// What a log-in answers for a locked account; a choice.
-pub const ACCOUNT_LOCKED: &str = "AUTH2";
+pub(crate) const ACCOUNT_LOCKED: &str = "AUTH2";
 /// What a log-in answers for a firm that the account doesn't reach; a choice.
-pub const UNKNOWN_FIRM: &str = "AUTH3";
+pub(crate) const UNKNOWN_FIRM: &str = "AUTH3";
 
 /// The choices, in the shape of the documented ones.
 const UNDOCUMENTED: &[DocumentedCode] = &[

@@ -35,10 +35,7 @@ pub use control::account::Account;
 pub use control::key::Key;
 pub use control::partner::Partner;
 pub use error::StartError;
-pub use error_codes::{
-    ACCOUNT_LOCKED, DOCUMENTED, DocumentedCode, SOCIETY_ID_MISSING, SOCIETY_NOT_HELD, UNKNOWN_FIRM,
-    UNKNOWN_ROUTE, WRONG_PASSWORD,
-};
+pub use error_codes::{DOCUMENTED, DocumentedCode};
 pub use fault::{Fault, Page, Scope};
 pub use options::tls::{Expiry, Signer, TlsOptions, TlsVersions};
 pub use options::{Concurrency, SimulatorOptions};

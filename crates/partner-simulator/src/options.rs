@@ -38,8 +38,6 @@ pub struct SimulatorOptions {
     pub costs: Vec<(String, u32)>,
     /// The limit on calls to one route at the same time.
     pub concurrency: Concurrency,
-    /// Whether answers are compressed for clients that accept it.
-    pub compress: bool,
     /// How many calls the journal remembers.
     pub journal_capacity: usize,
     /// Who is known from the start.
@@ -55,7 +53,6 @@ impl Default for SimulatorOptions {
             limits: Limits::default(),
             costs: Vec::new(),
             concurrency: Concurrency::default(),
-            compress: true,
             journal_capacity: 20_000,
             partners: Vec::new(),
         }

@@ -74,15 +74,11 @@ impl Refusal {
         self
     }
 
-    /// The code.
-    #[must_use]
-    pub fn code(&self) -> &str {
+    pub(crate) fn code(&self) -> &str {
         &self.code
     }
 
-    /// The status it will be answered with.
-    #[must_use]
-    pub fn http_status(&self) -> StatusCode {
+    pub(crate) fn http_status(&self) -> StatusCode {
         self.status.unwrap_or(default_response(&self.code).0)
     }
 

@@ -13,7 +13,6 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) concurrency: Concurrency,
     pub(crate) costs: BTreeMap<String, u32>,
-    pub(crate) compress: bool,
     /// Calls so far: the source of request-ids.
     requests: AtomicU64,
     connections: AtomicU64,
@@ -26,7 +25,6 @@ impl Shared {
             clock,
             concurrency: options.concurrency,
             costs: options.costs.iter().cloned().collect(),
-            compress: options.compress,
             requests: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             state: Mutex::new(State::new(options, clock)),

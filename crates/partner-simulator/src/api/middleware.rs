@@ -43,7 +43,7 @@ pub(crate) async fn handle(
         Intercept::NoResponse => return Response::default(),
     };
     draft.headers.entry(header::DATE).or_insert_with(|| shared.clock.date_header());
-    let compress = shared.compress && incoming.info.accepts_gzip && incoming.is_from_api(&draft);
+    let compress = incoming.info.accepts_gzip && incoming.is_from_api(&draft);
     let (draft, delivery) = apply_response_faults(draft, &faults, compress);
     incoming.deliver(draft, delivery)
 }

@@ -19,13 +19,6 @@ impl Account {
         self.shared.lock().accounts.get(&self.mail).map(|account| account.attempts).unwrap_or_default()
     }
 
-    /// Another password.
-    pub fn set_password(&self, password: &str) {
-        if let Some(account) = self.shared.lock().accounts.get_mut(&self.mail) {
-            password.clone_into(&mut account.spec.password);
-        }
-    }
-
     /// Somebody at MyUnisoft unlocked it.
     pub fn unlock(&self) {
         if let Some(account) = self.shared.lock().accounts.get_mut(&self.mail) {

@@ -7,8 +7,7 @@ use tokio::time::Instant;
 use crate::fault::{Fault, Scope};
 use crate::refusal::Refusal;
 use crate::shared::Shared;
-use crate::spec::key::{Activation, Version};
-use crate::spec::limits::Limits;
+use crate::spec::key::Version;
 use crate::state::key::KeyState;
 use crate::state::request_log::Call;
 use crate::state::token::token_not_found;
@@ -48,11 +47,6 @@ impl Key {
     /// It isn't activated (any more).
     pub fn set_pending(&self) {
         self.change(|key| key.activated = false);
-    }
-
-    /// How it gets activated.
-    pub fn set_activation(&self, activation: Activation) {
-        self.change(|key| key.activation = activation);
     }
 
     /// Every call is refused like this, until it is restored.
@@ -99,19 +93,9 @@ impl Key {
         self.change(|key| key.forbidden.insert(route.to_owned(), refusal));
     }
 
-    /// Calls to this route are refused no longer.
-    pub fn allow(&self, route: &str) {
-        self.change(|key| key.forbidden.remove(route));
-    }
-
     /// What key/info says of its version.
     pub fn set_version(&self, version: Version) {
         self.change(|key| key.version = version);
-    }
-
-    /// Another budget. What is spent stays spent.
-    pub fn set_limits(&self, limits: Limits) {
-        self.change(|key| key.limits = limits);
     }
 
     /// Production traffic takes so many requests of the budget, or what is left of it.

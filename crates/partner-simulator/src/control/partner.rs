@@ -36,12 +36,7 @@ impl Partner {
 
     /// The secret isn't activated (any more): the API doesn't recognise it.
     pub fn deactivate_secret(&self) {
-        self.refuse_secret(Refusal::new("ERR-INVALID-SECRET"));
-    }
-
-    /// The secret is refused like this.
-    pub fn refuse_secret(&self, refusal: Refusal) {
-        self.change(|partner| partner.refusal = Some(refusal));
+        self.change(|partner| partner.refusal = Some(Refusal::new("ERR-INVALID-SECRET")));
     }
 
     /// Another secret; the one before is unknown from now on.
