@@ -1,4 +1,4 @@
-//! Sets a simulator up, step by step.
+//! The builder of a simulator.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use crate::spec::key::KeySpec;
 use crate::spec::limits::Limits;
 use crate::spec::partner::PartnerSpec;
 
-/// Sets a simulator up, step by step.
+/// Configures and starts a simulator.
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until started"]
 pub struct SimulatorBuilder {
@@ -19,59 +19,59 @@ pub struct SimulatorBuilder {
 }
 
 impl SimulatorBuilder {
-    /// Listens there.
+    /// Listens on this address instead of a free loopback port.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.options.listen = address;
         self
     }
 
-    /// With TLS, and a good certificate.
+    /// Uses TLS with a valid certificate.
     pub fn tls(self) -> Self {
         self.tls_with(TlsOptions::default())
     }
 
-    /// With TLS, and this certificate.
+    /// Uses TLS with this certificate.
     pub fn tls_with(mut self, tls: TlsOptions) -> Self {
         self.options.tls = Some(tls);
         self
     }
 
-    /// With this budget for each key.
+    /// Sets the budget of the keys that have no budget of their own.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
         self
     }
 
-    /// Calls to that route (path without query) cost so many requests.
+    /// Sets how many requests of the budget one request to this route (path without query) costs.
     pub fn cost(mut self, route: &str, requests: u32) -> Self {
         self.options.costs.push((route.to_owned(), requests));
         self
     }
 
-    /// With this limit on calls at the same time.
+    /// Sets the limit on simultaneous requests.
     pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
         self.options.concurrency = concurrency;
         self
     }
 
-    /// Remembers so many calls.
+    /// Sets how many requests the log keeps.
     pub fn journal_capacity(mut self, calls: usize) -> Self {
         self.options.journal_capacity = calls;
         self
     }
 
-    /// And this partner, whose secret is active. The keys that follow are its.
+    /// Adds a partner whose secret is active. The keys added next belong to it.
     pub fn partner(self, name: &str, secret: &str) -> Self {
         self.partner_with(PartnerSpec::new(name, secret))
     }
 
-    /// And this partner. The keys that follow are its, too.
+    /// Adds a partner. The keys added next belong to it, too.
     pub fn partner_with(mut self, partner: PartnerSpec) -> Self {
         self.options.partners.push(partner);
         self
     }
 
-    /// And this key of the partner last named.
+    /// Adds a key to the partner added last.
     pub fn key(mut self, key: KeySpec) -> Self {
         match self.options.partners.last_mut() {
             Some(partner) => partner.keys.push(key),
@@ -80,20 +80,21 @@ impl SimulatorBuilder {
         self
     }
 
-    /// And an active key for one society.
+    /// Adds an active key for one society.
     pub fn society_key(self, name: &str, schema: u64, society: u64) -> Self {
         self.key(KeySpec::society(name, schema, society))
     }
 
-    /// And an active key for a schema with these societies.
+    /// Adds an active key for a schema with these societies.
     pub fn firm_key(self, name: &str, schema: u64, societies: &[u64]) -> Self {
         self.key(KeySpec::firm(name, schema, societies))
     }
 
-    /// Starts it, on the runtime that this is called on.
+    /// Starts the simulator on the current tokio runtime.
     ///
     /// # Errors
-    /// If the address can't be listened on, or a certificate can't be made.
+    /// Returns an error if it cannot listen on the address, cannot create the certificate, or if a key was added
+    /// before any partner.
     pub async fn start(self) -> Result<Simulator, StartError> {
         match self.key_without_partner {
             Some(key) => Err(StartError::KeyWithoutPartner(key)),
@@ -103,7 +104,6 @@ impl SimulatorBuilder {
 }
 
 impl Simulator {
-    /// Sets one up, step by step.
     pub fn builder() -> SimulatorBuilder {
         SimulatorBuilder::default()
     }

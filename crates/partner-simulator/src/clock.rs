@@ -1,11 +1,11 @@
-//! What time it is for the simulated API.
+//! The simulator's clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderValue;
 use tokio::time::Instant;
 
-/// A wall clock that moves with tokio's time, so that a test that pauses or advances the one moves the other.
+/// A wall clock that advances with tokio's time: a test that pauses or advances tokio's time also moves this clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     wall: SystemTime,
@@ -13,29 +13,28 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Reads the system's clock, this once.
+    /// Reads the system clock. This is the only time that it is read.
     pub(crate) fn start() -> Self {
         Self { wall: SystemTime::now(), started: Instant::now() }
     }
 
-    /// The wall clock's time now.
     pub(crate) fn now(&self) -> SystemTime {
         self.at(Instant::now())
     }
 
-    /// The wall clock's time at that instant, past or future.
+    /// The wall-clock time at an instant, in the past or in the future.
     pub(crate) fn at(&self, instant: Instant) -> SystemTime {
         self.wall + instant.saturating_duration_since(self.started)
     }
 
-    /// The `date` header's value. hyper would write its own, from a clock that tests can't move.
+    /// The value of the `date` header. hyper's own value would come from a clock that tests cannot move.
     pub(crate) fn date_header(&self) -> HeaderValue {
         HeaderValue::from_str(&httpdate::fmt_http_date(self.now()))
             .unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
     }
 }
 
-/// Time since the epoch; zero for a time before it.
+/// Time since the Unix epoch. It is zero for an earlier time.
 pub(crate) fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -1,29 +1,22 @@
-//! Why a simulator didn't start.
+//! The errors of starting a simulator.
 
 use std::io;
 use std::net::SocketAddr;
 
-/// Why a simulator didn't start.
+/// Why a simulator did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address can't be listened on.
-    #[error("listening on {address}: {source}")]
-    Listen {
-        /// The one asked for.
-        address: SocketAddr,
-        /// The reason.
-        source: io::Error,
-    },
-    /// No certificate could be made.
-    #[error("making a certificate: {0}")]
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: io::Error },
+    /// The certificate cannot be created.
+    #[error("cannot create a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
-    /// The certificate can't be used.
-    #[error("setting TLS up: {0}")]
+    /// rustls does not accept the certificate.
+    #[error("cannot configure TLS: {0}")]
     Tls(#[from] rustls::Error),
-    /// The address makes no URL.
-    #[error("the simulator's address makes no URL")]
+    /// The listen address is not a valid part of a URL.
+    #[error("the listen address is not a valid part of a URL")]
     Url,
-    /// A key was added before any partner.
-    #[error("the key {0:?} has no partner: name the partner first")]
+    #[error("the key {0:?} has no partner: add the partner before the key")]
     KeyWithoutPartner(String),
 }

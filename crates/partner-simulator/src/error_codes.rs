@@ -1,15 +1,15 @@
-//! Every error code that MyUnisoft documents, and the few that this simulator had to choose.
+//! All error codes that MyUnisoft documents, and a few codes that are the simulator's choice.
 
 use http::StatusCode;
 
-/// A code of the API, and how the simulator answers it unless told otherwise.
+/// An error code of the API, with the status and message that the simulator sends by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DocumentedCode {
-    /// The code as it stands in the answer.
+    /// The code in the error body.
     pub code: &'static str,
-    /// MyUnisoft documents the status of `ERR-TOO-MANY-REQUEST` alone (429): the others are plausible choices.
+    /// MyUnisoft documents only the status of `ERR-TOO-MANY-REQUEST` (429). The others are plausible choices.
     pub status: StatusCode,
-    /// A text of the simulator's own: the vendor asks nobody to program against it.
+    /// The simulator's own text. Clients are not supposed to depend on MyUnisoft's messages.
     pub message: &'static str,
 }
 
@@ -17,8 +17,8 @@ const fn documented(code: &'static str, status: StatusCode, message: &'static st
     DocumentedCode { code, status, message }
 }
 
-/// Every documented code, in the order of MyUnisoft's documentation; the last four stand for the hundreds of
-/// business codes that routes have of their own.
+/// All documented codes, in the order of MyUnisoft's documentation. The last four stand for the hundreds of business
+/// codes that routes have of their own.
 pub const DOCUMENTED: &[DocumentedCode] = &[
     documented("ERR-API-TOKEN-NOT-FOUND", StatusCode::UNAUTHORIZED, "The API token was not found"),
     documented("ERR-FIRM-TOKEN-NOT-FOUND", StatusCode::UNAUTHORIZED, "The firm token was not found"),
@@ -61,21 +61,21 @@ pub const DOCUMENTED: &[DocumentedCode] = &[
     documented("OCR1", StatusCode::BAD_REQUEST, "Document illisible"),
 ];
 
-/// What a route about one society answers to a firm token without `society-id`, or with one that is no number.
-/// MyUnisoft's documentation doesn't say which error that is; a business code, with 400, is the simulator's choice.
+/// For a firm token without `society-id`, or with one that is not a number, on a route about one society. MyUnisoft's
+/// documentation does not name the error. A business code with status 400 is the simulator's choice.
 pub(crate) const SOCIETY_ID_MISSING: &str = "GBL1";
-/// What a firm token gets for a society it doesn't hold. Not documented either.
+/// For a firm token and a society that it does not give access to. This error is not documented either.
 pub(crate) const SOCIETY_NOT_HELD: &str = "DROIT1";
-/// What an unknown route answers, with 404. The documented form holds for every error, the code is a choice.
+/// For an unknown route, with status 404. All errors have the documented format; this code is the simulator's choice.
 pub(crate) const UNKNOWN_ROUTE: &str = "GBL2";
-/// What a log-in answers to a wrong mail or password. Only the form is documented: code and status are choices.
+/// For a log-in with a wrong e-mail address or password. Only the format is documented; code and status are choices.
 pub(crate) const WRONG_PASSWORD: &str = "AUTH1";
-/// What a log-in answers for a locked account; a choice.
+/// For a log-in to a locked account. The code is the simulator's choice.
 pub(crate) const ACCOUNT_LOCKED: &str = "AUTH2";
-/// What a log-in answers for a firm that the account doesn't reach; a choice.
+/// For a log-in that names a firm that the account does not have. The code is the simulator's choice.
 pub(crate) const UNKNOWN_FIRM: &str = "AUTH3";
 
-/// The choices, in the shape of the documented ones.
+/// The status and message of the codes that are the simulator's choice.
 const UNDOCUMENTED: &[DocumentedCode] = &[
     documented(UNKNOWN_ROUTE, StatusCode::NOT_FOUND, "Route introuvable"),
     documented(WRONG_PASSWORD, StatusCode::UNAUTHORIZED, "Identifiants incorrects"),
@@ -83,7 +83,7 @@ const UNDOCUMENTED: &[DocumentedCode] = &[
     documented(UNKNOWN_FIRM, StatusCode::BAD_REQUEST, "Cabinet introuvable"),
 ];
 
-/// How a code is answered by default: any code that isn't in a table is a business one, with 400.
+/// The default status and message of a code. A code in neither table counts as a business code, with status 400.
 pub(crate) fn default_response(code: &str) -> (StatusCode, &'static str) {
     DOCUMENTED
         .iter()

@@ -1,4 +1,4 @@
-//! What can be made to go wrong, and for whom.
+//! Faults and the requests that they apply to.
 
 use std::time::Duration;
 
@@ -9,22 +9,21 @@ use crate::paths::LOG_IN;
 use crate::refusal::Refusal;
 use crate::request_info::RequestInfo;
 
-/// Whom a command is about.
+/// The requests that a fault applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Every call, to the health route and the log-in as well.
+    /// All requests, including those to the health route and log-ins.
     Everything,
-    /// Calls to that path, whatever the query.
+    /// Requests to this path with any query.
     Route(String),
-    /// Calls that carry that partner's secret.
+    /// Requests with this partner's secret.
     Partner(String),
-    /// Calls that carry a token of that key; not its log-ins, which carry none.
+    /// Requests with a token of this key. Log-ins carry no token and are not included.
     Key(String),
-    /// Calls of that key to that path. With the log-in's path: log-ins of that key's account.
+    /// Requests of this key to this path. With the log-in path: the log-ins of this key's account.
     KeyRoute {
-        /// The key.
         key: String,
-        /// The path.
+        /// The path, without query.
         route: String,
     },
 }
@@ -41,92 +40,80 @@ impl Scope {
     }
 }
 
-/// What is made to happen to a call. Commands that concern one call add up, in the order they were given: of several
-/// that would answer it, the first does.
+/// A simulated failure of one request. All faults that match a request apply, in the order of injection. If several
+/// of them determine the response, the first one does.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// The API refuses. Nothing is spent of a budget, and no key is activated.
+    /// The API refuses the request. This does not use the budget and does not activate the key.
     Refuse(Refusal),
-    /// So long passes before anything is answered.
+    /// The response is delayed.
     Delay(Duration),
-    /// Nothing is ever answered; the connection stays open.
+    /// There is no response, and the connection stays open.
     Silence,
-    /// The connection is closed instead of an answer.
+    /// The connection is closed without a response.
     Close,
-    /// These bytes come instead of an HTTP answer, then the connection is closed.
+    /// These bytes are sent instead of an HTTP response. Then the connection is closed.
     Raw(Bytes),
-    /// Somebody between answers: a proxy, a load balancer, a captive portal.
+    /// The response comes from a system between client and API: a proxy, a load balancer, a captive portal.
     Edge(Page),
 
-    /// The API's answer has no body, and this status.
+    /// The API's response has this status and no body.
     Empty(StatusCode),
-    /// The API's answer has another body.
-    Body {
-        /// Its content type.
-        content_type: HeaderValue,
-        /// Itself.
-        body: Bytes,
-    },
-    /// The API's answer has this header (too).
+    /// The API's response has another body.
+    Body { content_type: HeaderValue, body: Bytes },
+    /// The API's response has this header. An existing value is replaced.
     Header(HeaderName, HeaderValue),
-    /// The API's answer lacks this header.
+    /// The API's response does not have this header.
     Without(HeaderName),
-    /// The body is compressed, whatever the client accepts.
+    /// The body is compressed even if the client does not accept it.
     Gzip,
-    /// The body says it is compressed, and breaks in the middle.
+    /// The body is labelled as gzip, and the compressed data ends in the middle.
     BrokenGzip,
 
-    /// So long passes in the middle of the body.
+    /// The body pauses in the middle.
     Pause(Duration),
-    /// In the middle of the body everything stops; the connection stays open.
+    /// The body stops in the middle, and the connection stays open.
     Stall,
     /// The connection is closed after the headers.
     CloseAfterHeaders,
-    /// The connection is closed in the middle of a body whose length was promised.
+    /// The connection is closed in the middle of the body, before `content-length` is reached.
     Truncate,
-    /// The body is a JSON list of at least so many bytes, written piece by piece.
+    /// The body is a JSON list of at least this many bytes, sent in pieces.
     Huge(u64),
 }
 
 impl Fault {
-    /// The API refuses with this code, in the documented form.
-    #[must_use]
+    /// The API refuses the request with this error code, in the documented body format.
     pub fn refuse(code: &'static str) -> Self {
         Self::Refuse(Refusal::new(code))
     }
 
     /// Announced maintenance.
-    #[must_use]
     pub fn maintenance() -> Self {
         Self::refuse("ERR-API-UNDER-MAINTENANCE")
     }
 
-    /// HTML with status 200, as a captive portal answers.
-    #[must_use]
+    /// HTML with status 200, as a captive portal responds.
     pub fn captive_portal() -> Self {
         Self::Edge(Page::html(StatusCode::OK))
     }
 
-    /// HTML with this status, without `request-id`, as a proxy answers.
-    #[must_use]
+    /// HTML with this status and without `request-id`, as a proxy responds.
     pub fn edge(status: StatusCode) -> Self {
         Self::Edge(Page::html(status))
     }
 
     /// A redirect to another URL.
-    #[must_use]
     pub fn redirect(status: StatusCode, to: HeaderValue) -> Self {
         Self::Edge(Page::html(status).header(header::LOCATION, to))
     }
 
-    /// Bytes that are no HTTP.
-    #[must_use]
+    /// Bytes that are not HTTP.
     pub fn garbage() -> Self {
         Self::Raw(Bytes::from_static(b"\x00\x01\x02 this is not HTTP\r\n\r\n\xff\xfe"))
     }
 
-    /// A body that says it is JSON, and breaks off.
-    #[must_use]
+    /// A JSON content type and a body that ends in the middle of the JSON.
     pub fn invalid_json() -> Self {
         Self::Body {
             content_type: HeaderValue::from_static("application/json"),
@@ -134,14 +121,13 @@ impl Fault {
         }
     }
 
-    /// The usual body, under another content type.
-    #[must_use]
+    /// The normal body with another content type.
     pub fn content_type(value: &'static str) -> Self {
         Self::Header(header::CONTENT_TYPE, HeaderValue::from_static(value))
     }
 }
 
-/// An answer that isn't the API's.
+/// A response that does not come from the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     pub(crate) status: StatusCode,
@@ -150,22 +136,19 @@ pub struct Page {
 }
 
 impl Page {
-    /// A page of HTML that names the status.
-    #[must_use]
+    /// An HTML page that shows the status.
     pub fn html(status: StatusCode) -> Self {
         let page =
             format!("<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>\n");
         Self::new(status, HeaderValue::from_static("text/html"), page)
     }
 
-    /// Any page.
-    #[must_use]
     pub fn new(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, content_type)]);
         Self { status, headers, body: body.into() }
     }
 
-    /// With this header.
+    /// Sets a header.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);

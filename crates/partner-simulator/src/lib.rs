@@ -1,16 +1,39 @@
-//! The simulated Partner API: it speaks all of what is known of the real one.
+//! A simulated MyUnisoft Partner API for tests and demonstrations.
 //!
-//! `myunisoft-exporter demo` runs it beside the exporter; tests and benches run it on their own runtime, also under
-//! tokio's paused time. It holds no global state, so several live in one process, and it ends with its last handle.
-//! Everything it serves is invented.
+//! The simulator is an HTTP server on a real socket. It implements what is known of the real API: tokens and secrets,
+//! key/info and activation, the API Cabinet log-in, request budgets, the limit on simultaneous requests, and all
+//! documented error codes. Everything it serves is invented. It runs on the current tokio runtime and its clock
+//! follows tokio's paused time. It has no global state, so several simulators can run in one process.
+//!
+//! # Example
+//! ```
+//! use partner_simulator::{Fault, KEY_INFO, Simulator};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), partner_simulator::StartError> {
+//! let simulator = Simulator::builder().partner("acme", "secret").society_key("dupont", 80, 127).start().await?;
+//! let url = simulator.url(KEY_INFO); // send requests here, with this token:
+//! let key = simulator.key("dupont").expect("the key was added above");
+//! let token = key.token();
+//! key.inject(Fault::refuse("ERR-INTERNAL")); // from now on, the API refuses the key's requests
+//! # assert!(url.as_str().ends_with(KEY_INFO) && token.is_some());
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Layout
-//! - Setting up: [`SimulatorBuilder`] and [`SimulatorOptions`] (`options`), with partners and keys as `spec` has them.
-//! - A call's way: `server` (sockets, TLS) → `fault_stream` (bytes) → `middleware` (every fault) → `auth`
-//!   → `routes`, `login`, `sample_data` → `response_faults` → `delivery` (how the body goes out).
-//! - What it knows: `state` behind one lock, with `budget`, `request_log`, `token`, `clock`, `request_id`.
-//! - What goes wrong: [`Fault`] for a [`Scope`], [`Refusal`] with a code of [`DOCUMENTED`].
-//! - Changing it while it runs: [`Simulator`], and handles to one [`Partner`], [`Key`] or [`Account`].
+//! - Configuration: [`SimulatorBuilder`] and [`SimulatorOptions`]; the `spec` folder describes partners, keys and
+//!   accounts.
+//! - Control of a running simulator: [`Simulator`], and the handles [`Partner`], [`Key`] and [`Account`].
+//! - Faults: a [`Fault`] applies to the requests of a [`Scope`]. A [`Refusal`] is an error response, for example with
+//!   one of the [`DOCUMENTED`] codes.
+//! - The path of a request: `transport::server` (TCP, TLS) → `transport::fault_stream` → `api::middleware` →
+//!   `api::intercept` (faults that replace the response) → `api::auth` → `api::routes` and `api::login` →
+//!   `api::response_faults` → `api::delivery` (how the body is sent).
+//! - State: `state` holds all data that changes; `shared` puts it behind one lock.
+//!
+//! Imports run one way: `builder` → `simulator` → `api`, `control` → `transport`, `shared` → `state` → `options`,
+//! `spec` → `fault`, `refusal`, `paths`.
 
 mod api;
 mod builder;

@@ -1,4 +1,4 @@
-//! How a simulator is set up.
+//! The options of a simulator.
 
 pub(crate) mod tls;
 
@@ -8,14 +8,14 @@ use crate::options::tls::TlsOptions;
 use crate::spec::limits::Limits;
 use crate::spec::partner::PartnerSpec;
 
-/// The limit on calls to one route at the same time.
+/// The limit on simultaneous requests to one route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Concurrency {
-    /// So many are accepted.
+    /// The number of simultaneous requests that are accepted.
     pub limit: usize,
-    /// Whether each key's calls are counted for themselves. The documentation says "to one route" and no more.
+    /// Whether each key has its own limit. The API's documentation only says "to one route".
     pub per_key: bool,
-    /// The code beyond: the documentation spells it with and without a final `S`.
+    /// The error code above the limit. The API's documentation spells it with and without a final `S`.
     pub code: &'static str,
 }
 
@@ -25,27 +25,26 @@ impl Default for Concurrency {
     }
 }
 
-/// How a simulator is set up.
+/// The options of a simulator.
 #[derive(Clone, Debug)]
 pub struct SimulatorOptions {
-    /// Where it listens; port 0 for any free one.
+    /// The address to listen on. Port 0 means any free port.
     pub listen: SocketAddr,
-    /// With TLS, or plain.
+    /// TLS options, or `None` for plain HTTP.
     pub tls: Option<TlsOptions>,
-    /// The budget of keys that have none of their own.
+    /// The budget of the keys that have no budget of their own.
     pub limits: Limits,
-    /// What routes (paths without query) cost of it, where it isn't 1.
+    /// How many requests of the budget one request costs, by route (path without query). The default is 1.
     pub costs: Vec<(String, u32)>,
-    /// The limit on calls to one route at the same time.
     pub concurrency: Concurrency,
-    /// How many calls the journal remembers.
+    /// How many requests the log keeps.
     pub journal_capacity: usize,
-    /// Who is known from the start.
+    /// The partners that exist at the start.
     pub partners: Vec<PartnerSpec>,
 }
 
 impl Default for SimulatorOptions {
-    /// Plain HTTP on a free loopback port, and nobody known.
+    /// Plain HTTP on a free loopback port, without any partner.
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),

@@ -1,4 +1,4 @@
-//! An error of the API itself, in every form of body that was seen.
+//! An error response of the API, in all body formats seen so far.
 
 use std::borrow::Cow;
 
@@ -9,26 +9,26 @@ use serde_json::{Value, json};
 
 use crate::error_codes::default_response;
 
-/// The shape of an error's body.
+/// The format of an error body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BodyForm {
-    /// The documented one: an `error` root, `details` with url, method, requestedAt and requestId.
+    /// The documented format: an `error` root whose `details` contain `url`, `method`, `requestedAt` and `requestId`.
     #[default]
     Standard,
-    /// `details` is `""`.
+    /// `details` is an empty string.
     EmptyDetails,
-    /// `details` holds `correlationId` where the documentation has `requestId`.
+    /// `details` contains `correlationId` instead of `requestId`.
     CorrelationId,
-    /// No `error` root: `{"code":"OCR1","message":"…","details":""}`.
+    /// Without the `error` root: `{"code":"OCR1","message":"…","details":""}`.
     Rootless,
 }
 
 impl BodyForm {
-    /// Every form that was seen.
+    /// All formats seen so far.
     pub const ALL: [Self; 4] = [Self::Standard, Self::EmptyDetails, Self::CorrelationId, Self::Rootless];
 }
 
-/// One way the API says no.
+/// An error response of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     code: Cow<'static, str>,
@@ -37,7 +37,7 @@ pub struct Refusal {
     form: BodyForm,
 }
 
-/// What an error's `details` tell of the call.
+/// The facts about the request that an error body reports in `details`.
 #[derive(Clone, Debug)]
 pub(crate) struct ErrorDetails {
     pub(crate) method: String,
@@ -47,27 +47,26 @@ pub(crate) struct ErrorDetails {
 }
 
 impl Refusal {
-    /// This code, with its default status and text, in the documented form.
-    #[must_use]
+    /// An error code with its default status and message, in the documented body format.
     pub fn new(code: impl Into<Cow<'static, str>>) -> Self {
         Self { code: code.into(), status: None, message: None, form: BodyForm::default() }
     }
 
-    /// With another status than the default one.
+    /// Replaces the default status.
     #[must_use]
     pub fn status(mut self, status: StatusCode) -> Self {
         self.status = Some(status);
         self
     }
 
-    /// With another text.
+    /// Replaces the default message.
     #[must_use]
     pub fn message(mut self, message: impl Into<String>) -> Self {
         self.message = Some(message.into());
         self
     }
 
-    /// With another form of body.
+    /// Replaces the body format.
     #[must_use]
     pub fn form(mut self, form: BodyForm) -> Self {
         self.form = form;
@@ -103,7 +102,7 @@ fn details(request: &ErrorDetails, id_field: &str) -> Value {
     })
 }
 
-/// Handlers answer a refusal bare: the front, which knows the call, writes its body.
+/// Handlers return a refusal without a body. The middleware adds the body, because it knows the request.
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());

@@ -1,4 +1,4 @@
-//! What a request says of itself.
+//! The parts of a request that the simulator uses.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use http::header;
 
 use crate::paths::KEY_INFO;
 
-/// What a request says of itself.
+/// The parts of a request that the simulator uses.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestInfo {
     pub(crate) method: String,
@@ -18,11 +18,11 @@ pub(crate) struct RequestInfo {
     pub(crate) secret: Option<String>,
     pub(crate) society_id: Option<String>,
     pub(crate) accepts_gzip: bool,
-    /// The account that a log-in names.
+    /// The e-mail address in the body of a log-in.
     pub(crate) mail: Option<String>,
-    /// Whose the token or the account is, even one that isn't accepted.
+    /// The key that the token or the account belongs to, even if the token or the log-in is not accepted.
     pub(crate) key: Option<Arc<str>>,
-    /// Whose the secret is.
+    /// The partner that the secret belongs to.
     pub(crate) partner: Option<Arc<str>>,
 }
 

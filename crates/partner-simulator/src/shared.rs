@@ -1,4 +1,4 @@
-//! What the server's tasks and the test's handles share.
+//! The data that the server's tasks and the handles share.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,12 +8,12 @@ use crate::clock::Clock;
 use crate::options::{Concurrency, SimulatorOptions};
 use crate::state::State;
 
-/// What the server's tasks and the test's handles share.
+/// The data that the server's tasks and the handles share.
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) concurrency: Concurrency,
     pub(crate) costs: BTreeMap<String, u32>,
-    /// Calls so far: the source of request-ids.
+    /// The number of requests so far. Request IDs are derived from it.
     requests: AtomicU64,
     connections: AtomicU64,
     state: Mutex<State>,
@@ -31,7 +31,7 @@ impl Shared {
         }
     }
 
-    /// The lock is never held across an await; and a test that panicked while it held it spoils no other.
+    /// The lock is never held across an await. A test that panics while it holds the lock does not break the others.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! A running simulated API.
+//! The handle of a running simulated API.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ use crate::state::traffic::Counts;
 use crate::transport::certificates::{Authority, CertificateChain};
 use crate::transport::server::Server;
 
-/// A running simulated API. Cheap to clone; the API stops when the last clone is dropped.
+/// A running simulated API. Cloning is cheap. The API stops when the last clone is dropped.
 #[derive(Clone)]
 pub struct Simulator {
     shared: Arc<Shared>,
@@ -43,7 +43,7 @@ struct Running {
     tasks: TaskTracker,
 }
 
-/// Tasks and their connections end with the last handle.
+/// The tasks and their connections stop when the last handle is dropped.
 impl Drop for Running {
     fn drop(&mut self) {
         self.server.stop.cancel();
@@ -57,10 +57,10 @@ impl fmt::Debug for Simulator {
 }
 
 impl Simulator {
-    /// Starts one, on the runtime that this is called on.
+    /// Starts a simulator on the current tokio runtime.
     ///
     /// # Errors
-    /// If the address can't be listened on, or a certificate can't be made.
+    /// Returns an error if it cannot listen on the address, or cannot create the certificate.
     pub async fn start(options: SimulatorOptions) -> Result<Self, StartError> {
         let not_listening = |source| StartError::Listen { address: options.listen, source };
         let listener = TcpListener::bind(options.listen).await.map_err(not_listening)?;
@@ -91,33 +91,28 @@ impl Simulator {
         Ok(Self { shared, running: Arc::new(running) })
     }
 
-    /// Stops it, whatever other handles there are, and waits until its connections are closed.
+    /// Stops the simulator, even if other handles exist, and waits until its connections are closed.
     pub async fn shutdown(&self) {
         self.running.server.stop.cancel();
         self.running.tasks.close();
         self.running.tasks.wait().await;
     }
 
-    /// Where it listens.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.running.address
     }
 
-    /// Its root: what `api.base_url` is to be.
-    #[must_use]
+    /// The root URL: the value for `api.base_url`.
     pub fn base_url(&self) -> Url {
         self.running.url.clone()
     }
 
-    /// Its log-in route: what `api.auth_url` is to be. The real one has a host of its own.
-    #[must_use]
+    /// The URL of the log-in route: the value for `api.auth_url`. The real log-in route has its own host.
     pub fn auth_url(&self) -> Url {
         self.url(LOG_IN)
     }
 
-    /// The URL of a path.
-    #[must_use]
+    /// Appends a path, with or without a query, to the root URL.
     pub fn url(&self, path_and_query: &str) -> Url {
         let (path, query) =
             path_and_query.split_once('?').map_or((path_and_query, None), |(p, q)| (p, Some(q)));
@@ -127,22 +122,20 @@ impl Simulator {
         url
     }
 
-    /// The certification authority to trust, where it speaks TLS.
-    #[must_use]
+    /// The certificate authority that clients must trust. `None` without TLS.
     pub fn ca_pem(&self) -> Option<String> {
         self.running.authority.as_ref().map(Authority::pem)
     }
 
-    /// When the first certificate of the presented chain ends, where it speaks TLS.
-    #[must_use]
+    /// The earliest expiry in the certificate chain. `None` without TLS.
     pub fn certificate_ends(&self) -> Option<SystemTime> {
         *self.running.certificate_expiry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Presents another certificate from the next handshake on. Without TLS it does nothing.
+    /// Uses a new certificate from the next handshake on. Does nothing without TLS.
     ///
     /// # Errors
-    /// If it can't be made.
+    /// Returns an error if the certificate cannot be created.
     pub fn renew_certificate(&self, options: &TlsOptions) -> Result<(), StartError> {
         let running = &self.running;
         let (Some(authority), Some(tls)) = (&running.authority, &running.server.tls) else { return Ok(()) };
@@ -152,89 +145,79 @@ impl Simulator {
         Ok(())
     }
 
-    /// Its wall clock, which moves with tokio's time.
-    #[must_use]
+    /// The simulator's wall clock. It advances with tokio's time.
     pub fn now(&self) -> SystemTime {
         self.shared.clock.now()
     }
 
-    /// One more partner, or another one of that name.
+    /// Adds a partner, or replaces the partner with the same name.
     pub fn add_partner(&self, partner: &PartnerSpec) -> Partner {
         self.shared.lock().add_partner(partner);
         Partner { shared: Arc::clone(&self.shared), name: partner.name.as_str().into() }
     }
 
-    /// The partner of that name.
-    #[must_use]
     pub fn partner(&self, name: &str) -> Option<Partner> {
         let name = self.shared.lock().partners.get_key_value(name).map(|(name, _)| Arc::clone(name))?;
         Some(Partner { shared: Arc::clone(&self.shared), name })
     }
 
-    /// The key of that name.
-    #[must_use]
     pub fn key(&self, name: &str) -> Option<Key> {
         let name = self.shared.lock().keys.get_key_value(name).map(|(name, _)| Arc::clone(name))?;
         Some(Key { shared: Arc::clone(&self.shared), name })
     }
 
-    /// The account with that mail.
-    #[must_use]
     pub fn account(&self, mail: &str) -> Option<Account> {
         let known = self.shared.lock().accounts.contains_key(mail);
         known.then(|| Account { shared: Arc::clone(&self.shared), mail: mail.to_owned() })
     }
 
-    /// Commands a fault, until it is healed.
+    /// Injects a fault until it is removed with [`heal`](Self::heal) or [`heal_all`](Self::heal_all).
     pub fn inject(&self, scope: Scope, fault: Fault) {
         self.shared.lock().fault_rules.add(scope, fault, None);
     }
 
-    /// Commands a fault for so many calls.
+    /// Injects a fault for a number of requests.
     pub fn inject_times(&self, times: u32, scope: Scope, fault: Fault) {
         self.shared.lock().fault_rules.add(scope, fault, Some(times));
     }
 
-    /// Withdraws what was commanded for exactly this scope.
+    /// Removes the faults that were injected for exactly this scope.
     pub fn heal(&self, scope: &Scope) {
         self.shared.lock().fault_rules.remove(scope);
     }
 
-    /// Withdraws every command.
+    /// Removes all injected faults.
     pub fn heal_all(&self) {
         self.shared.lock().fault_rules.clear();
     }
 
-    /// Announced maintenance of everything.
+    /// Starts announced maintenance of all routes.
     pub fn begin_maintenance(&self) {
         self.inject(Scope::Everything, Fault::maintenance());
     }
 
-    /// Maintenance of the health route alone.
+    /// Starts announced maintenance of the health route only.
     pub fn begin_health_maintenance(&self) {
         self.inject(Scope::Route(HEALTH.to_owned()), Fault::maintenance());
     }
 
-    /// The calls, as far back as the journal remembers, in the order they came.
-    #[must_use]
+    /// The logged requests in order of arrival. The log keeps only the most recent requests.
     pub fn journal(&self) -> Vec<Call> {
         self.shared.lock().request_log.calls().cloned().collect()
     }
 
-    /// How many calls came, and how many at once.
-    #[must_use]
+    /// The number of requests so far, the number in flight, and the highest number in flight.
     pub fn counts(&self) -> Counts {
         self.shared.lock().traffic.counts
     }
 
-    /// How many connections were opened.
-    #[must_use]
+    /// The number of connections accepted so far.
     pub fn connections(&self) -> u64 {
         self.shared.connections()
     }
 }
 
-/// What TLS needs, where there is to be any.
+/// Creates the certificate authority and the first chain if TLS is on.
 fn set_up_tls(
     options: &SimulatorOptions,
     now: SystemTime,

@@ -1,4 +1,4 @@
-//! Everything the simulated API knows.
+//! The state of the simulated API.
 
 pub(crate) mod account;
 pub(crate) mod budget;
@@ -30,13 +30,13 @@ use crate::state::request_log::RequestLog;
 use crate::state::token::{Claims, TokenState, create_token, token_not_found};
 use crate::state::traffic::{Counts, Traffic};
 
-/// What changes.
+/// All data that requests and handles change.
 pub(crate) struct State {
     clock: Clock,
     limits: Limits,
     pub(crate) partners: BTreeMap<Arc<str>, PartnerState>,
     pub(crate) keys: BTreeMap<Arc<str>, KeyState>,
-    /// By mail.
+    /// By e-mail address.
     pub(crate) accounts: BTreeMap<String, AccountState>,
     pub(crate) tokens: HashMap<String, TokenState>,
     pub(crate) fault_rules: FaultRules,
@@ -46,7 +46,7 @@ pub(crate) struct State {
     issued: u64,
 }
 
-/// Third-party ids are given out from here, the one in MyUnisoft's own examples.
+/// The first third-party ID. MyUnisoft's documentation uses this number in its examples.
 const FIRST_THIRD_PARTY: u64 = 101;
 
 impl State {
@@ -116,9 +116,9 @@ impl State {
         }
     }
 
-    /// The key's tokens are those of nobody from now on.
+    /// Removes the key. The simulator no longer knows its tokens and accounts.
     pub(crate) fn remove_key(&mut self, name: &str) {
-        // Fleets of thousands are built key by key: a new one has nothing to look for.
+        // Tests add thousands of keys one by one. A new key has no tokens and accounts to search for.
         if self.keys.remove(name).is_none() {
             return;
         }
@@ -126,7 +126,7 @@ impl State {
         self.accounts.retain(|_, account| &*account.key != name);
     }
 
-    /// Gives the key a token, the one at hand or a minted one, that ends after its lifetime if it has one.
+    /// Issues `token`, or a generated token if it is `None`. With a lifetime, the token expires.
     pub(crate) fn issue_token(
         &mut self,
         name: &Arc<str>,
@@ -161,7 +161,7 @@ impl State {
         Some(token)
     }
 
-    /// Ends every token of the key.
+    /// Revokes all tokens of the key.
     pub(crate) fn revoke_tokens(&mut self, key: &str) {
         for token in self.tokens.values_mut().filter(|token| &*token.key == key) {
             token.expires_at = Some(Instant::now());

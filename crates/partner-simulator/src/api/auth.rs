@@ -1,4 +1,4 @@
-//! Who may call what: authentication, budget, and what each key is refused.
+//! Authentication and authorisation: token, secret, budget, concurrency and forbidden routes.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::state::State;
 use crate::state::partner::PartnerState;
 use crate::state::token::{token_not_found, unknown_token_code};
 
-/// An accepted call's key, and what its token opens.
+/// The key of an accepted request, and what its token gives access to.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) key: Arc<str>,
@@ -22,7 +22,7 @@ pub(crate) struct Caller {
     pub(crate) society_id: Option<String>,
 }
 
-/// Says whose token, account and secret a request carries, without judging them.
+/// Finds the key and the partner of a request without checking whether they are accepted.
 pub(crate) fn identify(state: &State, info: &mut RequestInfo) {
     let token = info.bearer.as_ref().and_then(|token| state.tokens.get(token));
     let account = info.mail.as_ref().and_then(|mail| state.accounts.get(mail));
@@ -35,8 +35,8 @@ fn partner_with_secret<'a>(state: &'a State, secret: &str) -> Option<(&'a Arc<st
     state.partners.iter().find(|(_, partner)| partner.secret == secret)
 }
 
-/// Judges a call to an authenticated route. Whatever the verdict, the headers tell of the budget once it is known
-/// whose it is.
+/// Checks a request to an authenticated route. `rate` gets the budget headers as soon as the token is known,
+/// whether the request is accepted or refused.
 pub(crate) fn authorize(
     shared: &Shared,
     info: &RequestInfo,
@@ -50,7 +50,8 @@ pub(crate) fn authorize(
     Ok(caller)
 }
 
-/// Token and secret. The documentation doesn't tell which of two bad ones is reported; here it is the secret.
+/// Checks the secret, then the token. If both are wrong, the API's documentation does not say which error is
+/// reported. Here it is the error of the secret.
 fn authenticate(state: &State, info: &RequestInfo) -> Result<Caller, Refusal> {
     let bearer = info.bearer.as_ref().ok_or(Refusal::new("ERR-INVALID-AUTH-HEADER"))?;
     let secret = info.secret.as_deref().ok_or(Refusal::new("ERR-SECRET-HEADER-NOT-SET"))?;
@@ -119,7 +120,7 @@ fn check_route(state: &State, info: &RequestInfo, caller: &Caller) -> Result<(),
     }
 }
 
-/// An accepted call is what a new key was waiting for.
+/// Activates a new key, because its request was accepted.
 pub(crate) fn activate_key(shared: &Shared, info: &RequestInfo, caller: &Caller) {
     if let Some(key) = shared.lock().keys.get_mut(&caller.key)
         && key.activation.possible

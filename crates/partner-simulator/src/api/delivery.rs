@@ -1,4 +1,4 @@
-//! How a body goes out: whole, with a pause, or not to its end.
+//! How a body is sent: whole, with a pause, or incomplete.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,35 +9,34 @@ use futures_util::stream;
 
 use crate::api::in_flight::InFlightGuard;
 
-/// How a body goes out.
+/// How a body is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     Whole,
-    /// So long a pause in the middle.
+    /// The body pauses in the middle.
     Pause(Duration),
-    /// Half of it, and then nothing.
+    /// Half of the body is sent, and then nothing.
     Stall,
-    /// Half of it, then the connection is closed.
+    /// Half of the body is sent. Then the connection is closed.
     Truncate,
-    /// Nothing of it: the connection is closed after the headers.
+    /// The connection is closed after the headers.
     HeadersOnly,
-    /// A list of at least so many bytes instead.
+    /// A list of at least this many bytes is sent instead.
     Huge(u64),
 }
 
 enum Step {
     Send(Bytes),
-    /// So many times, at least once.
+    /// Sends the bytes this many times, at least once.
     Repeat(Bytes, u64),
     Pause(Duration),
-    /// Lets what was sent so far reach the socket.
+    /// Lets hyper write the bytes sent so far to the socket.
     Flush,
-    /// Closes the connection.
     Close,
     Stall,
 }
 
-/// The body, which holds the call's place among those in flight.
+/// Streams the body. The request counts as in flight until the stream is dropped.
 pub(crate) fn body(bytes: Bytes, delivery: Delivery, in_flight: InFlightGuard) -> Body {
     let steps = VecDeque::from(steps(bytes, delivery));
     Body::from_stream(stream::unfold((steps, in_flight), |(mut steps, in_flight)| async move {
@@ -74,7 +73,7 @@ fn huge(least: u64) -> Vec<Step> {
     ]
 }
 
-/// The steps until there is something to send; `None` at the end.
+/// Runs the steps up to the next bytes to send. Returns `None` at the end.
 async fn next_piece(steps: &mut VecDeque<Step>) -> Option<Result<Bytes, ConnectionClosed>> {
     loop {
         match steps.pop_front()? {
@@ -93,7 +92,7 @@ async fn next_piece(steps: &mut VecDeque<Step>) -> Option<Result<Bytes, Connecti
     }
 }
 
-/// Makes HTTP give the connection up.
+/// As the error of a body, it makes hyper close the connection.
 #[derive(Debug, thiserror::Error)]
-#[error("closed on command")]
+#[error("connection closed by an injected fault")]
 struct ConnectionClosed;

@@ -1,10 +1,10 @@
-//! A call's place among those in flight.
+//! Counting of requests in flight.
 
 use std::sync::Arc;
 
 use crate::shared::Shared;
 
-/// Holds a call's place among those in flight, until its answer is delivered or given up.
+/// Counts a request as in flight until its response is sent or the client gives up.
 pub(crate) struct InFlightGuard {
     shared: Arc<Shared>,
     log_number: u64,
@@ -13,7 +13,7 @@ pub(crate) struct InFlightGuard {
 }
 
 impl InFlightGuard {
-    /// Takes over a place that was counted already.
+    /// The caller has already counted the request as in flight.
     pub(crate) fn new(shared: Arc<Shared>, log_number: u64, key: Option<Arc<str>>, route: String) -> Self {
         Self { shared, log_number, key, route }
     }

@@ -1,15 +1,15 @@
-//! What happens to a call before the API sees it.
+//! Faults that apply before the API handles a request.
 
 use crate::fault::{Fault, Page};
 use crate::refusal::Refusal;
 use crate::transport::fault_stream::ConnectionControl;
 
-/// What happens to a call before the API sees it.
+/// What happens to a request instead of its handling by the API.
 pub(crate) enum Intercept {
     Continue,
     Refuse(Refusal),
     Respond(Page),
-    /// There is no answer: what is returned to HTTP never reaches the client.
+    /// There is no response: what the middleware returns to hyper never reaches the client.
     NoResponse,
 }
 

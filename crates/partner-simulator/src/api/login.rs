@@ -1,4 +1,5 @@
-//! The API Cabinet log-in: a mail and a password for a token that lives four hours.
+//! The API Cabinet log-in: the client sends an e-mail address and a password and gets a token with a lifetime of
+//! four hours by default.
 
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ struct LogInBody {
     firm: Option<Value>,
 }
 
-/// The account that a log-in names.
+/// The e-mail address in the body of a log-in.
 pub(crate) fn mail_of(body: &[u8]) -> Option<String> {
     serde_json::from_slice(body).ok().map(|LogInBody { mail, .. }| mail)
 }
@@ -60,7 +61,7 @@ fn issue_token(state: &mut State, key: &Arc<str>, spec: &LoginSpec, firm: &FirmS
     state.issue_token(key, access, Some((spec.lifetime, spec.expired.clone())), None)
 }
 
-/// The documentation shows the status alone; that the firms are listed beside it is a guess.
+/// The documentation shows only `status`. The list of firms is a guess.
 fn selection(firms: &[FirmSpec]) -> Value {
     let firms: Vec<_> = firms.iter().map(|firm| json!({"id": firm.id, "label": firm.label})).collect();
     json!({"status": "firm-selection", "firms": firms})

@@ -1,4 +1,4 @@
-//! The front of the simulated API: every call comes in and goes out here, so faults are applied at this one place.
+//! The middleware around all routes. It is the only place where faults are applied.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use crate::shared::Shared;
 use crate::state::request_log::{Call, LoggedResponse};
 use crate::transport::fault_stream::ConnectionControl;
 
-/// The outermost layer.
+/// Handles a request from its arrival to its response.
 pub(crate) async fn handle(
     State(shared): State<Arc<Shared>>,
     Extension(connection): Extension<ConnectionControl>,
@@ -48,10 +48,10 @@ pub(crate) async fn handle(
     incoming.deliver(draft, delivery)
 }
 
-/// More than any log-in needs.
+/// No log-in needs a larger body.
 const MAX_LOG_IN_BYTES: usize = 64 * 1024;
 
-/// Reads who asks what. For a log-in that stands in the body, which is put back.
+/// Reads the request's facts. The e-mail address of a log-in is in the body, so the body is read and put back.
 async fn read_info(request: Request) -> (RequestInfo, Request) {
     let mut info = RequestInfo::of(&request);
     if info.route != LOG_IN {
@@ -63,7 +63,7 @@ async fn read_info(request: Request) -> (RequestInfo, Request) {
     (info, Request::from_parts(parts, body.into()))
 }
 
-/// A call that was noted.
+/// A request that has been logged and counted.
 struct IncomingRequest {
     info: RequestInfo,
     context: ErrorDetails,
@@ -71,7 +71,7 @@ struct IncomingRequest {
 }
 
 impl IncomingRequest {
-    /// Writes the call down, counts it, and says what will happen to it.
+    /// Logs and counts the request. Returns the faults that apply to it.
     fn record(shared: &Arc<Shared>, mut info: RequestInfo) -> (Self, Vec<Fault>) {
         let received_at = shared.clock.now();
         let mut state = shared.lock();
@@ -102,10 +102,10 @@ impl IncomingRequest {
         (Self { info, context, in_flight }, faults)
     }
 
-    /// Asks the API itself.
+    /// Lets the simulated API handle the request.
     async fn handle_request(&self, mut request: Request, next: Next) -> ResponseDraft {
         let shared = self.in_flight.shared();
-        // A HEAD is answered as a GET is; its body goes when the length is known.
+        // HEAD is handled like GET. hyper drops the body later, when `content-length` is set.
         if request.method() == Method::HEAD {
             *request.method_mut() = Method::GET;
         }
@@ -133,7 +133,7 @@ impl IncomingRequest {
         if let Some(refusal) = parts.extensions.get::<Refusal>() {
             return self.refuse(refusal);
         }
-        // What the handlers answer stands whole in memory: reading it can't fail.
+        // The handlers' bodies are complete in memory, so reading them cannot fail.
         let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
         let mut headers = self.api_headers();
         headers.extend(parts.headers);
@@ -151,7 +151,7 @@ impl IncomingRequest {
         }
     }
 
-    /// What stands on every answer of the API itself, as seen on real ones.
+    /// The headers of all responses from the API, as seen in real responses.
     fn api_headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(header::SERVER, HeaderValue::from_static("Microsoft-IIS/10.0"));
@@ -167,7 +167,7 @@ impl IncomingRequest {
         draft.headers.get(REQUEST_ID).is_some_and(|id| id.as_bytes() == self.context.request_id.as_bytes())
     }
 
-    /// Writes the answer down and lets it go.
+    /// Logs the response and sends it.
     fn deliver(self, draft: ResponseDraft, delivery: Delivery) -> Response {
         let request_id = draft.headers.get(REQUEST_ID);
         let request_id = request_id.map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());

@@ -1,6 +1,6 @@
-//! The ids that the API gives to calls, and users quote to MyUnisoft's support.
+//! Request IDs. Users quote them to MyUnisoft's support.
 
-/// The `n`th id of a simulator: the three forms seen on real answers take turns, and no id comes twice.
+/// The `n`th request ID. The three formats seen in real responses alternate, and all IDs are different.
 pub(crate) fn request_id(n: u64) -> String {
     match n % 3 {
         0 => format!("req-{:016x}", scatter(n)),
@@ -9,7 +9,7 @@ pub(crate) fn request_id(n: u64) -> String {
     }
 }
 
-/// A permutation of the 64-bit numbers (splitmix64's finish), so distinct numbers stay distinct.
+/// A permutation of the 64-bit numbers (the finaliser of splitmix64): different inputs have different outputs.
 fn scatter(n: u64) -> u64 {
     let mut z = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,10 +28,10 @@ fn uuid_form(high: u64, low: u64) -> String {
     )
 }
 
-/// Four digits in base 36, and more once those are used up.
+/// Four digits in base 36, or more digits after all four-digit numbers have been used.
 fn short_form(n: u64) -> String {
     const FOUR_DIGITS: u64 = 36 * 36 * 36 * 36;
-    // Neither 2 nor 3 divides the factor: multiplication by it permutes the four-digit numbers.
+    // The factor is divisible by neither 2 nor 3, so the multiplication permutes the four-digit numbers.
     let scattered = (n % FOUR_DIGITS * 611_953 + 444_444) % FOUR_DIGITS;
     let overflow = if n < FOUR_DIGITS { String::new() } else { base36(n / FOUR_DIGITS) };
     format!("{overflow}{:0>4}", base36(scattered))

@@ -1,4 +1,4 @@
-//! An answer before it goes out.
+//! A response that is not sent yet.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
@@ -7,13 +7,13 @@ use crate::fault::Page;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
-/// An answer before it goes out.
+/// A response that is not sent yet.
 #[derive(Debug)]
 pub(crate) struct ResponseDraft {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// The error's code, where the API itself refuses.
+    /// The error code, if the API refuses the request.
     pub(crate) code: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What faults make of an answer.
+//! Faults that change a response.
 
 use std::io::Write;
 
@@ -11,7 +11,7 @@ use crate::api::delivery::Delivery;
 use crate::api::response_draft::ResponseDraft;
 use crate::fault::Fault;
 
-/// Applies the faults that concern the answer itself; says how what is left is to be delivered.
+/// Applies the faults that change the response. Also returns how the body is sent.
 pub(crate) fn apply_response_faults(
     mut draft: ResponseDraft,
     faults: &[Fault],
@@ -43,7 +43,7 @@ pub(crate) fn apply_response_faults(
             Fault::CloseAfterHeaders => delivery = Delivery::HeadersOnly,
             Fault::Truncate => delivery = Delivery::Truncate,
             Fault::Huge(bytes) => delivery = Delivery::Huge(*bytes),
-            // Those came before the API: an answer that they gave needs no other.
+            // The middleware applies these faults before the API handles the request.
             Fault::Refuse(_)
             | Fault::Delay(_)
             | Fault::Silence
@@ -63,8 +63,8 @@ enum ContentCoding {
     BrokenGzip,
 }
 
-/// Compresses the body and promises its length. Compressed answers come in chunks, others with a length: both were
-/// seen on real answers.
+/// Compresses the body and sets `content-length`. Compressed responses are chunked, others have a length: both
+/// were seen in real responses.
 fn encode(draft: &mut ResponseDraft, coding: ContentCoding, delivery: Delivery) {
     draft.headers.remove(header::CONTENT_LENGTH);
     if matches!(draft.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
@@ -78,7 +78,7 @@ fn encode(draft: &mut ResponseDraft, coding: ContentCoding, delivery: Delivery) 
         draft.body = gzip(&draft.body);
     }
     if coding == ContentCoding::BrokenGzip {
-        // HTTP stays in order: what is broken is the compressed data.
+        // The HTTP framing stays correct. Only the compressed data is incomplete.
         draft.body.truncate(draft.body.len() / 2);
     }
     if !coded || delivery == Delivery::Truncate {
@@ -88,6 +88,6 @@ fn encode(draft: &mut ResponseDraft, coding: ContentCoding, delivery: Delivery) 
 
 fn gzip(bytes: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    // Neither can fail: a vector takes whatever is written.
+    // Writing to a vector cannot fail.
     encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default().into()
 }

@@ -1,4 +1,4 @@
-//! The routes, and what they answer when all is well.
+//! The routes and their successful responses.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::refusal::Refusal;
 use crate::shared::Shared;
 use crate::spec::key::Access;
 
-/// What key/info lists, for a key that is forbidden none.
+/// The routes that key/info lists if none of them is forbidden.
 const KEY_INFO_ROUTES: [&str; 5] = [KEY_INFO, EXERCICES, SOCIETY, USERS, PERSONS];
 
 pub(crate) fn router(shared: &Arc<Shared>) -> Router {
@@ -38,7 +38,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .with_state(Arc::clone(shared))
 }
 
-/// The body isn't documented: nobody may rely on this one.
+/// The body is not documented. Clients must not depend on it.
 async fn health() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
@@ -104,7 +104,7 @@ async fn persons(Extension(caller): Extension<Caller>) -> Json<Value> {
     Json(sample_data::persons(schema(&caller)))
 }
 
-/// The society that a call is about: with society access the token says it, and no header is needed.
+/// The society that a request is about. A token for one society contains it, so such a request needs no header.
 fn requested_society(caller: &Caller) -> Result<u64, Refusal> {
     let societies = match &caller.access {
         Access::Society { society, .. } => return Ok(*society),

@@ -1,8 +1,8 @@
-//! Invented accounting data. All of it carries a mark, so that a test can prove that no body ever leaks.
+//! Invented accounting data. All records contain a marker, so that tests can prove that no body leaks.
 
 use serde_json::{Value, json};
 
-/// Stands in every record that the simulator invents.
+/// The marker in all invented records.
 pub const CANARY: &str = "ACCOUNTING-CANARY";
 
 /// The fiscal years of a society.

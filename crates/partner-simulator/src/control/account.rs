@@ -1,11 +1,11 @@
-//! A handle to one account.
+//! The handle of an account.
 
 use std::sync::Arc;
 
 use crate::shared::Shared;
 use crate::state::account::Attempts;
 
-/// One account. The handle of one that was removed does nothing.
+/// Reads and changes one account. The handle of a removed account does nothing.
 #[derive(Clone)]
 pub struct Account {
     pub(crate) shared: Arc<Shared>,
@@ -13,13 +13,11 @@ pub struct Account {
 }
 
 impl Account {
-    /// How often it was tried.
-    #[must_use]
     pub fn attempts(&self) -> Attempts {
         self.shared.lock().accounts.get(&self.mail).map(|account| account.attempts).unwrap_or_default()
     }
 
-    /// Somebody at MyUnisoft unlocked it.
+    /// Unlocks the account, as MyUnisoft's support does.
     pub fn unlock(&self) {
         if let Some(account) = self.shared.lock().accounts.get_mut(&self.mail) {
             account.attempts.locked = false;

@@ -1,4 +1,4 @@
-//! A handle to change one key while the simulator runs.
+//! The handle of a key.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::state::request_log::Call;
 use crate::state::token::token_not_found;
 use crate::state::traffic::Counts;
 
-/// One key. The handle of one that was removed does nothing.
+/// Reads and changes one key while the simulator runs. The handle of a removed key does nothing.
 #[derive(Clone)]
 pub struct Key {
     pub(crate) shared: Arc<Shared>,
@@ -21,55 +21,51 @@ pub struct Key {
 }
 
 impl Key {
-    /// Its name.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The token last issued; a key behind a log-in has none before the first.
-    #[must_use]
+    /// The token issued last. A key with an account has no token before its first log-in.
     pub fn token(&self) -> Option<String> {
         self.change(|key| key.token.clone()).flatten()
     }
 
-    /// Whether it was activated.
-    #[must_use]
     pub fn is_activated(&self) -> bool {
         self.change(|key| key.activated).unwrap_or_default()
     }
 
-    /// It is activated, whatever it takes otherwise.
+    /// Activates the key, whatever its [`Activation`](crate::Activation) says.
     pub fn activate(&self) {
         self.change(|key| key.activated = true);
     }
 
-    /// It isn't activated (any more).
+    /// Deactivates the key, so that it must be activated again.
     pub fn set_pending(&self) {
         self.change(|key| key.activated = false);
     }
 
-    /// Every call is refused like this, until it is restored.
+    /// Refuses all requests with this key until [`restore`](Self::restore).
     pub fn refuse(&self, refusal: Refusal) {
         self.change(|key| key.refusal = Some(refusal));
     }
 
-    /// The manager of the folder revoked it: its token isn't found.
+    /// Revokes the key, as the manager of the folder can do: the API reports that it does not find the token.
     pub fn revoke(&self) {
         self.change(|key| key.refusal = Some(token_not_found(&key.access)));
     }
 
-    /// MyUnisoft's technical team disconnected it, for this reason.
+    /// Disconnects the key for this reason, as MyUnisoft's technical team can do.
     pub fn disconnect(&self, reason: &str) {
         self.refuse(Refusal::new("ERR-THIRD-PARTY-DISCONNECTED").message(reason));
     }
 
-    /// It is refused no longer.
+    /// Accepts requests with this key again, after [`refuse`](Self::refuse), [`revoke`](Self::revoke) or
+    /// [`disconnect`](Self::disconnect).
     pub fn restore(&self) {
         self.change(|key| key.refusal = None);
     }
 
-    /// A new token, which is waiting to be activated; its predecessors aren't found any more.
+    /// Issues a new token, which must be activated. The API no longer finds the earlier tokens.
     pub fn replace_token(&self) -> Option<String> {
         let mut state = self.shared.lock();
         state.revoke_tokens(&self.name);
@@ -80,7 +76,7 @@ impl Key {
         state.issue_token(&self.name, access, None, None)
     }
 
-    /// Every token ends now, as if its time was over; a log-in gets a new one.
+    /// Makes all tokens expire now, as if their lifetime had passed. A log-in returns a new token.
     pub fn expire_tokens(&self) {
         let mut state = self.shared.lock();
         for token in state.tokens.values_mut().filter(|token| token.key == self.name) {
@@ -88,17 +84,17 @@ impl Key {
         }
     }
 
-    /// Calls to this route (path without query) are refused, and key/info doesn't list it.
+    /// Refuses requests to this route (path without query). key/info no longer lists the route.
     pub fn forbid(&self, route: &str, refusal: Refusal) {
         self.change(|key| key.forbidden.insert(route.to_owned(), refusal));
     }
 
-    /// What key/info says of its version.
+    /// Sets the `version` object of key/info.
     pub fn set_version(&self, version: Version) {
         self.change(|key| key.version = version);
     }
 
-    /// Production traffic takes so many requests of the budget, or what is left of it.
+    /// Spends requests of the budget, as production traffic does. Spends at most what remains.
     pub fn spend(&self, requests: u32) {
         let mut state = self.shared.lock();
         let Some((limits, token)) = state.keys.get(&self.name).map(|key| (key.limits, key.token.clone()))
@@ -110,8 +106,7 @@ impl Key {
         }
     }
 
-    /// What is left of the budget of the token last issued.
-    #[must_use]
+    /// The remaining budget of the token issued last.
     pub fn remaining(&self) -> u32 {
         let state = self.shared.lock();
         let remaining = state.keys.get(&self.name).and_then(|key| {
@@ -121,47 +116,44 @@ impl Key {
         remaining.unwrap_or_default()
     }
 
-    /// Commands a fault for this key's calls.
+    /// Injects a fault for the requests of this key.
     pub fn inject(&self, fault: Fault) {
         self.shared.lock().fault_rules.add(self.scope(), fault, None);
     }
 
-    /// Commands a fault for so many of this key's calls.
+    /// Injects a fault for a number of requests of this key.
     pub fn inject_times(&self, times: u32, fault: Fault) {
         self.shared.lock().fault_rules.add(self.scope(), fault, Some(times));
     }
 
-    /// Commands a fault for this key's calls to one route (path without query), such as its log-ins.
+    /// Injects a fault for the requests of this key to one route (path without query), for example its log-ins.
     pub fn inject_on(&self, route: &str, fault: Fault) {
         let scope = Scope::KeyRoute { key: self.name.to_string(), route: route.to_owned() };
         self.shared.lock().fault_rules.add(scope, fault, None);
     }
 
-    /// Withdraws what was commanded for all of this key's calls, and for those to single routes.
+    /// Removes all faults injected for this key, including those for one route.
     pub fn heal(&self) {
         self.shared.lock().fault_rules.remove_for_key(&self.name);
     }
 
-    /// Its calls, log-ins included, as far back as the journal remembers.
-    #[must_use]
+    /// The logged requests of this key, including log-ins. The log keeps only the most recent requests.
     pub fn calls(&self) -> Vec<Call> {
         let state = self.shared.lock();
         state.request_log.calls().filter(|call| call.key.as_ref() == Some(&self.name)).cloned().collect()
     }
 
-    /// When its calls began, log-ins included, as far back as the journal remembers.
-    #[must_use]
+    /// The start times of the logged requests of this key, including log-ins.
     pub fn starts(&self) -> Vec<Instant> {
         self.calls().iter().map(|call| call.started).collect()
     }
 
-    /// How many calls it made, log-ins included, and how many at once.
-    #[must_use]
+    /// The number of requests of this key, including log-ins.
     pub fn counts(&self) -> Counts {
         self.shared.lock().counts(&self.name)
     }
 
-    /// Forgets the key and its tokens.
+    /// Removes the key and its tokens.
     pub fn remove(&self) {
         self.shared.lock().remove_key(&self.name);
     }

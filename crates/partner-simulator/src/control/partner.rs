@@ -1,4 +1,4 @@
-//! A handle to change one partner while the simulator runs.
+//! The handle of a partner.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::shared::Shared;
 use crate::spec::key::KeySpec;
 use crate::state::partner::PartnerState;
 
-/// One partner. The handle of one that was removed does nothing.
+/// Reads and changes one partner while the simulator runs. The handle of a removed partner does nothing.
 #[derive(Clone)]
 pub struct Partner {
     pub(crate) shared: Arc<Shared>,
@@ -17,50 +17,45 @@ pub struct Partner {
 }
 
 impl Partner {
-    /// Its name.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its secret.
-    #[must_use]
     pub fn secret(&self) -> String {
         self.change(|partner| partner.secret.clone()).unwrap_or_default()
     }
 
-    /// The secret is accepted from now on.
+    /// Accepts the secret from now on.
     pub fn activate_secret(&self) {
         self.change(|partner| partner.refusal = None);
     }
 
-    /// The secret isn't activated (any more): the API doesn't recognise it.
+    /// Deactivates the secret: the API refuses it as invalid.
     pub fn deactivate_secret(&self) {
         self.change(|partner| partner.refusal = Some(Refusal::new("ERR-INVALID-SECRET")));
     }
 
-    /// Another secret; the one before is unknown from now on.
+    /// Replaces the secret. The API no longer knows the earlier one.
     pub fn replace_secret(&self, secret: &str) {
         self.change(|partner| secret.clone_into(&mut partner.secret));
     }
 
-    /// One more key.
     pub fn add_key(&self, key: &KeySpec) -> Key {
         self.shared.lock().add_key(&self.name, key);
         Key { shared: Arc::clone(&self.shared), name: key.name.as_str().into() }
     }
 
-    /// Forgets the partner and its keys.
+    /// Removes the partner and its keys.
     pub fn remove(&self) {
         self.shared.lock().remove_partner(&self.name);
     }
 
-    /// Commands a fault for calls that carry this partner's secret.
+    /// Injects a fault for the requests with this partner's secret.
     pub fn inject(&self, fault: Fault) {
         self.shared.lock().fault_rules.add(self.scope(), fault, None);
     }
 
-    /// Withdraws what was commanded for this partner.
+    /// Removes the faults injected for this partner.
     pub fn heal(&self) {
         self.shared.lock().fault_rules.remove(&self.scope());
     }

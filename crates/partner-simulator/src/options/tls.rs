@@ -1,55 +1,48 @@
-//! What the simulator presents in a TLS handshake.
+//! The options of TLS and of the server certificate.
 
 use std::time::{Duration, SystemTime};
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// What the simulator presents in a TLS handshake.
+/// The TLS versions and the certificate chain that the simulator uses in a handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsOptions {
-    /// The names, or addresses, that the leaf is for.
+    /// The host names or IP addresses in the leaf certificate.
     pub names: Vec<String>,
-    /// When the leaf ends.
     pub leaf_expiry: Expiry,
-    /// Who signs the leaf.
     pub signer: Signer,
-    /// Which versions of TLS are spoken.
     pub versions: TlsVersions,
 }
 
-/// When a certificate ends, from the moment it is made.
+/// When a certificate expires, relative to its creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
-    /// Later.
     In(Duration),
-    /// It has ended already.
+    /// It has expired already.
     Ago(Duration),
 }
 
-/// Who signs the leaf.
+/// Who signs the leaf certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signer {
-    /// The authority that `ca_pem` gives.
+    /// The authority that [`ca_pem`](crate::Simulator::ca_pem) returns.
     Authority,
-    /// An intermediate authority that itself ends then, signed by the authority that `ca_pem` gives.
+    /// An intermediate authority with its own expiry. The authority that `ca_pem` returns signs it.
     Intermediate(Expiry),
-    /// Itself: nobody has reason to trust it.
+    /// The leaf itself. No client trusts it.
     SelfSigned,
 }
 
-/// Which versions of TLS are spoken.
+/// The TLS versions that the server accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsVersions {
-    /// 1.2 and 1.3.
     Both,
-    /// 1.2 alone.
     Only12,
-    /// 1.3 alone.
     Only13,
 }
 
 impl Default for TlsOptions {
-    /// A good certificate for loopback that ends in ninety days.
+    /// A valid certificate for loopback that expires in 90 days.
     fn default() -> Self {
         Self {
             names: vec!["127.0.0.1".into(), "::1".into(), "localhost".into()],
@@ -61,32 +54,27 @@ impl Default for TlsOptions {
 }
 
 impl TlsOptions {
-    /// The leaf ended yesterday.
-    #[must_use]
+    /// The leaf expired yesterday.
     pub fn expired() -> Self {
         Self { leaf_expiry: Expiry::Ago(DAY), ..Self::default() }
     }
 
-    /// The leaf is for a host that this isn't.
-    #[must_use]
+    /// The leaf is for another host.
     pub fn wrong_host() -> Self {
         Self { names: vec!["elsewhere.example".into()], ..Self::default() }
     }
 
-    /// The leaf is signed by itself.
-    #[must_use]
+    /// The leaf is self-signed.
     pub fn self_signed() -> Self {
         Self { signer: Signer::SelfSigned, ..Self::default() }
     }
 
-    /// The leaf ends so soon.
-    #[must_use]
+    /// The leaf expires after `rest`.
     pub fn ending_in(rest: Duration) -> Self {
         Self { leaf_expiry: Expiry::In(rest), ..Self::default() }
     }
 
-    /// The leaf is good for ninety days, and signed by an intermediate that ends so soon.
-    #[must_use]
+    /// The leaf is valid for 90 days. The intermediate that signs it expires after `rest`.
     pub fn intermediate_ending_in(rest: Duration) -> Self {
         Self { signer: Signer::Intermediate(Expiry::In(rest)), ..Self::default() }
     }

@@ -1,40 +1,38 @@
-//! What keys are like when they come into being.
+//! The initial settings of a key.
 
 use crate::refusal::Refusal;
 use crate::spec::limits::Limits;
 use crate::spec::login::LoginSpec;
 
-/// What a token opens.
+/// What a token gives access to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
     /// One society.
     Society {
-        /// The schema that holds it.
+        /// The schema that contains the society.
         schema: u64,
-        /// Its id.
         society: u64,
     },
     /// A whole schema.
     Firm {
-        /// Its id.
         schema: u64,
         /// The person in the token's claims.
         person: u64,
-        /// The societies a `society-id` may name.
+        /// The societies that the `society-id` header may name.
         societies: Vec<u64>,
     },
 }
 
-/// How a new key becomes an active one.
+/// How a new key is activated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Activation {
-    /// `canBeActivated`; where it is false, the key stays as it is whatever is called.
+    /// `canBeActivated` in key/info. If it is false, no request activates the key.
     pub possible: bool,
-    /// Whether the very answer that activates the key says so already, or the next one first.
+    /// Whether the response that activates the key already says so. If false, the next response says so.
     pub shown_at_once: bool,
-    /// Whether any accepted call activates, or `key/info?mode=extended` alone.
+    /// Whether any accepted request activates the key. If false, only `key/info?mode=extended` does.
     pub by_any_call: bool,
-    /// What calls other than key/info get before activation; `None`: they are accepted.
+    /// How requests to routes other than key/info are refused before activation. `None`: they are accepted.
     pub refused_before: Option<Refusal>,
 }
 
@@ -44,71 +42,65 @@ impl Default for Activation {
     }
 }
 
-/// The `version` of key/info.
+/// The `version` object of key/info.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version {
-    /// The key's.
+    /// The version of the key.
     pub current: u32,
-    /// The newest there is.
+    /// The newest version.
     pub latest: u32,
-    /// Whether the key's is a beta.
+    /// Whether the version of the key is a beta.
     pub beta: bool,
 }
 
-/// What a token looks like.
+/// The format of a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TokenForm {
-    /// A JWT, with an `exp` claim where the token ends.
+    /// A JWT. It has an `exp` claim if the token expires.
     #[default]
     JwtWithExp,
-    /// A JWT without `exp`: MyUnisoft's documentation calls the claim optional.
+    /// A JWT without `exp`: MyUnisoft's documentation says that the claim is optional.
     Jwt,
-    /// Nothing that a client could read.
+    /// A text that clients cannot decode.
     Opaque,
 }
 
-/// A key, as it is at the start. Its name is unique in the simulator: a second key of that name replaces the first.
+/// A key at the start. The name is unique in the simulator: a second key with the same name replaces the first.
 #[derive(Clone, Debug)]
 pub struct KeySpec {
-    /// By which tests call it; never sent.
+    /// The name that tests use. It is never sent.
     pub name: String,
-    /// What it opens.
     pub access: Access,
-    /// Its token, where it isn't to be minted.
+    /// The token. `None`: the simulator generates one.
     pub token: Option<String>,
-    /// The shape of minted tokens.
+    /// The format of generated tokens.
     pub form: TokenForm,
-    /// Whether it was activated before.
+    /// Whether the key is active at the start.
     pub activated: bool,
-    /// How it gets activated.
     pub activation: Activation,
-    /// Why it is refused, where it is.
+    /// If set, all requests with this key are refused.
     pub refusal: Option<Refusal>,
-    /// Routes it may not call, and what those answer.
+    /// The routes (paths without query) that the key may not use, and their refusals.
     pub forbidden: Vec<(String, Refusal)>,
-    /// What key/info says of its version.
     pub version: Version,
-    /// Its budget, where it isn't the simulator's default.
+    /// The budget. `None`: the simulator's default.
     pub limits: Option<Limits>,
-    /// The account behind it: it then has no token but those that log-ins give.
+    /// The account of the key. Such a key has no token until its first log-in.
     pub login: Option<LoginSpec>,
 }
 
 impl KeySpec {
     /// An active key for one society.
-    #[must_use]
     pub fn society(name: &str, schema: u64, society: u64) -> Self {
         Self::new(name, Access::Society { schema, society })
     }
 
-    /// An active key for a schema, and the societies its calls may name.
-    #[must_use]
+    /// An active key for a schema, and the societies that its requests may name.
     pub fn firm(name: &str, schema: u64, societies: &[u64]) -> Self {
         Self::new(name, Access::Firm { schema, person: 3001, societies: societies.to_vec() })
     }
 
-    /// An API Cabinet account; its tokens open the firm chosen at log-in.
-    #[must_use]
+    /// A key with an API Cabinet account. Its tokens give access to the firm chosen at log-in.
     pub fn login(name: &str, login: LoginSpec) -> Self {
         let schema = login.firms.first().map_or(0, |firm| firm.id);
         let mut key = Self::firm(name, schema, &[]);
@@ -132,14 +124,14 @@ impl KeySpec {
         }
     }
 
-    /// Not activated yet; the first accepted call activates it, and key/info says so from the second answer on.
+    /// Not active yet. The first accepted request activates the key; key/info says so from the second response on.
     #[must_use]
     pub fn pending(mut self) -> Self {
         self.activated = false;
         self
     }
 
-    /// Not activated yet, and `canBeActivated` is false.
+    /// Not active yet, and `canBeActivated` is false.
     #[must_use]
     pub fn never_activated(mut self) -> Self {
         self.activated = false;
@@ -147,49 +139,47 @@ impl KeySpec {
         self
     }
 
-    /// How it gets activated.
     #[must_use]
     pub fn activation(mut self, activation: Activation) -> Self {
         self.activation = activation;
         self
     }
 
-    /// With this token.
+    /// Uses this token instead of a generated one.
     #[must_use]
     pub fn token(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
         self
     }
 
-    /// With minted tokens of this form.
+    /// Sets the format of generated tokens.
     #[must_use]
     pub fn token_form(mut self, form: TokenForm) -> Self {
         self.form = form;
         self
     }
 
-    /// Every call is refused.
+    /// Refuses all requests with this key.
     #[must_use]
     pub fn refused(mut self, refusal: Refusal) -> Self {
         self.refusal = Some(refusal);
         self
     }
 
-    /// Calls to this route (path without query) are refused, and key/info doesn't list it.
+    /// Refuses requests to this route (path without query). key/info does not list the route.
     #[must_use]
     pub fn forbidden(mut self, route: &str, refusal: Refusal) -> Self {
         self.forbidden.push((route.to_owned(), refusal));
         self
     }
 
-    /// With a budget of its own.
+    /// Gives the key its own budget.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = Some(limits);
         self
     }
 
-    /// With this version in key/info.
     #[must_use]
     pub fn version(mut self, version: Version) -> Self {
         self.version = version;

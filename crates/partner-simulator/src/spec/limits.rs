@@ -1,15 +1,14 @@
-//! How many requests a token has, and how answers tell of it.
+//! The size of a token's request budget, and the headers that report it.
 
 use std::time::Duration;
 
-/// How many requests a token has, and in what time.
+/// How many requests a token may make in one window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests in one window.
+    /// The number of requests in one window.
     pub total: u32,
-    /// From the first request of a window to its end.
+    /// The duration of a window. A window starts with its first request.
     pub window: Duration,
-    /// How answers tell of it.
     pub headers: RateHeaders,
 }
 
@@ -20,18 +19,18 @@ impl Default for Limits {
     }
 }
 
-/// How `X-Rate-Limit-…` headers are written. The documentation doesn't tell the unit of `Reset`.
+/// The format of the `X-Rate-Limit-…` headers. The API's documentation does not give the unit of `Reset`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RateHeaders {
-    /// Seconds since the epoch with a fraction (`1596442585.866154`), as seen on a real answer.
+    /// Seconds since the Unix epoch with a fraction (`1596442585.866154`), as in a real response.
     #[default]
     Seconds,
-    /// Milliseconds since the epoch.
+    /// Milliseconds since the Unix epoch.
     Milliseconds,
-    /// `Reset` is left out.
+    /// Without `Reset`.
     WithoutReset,
-    /// Values that are no numbers.
+    /// The values are not numbers.
     Garbage,
-    /// None of the three.
+    /// Without the three headers.
     Absent,
 }

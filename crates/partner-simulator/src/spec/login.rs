@@ -1,4 +1,4 @@
-//! What API Cabinet accounts are like when they come into being.
+//! The initial settings of an API Cabinet account.
 
 use std::time::Duration;
 
@@ -6,43 +6,40 @@ use http::StatusCode;
 
 use crate::refusal::Refusal;
 
-/// A firm, as a log-in answers it.
+/// A firm in a log-in response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirmSpec {
-    /// Its numeric id; also the schema in tokens.
+    /// The numeric ID. It is also the schema in tokens.
     pub id: u64,
-    /// Its name.
     pub label: String,
-    /// The societies a `society-id` may name.
+    /// The societies that the `society-id` header may name.
     pub societies: Vec<u64>,
 }
 
 /// An API Cabinet account.
 #[derive(Clone, Debug)]
 pub struct LoginSpec {
-    /// The account, unique in the simulator.
+    /// The e-mail address. It is unique in the simulator.
     pub mail: String,
-    /// Its password.
     pub password: String,
-    /// The firms it reaches. With several, a log-in must name one.
+    /// The firms of the account. If there are several, a log-in must name one.
     pub firms: Vec<FirmSpec>,
-    /// How long a token lives: four hours, says the documentation.
+    /// The lifetime of a token. The API's documentation says four hours.
     pub lifetime: Duration,
-    /// The zone `expiresIn` is written in, as minutes east of UTC: the documentation doesn't name it.
+    /// The time zone of `expiresIn`, in minutes east of UTC. The API's documentation does not name the zone.
     pub offset_minutes: i32,
-    /// What a token gets that has ended.
+    /// How requests with an expired token are refused.
     pub expired: Refusal,
-    /// So many refusals one after the other lock the account.
+    /// How many consecutive refusals lock the account.
     pub lock_after: u32,
-    /// The status of `firm-selection`, which isn't documented.
+    /// The HTTP status of a `firm-selection` response. It is not documented.
     pub selection_status: StatusCode,
-    /// Whether a log-in ends the tokens of those before it. The documentation doesn't say.
+    /// Whether a log-in revokes the earlier tokens. The API's documentation does not say.
     pub one_token: bool,
 }
 
 impl LoginSpec {
-    /// An account that reaches no firm yet.
-    #[must_use]
+    /// An account without a firm.
     pub fn new(mail: &str, password: &str) -> Self {
         Self {
             mail: mail.to_owned(),
@@ -57,14 +54,14 @@ impl LoginSpec {
         }
     }
 
-    /// And this firm.
+    /// Adds a firm.
     #[must_use]
     pub fn firm(mut self, id: u64, label: &str) -> Self {
         self.firms.push(FirmSpec { id, label: label.to_owned(), societies: Vec::new() });
         self
     }
 
-    /// And this society of the firm last named.
+    /// Adds a society to the firm added last.
     #[must_use]
     pub fn society(mut self, id: u64) -> Self {
         if let Some(firm) = self.firms.last_mut() {
@@ -73,35 +70,34 @@ impl LoginSpec {
         self
     }
 
-    /// Tokens live that long.
     #[must_use]
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// `expiresIn` is written in this zone.
+    /// Sets the time zone of `expiresIn`, in minutes east of UTC.
     #[must_use]
     pub fn offset_minutes(mut self, minutes: i32) -> Self {
         self.offset_minutes = minutes;
         self
     }
 
-    /// What a token gets that has ended.
+    /// Sets how requests with an expired token are refused.
     #[must_use]
     pub fn expired(mut self, refusal: Refusal) -> Self {
         self.expired = refusal;
         self
     }
 
-    /// So many refusals one after the other lock the account.
+    /// Sets how many consecutive refusals lock the account.
     #[must_use]
     pub fn lock_after(mut self, refusals: u32) -> Self {
         self.lock_after = refusals;
         self
     }
 
-    /// A log-in ends the tokens of those before it.
+    /// Makes each log-in revoke the earlier tokens.
     #[must_use]
     pub fn one_token(mut self) -> Self {
         self.one_token = true;

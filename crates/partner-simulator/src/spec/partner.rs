@@ -1,42 +1,39 @@
-//! What partners are like when they come into being.
+//! The initial settings of a partner.
 
 use crate::refusal::Refusal;
 use crate::spec::key::KeySpec;
 
-/// A partner, with the keys it has from the start.
+/// A partner and its initial keys.
 #[derive(Clone, Debug)]
 pub struct PartnerSpec {
-    /// By which tests call it; never sent.
+    /// The name that tests use. It is never sent.
     pub name: String,
-    /// The `X-Third-Party-Secret`.
+    /// The value of the `X-Third-Party-Secret` header.
     pub secret: String,
-    /// Why the secret is refused, where it is.
+    /// If set, all requests with this secret are refused.
     pub refusal: Option<Refusal>,
-    /// Its keys.
     pub keys: Vec<KeySpec>,
 }
 
 impl PartnerSpec {
-    /// A partner whose secret is active.
-    #[must_use]
+    /// A partner with an active secret.
     pub fn new(name: &str, secret: &str) -> Self {
         Self { name: name.to_owned(), secret: secret.to_owned(), refusal: None, keys: Vec::new() }
     }
 
-    /// Its secret isn't activated yet: MyUnisoft does that by hand, some time after generating it.
+    /// The secret is not active yet: MyUnisoft activates it by hand, some time after generating it.
     #[must_use]
     pub fn secret_pending(self) -> Self {
         self.secret_refused(Refusal::new("ERR-INVALID-SECRET"))
     }
 
-    /// Its secret is refused.
+    /// Refuses all requests with this secret.
     #[must_use]
     pub fn secret_refused(mut self, refusal: Refusal) -> Self {
         self.refusal = Some(refusal);
         self
     }
 
-    /// And this key.
     #[must_use]
     pub fn key(mut self, key: KeySpec) -> Self {
         self.keys.push(key);

@@ -1,4 +1,4 @@
-//! An API Cabinet account, and how often it was tried.
+//! The state of an API Cabinet account.
 
 use std::sync::Arc;
 
@@ -8,23 +8,22 @@ use crate::error_codes::{ACCOUNT_LOCKED, UNKNOWN_FIRM, WRONG_PASSWORD};
 use crate::refusal::Refusal;
 use crate::spec::login::{FirmSpec, LoginSpec};
 
-/// An account, and how often it was tried.
 pub(crate) struct AccountState {
     pub(crate) spec: LoginSpec,
     pub(crate) key: Arc<str>,
     pub(crate) attempts: Attempts,
 }
 
-/// How often an account was tried.
+/// The log-in attempts of an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempts {
-    /// Log-ins of any outcome.
+    /// All log-ins, accepted or refused.
     pub total: u64,
-    /// Those refused for their password, or because the account was locked.
+    /// Log-ins refused because of a wrong password or a locked account.
     pub refused: u64,
-    /// Refused since the last right password.
+    /// Consecutive log-ins with a wrong password. A correct password resets it.
     pub refused_in_a_row: u32,
-    /// Whether the account was locked for it; then no password helps any more.
+    /// Whether the account is locked. Then all log-ins are refused, even with the correct password.
     pub locked: bool,
 }
 
@@ -33,7 +32,7 @@ impl AccountState {
         Self { spec, key, attempts: Attempts::default() }
     }
 
-    /// Counts the attempt and judges its password.
+    /// Counts the attempt and checks the password.
     pub(crate) fn check_password(&mut self, password: &str) -> Result<(), Refusal> {
         let attempts = &mut self.attempts;
         attempts.total += 1;
@@ -51,7 +50,7 @@ impl AccountState {
         Err(Refusal::new(WRONG_PASSWORD))
     }
 
-    /// The firm that the log-in is for; `None` where it has to choose one.
+    /// Returns the firm for the log-in, or `None` if the client must choose one.
     pub(crate) fn choose_firm(&self, wanted: Option<&Value>) -> Result<Option<&FirmSpec>, Refusal> {
         match (wanted, self.spec.firms.as_slice()) {
             (None | Some(Value::Null), [only]) => Ok(Some(only)),

@@ -1,4 +1,4 @@
-//! The budget of requests that a token has, and how answers tell of it.
+//! The request budget of a token, and the headers that report it.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
@@ -10,7 +10,8 @@ const TOTAL: HeaderName = HeaderName::from_static("x-rate-limit-total");
 const REMAINING: HeaderName = HeaderName::from_static("x-rate-limit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-rate-limit-reset");
 
-/// What a token has used of its budget. Windows don't slide: one opens with the first request after the last ended.
+/// The used part of a token's budget. Windows do not slide: a new window starts with the first request after the
+/// previous window has ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Budget {
     used: u32,
@@ -18,7 +19,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Takes the cost of a call; `false`, and takes nothing, where too little is left.
+    /// Spends the cost of a request. If too little remains, it spends nothing and returns `false`.
     pub(crate) fn try_spend(&mut self, cost: u32, limits: &Limits, now: Instant) -> bool {
         let remaining = self.remaining(limits, now);
         if remaining < cost {
@@ -28,7 +29,7 @@ impl Budget {
         true
     }
 
-    /// Takes what other traffic uses: as much as is left, if it is less.
+    /// Spends requests of other traffic, at most as many as remain.
     pub(crate) fn spend(&mut self, cost: u32, limits: &Limits, now: Instant) {
         if self.is_window_over(now) {
             *self = Self { used: 0, window_end: Some(now + limits.window) };
@@ -36,7 +37,7 @@ impl Budget {
         self.used = self.used.saturating_add(cost).min(limits.total);
     }
 
-    /// What is left of the window.
+    /// The requests that remain in the window.
     pub(crate) fn remaining(&self, limits: &Limits, now: Instant) -> u32 {
         if self.is_window_over(now) { limits.total } else { limits.total.saturating_sub(self.used) }
     }
@@ -45,7 +46,7 @@ impl Budget {
         self.window_end.is_none_or(|end| end <= now)
     }
 
-    /// The headers that tell of it.
+    /// The response headers that report the budget.
     pub(crate) fn headers(&self, limits: &Limits, now: Instant, clock: &Clock) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if limits.headers == RateHeaders::Absent {

@@ -1,9 +1,8 @@
-//! The commands that hold.
+//! The injected faults.
 
 use crate::fault::{Fault, Scope};
 use crate::request_info::RequestInfo;
 
-/// The commands that hold.
 #[derive(Debug, Default)]
 pub(crate) struct FaultRules(Vec<FaultRule>);
 
@@ -11,7 +10,7 @@ pub(crate) struct FaultRules(Vec<FaultRule>);
 struct FaultRule {
     scope: Scope,
     fault: Fault,
-    /// How many calls it is still for; `None`: until healed.
+    /// The number of requests that the fault still applies to. `None`: until it is removed.
     remaining: Option<u32>,
 }
 
@@ -36,7 +35,7 @@ impl FaultRules {
         self.0.clear();
     }
 
-    /// What happens to this call; it is counted.
+    /// Returns the faults that apply to this request, and counts the request.
     pub(crate) fn take_matching(&mut self, request: &RequestInfo) -> Vec<Fault> {
         let mut faults = Vec::new();
         for rule in self.0.iter_mut().filter(|rule| rule.scope.matches(request)) {

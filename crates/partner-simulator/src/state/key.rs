@@ -1,4 +1,4 @@
-//! A key, whatever its tokens.
+//! The state of a key.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,12 +8,11 @@ use crate::spec::key::{Access, Activation, TokenForm, Version};
 use crate::spec::limits::Limits;
 use crate::state::traffic::Traffic;
 
-/// A key, whatever its tokens.
 pub(crate) struct KeyState {
     pub(crate) partner: Arc<str>,
     pub(crate) access: Access,
     pub(crate) form: TokenForm,
-    /// The token last issued.
+    /// The token issued last.
     pub(crate) token: Option<String>,
     pub(crate) activated: bool,
     pub(crate) activation: Activation,

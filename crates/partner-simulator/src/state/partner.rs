@@ -1,8 +1,7 @@
-//! A partner and its secret.
+//! The state of a partner.
 
 use crate::refusal::Refusal;
 
-/// A partner and its secret.
 pub(crate) struct PartnerState {
     pub(crate) secret: String,
     pub(crate) refusal: Option<Refusal>,

@@ -1,4 +1,4 @@
-//! What was asked, by whom, and what was really answered.
+//! The request log: who sent which request, and what the response was.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,65 +6,60 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-/// One call.
+/// One logged request, with its response.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// When it came, by the simulator's clock.
+    /// The time of arrival on the simulator's clock.
     pub at: SystemTime,
-    /// The same as an instant.
+    /// The time of arrival as an instant.
     pub started: Instant,
-    /// `GET`, …
     pub method: String,
     /// Path and query.
     pub url: String,
-    /// The key whose token it carried, even a token that is no longer accepted; or whose account it logged in to.
+    /// The key that the token belongs to, even if the token is no longer accepted.
+    /// For a log-in: the key of the account.
     pub key: Option<Arc<str>>,
-    /// The partner whose secret it carried.
+    /// The partner that the secret belongs to.
     pub partner: Option<Arc<str>>,
     /// The `society-id` header.
     pub society_id: Option<String>,
-    /// What was answered; `None` while nothing was, or where the connection was spoilt instead.
+    /// `None` as long as there is no response, and if a fault sent raw bytes or closed the connection instead.
     pub response: Option<LoggedResponse>,
 }
 
 impl Call {
     /// The path, without the query.
-    #[must_use]
     pub fn route(&self) -> &str {
         self.url.split('?').next().unwrap_or_default()
     }
 
-    /// The request-id that the caller was given.
-    #[must_use]
+    /// The request ID that the client received.
     pub fn request_id(&self) -> Option<&str> {
         self.response.as_ref()?.request_id.as_deref()
     }
 
-    /// The status that the caller was given.
-    #[must_use]
+    /// The HTTP status that the client received.
     pub fn status(&self) -> Option<u16> {
         self.response.as_ref().map(|response| response.status)
     }
 
-    /// The API's error code that the caller was given.
-    #[must_use]
+    /// The error code that the client received.
     pub fn code(&self) -> Option<&str> {
         self.response.as_ref()?.code.as_deref()
     }
 }
 
-/// How a call was answered.
+/// The response to a logged request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedResponse {
-    /// The HTTP status.
     pub status: u16,
-    /// The error's code.
+    /// The error code of the API.
     pub code: Option<String>,
-    /// The value of the `request-id` header; an edge answers without.
+    /// The `request-id` header. Responses that do not come from the API have none.
     pub request_id: Option<String>,
 }
 
-/// The last calls, up to a capacity.
+/// The most recent requests, up to `capacity`.
 #[derive(Debug)]
 pub(crate) struct RequestLog {
     calls: VecDeque<Call>,
@@ -77,7 +72,7 @@ impl RequestLog {
         Self { calls: VecDeque::new(), dropped: 0, capacity }
     }
 
-    /// Writes a call down, and says under which number.
+    /// Adds a request and returns its number.
     pub(crate) fn push(&mut self, call: Call) -> u64 {
         self.calls.push_back(call);
         let number = self.dropped + self.calls.len() as u64 - 1;
@@ -88,7 +83,7 @@ impl RequestLog {
         number
     }
 
-    /// Adds the answer, unless the call is forgotten.
+    /// Adds the response, unless the request has left the log.
     pub(crate) fn set_response(&mut self, number: u64, response: LoggedResponse) {
         let index = number.checked_sub(self.dropped).and_then(|index| usize::try_from(index).ok());
         if let Some(call) = index.and_then(|index| self.calls.get_mut(index)) {

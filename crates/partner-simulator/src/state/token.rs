@@ -1,4 +1,4 @@
-//! Tokens as MyUnisoft shapes them: JWTs whose payload says what they open.
+//! Tokens in MyUnisoft's format: JWTs whose payload says what they give access to.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use crate::refusal::Refusal;
 use crate::spec::key::{Access, TokenForm};
 use crate::state::budget::Budget;
 
-/// A token that was issued; it stays known after its end, so that its calls are still told apart.
+/// An issued token. It stays known after it expires, so that the log can still tell which key a request belongs to.
 pub(crate) struct TokenState {
     pub(crate) key: Arc<str>,
     pub(crate) access: Access,
     pub(crate) expires_at: Option<Instant>,
-    /// What it gets after its end.
+    /// How requests are refused after the expiry.
     pub(crate) refusal_after_expiry: Refusal,
     pub(crate) budget: Budget,
 }
@@ -28,7 +28,6 @@ impl TokenState {
     }
 }
 
-/// What a token is made of.
 pub(crate) struct Claims<'a> {
     pub(crate) access: &'a Access,
     pub(crate) third_party: u64,
@@ -36,7 +35,7 @@ pub(crate) struct Claims<'a> {
     pub(crate) expires_at: Option<u64>,
 }
 
-/// Makes a token; the serial number makes it differ from every other of this simulator.
+/// Generates a token. The serial number makes it different from all other tokens of this simulator.
 pub(crate) fn create_token(form: TokenForm, claims: &Claims<'_>, serial: u64) -> String {
     let mut payload = match claims.access {
         Access::Society { schema, society } => json!({
@@ -66,7 +65,7 @@ fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Which code answers a token that this API never issued: it depends on what the token claims to be.
+/// The error code for a token that this API never issued. It depends on the type that the token claims.
 pub(crate) fn unknown_token_code(token: &str) -> &'static str {
     match claimed_type(token).as_deref() {
         Some("api") => "ERR-API-TOKEN-NOT-FOUND",
@@ -82,7 +81,7 @@ fn claimed_type(token: &str) -> Option<String> {
     Some(payload.get("type")?.as_str()?.to_owned())
 }
 
-/// What a token gets that doesn't exist, or was revoked.
+/// The refusal for a token that does not exist or that was revoked.
 pub(crate) fn token_not_found(access: &Access) -> Refusal {
     Refusal::new(match access {
         Access::Society { .. } => "ERR-API-TOKEN-NOT-FOUND",

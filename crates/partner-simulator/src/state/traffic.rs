@@ -1,19 +1,19 @@
-//! Counts of calls.
+//! Request counts.
 
 use std::collections::HashMap;
 
-/// Counts of calls.
+/// Request counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Since the start.
+    /// Requests since the start.
     pub calls: u64,
-    /// Begun, and their answers not yet delivered.
+    /// Requests whose response is not complete yet.
     pub in_flight: usize,
-    /// The most that were ever in flight at once.
+    /// The highest number of simultaneous requests so far.
     pub max_in_flight: usize,
 }
 
-/// Counts of calls, also by route.
+/// Request counts, also by route.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) counts: Counts,
@@ -39,7 +39,7 @@ impl Traffic {
         }
     }
 
-    /// Calls in flight to that route, the one that asks included.
+    /// Requests in flight to this route, including the current one.
     pub(crate) fn in_flight(&self, route: &str) -> usize {
         self.in_flight_by_route.get(route).copied().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! The simulator's own certification authority, and the chains it presents.
+//! The simulator's certificate authority, and the certificate chains that it issues.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -18,10 +18,10 @@ use crate::options::tls::{Signer, TlsOptions, TlsVersions};
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// An authority of one's own: two simulators don't trust each other's.
+/// A certificate authority. Each simulator has its own, which clients of another simulator do not trust.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// What is presented, and when the first of it ends.
+/// A chain for the TLS server, and the earliest expiry in it.
 #[derive(Clone)]
 pub(crate) struct CertificateChain {
     pub(crate) config: Arc<ServerConfig>,
@@ -39,7 +39,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A new chain with a new key.
+    /// Issues a new chain with a new private key.
     pub(crate) fn issue_chain(
         &self,
         options: &TlsOptions,
@@ -77,7 +77,7 @@ fn authority_params(name: &str, now: SystemTime, expires_at: SystemTime) -> Cert
     params
 }
 
-/// Certificates know whole seconds only.
+/// Certificates store whole seconds.
 fn set_validity(params: &mut CertificateParams, now: SystemTime, expires_at: SystemTime) {
     let epoch = date_time_ymd(1970, 1, 1);
     let not_before = now.min(expires_at) - HOUR;

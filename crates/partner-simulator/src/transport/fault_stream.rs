@@ -1,4 +1,4 @@
-//! A connection that can be told to misbehave below HTTP.
+//! A stream that can fail below HTTP.
 
 use std::io;
 use std::pin::Pin;
@@ -8,28 +8,28 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What becomes of the bytes that HTTP writes.
+/// What happens to the bytes that hyper writes.
 #[derive(Debug, Default)]
 enum OutputMode {
     #[default]
     PassThrough,
-    /// These go out instead; then as with `Cut`.
+    /// These bytes are sent instead. Then the connection is aborted.
     Replace(Bytes),
-    /// Everything is lost, and HTTP sees a broken connection, which it drops.
+    /// The bytes are lost. hyper gets an error and drops the connection.
     Abort,
 }
 
-/// Tells one connection what to do. Cheap to clone; a call finds the one of its connection among its extensions.
+/// Controls one connection. Cloning is cheap. A request finds the control of its connection among its extensions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectionControl(Arc<Mutex<OutputMode>>);
 
 impl ConnectionControl {
-    /// Closes the connection as soon as an answer is due.
+    /// Closes the connection as soon as hyper writes a response.
     pub(crate) fn abort(&self) {
         self.set(OutputMode::Abort);
     }
 
-    /// Writes these bytes instead of the answer, and closes.
+    /// Sends these bytes instead of the response and closes the connection.
     pub(crate) fn replace_output(&self, bytes: Bytes) {
         self.set(OutputMode::Replace(bytes));
     }
@@ -43,7 +43,7 @@ impl ConnectionControl {
     }
 }
 
-/// A stream that follows orders.
+/// A stream that the [`ConnectionControl`] can make fail.
 #[derive(Debug)]
 pub(crate) struct FaultStream<S> {
     stream: S,
@@ -55,7 +55,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FaultStream<S> {
         Self { stream, control }
     }
 
-    /// Writes what is left of the replacement, flushes it, then fails as a cut connection does.
+    /// Writes the rest of the replacement, flushes it, and then returns the same error as an aborted connection.
     fn poll_replace(&mut self, cx: &mut Context<'_>, mut bytes: Bytes) -> Poll<io::Error> {
         while bytes.has_remaining() {
             match Pin::new(&mut self.stream).poll_write(cx, &bytes) {

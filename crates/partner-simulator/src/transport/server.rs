@@ -1,4 +1,4 @@
-//! Listening, handshakes, and one task for each connection.
+//! The TCP listener, TLS handshakes, and one task per connection.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,26 +18,26 @@ use tower::Layer;
 use crate::shared::Shared;
 use crate::transport::fault_stream::{ConnectionControl, FaultStream};
 
-/// What every connection needs.
 pub(crate) struct Server {
     pub(crate) shared: Arc<Shared>,
     pub(crate) router: Router,
-    /// What to present; it may change between handshakes.
+    /// The TLS configuration. It may change between handshakes.
     pub(crate) tls: Option<Mutex<Arc<ServerConfig>>>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
 
 impl Server {
-    /// Accepts connections until it is stopped. A handshake is its connection's own affair, so none holds up another.
+    /// Accepts connections until the simulator stops. Each task does its own handshake, so a slow handshake
+    /// does not delay other connections.
     pub(crate) async fn accept_connections(self: Arc<Self>, listener: TcpListener) {
         let accepting = async {
             loop {
                 match listener.accept().await {
                     Ok((stream, _)) => self.spawn(stream),
-                    // Likely out of file descriptors: trying again at once would only spin.
+                    // Probably out of file descriptors. An immediate retry would only use CPU time.
                     Err(error) => {
-                        tracing::debug!(%error, "simulator: accepting a connection failed");
+                        tracing::debug!(%error, "simulator: cannot accept a connection");
                         tokio::time::sleep(Duration::from_millis(50)).await;
                     }
                 }
@@ -54,13 +54,13 @@ impl Server {
     }
 
     async fn handle_connection(&self, stream: TcpStream) {
-        // Small answers go out at once; if that can't be had, they still go out.
+        // Sends small responses immediately. Without the option they are still sent, so an error can be ignored.
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.tls else { return self.serve(stream).await };
         let config = Arc::clone(&tls.lock().unwrap_or_else(PoisonError::into_inner));
         match TlsAcceptor::from(config).accept(stream).await {
             Ok(stream) => self.serve(stream).await,
-            Err(error) => tracing::debug!(%error, "simulator: a client broke off its handshake"),
+            Err(error) => tracing::debug!(%error, "simulator: TLS handshake failed"),
         }
     }
 
@@ -69,9 +69,9 @@ impl Server {
         let service = TowerToHyperService::new(Extension(control.clone()).layer(self.router.clone()));
         let stream = TokioIo::new(FaultStream::new(stream, control));
         let builder = Builder::new(TokioExecutor::new());
-        // A client that left, or a fault that was asked for: nothing to act on.
+        // The client closed the connection, or an injected fault did. There is nothing to do.
         if let Err(error) = builder.serve_connection(stream, service).await {
-            tracing::trace!(%error, "simulator: a connection ended");
+            tracing::trace!(%error, "simulator: connection closed with an error");
         }
     }
 }
