@@ -81,24 +81,24 @@ impl Refusal {
         self.status.unwrap_or(default_response(&self.code).0)
     }
 
-    pub(crate) fn body(&self, request: &ErrorDetails) -> Value {
+    pub(crate) fn body(&self, error_details: &ErrorDetails) -> Value {
         let message = self.message.as_deref().unwrap_or(default_response(&self.code).1);
         let details = match self.form {
             BodyForm::EmptyDetails | BodyForm::Rootless => json!(""),
-            BodyForm::Standard => details(request, "requestId"),
-            BodyForm::CorrelationId => details(request, "correlationId"),
+            BodyForm::Standard => details(error_details, "requestId"),
+            BodyForm::CorrelationId => details(error_details, "correlationId"),
         };
         let error = json!({"code": self.code, "message": message, "details": details});
         if self.form == BodyForm::Rootless { error } else { json!({ "error": error }) }
     }
 }
 
-fn details(request: &ErrorDetails, id_field: &str) -> Value {
+fn details(error_details: &ErrorDetails, id_field: &str) -> Value {
     json!({
-        "url": request.url,
-        "method": request.method,
-        "requestedAt": request.requested_at,
-        id_field: request.request_id,
+        "url": error_details.url,
+        "method": error_details.method,
+        "requestedAt": error_details.requested_at,
+        id_field: error_details.request_id,
     })
 }
 

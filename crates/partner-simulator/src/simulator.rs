@@ -112,7 +112,7 @@ impl Simulator {
         self.url(LOG_IN)
     }
 
-    /// Appends a path, with or without a query, to the root URL.
+    /// The URL of a path, which may have a query.
     pub fn url(&self, path_and_query: &str) -> Url {
         let (path, query) =
             path_and_query.split_once('?').map_or((path_and_query, None), |(p, q)| (p, Some(q)));

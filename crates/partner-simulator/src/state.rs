@@ -145,10 +145,9 @@ impl State {
         };
         let token = token.unwrap_or_else(|| create_token(key.form, &claims, self.issued));
         key.token = Some(token.clone());
-        let refusal_after_expiry = token_not_found(&access);
         let (expires_at, refusal_after_expiry) = match lifetime {
             Some((lifetime, expired)) => (Some(Instant::now() + lifetime), expired),
-            None => (None, refusal_after_expiry),
+            None => (None, token_not_found(&access)),
         };
         let issued = TokenState {
             key: Arc::clone(name),

@@ -35,16 +35,16 @@ fn partner_with_secret<'a>(state: &'a State, secret: &str) -> Option<(&'a Arc<st
     state.partners.iter().find(|(_, partner)| partner.secret == secret)
 }
 
-/// Checks a request to an authenticated route. `rate` gets the budget headers as soon as the token is known,
+/// Checks a request to an authenticated route. `budget_headers` gets the budget headers as soon as the token is known,
 /// whether the request is accepted or refused.
 pub(crate) fn authorize(
     shared: &Shared,
     info: &RequestInfo,
-    rate: &mut HeaderMap,
+    budget_headers: &mut HeaderMap,
 ) -> Result<Caller, Refusal> {
     let mut state = shared.lock();
     let caller = authenticate(&state, info)?;
-    charge_budget(&mut state, shared, info, rate)?;
+    charge_budget(&mut state, shared, info, budget_headers)?;
     check_concurrency(&state, shared, info, &caller)?;
     check_route(&state, info, &caller)?;
     Ok(caller)
@@ -82,14 +82,14 @@ fn charge_budget(
     state: &mut State,
     shared: &Shared,
     info: &RequestInfo,
-    rate: &mut HeaderMap,
+    budget_headers: &mut HeaderMap,
 ) -> Result<(), Refusal> {
     let State { tokens, keys, .. } = state;
     let Some(token) = info.bearer.as_ref().and_then(|bearer| tokens.get_mut(bearer)) else { return Ok(()) };
     let Some(key) = keys.get(&token.key) else { return Ok(()) };
     let cost = shared.costs.get(&info.route).copied().unwrap_or(1);
     let within_budget = token.budget.try_spend(cost, &key.limits, Instant::now());
-    *rate = token.budget.headers(&key.limits, Instant::now(), &shared.clock);
+    *budget_headers = token.budget.headers(&key.limits, Instant::now(), &shared.clock);
     if within_budget { Ok(()) } else { Err(Refusal::new("ERR-TOO-MANY-REQUEST")) }
 }
 

@@ -66,7 +66,7 @@ async fn read_info(request: Request) -> (RequestInfo, Request) {
 /// A request that has been logged and counted.
 struct IncomingRequest {
     info: RequestInfo,
-    context: ErrorDetails,
+    error_details: ErrorDetails,
     in_flight: InFlightGuard,
 }
 
@@ -76,7 +76,7 @@ impl IncomingRequest {
         let received_at = shared.clock.now();
         let mut state = shared.lock();
         identify(&state, &mut info);
-        let context = ErrorDetails {
+        let error_details = ErrorDetails {
             method: info.method.clone(),
             url: info.url.clone(),
             requested_at: format_utc(received_at),
@@ -86,7 +86,7 @@ impl IncomingRequest {
         if let Some(key) = info.key.as_ref().and_then(|key| state.keys.get_mut(key)) {
             key.traffic.begin(&info.route);
         }
-        let number = state.request_log.push(Call {
+        let log_number = state.request_log.push(Call {
             at: received_at,
             started: Instant::now(),
             method: info.method.clone(),
@@ -98,8 +98,9 @@ impl IncomingRequest {
         });
         let faults = state.fault_rules.take_matching(&info);
         drop(state);
-        let in_flight = InFlightGuard::new(Arc::clone(shared), number, info.key.clone(), info.route.clone());
-        (Self { info, context, in_flight }, faults)
+        let in_flight =
+            InFlightGuard::new(Arc::clone(shared), log_number, info.key.clone(), info.route.clone());
+        (Self { info, error_details, in_flight }, faults)
     }
 
     /// Lets the simulated API handle the request.
@@ -112,8 +113,8 @@ impl IncomingRequest {
         if !self.info.route.starts_with(AUTHENTICATED_PREFIX) {
             return self.draft_from(next.run(request).await).await;
         }
-        let mut rate = HeaderMap::new();
-        let mut draft = match authorize(shared, &self.info, &mut rate) {
+        let mut budget_headers = HeaderMap::new();
+        let mut draft = match authorize(shared, &self.info, &mut budget_headers) {
             Err(refusal) => self.refuse(&refusal),
             Ok(caller) => {
                 request.extensions_mut().insert(caller.clone());
@@ -124,7 +125,7 @@ impl IncomingRequest {
                 draft
             }
         };
-        draft.headers.extend(rate);
+        draft.headers.extend(budget_headers);
         draft
     }
 
@@ -146,7 +147,7 @@ impl IncomingRequest {
         ResponseDraft {
             status: refusal.http_status(),
             headers,
-            body: refusal.body(&self.context).to_string().into(),
+            body: refusal.body(&self.error_details).to_string().into(),
             code: Some(refusal.code().to_owned()),
         }
     }
@@ -157,22 +158,25 @@ impl IncomingRequest {
         headers.insert(header::SERVER, HeaderValue::from_static("Microsoft-IIS/10.0"));
         headers.insert(header::VARY, HeaderValue::from_static("Origin"));
         headers.insert("keep-alive", HeaderValue::from_static("timeout=5"));
-        if let Ok(id) = HeaderValue::from_str(&self.context.request_id) {
+        if let Ok(id) = HeaderValue::from_str(&self.error_details.request_id) {
             headers.insert(REQUEST_ID, id);
         }
         headers
     }
 
     fn is_from_api(&self, draft: &ResponseDraft) -> bool {
-        draft.headers.get(REQUEST_ID).is_some_and(|id| id.as_bytes() == self.context.request_id.as_bytes())
+        draft
+            .headers
+            .get(REQUEST_ID)
+            .is_some_and(|id| id.as_bytes() == self.error_details.request_id.as_bytes())
     }
 
     /// Logs the response and sends it.
     fn deliver(self, draft: ResponseDraft, delivery: Delivery) -> Response {
         let request_id = draft.headers.get(REQUEST_ID);
         let request_id = request_id.map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
-        let response_entry = LoggedResponse { status: draft.status.as_u16(), code: draft.code, request_id };
-        self.in_flight.shared().lock().request_log.set_response(self.in_flight.log_number(), response_entry);
+        let logged = LoggedResponse { status: draft.status.as_u16(), code: draft.code, request_id };
+        self.in_flight.shared().lock().request_log.set_response(self.in_flight.log_number(), logged);
         let mut response = Response::new(body(draft.body, delivery, self.in_flight));
         *response.status_mut() = draft.status;
         *response.headers_mut() = draft.headers;

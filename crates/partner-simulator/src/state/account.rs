@@ -51,13 +51,15 @@ impl AccountState {
     }
 
     /// Returns the firm for the log-in, or `None` if the client must choose one.
-    pub(crate) fn choose_firm(&self, wanted: Option<&Value>) -> Result<Option<&FirmSpec>, Refusal> {
-        match (wanted, self.spec.firms.as_slice()) {
+    pub(crate) fn choose_firm(&self, requested: Option<&Value>) -> Result<Option<&FirmSpec>, Refusal> {
+        match (requested, self.spec.firms.as_slice()) {
             (None | Some(Value::Null), [only]) => Ok(Some(only)),
             (None | Some(Value::Null), [_, _, ..]) => Ok(None),
-            (wanted, firms) => firms
+            (requested, firms) => firms
                 .iter()
-                .find(|firm| wanted.is_some_and(|wanted| *wanted == firm.id || *wanted == firm.label))
+                .find(|firm| {
+                    requested.is_some_and(|requested| *requested == firm.id || *requested == firm.label)
+                })
                 .map(Some)
                 .ok_or(Refusal::new(UNKNOWN_FIRM)),
         }

@@ -55,10 +55,10 @@ impl Authority {
         let chain = match options.signer {
             Signer::SelfSigned => vec![leaf.self_signed(&key)?.der().clone()],
             Signer::Authority => vec![leaf.signed_by(&key, &self.0)?.der().clone()],
-            Signer::Intermediate(end) => {
-                let intermediate_ends = end.after(now);
-                expires_at = expires_at.min(intermediate_ends);
-                let params = authority_params("Simulated Intermediate CA", now, intermediate_ends);
+            Signer::Intermediate(expiry) => {
+                let intermediate_expiry = expiry.after(now);
+                expires_at = expires_at.min(intermediate_expiry);
+                let params = authority_params("Simulated Intermediate CA", now, intermediate_expiry);
                 let intermediate = CertifiedIssuer::signed_by(params, KeyPair::generate()?, &self.0)?;
                 vec![leaf.signed_by(&key, &intermediate)?.der().clone(), intermediate.der().clone()]
             }
