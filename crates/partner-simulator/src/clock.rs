@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_those_of_the_calendar() {
+    fn utc_dates_match_the_calendar() {
         assert_eq!(format_utc(at(0)), "1970-01-01T00:00:00.000Z");
         assert_eq!(format_utc(at(951_782_400)), "2000-02-29T00:00:00.000Z");
         assert_eq!(format_utc(at(1_609_459_199)), "2020-12-31T23:59:59.000Z");
@@ -68,13 +68,13 @@ mod tests {
     }
 
     #[test]
-    fn a_zoneless_time_is_shifted_by_its_offset() {
+    fn a_time_without_zone_includes_the_offset() {
         assert_eq!(format_without_zone(at(1_618_221_286), 120), "2021-04-12 11:54:46");
         assert_eq!(format_without_zone(at(1_618_221_286), -600), "2021-04-11 23:54:46");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_clock_moves_with_paused_time() {
+    async fn the_clock_follows_paused_time() {
         let clock = Clock::start();
         let before = clock.now();
         tokio::time::advance(Duration::from_hours(1)).await;

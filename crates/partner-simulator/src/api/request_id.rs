@@ -55,13 +55,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_id_comes_twice() {
+    fn all_ids_are_different() {
         let ids: HashSet<_> = (0..300_000).map(request_id).collect();
         assert_eq!(ids.len(), 300_000);
     }
 
     #[test]
-    fn each_form_has_the_length_of_those_seen() {
+    fn each_format_has_the_length_of_a_real_id() {
         assert_eq!(request_id(0).len(), "req-44b440f90368471d".len());
         assert_eq!(request_id(1).len(), "req-06376c5d-24dd-41a1-bdcd-67873b91abf2".len());
         assert_eq!(request_id(2).len(), "req-9k4i".len());

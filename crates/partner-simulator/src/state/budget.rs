@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_window_opens_with_the_first_request_after_the_last_ended() {
+    async fn a_window_starts_with_the_first_request_after_the_previous_window() {
         let limits = Limits { total: 2, ..Limits::default() };
         let mut budget = Budget::default();
         assert!(budget.try_spend(1, &limits, Instant::now()));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_costs_more_than_is_left_takes_nothing() {
+    async fn a_request_that_costs_more_than_remains_spends_nothing() {
         let limits = Limits { total: 5, ..Limits::default() };
         let mut budget = Budget::default();
         assert!(budget.try_spend(3, &limits, Instant::now()));

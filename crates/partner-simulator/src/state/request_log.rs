@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_a_forgotten_call_changes_no_other() {
+    fn a_response_to_a_dropped_request_changes_no_other_request() {
         let mut log = RequestLog::new(1);
         let first = log.push(call("/1"));
         let second = log.push(call("/2"));

@@ -1,17 +1,17 @@
-//! Tokens and secrets: which error answers which mistake.
+//! Tokens and secrets, and the error codes for wrong ones.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use partner_simulator::{HEALTH, KEY_INFO, KeySpec, PartnerSpec, Refusal, Simulator, TokenForm};
 
-use crate::support::{SECRET, acme, ask, client, code, dupont};
+use crate::support::{SECRET, acme, client, dupont, get, status_and_code};
 
-async fn answer(sim: &Simulator, headers: &[(&str, &str)]) -> (u16, String) {
+async fn response_code(sim: &Simulator, headers: &[(&str, &str)]) -> (u16, String) {
     let mut request = client().get(sim.url(KEY_INFO));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    code(request.send().await.unwrap()).await
+    status_and_code(request.send().await.unwrap()).await
 }
 
 fn jwt(payload: &str) -> String {
@@ -19,7 +19,7 @@ fn jwt(payload: &str) -> String {
 }
 
 #[tokio::test]
-async fn each_mistake_has_its_code() {
+async fn each_authentication_error_has_its_code() {
     let sim = acme().partner("other", "other-secret").start().await.unwrap();
     let token = format!("Bearer {}", dupont(&sim).token().unwrap());
     let basic = format!("Basic {}", dupont(&sim).token().unwrap());
@@ -41,20 +41,26 @@ async fn each_mistake_has_its_code() {
         (&[("authorization", "Bearer opaque"), secret], "ERR-INVALID-JWT"),
     ];
     for (headers, expected) in cases {
-        assert_eq!(answer(&sim, headers).await, (401, expected.to_owned()), "{headers:?}");
+        assert_eq!(response_code(&sim, headers).await, (401, expected.to_owned()), "{headers:?}");
     }
-    assert_eq!(answer(&sim, &[("authorization", &token), secret]).await.0, 200);
+    assert_eq!(response_code(&sim, &[("authorization", &token), secret]).await.0, 200);
 }
 
 #[tokio::test]
 async fn a_pending_secret_is_refused_until_it_is_activated() {
     let acme = PartnerSpec::new("acme", SECRET).secret_pending().key(KeySpec::society("dupont", 80, 127));
     let sim = Simulator::builder().partner_with(acme).start().await.unwrap();
-    assert_eq!(code(ask(&sim, "dupont", KEY_INFO).await).await, (401, "ERR-INVALID-SECRET".into()));
+    assert_eq!(
+        status_and_code(get(&sim, "dupont", KEY_INFO).await).await,
+        (401, "ERR-INVALID-SECRET".into())
+    );
     sim.partner("acme").unwrap().activate_secret();
-    assert_eq!(ask(&sim, "dupont", KEY_INFO).await.status(), 200);
+    assert_eq!(get(&sim, "dupont", KEY_INFO).await.status(), 200);
     sim.partner("acme").unwrap().replace_secret("new");
-    assert_eq!(code(ask(&sim, "dupont", KEY_INFO).await).await, (401, "ERR-INVALID-SECRET".into()));
+    assert_eq!(
+        status_and_code(get(&sim, "dupont", KEY_INFO).await).await,
+        (401, "ERR-INVALID-SECRET".into())
+    );
 }
 
 #[tokio::test]
@@ -62,43 +68,46 @@ async fn a_revoked_key_is_not_found_until_it_is_restored() {
     let sim = acme().firm_key("martin", 80, &[]).start().await.unwrap();
     for (key, expected) in [("dupont", "ERR-API-TOKEN-NOT-FOUND"), ("martin", "ERR-FIRM-TOKEN-NOT-FOUND")] {
         sim.key(key).unwrap().revoke();
-        assert_eq!(code(ask(&sim, key, KEY_INFO).await).await, (401, expected.into()));
+        assert_eq!(status_and_code(get(&sim, key, KEY_INFO).await).await, (401, expected.into()));
         sim.key(key).unwrap().restore();
-        assert_eq!(ask(&sim, key, KEY_INFO).await.status(), 200);
+        assert_eq!(get(&sim, key, KEY_INFO).await.status(), 200);
     }
 }
 
 #[tokio::test]
-async fn a_replaced_token_is_not_found_and_still_told_apart_in_the_journal() {
+async fn a_replaced_token_is_not_found_but_still_has_its_key_in_the_request_log() {
     let sim = acme().start().await.unwrap();
     let old = format!("Bearer {}", dupont(&sim).token().unwrap());
     let new = format!("Bearer {}", dupont(&sim).replace_token().unwrap());
     let secret = ("x-third-party-secret", SECRET);
-    let answered = answer(&sim, &[("authorization", &old), secret]).await;
-    assert_eq!(answered, (401, "ERR-API-TOKEN-NOT-FOUND".into()));
+    let refused = response_code(&sim, &[("authorization", &old), secret]).await;
+    assert_eq!(refused, (401, "ERR-API-TOKEN-NOT-FOUND".into()));
     assert!(!dupont(&sim).is_activated());
-    assert_eq!(answer(&sim, &[("authorization", &new), secret]).await.0, 200);
+    assert_eq!(response_code(&sim, &[("authorization", &new), secret]).await.0, 200);
     let keys: Vec<_> = sim.journal().iter().map(|call| call.key.clone().unwrap()).collect();
     assert_eq!(keys, ["dupont".into(), "dupont".into()]);
 }
 
 #[tokio::test]
-async fn a_disconnected_key_is_told_the_reason() {
+async fn the_response_to_a_disconnected_key_contains_the_reason() {
     let sim = acme().start().await.unwrap();
     dupont(&sim).disconnect("contrat résilié");
-    let body = ask(&sim, "dupont", KEY_INFO).await.text().await.unwrap();
+    let body = get(&sim, "dupont", KEY_INFO).await.text().await.unwrap();
     assert!(body.contains("ERR-THIRD-PARTY-DISCONNECTED") && body.contains("contrat résilié"));
 }
 
 #[tokio::test]
-async fn a_key_may_be_refused_from_the_start() {
+async fn a_key_can_be_refused_from_the_start() {
     let key = KeySpec::society("gone", 80, 1).refused(Refusal::new("ERR-FOLDER-NOT-FOUND"));
     let sim = acme().key(key).start().await.unwrap();
-    assert_eq!(code(ask(&sim, "gone", KEY_INFO).await).await, (404, "ERR-FOLDER-NOT-FOUND".into()));
+    assert_eq!(
+        status_and_code(get(&sim, "gone", KEY_INFO).await).await,
+        (404, "ERR-FOLDER-NOT-FOUND".into())
+    );
 }
 
 #[tokio::test]
-async fn tokens_have_the_documented_payloads_or_none() {
+async fn tokens_have_the_documented_payloads_or_are_opaque() {
     let opaque = KeySpec::society("opaque", 80, 2).token_form(TokenForm::Opaque);
     let given = KeySpec::society("given", 80, 3).token("given-token");
     let sim = acme().firm_key("martin", 80, &[]).key(opaque).key(given).start().await.unwrap();
@@ -118,12 +127,12 @@ async fn tokens_have_the_documented_payloads_or_none() {
     assert!(!sim.key("opaque").unwrap().token().unwrap().contains('.'));
     assert_eq!(sim.key("given").unwrap().token().as_deref(), Some("given-token"));
     for key in ["opaque", "given"] {
-        assert_eq!(ask(&sim, key, KEY_INFO).await.status(), 200);
+        assert_eq!(get(&sim, key, KEY_INFO).await.status(), 200);
     }
 }
 
 #[tokio::test]
-async fn credentials_on_the_health_route_are_not_judged() {
+async fn credentials_on_the_health_route_are_ignored() {
     let sim = acme().start().await.unwrap();
     let request = client().get(sim.url(HEALTH)).bearer_auth("wrong").header("x-third-party-secret", "wrong");
     assert_eq!(request.send().await.unwrap().status(), 200);

@@ -1,4 +1,4 @@
-//! The budget that probes share with production, and the limit on calls at the same time.
+//! The request budget that probes share with production, and the limit on simultaneous requests.
 
 use std::time::Duration;
 
@@ -8,43 +8,43 @@ use partner_simulator::{
     SimulatorBuilder,
 };
 
-use crate::support::{SECRET, acme, ask, client, code, dupont, get_as, header};
+use crate::support::{SECRET, acme, client, dupont, get, get_as, header, status_and_code};
 
 fn small(total: u32, headers: RateHeaders) -> Limits {
     Limits { total, headers, window: Duration::from_hours(1) }
 }
 
 #[tokio::test]
-async fn answers_tell_of_the_budget_and_a_spent_one_is_refused() {
+async fn responses_report_the_budget_and_requests_beyond_it_are_refused() {
     let sim = acme().start().await.unwrap();
     for left in (0..20).rev() {
-        let response = ask(&sim, "dupont", KEY_INFO).await;
+        let response = get(&sim, "dupont", KEY_INFO).await;
         assert_eq!(response.status(), 200);
         assert_eq!(header(&response, "x-rate-limit-total").as_deref(), Some("20"));
         assert_eq!(header(&response, "x-rate-limit-remaining"), Some(left.to_string()));
     }
-    let refused = ask(&sim, "dupont", KEY_INFO).await;
+    let refused = get(&sim, "dupont", KEY_INFO).await;
     assert_eq!(header(&refused, "x-rate-limit-remaining").as_deref(), Some("0"));
-    assert_eq!(code(refused).await, (429, "ERR-TOO-MANY-REQUEST".into()));
+    assert_eq!(status_and_code(refused).await, (429, "ERR-TOO-MANY-REQUEST".into()));
     assert_eq!(dupont(&sim).remaining(), 0);
 }
 
 #[tokio::test]
-async fn each_token_has_a_budget_of_its_own() {
+async fn each_token_has_its_own_budget() {
     let sim = acme().society_key("martin", 80, 128).start().await.unwrap();
     dupont(&sim).spend(100);
-    assert_eq!(ask(&sim, "dupont", KEY_INFO).await.status(), 429);
-    assert_eq!(ask(&sim, "martin", KEY_INFO).await.status(), 200);
+    assert_eq!(get(&sim, "dupont", KEY_INFO).await.status(), 429);
+    assert_eq!(get(&sim, "martin", KEY_INFO).await.status(), 200);
     dupont(&sim).replace_token();
-    assert_eq!(ask(&sim, "dupont", KEY_INFO).await.status(), 200);
+    assert_eq!(get(&sim, "dupont", KEY_INFO).await.status(), 200);
 }
 
 #[tokio::test]
-async fn reset_is_written_as_chosen() {
+async fn the_unit_of_reset_can_be_chosen() {
     let epoch = |sim: &Simulator| sim.now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
     for (headers, unit) in [(RateHeaders::Seconds, 1.0), (RateHeaders::Milliseconds, 1_000.0)] {
         let sim = acme().limits(small(20, headers)).start().await.unwrap();
-        let response = ask(&sim, "dupont", KEY_INFO).await;
+        let response = get(&sim, "dupont", KEY_INFO).await;
         let reset = header(&response, "x-rate-limit-reset").unwrap();
         assert_eq!(reset.contains('.'), headers == RateHeaders::Seconds);
         let left = reset.parse::<f64>().unwrap() / unit - epoch(&sim);
@@ -53,44 +53,44 @@ async fn reset_is_written_as_chosen() {
 }
 
 #[tokio::test]
-async fn rate_headers_may_be_incomplete_garbage_or_absent() {
+async fn rate_limit_headers_can_be_incomplete_invalid_or_absent() {
     let keys = [RateHeaders::WithoutReset, RateHeaders::Garbage, RateHeaders::Absent]
         .map(|headers| KeySpec::society(&format!("{headers:?}"), 80, 1).limits(small(20, headers)));
     let sim = keys.into_iter().fold(acme(), SimulatorBuilder::key).start().await.unwrap();
-    let without_reset = ask(&sim, "WithoutReset", KEY_INFO).await;
+    let without_reset = get(&sim, "WithoutReset", KEY_INFO).await;
     assert_eq!(header(&without_reset, "x-rate-limit-remaining").as_deref(), Some("19"));
     assert_eq!(header(&without_reset, "x-rate-limit-reset"), None);
-    let garbage = header(&ask(&sim, "Garbage", KEY_INFO).await, "x-rate-limit-reset").unwrap();
+    let garbage = header(&get(&sim, "Garbage", KEY_INFO).await, "x-rate-limit-reset").unwrap();
     assert!(garbage.parse::<f64>().is_err());
-    assert_eq!(header(&ask(&sim, "Absent", KEY_INFO).await, "x-rate-limit-total"), None);
+    assert_eq!(header(&get(&sim, "Absent", KEY_INFO).await, "x-rate-limit-total"), None);
 }
 
 #[tokio::test]
 async fn a_heavy_route_costs_several_requests() {
     let sim = acme().cost(SOCIETY, 8).start().await.unwrap();
-    assert_eq!(ask(&sim, "dupont", SOCIETY).await.status(), 200);
+    assert_eq!(get(&sim, "dupont", SOCIETY).await.status(), 200);
     assert_eq!(dupont(&sim).remaining(), 12);
 }
 
 #[tokio::test]
-async fn production_traffic_takes_budget_away() {
+async fn production_traffic_uses_the_budget() {
     let sim = acme().start().await.unwrap();
     dupont(&sim).spend(15);
-    let response = ask(&sim, "dupont", KEY_INFO).await;
+    let response = get(&sim, "dupont", KEY_INFO).await;
     assert_eq!(header(&response, "x-rate-limit-remaining").as_deref(), Some("4"));
 }
 
 #[tokio::test]
-async fn refused_routes_cost_and_refused_tokens_tell_of_no_budget() {
+async fn unknown_routes_use_the_budget_and_refused_tokens_get_no_budget_headers() {
     let sim = acme().start().await.unwrap();
-    assert_eq!(ask(&sim, "dupont", "/api/v1/nothing").await.status(), 404);
+    assert_eq!(get(&sim, "dupont", "/api/v1/nothing").await.status(), 404);
     assert_eq!(dupont(&sim).remaining(), 19);
     dupont(&sim).revoke();
-    assert_eq!(header(&ask(&sim, "dupont", KEY_INFO).await, "x-rate-limit-total"), None);
+    assert_eq!(header(&get(&sim, "dupont", KEY_INFO).await, "x-rate-limit-total"), None);
     assert_eq!(header(&client().post(sim.url(LOG_IN)).send().await.unwrap(), "x-rate-limit-total"), None);
 }
 
-/// So many calls at once, each still unfinished when the last begins: their bodies stall. How many got which status?
+/// The sorted statuses of simultaneous requests. Their bodies stall, so all are in flight when the last one starts.
 async fn at_once(sim: &Simulator, calls: usize, path: &str) -> Vec<u16> {
     dupont(sim).inject(Fault::Stall);
     let requests = (0..calls).map(|_| get_as(sim, "dupont", path).send());
@@ -103,7 +103,7 @@ async fn at_once(sim: &Simulator, calls: usize, path: &str) -> Vec<u16> {
 }
 
 #[tokio::test]
-async fn ten_calls_to_one_route_are_accepted_and_the_eleventh_is_not() {
+async fn ten_simultaneous_requests_to_one_route_are_accepted_and_the_eleventh_is_not() {
     let sim = acme().start().await.unwrap();
     let statuses = at_once(&sim, 11, EXERCICES).await;
     assert_eq!(statuses, [vec![200; 10], vec![429]].concat());
@@ -114,7 +114,7 @@ async fn ten_calls_to_one_route_are_accepted_and_the_eleventh_is_not() {
 }
 
 #[tokio::test]
-async fn a_call_that_the_client_gave_up_is_in_flight_no_longer() {
+async fn an_abandoned_request_is_no_longer_in_flight() {
     let sim = acme().start().await.unwrap();
     at_once(&sim, 5, EXERCICES).await;
     while dupont(&sim).counts().in_flight > 0 {
@@ -132,7 +132,7 @@ async fn a_call_that_the_client_gave_up_is_in_flight_no_longer() {
 }
 
 #[tokio::test]
-async fn the_limit_and_its_spelling_can_be_chosen() {
+async fn the_concurrency_limit_and_its_code_can_be_chosen() {
     let concurrency = Concurrency { limit: 1, per_key: false, code: "ERR-TOO-MANY-CONCURRENT-REQUESTS" };
     let sim = acme().concurrency(concurrency).start().await.unwrap();
     assert_eq!(at_once(&sim, 3, EXERCICES).await, [200, 429, 429]);
@@ -140,7 +140,7 @@ async fn the_limit_and_its_spelling_can_be_chosen() {
 }
 
 #[tokio::test]
-async fn a_delivered_answer_makes_room_again() {
+async fn a_complete_response_frees_its_place_in_the_concurrency_limit() {
     let sim = acme().concurrency(Concurrency { limit: 1, ..Concurrency::default() }).start().await.unwrap();
     let client = client();
     let token = dupont(&sim).token().unwrap();

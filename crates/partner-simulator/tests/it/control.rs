@@ -1,16 +1,16 @@
-//! Starting, stopping, and looking at a simulator.
+//! Start, stop and inspection of a simulator.
 
 use std::net::SocketAddr;
 
 use partner_simulator::{HEALTH, KEY_INFO, KeySpec, PartnerSpec, Simulator, SimulatorOptions, StartError};
 
-use crate::support::{SECRET, acme, ask, client, code, dupont};
+use crate::support::{SECRET, acme, client, dupont, get, status_and_code};
 
 #[tokio::test]
-async fn several_simulators_live_side_by_side() {
+async fn several_simulators_run_side_by_side() {
     let (one, two) = (acme().start().await.unwrap(), acme().start().await.unwrap());
     assert_ne!(one.address(), two.address());
-    ask(&one, "dupont", KEY_INFO).await;
+    get(&one, "dupont", KEY_INFO).await;
     assert_eq!((one.counts().calls, two.counts().calls), (1, 0));
     assert_eq!((one.connections(), two.connections()), (1, 0));
 }
@@ -25,7 +25,7 @@ async fn a_stopped_simulator_refuses_connections() {
 }
 
 #[tokio::test]
-async fn a_simulator_stops_with_its_last_handle() {
+async fn a_simulator_stops_when_its_last_handle_is_dropped() {
     let sim = acme().start().await.unwrap();
     let (clone, url) = (sim.clone(), sim.url(HEALTH));
     drop(sim);
@@ -37,7 +37,7 @@ async fn a_simulator_stops_with_its_last_handle() {
 }
 
 #[tokio::test]
-async fn an_address_in_use_is_an_error_that_names_it() {
+async fn the_error_for_an_address_in_use_names_the_address() {
     let sim = acme().start().await.unwrap();
     let error = Simulator::builder().listen(sim.address()).start().await.unwrap_err();
     assert!(matches!(error, StartError::Listen { address, .. } if address == sim.address()));
@@ -53,36 +53,36 @@ async fn a_key_before_any_partner_is_an_error() {
 #[tokio::test]
 async fn the_address_can_be_chosen() {
     let address: SocketAddr = "[::1]:0".parse().unwrap();
-    // A machine without IPv6 proves nothing here.
+    // On a machine without IPv6, this test checks nothing.
     if let Ok(sim) = Simulator::builder().listen(address).start().await {
         assert!(sim.base_url().as_str().starts_with("http://[::1]:"));
     }
 }
 
 #[tokio::test]
-async fn partners_come_and_go() {
+async fn partners_can_be_added_and_removed() {
     let sim = acme().start().await.unwrap();
     let late = PartnerSpec::new("late", "late-secret").key(KeySpec::society("zoe", 9, 9));
     let late = sim.add_partner(&late);
     let zoe = sim.key("zoe").unwrap();
-    let ask_zoe = || {
+    let get_as_zoe = || {
         let request = client().get(sim.url("/api/v1/key/info?mode=extended"));
         request
             .bearer_auth(zoe.token().unwrap_or_default())
             .header("x-third-party-secret", "late-secret")
             .send()
     };
-    let info: serde_json::Value = ask_zoe().await.unwrap().json().await.unwrap();
+    let info: serde_json::Value = get_as_zoe().await.unwrap().json().await.unwrap();
     assert_eq!(info["target"]["thirdPartyId"], 102);
     late.remove();
     assert!(sim.partner("late").is_none() && sim.key("zoe").is_none());
-    assert_eq!(ask(&sim, "dupont", KEY_INFO).await.status(), 200);
+    assert_eq!(get(&sim, "dupont", KEY_INFO).await.status(), 200);
 }
 
 #[tokio::test]
-async fn the_journal_knows_keys_and_partners_and_no_tokens() {
+async fn the_request_log_contains_keys_and_partners_but_no_tokens() {
     let sim = acme().start().await.unwrap();
-    ask(&sim, "dupont", "/api/v1/key/info?mode=extended").await;
+    get(&sim, "dupont", "/api/v1/key/info?mode=extended").await;
     client().get(sim.url(HEALTH)).send().await.unwrap();
     let journal = sim.journal();
     let known: Vec<_> =
@@ -93,10 +93,10 @@ async fn the_journal_knows_keys_and_partners_and_no_tokens() {
 }
 
 #[tokio::test]
-async fn the_journal_forgets_the_oldest_calls() {
+async fn the_request_log_drops_the_oldest_requests() {
     let sim = acme().journal_capacity(2).start().await.unwrap();
     for path in ["/1", "/2", "/3"] {
-        assert_eq!(code(client().get(sim.url(path)).send().await.unwrap()).await.0, 404);
+        assert_eq!(status_and_code(client().get(sim.url(path)).send().await.unwrap()).await.0, 404);
     }
     let routes: Vec<_> = sim.journal().iter().map(|call| call.route().to_owned()).collect();
     assert_eq!(routes, ["/2", "/3"]);

@@ -1,4 +1,4 @@
-//! Slow and broken answers, on command.
+//! Injected faults: slow, broken and missing responses.
 
 use std::io::Read;
 use std::time::Duration;
@@ -10,23 +10,23 @@ use reqwest::Response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{acme, ask, client, client_builder, dupont, get_as, header};
+use crate::support::{acme, client, client_builder, dupont, get, get_as, header};
 
-async fn with(fault: Fault) -> (Simulator, reqwest::Result<Response>) {
+async fn respond_with(fault: Fault) -> (Simulator, reqwest::Result<Response>) {
     let sim = acme().start().await.unwrap();
     dupont(&sim).inject(fault);
     let response = get_as(&sim, "dupont", EXERCICES).send().await;
     (sim, response)
 }
 
-/// What really came over the socket before it was closed.
-async fn raw(sim: &Simulator) -> Vec<u8> {
+/// All bytes that the socket received before it was closed.
+async fn receive_raw(sim: &Simulator) -> Vec<u8> {
     let mut stream = tokio::net::TcpStream::connect(sim.address()).await.unwrap();
     let request = format!("GET {HEALTH} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
-    answer
+    let mut received = Vec::new();
+    let _ = stream.read_to_end(&mut received).await;
+    received
 }
 
 #[tokio::test(start_paused = true)]
@@ -34,13 +34,13 @@ async fn a_delay_comes_before_the_headers() {
     let sim = acme().start().await.unwrap();
     dupont(&sim).inject(Fault::Delay(Duration::from_secs(7)));
     let begin = Instant::now();
-    assert_eq!(ask(&sim, "dupont", EXERCICES).await.status(), 200);
+    assert_eq!(get(&sim, "dupont", EXERCICES).await.status(), 200);
     assert!(begin.elapsed() >= Duration::from_secs(7));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_comes_in_the_middle_of_the_body() {
-    let (_sim, response) = with(Fault::Pause(Duration::from_secs(7))).await;
+    let (_sim, response) = respond_with(Fault::Pause(Duration::from_secs(7))).await;
     let (begin, mut response) = (Instant::now(), response.unwrap());
     let first = response.chunk().await.unwrap().unwrap();
     assert!(begin.elapsed() < Duration::from_secs(7));
@@ -50,7 +50,7 @@ async fn a_pause_comes_in_the_middle_of_the_body() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_lasts_as_long_as_the_client_waits() {
+async fn a_silent_api_never_responds() {
     let sim = acme().start().await.unwrap();
     dupont(&sim).inject(Fault::Silence);
     let request = get_as(&sim, "dupont", EXERCICES).timeout(Duration::from_secs(10));
@@ -61,32 +61,32 @@ async fn silence_lasts_as_long_as_the_client_waits() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stalled_body_never_ends() {
-    let (_sim, response) = with(Fault::Stall).await;
+    let (_sim, response) = respond_with(Fault::Stall).await;
     let mut response = response.unwrap();
     assert!(response.chunk().await.unwrap().is_some());
     assert!(timeout(Duration::from_secs(5), response.chunk()).await.is_err());
 }
 
 #[tokio::test]
-async fn the_connection_closes_instead_of_an_answer() {
-    let (sim, response) = with(Fault::Close).await;
+async fn the_connection_can_close_instead_of_a_response() {
+    let (sim, response) = respond_with(Fault::Close).await;
     assert!(response.is_err());
     assert_eq!(sim.journal().pop().unwrap().response, None);
     sim.inject(Scope::Everything, Fault::Close);
-    assert!(raw(&sim).await.is_empty());
+    assert!(receive_raw(&sim).await.is_empty());
 }
 
 #[tokio::test]
-async fn the_connection_closes_after_the_headers() {
-    let (_sim, response) = with(Fault::CloseAfterHeaders).await;
+async fn the_connection_can_close_after_the_headers() {
+    let (_sim, response) = respond_with(Fault::CloseAfterHeaders).await;
     let response = response.unwrap();
     assert_eq!(response.status(), 200);
     assert!(response.bytes().await.is_err());
 }
 
 #[tokio::test]
-async fn a_truncated_body_is_shorter_than_promised() {
-    let (_sim, response) = with(Fault::Truncate).await;
+async fn a_truncated_body_is_shorter_than_content_length() {
+    let (_sim, response) = respond_with(Fault::Truncate).await;
     let mut response = response.unwrap();
     let promised: usize = header(&response, "content-length").unwrap().parse().unwrap();
     assert_eq!(response.chunk().await.unwrap().unwrap().len(), promised / 2);
@@ -94,26 +94,26 @@ async fn a_truncated_body_is_shorter_than_promised() {
 }
 
 #[tokio::test]
-async fn raw_bytes_come_instead_of_http() {
+async fn raw_bytes_can_replace_the_http_response() {
     let sim = acme().start().await.unwrap();
     sim.inject(Scope::Everything, Fault::Raw(Bytes::from_static(b"220 smtp.example ESMTP\r\n")));
-    assert_eq!(raw(&sim).await, b"220 smtp.example ESMTP\r\n");
+    assert_eq!(receive_raw(&sim).await, b"220 smtp.example ESMTP\r\n");
     sim.heal_all();
-    let (_sim, response) = with(Fault::garbage()).await;
+    let (_sim, response) = respond_with(Fault::garbage()).await;
     assert!(response.is_err());
 }
 
 #[tokio::test]
-async fn more_raw_bytes_than_a_socket_holds_arrive_whole() {
+async fn more_raw_bytes_than_a_socket_buffer_holds_arrive_complete() {
     let sim = acme().start().await.unwrap();
     let much = Bytes::from(vec![b'x'; 8 << 20]);
     sim.inject(Scope::Everything, Fault::Raw(much.clone()));
-    assert!(raw(&sim).await == much);
+    assert!(receive_raw(&sim).await == much);
 }
 
 #[tokio::test]
-async fn a_captive_portal_answers_html_with_200() {
-    let (sim, response) = with(Fault::captive_portal()).await;
+async fn a_captive_portal_returns_html_with_200() {
+    let (sim, response) = respond_with(Fault::captive_portal()).await;
     let response = response.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(header(&response, "content-type").as_deref(), Some("text/html"));
@@ -123,9 +123,9 @@ async fn a_captive_portal_answers_html_with_200() {
 }
 
 #[tokio::test]
-async fn an_edge_answers_html_without_request_id() {
+async fn a_proxy_error_is_html_without_request_id() {
     for status in [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS] {
-        let (_sim, response) = with(Fault::edge(status)).await;
+        let (_sim, response) = respond_with(Fault::edge(status)).await;
         let response = response.unwrap();
         assert_eq!((response.status(), header(&response, "request-id")), (status, None));
         assert!(response.text().await.unwrap().contains("<html>"));
@@ -133,27 +133,27 @@ async fn an_edge_answers_html_without_request_id() {
 }
 
 #[tokio::test]
-async fn an_edge_may_answer_anything() {
+async fn a_proxy_can_return_any_response() {
     let json = HeaderValue::from_static("application/json");
     let page = Page::new(StatusCode::FORBIDDEN, json, r#"{"blocked":true}"#);
     let page = page.header(HeaderName::from_static("x-firewall"), HeaderValue::from_static("on"));
-    let response = with(Fault::Edge(page)).await.1.unwrap();
+    let response = respond_with(Fault::Edge(page)).await.1.unwrap();
     assert_eq!(header(&response, "x-firewall").as_deref(), Some("on"));
     assert_eq!(response.text().await.unwrap(), r#"{"blocked":true}"#);
 }
 
 #[tokio::test]
-async fn a_redirect_names_another_url() {
+async fn a_redirect_contains_another_url() {
     let to = HeaderValue::from_static("https://elsewhere.example/");
-    let response = with(Fault::redirect(StatusCode::FOUND, to)).await.1.unwrap();
+    let response = respond_with(Fault::redirect(StatusCode::FOUND, to)).await.1.unwrap();
     assert_eq!(response.status(), 302);
     assert_eq!(header(&response, "location").as_deref(), Some("https://elsewhere.example/"));
 }
 
 #[tokio::test]
-async fn answers_may_be_empty() {
+async fn responses_can_be_empty() {
     for status in [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED, StatusCode::OK] {
-        let response = with(Fault::Empty(status)).await.1.unwrap();
+        let response = respond_with(Fault::Empty(status)).await.1.unwrap();
         assert_eq!(response.status(), status);
         assert!(header(&response, "request-id").is_some());
         assert!(response.bytes().await.unwrap().is_empty());
@@ -161,34 +161,34 @@ async fn answers_may_be_empty() {
 }
 
 #[tokio::test]
-async fn the_content_type_may_be_wrong() {
-    let response = with(Fault::content_type("text/plain")).await.1.unwrap();
+async fn the_content_type_can_be_wrong() {
+    let response = respond_with(Fault::content_type("text/plain")).await.1.unwrap();
     assert_eq!(header(&response, "content-type").as_deref(), Some("text/plain"));
     assert!(response.json::<serde_json::Value>().await.is_ok());
 }
 
 #[tokio::test]
-async fn the_json_may_be_invalid() {
-    let response = with(Fault::invalid_json()).await.1.unwrap();
+async fn the_json_can_be_invalid() {
+    let response = respond_with(Fault::invalid_json()).await.1.unwrap();
     assert_eq!(header(&response, "content-type").as_deref(), Some("application/json"));
     assert!(response.json::<serde_json::Value>().await.is_err());
 }
 
 #[tokio::test]
-async fn headers_may_be_hostile_or_missing() {
+async fn headers_can_be_hostile_or_missing() {
     let id = HeaderName::from_static("request-id");
     let hostile = HeaderValue::from_static("<script>");
-    let (sim, response) = with(Fault::Header(id.clone(), hostile)).await;
+    let (sim, response) = respond_with(Fault::Header(id.clone(), hostile)).await;
     assert_eq!(header(&response.unwrap(), "request-id").as_deref(), Some("<script>"));
     assert_eq!(sim.journal().pop().unwrap().request_id(), Some("<script>"));
-    let (sim, response) = with(Fault::Without(id)).await;
+    let (sim, response) = respond_with(Fault::Without(id)).await;
     assert_eq!(header(&response.unwrap(), "request-id"), None);
     assert_eq!(sim.journal().pop().unwrap().request_id(), None);
 }
 
 #[tokio::test]
-async fn gzip_may_come_unasked() {
-    let response = with(Fault::Gzip).await.1.unwrap();
+async fn gzip_can_be_sent_to_a_client_that_does_not_accept_it() {
+    let response = respond_with(Fault::Gzip).await.1.unwrap();
     assert_eq!(header(&response, "content-encoding").as_deref(), Some("gzip"));
     let mut text = String::new();
     flate2::read::GzDecoder::new(&response.bytes().await.unwrap()[..]).read_to_string(&mut text).unwrap();
@@ -196,8 +196,8 @@ async fn gzip_may_come_unasked() {
 }
 
 #[tokio::test]
-async fn gzip_may_be_broken() {
-    let (sim, response) = with(Fault::BrokenGzip).await;
+async fn gzip_data_can_be_incomplete() {
+    let (sim, response) = respond_with(Fault::BrokenGzip).await;
     assert_eq!(header(&response.unwrap(), "content-encoding").as_deref(), Some("gzip"));
     let decoding = client_builder().tls_certs_only([]).gzip(true).build().unwrap();
     sim.inject(Scope::Everything, Fault::BrokenGzip);
@@ -207,7 +207,7 @@ async fn gzip_may_be_broken() {
 
 #[tokio::test]
 async fn a_huge_body_is_a_json_list_of_at_least_that_size() {
-    let response = with(Fault::Huge(3_000_000)).await.1.unwrap();
+    let response = respond_with(Fault::Huge(3_000_000)).await.1.unwrap();
     assert_eq!(header(&response, "content-length"), None);
     let body = response.bytes().await.unwrap();
     assert!(body.len() >= 3_000_000);
@@ -215,43 +215,43 @@ async fn a_huge_body_is_a_json_list_of_at_least_that_size() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn faults_add_up() {
+async fn several_faults_apply_to_one_request() {
     let sim = acme().start().await.unwrap();
     sim.inject(Scope::Everything, Fault::Delay(Duration::from_secs(3)));
     dupont(&sim).inject(Fault::refuse("ERR-INTERNAL"));
     dupont(&sim).inject(Fault::content_type("text/html"));
     let begin = Instant::now();
-    let response = ask(&sim, "dupont", EXERCICES).await;
+    let response = get(&sim, "dupont", EXERCICES).await;
     assert!(begin.elapsed() >= Duration::from_secs(3));
     assert_eq!(response.status(), 500);
     assert_eq!(header(&response, "content-type").as_deref(), Some("text/html"));
 }
 
 #[tokio::test]
-async fn a_fault_may_be_for_so_many_calls() {
+async fn a_fault_can_be_limited_to_a_number_of_requests() {
     let sim = acme().start().await.unwrap();
     dupont(&sim).inject_times(2, Fault::refuse("ERR-HTTP"));
     let mut statuses = Vec::new();
     for _ in 0..3 {
-        statuses.push(ask(&sim, "dupont", EXERCICES).await.status().as_u16());
+        statuses.push(get(&sim, "dupont", EXERCICES).await.status().as_u16());
     }
     assert_eq!(statuses, [500, 500, 200]);
 }
 
 #[tokio::test]
-async fn a_fault_of_one_key_leaves_others_and_health_alone() {
+async fn a_fault_of_one_key_does_not_affect_other_keys_or_health() {
     let sim = acme().society_key("martin", 80, 128).start().await.unwrap();
     dupont(&sim).inject(Fault::Close);
-    assert_eq!(ask(&sim, "martin", EXERCICES).await.status(), 200);
+    assert_eq!(get(&sim, "martin", EXERCICES).await.status(), 200);
     assert_eq!(client().get(sim.url(HEALTH)).send().await.unwrap().status(), 200);
 }
 
 #[tokio::test]
-async fn a_fault_of_one_route_meets_every_key() {
+async fn a_fault_of_one_route_affects_every_key() {
     let sim = acme().society_key("martin", 80, 128).start().await.unwrap();
     sim.inject(Scope::Route(EXERCICES.into()), Fault::edge(StatusCode::BAD_GATEWAY));
     for key in ["dupont", "martin"] {
-        assert_eq!(ask(&sim, key, "/api/v1/mad/exercices?version=1.0.0").await.status(), 502);
+        assert_eq!(get(&sim, key, "/api/v1/mad/exercices?version=1.0.0").await.status(), 502);
     }
-    assert_eq!(ask(&sim, "dupont", "/api/v1/key/info").await.status(), 200);
+    assert_eq!(get(&sim, "dupont", "/api/v1/key/info").await.status(), 200);
 }

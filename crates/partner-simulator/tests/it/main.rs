@@ -1,11 +1,11 @@
-//! The simulated Partner API, asked over real sockets.
+//! Tests of the simulated Partner API over real sockets.
 
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "in a test, to panic is to fail"
+    reason = "a panic fails the test"
 )]
 
 mod activation;

@@ -1,11 +1,11 @@
-//! The simulator's clock is tokio's: tests pause and advance it.
+//! The simulator's clock follows tokio's paused time.
 
 use std::time::Duration;
 
 use partner_simulator::{HEALTH, KEY_INFO};
 use tokio::time::{Instant, advance};
 
-use crate::support::{acme, ask, client, dupont, header};
+use crate::support::{acme, client, dupont, get, header};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -23,18 +23,18 @@ async fn the_date_header_follows_paused_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_spent_budget_is_whole_again_when_the_window_ends() {
+async fn a_spent_budget_is_restored_when_the_window_ends() {
     let sim = acme().start().await.unwrap();
     dupont(&sim).spend(20);
-    assert_eq!(ask(&sim, "dupont", KEY_INFO).await.status(), 429);
+    assert_eq!(get(&sim, "dupont", KEY_INFO).await.status(), 429);
     advance(Duration::from_secs(9)).await;
-    assert_eq!(ask(&sim, "dupont", KEY_INFO).await.status(), 429);
+    assert_eq!(get(&sim, "dupont", KEY_INFO).await.status(), 429);
     advance(Duration::from_secs(1)).await;
-    assert_eq!(ask(&sim, "dupont", KEY_INFO).await.status(), 200);
+    assert_eq!(get(&sim, "dupont", KEY_INFO).await.status(), 200);
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_do_not_make_paused_time_pass() {
+async fn requests_do_not_advance_paused_time() {
     let sim = acme().tls().start().await.unwrap();
     let ca = reqwest::Certificate::from_pem(sim.ca_pem().unwrap().as_bytes()).unwrap();
     let client = crate::support::client_builder().tls_certs_only([ca]).build().unwrap();
@@ -46,10 +46,10 @@ async fn calls_do_not_make_paused_time_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_journal_tells_when_calls_began() {
+async fn the_request_log_records_the_start_of_each_request() {
     let sim = acme().start().await.unwrap();
     for _ in 0..3 {
-        ask(&sim, "dupont", KEY_INFO).await;
+        get(&sim, "dupont", KEY_INFO).await;
         advance(DAY).await;
     }
     let starts = dupont(&sim).starts();

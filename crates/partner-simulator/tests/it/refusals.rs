@@ -1,12 +1,12 @@
-//! Every documented code, in every form of body that was seen.
+//! All documented error codes in all body formats seen so far.
 
 use http::StatusCode;
 use partner_simulator::{BodyForm, DOCUMENTED, EXERCICES, Fault, HEALTH, KEY_INFO, LOG_IN, Refusal, Scope};
 use serde_json::Value;
 
-use crate::support::{acme, ask, client, code, dupont, header, read};
+use crate::support::{acme, client, dupont, get, header, status_and_code, status_and_json};
 
-/// The error's own object, and the id that it tells.
+/// The error object and the request ID in it.
 fn parts(body: &Value, form: BodyForm) -> (&Value, Option<&str>) {
     let error = if form == BodyForm::Rootless { body } else { &body["error"] };
     let details = &error["details"];
@@ -22,7 +22,7 @@ fn parts(body: &Value, form: BodyForm) -> (&Value, Option<&str>) {
 }
 
 #[tokio::test]
-async fn each_documented_code_is_answered_in_each_form_of_body() {
+async fn each_documented_code_is_sent_in_each_body_format() {
     let sim = acme().start().await.unwrap();
     let client = client();
     let token = dupont(&sim).token().unwrap();
@@ -31,25 +31,25 @@ async fn each_documented_code_is_answered_in_each_form_of_body() {
             dupont(&sim).inject_times(1, Fault::Refuse(Refusal::new(documented.code).form(form)));
             let request = client.get(sim.url(KEY_INFO)).bearer_auth(&token);
             let response = request.header("x-third-party-secret", "?").send().await.unwrap();
-            let given = header(&response, "request-id");
-            let (status, body) = read(response).await;
-            let (error, told) = parts(&body, form);
+            let id_in_header = header(&response, "request-id");
+            let (status, body) = status_and_json(response).await;
+            let (error, id_in_body) = parts(&body, form);
             assert_eq!(status, documented.status.as_u16());
             assert_eq!(error["code"], documented.code);
             assert_eq!(error["message"], documented.message);
-            assert!(told.is_none() || told == given.as_deref());
+            assert!(id_in_body.is_none() || id_in_body == id_in_header.as_deref());
             let call = sim.journal().pop().unwrap();
             assert_eq!(call.code(), Some(documented.code));
-            assert_eq!(call.request_id(), given.as_deref());
+            assert_eq!(call.request_id(), id_in_header.as_deref());
         }
     }
 }
 
 #[tokio::test]
-async fn the_documented_form_tells_of_the_call() {
+async fn the_documented_body_format_describes_the_request() {
     let sim = acme().start().await.unwrap();
     dupont(&sim).inject(Fault::refuse("ERR-INTERNAL"));
-    let (_, body) = read(ask(&sim, "dupont", "/api/v1/mad/exercices?version=1.0.0").await).await;
+    let (_, body) = status_and_json(get(&sim, "dupont", "/api/v1/mad/exercices?version=1.0.0").await).await;
     let details = &body["error"]["details"];
     assert_eq!(details["url"], "/api/v1/mad/exercices?version=1.0.0");
     assert_eq!(details["method"], "GET");
@@ -58,56 +58,59 @@ async fn the_documented_form_tells_of_the_call() {
 }
 
 #[tokio::test]
-async fn status_and_message_of_a_refusal_are_free() {
+async fn the_status_and_message_of_a_refusal_can_be_chosen() {
     let sim = acme().start().await.unwrap();
     let refusal = Refusal::new("ERR-INTERNAL").status(StatusCode::IM_A_TEAPOT).message("théière");
     dupont(&sim).inject(Fault::Refuse(refusal));
-    let (status, body) = read(ask(&sim, "dupont", KEY_INFO).await).await;
+    let (status, body) = status_and_json(get(&sim, "dupont", KEY_INFO).await).await;
     assert_eq!((status, body["error"]["message"].as_str()), (418, Some("théière")));
 }
 
 #[tokio::test]
-async fn a_partners_refusal_meets_all_its_keys_and_no_other_partners() {
+async fn a_refusal_for_a_partner_applies_to_all_its_keys_and_to_no_other_partner() {
     let sim = acme().society_key("martin", 80, 128).partner("other", "other-secret").start().await.unwrap();
     sim.partner("acme").unwrap().inject(Fault::refuse("ERR-SECRET-NOT-CONFIGURED"));
     for key in ["dupont", "martin"] {
         let refused = (401, "ERR-SECRET-NOT-CONFIGURED".to_owned());
-        assert_eq!(code(ask(&sim, key, KEY_INFO).await).await, refused);
+        assert_eq!(status_and_code(get(&sim, key, KEY_INFO).await).await, refused);
     }
     let other = client().get(sim.url(KEY_INFO)).header("x-third-party-secret", "other-secret");
-    assert_eq!(code(other.send().await.unwrap()).await.1, "ERR-INVALID-AUTH-HEADER");
+    assert_eq!(status_and_code(other.send().await.unwrap()).await.1, "ERR-INVALID-AUTH-HEADER");
     sim.partner("acme").unwrap().heal();
-    assert_eq!(ask(&sim, "dupont", KEY_INFO).await.status(), 200);
+    assert_eq!(get(&sim, "dupont", KEY_INFO).await.status(), 200);
 }
 
 #[tokio::test]
-async fn a_refusal_of_one_route_leaves_the_keys_others_alone() {
+async fn a_refusal_for_one_route_does_not_affect_other_routes() {
     let sim = acme().start().await.unwrap();
     dupont(&sim).inject_on(EXERCICES, Fault::refuse("ERR-MISSING-RULE"));
-    assert_eq!(code(ask(&sim, "dupont", EXERCICES).await).await, (403, "ERR-MISSING-RULE".to_owned()));
-    assert_eq!(ask(&sim, "dupont", KEY_INFO).await.status(), 200);
+    assert_eq!(
+        status_and_code(get(&sim, "dupont", EXERCICES).await).await,
+        (403, "ERR-MISSING-RULE".to_owned())
+    );
+    assert_eq!(get(&sim, "dupont", KEY_INFO).await.status(), 200);
     dupont(&sim).heal();
-    assert_eq!(ask(&sim, "dupont", EXERCICES).await.status(), 200);
+    assert_eq!(get(&sim, "dupont", EXERCICES).await.status(), 200);
 }
 
 #[tokio::test]
-async fn maintenance_covers_everything_and_ends() {
+async fn maintenance_affects_all_routes_until_it_ends() {
     let sim = acme().start().await.unwrap();
     sim.begin_maintenance();
     let maintenance = (503, "ERR-API-UNDER-MAINTENANCE".to_owned());
-    assert_eq!(code(ask(&sim, "dupont", KEY_INFO).await).await, maintenance);
-    assert_eq!(code(client().get(sim.url(HEALTH)).send().await.unwrap()).await, maintenance);
-    assert_eq!(code(client().post(sim.url(LOG_IN)).send().await.unwrap()).await, maintenance);
+    assert_eq!(status_and_code(get(&sim, "dupont", KEY_INFO).await).await, maintenance);
+    assert_eq!(status_and_code(client().get(sim.url(HEALTH)).send().await.unwrap()).await, maintenance);
+    assert_eq!(status_and_code(client().post(sim.url(LOG_IN)).send().await.unwrap()).await, maintenance);
     sim.heal_all();
-    assert_eq!(ask(&sim, "dupont", KEY_INFO).await.status(), 200);
+    assert_eq!(get(&sim, "dupont", KEY_INFO).await.status(), 200);
 }
 
 #[tokio::test]
-async fn maintenance_of_health_alone_leaves_keys_alone() {
+async fn maintenance_of_the_health_route_does_not_affect_keys() {
     let sim = acme().start().await.unwrap();
     sim.begin_health_maintenance();
     assert_eq!(client().get(sim.url(HEALTH)).send().await.unwrap().status(), 503);
-    assert_eq!(ask(&sim, "dupont", KEY_INFO).await.status(), 200);
+    assert_eq!(get(&sim, "dupont", KEY_INFO).await.status(), 200);
     sim.heal(&Scope::Route(HEALTH.to_owned()));
     assert_eq!(client().get(sim.url(HEALTH)).send().await.unwrap().status(), 200);
 }

@@ -1,4 +1,4 @@
-//! A client for the simulator, as plain as can be.
+//! A plain HTTP client for the simulator.
 
 use std::time::Duration;
 
@@ -6,20 +6,24 @@ use partner_simulator::{Key, Simulator, SimulatorBuilder};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 
-/// Far more than any test needs, and far less than anyone would wait for a hung one.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// No test needs this long. A request without a response fails the test after this time.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) const SECRET: &str = "secret-of-acme";
 
-/// One partner, and one active key for one society.
+/// One partner with one active key for one society.
 pub(crate) fn acme() -> SimulatorBuilder {
     Simulator::builder().partner("acme", SECRET).society_key("dupont", 80, 127)
 }
 
-/// No redirects, no proxy of the environment, no provider but the one named.
+/// Without redirects, without a proxy from the environment, and with ring as the only TLS provider.
 pub(crate) fn client_builder() -> reqwest::ClientBuilder {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().no_proxy().no_gzip().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE)
+    Client::builder()
+        .no_proxy()
+        .no_gzip()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(REQUEST_TIMEOUT)
 }
 
 pub(crate) fn client() -> Client {
@@ -30,24 +34,24 @@ pub(crate) fn dupont(sim: &Simulator) -> Key {
     sim.key("dupont").unwrap()
 }
 
-/// A request with the token of that key, and the secret of acme.
+/// A request with the token of this key and the secret of acme.
 pub(crate) fn get_as(sim: &Simulator, key: &str, path: &str) -> RequestBuilder {
     let token = sim.key(key).unwrap().token().unwrap();
     client().get(sim.url(path)).bearer_auth(token).header("X-Third-Party-Secret", SECRET)
 }
 
-pub(crate) async fn ask(sim: &Simulator, key: &str, path: &str) -> Response {
+pub(crate) async fn get(sim: &Simulator, key: &str, path: &str) -> Response {
     get_as(sim, key, path).send().await.unwrap()
 }
 
-/// Status and JSON body.
-pub(crate) async fn read(response: Response) -> (u16, Value) {
+/// The status and the JSON body.
+pub(crate) async fn status_and_json(response: Response) -> (u16, Value) {
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
-/// Status, and the code of an error in the documented form.
-pub(crate) async fn code(response: Response) -> (u16, String) {
-    let (status, body) = read(response).await;
+/// The status and the error code of a body in the documented format.
+pub(crate) async fn status_and_code(response: Response) -> (u16, String) {
+    let (status, body) = status_and_json(response).await;
     (status, body["error"]["code"].as_str().unwrap_or_default().to_owned())
 }
 
