@@ -67,8 +67,8 @@ pub(crate) fn demo(flags: &Flags) -> ExitCode {
     finish(run(async || {
         let listeners =
             bind(&flags.listen_or(ListenAddress { host: Some("127.0.0.1".to_owned()), port: PORT })).await?;
-        // Nobody reads the demo's journal: remembering thousands of calls would only look like a leak.
-        let simulator = Simulator::builder().tls().journal_capacity(100).start().await?;
+        // Nobody reads the demo's request log, and thousands of logged requests would look like a memory leak.
+        let simulator = Simulator::builder().tls().request_log_capacity(100).start().await?;
         let config = demo::fleet(&simulator);
         // Each run begins with no memory, and leaves none behind.
         let storage = tempfile::tempdir()?;

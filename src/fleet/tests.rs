@@ -278,7 +278,7 @@ async fn a_key_is_never_asked_twice_at_once_and_its_probes_stand_apart() {
 async fn a_fleet_starts_spread_over_the_interval_and_a_reload_moves_nobody() {
     let names: Vec<_> = (0..120).map(|number| format!("key-{number}")).collect();
     let builder = names.iter().fold(acme(), |builder, name| builder.society_key(name, 80, 127));
-    let simulator = builder.journal_capacity(10_000).start().await.unwrap();
+    let simulator = builder.request_log_capacity(10_000).start().await.unwrap();
     let keys = |probe: fn() -> Probe| -> Vec<Key> {
         names.iter().map(|name| known_key(&simulator, name, vec![probe()])).collect()
     };
@@ -294,7 +294,7 @@ async fn a_fleet_starts_spread_over_the_interval_and_a_reload_moves_nobody() {
     };
     let of_keys = |from: tokio::time::Instant| -> Vec<_> {
         simulator
-            .journal()
+            .request_log()
             .iter()
             .filter(|c| c.key.is_some() && c.started >= from)
             .map(|c| c.started)

@@ -71,7 +71,7 @@ async fn a_probe_over_tls_succeeds_and_times_its_phases() {
         assert!(took(&report, Phase::Tls) > Duration::ZERO);
         assert!(took(&report, Phase::Processing) > Duration::ZERO);
         assert_eq!(report.phases.iter().map(|(_, took)| took).sum::<Duration>(), report.phases.total());
-        assert_eq!(seconds(report.certificate_expiry), seconds(simulator.certificate_ends()));
+        assert_eq!(seconds(report.certificate_expiry), seconds(simulator.certificate_expiry()));
     }
 }
 
@@ -159,7 +159,7 @@ async fn each_transport_failure_has_the_reason_of_its_phase() {
 #[tokio::test]
 async fn the_earliest_end_of_the_chain_counts() {
     let day = Duration::from_hours(24);
-    let simulator = with_a_key().tls_with(TlsOptions::intermediate_ending_in(day)).start().await.unwrap();
+    let simulator = with_a_key().tls_with(TlsOptions::intermediate_expiring_in(day)).start().await.unwrap();
     let report = canary(&simulator).await;
     assert_eq!(reason(&report), None, "{report:?}");
     let left = report.certificate_expiry.unwrap().duration_since(SystemTime::now()).unwrap();
@@ -256,7 +256,7 @@ async fn a_probe_goes_through_the_configured_proxy_and_ends_tls_at_the_api() {
     let report = health(&api).await;
     assert_eq!(reason(&report), None, "{report:?}");
     assert!(took(&report, Phase::Tls) > Duration::ZERO);
-    assert_eq!(seconds(report.certificate_expiry), seconds(simulator.certificate_ends()));
+    assert_eq!(seconds(report.certificate_expiry), seconds(simulator.certificate_expiry()));
     tunnel.abort();
 
     // And one that opens no tunnel.

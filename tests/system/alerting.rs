@@ -102,7 +102,7 @@ impl Stack {
 
     /// Every request ID that the API gave with this code.
     fn given(&self, code: &str) -> BTreeSet<String> {
-        let calls = self.simulator.journal();
+        let calls = self.simulator.request_log();
         let refused = calls.iter().filter(|call| call.code() == Some(code));
         refused.filter_map(|call| call.request_id().map(str::to_owned)).collect()
     }

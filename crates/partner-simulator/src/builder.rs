@@ -55,8 +55,8 @@ impl SimulatorBuilder {
     }
 
     /// Sets how many requests the log keeps.
-    pub fn journal_capacity(mut self, calls: usize) -> Self {
-        self.options.journal_capacity = calls;
+    pub fn request_log_capacity(mut self, calls: usize) -> Self {
+        self.options.request_log_capacity = calls;
         self
     }
 

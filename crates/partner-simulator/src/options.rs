@@ -38,7 +38,7 @@ pub struct SimulatorOptions {
     pub costs: Vec<(String, u32)>,
     pub concurrency: Concurrency,
     /// How many requests the log keeps.
-    pub journal_capacity: usize,
+    pub request_log_capacity: usize,
     /// The partners that exist at the start.
     pub partners: Vec<PartnerSpec>,
 }
@@ -52,7 +52,7 @@ impl Default for SimulatorOptions {
             limits: Limits::default(),
             costs: Vec::new(),
             concurrency: Concurrency::default(),
-            journal_capacity: 20_000,
+            request_log_capacity: 20_000,
             partners: Vec::new(),
         }
     }

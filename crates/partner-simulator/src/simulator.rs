@@ -128,7 +128,7 @@ impl Simulator {
     }
 
     /// The earliest expiry in the certificate chain. `None` without TLS.
-    pub fn certificate_ends(&self) -> Option<SystemTime> {
+    pub fn certificate_expiry(&self) -> Option<SystemTime> {
         *self.running.certificate_expiry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -202,7 +202,7 @@ impl Simulator {
     }
 
     /// The logged requests in order of arrival. The log keeps only the most recent requests.
-    pub fn journal(&self) -> Vec<Call> {
+    pub fn request_log(&self) -> Vec<Call> {
         self.shared.lock().request_log.calls().cloned().collect()
     }
 

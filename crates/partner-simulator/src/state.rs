@@ -59,7 +59,7 @@ impl State {
             accounts: BTreeMap::new(),
             tokens: HashMap::new(),
             fault_rules: FaultRules::default(),
-            request_log: RequestLog::new(options.journal_capacity),
+            request_log: RequestLog::new(options.request_log_capacity),
             traffic: Traffic::default(),
             third_parties: 0,
             issued: 0,

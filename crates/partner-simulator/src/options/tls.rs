@@ -70,12 +70,12 @@ impl TlsOptions {
     }
 
     /// The leaf expires after `rest`.
-    pub fn ending_in(rest: Duration) -> Self {
+    pub fn expiring_in(rest: Duration) -> Self {
         Self { leaf_expiry: Expiry::In(rest), ..Self::default() }
     }
 
     /// The leaf is valid for 90 days. The intermediate that signs it expires after `rest`.
-    pub fn intermediate_ending_in(rest: Duration) -> Self {
+    pub fn intermediate_expiring_in(rest: Duration) -> Self {
         Self { signer: Signer::Intermediate(Expiry::In(rest)), ..Self::default() }
     }
 }

@@ -84,7 +84,7 @@ async fn a_replaced_token_is_not_found_but_still_has_its_key_in_the_request_log(
     assert_eq!(refused, (401, "ERR-API-TOKEN-NOT-FOUND".into()));
     assert!(!dupont(&sim).is_activated());
     assert_eq!(response_code(&sim, &[("authorization", &new), secret]).await.0, 200);
-    let keys: Vec<_> = sim.journal().iter().map(|call| call.key.clone().unwrap()).collect();
+    let keys: Vec<_> = sim.request_log().iter().map(|call| call.key.clone().unwrap()).collect();
     assert_eq!(keys, ["dupont".into(), "dupont".into()]);
 }
 

@@ -107,7 +107,7 @@ async fn ten_simultaneous_requests_to_one_route_are_accepted_and_the_eleventh_is
     let sim = acme().start().await.unwrap();
     let statuses = at_once(&sim, 11, EXERCICES).await;
     assert_eq!(statuses, [vec![200; 10], vec![429]].concat());
-    let codes: Vec<_> = sim.journal().iter().filter_map(|call| call.code().map(str::to_owned)).collect();
+    let codes: Vec<_> = sim.request_log().iter().filter_map(|call| call.code().map(str::to_owned)).collect();
     assert_eq!(codes, ["ERR-TOO-MANY-CONCURRENT-REQUEST"]);
     assert_eq!(dupont(&sim).counts().max_in_flight, 11);
     assert_eq!(sim.counts().max_in_flight, 11);
@@ -136,7 +136,7 @@ async fn the_concurrency_limit_and_its_code_can_be_chosen() {
     let concurrency = Concurrency { limit: 1, per_key: false, code: "ERR-TOO-MANY-CONCURRENT-REQUESTS" };
     let sim = acme().concurrency(concurrency).start().await.unwrap();
     assert_eq!(at_once(&sim, 3, EXERCICES).await, [200, 429, 429]);
-    assert_eq!(sim.journal().pop().unwrap().code(), Some("ERR-TOO-MANY-CONCURRENT-REQUESTS"));
+    assert_eq!(sim.request_log().pop().unwrap().code(), Some("ERR-TOO-MANY-CONCURRENT-REQUESTS"));
 }
 
 #[tokio::test]

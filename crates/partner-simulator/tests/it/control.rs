@@ -84,21 +84,21 @@ async fn the_request_log_contains_keys_and_partners_but_no_tokens() {
     let sim = acme().start().await.unwrap();
     get(&sim, "dupont", "/api/v1/key/info?mode=extended").await;
     client().get(sim.url(HEALTH)).send().await.unwrap();
-    let journal = sim.journal();
+    let log = sim.request_log();
     let known: Vec<_> =
-        journal.iter().map(|call| (call.route(), call.key.as_deref(), call.partner.as_deref())).collect();
+        log.iter().map(|call| (call.route(), call.key.as_deref(), call.partner.as_deref())).collect();
     assert_eq!(known, [(KEY_INFO, Some("dupont"), Some("acme")), (HEALTH, None, None)]);
-    let printed = format!("{journal:?}");
+    let printed = format!("{log:?}");
     assert!(!printed.contains(SECRET) && !printed.contains(&dupont(&sim).token().unwrap()));
 }
 
 #[tokio::test]
 async fn the_request_log_drops_the_oldest_requests() {
-    let sim = acme().journal_capacity(2).start().await.unwrap();
+    let sim = acme().request_log_capacity(2).start().await.unwrap();
     for path in ["/1", "/2", "/3"] {
         assert_eq!(status_and_code(client().get(sim.url(path)).send().await.unwrap()).await.0, 404);
     }
-    let routes: Vec<_> = sim.journal().iter().map(|call| call.route().to_owned()).collect();
+    let routes: Vec<_> = sim.request_log().iter().map(|call| call.route().to_owned()).collect();
     assert_eq!(routes, ["/2", "/3"]);
     assert_eq!(sim.counts().calls, 3);
 }

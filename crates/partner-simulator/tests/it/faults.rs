@@ -55,7 +55,7 @@ async fn a_silent_api_never_responds() {
     dupont(&sim).inject(Fault::Silence);
     let request = get_as(&sim, "dupont", EXERCICES).timeout(Duration::from_secs(10));
     assert!(request.send().await.unwrap_err().is_timeout());
-    assert_eq!(sim.journal().pop().unwrap().response, None);
+    assert_eq!(sim.request_log().pop().unwrap().response, None);
     assert_eq!(dupont(&sim).counts().calls, 1);
 }
 
@@ -71,7 +71,7 @@ async fn a_stalled_body_never_ends() {
 async fn the_connection_can_close_instead_of_a_response() {
     let (sim, response) = respond_with(Fault::Close).await;
     assert!(response.is_err());
-    assert_eq!(sim.journal().pop().unwrap().response, None);
+    assert_eq!(sim.request_log().pop().unwrap().response, None);
     sim.inject(Scope::Everything, Fault::Close);
     assert!(receive_raw(&sim).await.is_empty());
 }
@@ -118,7 +118,7 @@ async fn a_captive_portal_returns_html_with_200() {
     assert_eq!(response.status(), 200);
     assert_eq!(header(&response, "content-type").as_deref(), Some("text/html"));
     assert_eq!(header(&response, "request-id"), None);
-    let call = sim.journal().pop().unwrap();
+    let call = sim.request_log().pop().unwrap();
     assert_eq!((call.status(), call.request_id()), (Some(200), None));
 }
 
@@ -180,10 +180,10 @@ async fn headers_can_be_hostile_or_missing() {
     let hostile = HeaderValue::from_static("<script>");
     let (sim, response) = respond_with(Fault::Header(id.clone(), hostile)).await;
     assert_eq!(header(&response.unwrap(), "request-id").as_deref(), Some("<script>"));
-    assert_eq!(sim.journal().pop().unwrap().request_id(), Some("<script>"));
+    assert_eq!(sim.request_log().pop().unwrap().request_id(), Some("<script>"));
     let (sim, response) = respond_with(Fault::Without(id)).await;
     assert_eq!(header(&response.unwrap(), "request-id"), None);
-    assert_eq!(sim.journal().pop().unwrap().request_id(), None);
+    assert_eq!(sim.request_log().pop().unwrap().request_id(), None);
 }
 
 #[tokio::test]

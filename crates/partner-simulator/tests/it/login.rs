@@ -43,7 +43,7 @@ async fn a_correct_password_returns_a_token_for_the_firm() {
     assert_eq!(body["firm"], json!({"id": 80, "label": "TESTS PARTENAIRES"}));
     assert_eq!(sim.key("durand").unwrap().token().as_deref(), body["api_token"].as_str());
     assert_eq!(get(&sim, &body["api_token"], EXERCICES).await.status(), 200);
-    let call = sim.journal().pop().unwrap();
+    let call = sim.request_log().pop().unwrap();
     assert_eq!(call.key.as_deref(), Some("durand"));
 }
 
@@ -190,5 +190,5 @@ async fn log_ins_are_logged_with_their_key_and_can_fail_alone() {
     assert_eq!(get(&sim, &token, KEY_INFO).await.status(), 200);
     let log_ins = durand.calls().iter().filter(|call| call.route() == LOG_IN).count();
     assert_eq!((log_ins, sim.account(MAIL).unwrap().attempts().total), (2, 1));
-    assert!(!format!("{:?}", sim.journal()).contains(PASSWORD));
+    assert!(!format!("{:?}", sim.request_log()).contains(PASSWORD));
 }

@@ -38,7 +38,7 @@ async fn each_documented_code_is_sent_in_each_body_format() {
             assert_eq!(error["code"], documented.code);
             assert_eq!(error["message"], documented.message);
             assert!(id_in_body.is_none() || id_in_body == id_in_header.as_deref());
-            let call = sim.journal().pop().unwrap();
+            let call = sim.request_log().pop().unwrap();
             assert_eq!(call.code(), Some(documented.code));
             assert_eq!(call.request_id(), id_in_header.as_deref());
         }

@@ -63,7 +63,7 @@ async fn a_firm_key_must_name_one_of_its_societies() {
     assert_eq!(status_and_code(with("9").await.unwrap()).await, (403, "DROIT1".into()));
     assert_eq!(status_and_code(with("x").await.unwrap()).await, (400, "GBL1".into()));
     assert_eq!(status_and_code(get(&sim, "martin", EXERCICES).await).await, (400, "GBL1".into()));
-    let society_ids: Vec<_> = sim.journal().iter().map(|call| call.society_id.clone()).collect();
+    let society_ids: Vec<_> = sim.request_log().iter().map(|call| call.society_id.clone()).collect();
     assert_eq!(society_ids, [Some("1235".into()), Some("9".into()), Some("x".into()), None]);
 }
 
@@ -95,7 +95,7 @@ async fn a_head_response_has_the_length_of_the_get_response_and_no_body() {
     assert_eq!(head.status(), 200);
     assert_eq!(header(&head, "content-length").unwrap(), body.len().to_string());
     assert!(head.bytes().await.unwrap().is_empty());
-    assert_eq!(sim.journal().pop().unwrap().method, "HEAD");
+    assert_eq!(sim.request_log().pop().unwrap().method, "HEAD");
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn every_response_has_a_different_request_id() {
     let lengths: HashSet<_> = ids.iter().map(String::len).collect();
     assert_eq!(lengths, HashSet::from([20, 40, 8]));
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
-    let logged: Vec<_> = sim.journal().iter().map(|call| call.request_id().unwrap().to_owned()).collect();
+    let logged: Vec<_> = sim.request_log().iter().map(|call| call.request_id().unwrap().to_owned()).collect();
     assert_eq!(logged, ids);
 }
 

@@ -53,8 +53,8 @@ async fn each_bad_certificate_causes_its_own_error() {
 
 #[tokio::test]
 async fn the_expiry_of_a_certificate_is_reported() {
-    let sim = start_with(TlsOptions::ending_in(Duration::from_mins(10))).await;
-    let rest = sim.certificate_ends().unwrap().duration_since(sim.now()).unwrap();
+    let sim = start_with(TlsOptions::expiring_in(Duration::from_mins(10))).await;
+    let rest = sim.certificate_expiry().unwrap().duration_since(sim.now()).unwrap();
     assert!(rest <= Duration::from_mins(10) && rest > Duration::from_secs(500));
     assert_eq!(get_health(&sim).await, Ok(200));
 }
@@ -62,8 +62,8 @@ async fn the_expiry_of_a_certificate_is_reported() {
 #[tokio::test]
 async fn an_intermediate_can_expire_before_the_leaf() {
     let day = Duration::from_hours(24);
-    let sim = start_with(TlsOptions::intermediate_ending_in(day)).await;
-    assert!(sim.certificate_ends().unwrap() <= sim.now() + day);
+    let sim = start_with(TlsOptions::intermediate_expiring_in(day)).await;
+    assert!(sim.certificate_expiry().unwrap() <= sim.now() + day);
     assert_eq!(get_health(&sim).await, Ok(200));
 }
 

@@ -23,8 +23,8 @@ async fn presenting(tls: TlsOptions) -> (Simulator, Api) {
 async fn is_refused_and_its_end_is_told(tls: TlsOptions) {
     let (simulator, api) = presenting(tls).await;
     assert_eq!(words(&api, AMPLE).await, ["tls"; 4]);
-    assert!(simulator.journal().is_empty(), "no request was sent");
-    let ends = simulator.certificate_ends().map(seconds);
+    assert!(simulator.request_log().is_empty(), "no request was sent");
+    let ends = simulator.certificate_expiry().map(seconds);
     assert_eq!(probe(&api, RequestKind::Health, AMPLE).await.certificate_expiry.map(seconds), ends);
     assert_eq!(log_in(&api, AMPLE).await.certificate_expiry.map(seconds), ends);
 }
@@ -55,7 +55,7 @@ async fn a_certificate_of_an_unknown_authority_is_refused() {
     let (_other, trusted) = presenting(TlsOptions::default()).await;
     api.ca_pem = trusted.ca_pem;
     assert_eq!(words(&api, AMPLE).await, ["tls"; 4]);
-    assert!(simulator.journal().is_empty(), "no request was sent");
+    assert!(simulator.request_log().is_empty(), "no request was sent");
 }
 
 #[tokio::test]
