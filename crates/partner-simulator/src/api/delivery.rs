@@ -45,20 +45,17 @@ pub(crate) fn body(bytes: Bytes, delivery: Delivery, in_flight: InFlightGuard) -
     }))
 }
 
-fn steps(bytes: Bytes, delivery: Delivery) -> Vec<Step> {
-    let mut rest = bytes;
-    if delivery == Delivery::Whole {
-        return if rest.is_empty() { Vec::new() } else { vec![Step::Send(rest)] };
-    }
-    if let Delivery::Huge(least) = delivery {
-        return huge(least);
-    }
+fn steps(mut rest: Bytes, delivery: Delivery) -> Vec<Step> {
+    let whole = rest.clone();
     let half = rest.split_to(rest.len() / 2);
     match delivery {
+        Delivery::Whole if whole.is_empty() => Vec::new(),
+        Delivery::Whole => vec![Step::Send(whole)],
         Delivery::Pause(pause) => vec![Step::Send(half), Step::Flush, Step::Pause(pause), Step::Send(rest)],
         Delivery::Stall => vec![Step::Send(half), Step::Flush, Step::Stall],
         Delivery::Truncate => vec![Step::Send(half), Step::Flush, Step::Close],
-        _ => vec![Step::Flush, Step::Close],
+        Delivery::HeadersOnly => vec![Step::Flush, Step::Close],
+        Delivery::Huge(least) => huge(least),
     }
 }
 

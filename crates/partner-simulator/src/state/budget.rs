@@ -64,7 +64,7 @@ impl Budget {
         let reset = match limits.headers {
             RateHeaders::Seconds => Some(format!("{}.{:06}", end.as_secs(), end.subsec_micros())),
             RateHeaders::Milliseconds => Some(end.as_millis().to_string()),
-            _ => None,
+            RateHeaders::WithoutReset | RateHeaders::Garbage | RateHeaders::Absent => None,
         };
         if let Some(reset) = reset.and_then(|reset| HeaderValue::from_str(&reset).ok()) {
             headers.insert(RESET, reset);

@@ -27,7 +27,7 @@ impl FaultRules {
     pub(crate) fn remove_for_key(&mut self, name: &str) {
         self.0.retain(|rule| match &rule.scope {
             Scope::Key(key) | Scope::KeyRoute { key, .. } => key != name,
-            _ => true,
+            Scope::Everything | Scope::Route(_) | Scope::Partner(_) => true,
         });
     }
 
