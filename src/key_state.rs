@@ -6,13 +6,14 @@
 #[cfg(test)]
 mod tests;
 
-use serde_with::{DeserializeFromStr, SerializeDisplay};
+use serde_with::{DeserializeFromStr, SerializeDisplay, serde_as};
 use std::time::SystemTime;
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use serde::{Deserialize, Serialize};
 
 use crate::partner_api::judge::{KeyEvidence, SecretEvidence};
+use crate::rfc3339::Rfc3339;
 
 /// What is known of a key: the `state` label of `myunisoft_key_state`.
 #[derive(
@@ -104,12 +105,13 @@ impl UnknownState {
 }
 
 /// What outlives a restart of one key or secret.
+#[serde_as]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersistedState<S> {
     /// The state.
     pub state: S,
     /// Since when, by the wall clock.
-    #[serde(with = "crate::rfc3339")]
+    #[serde_as(as = "Rfc3339")]
     pub since: SystemTime,
     /// Whether it has been active since it is watched.
     pub has_been_active: bool,

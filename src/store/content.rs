@@ -7,10 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use serde_with::serde_as;
 
 use super::fingerprint::Fingerprint;
 use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, PersistedState, SecretState};
 use crate::password_fingerprint::PasswordFingerprint;
+use crate::rfc3339::Rfc3339;
 
 /// Someone comments a key out and puts it back a week later: its memory waits that long for it.
 const KEPT_AFTER_LEAVING: Duration = Duration::from_hours(30 * 24);
@@ -53,12 +55,13 @@ pub enum Record {
 }
 
 /// An account's refused log-ins.
+#[serde_as]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedLogins {
     /// How often in a row the same password was refused.
     pub times: u32,
     /// When last.
-    #[serde(with = "crate::rfc3339")]
+    #[serde_as(as = "Rfc3339")]
     pub last: SystemTime,
     /// Of the refused password.
     pub password: PasswordFingerprint,
@@ -75,13 +78,15 @@ pub(super) struct Content {
 }
 
 /// A memory, and what it is about.
+#[serde_as]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Bound<S> {
     fingerprint: Fingerprint,
     #[serde(flatten)]
     persisted: PersistedState<S>,
     /// Since when it is no longer configured.
-    #[serde(default, with = "crate::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde_as(as = "Option<Rfc3339>")]
     left: Option<SystemTime>,
 }
 
