@@ -22,14 +22,14 @@ use web_toolkit::server::{self, Service};
 
 /// How long answers under way may take to end once the exporter was asked to stop. With the store's
 /// last write this stays within the five seconds that a stop may take.
-const DRAIN: Duration = Duration::from_secs(3);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What an exporter is made of.
 pub struct App {
     /// What to begin with.
-    pub reading: LoadedConfig,
+    pub initial: LoadedConfig,
     /// How to read it again.
-    pub load: Loader,
+    pub loader: Loader,
     /// What outlives this process.
     pub store: Store,
     /// What is counted.
@@ -37,7 +37,7 @@ pub struct App {
     /// Where to serve; bound already.
     pub listeners: Vec<TcpListener>,
     /// How it is served.
-    pub serving: ServeOptions,
+    pub options: ServeOptions,
 }
 
 /// How it is served: what no reload changes.
@@ -46,13 +46,13 @@ pub struct ServeOptions {
     /// Whether `POST /-/reload` is allowed.
     pub lifecycle: bool,
     /// How often to look whether a file of the configuration changed; `None`: never.
-    pub auto_reload: Option<Duration>,
+    pub auto_reload_interval: Option<Duration>,
     /// How many connections may be open at once.
-    pub most_connections: usize,
+    pub max_connections: usize,
     /// Where the routes are mounted: empty, or `/…` without a final slash.
     pub prefix: String,
     /// The host that users see, where it is not the one that they ask.
-    pub external: Option<String>,
+    pub external_host: Option<String>,
 }
 
 /// Why an exporter could not run.
@@ -74,33 +74,33 @@ impl App {
         shutdown: impl Future<Output = ()>,
         requests: (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>),
     ) -> Result<(), RunError> {
-        let Self { reading, load, store, metrics, listeners, serving } = self;
+        let Self { initial, loader, store, metrics, listeners, options } = self;
         let context = Arc::new(Context::new(Arc::new(SharedState::default()), Arc::clone(&metrics), store));
         let mut fleet = Fleet::new(Arc::clone(&context));
-        fleet.apply(&reading.config)?;
+        fleet.apply(&initial.config)?;
         let (sender, requests) = requests;
         let app = AppState {
             context: Arc::clone(&context),
             key_index: fleet.key_index(),
-            reload: serving.lifecycle.then_some(sender),
-            prefix: serving.prefix.into(),
-            external: serving.external.map(Into::into),
+            reload: options.lifecycle.then_some(sender),
+            prefix: options.prefix.into(),
+            external: options.external_host.map(Into::into),
         };
-        let auth = AuthHandle::new(reading.protection);
+        let auth = AuthHandle::new(initial.protection);
         let observer = Arc::clone(&metrics);
         let service = Service { router: http::router(app), auth: auth.subscribe(), observer };
         let stop = CancellationToken::new();
-        let server = tokio::spawn(server::serve(listeners, service, serving.most_connections, stop.clone()));
-        let reloader = Reloader::new(load, reading.sources, fleet, auth, metrics);
+        let server = tokio::spawn(server::serve(listeners, service, options.max_connections, stop.clone()));
+        let reloader = Reloader::new(loader, initial.sources, fleet, auth, metrics);
         // Dropped where it stands: what a reload does beside waiting is done at once.
         tokio::select! {
             () = shutdown => {}
-            never = keep_to_configuration(reloader, requests, serving.auto_reload) => match never {},
+            never = reload_loop(reloader, requests, options.auto_reload_interval) => match never {},
         }
         info!("asked to stop");
         context.stop_probing();
         stop.cancel();
-        if timeout(DRAIN, server).await.is_err() {
+        if timeout(DRAIN_TIMEOUT, server).await.is_err() {
             warn!("some answers were still under way and are cut off");
         }
         context.store.close().await;
@@ -109,20 +109,20 @@ impl App {
 }
 
 /// Reloads on each wish, and where a file changed. Dropping it ends every probe.
-async fn keep_to_configuration(
+async fn reload_loop(
     mut reloader: Reloader,
     mut requests: mpsc::Receiver<ReloadRequest>,
-    auto_reload: Option<Duration>,
+    auto_reload_interval: Option<Duration>,
 ) -> std::convert::Infallible {
-    let mut looks = interval(auto_reload.unwrap_or(Duration::from_hours(24)));
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut checks = interval(auto_reload_interval.unwrap_or(Duration::from_hours(24)));
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             Some(request) = requests.recv() => {
                 // Whoever wished may be gone.
                 let _ = request.send(reloader.reload().await);
             }
-            _ = looks.tick(), if auto_reload.is_some() => reloader.look().await,
+            _ = checks.tick(), if auto_reload_interval.is_some() => reloader.reload_if_changed().await,
         }
     }
 }

@@ -33,7 +33,7 @@ impl Cli {
     ///
     /// A variable that is empty is none: it is how a container's environment says "not set".
     #[must_use]
-    pub fn of_process() -> Self {
+    pub fn from_process() -> Self {
         let command = Self::command().mut_args(|arg| {
             let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
             if is_empty { arg.env(Resettable::Reset) } else { arg }
@@ -93,7 +93,7 @@ pub struct Flags {
         value_parser = interval,
         global = true
     )]
-    pub auto_reload: Duration,
+    pub auto_reload_interval: Duration,
 
     /// Address to serve on; repeatable, or separated by commas in the variable [default: :10698]
     #[arg(
@@ -103,7 +103,7 @@ pub struct Flags {
         value_delimiter = ',',
         global = true
     )]
-    pub listen: Vec<ListenAddress>,
+    pub listen_addresses: Vec<ListenAddress>,
 
     /// TLS, users and headers, in the format that Prometheus' exporters share [default: plain HTTP for all]
     #[arg(
@@ -123,7 +123,7 @@ pub struct Flags {
         value_parser = clap::value_parser!(u32).range(1..),
         global = true
     )]
-    pub most_connections: u32,
+    pub max_connections: u32,
 
     /// Allow POST /-/reload
     #[arg(
@@ -194,8 +194,8 @@ fn interval(text: &str) -> Result<Duration, String> {
 impl Flags {
     /// Where to serve: as given, else at `default`.
     #[must_use]
-    pub fn listen_or(&self, default: ListenAddress) -> Vec<ListenAddress> {
-        if self.listen.is_empty() { vec![default] } else { self.listen.clone() }
+    pub fn listen_addresses_or(&self, default: ListenAddress) -> Vec<ListenAddress> {
+        if self.listen_addresses.is_empty() { vec![default] } else { self.listen_addresses.clone() }
     }
 
     /// Where the routes are mounted: empty, or `/…` without a final slash.
@@ -324,8 +324,11 @@ mod tests {
     #[test]
     fn several_addresses_can_be_given() {
         let cli = parse(&["--web.listen-address=:1", "--web.listen-address=127.0.0.1:2"]).unwrap();
-        assert_eq!(cli.flags.listen.len(), 2);
-        assert_eq!(parse(&["--web.listen-address=:1, 127.0.0.1:2"]).unwrap().flags.listen, cli.flags.listen);
+        assert_eq!(cli.flags.listen_addresses.len(), 2);
+        assert_eq!(
+            parse(&["--web.listen-address=:1, 127.0.0.1:2"]).unwrap().flags.listen_addresses,
+            cli.flags.listen_addresses
+        );
     }
 
     #[test]

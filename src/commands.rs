@@ -49,7 +49,7 @@ pub(crate) fn exporter(flags: &Flags) -> ExitCode {
         Err(problems) => return misconfigured(&problems),
     };
     finish(run(async || {
-        let listeners = bind(&flags.listen_or(ListenAddress { host: None, port: PORT })).await?;
+        let listeners = bind(&flags.listen_addresses_or(ListenAddress { host: None, port: PORT })).await?;
         serve(flags, reading, again(load), &flags.storage_path, listeners).await
     }))
 }
@@ -65,9 +65,11 @@ pub(crate) fn demo(flags: &Flags) -> ExitCode {
         Err(problems) => return misconfigured(&problems),
     };
     finish(run(async || {
-        let listeners =
-            bind(&flags.listen_or(ListenAddress { host: Some("127.0.0.1".to_owned()), port: PORT })).await?;
-        // Nobody reads the demo's request log, and thousands of logged requests would look like a memory leak.
+        let listeners = bind(
+            &flags.listen_addresses_or(ListenAddress { host: Some("127.0.0.1".to_owned()), port: PORT }),
+        )
+        .await?;
+        // Nobody reads the demo's journal: remembering thousands of calls would only look like a leak.
         let simulator = Simulator::builder().tls().request_log_capacity(100).start().await?;
         let config = demo::fleet(&simulator);
         // Each run begins with no memory, and leaves none behind.
@@ -77,7 +79,7 @@ pub(crate) fn demo(flags: &Flags) -> ExitCode {
         let reading = reading(fleet(), first);
         let load = again(move || Ok(self::reading(fleet(), load_web(web.as_deref())?)));
         tokio::select! {
-            never = demo::live(simulator.clone()) => match never {},
+            never = demo::run_story(simulator.clone()) => match never {},
             ended = serve(flags, reading, load, storage.path(), listeners) => ended,
         }
     }))
@@ -185,8 +187,8 @@ fn finish(outcome: Result<(), Failure>) -> ExitCode {
 
 async fn serve(
     flags: &Flags,
-    reading: LoadedConfig,
-    load: Loader,
+    initial: LoadedConfig,
+    loader: Loader,
     storage: &Path,
     listeners: Vec<TcpListener>,
 ) -> Result<(), Failure> {
@@ -197,17 +199,18 @@ async fn serve(
     let (sender, requests) = mpsc::channel(1);
     tokio::spawn(request_reload_on_sighup(sender.clone())?);
     let app = App {
-        reading,
-        load,
+        initial,
+        loader,
         store,
         metrics,
         listeners,
-        serving: ServeOptions {
+        options: ServeOptions {
             lifecycle: flags.lifecycle,
-            auto_reload: (!flags.auto_reload.is_zero()).then_some(flags.auto_reload),
-            most_connections: most_connections(flags),
+            auto_reload_interval: (!flags.auto_reload_interval.is_zero())
+                .then_some(flags.auto_reload_interval),
+            max_connections: max_connections(flags),
             prefix: flags.prefix(),
-            external: flags.external_host(),
+            external_host: flags.external_host(),
         },
     };
     app.run(asked_to_stop()?, (sender, requests)).await?;
@@ -215,8 +218,8 @@ async fn serve(
 }
 
 /// As many as asked for, but no more than half of what the system lets be open: probes need the rest.
-fn most_connections(flags: &Flags) -> usize {
-    let asked = usize::try_from(flags.most_connections).unwrap_or(usize::MAX);
+fn max_connections(flags: &Flags) -> usize {
+    let asked = usize::try_from(flags.max_connections).unwrap_or(usize::MAX);
     let open = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(u64::MAX, |(soft, _)| soft);
     let most = asked.min(usize::try_from(open / 2).unwrap_or(usize::MAX));
     if most < asked {

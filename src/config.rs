@@ -24,7 +24,7 @@ use checked_yaml::{Cursor, Reported};
 use reqwest::Url;
 use strum::VariantArray;
 
-pub(crate) use self::load::matching;
+pub(crate) use self::load::files_matching;
 pub use self::load::{Loaded, load};
 use crate::partner_api::{Access, Firm, KeyInfoMode, Method};
 use crate::secret::SecretSource;

@@ -17,7 +17,7 @@ use partner_simulator::{
     Access, Activation, EXERCICES, KeySpec, LoginSpec, PartnerSpec, Refusal, Simulator, USERS,
 };
 
-pub use story::{LAP, live};
+pub use story::{LAP, run_story};
 
 /// Makes the fleet known to the simulated API, and gives the configuration that watches it.
 ///

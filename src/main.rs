@@ -9,7 +9,7 @@ use myunisoft_exporter::logging::Level;
 use myunisoft_exporter::{logging, panics};
 
 fn main() -> ExitCode {
-    let Cli { command, flags } = Cli::of_process();
+    let Cli { command, flags } = Cli::from_process();
     // Of `probe` the result tells what the log would.
     let level = if matches!(command, Some(Command::Probe { .. })) { Level::Error } else { Level::Info };
     logging::start(flags.log_level.unwrap_or(level), flags.log_format);

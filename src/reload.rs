@@ -16,10 +16,10 @@ use crate::metrics::Metrics;
 use web_toolkit::auth::{AuthHandle, Protection};
 
 /// A file that is being written is left alone until it has been the same for so long.
-const SETTLING: Duration = Duration::from_millis(500);
+const SETTLE_TIME: Duration = Duration::from_millis(500);
 /// A configuration that was found bad is read again after this time even where no file of it changed:
 /// what was wrong may have been a file that it names.
-const ANOTHER_TRY: Duration = Duration::from_secs(30);
+const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// All that the operator asked for, as it was read.
 #[derive(Debug)]
@@ -50,28 +50,28 @@ type Snapshot = BTreeMap<PathBuf, Option<FileVersion>>;
 
 /// Keeps what runs to what is configured.
 pub struct Reloader {
-    load: Loader,
+    loader: Loader,
     fleet: Fleet,
     auth: AuthHandle,
     metrics: Arc<Metrics>,
     sources: ConfigFiles,
-    seen: Snapshot,
+    last_snapshot: Snapshot,
     /// What was last found wrong, and when; none while all is well.
-    trouble: Option<(String, Instant)>,
+    last_failure: Option<(String, Instant)>,
 }
 
 impl Reloader {
     /// Keeps to what `load` reads from now on; `sources` are those of what runs already.
     pub fn new(
-        load: Loader,
+        loader: Loader,
         sources: ConfigFiles,
         fleet: Fleet,
         auth: AuthHandle,
         metrics: Arc<Metrics>,
     ) -> Self {
         metrics.config_reloaded(true, SystemTime::now());
-        let seen = sources.look();
-        Self { load, fleet, auth, metrics, sources, seen, trouble: None }
+        let last_snapshot = sources.snapshot();
+        Self { loader, fleet, auth, metrics, sources, last_snapshot, last_failure: None }
     }
 
     /// Reads everything and changes to it, or changes nothing and tells why.
@@ -88,9 +88,9 @@ impl Reloader {
     }
 
     /// Reloads if a file changed, or if something was wrong a while ago; tells nothing twice.
-    pub async fn look(&mut self) {
-        let known = self.trouble.clone();
-        let retry = known.as_ref().is_some_and(|(_, since)| since.elapsed() >= ANOTHER_TRY);
+    pub async fn reload_if_changed(&mut self) {
+        let known = self.last_failure.clone();
+        let retry = known.as_ref().is_some_and(|(_, since)| since.elapsed() >= RETRY_INTERVAL);
         if !self.has_changed().await && !retry {
             return;
         }
@@ -103,13 +103,13 @@ impl Reloader {
 
     /// Whether the files differ from how they were last seen, and have come to rest.
     async fn has_changed(&self) -> bool {
-        let mut last = self.sources.look_aside().await;
-        if last == self.seen {
+        let mut last = self.sources.snapshot_in_background().await;
+        if last == self.last_snapshot {
             return false;
         }
         loop {
-            sleep(SETTLING).await;
-            let now = self.sources.look_aside().await;
+            sleep(SETTLE_TIME).await;
+            let now = self.sources.snapshot_in_background().await;
             if now == last {
                 return true;
             }
@@ -118,31 +118,31 @@ impl Reloader {
     }
 
     async fn read(&mut self) -> Result<(), String> {
-        let seen = self.sources.look_aside().await;
-        let load = Arc::clone(&self.load);
+        let seen = self.sources.snapshot_in_background().await;
+        let load = Arc::clone(&self.loader);
         let read = spawn_blocking(move || load()).await.unwrap_or_else(|died| Err(died.to_string()));
         let outcome = match read {
-            Ok(reading) => self.apply(reading, seen).await,
+            Ok(loaded) => self.apply(loaded, seen).await,
             Err(problems) => {
-                self.seen = seen;
+                self.last_snapshot = seen;
                 Err(problems)
             }
         };
         self.metrics.config_reloaded(outcome.is_ok(), SystemTime::now());
-        self.trouble = outcome.as_ref().err().map(|problems| (problems.clone(), Instant::now()));
+        self.last_failure = outcome.as_ref().err().map(|problems| (problems.clone(), Instant::now()));
         outcome
     }
 
-    async fn apply(&mut self, reading: LoadedConfig, mut seen: Snapshot) -> Result<(), String> {
-        let applied = self.fleet.apply(&reading.config).map_err(|error| error.to_string());
+    async fn apply(&mut self, loaded: LoadedConfig, mut seen: Snapshot) -> Result<(), String> {
+        let applied = self.fleet.apply(&loaded.config).map_err(|error| error.to_string());
         if applied.is_ok() {
             // From here on nothing can fail.
-            self.auth.replace(reading.protection);
+            self.auth.replace(loaded.protection);
             self.fleet.context().accounts.allow_another_try();
-            self.sources = reading.sources;
+            self.sources = loaded.sources;
             // How a file looked before it was read is what counts; a file that is new here may have
             // changed while it was read, which its next change tells.
-            let mut present = self.sources.look_aside().await;
+            let mut present = self.sources.snapshot_in_background().await;
             for (path, version) in &mut present {
                 if let Some(before) = seen.remove(path) {
                     *version = before;
@@ -150,21 +150,22 @@ impl Reloader {
             }
             seen = present;
         }
-        self.seen = seen;
+        self.last_snapshot = seen;
         applied
     }
 }
 
 impl ConfigFiles {
-    fn look(&self) -> Snapshot {
-        let matching = self.patterns.iter().filter_map(|pattern| config::matching(pattern).ok()).flatten();
+    fn snapshot(&self) -> Snapshot {
+        let matching =
+            self.patterns.iter().filter_map(|pattern| config::files_matching(pattern).ok()).flatten();
         let paths = self.files.iter().cloned().chain(matching.filter_map(Result::ok));
         paths.map(|path| (FileVersion::of(&path), path)).map(|(version, path)| (path, version)).collect()
     }
 
     /// The same, where a slow disk delays nobody.
-    async fn look_aside(&self) -> Snapshot {
+    async fn snapshot_in_background(&self) -> Snapshot {
         let sources = self.clone();
-        spawn_blocking(move || sources.look()).await.unwrap_or_default()
+        spawn_blocking(move || sources.snapshot()).await.unwrap_or_default()
     }
 }

@@ -111,12 +111,12 @@ const MATCHING: glob::MatchOptions = glob::MatchOptions {
 };
 
 /// The files that a pattern matches right now, and those that can't be told.
-pub(crate) fn matching(pattern: &Path) -> Result<glob::Paths, glob::PatternError> {
+pub(crate) fn files_matching(pattern: &Path) -> Result<glob::Paths, glob::PatternError> {
     glob::glob_with(&pattern.to_string_lossy(), MATCHING)
 }
 
 fn matches(pattern: &Path, at: &Cursor<'_>) -> Vec<PathBuf> {
-    let paths = match matching(pattern) {
+    let paths = match files_matching(pattern) {
         Ok(paths) => paths,
         Err(error) => {
             at.error(format!("is not a pattern of file names ({}); correct it", error.msg));

@@ -59,7 +59,7 @@ fn with(sim: &Simulator, key: &str, happen: fn(&Key)) {
 }
 
 /// Lets the story happen to the fleet, again and again, as long as it is polled.
-pub async fn live(sim: Simulator) -> Infallible {
+pub async fn run_story(sim: Simulator) -> Infallible {
     let mut seconds = interval(Duration::from_secs(1));
     // After the machine slept, the story goes on where it was: it doesn't catch up in a rush.
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -107,7 +107,7 @@ async fn the_configuration_keeps_its_promises() {
 #[tokio::test(start_paused = true)]
 async fn everything_happens_within_two_minutes() {
     let (sim, config, client) = demo().await;
-    let story = tokio::spawn(demo::live(sim.clone()));
+    let story = tokio::spawn(demo::run_story(sim.clone()));
     let begin = Instant::now();
     let mut seen = BTreeSet::new();
     while begin.elapsed() < Duration::from_mins(2) {
@@ -142,7 +142,7 @@ async fn everything_happens_within_two_minutes() {
 #[tokio::test(start_paused = true)]
 async fn a_lap_ends_as_it_began() {
     let (sim, config, client) = demo().await;
-    let story = tokio::spawn(demo::live(sim.clone()));
+    let story = tokio::spawn(demo::run_story(sim.clone()));
     tokio::time::sleep(demo::LAP.mul_f64(0.99)).await;
     story.abort();
     assert_eq!(client.get(sim.url(HEALTH)).send().await.unwrap().status(), 200);
