@@ -7,6 +7,7 @@ mod credentials;
 mod load;
 mod names;
 mod partners;
+mod section;
 mod settings;
 mod summary;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use strum::VariantArray;
 
 pub(crate) use self::load::files_matching;
 pub use self::load::{Loaded, load};
+pub use self::section::Section;
 use crate::partner_api::{Access, Firm, KeyInfoMode, Method};
 use crate::secret::SecretSource;
 

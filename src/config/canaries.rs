@@ -6,11 +6,14 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::timing::timing;
-use super::{Canary, HEALTH, KEY_INFO, Probe, Target, Timing, names, urls, variant};
+use super::{Canary, HEALTH, KEY_INFO, Probe, Section, Target, Timing, names, urls, variant};
 use crate::partner_api::{Access, EXERCICES_PATH, Method};
 
 /// The canary that is always there.
 const BUILT_IN: &str = "exercices";
+
+pub(super) const CANARY_FIELDS: &[&str] = &["path", "method", "society", "interval", "timeout"];
+pub(super) const CANARY_OF_KEY_FIELDS: &[&str] = &["canary", "name", "society_id", "interval", "timeout"];
 
 /// A canary as the configuration declares it, not yet any key's.
 #[derive(Clone)]
@@ -100,7 +103,7 @@ impl DeclaredCanary {
     }
 
     fn read(name: &str, at: &Cursor<'_>) -> Result<Self, Reported> {
-        let fields = at.fields(&["path", "method", "society", "interval", "timeout"])?;
+        let fields = at.fields(Section::Canary.fields())?;
         let path = match fields.get("path") {
             None if name == BUILT_IN => Ok(EXERCICES_PATH),
             _ => fields.required(
@@ -202,7 +205,7 @@ impl KeyContext<'_> {
                 return Err(at.error(text));
             }
         }
-        let fields = at.fields(&["canary", "name", "society_id", "interval", "timeout"])?;
+        let fields = at.fields(Section::CanaryOfKey.fields())?;
         let name = fields.optional("name", |at| {
             let name = names::name(at)?;
             reserved(name).map_or(Ok(name), |text| Err(at.error(text)))

@@ -6,23 +6,24 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
-use super::{Credential, Firm, Login};
+use super::{Credential, Firm, Login, Section};
 use crate::secret::{SecretKind, SecretSource};
 
 /// The three fields that can say where a secret is, of which one may.
 pub(super) struct Names {
-    file: &'static str,
-    env: &'static str,
-    inline: &'static str,
+    pub(super) file: &'static str,
+    pub(super) env: &'static str,
+    pub(super) inline: &'static str,
 }
 
 pub(super) const SECRET: Names = Names { file: "secret_file", env: "secret_env", inline: "secret" };
-const TOKEN: Names = Names { file: "token_file", env: "token_env", inline: "token" };
+pub(super) const TOKEN: Names = Names { file: "token_file", env: "token_env", inline: "token" };
 const PASSWORD: Names = Names { file: "password_file", env: "password_env", inline: "password" };
 const LOGIN: &str = "login";
+pub(super) const LOGIN_FIELDS: &[&str] = &["mail", PASSWORD.file, PASSWORD.env, PASSWORD.inline, "firm"];
 
 impl Names {
-    pub(super) const fn all(&self) -> [&'static str; 3] {
+    const fn all(&self) -> [&'static str; 3] {
         [self.file, self.env, self.inline]
     }
 
@@ -63,8 +64,7 @@ pub(super) fn partner_secret(fields: &Fields<'_>) -> Result<Option<SecretSource>
 
 /// A key's token or log-in.
 pub(super) fn of_key(fields: &Fields<'_>) -> Result<Credential, Reported> {
-    let [file, env, inline] = TOKEN.all();
-    match only(fields, &[file, env, inline, LOGIN])? {
+    match only(fields, &[TOKEN.file, TOKEN.env, TOKEN.inline, LOGIN])? {
         Some((LOGIN, at)) => login(&at).map(Credential::Login),
         Some((name, at)) => TOKEN.read(name, &at, SecretKind::HeaderValue).map(Credential::Token),
         None => {
@@ -75,10 +75,9 @@ pub(super) fn of_key(fields: &Fields<'_>) -> Result<Credential, Reported> {
 }
 
 fn login(at: &Cursor<'_>) -> Result<Login, Reported> {
-    let [file, env, inline] = PASSWORD.all();
-    let fields = at.fields(&["mail", file, env, inline, "firm"])?;
+    let fields = at.fields(Section::Login.fields())?;
     let mail = fields.required("mail", "add the account's mail address", mail);
-    let password = match only(&fields, &[file, env, inline]) {
+    let password = match only(&fields, &PASSWORD.all()) {
         Ok(Some((name, at))) => PASSWORD.read(name, &at, SecretKind::Password),
         Ok(None) => {
             let text = "has no password; add one of `password_file`, `password_env` and `password`";

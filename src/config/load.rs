@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use checked_yaml::{Cursor, Diagnostics, Problem, Problems, Reported, Source};
 
 use super::partners::Partners;
-use super::{Config, settings};
+use super::{Config, Section, settings};
 
 /// The fields of the configuration file.
-pub(super) const FIELDS: [&str; 8] =
-    ["api", "health", "key_info", "canaries", "rate_limit", "metrics", "partners", "key_files"];
+pub(super) const CONFIG_FILE_FIELDS: &[&str] =
+    &["api", "health", "key_info", "canaries", "rate_limit", "metrics", "partners", "key_files"];
 /// The fields of a key file.
-const KEY_FILE_FIELDS: [&str; 1] = ["partners"];
+pub(super) const KEY_FILE_FIELDS: &[&str] = &["partners"];
 
 /// A configuration and what is to be told of how it was read.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +46,7 @@ fn read_all(path: &Path, loaded: &mut Loaded, diagnostics: &Diagnostics) -> Resu
     let root = source.read()?;
     loaded.files.push(path.to_owned());
     let at = Cursor::root(&source, &root);
-    let fields = at.fields(&FIELDS)?;
+    let fields = at.fields(Section::ConfigFile.fields())?;
 
     let (settings, defaults) = settings::read(&fields);
     let mut partners = Partners::new(&defaults);
@@ -67,7 +67,7 @@ fn read_all(path: &Path, loaded: &mut Loaded, diagnostics: &Diagnostics) -> Resu
 fn read_key_file(source: &Source<'_>, partners: &mut Partners<'_>) -> Result<(), Reported> {
     let root = source.read()?;
     let at = Cursor::root(source, &root);
-    if let Ok(fields) = at.fields(&KEY_FILE_FIELDS)
+    if let Ok(fields) = at.fields(Section::KeyFile.fields())
         && let Some(at) = fields.get("partners")
     {
         partners.add(&at);

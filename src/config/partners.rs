@@ -8,18 +8,21 @@ use std::sync::Arc;
 use checked_yaml::{Cursor, Diagnostics, Fields, Problem, Reported, Source, quoted};
 
 use super::canaries::{self, KeyContext};
-use super::credentials::{self, SECRET};
+use super::credentials::{self, SECRET, TOKEN};
 use super::settings::{self, Defaults, KeyInfo};
-use super::{KEY_INFO, Key, Partner, Probe, Target, names, variant};
+use super::{Key, Partner, Probe, Section, Target, names, variant};
 use crate::partner_api::Access;
 use crate::secret::SecretSource;
+
+pub(super) const PARTNER_FIELDS: &[&str] = &["name", SECRET.file, SECRET.env, SECRET.inline, "keys"];
+pub(super) const KEY_FIELDS: &[&str] =
+    &["name", "access", "society_id", TOKEN.file, TOKEN.env, TOKEN.inline, "login", "key_info", "canaries"];
 
 /// The partners read so far.
 pub(super) struct Partners<'d> {
     defaults: &'d Defaults,
     drafts: Vec<Draft>,
     by_name: HashMap<Arc<str>, usize>,
-    key_info: Arc<str>,
 }
 
 /// A partner to which later files may still add keys.
@@ -34,6 +37,20 @@ struct Draft {
     orphan: Option<Problem>,
     keys: Vec<Key>,
     key_places: HashMap<Arc<str>, Place>,
+}
+
+impl Draft {
+    fn new(name: Arc<str>, latest: Place) -> Self {
+        Self {
+            name,
+            secret: None,
+            declared: None,
+            latest,
+            orphan: None,
+            keys: Vec::new(),
+            key_places: HashMap::new(),
+        }
+    }
 }
 
 /// Where something was given.
@@ -60,7 +77,7 @@ impl Place {
 
 impl<'d> Partners<'d> {
     pub(super) fn new(defaults: &'d Defaults) -> Self {
-        Self { defaults, drafts: Vec::new(), by_name: HashMap::new(), key_info: KEY_INFO.into() }
+        Self { defaults, drafts: Vec::new(), by_name: HashMap::new() }
     }
 
     /// Adds a file's `partners:`.
@@ -73,8 +90,7 @@ impl<'d> Partners<'d> {
     }
 
     fn add_partner(&mut self, at: &Cursor<'_>) -> Result<(), Reported> {
-        let [file, env, inline] = SECRET.all();
-        let fields = at.fields(&["name", file, env, inline, "keys"])?;
+        let fields = at.fields(Section::Partner.fields())?;
         let index = fields.required("name", "add the partner's name", |name_at| {
             let name = names::name(name_at)?;
             Ok(self.entry(name, name_at))
@@ -109,15 +125,7 @@ impl<'d> Partners<'d> {
         let name: Arc<str> = name.into();
         let index = self.drafts.len();
         self.by_name.insert(Arc::clone(&name), index);
-        self.drafts.push(Draft {
-            name,
-            secret: None,
-            declared: None,
-            latest: place,
-            orphan: None,
-            keys: Vec::new(),
-            key_places: HashMap::new(),
-        });
+        self.drafts.push(Draft::new(name, place));
         index
     }
 
@@ -155,7 +163,7 @@ impl<'d> Partners<'d> {
         let Ok(items) = at.items() else { return };
         for at in items {
             let draft = partner.and_then(|index| self.drafts.get_mut(index));
-            let _ = add_key(draft, &at, self.defaults, &self.key_info);
+            let _ = add_key(draft, &at, self.defaults);
         }
     }
 
@@ -174,15 +182,8 @@ impl<'d> Partners<'d> {
     }
 }
 
-fn add_key(
-    draft: Option<&mut Draft>,
-    at: &Cursor<'_>,
-    defaults: &Defaults,
-    key_info: &Arc<str>,
-) -> Result<(), Reported> {
-    const FIELDS: [&str; 9] =
-        ["name", "access", "society_id", "token_file", "token_env", "token", "login", "key_info", "canaries"];
-    let fields = at.fields(&FIELDS)?;
+fn add_key(draft: Option<&mut Draft>, at: &Cursor<'_>, defaults: &Defaults) -> Result<(), Reported> {
+    let fields = at.fields(Section::Key.fields())?;
     let name = fields.required("name", "add the key's name", |at| {
         let name: Arc<str> = names::name(at)?.into();
         if let Some(draft) = draft.as_ref() {
@@ -199,7 +200,7 @@ fn add_key(
     let credential = access.and_then(|access| login_fits(access, &fields)).and(credential);
     let probes = access.and_then(|access| {
         let name = name.as_deref().ok();
-        probes(access, name, &fields, defaults, key_info)
+        probes(access, name, &fields, defaults)
     });
     let key = Key { name: name?, access: access?, credential: credential?, probes: probes? };
     if key.probes.is_empty() {
@@ -231,7 +232,6 @@ fn probes(
     name: Option<&str>,
     fields: &Fields<'_>,
     defaults: &Defaults,
-    key_info_name: &Arc<str>,
 ) -> Result<Vec<Probe>, Reported> {
     let society_id = society_id(access, fields);
     let key_info = key_info(fields, defaults);
@@ -242,7 +242,7 @@ fn probes(
     });
     let (key_info, canaries) = (key_info?, canaries?);
     let key_info = key_info.mode.map(|mode| Probe {
-        name: Arc::clone(key_info_name),
+        name: Arc::clone(&defaults.key_info_name),
         target: Target::KeyInfo(mode),
         timing: key_info.timing,
     });

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use checked_yaml::{Cursor, Fields, Reported, file};
 use reqwest::Url;
@@ -11,12 +12,14 @@ use rustls::pki_types::pem::PemObject;
 
 use super::canaries::Canaries;
 use super::timing::timing;
-use super::{Api, Health, Metrics, RateLimit, Settings, Timing, urls};
+use super::{Api, Health, KEY_INFO, Metrics, RateLimit, Section, Settings, Timing, urls};
 use crate::partner_api::KeyInfoMode;
 
 /// What each key takes over unless it overrides it.
 pub(super) struct Defaults {
     pub(super) key_info: Result<KeyInfo, Reported>,
+    /// The name of every key's key/info probe, which thousands of keys share.
+    pub(super) key_info_name: Arc<str>,
     pub(super) canaries: Canaries,
 }
 
@@ -32,6 +35,7 @@ pub(super) fn read(fields: &Fields<'_>) -> (Settings, Defaults) {
     };
     let defaults = Defaults {
         key_info: key_info.map(|key_info| key_info.unwrap_or(KeyInfo::DEFAULT)),
+        key_info_name: KEY_INFO.into(),
         canaries: Canaries::read(fields),
     };
     (settings, defaults)
@@ -93,9 +97,11 @@ impl Default for Metrics {
     }
 }
 
+pub(super) const API_FIELDS: &[&str] = &["base_url", "auth_url", "ca_file", "proxy_url"];
+
 fn api(at: &Cursor<'_>) -> Result<Api, Reported> {
     let default = Api::default();
-    let fields = at.fields(&["base_url", "auth_url", "ca_file", "proxy_url"])?;
+    let fields = at.fields(Section::Api.fields())?;
     let base_url = fields.optional("base_url", urls::api_url);
     let auth_url = fields.optional("auth_url", urls::api_url);
     let ca_file = fields.optional("ca_file", ca_file);
@@ -134,27 +140,35 @@ fn certificates(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
+pub(super) const HEALTH_FIELDS: &[&str] = &["interval", "timeout", "objective"];
+
 fn health(at: &Cursor<'_>) -> Result<Health, Reported> {
-    let fields = at.fields(&["interval", "timeout", "objective"])?;
+    let fields = at.fields(Section::Health.fields())?;
     let timing = timing(&fields, Timing::HEALTH);
     let objective = fields.optional("objective", |at| at.fraction("a fraction below 1, such as 0.999"));
     Ok(Health { timing: timing?, objective: objective?.unwrap_or(OBJECTIVE) })
 }
 
+pub(super) const RATE_LIMIT_FIELDS: &[&str] = &["keep_free"];
+
 fn rate_limit(at: &Cursor<'_>) -> Result<RateLimit, Reported> {
-    let fields = at.fields(&["keep_free"])?;
+    let fields = at.fields(Section::RateLimit.fields())?;
     let keep_free = fields.optional("keep_free", |at| at.number("a whole number of requests, such as 5"))?;
     Ok(keep_free.map_or_else(RateLimit::default, |keep_free| RateLimit { keep_free }))
 }
 
+pub(super) const METRICS_FIELDS: &[&str] = &["request_ids"];
+
 fn metrics(at: &Cursor<'_>) -> Result<Metrics, Reported> {
-    let fields = at.fields(&["request_ids"])?;
+    let fields = at.fields(Section::Metrics.fields())?;
     let request_ids = fields.optional("request_ids", Cursor::boolean)?;
     Ok(request_ids.map_or_else(Metrics::default, |request_ids| Metrics { request_ids }))
 }
 
+pub(super) const KEY_INFO_FIELDS: &[&str] = &["interval", "timeout", "mode"];
+
 pub(super) fn key_info(at: &Cursor<'_>, inherited: KeyInfo) -> Result<KeyInfo, Reported> {
-    let fields = at.fields(&["interval", "timeout", "mode"])?;
+    let fields = at.fields(Section::KeyInfo.fields())?;
     let timing = timing(&fields, inherited.timing);
     let mode = fields.optional("mode", |at| {
         at.one_of(&[
