@@ -38,12 +38,12 @@ impl Canaries {
     pub(super) fn read(fields: &Fields<'_>) -> Self {
         let by_name = HashMap::from([(BUILT_IN.into(), Ok(DeclaredCanary::built_in()))]);
         let mut canaries = Self { by_name, section: Ok(()) };
-        let declared = fields.optional("canaries", |at| canaries.declare_all(at));
+        let declared = fields.optional("canaries", |at| canaries.read_declared(at));
         canaries.section = declared.map(|_| ());
         canaries
     }
 
-    fn declare_all(&mut self, at: &Cursor<'_>) -> Result<(), Reported> {
+    fn read_declared(&mut self, at: &Cursor<'_>) -> Result<(), Reported> {
         let mut lines = HashMap::new();
         for (key, at) in at.entries()? {
             let name = key.name();
@@ -52,7 +52,7 @@ impl Canaries {
                 at.error(format!("the canary {name} stands at line {line} already; rename one"));
                 continue;
             }
-            let declared = match names::check(name).or_else(|| reserved(name)) {
+            let declared = match names::error_in(name).or_else(|| reserved_name_error(name)) {
                 Some(text) => Err(at.error(text)),
                 None => DeclaredCanary::read(name, &at),
             };
@@ -72,7 +72,7 @@ impl Canaries {
     }
 
     /// As `get`, where the name may have been meant as a new one.
-    fn get_named(&self, name: &str, at: &Cursor<'_>) -> Result<&DeclaredCanary, Reported> {
+    fn get_by_probe_name(&self, name: &str, at: &Cursor<'_>) -> Result<&DeclaredCanary, Reported> {
         self.find(name)?.ok_or_else(|| {
             let name = quoted(name);
             at.error(format!("there is no canary {name}; add a `canary` that says which one to run"))
@@ -87,7 +87,7 @@ impl Canaries {
     }
 }
 
-fn reserved(name: &str) -> Option<&'static str> {
+fn reserved_name_error(name: &str) -> Option<&'static str> {
     matches!(name, HEALTH | KEY_INFO).then_some("is the name of a built-in probe; choose another name")
 }
 
@@ -146,12 +146,12 @@ pub(super) struct KeyContext<'a> {
 /// A key's canaries: those it lists, or the built-in one.
 pub(super) fn of_key(
     list: Option<&Cursor<'_>>,
-    asker: &KeyContext<'_>,
+    key: &KeyContext<'_>,
     canaries: &Canaries,
 ) -> Result<Vec<Probe>, Reported> {
     let Some(list) = list else {
-        let declared = canaries.get(BUILT_IN, asker.at)?;
-        let probe = asker.probe(asker.at, declared, &CanaryUse::plainly(declared))?;
+        let declared = canaries.get(BUILT_IN, key.at)?;
+        let probe = key.probe(key.at, declared, &CanaryUse::without_overrides(declared))?;
         return Ok(vec![probe]);
     };
     if list.is_null() {
@@ -161,7 +161,7 @@ pub(super) fn of_key(
     let mut lines: HashMap<Arc<str>, usize> = HashMap::new();
     let mut outcome = Ok(());
     for at in list.items()? {
-        let probe = match asker.item(&at, canaries) {
+        let probe = match key.item(&at, canaries) {
             Ok(probe) => probe,
             Err(reported) => {
                 outcome = Err(reported);
@@ -187,7 +187,7 @@ struct CanaryUse {
 }
 
 impl CanaryUse {
-    fn plainly(declared: &DeclaredCanary) -> Self {
+    fn without_overrides(declared: &DeclaredCanary) -> Self {
         Self { name: Arc::clone(&declared.route), society_id: None, timing: declared.timing }
     }
 }
@@ -197,7 +197,7 @@ impl KeyContext<'_> {
     fn item(&self, at: &Cursor<'_>, canaries: &Canaries) -> Result<Probe, Reported> {
         if at.is_scalar() {
             let declared = canaries.get(at.text()?, at)?;
-            return self.probe(at, declared, &CanaryUse::plainly(declared));
+            return self.probe(at, declared, &CanaryUse::without_overrides(declared));
         }
         for (field, at) in at.entries()? {
             if matches!(field.name(), "path" | "method" | "society") {
@@ -208,29 +208,31 @@ impl KeyContext<'_> {
         let fields = at.fields(Section::CanaryOfKey.fields())?;
         let name = fields.optional("name", |at| {
             let name = names::name(at)?;
-            reserved(name).map_or(Ok(name), |text| Err(at.error(text)))
+            reserved_name_error(name).map_or(Ok(name), |text| Err(at.error(text)))
         });
         let society_id = fields.optional("society_id", |at| {
-            self.takes_society_id(at)?;
+            self.check_accepts_society_id(at)?;
             society_id(at)
         });
         let declared = match (fields.get("canary"), fields.get("name")) {
             (Some(at), _) => at.text().and_then(|name| canaries.get(name, &at)),
-            (None, Some(at)) => name.and_then(|_| at.text()).and_then(|name| canaries.get_named(name, &at)),
+            (None, Some(at)) => {
+                name.and_then(|_| at.text()).and_then(|name| canaries.get_by_probe_name(name, &at))
+            }
             (None, None) => Err(at.missing("canary", "name the canary, such as `canary: exercices`")),
         };
         let declared = declared?;
         let timing = timing(&fields, declared.timing);
         let name = name?.filter(|name| *name != &*declared.route);
-        let wanted = CanaryUse {
+        let canary_use = CanaryUse {
             name: name.map_or_else(|| Arc::clone(&declared.route), Arc::from),
             society_id: society_id?,
             timing: timing?,
         };
-        self.probe(at, declared, &wanted)
+        self.probe(at, declared, &canary_use)
     }
 
-    fn which_society(&self, canary: &str) -> String {
+    fn society_id_missing(&self, canary: &str) -> String {
         let key = self.name.map_or_else(|| "this key".to_owned(), |name| format!("the key {}", quoted(name)));
         let canary = quoted(canary);
         format!(
@@ -239,10 +241,10 @@ impl KeyContext<'_> {
         )
     }
 
-    fn takes_society_id(&self, at: &Cursor<'_>) -> Result<(), Reported> {
+    fn check_accepts_society_id(&self, at: &Cursor<'_>) -> Result<(), Reported> {
         match self.access {
             Access::Firm => Ok(()),
-            Access::Society => Err(at.error(NOT_FOR_SOCIETY_KEYS)),
+            Access::Society => Err(at.error(SOCIETY_ID_NOT_ALLOWED)),
         }
     }
 
@@ -250,17 +252,17 @@ impl KeyContext<'_> {
         &self,
         at: &Cursor<'_>,
         declared: &DeclaredCanary,
-        wanted: &CanaryUse,
+        canary_use: &CanaryUse,
     ) -> Result<Probe, Reported> {
-        if !declared.society && wanted.society_id.is_some() {
-            let name = quoted(&wanted.name);
+        if !declared.society && canary_use.society_id.is_some() {
+            let name = quoted(&canary_use.name);
             let text = format!("the canary {name} is about the firm as a whole; remove `society_id`");
             return Err(at.error(text));
         }
         let society_id = match self.access {
-            Access::Firm if declared.society => match wanted.society_id.or(self.society_id) {
+            Access::Firm if declared.society => match canary_use.society_id.or(self.society_id) {
                 Some(id) => Some(id),
-                None => return Err(at.error(self.which_society(&wanted.name))),
+                None => return Err(at.error(self.society_id_missing(&canary_use.name))),
             },
             Access::Firm | Access::Society => None,
         };
@@ -270,9 +272,13 @@ impl KeyContext<'_> {
             path: Arc::clone(&declared.path),
             society_id,
         };
-        Ok(Probe { name: Arc::clone(&wanted.name), target: Target::Canary(canary), timing: wanted.timing })
+        Ok(Probe {
+            name: Arc::clone(&canary_use.name),
+            target: Target::Canary(canary),
+            timing: canary_use.timing,
+        })
     }
 }
 
-pub(super) const NOT_FOR_SOCIETY_KEYS: &str =
+pub(super) const SOCIETY_ID_NOT_ALLOWED: &str =
     "is for firm access: the token of a key with society access says which society; remove it";

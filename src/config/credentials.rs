@@ -10,19 +10,21 @@ use super::{Credential, Firm, Login, Section};
 use crate::secret::{SecretKind, SecretSource};
 
 /// The three fields that can say where a secret is, of which one may.
-pub(super) struct Names {
+pub(super) struct SourceFields {
     pub(super) file: &'static str,
     pub(super) env: &'static str,
     pub(super) inline: &'static str,
 }
 
-pub(super) const SECRET: Names = Names { file: "secret_file", env: "secret_env", inline: "secret" };
-pub(super) const TOKEN: Names = Names { file: "token_file", env: "token_env", inline: "token" };
-const PASSWORD: Names = Names { file: "password_file", env: "password_env", inline: "password" };
+pub(super) const SECRET: SourceFields =
+    SourceFields { file: "secret_file", env: "secret_env", inline: "secret" };
+pub(super) const TOKEN: SourceFields = SourceFields { file: "token_file", env: "token_env", inline: "token" };
+const PASSWORD: SourceFields =
+    SourceFields { file: "password_file", env: "password_env", inline: "password" };
 const LOGIN: &str = "login";
 pub(super) const LOGIN_FIELDS: &[&str] = &["mail", PASSWORD.file, PASSWORD.env, PASSWORD.inline, "firm"];
 
-impl Names {
+impl SourceFields {
     const fn all(&self) -> [&'static str; 3] {
         [self.file, self.env, self.inline]
     }
@@ -39,7 +41,7 @@ impl Names {
 }
 
 /// The only one of several fields that is given; none where none is.
-fn only<'a>(fields: &Fields<'a>, names: &[&str]) -> Result<Option<(&'a str, Cursor<'a>)>, Reported> {
+fn only_one<'a>(fields: &Fields<'a>, names: &[&str]) -> Result<Option<(&'a str, Cursor<'a>)>, Reported> {
     let mut given = fields.present(names);
     let Some((name, at)) = given.next() else {
         let misspelt = names.iter().any(|name| fields.is_misspelt(name));
@@ -56,7 +58,7 @@ fn only<'a>(fields: &Fields<'a>, names: &[&str]) -> Result<Option<(&'a str, Curs
 
 /// A partner's secret; none where the entry gives none.
 pub(super) fn partner_secret(fields: &Fields<'_>) -> Result<Option<SecretSource>, Reported> {
-    match only(fields, &SECRET.all())? {
+    match only_one(fields, &SECRET.all())? {
         Some((name, at)) => SECRET.read(name, &at, SecretKind::HeaderValue).map(Some),
         None => Ok(None),
     }
@@ -64,7 +66,7 @@ pub(super) fn partner_secret(fields: &Fields<'_>) -> Result<Option<SecretSource>
 
 /// A key's token or log-in.
 pub(super) fn of_key(fields: &Fields<'_>) -> Result<Credential, Reported> {
-    match only(fields, &[TOKEN.file, TOKEN.env, TOKEN.inline, LOGIN])? {
+    match only_one(fields, &[TOKEN.file, TOKEN.env, TOKEN.inline, LOGIN])? {
         Some((LOGIN, at)) => login(&at).map(Credential::Login),
         Some((name, at)) => TOKEN.read(name, &at, SecretKind::HeaderValue).map(Credential::Token),
         None => {
@@ -77,7 +79,7 @@ pub(super) fn of_key(fields: &Fields<'_>) -> Result<Credential, Reported> {
 fn login(at: &Cursor<'_>) -> Result<Login, Reported> {
     let fields = at.fields(Section::Login.fields())?;
     let mail = fields.required("mail", "add the account's mail address", mail);
-    let password = match only(&fields, &PASSWORD.all()) {
+    let password = match only_one(&fields, &PASSWORD.all()) {
         Ok(Some((name, at))) => PASSWORD.read(name, &at, SecretKind::Password),
         Ok(None) => {
             let text = "has no password; add one of `password_file`, `password_env` and `password`";
@@ -91,8 +93,8 @@ fn login(at: &Cursor<'_>) -> Result<Login, Reported> {
 
 fn mail(at: &Cursor<'_>) -> Result<String, Reported> {
     let mail = at.text()?;
-    let odd = |c: char| c.is_control() || c.is_whitespace();
-    if mail.contains(odd) || !mail.contains('@') {
+    let is_not_allowed = |c: char| c.is_control() || c.is_whitespace();
+    if mail.contains(is_not_allowed) || !mail.contains('@') {
         return Err(at.error("is not a mail address; write it as in `api@firm.example`"));
     }
     Ok(mail.to_owned())
@@ -112,27 +114,27 @@ fn firm(at: &Cursor<'_>) -> Result<Firm, Reported> {
 
 fn file(at: &Cursor<'_>, kind: SecretKind) -> Result<SecretSource, Reported> {
     let path = at.path()?;
-    checked(SecretSource::File(path), kind, is_like_a_path(at.text()?), at)
+    read_once(SecretSource::File(path), kind, looks_like_a_path(at.text()?), at)
 }
 
 fn env(at: &Cursor<'_>, kind: SecretKind) -> Result<SecretSource, Reported> {
     let name = at.text()?;
-    checked(SecretSource::Env(name.to_owned()), kind, is_like_a_variable(name), at)
+    read_once(SecretSource::Env(name.to_owned()), kind, looks_like_a_variable(name), at)
 }
 
 fn inline(at: &Cursor<'_>, kind: SecretKind) -> Result<SecretSource, Reported> {
-    checked(SecretSource::Inline(SecretString::from(at.text()?)), kind, true, at)
+    read_once(SecretSource::Inline(SecretString::from(at.text()?)), kind, true, at)
 }
 
 /// Reads the secret once, so that a bad one is found now and not at the first probe.
-fn checked(
+fn read_once(
     source: SecretSource,
     kind: SecretKind,
-    named: bool,
+    may_show_name: bool,
     at: &Cursor<'_>,
 ) -> Result<SecretSource, Reported> {
     if let Err(error) = source.read(kind) {
-        let error = if named { error } else { error.without_name() };
+        let error = if may_show_name { error } else { error.without_name() };
         return Err(at.error(error.to_string()));
     }
     match &source {
@@ -144,16 +146,16 @@ fn checked(
 }
 
 /// Whether a text may be shown as a file's path: it may be a secret, written under the wrong field.
-fn is_like_a_path(text: &str) -> bool {
+fn looks_like_a_path(text: &str) -> bool {
     // Every JWT begins so.
-    let jwt = text.starts_with("eyJ");
-    let rooted = Path::new(text).is_absolute() || text.starts_with('.');
-    let wordy = text.len() < 20 || text.contains(['/', '.']);
-    !jwt && (rooted || (wordy && !text.contains(['+', '='])))
+    let looks_like_a_jwt = text.starts_with("eyJ");
+    let starts_like_a_path = Path::new(text).is_absolute() || text.starts_with('.');
+    let looks_like_words = text.len() < 20 || text.contains(['/', '.']);
+    !looks_like_a_jwt && (starts_like_a_path || (looks_like_words && !text.contains(['+', '='])))
 }
 
 /// Whether a text may be shown as a variable's name: few secrets are all capitals.
-fn is_like_a_variable(text: &str) -> bool {
+fn looks_like_a_variable(text: &str) -> bool {
     text.len() <= 64
         && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
 }

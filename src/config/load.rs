@@ -54,7 +54,8 @@ fn read_all(path: &Path, loaded: &mut Loaded, diagnostics: &Diagnostics) -> Resu
         partners.add(&at);
     }
     source.finish();
-    for key_file in fields.get("key_files").map(|at| key_files(&at, &mut loaded.patterns)).unwrap_or_default()
+    for key_file in
+        fields.get("key_files").map(|at| find_key_files(&at, &mut loaded.patterns)).unwrap_or_default()
     {
         // What is wrong with one key file is in the diagnostics; the others are read all the same.
         let _ = read_key_file(&Source::new(&key_file, loaded.files.len(), diagnostics), &mut partners);
@@ -77,12 +78,12 @@ fn read_key_file(source: &Source<'_>, partners: &mut Partners<'_>) -> Result<(),
 }
 
 /// The files that the patterns of `key_files` match, sorted, each once.
-fn key_files(at: &Cursor<'_>, patterns: &mut Vec<PathBuf>) -> Vec<PathBuf> {
+fn find_key_files(at: &Cursor<'_>, patterns: &mut Vec<PathBuf>) -> Vec<PathBuf> {
     let mut found = Vec::new();
     if let Ok(items) = at.items() {
         for at in items {
-            if let Some(pattern) = at.text().ok().and_then(|pattern| rooted(pattern, &at)) {
-                found.append(&mut matches(&pattern, &at));
+            if let Some(pattern) = at.text().ok().and_then(|pattern| below_folder_of(pattern, &at)) {
+                found.append(&mut files_of_pattern(&pattern, &at));
                 patterns.push(pattern);
             }
         }
@@ -95,7 +96,7 @@ fn key_files(at: &Cursor<'_>, patterns: &mut Vec<PathBuf>) -> Vec<PathBuf> {
 }
 
 /// The pattern, which begins at the folder of the file in which it stands.
-fn rooted(pattern: &str, at: &Cursor<'_>) -> Option<PathBuf> {
+fn below_folder_of(pattern: &str, at: &Cursor<'_>) -> Option<PathBuf> {
     let Some(folder) = at.source().folder().to_str() else {
         at.error("can't be sought, for the folder's name is not UTF-8; rename the folder");
         return None;
@@ -104,7 +105,7 @@ fn rooted(pattern: &str, at: &Cursor<'_>) -> Option<PathBuf> {
 }
 
 /// What a pattern means. Hidden files are not meant by `*`: editors and Kubernetes keep copies in them.
-const MATCHING: glob::MatchOptions = glob::MatchOptions {
+const MATCH_OPTIONS: glob::MatchOptions = glob::MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
     require_literal_leading_dot: true,
@@ -112,10 +113,10 @@ const MATCHING: glob::MatchOptions = glob::MatchOptions {
 
 /// The files that a pattern matches right now, and those that can't be told.
 pub(crate) fn files_matching(pattern: &Path) -> Result<glob::Paths, glob::PatternError> {
-    glob::glob_with(&pattern.to_string_lossy(), MATCHING)
+    glob::glob_with(&pattern.to_string_lossy(), MATCH_OPTIONS)
 }
 
-fn matches(pattern: &Path, at: &Cursor<'_>) -> Vec<PathBuf> {
+fn files_of_pattern(pattern: &Path, at: &Cursor<'_>) -> Vec<PathBuf> {
     let paths = match files_matching(pattern) {
         Ok(paths) => paths,
         Err(error) => {

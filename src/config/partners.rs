@@ -30,23 +30,23 @@ struct Draft {
     name: Arc<str>,
     secret: Option<SecretSource>,
     /// Where an entry gave the secret.
-    declared: Option<Place>,
+    secret_place: Option<Place>,
     /// The last entry: two in one file are one too many.
-    latest: Place,
+    last_entry: Place,
     /// What to say when no entry gives the secret.
-    orphan: Option<Problem>,
+    missing_secret: Option<Problem>,
     keys: Vec<Key>,
     key_places: HashMap<Arc<str>, Place>,
 }
 
 impl Draft {
-    fn new(name: Arc<str>, latest: Place) -> Self {
+    fn new(name: Arc<str>, last_entry: Place) -> Self {
         Self {
             name,
             secret: None,
-            declared: None,
-            latest,
-            orphan: None,
+            secret_place: None,
+            last_entry,
+            missing_secret: None,
             keys: Vec::new(),
             key_places: HashMap::new(),
         }
@@ -66,7 +66,7 @@ impl Place {
         Self { file: Arc::clone(at.source().path()), order: at.source().order(), line: at.line() }
     }
 
-    fn seen_from(&self, source: &Source<'_>) -> String {
+    fn relative_to(&self, source: &Source<'_>) -> String {
         if self.order == source.order() {
             format!("at line {}", self.line)
         } else {
@@ -93,11 +93,11 @@ impl<'d> Partners<'d> {
         let fields = at.fields(Section::Partner.fields())?;
         let index = fields.required("name", "add the partner's name", |name_at| {
             let name = names::name(name_at)?;
-            Ok(self.entry(name, name_at))
+            Ok(self.find_or_add(name, name_at))
         });
         let secret = credentials::partner_secret(&fields);
         if let Ok(index) = index {
-            self.declare(index, &fields, secret);
+            self.set_secret(index, &fields, secret);
         }
         if let Some(keys) = fields.get("keys") {
             self.add_keys(index.ok(), &keys);
@@ -106,20 +106,20 @@ impl<'d> Partners<'d> {
     }
 
     /// The partner of this name, new or known from another file.
-    fn entry(&mut self, name: &str, at: &Cursor<'_>) -> usize {
+    fn find_or_add(&mut self, name: &str, at: &Cursor<'_>) -> usize {
         let place = Place::of(at);
         if let Some(&index) = self.by_name.get(name)
             && let Some(draft) = self.drafts.get_mut(index)
         {
-            if draft.latest.order == place.order {
-                let line = draft.latest.line;
+            if draft.last_entry.order == place.order {
+                let line = draft.last_entry.line;
                 let text = format!(
                     "the partner {} stands at line {line} already; rename one, or put all keys under one",
                     quoted(name)
                 );
                 at.error(text);
             }
-            draft.latest = place;
+            draft.last_entry = place;
             return index;
         }
         let name: Arc<str> = name.into();
@@ -129,15 +129,20 @@ impl<'d> Partners<'d> {
         index
     }
 
-    fn declare(&mut self, index: usize, fields: &Fields<'_>, secret: Result<Option<SecretSource>, Reported>) {
+    fn set_secret(
+        &mut self,
+        index: usize,
+        fields: &Fields<'_>,
+        secret: Result<Option<SecretSource>, Reported>,
+    ) {
         let Some(draft) = self.drafts.get_mut(index) else { return };
         let at = fields.at();
-        match (secret, &draft.declared) {
+        match (secret, &draft.secret_place) {
             (Ok(None), None) => {
                 let fault = "has no secret; add one of `secret_file`, `secret_env` and `secret`";
                 let elsewhere = ", or give it the name of a partner that has one in another file";
                 let text = format!("{fault}{}", if at.source().order() > 0 { elsewhere } else { "" });
-                draft.orphan.get_or_insert_with(|| at.problem(text));
+                draft.missing_secret.get_or_insert_with(|| at.problem(text));
             }
             (Ok(None), Some(_)) => {}
             // In one file, the name that stands twice has been reported.
@@ -145,15 +150,15 @@ impl<'d> Partners<'d> {
                 let text = format!(
                     "the partner {} has its secret {} already; remove the secret here to add keys to it, or rename one",
                     quoted(&draft.name),
-                    first.seen_from(at.source())
+                    first.relative_to(at.source())
                 );
                 at.error(text);
             }
             (_, Some(_)) => {}
             (secret, None) => {
                 draft.secret = secret.ok().flatten();
-                draft.declared = Some(Place::of(at));
-                draft.orphan = None;
+                draft.secret_place = Some(Place::of(at));
+                draft.missing_secret = None;
             }
         }
     }
@@ -171,8 +176,8 @@ impl<'d> Partners<'d> {
     pub(super) fn finish(self, diagnostics: &Diagnostics) -> Vec<Partner> {
         let mut partners = Vec::with_capacity(self.drafts.len());
         for draft in self.drafts {
-            if let Some(orphan) = draft.orphan {
-                diagnostics.error(orphan);
+            if let Some(missing_secret) = draft.missing_secret {
+                diagnostics.error(missing_secret);
             }
             if let Some(secret) = draft.secret {
                 partners.push(Partner { name: draft.name, secret, keys: draft.keys });
@@ -187,7 +192,7 @@ fn add_key(draft: Option<&mut Draft>, at: &Cursor<'_>, defaults: &Defaults) -> R
     let name = fields.required("name", "add the key's name", |at| {
         let name: Arc<str> = names::name(at)?.into();
         if let Some(draft) = draft.as_ref() {
-            taken(draft, &name, at)?;
+            check_name_is_free(draft, &name, at)?;
         }
         Ok(name)
     });
@@ -197,7 +202,7 @@ fn add_key(draft: Option<&mut Draft>, at: &Cursor<'_>, defaults: &Defaults) -> R
     }
     let access = fields.required("access", "add `access: society` or `access: firm`", |at| variant(at));
     let credential = credentials::of_key(&fields);
-    let credential = access.and_then(|access| login_fits(access, &fields)).and(credential);
+    let credential = access.and_then(|access| check_login_is_allowed(access, &fields)).and(credential);
     let probes = access.and_then(|access| {
         let name = name.as_deref().ok();
         probes(access, name, &fields, defaults)
@@ -212,18 +217,18 @@ fn add_key(draft: Option<&mut Draft>, at: &Cursor<'_>, defaults: &Defaults) -> R
     Ok(())
 }
 
-fn taken(draft: &Draft, name: &str, at: &Cursor<'_>) -> Result<(), Reported> {
+fn check_name_is_free(draft: &Draft, name: &str, at: &Cursor<'_>) -> Result<(), Reported> {
     let Some(place) = draft.key_places.get(name) else { return Ok(()) };
-    let (name, place) = (quoted(name), place.seen_from(at.source()));
+    let (name, place) = (quoted(name), place.relative_to(at.source()));
     Err(at.error(format!("the partner has a key {name} {place} already; rename one")))
 }
 
-fn login_fits(access: Access, fields: &Fields<'_>) -> Result<(), Reported> {
+fn check_login_is_allowed(access: Access, fields: &Fields<'_>) -> Result<(), Reported> {
     match (access, fields.get("login")) {
         (Access::Society, Some(at)) => {
             Err(at.error("yields tokens for a whole firm; write `access: firm`, or give a token instead"))
         }
-        _ => Ok(()),
+        (Access::Society, None) | (Access::Firm, _) => Ok(()),
     }
 }
 
@@ -236,9 +241,9 @@ fn probes(
     let society_id = society_id(access, fields);
     let key_info = key_info(fields, defaults);
     let canaries = society_id.and_then(|society_id| {
-        let asker = KeyContext { at: fields.at(), name, access, society_id };
+        let key = KeyContext { at: fields.at(), name, access, society_id };
         let list = fields.optional("canaries", |at| Ok(*at))?;
-        canaries::of_key(list.as_ref(), &asker, &defaults.canaries)
+        canaries::of_key(list.as_ref(), &key, &defaults.canaries)
     });
     let (key_info, canaries) = (key_info?, canaries?);
     let key_info = key_info.mode.map(|mode| Probe {
@@ -251,7 +256,7 @@ fn probes(
 
 fn society_id(access: Access, fields: &Fields<'_>) -> Result<Option<NonZeroU64>, Reported> {
     fields.optional("society_id", |at| match access {
-        Access::Society => Err(at.error(canaries::NOT_FOR_SOCIETY_KEYS)),
+        Access::Society => Err(at.error(canaries::SOCIETY_ID_NOT_ALLOWED)),
         Access::Firm => canaries::society_id(at),
     })
 }

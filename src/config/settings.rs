@@ -50,7 +50,7 @@ fn section<T: Default>(
 }
 
 /// The same as the alerts' own, in `alerts/settings.rules.yml`.
-const OBJECTIVE: f64 = 0.999;
+const DEFAULT_OBJECTIVE: f64 = 0.999;
 
 /// `key_info:`, for the fleet or for one key.
 #[derive(Clone, Copy)]
@@ -81,7 +81,7 @@ impl Default for Api {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { timing: Timing::HEALTH, objective: OBJECTIVE }
+        Self { timing: Timing::HEALTH, objective: DEFAULT_OBJECTIVE }
     }
 }
 
@@ -117,14 +117,14 @@ fn api(at: &Cursor<'_>) -> Result<Api, Reported> {
 
 fn ca_file(at: &Cursor<'_>) -> Result<PathBuf, Reported> {
     let path = at.path()?;
-    match certificates(&path) {
+    match check_certificates(&path) {
         Ok(()) => Ok(path),
         Err(text) => Err(at.error(format!("the file {} {text}", path.display()))),
     }
 }
 
 /// Whether the file holds certificates that can be trusted, and nothing broken among them.
-fn certificates(path: &Path) -> Result<(), String> {
+fn check_certificates(path: &Path) -> Result<(), String> {
     let pem = fs::read(path).map_err(|error| file::describe(&error))?;
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
@@ -146,7 +146,7 @@ fn health(at: &Cursor<'_>) -> Result<Health, Reported> {
     let fields = at.fields(Section::Health.fields())?;
     let timing = timing(&fields, Timing::HEALTH);
     let objective = fields.optional("objective", |at| at.fraction("a fraction below 1, such as 0.999"));
-    Ok(Health { timing: timing?, objective: objective?.unwrap_or(OBJECTIVE) })
+    Ok(Health { timing: timing?, objective: objective?.unwrap_or(DEFAULT_OBJECTIVE) })
 }
 
 pub(super) const RATE_LIMIT_FIELDS: &[&str] = &["keep_free"];

@@ -9,7 +9,7 @@ use super::{Config, Credential, Key, Loaded, Partner, Settings, Target, Timing};
 use crate::partner_api::{Access, KeyInfoMode};
 
 /// Of anything that can be long, this many are listed and the others counted.
-const LISTED: usize = 10;
+const MAX_LISTED: usize = 10;
 
 impl Loaded {
     /// What was understood, for a reader who wants to see whether that is what was meant. It ends with a
@@ -38,13 +38,13 @@ impl Loaded {
         }
         writeln!(out, "Health: every {}", humantime::format_duration(health.timing.interval))?;
         writeln!(out, "Partners: {}", partners.len())?;
-        list(out, partners.iter().map(partner), "partners")?;
+        write_list(out, partners.iter().map(describe_partner), "partners")?;
         writeln!(out, "Probes per minute: {}", self.probes_per_minute())?;
-        self.write_activated(out)?;
+        self.write_keys_that_activate(out)?;
         writeln!(out, "Files read: {}", self.files.len())?;
-        list(out, self.files.iter().map(|file| file.display()), "files")?;
+        write_list(out, self.files.iter().map(|file| file.display()), "files")?;
         writeln!(out, "Warnings: {}", self.warnings.len())?;
-        list(out, self.warnings.iter(), "warnings")
+        write_list(out, self.warnings.iter(), "warnings")
     }
 
     fn keys(&self) -> impl Iterator<Item = (&Partner, &Key)> {
@@ -59,7 +59,7 @@ impl Loaded {
         format!("{} ({} of health, {} with keys)", rounded(health + keys), rounded(health), rounded(keys))
     }
 
-    fn write_activated(&self, out: &mut String) -> fmt::Result {
+    fn write_keys_that_activate(&self, out: &mut String) -> fmt::Result {
         let extended = Target::KeyInfo(KeyInfoMode::Extended);
         let activated: Vec<_> =
             self.keys().filter(|(_, key)| key.probes.iter().any(|probe| probe.target == extended)).collect();
@@ -69,38 +69,38 @@ impl Loaded {
         writeln!(
             out,
             "Activated by being asked (key_info in mode extended), unless they are active: {}",
-            count(activated.len(), "key", "keys")
+            counted(activated.len(), "key", "keys")
         )?;
         let names = activated
             .iter()
             .map(|(partner, key)| format!("{} of {}", quoted(&key.name), quoted(&partner.name)));
-        list(out, names, "keys")
+        write_list(out, names, "keys")
     }
 }
 
-fn list<T: fmt::Display>(
+fn write_list<T: fmt::Display>(
     out: &mut String,
     items: impl ExactSizeIterator<Item = T>,
     what: &str,
 ) -> fmt::Result {
-    let more = items.len().saturating_sub(LISTED);
-    for item in items.take(LISTED) {
+    let more = items.len().saturating_sub(MAX_LISTED);
+    for item in items.take(MAX_LISTED) {
         writeln!(out, "  {item}")?;
     }
     if more > 0 { writeln!(out, "  and {more} more {what}") } else { Ok(()) }
 }
 
-fn partner(partner: &Partner) -> String {
-    let total = count(partner.keys.len(), "key", "keys");
-    let of = |access, login| {
-        let wanted =
+fn describe_partner(partner: &Partner) -> String {
+    let total = counted(partner.keys.len(), "key", "keys");
+    let count_keys = |access, login| {
+        let matches =
             |key: &&Key| key.access == access && matches!(key.credential, Credential::Login(_)) == login;
-        partner.keys.iter().filter(wanted).count()
+        partner.keys.iter().filter(matches).count()
     };
     let kinds = [
-        (of(Access::Society, false), "society access by token"),
-        (of(Access::Firm, false), "firm access by token"),
-        (of(Access::Firm, true), "firm access by log-in"),
+        (count_keys(Access::Society, false), "society access by token"),
+        (count_keys(Access::Firm, false), "firm access by token"),
+        (count_keys(Access::Firm, true), "firm access by log-in"),
     ];
     let kinds: Vec<_> =
         kinds.into_iter().filter(|(n, _)| *n > 0).map(|(n, kind)| format!("{n} {kind}")).collect();
@@ -108,7 +108,7 @@ fn partner(partner: &Partner) -> String {
     format!("{}: {total}{separator}{}", quoted(&partner.name), kinds.join(", "))
 }
 
-fn count(number: usize, one: &str, many: &str) -> String {
+fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Timing;
 
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
-const LONGEST_INTERVAL: Duration = Duration::from_hours(24);
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
+const MAX_INTERVAL: Duration = Duration::from_hours(24);
 
 impl Timing {
     /// Of the health probe.
@@ -40,11 +40,11 @@ pub(super) fn timing(fields: &Fields<'_>, inherited: Timing) -> Result<Timing, R
 
 fn interval(at: &Cursor<'_>) -> Result<Duration, Reported> {
     let interval = at.duration()?;
-    if (SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&interval) {
+    if (MIN_INTERVAL..=MAX_INTERVAL).contains(&interval) {
         return Ok(interval);
     }
-    let what = if interval.is_zero() { "is zero" } else { "is out of range" };
-    Err(at.error(format!("{what}; write an interval from 100ms to 24h")))
+    let error = if interval.is_zero() { "is zero" } else { "is out of range" };
+    Err(at.error(format!("{error}; write an interval from 100ms to 24h")))
 }
 
 fn timeout(at: &Cursor<'_>) -> Result<Duration, Reported> {

@@ -8,7 +8,7 @@ use reqwest::Url;
 /// A URL to which tokens and passwords are sent: `https`, or `http` where nobody can listen.
 pub(super) fn api_url(at: &Cursor<'_>) -> Result<Url, Reported> {
     let url = url(at)?;
-    let fault = if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
+    let error = if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
         "must begin with `https://`, for secrets travel there; `http://` is for loopback addresses alone"
     } else if !url.username().is_empty() || url.password().is_some() {
         "must not hold a user or a password; remove what stands before the `@`"
@@ -17,20 +17,20 @@ pub(super) fn api_url(at: &Cursor<'_>) -> Result<Url, Reported> {
     } else {
         return Ok(url);
     };
-    Err(at.error(fault))
+    Err(at.error(error))
 }
 
 /// The URL of an HTTP proxy; it may hold a user and a password.
 pub(super) fn proxy_url(at: &Cursor<'_>) -> Result<Url, Reported> {
     let url = url(at)?;
-    let fault = if !matches!(url.scheme(), "http" | "https") {
+    let error = if !matches!(url.scheme(), "http" | "https") {
         "must begin with `http://` or `https://`; no other kind of proxy is supported"
     } else if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         "must end with the port; remove the path and what follows it"
     } else {
         return Ok(url);
     };
-    Err(at.error(fault))
+    Err(at.error(error))
 }
 
 fn url(at: &Cursor<'_>) -> Result<Url, Reported> {
@@ -53,9 +53,9 @@ fn is_loopback(url: &Url) -> bool {
 
 /// Path and query of a canary: what follows the API's scheme and authority, and can't lead elsewhere.
 pub(super) fn canary_path<'a>(at: &Cursor<'a>) -> Result<&'a str, Reported> {
-    const LONGEST: usize = 2048;
+    const MAX_LENGTH: usize = 2048;
     let path = at.text()?;
-    let fault = if path.contains("://") && !path.starts_with('/') {
+    let error = if path.contains("://") && !path.starts_with('/') {
         "must be a path on the API, not a whole URL; begin it with `/` and leave scheme and host to `api.base_url`"
     } else if !path.starts_with('/') {
         "must begin with `/`; write path and query, as in `/api/v1/society`"
@@ -67,10 +67,10 @@ pub(super) fn canary_path<'a>(at: &Cursor<'a>) -> Result<&'a str, Reported> {
         "must not hold blanks or control characters; write them as `%20` and the like"
     } else if path.contains('\\') || !path.is_ascii() || path.parse::<http::uri::PathAndQuery>().is_err() {
         "holds a character that no URL may; write it as `%` and two hexadecimal digits"
-    } else if path.len() > LONGEST {
+    } else if path.len() > MAX_LENGTH {
         "is longer than 2048 characters; shorten it"
     } else {
         return Ok(path);
     };
-    Err(at.error(fault))
+    Err(at.error(error))
 }
