@@ -1,6 +1,5 @@
-//! What the operator asked for, fully checked: nothing in a [`Config`] can fail later for its form.
-//!
-//! The configuration's reference is `docs/configuration.md`.
+//! The configuration, read from files and fully checked: no value in a [`Config`] can be found invalid
+//! later. Its reference is `docs/configuration.md`.
 
 mod canaries;
 mod credentials;
@@ -36,57 +35,54 @@ pub const HEALTH: &str = "health";
 /// The label value of a key's key/info probe.
 pub const KEY_INFO: &str = "key_info";
 
-/// A whole, valid configuration.
+/// A valid configuration.
 ///
-/// The default, used without a configuration file, probes the health route of the production API only.
+/// The default is used without a configuration file. It probes only the health route of the production
+/// API.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// What holds for the whole fleet.
     pub settings: Settings,
-    /// The partners, in the order of the files; their names are unique.
+    /// In the order of the files; the names are unique.
     pub partners: Vec<Partner>,
 }
 
-/// What holds for the whole fleet: everything but the partners.
+/// What applies to the whole fleet: everything except the partners.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
-    /// Where the API is, and how to get there.
     pub api: Api,
-    /// The health probe.
     pub health: Health,
-    /// What to leave of a key's budget to its production traffic.
     pub rate_limit: RateLimit,
-    /// What the metrics carry.
     pub metrics: Metrics,
 }
 
 /// `health:`
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Health {
-    /// When to ask the health route.
     pub timing: Timing,
-    /// The share of health probes that are to succeed, announced maintenance apart; between 0 and 1, 1 excluded.
+    /// The share of health probes that should succeed, not counting those during announced maintenance;
+    /// between 0 and 1, both excluded.
     pub objective: f64,
 }
 
 /// `api:`
 #[derive(Clone, PartialEq, Eq)]
 pub struct Api {
-    /// Scheme and authority of the API (a path is kept as a prefix); `https`, or `http` to loopback.
+    /// Scheme and authority of the API (a path is kept as a prefix); `https`, or `http` to a loopback
+    /// address.
     pub base_url: Url,
     /// The API Cabinet log-in route.
     pub auth_url: Url,
-    /// PEM file with certification authorities to trust instead of the system's.
+    /// PEM file of certificate authorities, trusted instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// In-memory alternative to `ca_file`, used by the demo.
+    /// The content of such a file, used by the demo instead of `ca_file`.
     pub ca_pem: Option<String>,
-    /// HTTP proxy through which every call goes; the user and the password in it are secret.
+    /// HTTP proxy for all requests; the user and the password in it are secret.
     pub proxy_url: Option<Url>,
 }
 
 #[expect(
     clippy::missing_fields_in_debug,
-    reason = "the proxy's URL may hold a password, a certificate says nothing"
+    reason = "the proxy's URL may contain a password, and a certificate is not helpful"
 )]
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,10 +97,11 @@ impl fmt::Debug for Api {
     }
 }
 
-/// When a probe runs, and how long it may take. Neither is zero; the timeout is not longer than the interval.
+/// When a probe runs, and how long it may take. Both are above zero; the timeout is not longer than the
+/// interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// From one start to the next.
+    /// From the start of one probe to the start of the next.
     pub interval: Duration,
     /// For the whole probe.
     pub timeout: Duration,
@@ -113,38 +110,38 @@ pub struct Timing {
 /// `rate_limit:`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// A key whose remaining budget is known to be below this many requests is not probed.
+    /// A key is not probed while its remaining budget is known to be below this number of requests. They
+    /// are left for the key's production traffic.
     pub keep_free: u32,
 }
 
 /// `metrics:`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metrics {
-    /// Whether `myunisoft_probe_error_info` carries the request-id.
+    /// Whether `myunisoft_probe_error_info` has the request ID.
     pub request_ids: bool,
 }
 
-/// One software vendor (or a firm on its own), with its one secret.
+/// One software vendor (or a single firm), with its one secret.
 #[derive(Clone, Debug)]
 pub struct Partner {
-    /// Label value.
+    /// The label `partner`.
     pub name: Arc<str>,
     /// The `X-Third-Party-Secret`.
     pub secret: SecretSource,
-    /// Its keys; their names are unique within the partner.
+    /// Their names are unique within the partner.
     pub keys: Vec<Key>,
 }
 
-/// One token the partner holds, and what to probe with it.
+/// One token that the partner holds, and the probes that use it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Key {
-    /// Label value.
+    /// The label `key`.
     pub name: Arc<str>,
-    /// What the token opens.
+    /// What the token gives access to.
     pub access: Access,
-    /// Where the token comes from.
     pub credential: Credential,
-    /// key/info first (unless off), then the canaries; the names are unique within the key.
+    /// The key/info probe first (unless it is off), then the canaries; the names are unique within the key.
     pub probes: Vec<Probe>,
 }
 
@@ -153,35 +150,32 @@ pub struct Key {
 pub enum Credential {
     /// A permanent token.
     Token(SecretSource),
-    /// API Cabinet: a log-in that yields four-hour tokens.
+    /// API Cabinet: a log-in that gives tokens for four hours.
     Login(Login),
 }
 
 /// An API Cabinet account.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Login {
-    /// The account.
+    /// Identifies the account.
     pub mail: String,
-    /// Its password.
     pub password: SecretSource,
-    /// Which firm, where the account reaches several.
+    /// Which firm, if the account has access to several.
     pub firm: Option<Firm>,
 }
 
-/// One thing to ask with a key, again and again.
+/// One request that is sent regularly with a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// Label value: `key_info`, or the canary's name in this key.
+    /// The label `probe`: `key_info`, or the name that this key gives to the canary.
     pub name: Arc<str>,
-    /// What is asked.
     pub target: Target,
-    /// When, and for how long.
     pub timing: Timing,
 }
 
 impl Probe {
-    /// What the fleet-wide histograms call it: bounded by the configured routes, however many
-    /// societies a key runs one of them for.
+    /// The label `route` of the fleet-wide histograms. The number of its values is limited by the
+    /// configured routes, even if a key runs one of them for many societies.
     #[must_use]
     pub fn route(&self) -> &str {
         match &self.target {
@@ -191,29 +185,29 @@ impl Probe {
     }
 }
 
-/// What a key's probe asks.
+/// What a key's probe requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// `GET /api/v1/key/info`
     KeyInfo(KeyInfoMode),
-    /// A route of the operator's choice.
+    /// A route that the operator chose.
     Canary(Canary),
 }
 
-/// A canary route, as one key calls it.
+/// A canary, as one key requests it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Canary {
-    /// The canary's name under `canaries:`; bounds the fleet-wide histograms where a key renames it.
+    /// The canary's name under `canaries:`. The fleet-wide histograms use it, because keys may rename a
+    /// canary.
     pub route: Arc<str>,
-    /// GET or HEAD.
     pub method: Method,
-    /// Path and query, beginning with `/`.
+    /// Path and query; starts with `/`.
     pub path: Arc<str>,
-    /// Sent as the `society-id` header: a firm key's canary that is about one society.
+    /// Sent as the header `society-id` if a firm key's canary is about one society.
     pub society_id: Option<NonZeroU64>,
 }
 
-/// Reads the name of one of the enum's variants.
+/// Reads one of the enum's words.
 fn variant<T: VariantArray + Into<&'static str> + Copy>(at: &Cursor<'_>) -> Result<T, Reported> {
     let words: Vec<(&str, T)> = T::VARIANTS.iter().map(|variant| ((*variant).into(), *variant)).collect();
     at.one_of(&words)

@@ -1,4 +1,4 @@
-//! `canaries:`, what the fleet can be probed with, and what one key makes of it.
+//! Reads `canaries:`, the routes that the fleet can be probed with, and each key's own list of canaries.
 
 use checked_yaml::{Cursor, Fields, Reported, nearest, quoted};
 use std::collections::HashMap;
@@ -9,32 +9,32 @@ use super::timing::timing;
 use super::{Canary, HEALTH, KEY_INFO, Probe, Section, Target, Timing, names, urls, variant};
 use crate::partner_api::{Access, EXERCICES_PATH, Method};
 
-/// The canary that is always there.
+/// The canary that exists without being declared.
 const BUILT_IN: &str = "exercices";
 
 pub(super) const CANARY_FIELDS: &[&str] = &["path", "method", "society", "interval", "timeout"];
 pub(super) const CANARY_OF_KEY_FIELDS: &[&str] = &["canary", "name", "society_id", "interval", "timeout"];
 
-/// A canary as the configuration declares it, not yet any key's.
+/// A canary as `canaries:` declares it, before a key uses it.
 #[derive(Clone)]
 struct DeclaredCanary {
     route: Arc<str>,
     path: Arc<str>,
     method: Method,
-    /// Whether it is about one society, so that a firm key must say which.
+    /// Whether the route is about one society, so that a firm key must say which one.
     society: bool,
     timing: Timing,
 }
 
-/// All declared canaries; those that are wrong are kept too, so that a use of one isn't reported again.
+/// All declared canaries. Invalid ones are kept too, so that their use is not reported as a second error.
 pub(super) struct Canaries {
     by_name: HashMap<Arc<str>, Result<DeclaredCanary, Reported>>,
-    /// An error where the section couldn't be read, so that a name may well have been in it.
+    /// An error if the section could not be read. Any name may then have been declared in it.
     section: Result<(), Reported>,
 }
 
 impl Canaries {
-    /// The top level's `canaries`, and the one that is built in.
+    /// Reads the top level's `canaries`, and adds the built-in one.
     pub(super) fn read(fields: &Fields<'_>) -> Self {
         let by_name = HashMap::from([(BUILT_IN.into(), Ok(DeclaredCanary::built_in()))]);
         let mut canaries = Self { by_name, section: Ok(()) };
@@ -49,7 +49,7 @@ impl Canaries {
             let name = key.name();
             if let Some(line) = lines.insert(name, key.line()) {
                 let name = quoted(name);
-                at.error(format!("the canary {name} stands at line {line} already; rename one"));
+                at.error(format!("the canary {name} is already declared at line {line}; rename one"));
                 continue;
             }
             let declared = match names::error_in(name).or_else(|| reserved_name_error(name)) {
@@ -71,11 +71,11 @@ impl Canaries {
         })
     }
 
-    /// As `get`, where the name may have been meant as a new one.
+    /// As `get`, for an item without `canary`. Its `name` may have been meant as a new name.
     fn get_by_probe_name(&self, name: &str, at: &Cursor<'_>) -> Result<&DeclaredCanary, Reported> {
         self.find(name)?.ok_or_else(|| {
             let name = quoted(name);
-            at.error(format!("there is no canary {name}; add a `canary` that says which one to run"))
+            at.error(format!("there is no canary {name}; add `canary` with the name of the canary to run"))
         })
     }
 
@@ -108,7 +108,7 @@ impl DeclaredCanary {
             None if name == BUILT_IN => Ok(EXERCICES_PATH),
             _ => fields.required(
                 "path",
-                "add the path to ask, such as `path: /api/v1/society`",
+                "add the path to request, such as `path: /api/v1/society`",
                 urls::canary_path,
             ),
         };
@@ -129,21 +129,20 @@ fn method(at: &Cursor<'_>) -> Result<Method, Reported> {
     variant(at)
 }
 
-/// A society's id.
 pub(super) fn society_id(at: &Cursor<'_>) -> Result<NonZeroU64, Reported> {
-    at.number("a society's id, which is a whole number above 0")
+    at.number("a society's id, a whole number above 0")
 }
 
-/// The key for which canaries are read.
+/// The key whose canaries are read.
 pub(super) struct KeyContext<'a> {
     pub(super) at: &'a Cursor<'a>,
-    /// None when it has no valid one.
+    /// `None` if it has no valid name.
     pub(super) name: Option<&'a str>,
     pub(super) access: Access,
     pub(super) society_id: Option<NonZeroU64>,
 }
 
-/// A key's canaries: those it lists, or the built-in one.
+/// A key's canaries: those in its list, or the built-in one if it has no list.
 pub(super) fn of_key(
     list: Option<&Cursor<'_>>,
     key: &KeyContext<'_>,
@@ -170,8 +169,9 @@ pub(super) fn of_key(
         };
         if let Some(line) = lines.insert(Arc::clone(&probe.name), at.line()) {
             let name = quoted(&probe.name);
-            let text =
-                format!("this key has a canary {name} at line {line} already; give one another `name`");
+            let text = format!(
+                "this key already has a canary {name} at line {line}; give one of them another `name`"
+            );
             outcome = Err(at.error(text));
         }
         probes.push(probe);
@@ -179,7 +179,7 @@ pub(super) fn of_key(
     outcome.map(|()| probes)
 }
 
-/// What one key wants of a declared canary.
+/// A declared canary with one key's overrides.
 struct CanaryUse {
     name: Arc<str>,
     society_id: Option<NonZeroU64>,
@@ -193,7 +193,7 @@ impl CanaryUse {
 }
 
 impl KeyContext<'_> {
-    /// An item of a key's list: a name, or a mapping that overrides something.
+    /// Reads an item of the key's list: a name, or a mapping with overrides.
     fn item(&self, at: &Cursor<'_>, canaries: &Canaries) -> Result<Probe, Reported> {
         if at.is_scalar() {
             let declared = canaries.get(at.text()?, at)?;
@@ -201,7 +201,7 @@ impl KeyContext<'_> {
         }
         for (field, at) in at.entries()? {
             if matches!(field.name(), "path" | "method" | "society") {
-                let text = "can't differ from key to key; declare another canary under `canaries` for it";
+                let text = "can't be set for one key; declare another canary under `canaries`";
                 return Err(at.error(text));
             }
         }
@@ -236,8 +236,8 @@ impl KeyContext<'_> {
         let key = self.name.map_or_else(|| "this key".to_owned(), |name| format!("the key {}", quoted(name)));
         let canary = quoted(canary);
         format!(
-            "{key} has firm access and its canary {canary} is about one society; say which by a \
-             `society_id`, or leave the canary out of the key's `canaries`"
+            "{key} has firm access and its canary {canary} is about one society; add `society_id`, or remove \
+             the canary from the key's `canaries`"
         )
     }
 
@@ -281,4 +281,4 @@ impl KeyContext<'_> {
 }
 
 pub(super) const SOCIETY_ID_NOT_ALLOWED: &str =
-    "is for firm access: the token of a key with society access says which society; remove it";
+    "is only for firm access, because a token with society access already names its society; remove it";

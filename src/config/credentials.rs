@@ -1,4 +1,4 @@
-//! Where a partner's secret, a key's token or a log-in's password comes from.
+//! Reads where a partner's secret, a key's token or an account's password comes from.
 
 use checked_yaml::{Cursor, Fields, Reported};
 use std::num::NonZeroU64;
@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::{Credential, Firm, Login, Section};
 use crate::secret::{SecretKind, SecretSource};
 
-/// The three fields that can say where a secret is, of which one may.
+/// The three fields that can give a secret; exactly one of them must be present.
 pub(super) struct SourceFields {
     pub(super) file: &'static str,
     pub(super) env: &'static str,
@@ -40,7 +40,7 @@ impl SourceFields {
     }
 }
 
-/// The only one of several fields that is given; none where none is.
+/// The one of these fields that is present, or `None`. More than one is an error.
 fn only_one<'a>(fields: &Fields<'a>, names: &[&str]) -> Result<Option<(&'a str, Cursor<'a>)>, Reported> {
     let mut given = fields.present(names);
     let Some((name, at)) = given.next() else {
@@ -48,15 +48,15 @@ fn only_one<'a>(fields: &Fields<'a>, names: &[&str]) -> Result<Option<(&'a str, 
         return if misspelt { Err(Reported) } else { Ok(None) };
     };
     let mut outcome = Ok(Some((name, at)));
-    // A field that stands twice has been reported as such.
+    // A field that is written twice has already been reported.
     for (_, other_at) in given.filter(|(other, _)| *other != name) {
-        let text = format!("is a second source beside `{name}` at line {}; keep one of the two", at.line());
+        let text = format!("is a second source besides `{name}` at line {}; keep one of the two", at.line());
         outcome = Err(other_at.error(text));
     }
     outcome
 }
 
-/// A partner's secret; none where the entry gives none.
+/// A partner's secret, or `None` if the entry does not give one.
 pub(super) fn partner_secret(fields: &Fields<'_>) -> Result<Option<SecretSource>, Reported> {
     match only_one(fields, &SECRET.all())? {
         Some((name, at)) => SECRET.read(name, &at, SecretKind::HeaderValue).map(Some),
@@ -64,13 +64,12 @@ pub(super) fn partner_secret(fields: &Fields<'_>) -> Result<Option<SecretSource>
     }
 }
 
-/// A key's token or log-in.
 pub(super) fn of_key(fields: &Fields<'_>) -> Result<Credential, Reported> {
     match only_one(fields, &[TOKEN.file, TOKEN.env, TOKEN.inline, LOGIN])? {
         Some((LOGIN, at)) => login(&at).map(Credential::Login),
         Some((name, at)) => TOKEN.read(name, &at, SecretKind::HeaderValue).map(Credential::Token),
         None => {
-            let text = "has no token; add one of `token_file`, `token_env`, `token` and `login`";
+            let text = "has no token; add one of `token_file`, `token_env`, `token` or `login`";
             Err(fields.at().error(text))
         }
     }
@@ -82,7 +81,7 @@ fn login(at: &Cursor<'_>) -> Result<Login, Reported> {
     let password = match only_one(&fields, &PASSWORD.all()) {
         Ok(Some((name, at))) => PASSWORD.read(name, &at, SecretKind::Password),
         Ok(None) => {
-            let text = "has no password; add one of `password_file`, `password_env` and `password`";
+            let text = "has no password; add one of `password_file`, `password_env` or `password`";
             Err(at.error(text))
         }
         Err(reported) => Err(reported),
@@ -95,7 +94,7 @@ fn mail(at: &Cursor<'_>) -> Result<String, Reported> {
     let mail = at.text()?;
     let is_not_allowed = |c: char| c.is_control() || c.is_whitespace();
     if mail.contains(is_not_allowed) || !mail.contains('@') {
-        return Err(at.error("is not a mail address; write it as in `api@firm.example`"));
+        return Err(at.error("is not a mail address; write one such as `api@firm.example`"));
     }
     Ok(mail.to_owned())
 }
@@ -107,7 +106,7 @@ fn firm(at: &Cursor<'_>) -> Result<Firm, Reported> {
         return id.map(|id: NonZeroU64| Firm::Id(id.get()));
     }
     if text.contains(char::is_control) {
-        return Err(at.error("is a name with a control character; remove it"));
+        return Err(at.error("contains a control character; remove it"));
     }
     Ok(Firm::Name(text.to_owned()))
 }
@@ -126,7 +125,7 @@ fn inline(at: &Cursor<'_>, kind: SecretKind) -> Result<SecretSource, Reported> {
     read_once(SecretSource::Inline(SecretString::from(at.text()?)), kind, true, at)
 }
 
-/// Reads the secret once, so that a bad one is found now and not at the first probe.
+/// Reads the secret once, so that an invalid one is found now and not by the first probe.
 fn read_once(
     source: SecretSource,
     kind: SecretKind,
@@ -145,16 +144,17 @@ fn read_once(
     Ok(source)
 }
 
-/// Whether a text may be shown as a file's path: it may be a secret, written under the wrong field.
+/// Whether an error may show this text as a path. It may be a secret, written in the wrong field.
 fn looks_like_a_path(text: &str) -> bool {
-    // Every JWT begins so.
+    // Every JWT starts like this.
     let looks_like_a_jwt = text.starts_with("eyJ");
     let starts_like_a_path = Path::new(text).is_absolute() || text.starts_with('.');
     let looks_like_words = text.len() < 20 || text.contains(['/', '.']);
     !looks_like_a_jwt && (starts_like_a_path || (looks_like_words && !text.contains(['+', '='])))
 }
 
-/// Whether a text may be shown as a variable's name: few secrets are all capitals.
+/// Whether an error may show this text as the name of a variable. Few secrets consist only of capitals,
+/// digits and underscores.
 fn looks_like_a_variable(text: &str) -> bool {
     text.len() <= 64
         && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')

@@ -1,4 +1,4 @@
-//! From files on disk to a valid configuration.
+//! Reads the configuration file and the key files, and combines them into one configuration.
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,33 +9,30 @@ use checked_yaml::{Cursor, Diagnostics, Problem, Problems, Reported, Source};
 use super::partners::Partners;
 use super::{Config, Section, settings};
 
-/// The fields of the configuration file.
 pub(super) const CONFIG_FILE_FIELDS: &[&str] =
     &["api", "health", "key_info", "canaries", "rate_limit", "metrics", "partners", "key_files"];
-/// The fields of a key file.
 pub(super) const KEY_FILE_FIELDS: &[&str] = &["partners"];
 
-/// A configuration and what is to be told of how it was read.
+/// A configuration, the warnings about it, and the files that it came from.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
-    /// What the files say.
     pub config: Config,
-    /// What is doubtful in them, in the order of reading.
+    /// In the order in which the files were read.
     pub warnings: Vec<Problem>,
-    /// Every configuration file that was read: the one asked for, then the key files.
+    /// Every file that was read: the configuration file, then the key files.
     pub files: Vec<PathBuf>,
-    /// The patterns of `key_files`: a file that begins to match one belongs to the configuration.
+    /// The patterns of `key_files`. A new file that matches one of them belongs to the configuration.
     pub patterns: Vec<PathBuf>,
 }
 
-/// Reads a configuration file, the key files it names, and every secret they name.
+/// Reads a configuration file, the key files that it names, and every secret that these files name.
 ///
 /// # Errors
-/// All errors at once; nothing of the configuration may then be used.
+/// All errors at once. No part of the configuration may then be used.
 pub fn load(path: &Path) -> Result<Loaded, Problems> {
     let diagnostics = Diagnostics::default();
     let mut loaded = Loaded::default();
-    // What is wrong is in the diagnostics.
+    // The errors are in the diagnostics.
     let _ = read_all(path, &mut loaded, &diagnostics);
     let (loaded, warnings) = diagnostics.into_result(loaded)?;
     Ok(Loaded { warnings, ..loaded })
@@ -57,7 +54,7 @@ fn read_all(path: &Path, loaded: &mut Loaded, diagnostics: &Diagnostics) -> Resu
     for key_file in
         fields.get("key_files").map(|at| find_key_files(&at, &mut loaded.patterns)).unwrap_or_default()
     {
-        // What is wrong with one key file is in the diagnostics; the others are read all the same.
+        // The errors are in the diagnostics. After an invalid key file, the next ones are still read.
         let _ = read_key_file(&Source::new(&key_file, loaded.files.len(), diagnostics), &mut partners);
         loaded.files.push(key_file);
     }
@@ -77,7 +74,7 @@ fn read_key_file(source: &Source<'_>, partners: &mut Partners<'_>) -> Result<(),
     Ok(())
 }
 
-/// The files that the patterns of `key_files` match, sorted, each once.
+/// The files that match the patterns of `key_files`: sorted, and each only once.
 fn find_key_files(at: &Cursor<'_>, patterns: &mut Vec<PathBuf>) -> Vec<PathBuf> {
     let mut found = Vec::new();
     if let Ok(items) = at.items() {
@@ -89,29 +86,29 @@ fn find_key_files(at: &Cursor<'_>, patterns: &mut Vec<PathBuf>) -> Vec<PathBuf> 
         }
     }
     found.sort();
-    // Two patterns may match one file, and a pattern may match the configuration file itself.
+    // Two patterns may match the same file, and a pattern may match the configuration file itself.
     let mut seen: HashSet<_> = fs::canonicalize(at.source().path()).ok().into_iter().collect();
     found.retain(|path| seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone())));
     found
 }
 
-/// The pattern, which begins at the folder of the file in which it stands.
+/// The pattern, relative to the folder of the file that contains it.
 fn below_folder_of(pattern: &str, at: &Cursor<'_>) -> Option<PathBuf> {
     let Some(folder) = at.source().folder().to_str() else {
-        at.error("can't be sought, for the folder's name is not UTF-8; rename the folder");
+        at.error("can't be used, because the name of this file's folder is not UTF-8; rename the folder");
         return None;
     };
     Some(Path::new(&glob::Pattern::escape(folder)).join(pattern))
 }
 
-/// What a pattern means. Hidden files are not meant by `*`: editors and Kubernetes keep copies in them.
+/// `*` does not match hidden files, because editors and Kubernetes keep copies in them.
 const MATCH_OPTIONS: glob::MatchOptions = glob::MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
     require_literal_leading_dot: true,
 };
 
-/// The files that a pattern matches right now, and those that can't be told.
+/// The files that match a pattern now, and an error for each folder that can't be read.
 pub(crate) fn files_matching(pattern: &Path) -> Result<glob::Paths, glob::PatternError> {
     glob::glob_with(&pattern.to_string_lossy(), MATCH_OPTIONS)
 }
@@ -120,7 +117,7 @@ fn files_of_pattern(pattern: &Path, at: &Cursor<'_>) -> Vec<PathBuf> {
     let paths = match files_matching(pattern) {
         Ok(paths) => paths,
         Err(error) => {
-            at.error(format!("is not a pattern of file names ({}); correct it", error.msg));
+            at.error(format!("is not a pattern for file names ({}); correct it", error.msg));
             return Vec::new();
         }
     };
@@ -131,12 +128,14 @@ fn files_of_pattern(pattern: &Path, at: &Cursor<'_>) -> Vec<PathBuf> {
             Ok(path) => found.push(path),
             Err(error) => {
                 let (path, kind) = (error.path().display(), error.error().kind());
-                at.error(format!("leads to {path}, which can't be read ({kind}); mend its rights"));
+                at.error(format!(
+                    "can't be searched, because {path} can't be read ({kind}); fix its permissions"
+                ));
             }
         }
     }
     if found.is_empty() {
-        at.warning("matches no file; correct the pattern, or put a file there");
+        at.warning("matches no file; correct the pattern, or add a file");
     }
     found
 }

@@ -1,29 +1,29 @@
-//! The names that the operator gives: to partners, keys and canaries.
+//! Checks the names that the operator gives to partners, keys and canaries.
 
 use checked_yaml::{Cursor, Reported};
 
-/// Long enough for a company's name, short enough for a label value.
+/// In characters: enough for a company's name, and short enough for a label value.
 const MAX_LENGTH: usize = 128;
 
-/// A name that is safe as a label value, in a file and in a URL.
+/// Reads a name that is safe as a label value, in a file and in a URL.
 pub(super) fn name<'a>(at: &Cursor<'a>) -> Result<&'a str, Reported> {
     let name = at.text()?;
     error_in(name).map_or(Ok(name), |text| Err(at.error(text)))
 }
 
-/// What keeps a text from being a name.
+/// Why the text is not a valid name, if it is not.
 pub(super) fn error_in(name: &str) -> Option<&'static str> {
     if name.is_empty() {
-        return Some("is an empty name; give it at least one character");
+        return Some("is an empty name; write at least one character");
     }
     if name.chars().count() > MAX_LENGTH {
         return Some("is a name of more than 128 characters; shorten it");
     }
     if name.contains(char::is_control) {
-        return Some("is a name with a control character (a tab or line break, say); remove it");
+        return Some("is a name with a control character, such as a tab or a line break; remove it");
     }
     if name.trim() != name {
-        return Some("is a name with a blank at its beginning or end; remove the blank");
+        return Some("is a name with a space at the start or at the end; remove the space");
     }
     None
 }

@@ -1,4 +1,4 @@
-//! `partners:`, of the configuration file and of the key files, put together into one fleet.
+//! Reads `partners:` of the configuration file and of the key files, and merges them into one fleet.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -18,7 +18,7 @@ pub(super) const PARTNER_FIELDS: &[&str] = &["name", SECRET.file, SECRET.env, SE
 pub(super) const KEY_FIELDS: &[&str] =
     &["name", "access", "society_id", TOKEN.file, TOKEN.env, TOKEN.inline, "login", "key_info", "canaries"];
 
-/// The partners read so far.
+/// The partners that were read so far.
 pub(super) struct Partners<'d> {
     defaults: &'d Defaults,
     drafts: Vec<Draft>,
@@ -29,11 +29,11 @@ pub(super) struct Partners<'d> {
 struct Draft {
     name: Arc<str>,
     secret: Option<SecretSource>,
-    /// Where an entry gave the secret.
+    /// The entry that gave the secret.
     secret_place: Option<Place>,
-    /// The last entry: two in one file are one too many.
+    /// The last entry with this name. A second one in the same file is an error.
     last_entry: Place,
-    /// What to say when no entry gives the secret.
+    /// The error to report if no entry gives the secret.
     missing_secret: Option<Problem>,
     keys: Vec<Key>,
     key_places: HashMap<Arc<str>, Place>,
@@ -53,7 +53,7 @@ impl Draft {
     }
 }
 
-/// Where something was given.
+/// The entry's place in the files.
 #[derive(Clone)]
 struct Place {
     file: Arc<Path>,
@@ -80,11 +80,11 @@ impl<'d> Partners<'d> {
         Self { defaults, drafts: Vec::new(), by_name: HashMap::new() }
     }
 
-    /// Adds a file's `partners:`.
+    /// Adds the `partners:` of one file.
     pub(super) fn add(&mut self, at: &Cursor<'_>) {
         let Ok(items) = at.items() else { return };
         for item in items {
-            // What is wrong with one partner is in the report; the others are read all the same.
+            // The errors are in the diagnostics. After an invalid partner, the next ones are still read.
             let _ = self.add_partner(&item);
         }
     }
@@ -105,7 +105,7 @@ impl<'d> Partners<'d> {
         index.map(|_| ())
     }
 
-    /// The partner of this name, new or known from another file.
+    /// The index of the partner with this name, which may be known from another file.
     fn find_or_add(&mut self, name: &str, at: &Cursor<'_>) -> usize {
         let place = Place::of(at);
         if let Some(&index) = self.by_name.get(name)
@@ -114,7 +114,8 @@ impl<'d> Partners<'d> {
             if draft.last_entry.order == place.order {
                 let line = draft.last_entry.line;
                 let text = format!(
-                    "the partner {} stands at line {line} already; rename one, or put all keys under one",
+                    "the partner {} is already declared at line {line}; \
+                     rename one, or put all keys under one entry",
                     quoted(name)
                 );
                 at.error(text);
@@ -139,16 +140,17 @@ impl<'d> Partners<'d> {
         let at = fields.at();
         match (secret, &draft.secret_place) {
             (Ok(None), None) => {
-                let fault = "has no secret; add one of `secret_file`, `secret_env` and `secret`";
-                let elsewhere = ", or give it the name of a partner that has one in another file";
+                let fault = "has no secret; add one of `secret_file`, `secret_env` or `secret`";
+                let elsewhere = ", or use the name of a partner that has a secret in another file";
                 let text = format!("{fault}{}", if at.source().order() > 0 { elsewhere } else { "" });
                 draft.missing_secret.get_or_insert_with(|| at.problem(text));
             }
             (Ok(None), Some(_)) => {}
-            // In one file, the name that stands twice has been reported.
+            // In the same file, the repeated name has already been reported.
             (_, Some(first)) if first.order != at.source().order() => {
                 let text = format!(
-                    "the partner {} has its secret {} already; remove the secret here to add keys to it, or rename one",
+                    "the partner {} already has a secret {}; \
+                     remove the secret here to add keys to that partner, or rename one",
                     quoted(&draft.name),
                     first.relative_to(at.source())
                 );
@@ -163,7 +165,8 @@ impl<'d> Partners<'d> {
         }
     }
 
-    /// Adds keys to a partner; to none when the partner has no name, only to report what is wrong.
+    /// Adds keys to a partner. If the partner has no valid name, the keys are read only to report their
+    /// errors.
     fn add_keys(&mut self, partner: Option<usize>, at: &Cursor<'_>) {
         let Ok(items) = at.items() else { return };
         for at in items {
@@ -172,7 +175,7 @@ impl<'d> Partners<'d> {
         }
     }
 
-    /// The partners, each with its secret; what lacks one is reported.
+    /// The partners. Each one without a secret is reported and omitted.
     pub(super) fn finish(self, diagnostics: &Diagnostics) -> Vec<Partner> {
         let mut partners = Vec::with_capacity(self.drafts.len());
         for draft in self.drafts {
@@ -209,7 +212,10 @@ fn add_key(draft: Option<&mut Draft>, at: &Cursor<'_>, defaults: &Defaults) -> R
     });
     let key = Key { name: name?, access: access?, credential: credential?, probes: probes? };
     if key.probes.is_empty() {
-        at.warning("is never probed: it has neither key_info nor a canary; give it one, or remove it");
+        at.warning(
+            "is never probed, because it has neither key_info nor a canary; \
+             add one of them, or remove the key",
+        );
     }
     if let Some(draft) = draft {
         draft.keys.push(key);
@@ -220,13 +226,13 @@ fn add_key(draft: Option<&mut Draft>, at: &Cursor<'_>, defaults: &Defaults) -> R
 fn check_name_is_free(draft: &Draft, name: &str, at: &Cursor<'_>) -> Result<(), Reported> {
     let Some(place) = draft.key_places.get(name) else { return Ok(()) };
     let (name, place) = (quoted(name), place.relative_to(at.source()));
-    Err(at.error(format!("the partner has a key {name} {place} already; rename one")))
+    Err(at.error(format!("the partner already has a key {name} {place}; rename one")))
 }
 
 fn check_login_is_allowed(access: Access, fields: &Fields<'_>) -> Result<(), Reported> {
     match (access, fields.get("login")) {
         (Access::Society, Some(at)) => {
-            Err(at.error("yields tokens for a whole firm; write `access: firm`, or give a token instead"))
+            Err(at.error("gives tokens for a whole firm; write `access: firm`, or use a token instead"))
         }
         (Access::Society, None) | (Access::Firm, _) => Ok(()),
     }
@@ -261,7 +267,7 @@ fn society_id(access: Access, fields: &Fields<'_>) -> Result<Option<NonZeroU64>,
     })
 }
 
-/// What holds for the key: its own `key_info` over the fleet's.
+/// The key's own `key_info`, with the fleet's values for fields that it does not set.
 fn key_info(fields: &Fields<'_>, defaults: &Defaults) -> Result<KeyInfo, Reported> {
     let inherited = defaults.key_info?;
     let own = fields.optional("key_info", |at| settings::key_info(at, inherited))?;

@@ -1,4 +1,4 @@
-//! What stands in the configuration file once, for the whole fleet: everything but the partners.
+//! Reads the sections that apply to the whole fleet: everything except the partners and the canaries.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use super::timing::timing;
 use super::{Api, Health, KEY_INFO, Metrics, RateLimit, Section, Settings, Timing, urls};
 use crate::partner_api::KeyInfoMode;
 
-/// What each key takes over unless it overrides it.
+/// What each key inherits unless it overrides it.
 pub(super) struct Defaults {
     pub(super) key_info: Result<KeyInfo, Reported>,
     /// The name of every key's key/info probe, which thousands of keys share.
@@ -23,8 +23,8 @@ pub(super) struct Defaults {
     pub(super) canaries: Canaries,
 }
 
-/// Reads every section except the partners. An invalid section is replaced by its default: its errors are
-/// in the diagnostics, so the configuration as a whole is never used.
+/// Reads every section except the partners. An invalid section is replaced by its default. This is safe:
+/// its errors are in the diagnostics, so the configuration is never used.
 pub(super) fn read(fields: &Fields<'_>) -> (Settings, Defaults) {
     let key_info = fields.optional("key_info", |at| key_info(at, KeyInfo::DEFAULT));
     let settings = Settings {
@@ -49,14 +49,14 @@ fn section<T: Default>(
     fields.optional(name, read).ok().flatten().unwrap_or_default()
 }
 
-/// The same as the alerts' own, in `alerts/settings.rules.yml`.
+/// The same as in `alerts/settings.rules.yml`.
 const DEFAULT_OBJECTIVE: f64 = 0.999;
 
 /// `key_info:`, for the fleet or for one key.
 #[derive(Clone, Copy)]
 pub(super) struct KeyInfo {
     pub(super) timing: Timing,
-    /// None for `off`.
+    /// `None` for `off`.
     pub(super) mode: Option<KeyInfoMode>,
 }
 
@@ -68,7 +68,7 @@ impl Default for Api {
     /// MyUnisoft's production API.
     #[expect(clippy::expect_used, reason = "a test parses both of these")]
     fn default() -> Self {
-        let url = |text| Url::parse(text).expect("a URL written by hand");
+        let url = |text| Url::parse(text).expect("the constant is a valid URL");
         Self {
             base_url: url("https://api.myunisoft.fr"),
             auth_url: url("https://app.prodcomptable.myunisoft.fr/api/authenticate/firm"),
@@ -123,19 +123,18 @@ fn ca_file(at: &Cursor<'_>) -> Result<PathBuf, Reported> {
     }
 }
 
-/// Whether the file holds certificates that can be trusted, and nothing broken among them.
+/// Checks that the file contains at least one certificate authority, and no invalid certificate.
 fn check_certificates(path: &Path) -> Result<(), String> {
     let pem = fs::read(path).map_err(|error| file::describe(&error))?;
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let number = store.len() + 1;
-        certificate
-            .map_err(|_| ())
-            .and_then(|certificate| store.add(certificate).map_err(|_| ()))
-            .map_err(|()| format!("is broken at certificate number {number}; export it again, as PEM"))?;
+        certificate.map_err(|_| ()).and_then(|certificate| store.add(certificate).map_err(|_| ())).map_err(
+            |()| format!("contains an invalid certificate (number {number}); export it again, as PEM"),
+        )?;
     }
     if store.is_empty() {
-        return Err("holds no certificate; it must be PEM, with `BEGIN CERTIFICATE` lines".to_owned());
+        return Err("contains no certificate; it must be PEM, with `BEGIN CERTIFICATE` lines".to_owned());
     }
     Ok(())
 }

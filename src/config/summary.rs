@@ -1,4 +1,5 @@
-//! What `check-config` says of a valid configuration: short, also for thousands of keys.
+//! The summary that `check-config` prints for a valid configuration. It is short, even for thousands of
+//! keys.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -8,12 +9,12 @@ use checked_yaml::quoted;
 use super::{Config, Credential, Key, Loaded, Partner, Settings, Target, Timing};
 use crate::partner_api::{Access, KeyInfoMode};
 
-/// Of anything that can be long, this many are listed and the others counted.
+/// The first items of a list are written out, the others are only counted.
 const MAX_LISTED: usize = 10;
 
 impl Loaded {
-    /// What was understood, for a reader who wants to see whether that is what was meant. It ends with a
-    /// line break.
+    /// What the exporter understood, so that a reader can compare it with the intention. The text ends
+    /// with a line break.
     #[must_use]
     pub fn summary(&self) -> String {
         let mut text = String::new();
@@ -29,7 +30,7 @@ impl Loaded {
             writeln!(out, "Log-in: {}", api.auth_url)?;
         }
         if let Some(proxy) = &api.proxy_url {
-            // Host and port alone: the rest may hold a password.
+            // Only host and port: the rest may contain a password.
             let port = proxy.port_or_known_default().unwrap_or_default();
             writeln!(out, "Proxy: {}:{port}", proxy.host_str().unwrap_or_default())?;
         }
@@ -54,9 +55,9 @@ impl Loaded {
     fn probes_per_minute(&self) -> String {
         let health = per_minute(self.config.settings.health.timing);
         let probes = self.keys().flat_map(|(_, key)| &key.probes);
-        // Not `sum`, which makes minus zero of nothing.
+        // Not `sum`, which gives -0 for an empty list.
         let keys = probes.fold(0.0, |sum, probe| sum + per_minute(probe.timing));
-        format!("{} ({} of health, {} with keys)", rounded(health + keys), rounded(health), rounded(keys))
+        format!("{} ({} for health, {} for keys)", rounded(health + keys), rounded(health), rounded(keys))
     }
 
     fn write_keys_that_activate(&self, out: &mut String) -> fmt::Result {
@@ -64,11 +65,11 @@ impl Loaded {
         let activated: Vec<_> =
             self.keys().filter(|(_, key)| key.probes.iter().any(|probe| probe.target == extended)).collect();
         if activated.is_empty() {
-            return writeln!(out, "Activated by being asked (key_info in mode extended): no key");
+            return writeln!(out, "Activated by their first key_info probe (mode extended): no key");
         }
         writeln!(
             out,
-            "Activated by being asked (key_info in mode extended), unless they are active: {}",
+            "Activated by their first key_info probe (mode extended), unless already active: {}",
             counted(activated.len(), "key", "keys")
         )?;
         let names = activated
@@ -116,7 +117,7 @@ fn per_minute(timing: Timing) -> f64 {
     Duration::from_mins(1).as_secs_f64() / timing.interval.as_secs_f64()
 }
 
-/// One digit after the point, and none where it says nothing.
+/// With one decimal, unless that is zero.
 fn rounded(number: f64) -> String {
     let text = format!("{number:.1}");
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)

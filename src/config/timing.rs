@@ -1,4 +1,4 @@
-//! How often a probe is due, and how long it may take, as configured.
+//! Reads the interval and the timeout of a probe.
 
 use checked_yaml::{Cursor, Fields, Reported};
 use std::time::Duration;
@@ -9,14 +9,14 @@ const MIN_INTERVAL: Duration = Duration::from_millis(100);
 const MAX_INTERVAL: Duration = Duration::from_hours(24);
 
 impl Timing {
-    /// Of the health probe.
+    /// The default of the health probe.
     pub(super) const HEALTH: Self =
         Self { interval: Duration::from_secs(15), timeout: Duration::from_secs(5) };
-    /// Of every probe that needs a key.
+    /// The default of every probe that needs a key.
     pub(super) const KEY: Self = Self { interval: Duration::from_mins(1), timeout: Duration::from_secs(10) };
 }
 
-/// The `interval` and `timeout` among these fields, over inherited ones.
+/// Reads `interval` and `timeout` from these fields; a missing one is inherited.
 pub(super) fn timing(fields: &Fields<'_>, inherited: Timing) -> Result<Timing, Reported> {
     let interval = fields.optional("interval", interval);
     let timeout = fields.optional("timeout", timeout);
@@ -30,11 +30,13 @@ pub(super) fn timing(fields: &Fields<'_>, inherited: Timing) -> Result<Timing, R
     let (interval, timeout) =
         (humantime::format_duration(timing.interval), humantime::format_duration(timing.timeout));
     Err(match (fields.get("timeout"), fields.get("interval")) {
-        (None, Some(at)) => at.error(format!("{interval} is shorter than the timeout, which is {timeout} here; give a `timeout` of at most {interval} too"),
-        ),
-        (at, _) => at.as_ref().unwrap_or(fields.at()).error(
-            format!("{timeout} is longer than the interval, which is {interval} here; shorten the timeout or lengthen the interval"),
-        ),
+        (None, Some(at)) => at.error(format!(
+            "{interval} is shorter than the timeout of {timeout}; also set `timeout`, to at most {interval}"
+        )),
+        (at, _) => at.as_ref().unwrap_or(fields.at()).error(format!(
+            "{timeout} is longer than the interval of {interval}; \
+             shorten the timeout, or lengthen the interval"
+        )),
     })
 }
 
@@ -50,7 +52,7 @@ fn interval(at: &Cursor<'_>) -> Result<Duration, Reported> {
 fn timeout(at: &Cursor<'_>) -> Result<Duration, Reported> {
     let timeout = at.duration()?;
     if timeout.is_zero() {
-        return Err(at.error("is zero, so that no probe could succeed; write one such as `10s`"));
+        return Err(at.error("is zero, so no probe could succeed; write a timeout such as `10s`"));
     }
     Ok(timeout)
 }

@@ -357,8 +357,8 @@ fn a_key_that_is_never_probed_is_a_warning() {
     let folder = with_key("", "access: society\ntoken_file: secret\ncanaries: []\nkey_info: {mode: off}");
     assert_eq!(
         warnings(&folder),
-        ["exporter.yml:6: partners[0].keys[0]: is never probed: it has neither key_info nor a canary; \
-          give it one, or remove it"]
+        ["exporter.yml:6: partners[0].keys[0]: is never probed, because it has neither key_info nor a \
+          canary; add one of them, or remove the key"]
     );
 }
 
@@ -366,7 +366,7 @@ fn a_key_that_is_never_probed_is_a_warning() {
 fn a_pattern_that_matches_nothing_is_a_warning() {
     assert_eq!(
         warnings(&configured("key_files:\n- keys.d/*.yml\n")),
-        ["exporter.yml:2: key_files[0]: matches no file; correct the pattern, or put a file there"]
+        ["exporter.yml:2: key_files[0]: matches no file; correct the pattern, or add a file"]
     );
 }
 
@@ -392,8 +392,8 @@ Partners: 3
   "acme": 3 keys: 1 society access by token, 1 firm access by token, 1 firm access by log-in
   "zenith": 1 key: 1 society access by token
   "vide": 0 keys
-Probes per minute: 10.1 (4 of health, 6.1 with keys)
-Activated by being asked (key_info in mode extended), unless they are active: 3 keys
+Probes per minute: 10.1 (4 for health, 6.1 for keys)
+Activated by their first key_info probe (mode extended), unless already active: 3 keys
   "dupont" of "acme"
   "martin" of "acme"
   "durand" of "acme"
@@ -412,8 +412,8 @@ fn the_summary_of_a_fleet_without_keys_says_so() {
         "API: https://api.myunisoft.fr/
 Health: every 15s
 Partners: 0
-Probes per minute: 4 (4 of health, 0 with keys)
-Activated by being asked (key_info in mode extended): no key
+Probes per minute: 4 (4 for health, 0 for keys)
+Activated by their first key_info probe (mode extended): no key
 Files read: 0
 Warnings: 0
 "
