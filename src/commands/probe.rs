@@ -1,4 +1,4 @@
-//! `myunisoft-exporter probe`: every configured probe once, told on standard output.
+//! `myunisoft-exporter probe`: runs every configured probe once and prints the results.
 
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
@@ -15,15 +15,17 @@ use myunisoft_exporter::store::Store;
 use myunisoft_exporter::terminal::{self, Colours};
 use tracing::error;
 
-use super::{BAD_CONFIGURATION, Failure, finish, load, misconfigured, noted, print, run};
+use super::load::{load_config, log_loaded};
+use super::process::{BAD_CONFIGURATION, Failure, bad_configuration, exit_code, print, run_async};
 
-/// Runs every configured probe once, and tells what came of it.
+/// Runs the probes of the named keys, or of all keys if `names` is empty.
 pub(crate) fn probe(names: &[String], output: Output, flags: &Flags) -> ExitCode {
-    let chosen = match load(flags.config_file.as_deref()) {
-        Ok(loaded) => probe_once::choose(noted(loaded).config, names),
-        Err(problems) => return misconfigured(&problems),
+    let loaded = match load_config(flags.config_file.as_deref()) {
+        Ok(loaded) => loaded,
+        Err(problems) => return bad_configuration(&problems),
     };
-    let config = match chosen {
+    log_loaded(&loaded);
+    let config = match probe_once::choose(loaded.config, names) {
         Ok(config) => config,
         Err(unknown) => {
             error!("{unknown}");
@@ -31,30 +33,31 @@ pub(crate) fn probe(names: &[String], output: Output, flags: &Flags) -> ExitCode
         }
     };
     let mut succeeded = false;
-    let outcome = run(async || {
-        let once = ProbeOnce::new(&config, memory(&flags.storage_path), Arc::new(Metrics::new()?))?;
+    let outcome = run_async(async || {
+        let once = ProbeOnce::new(&config, persisted_state(&flags.storage_path), Arc::new(Metrics::new()?))?;
         let bar = progress_bar(once.len());
         once.run(|| bar.inc(1)).await;
         bar.finish_and_clear();
         succeeded = once.succeeded();
-        tell(&once, output)
+        print_result(&once, output)
     });
-    match finish(outcome) {
+    match exit_code(outcome) {
         ExitCode::SUCCESS if !succeeded => ExitCode::FAILURE,
         code => code,
     }
 }
 
-/// What an exporter remembers in its storage folder: it tells a revoked key from one that never worked.
-fn memory(folder: &Path) -> Store {
-    Store::view(folder).unwrap_or_else(|cause| {
-        let folder = folder.display();
-        error!(%folder, %cause, "what is remembered of the keys can't be read: a revoked one shows as not_found");
+/// The state that an exporter persisted. With it, a revoked key is not confused with one that never worked.
+fn persisted_state(directory: &Path) -> Store {
+    Store::view(directory).unwrap_or_else(|cause| {
+        let directory = directory.display();
+        error!(%directory, %cause, "persisted state can't be read; a revoked key is shown as not_found");
         Store::nothing()
     })
 }
 
-/// On standard error, and only where that is a terminal; for few keys it would only flicker.
+/// On standard error, and only if that is a terminal. Hidden for fewer than 20 keys, because it would only
+/// flicker.
 fn progress_bar(keys: usize) -> ProgressBar {
     if keys < 20 {
         return ProgressBar::hidden();
@@ -68,7 +71,7 @@ fn progress_bar(keys: usize) -> ProgressBar {
     }
 }
 
-fn tell(once: &ProbeOnce, output: Output) -> Result<(), Failure> {
+fn print_result(once: &ProbeOnce, output: Output) -> Result<(), Failure> {
     let (shared_state, now) = (once.shared_state(), SystemTime::now());
     let inventory = shared_state.inventory();
     let selection = status::select(&inventory, &Filter::default());
@@ -89,9 +92,9 @@ fn tell(once: &ProbeOnce, output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Only on a terminal that knows them, and where nobody said otherwise (no-color.org).
+/// Used on a terminal that supports them, unless `NO_COLOR` is set (no-color.org).
 fn colours() -> Colours {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-    Colours(io::stdout().is_terminal() && !dumb && !is_set("NO_COLOR"))
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    Colours(io::stdout().is_terminal() && !is_dumb && !is_set("NO_COLOR"))
 }

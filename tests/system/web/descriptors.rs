@@ -30,7 +30,7 @@ async fn without_descriptors_it_says_so_and_recovers() {
     command.arg(format!("--config.file={}", pki.path("exporter.yml").display()));
     command.arg(format!("--storage.path={}", pki.path("data").display()));
     let exporter = Exporter::listening(Server::spawn(&mut command)).await;
-    exporter.server.line(&["level=warn", "few files may be open"]).await;
+    exporter.server.line(&["level=warn", "connections are limited to half"]).await;
     let mut crowd = Vec::new();
     for _ in 0..100 {
         crowd.push(open(&exporter, b"").await);

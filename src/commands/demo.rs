@@ -1,0 +1,68 @@
+//! `myunisoft-exporter demo`: the exporter with a simulated fleet and a simulated API.
+
+use std::fmt::Write as _;
+use std::io;
+use std::process::ExitCode;
+
+use myunisoft_exporter::cli::{Flags, ListenAddress};
+use myunisoft_exporter::config::Loaded;
+use myunisoft_exporter::demo;
+use partner_simulator::Simulator;
+use tokio::net::TcpListener;
+use tracing::warn;
+
+use super::exporter::{DEFAULT_PORT, reloader_of, serve};
+use super::load::{combine, load_web_config};
+use super::process::{bad_configuration, bind, exit_code, print, run_async};
+
+/// Runs the exporter against a simulated API.
+pub(crate) fn demo(flags: &Flags) -> ExitCode {
+    if let Some(file) = &flags.config_file {
+        warn!(file = %file.display(), "the demo has its own configuration; this file is not read");
+    }
+    let web_config_file = flags.web_config_file.clone();
+    let web_config = match load_web_config(web_config_file.as_deref()) {
+        Ok(web_config) => web_config,
+        Err(problems) => return bad_configuration(&problems),
+    };
+    exit_code(run_async(async || {
+        let default = ListenAddress { host: Some("127.0.0.1".to_owned()), port: DEFAULT_PORT };
+        let listeners = bind(&flags.listen_addresses_or(default)).await?;
+        // Nobody reads the demo's request log, and a log of thousands of requests would look like a leak.
+        let simulator = Simulator::builder().tls().request_log_capacity(100).start().await?;
+        let config = demo::fleet(&simulator);
+        // Every run starts without persisted state, and leaves none.
+        let storage = tempfile::tempdir()?;
+        print_introduction(&simulator, &listeners, &flags.prefix(), web_config.protection.tls.is_some())?;
+        let fleet = move || Loaded { config: config.clone(), ..Loaded::default() };
+        let initial = combine(fleet(), web_config);
+        let loader = reloader_of(move || Ok(combine(fleet(), load_web_config(web_config_file.as_deref())?)));
+        tokio::select! {
+            never = demo::run_story(simulator.clone()) => match never {},
+            outcome = serve(flags, initial, loader, storage.path(), listeners) => outcome,
+        }
+    }))
+}
+
+/// Prints the addresses to open, and what will happen.
+fn print_introduction(
+    simulator: &Simulator,
+    listeners: &[TcpListener],
+    prefix: &str,
+    tls: bool,
+) -> io::Result<()> {
+    let scheme = if tls { "https" } else { "http" };
+    let mut text = "The exporter:\n".to_owned();
+    for listener in listeners {
+        let address = listener.local_addr()?;
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "  {scheme}://{address}{prefix}/           the status page");
+        let _ = writeln!(text, "  {scheme}://{address}{prefix}/metrics    the metrics for Prometheus");
+    }
+    let health = simulator.url("/api/partners/health");
+    print(format_args!(
+        "{text}The simulated Partner API (it has its own certificate authority, so use curl --insecure):\n  {health}\n\
+         Within two minutes, one key changes from pending to active, another from active to revoked,\n\
+         a third uses up its budget, and a maintenance begins and ends.\nStop the demo with Ctrl-C.\n\n"
+    ))
+}

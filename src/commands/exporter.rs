@@ -1,0 +1,92 @@
+//! Without a subcommand: the exporter itself. Also runs the exporter for the demo.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use checked_yaml::Problems;
+use myunisoft_exporter::app::{App, ServeOptions};
+use myunisoft_exporter::cli::{Flags, ListenAddress};
+use myunisoft_exporter::metrics::Metrics;
+use myunisoft_exporter::panics;
+use myunisoft_exporter::reload::{LoadedConfig, Loader};
+use myunisoft_exporter::store::Store;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use super::load::{combine, load_config, load_web_config, log_loaded};
+use super::process::{
+    Failure, bad_configuration, bind, exit_code, request_reload_on_sighup, run_async, stop_signal,
+};
+
+/// A port that the list of default ports of Prometheus exporters gives to no other exporter.
+pub(super) const DEFAULT_PORT: u16 = 10_698;
+
+/// Runs the exporter until a signal stops it.
+pub(crate) fn exporter(flags: &Flags) -> ExitCode {
+    let (config_file, web_config_file) = (flags.config_file.clone(), flags.web_config_file.clone());
+    let load = move || {
+        let config = load_config(config_file.as_deref());
+        let (config, web_config) = Problems::both(config, load_web_config(web_config_file.as_deref()))?;
+        log_loaded(&config);
+        Ok(combine(config, web_config))
+    };
+    let initial = match load() {
+        Ok(initial) => initial,
+        Err(problems) => return bad_configuration(&problems),
+    };
+    exit_code(run_async(async || {
+        let addresses = flags.listen_addresses_or(ListenAddress { host: None, port: DEFAULT_PORT });
+        let listeners = bind(&addresses).await?;
+        serve(flags, initial, reloader_of(load), &flags.storage_path, listeners).await
+    }))
+}
+
+/// Loads the configuration again at each reload. All its problems become one text.
+pub(super) fn reloader_of(
+    load: impl Fn() -> Result<LoadedConfig, Problems> + Send + Sync + 'static,
+) -> Loader {
+    Arc::new(move || load().map_err(|problems| problems.to_string()))
+}
+
+/// Serves until a signal stops the process.
+pub(super) async fn serve(
+    flags: &Flags,
+    initial: LoadedConfig,
+    loader: Loader,
+    storage: &Path,
+    listeners: Vec<TcpListener>,
+) -> Result<(), Failure> {
+    let metrics = Arc::new(Metrics::new()?);
+    panics::count_in(metrics.panics());
+    let metrics_of_store = Arc::clone(&metrics);
+    let store = Store::open(storage, move || metrics_of_store.storage_write_failed())?;
+    let (sender, requests) = mpsc::channel(1);
+    tokio::spawn(request_reload_on_sighup(sender.clone())?);
+    let app = App { initial, loader, store, metrics, listeners, options: options(flags) };
+    app.run(stop_signal()?, (sender, requests)).await?;
+    Ok(())
+}
+
+fn options(flags: &Flags) -> ServeOptions {
+    let check_files = !flags.auto_reload_interval.is_zero();
+    ServeOptions {
+        lifecycle: flags.lifecycle,
+        auto_reload_interval: check_files.then_some(flags.auto_reload_interval),
+        max_connections: max_connections(flags),
+        prefix: flags.prefix(),
+        external_host: flags.external_host(),
+    }
+}
+
+/// The flag's value, but at most half of the files that the process may open: probes need the others.
+fn max_connections(flags: &Flags) -> usize {
+    let requested = usize::try_from(flags.max_connections).unwrap_or(usize::MAX);
+    let open_files = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(u64::MAX, |(soft, _)| soft);
+    let connections = requested.min(usize::try_from(open_files / 2).unwrap_or(usize::MAX));
+    if connections < requested {
+        warn!(open_files, connections, "connections are limited to half of the files that may be open");
+    }
+    connections
+}

@@ -1,0 +1,62 @@
+//! Loads the configuration and the web configuration, and logs what was found.
+
+use std::path::{Path, PathBuf};
+
+use checked_yaml::Problems;
+use myunisoft_exporter::cli::DEFAULT_CONFIG_FILE;
+use myunisoft_exporter::config::{self, Loaded};
+use myunisoft_exporter::reload::{ConfigFiles, LoadedConfig};
+use tracing::{info, warn};
+use web_toolkit::auth::Protection;
+use web_toolkit::config::{self as web, LoadedWebConfig};
+
+/// Loads the configuration file. It may be missing only if no flag names it.
+pub(super) fn load_config(file: Option<&Path>) -> Result<Loaded, Problems> {
+    match file {
+        Some(file) => config::load(file),
+        None if Path::new(DEFAULT_CONFIG_FILE).exists() => config::load(Path::new(DEFAULT_CONFIG_FILE)),
+        None => Ok(Loaded::default()),
+    }
+}
+
+/// TLS, users and headers, and the files that they were read from.
+pub(super) struct WebProtection {
+    pub(super) protection: Protection,
+    files: Vec<PathBuf>,
+}
+
+/// Loads the web configuration file, if there is one, and logs its warnings.
+pub(super) fn load_web_config(file: Option<&Path>) -> Result<WebProtection, Problems> {
+    let LoadedWebConfig { config, warnings, files } = file.map(web::load).transpose()?.unwrap_or_default();
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    let protection = Protection::new(config)
+        .map_err(|error| Problems::with_file(file.unwrap_or(Path::new("")), error.to_string()))?;
+    Ok(WebProtection { protection, files })
+}
+
+/// Logs the warnings about a valid configuration, and its size.
+pub(super) fn log_loaded(Loaded { config, warnings, files, .. }: &Loaded) {
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    if files.is_empty() {
+        let url = config.settings.api.base_url.as_str();
+        info!(url, "no configuration file {DEFAULT_CONFIG_FILE}; only the API's health route is probed");
+    } else {
+        let partners = config.partners.len();
+        let keys: usize = config.partners.iter().map(|partner| partner.keys.len()).sum();
+        info!(files = files.len(), partners, keys, "configuration loaded");
+    }
+}
+
+/// Combines both configurations, and the files whose change causes a reload.
+pub(super) fn combine(
+    Loaded { config, mut files, patterns, .. }: Loaded,
+    web: WebProtection,
+) -> LoadedConfig {
+    files.extend(config.settings.api.ca_file.clone());
+    files.extend(web.files);
+    LoadedConfig { config, protection: web.protection, sources: ConfigFiles { files, patterns } }
+}

@@ -1,0 +1,107 @@
+//! The process: runtime and limits, exit codes, sockets, signals, and standard output.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use checked_yaml::Problems;
+use myunisoft_exporter::cli::ListenAddress;
+use myunisoft_exporter::http::ReloadRequest;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info};
+
+/// The exit code for bad usage and for a bad configuration.
+pub(super) const BAD_CONFIGURATION: u8 = 2;
+
+/// Why a command failed although its configuration is valid.
+pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs a command in an asynchronous runtime.
+pub(super) fn run_async(command: impl AsyncFnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    // Each probe and each client needs a socket: a large fleet needs more than the usual 1,024 open files.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    // A core dump would contain every customer's token.
+    let _ = rlimit::setrlimit(rlimit::Resource::CORE, 0, 0);
+    let runtime = Runtime::new()?;
+    let outcome = runtime.block_on(command());
+    // A thread that hangs, in a name look-up or on a failing disk, must not keep the process alive.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Logs a failure; exit code 0 or 1.
+pub(super) fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            error!("{cause}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Logs each problem on its own line; exit code 2.
+pub(super) fn bad_configuration(problems: &Problems) -> ExitCode {
+    for problem in problems {
+        error!("{problem}");
+    }
+    BAD_CONFIGURATION.into()
+}
+
+/// Binds every address.
+pub(super) async fn bind(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>, Failure> {
+    let mut listeners = Vec::new();
+    for ListenAddress { host, port } in addresses {
+        let bound = match host {
+            Some(host) => TcpListener::bind((host.as_str(), *port)).await,
+            None => bind_all_addresses(*port).await,
+        };
+        let host = host.as_deref().unwrap_or_default();
+        let listener = bound.map_err(|cause| format!("--web.listen-address: {host}:{port}: {cause}"))?;
+        info!(address = %listener.local_addr()?, "listening");
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// `[::]` accepts IPv4 connections too. A machine without IPv6 has only `0.0.0.0`.
+async fn bind_all_addresses(port: u16) -> io::Result<TcpListener> {
+    match TcpListener::bind(("::", port)).await {
+        Err(cause) if cause.kind() != io::ErrorKind::AddrInUse => TcpListener::bind(("0.0.0.0", port)).await,
+        bound => bound,
+    }
+}
+
+/// Resolves at SIGTERM or SIGINT.
+pub(super) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    })
+}
+
+/// Requests a reload at each SIGHUP. The reload itself logs its result.
+pub(super) fn request_reload_on_sighup(
+    requests: mpsc::Sender<ReloadRequest>,
+) -> io::Result<impl Future<Output = ()>> {
+    let mut hang_ups = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hang_ups.recv().await.is_some() {
+            let (request, _) = oneshot::channel();
+            if requests.send(request).await.is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Prints to standard output. A reader that has closed the pipe, as `head` does, is not an error.
+pub(super) fn print(text: std::fmt::Arguments<'_>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_fmt(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}
