@@ -29,7 +29,7 @@ pub fn fleet(sim: &Simulator) -> Config {
     let health = Health { timing: timing(2), ..Health::default() };
     Config {
         settings: Settings { api, health, ..Settings::default() },
-        partners: partners().iter().map(|partner| join(sim, partner)).collect(),
+        partners: partners().iter().map(|partner| add_partner(sim, partner)).collect(),
     }
 }
 
@@ -46,10 +46,10 @@ fn partners() -> [PartnerSpec; 3] {
 fn valmy() -> PartnerSpec {
     PartnerSpec::new("valmy-logiciels", "demo-secret-of-valmy")
         .key(KeySpec::society("dupont", 80, 127))
-        .key(waiting(ACTIVATED, 128))
+        .key(pending(ACTIVATED, 128))
         .key(KeySpec::society(REVOKED, 80, 129))
         .key(KeySpec::society(BUSY, 80, 130))
-        .key(waiting("bernard", 131))
+        .key(pending("bernard", 131))
         .key(KeySpec::society("roux", 80, 132).refused(Refusal::new("ERR-API-TOKEN-NOT-FOUND")))
 }
 
@@ -78,7 +78,7 @@ fn quai() -> PartnerSpec {
 }
 
 /// A new key that no call of ours activates: asking about it would otherwise end its wait at once.
-fn waiting(name: &str, society: u64) -> KeySpec {
+fn pending(name: &str, society: u64) -> KeySpec {
     KeySpec::society(name, 80, society).pending().activation(Activation {
         possible: false,
         refused_before: Some(Refusal::new("ERR-TOKEN-ACTIVATION-FAILURE")),
@@ -86,16 +86,16 @@ fn waiting(name: &str, society: u64) -> KeySpec {
     })
 }
 
-fn join(sim: &Simulator, spec: &PartnerSpec) -> config::Partner {
+fn add_partner(sim: &Simulator, spec: &PartnerSpec) -> config::Partner {
     sim.add_partner(spec);
     config::Partner {
         name: spec.name.as_str().into(),
         secret: inline(&spec.secret),
-        keys: spec.keys.iter().map(|key| watch(sim, key)).collect(),
+        keys: spec.keys.iter().map(|key| configure_key(sim, key)).collect(),
     }
 }
 
-fn watch(sim: &Simulator, spec: &KeySpec) -> config::Key {
+fn configure_key(sim: &Simulator, spec: &KeySpec) -> config::Key {
     config::Key {
         name: spec.name.as_str().into(),
         access: match spec.access {

@@ -52,11 +52,11 @@ pub fn router(app: AppState) -> Router {
     let mut router = Router::new();
     if !app.prefix.is_empty() {
         let home = at("/");
-        let to_home = move |RawQuery(query): RawQuery| {
+        let redirect_home = move |RawQuery(query): RawQuery| {
             let query = query.map(|query| format!("?{query}")).unwrap_or_default();
             std::future::ready(Redirect::temporary(&format!("{home}{query}")))
         };
-        router = router.route("/", get(to_home.clone())).route(&app.prefix, get(to_home));
+        router = router.route("/", get(redirect_home.clone())).route(&app.prefix, get(redirect_home));
     }
     router
         .route(&at("/"), get(page::overview))
@@ -70,7 +70,7 @@ pub fn router(app: AppState) -> Router {
         .route(&at("/-/healthy"), get(healthy))
         .route(&at("/-/ready"), get(ready))
         .route(&at("/-/reload"), post(reload).put(reload))
-        .fallback(nowhere)
+        .fallback(not_found)
         .with_state(app)
 }
 
@@ -93,7 +93,7 @@ async fn healthy(State(app): State<AppState>) -> (StatusCode, String) {
     }
 }
 
-async fn nowhere() -> (StatusCode, &'static str) {
+async fn not_found() -> (StatusCode, &'static str) {
     (StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
@@ -110,9 +110,9 @@ async fn reload(State(app): State<AppState>) -> (StatusCode, String) {
         let text = "The lifecycle API is not enabled: start with --web.enable-lifecycle, or send SIGHUP.\n";
         return (StatusCode::FORBIDDEN, text.to_owned());
     };
-    let (request, answer) = oneshot::channel();
+    let (request, result) = oneshot::channel();
     let sent = requests.send(request).await.is_ok();
-    match if sent { answer.await.ok() } else { None } {
+    match if sent { result.await.ok() } else { None } {
         Some(Ok(())) => (StatusCode::OK, String::new()),
         Some(Err(problems)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("not reloaded:\n{problems}\n")),
         None => (StatusCode::SERVICE_UNAVAILABLE, "not reloaded: the exporter is stopping\n".to_owned()),

@@ -55,15 +55,16 @@ fn subscriber(
     format: Format,
     write: impl Fn(&str) + Send + Sync + 'static,
 ) -> impl Subscriber + Send + Sync {
-    let own = match level {
+    let own_level = match level {
         Level::Error => LevelFilter::ERROR,
         Level::Warn => LevelFilter::WARN,
         Level::Info => LevelFilter::INFO,
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
     };
-    let filter =
-        Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("myunisoft_exporter", own);
+    let filter = Targets::new()
+        .with_default(own_level.min(LevelFilter::WARN))
+        .with_target("myunisoft_exporter", own_level);
     Registry::default().with(Lines { format, write }.with_filter(filter))
 }
 
@@ -128,14 +129,11 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let text: String =
-            format!("{value:?}").chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect();
-        self.add(field, text.into());
+        self.add(field, replace_unsafe(&format!("{value:?}")).into());
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        let text: String = value.chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect();
-        self.add(field, text.into());
+        self.add(field, replace_unsafe(value).into());
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -155,12 +153,17 @@ impl Visit for Fields {
     }
 }
 
+fn replace_unsafe(text: &str) -> String {
+    text.chars().map(|c| if is_unsafe_in_terminal(c) { '\u{fffd}' } else { c }).collect()
+}
+
 /// What would steer a terminal, or turn the rest of a line around. Line breaks are left: both formats
 /// write them as `\n`.
-fn is_harmful(c: char) -> bool {
-    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let breaks = matches!(c, '\u{2028}' | '\u{2029}');
-    (c.is_control() && c != '\n') || turns || breaks
+fn is_unsafe_in_terminal(c: char) -> bool {
+    let changes_direction =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let breaks_line = matches!(c, '\u{2028}' | '\u{2029}');
+    (c.is_control() && c != '\n') || changes_direction || breaks_line
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ impl Reloader {
     /// # Errors
     /// What is wrong, fit to be shown.
     pub async fn reload(&mut self) -> Result<(), String> {
-        let outcome = self.read().await;
+        let outcome = self.try_reload().await;
         match &outcome {
             Ok(()) => info!("configuration reloaded"),
             Err(problems) => error!(problems, "configuration not reloaded: the old one goes on"),
@@ -89,14 +89,14 @@ impl Reloader {
 
     /// Reloads if a file changed, or if something was wrong a while ago; tells nothing twice.
     pub async fn reload_if_changed(&mut self) {
-        let known = self.last_failure.clone();
-        let retry = known.as_ref().is_some_and(|(_, since)| since.elapsed() >= RETRY_INTERVAL);
+        let last_failure = self.last_failure.clone();
+        let retry = last_failure.as_ref().is_some_and(|(_, since)| since.elapsed() >= RETRY_INTERVAL);
         if !self.has_changed().await && !retry {
             return;
         }
-        match self.read().await {
+        match self.try_reload().await {
             Ok(()) => info!("configuration reloaded, for it changed"),
-            Err(problems) if known.is_some_and(|(told, _)| told == problems) => {}
+            Err(problems) if last_failure.is_some_and(|(last, _)| last == problems) => {}
             Err(problems) => error!(problems, "changed configuration not loaded: the old one goes on"),
         }
     }
@@ -117,14 +117,14 @@ impl Reloader {
         }
     }
 
-    async fn read(&mut self) -> Result<(), String> {
-        let seen = self.sources.snapshot_in_background().await;
+    async fn try_reload(&mut self) -> Result<(), String> {
+        let snapshot = self.sources.snapshot_in_background().await;
         let load = Arc::clone(&self.loader);
-        let read = spawn_blocking(move || load()).await.unwrap_or_else(|died| Err(died.to_string()));
-        let outcome = match read {
-            Ok(loaded) => self.apply(loaded, seen).await,
+        let loaded = spawn_blocking(move || load()).await.unwrap_or_else(|panic| Err(panic.to_string()));
+        let outcome = match loaded {
+            Ok(loaded) => self.apply(loaded, snapshot).await,
             Err(problems) => {
-                self.last_snapshot = seen;
+                self.last_snapshot = snapshot;
                 Err(problems)
             }
         };
@@ -133,7 +133,7 @@ impl Reloader {
         outcome
     }
 
-    async fn apply(&mut self, loaded: LoadedConfig, mut seen: Snapshot) -> Result<(), String> {
+    async fn apply(&mut self, loaded: LoadedConfig, mut snapshot: Snapshot) -> Result<(), String> {
         let applied = self.fleet.apply(&loaded.config).map_err(|error| error.to_string());
         if applied.is_ok() {
             // From here on nothing can fail.
@@ -144,13 +144,13 @@ impl Reloader {
             // changed while it was read, which its next change tells.
             let mut present = self.sources.snapshot_in_background().await;
             for (path, version) in &mut present {
-                if let Some(before) = seen.remove(path) {
+                if let Some(before) = snapshot.remove(path) {
                     *version = before;
                 }
             }
-            seen = present;
+            snapshot = present;
         }
-        self.last_snapshot = seen;
+        self.last_snapshot = snapshot;
         applied
     }
 }

@@ -14,47 +14,49 @@ use partner_simulator::{Fault, Key, Scope, Simulator};
 pub const LAP: Duration = Duration::from_secs(90);
 
 /// While these seconds last, a customer's production traffic eats the whole budget of its key.
-const RUSH: Range<u64> = 20..42;
+const BUSY_PERIOD: Range<u64> = 20..42;
 
 /// One thing that happens.
 struct Event {
     /// Seconds since the lap began.
     at: u64,
-    tale: &'static str,
-    happen: fn(&Simulator),
+    text: &'static str,
+    action: fn(&Simulator),
 }
 
-const fn event(at: u64, tale: &'static str, happen: fn(&Simulator)) -> Event {
-    Event { at, tale, happen }
+const fn event(at: u64, text: &'static str, action: fn(&Simulator)) -> Event {
+    Event { at, text, action }
 }
 
 const STORY: &[Event] = &[
-    event(8, "lefebvre's key is activated", |sim| with(sim, ACTIVATED, Key::activate)),
-    event(15, "moreau revokes the key", |sim| with(sim, REVOKED, Key::revoke)),
-    event(RUSH.start, "girard's production traffic eats the key's budget", |_| {}),
-    event(36, "moreau's token is restored", |sim| with(sim, REVOKED, Key::restore)),
-    event(RUSH.end, "girard's production traffic calms down", |_| {}),
-    event(45, "the API gets slow", |sim| sim.inject(Scope::Everything, Fault::Delay(SLOWNESS))),
-    event(54, "the API is fast again", end_of_spell),
+    event(8, "lefebvre's key is activated", |sim| with_key(sim, ACTIVATED, Key::activate)),
+    event(15, "moreau revokes the key", |sim| with_key(sim, REVOKED, Key::revoke)),
+    event(BUSY_PERIOD.start, "girard's production traffic eats the key's budget", |_| {}),
+    event(36, "moreau's token is restored", |sim| with_key(sim, REVOKED, Key::restore)),
+    event(BUSY_PERIOD.end, "girard's production traffic calms down", |_| {}),
+    event(45, "the API gets slow", |sim| sim.inject(Scope::Everything, Fault::Delay(SLOW_RESPONSE))),
+    event(54, "the API is fast again", end_faults),
     event(58, "announced maintenance begins", Simulator::begin_maintenance),
-    event(67, "maintenance is over", end_of_spell),
+    event(67, "maintenance is over", end_faults),
     event(72, "a proxy before the API answers 502", |sim| {
         sim.inject(Scope::Everything, Fault::edge(StatusCode::BAD_GATEWAY));
     }),
-    event(78, "the proxy lets calls through again", end_of_spell),
-    event(82, "lefebvre's key was generated anew, and waits", |sim| with(sim, ACTIVATED, Key::set_pending)),
+    event(78, "the proxy lets calls through again", end_faults),
+    event(82, "lefebvre's key was generated anew, and waits", |sim| {
+        with_key(sim, ACTIVATED, Key::set_pending);
+    }),
 ];
 
 /// Slow enough to be seen, not to time out.
-const SLOWNESS: Duration = Duration::from_millis(1_200);
+const SLOW_RESPONSE: Duration = Duration::from_millis(1_200);
 
-fn end_of_spell(sim: &Simulator) {
+fn end_faults(sim: &Simulator) {
     sim.heal(&Scope::Everything);
 }
 
-fn with(sim: &Simulator, key: &str, happen: fn(&Key)) {
+fn with_key(sim: &Simulator, key: &str, action: fn(&Key)) {
     if let Some(key) = sim.key(key) {
-        happen(&key);
+        action(&key);
     }
 }
 
@@ -67,11 +69,11 @@ pub async fn run_story(sim: Simulator) -> Infallible {
         for second in 0..LAP.as_secs() {
             seconds.tick().await;
             for event in STORY.iter().filter(|event| event.at == second) {
-                tracing::info!("demo: {}", event.tale);
-                (event.happen)(&sim);
+                tracing::info!("demo: {}", event.text);
+                (event.action)(&sim);
             }
-            if RUSH.contains(&second) {
-                with(&sim, BUSY, |key| key.spend(u32::MAX));
+            if BUSY_PERIOD.contains(&second) {
+                with_key(&sim, BUSY, |key| key.spend(u32::MAX));
             }
         }
     }

@@ -9,7 +9,7 @@ use super::AppState;
 
 /// A group of targets with their labels.
 #[derive(Serialize)]
-pub(super) struct Group {
+pub(super) struct TargetGroup {
     targets: [String; 1],
     labels: Labels,
 }
@@ -32,15 +32,15 @@ pub(super) async fn targets(
     State(app): State<AppState>,
     uri: Uri,
     headers: HeaderMap,
-) -> Result<Json<Vec<Group>>, (StatusCode, &'static str)> {
+) -> Result<Json<Vec<TargetGroup>>, (StatusCode, &'static str)> {
     // HTTP/2 has the host in the request's own address.
     let authority = uri.authority().and_then(|authority| authority.as_str().rsplit('@').next());
-    let asked_at = authority.or_else(|| headers.get(header::HOST)?.to_str().ok());
-    let Some(address) = app.external.as_deref().or(asked_at) else {
+    let requested_host = authority.or_else(|| headers.get(header::HOST)?.to_str().ok());
+    let Some(address) = app.external.as_deref().or(requested_host) else {
         return Err((StatusCode::BAD_REQUEST, "the request names no host\n"));
     };
     let inventory = app.context.shared_state.inventory();
-    let groups = inventory.keys.iter().map(|key| Group {
+    let groups = inventory.keys.iter().map(|key| TargetGroup {
         targets: [address.to_owned()],
         labels: Labels {
             metrics_path: format!("{}/probe", app.prefix),

@@ -28,20 +28,20 @@ fn frame() -> Frame {
     Frame { edition: &EDITION }
 }
 
-fn told(page: Markup) -> Response {
+fn html(page: Markup) -> Response {
     (NO_STORE, Html(page.into_string())).into_response()
 }
 
-fn refused(status: StatusCode, refusal: &QueryError) -> Response {
-    (status, told(page::refusal(frame(), refusal.text()))).into_response()
+fn error_page(status: StatusCode, error: &QueryError) -> Response {
+    (status, html(page::refusal(frame(), error.text()))).into_response()
 }
 
 /// Everything at a glance.
-pub(super) async fn overview(State(app): State<AppState>, wanted: QueryResult<StatusQuery>) -> Response {
-    let asked = parse(wanted).and_then(|wanted| Ok((wanted.filter()?, wanted.page())));
-    let (filter, page) = match asked {
-        Ok(asked) => asked,
-        Err(refusal) => return refused(StatusCode::BAD_REQUEST, &refusal),
+pub(super) async fn overview(State(app): State<AppState>, query: QueryResult<StatusQuery>) -> Response {
+    let parsed = parse(query).and_then(|query| Ok((query.filter()?, query.page())));
+    let (filter, page) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return error_page(StatusCode::BAD_REQUEST, &error),
     };
     let shared_state = &app.context.shared_state;
     let (inventory, now) = (shared_state.inventory(), SystemTime::now());
@@ -49,27 +49,27 @@ pub(super) async fn overview(State(app): State<AppState>, wanted: QueryResult<St
     let overview = Overview::of(shared_state, &inventory, &selection, now);
     let certificate_ended = status::certificate_ended(shared_state, &inventory, now);
     let listing = Listing::of(&selection, filter, page, certificate_ended);
-    told(page::overview(frame(), &overview, &listing))
+    html(page::overview(frame(), &overview, &listing))
 }
 
 /// One key, with what was.
-pub(super) async fn key(State(app): State<AppState>, wanted: QueryResult<KeyQuery>) -> Response {
-    let wanted = match parse(wanted) {
-        Ok(wanted) => wanted,
-        Err(refusal) => return refused(StatusCode::BAD_REQUEST, &refusal),
+pub(super) async fn key(State(app): State<AppState>, query: QueryResult<KeyQuery>) -> Response {
+    let query = match parse(query) {
+        Ok(query) => query,
+        Err(error) => return error_page(StatusCode::BAD_REQUEST, &error),
     };
     let shared_state = &app.context.shared_state;
     let (inventory, now) = (shared_state.inventory(), SystemTime::now());
-    let entry = match wanted.find(&inventory) {
+    let entry = match query.find(&inventory) {
         Ok(entry) => entry,
-        Err(refusal) => return refused(StatusCode::NOT_FOUND, &refusal),
+        Err(error) => return error_page(StatusCode::NOT_FOUND, &error),
     };
     let detail = KeyDetail::of(entry, status::certificate_ended(shared_state, &inventory, now));
-    let its_partner = Filter { partner: Some(entry.partner.name.to_string()), ..Filter::default() };
-    let selection = status::select(&inventory, &its_partner);
+    let same_partner = Filter { partner: Some(entry.partner.name.to_string()), ..Filter::default() };
+    let selection = status::select(&inventory, &same_partner);
     let partner = selection.partners.iter().find(|partner| partner.partner == entry.partner.name);
     let api = ApiView::of(shared_state, &inventory, now);
-    told(page::key(frame(), &detail, partner, &api, now))
+    html(page::key(frame(), &detail, partner, &api, now))
 }
 
 /// A file that the pages load.

@@ -23,65 +23,69 @@ pub(super) struct ProbeQuery {
 }
 
 /// Runs the probes of one configured key, now.
-pub(super) async fn probe(State(app): State<AppState>, Query(wanted): Query<ProbeQuery>) -> Response {
-    let ProbeQuery { partner: Some(partner), key: Some(key) } = wanted else {
+pub(super) async fn probe(State(app): State<AppState>, Query(query): Query<ProbeQuery>) -> Response {
+    let ProbeQuery { partner: Some(partner), key: Some(key) } = query else {
         let text = "the parameters partner and key are both needed: /probe?partner=…&key=…\n";
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
-    let Some(watch) = app.key_index.find(&partner, &key) else {
+    let Some(monitor) = app.key_index.find(&partner, &key) else {
         return (StatusCode::NOT_FOUND, "no key of these names is configured\n").into_response();
     };
     // In a task of its own: an asker who goes away must not make a spent call go unlearnt.
-    let reports = tokio::spawn(async move { run(&watch).await }).await.unwrap_or_default();
+    let reports = tokio::spawn(async move { run(&monitor).await }).await.unwrap_or_default();
     if reports.is_empty() {
         let text = "not probed: no probe is configured for this key, its budget is low right now, or the exporter has run \
                     out of descriptors\n";
         return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
     }
-    ([(header::CONTENT_TYPE, TEXT_FORMAT)], tell(&reports)).into_response()
+    ([(header::CONTENT_TYPE, TEXT_FORMAT)], render(&reports)).into_response()
 }
 
-async fn run(watch: &KeyMonitor) -> Vec<(String, ProbeReport)> {
+async fn run(monitor: &KeyMonitor) -> Vec<(String, ProbeReport)> {
     let mut reports = Vec::new();
-    for (index, probe) in watch.probes().iter().enumerate() {
-        if let Some(ProbeRun::Done(report)) = watch.run(index, None).await {
+    for (index, probe) in monitor.probes().iter().enumerate() {
+        if let Some(ProbeRun::Done(report)) = monitor.run(index, None).await {
             reports.push((probe.name.to_string(), *report));
         }
     }
     reports
 }
 
-fn tell(reports: &[(String, ProbeReport)]) -> String {
+fn render(reports: &[(String, ProbeReport)]) -> String {
     let mut text = String::new();
     let success = reports.iter().all(|(_, report)| report.outcome.is_ok());
     let duration: f64 = reports.iter().map(|(_, report)| report.phases.total().as_secs_f64()).sum();
-    family(&mut text, "probe_success", "Whether every probe of the key succeeded.");
-    line(&mut text, format_args!("probe_success {}", u8::from(success)));
-    family(&mut text, "probe_duration_seconds", "How long the key's probes took together.");
-    line(&mut text, format_args!("probe_duration_seconds {duration}"));
-    family(&mut text, "probe_http_status_code", "The HTTP status of each probe, 0 where no answer came.");
+    write_family(&mut text, "probe_success", "Whether every probe of the key succeeded.");
+    write_line(&mut text, format_args!("probe_success {}", u8::from(success)));
+    write_family(&mut text, "probe_duration_seconds", "How long the key's probes took together.");
+    write_line(&mut text, format_args!("probe_duration_seconds {duration}"));
+    write_family(
+        &mut text,
+        "probe_http_status_code",
+        "The HTTP status of each probe, 0 where no answer came.",
+    );
     for (probe, report) in reports {
         let status = report.status.unwrap_or_default();
-        line(&mut text, format_args!("probe_http_status_code{{probe=\"{}\"}} {status}", escape(probe)));
+        write_line(&mut text, format_args!("probe_http_status_code{{probe=\"{}\"}} {status}", escape(probe)));
     }
-    family(&mut text, "probe_http_duration_seconds", "How long each phase of each probe took.");
+    write_family(&mut text, "probe_http_duration_seconds", "How long each phase of each probe took.");
     for (probe, report) in reports {
-        for (phase, took) in report.phases.iter() {
-            let (probe, took) = (escape(probe), took.as_secs_f64());
-            line(
+        for (phase, duration) in report.phases.iter() {
+            let (probe, duration) = (escape(probe), duration.as_secs_f64());
+            write_line(
                 &mut text,
-                format_args!("probe_http_duration_seconds{{probe=\"{probe}\",phase=\"{phase}\"}} {took}"),
+                format_args!("probe_http_duration_seconds{{probe=\"{probe}\",phase=\"{phase}\"}} {duration}"),
             );
         }
     }
     text
 }
 
-fn family(text: &mut String, name: &str, help: &str) {
-    line(text, format_args!("# HELP {name} {help}\n# TYPE {name} gauge"));
+fn write_family(text: &mut String, name: &str, help: &str) {
+    write_line(text, format_args!("# HELP {name} {help}\n# TYPE {name} gauge"));
 }
 
-fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
+fn write_line(text: &mut String, content: std::fmt::Arguments<'_>) {
     // Writing to a string can't fail.
     let _ = writeln!(text, "{content}");
 }

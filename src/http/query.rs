@@ -46,8 +46,8 @@ pub(super) type QueryResult<T> = Result<Query<T>, QueryRejection>;
 ///
 /// # Errors
 /// Where a parameter stands twice.
-pub(super) fn parse<T>(asked: QueryResult<T>) -> Result<T, QueryError> {
-    asked.map(|Query(wanted)| wanted).map_err(|rejection| QueryError { error: rejection.body_text() })
+pub(super) fn parse<T>(query: QueryResult<T>) -> Result<T, QueryError> {
+    query.map(|Query(query)| query).map_err(|rejection| QueryError { error: rejection.body_text() })
 }
 
 impl StatusQuery {
@@ -56,11 +56,15 @@ impl StatusQuery {
     /// # Errors
     /// Where the state is none.
     pub(super) fn filter(&self) -> Result<Filter, QueryError> {
-        let given = |text: &Option<String>| {
+        let non_empty = |text: &Option<String>| {
             text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
         };
-        let state = given(&self.state).map(|word| word.parse().map_err(|_| no_such_state()));
-        Ok(Filter { state: state.transpose()?, partner: given(&self.partner), name: given(&self.name) })
+        let state = non_empty(&self.state).map(|word| word.parse().map_err(|_| unknown_state()));
+        Ok(Filter {
+            state: state.transpose()?,
+            partner: non_empty(&self.partner),
+            name: non_empty(&self.name),
+        })
     }
 
     /// Which page of the keys, from 1. What is no number is the first: pages come and go with the fleet.
@@ -69,7 +73,7 @@ impl StatusQuery {
     }
 }
 
-fn no_such_state() -> QueryError {
+fn unknown_state() -> QueryError {
     let words: Vec<_> = KeyState::VARIANTS.iter().map(KeyState::into_str).collect();
     QueryError { error: format!("this is no state of a key; ask for one of {}", words.join(", ")) }
 }

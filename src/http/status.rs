@@ -16,36 +16,36 @@ use super::query::{KeyQuery, NO_STORE, QueryResult, StatusQuery, parse};
 use crate::status::{self, KeyDetail, Overview};
 
 /// Everything, or what the parameters ask for: the API, the partners, the keys.
-pub(super) async fn all(State(app): State<AppState>, wanted: QueryResult<StatusQuery>) -> Response {
-    let filter = match parse(wanted).and_then(|wanted| wanted.filter()) {
+pub(super) async fn all(State(app): State<AppState>, query: QueryResult<StatusQuery>) -> Response {
+    let filter = match parse(query).and_then(|query| query.filter()) {
         Ok(filter) => filter,
-        Err(refusal) => return (StatusCode::BAD_REQUEST, Json(refusal)).into_response(),
+        Err(error) => return (StatusCode::BAD_REQUEST, Json(error)).into_response(),
     };
     let shared_state = Arc::clone(&app.context.shared_state);
     let (inventory, now) = (shared_state.inventory(), SystemTime::now());
     let selection = status::select(&inventory, &filter);
     let overview = Overview::of(&shared_state, &inventory, &selection, now);
     let certificate_ended = status::certificate_ended(&shared_state, &inventory, now);
-    let Ok(pieces) = status::document(&overview, selection.keys, certificate_ended) else {
+    let Ok(chunks) = status::document(&overview, selection.keys, certificate_ended) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let body = Body::from_stream(stream::iter(pieces.map(Ok::<_, Infallible>)));
+    let body = Body::from_stream(stream::iter(chunks.map(Ok::<_, Infallible>)));
     (NO_STORE, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// One key, with what was.
-pub(super) async fn key(State(app): State<AppState>, wanted: QueryResult<KeyQuery>) -> Response {
-    let wanted = match parse(wanted) {
-        Ok(wanted) => wanted,
-        Err(refusal) => return (StatusCode::BAD_REQUEST, Json(refusal)).into_response(),
+pub(super) async fn key(State(app): State<AppState>, query: QueryResult<KeyQuery>) -> Response {
+    let query = match parse(query) {
+        Ok(query) => query,
+        Err(error) => return (StatusCode::BAD_REQUEST, Json(error)).into_response(),
     };
     let shared_state = &app.context.shared_state;
     let inventory = shared_state.inventory();
-    match wanted.find(&inventory) {
+    match query.find(&inventory) {
         Ok(entry) => {
             let certificate_ended = status::certificate_ended(shared_state, &inventory, SystemTime::now());
             (NO_STORE, Json(KeyDetail::of(entry, certificate_ended))).into_response()
         }
-        Err(refusal) => (StatusCode::NOT_FOUND, Json(refusal)).into_response(),
+        Err(error) => (StatusCode::NOT_FOUND, Json(error)).into_response(),
     }
 }
