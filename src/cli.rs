@@ -1,4 +1,4 @@
-//! The command line: flags and subcommands, nothing that acts on them.
+//! The command line: flags and subcommands, without the code that acts on them.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -10,28 +10,28 @@ use reqwest::Url;
 
 use crate::logging::{Format, Level};
 
-/// Where the configuration is looked for where no flag says.
+/// The configuration file that is used if no flag names one.
 pub const DEFAULT_CONFIG_FILE: &str = "myunisoft-exporter.yml";
 
-/// Watches MyUnisoft's Partner API, and every key a partner holds, for Prometheus.
+/// Prometheus exporter that monitors MyUnisoft's Partner API and a partner's keys.
 ///
-/// Without a subcommand it runs the exporter. Without a configuration file it probes the production
-/// API's health route alone.
+/// Without a subcommand, it runs the exporter. Without a configuration file, it probes only the health
+/// route of the production API.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = false, disable_help_subcommand = true)]
 pub struct Cli {
-    /// What to do instead of running the exporter.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// The flags.
     #[command(flatten)]
     pub flags: Flags,
 }
 
 impl Cli {
-    /// What the process was started with. Bad usage, `--help` and `--version` end the process.
+    /// Parses the arguments and the environment of the process. Bad usage, `--help` and `--version` end
+    /// the process.
     ///
-    /// A variable that is empty is none: it is how a container's environment says "not set".
+    /// An empty variable counts as not set, because some container environments can only set a variable
+    /// to nothing.
     #[must_use]
     pub fn from_process() -> Self {
         let command = Self::command().mut_args(|arg| {
@@ -43,27 +43,27 @@ impl Cli {
     }
 }
 
-/// What to do instead of running the exporter.
+/// A subcommand; without one, the exporter runs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run against a simulated API, with a fleet of keys whose life goes on: no account, no file, no network
+    /// Run with a simulated API and fleet whose keys change state; needs no account, file or network
     Demo,
-    /// Check a configuration: exit 0 and what was understood, or exit 2 and every error
+    /// Check a configuration file: print a summary and exit with 0, or all errors and exit with 2
     CheckConfig {
-        /// The configuration file
+        /// Configuration file
         file: PathBuf,
     },
-    /// Run every configured probe once and explain what came of it
+    /// Run every configured probe once and explain the results
     ///
-    /// Exit code 0 if every probe ran and succeeded, 1 if not, 2 for bad usage or a bad configuration. It spends the
-    /// customer's budget and activates a new key just as the exporter's probes do. Nothing is written to the storage
-    /// folder.
+    /// Exits with 0 if every probe ran and succeeded, with 1 if not, and with 2 for bad usage or a bad configuration.
+    /// As with the exporter, each request uses the customer's request budget, and a new key may be activated. Nothing
+    /// is written to the storage directory.
     Probe {
-        /// Only this key's probes: its name, or PARTNER/KEY; repeatable
+        /// Run only the probes of this key, given as KEY or PARTNER/KEY; can be repeated
         #[arg(long = "key", value_name = "NAME")]
         keys: Vec<String>,
-        /// Form of the result
-        #[arg(long, value_name = "FORM", default_value = "table", value_enum)]
+        /// Format of the results
+        #[arg(long, value_name = "FORMAT", default_value = "table", value_enum)]
         output: Output,
     },
 }
@@ -71,9 +71,9 @@ pub enum Command {
 /// `--output`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Output {
-    /// For a person, in a terminal.
+    /// For people, in a terminal
     Table,
-    /// For a script: what `/api/v1/status` answers.
+    /// For scripts: the same document as `/api/v1/status`
     Json,
 }
 
@@ -84,7 +84,7 @@ pub struct Flags {
     #[arg(long = "config.file", value_name = "FILE", env = "MYUNISOFT_EXPORTER_CONFIG_FILE", global = true)]
     pub config_file: Option<PathBuf>,
 
-    /// How often to look whether a file of the configuration changed; 0s: only when told to reload
+    /// How often to check whether a configuration file changed; `0s`: reload only on request
     #[arg(
         long = "config.auto-reload-interval",
         value_name = "DURATION",
@@ -95,7 +95,7 @@ pub struct Flags {
     )]
     pub auto_reload_interval: Duration,
 
-    /// Address to serve on; repeatable, or separated by commas in the variable [default: :10698]
+    /// Address to listen on; can be repeated, or be a list with commas [default: :10698]
     #[arg(
         long = "web.listen-address",
         value_name = "HOST:PORT",
@@ -105,7 +105,7 @@ pub struct Flags {
     )]
     pub listen_addresses: Vec<ListenAddress>,
 
-    /// TLS, users and headers, in the format that Prometheus' exporters share [default: plain HTTP for all]
+    /// Web configuration file in exporter-toolkit format: TLS, users, headers [default: plain HTTP, no users]
     #[arg(
         long = "web.config.file",
         value_name = "FILE",
@@ -114,7 +114,7 @@ pub struct Flags {
     )]
     pub web_config_file: Option<PathBuf>,
 
-    /// Most connections to serve at once; the address that has the most makes room for one more
+    /// Maximum number of connections; beyond it, the client address with the most loses one
     #[arg(
         long = "web.max-connections",
         value_name = "NUMBER",
@@ -125,7 +125,7 @@ pub struct Flags {
     )]
     pub max_connections: u32,
 
-    /// Allow POST /-/reload
+    /// Enable POST /-/reload
     #[arg(
         long = "web.enable-lifecycle",
         env = "MYUNISOFT_EXPORTER_WEB_ENABLE_LIFECYCLE",
@@ -134,7 +134,7 @@ pub struct Flags {
     )]
     pub lifecycle: bool,
 
-    /// URL under which users reach the exporter, where a proxy stands before it
+    /// URL at which users reach the exporter, if it is behind a reverse proxy
     #[arg(
         long = "web.external-url",
         value_name = "URL",
@@ -143,7 +143,7 @@ pub struct Flags {
     )]
     pub external_url: Option<ExternalUrl>,
 
-    /// Path below which everything is served [default: the path of the external URL]
+    /// Path prefix of all routes [default: the path of the external URL]
     #[arg(
         long = "web.route-prefix",
         value_name = "PATH",
@@ -152,17 +152,17 @@ pub struct Flags {
     )]
     pub route_prefix: Option<RoutePrefix>,
 
-    /// Folder for what outlives a restart: the states of keys
+    /// Storage directory: keeps the state of keys across restarts
     #[arg(
         long = "storage.path",
-        value_name = "FOLDER",
+        value_name = "DIRECTORY",
         env = "MYUNISOFT_EXPORTER_STORAGE_PATH",
         default_value = "data/",
         global = true
     )]
     pub storage_path: PathBuf,
 
-    /// Lowest level to log [default: info; of `probe`, whose product is another: error]
+    /// Lowest level to log [default: info, or error for `probe`]
     #[arg(
         long = "log.level",
         value_name = "LEVEL",
@@ -172,7 +172,7 @@ pub struct Flags {
     )]
     pub log_level: Option<Level>,
 
-    /// Form of log lines
+    /// Format of log lines
     #[arg(
         long = "log.format",
         value_name = "FORMAT",
@@ -184,28 +184,28 @@ pub struct Flags {
     pub log_format: Format,
 }
 
-/// Nothing, or at least a second.
+/// Zero, or at least one second.
 fn interval(text: &str) -> Result<Duration, String> {
-    let wrong = || "write a duration of at least a second, as in `5s`, or `0s`".to_owned();
+    let wrong = || "write a duration of at least one second, such as `5s`, or `0s`".to_owned();
     let interval = humantime::parse_duration(text).map_err(|_| wrong())?;
     if interval.is_zero() || interval >= Duration::from_secs(1) { Ok(interval) } else { Err(wrong()) }
 }
 
 impl Flags {
-    /// Where to serve: as given, else at `default`.
+    /// The given addresses, or `default` if there are none.
     #[must_use]
     pub fn listen_addresses_or(&self, default: ListenAddress) -> Vec<ListenAddress> {
         if self.listen_addresses.is_empty() { vec![default] } else { self.listen_addresses.clone() }
     }
 
-    /// Where the routes are mounted: empty, or `/…` without a final slash.
+    /// The path below which everything is served: empty, or `/…` without a final slash.
     #[must_use]
     pub fn prefix(&self) -> String {
         let of_url = self.external_url.as_ref().map(|url| &url.prefix);
         self.route_prefix.as_ref().or(of_url).map_or_else(String::new, |RoutePrefix(prefix)| prefix.clone())
     }
 
-    /// The host and port that users see, where a flag names them.
+    /// The host and port that users see, if a flag gives them.
     #[must_use]
     pub fn external_host(&self) -> Option<String> {
         let url = &self.external_url.as_ref()?.url;
@@ -214,12 +214,12 @@ impl Flags {
     }
 }
 
-/// An address to serve on.
+/// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenAddress {
-    /// `None`: every address of the machine, of IPv6 and IPv4.
+    /// `None`: all IPv6 and IPv4 addresses of the machine.
     pub host: Option<String>,
-    /// 0: one that the system picks.
+    /// 0: the system chooses a port.
     pub port: u16,
 }
 
@@ -228,7 +228,7 @@ impl FromStr for ListenAddress {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let wrong = || format!("{text:?} is no address; write HOST:PORT, [IPV6]:PORT or :PORT");
+        let wrong = || format!("{text:?} is not an address; write HOST:PORT, [IPV6]:PORT or :PORT");
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let port = port.parse().map_err(|_| wrong())?;
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
@@ -256,7 +256,7 @@ impl FromStr for ExternalUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let url =
-            Url::parse(text).map_err(|cause| format!("{cause}; write a whole URL, https://HOST/PATH"))?;
+            Url::parse(text).map_err(|cause| format!("{cause}; write a complete URL, https://HOST/PATH"))?;
         let plain = url.query().is_none() && url.fragment().is_none();
         if !matches!(url.scheme(), "http" | "https") || !plain {
             return Err("write an http or https URL without query or fragment".to_owned());
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_understood_as_prometheus_users_write_them() {
+    fn a_listen_address_is_host_and_port() {
         let address = |text: &str| text.parse::<ListenAddress>();
         let of = |host: Option<&str>, port| Ok(ListenAddress { host: host.map(str::to_owned), port });
         assert_eq!(address(":10698"), of(None, 10_698));
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_may_stand_before_or_after_the_subcommand() {
+    fn a_flag_is_accepted_before_and_after_the_subcommand() {
         for words in [&["--log.level=debug", "demo"][..], &["demo", "--log.level", "debug"]] {
             let cli = parse(words).unwrap();
             assert!(matches!(cli.command, Some(Command::Demo)));
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn several_addresses_can_be_given() {
+    fn several_listen_addresses_are_accepted() {
         let cli = parse(&["--web.listen-address=:1", "--web.listen-address=127.0.0.1:2"]).unwrap();
         assert_eq!(cli.flags.listen_addresses.len(), 2);
         assert_eq!(
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn the_prefix_is_the_external_url_s_path_unless_given() {
+    fn the_default_prefix_is_the_path_of_the_external_url() {
         let prefix = |words: &[&str]| parse(words).unwrap().flags.prefix();
         assert_eq!(prefix(&[]), "");
         assert_eq!(prefix(&["--web.external-url=https://mon.example/myunisoft/"]), "/myunisoft");
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_usage_names_the_flag_and_the_fix() {
+    fn an_error_names_the_flag_and_the_fix() {
         for (words, parts) in [
             (&["--web.listen-address=nonsense"][..], &["--web.listen-address", "HOST:PORT"][..]),
             (&["--log.level=loud"], &["--log.level", "error, warn, info, debug, trace"]),
@@ -351,7 +351,7 @@ mod tests {
             (&["--web.external-url=http://mon.example/:x"], &["--web.external-url", "letters"]),
             (&["--web.external-url=http://mon.example/*x/{y}"], &["--web.external-url", "letters"]),
             (&["--config.auto-reload-interval=5"], &["--config.auto-reload-interval", "`5s`"]),
-            (&["--config.auto-reload-interval=1ms"], &["--config.auto-reload-interval", "a second"]),
+            (&["--config.auto-reload-interval=1ms"], &["--config.auto-reload-interval", "one second"]),
             (&["--web.max-connections=0"], &["--web.max-connections", "1.."]),
             (&["check-config"], &["FILE"]),
             (&["probe", "--output=xml"], &["--output", "table, json"]),
