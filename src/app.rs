@@ -1,4 +1,4 @@
-//! Wiring: brings the parts to life, keeps them to the configuration, and ends them in time.
+//! Starts the probes and the server, reloads the configuration while they run, and stops them in time.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,55 +20,53 @@ use crate::store::Store;
 use web_toolkit::auth::AuthHandle;
 use web_toolkit::server::{self, Service};
 
-/// How long answers under way may take to end once the exporter was asked to stop. With the store's
-/// last write this stays within the five seconds that a stop may take.
+/// The time that responses in progress have to finish when the exporter stops. Together with the store's
+/// last write, a stop takes at most five seconds.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What an exporter is made of.
+/// An exporter, ready to run.
 pub struct App {
-    /// What to begin with.
+    /// The configuration to start with.
     pub initial: LoadedConfig,
-    /// How to read it again.
+    /// Loads the configuration again.
     pub loader: Loader,
-    /// What outlives this process.
+    /// The persisted state.
     pub store: Store,
-    /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Where to serve; bound already.
+    /// Already bound.
     pub listeners: Vec<TcpListener>,
-    /// How it is served.
     pub options: ServeOptions,
 }
 
-/// How it is served: what no reload changes.
+/// Options of the server. A reload does not change them.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
     /// Whether `POST /-/reload` is allowed.
     pub lifecycle: bool,
-    /// How often to look whether a file of the configuration changed; `None`: never.
+    /// How often to check whether a file of the configuration changed; `None`: never.
     pub auto_reload_interval: Option<Duration>,
-    /// How many connections may be open at once.
+    /// The maximum number of simultaneous connections, for all listeners.
     pub max_connections: usize,
-    /// Where the routes are mounted: empty, or `/…` without a final slash.
+    /// The path below which everything is served: empty, or `/…` without a final slash.
     pub prefix: String,
-    /// The host that users see, where it is not the one that they ask.
+    /// The host and port that users see, if they differ from the `Host` of the request.
     pub external_host: Option<String>,
 }
 
-/// Why an exporter could not run.
+/// Why an exporter could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The API can't be reached by these settings.
+    /// The HTTP client can't be built with these settings.
     #[error(transparent)]
     Client(#[from] BuildError),
 }
 
 impl App {
-    /// Runs until `shutdown` resolves. Each wish that comes through `wishes` is a reload; its sender is
-    /// what `POST /-/reload` uses.
+    /// Runs until `shutdown` resolves. Each reload request that the receiver of `requests` gets causes a
+    /// reload; `POST /-/reload` uses the sender.
     ///
     /// # Errors
-    /// Where it could not even begin.
+    /// If it could not start.
     pub async fn run(
         self,
         shutdown: impl Future<Output = ()>,
@@ -92,23 +90,24 @@ impl App {
         let stop = CancellationToken::new();
         let server = tokio::spawn(server::serve(listeners, service, options.max_connections, stop.clone()));
         let reloader = Reloader::new(loader, initial.sources, fleet, auth, metrics);
-        // Dropped where it stands: what a reload does beside waiting is done at once.
+        // At shutdown, a reload in progress is dropped. This is safe: it can only stop where it waits, and
+        // it applies a change without waiting.
         tokio::select! {
             () = shutdown => {}
             never = reload_loop(reloader, requests, options.auto_reload_interval) => match never {},
         }
-        info!("asked to stop");
+        info!("stopping");
         context.stop_probing();
         stop.cancel();
         if timeout(DRAIN_TIMEOUT, server).await.is_err() {
-            warn!("some answers were still under way and are cut off");
+            warn!("some responses were still in progress and were cut off");
         }
         context.store.close().await;
         Ok(())
     }
 }
 
-/// Reloads on each wish, and where a file changed. Dropping it ends every probe.
+/// Reloads at each request, and when a file changed. Dropping this future stops every probe.
 async fn reload_loop(
     mut reloader: Reloader,
     mut requests: mpsc::Receiver<ReloadRequest>,
@@ -119,7 +118,7 @@ async fn reload_loop(
     loop {
         tokio::select! {
             Some(request) = requests.recv() => {
-                // Whoever wished may be gone.
+                // The client may have gone away.
                 let _ = request.send(reloader.reload().await);
             }
             _ = checks.tick(), if auto_reload_interval.is_some() => reloader.reload_if_changed().await,

@@ -1,4 +1,4 @@
-//! `myunisoft-exporter`: parse, log, load, bind, run, exit code.
+//! The program `myunisoft-exporter`: reads the command line, starts the log, and runs one subcommand.
 
 mod commands;
 
@@ -10,9 +10,10 @@ use myunisoft_exporter::{logging, panics};
 
 fn main() -> ExitCode {
     let Cli { command, flags } = Cli::from_process();
-    // Of `probe` the result tells what the log would.
-    let level = if matches!(command, Some(Command::Probe { .. })) { Level::Error } else { Level::Info };
-    logging::start(flags.log_level.unwrap_or(level), flags.log_format);
+    // `probe` prints its findings, so it logs errors only.
+    let is_probe = matches!(command, Some(Command::Probe { .. }));
+    let default_level = if is_probe { Level::Error } else { Level::Info };
+    logging::start(flags.log_level.unwrap_or(default_level), flags.log_format);
     panics::log();
     match command {
         None => commands::exporter(&flags),

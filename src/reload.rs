@@ -1,4 +1,5 @@
-//! Reading the configuration again, on a wish or because a file of it changed: all of it, or nothing.
+//! Reloads the configuration, on request or because one of its files changed. A reload takes everything
+//! or nothing.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,40 +16,39 @@ use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use web_toolkit::auth::{AuthHandle, Protection};
 
-/// A file that is being written is left alone until it has been the same for so long.
+/// A changed file is read only after it has not changed again for this time, because it may still be being
+/// written.
 const SETTLE_TIME: Duration = Duration::from_millis(500);
-/// A configuration that was found bad is read again after this time even where no file of it changed:
-/// what was wrong may have been a file that it names.
+/// After a failed reload, the configuration is read again after this time even if none of its files
+/// changed. The error may have been in a file that it names, such as a secret.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// All that the operator asked for, as it was read.
+/// Both configurations, and the files that they were read from.
 #[derive(Debug)]
 pub struct LoadedConfig {
-    /// What to watch.
     pub config: Config,
-    /// Who may look.
+    /// TLS, users and headers.
     pub protection: Protection,
-    /// Where it stands.
     pub sources: ConfigFiles,
 }
 
-/// The files whose change is a change of the configuration. Secrets' files are not among them: they are
-/// read afresh by whoever uses them.
+/// The files whose change causes a reload. Files with secrets are not among them: they are read again
+/// when the secret is used.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigFiles {
-    /// Files that were read.
+    /// The files that were read.
     pub files: Vec<PathBuf>,
-    /// Patterns of further ones.
+    /// The patterns of key files. A new file that matches one of them also causes a reload.
     pub patterns: Vec<PathBuf>,
 }
 
-/// Reads everything; the error is fit to be logged and shown.
+/// Loads everything. The error is a text that may be logged and shown: it contains no secret.
 pub type Loader = Arc<dyn Fn() -> Result<LoadedConfig, String> + Send + Sync>;
 
-/// What the files looked like.
+/// The version of each file; `None` for a file that does not exist or can't be read.
 type Snapshot = BTreeMap<PathBuf, Option<FileVersion>>;
 
-/// Keeps what runs to what is configured.
+/// Applies changes of the configuration to the running fleet and server.
 pub struct Reloader {
     loader: Loader,
     fleet: Fleet,
@@ -56,12 +56,12 @@ pub struct Reloader {
     metrics: Arc<Metrics>,
     sources: ConfigFiles,
     last_snapshot: Snapshot,
-    /// What was last found wrong, and when; none while all is well.
+    /// The error of the last reload, and when it happened; `None` after a success.
     last_failure: Option<(String, Instant)>,
 }
 
 impl Reloader {
-    /// Keeps to what `load` reads from now on; `sources` are those of what runs already.
+    /// `sources` are the files of the configuration that already runs; `loader` reads the next one.
     pub fn new(
         loader: Loader,
         sources: ConfigFiles,
@@ -74,20 +74,20 @@ impl Reloader {
         Self { loader, fleet, auth, metrics, sources, last_snapshot, last_failure: None }
     }
 
-    /// Reads everything and changes to it, or changes nothing and tells why.
+    /// Loads and applies everything, or changes nothing.
     ///
     /// # Errors
-    /// What is wrong, fit to be shown.
+    /// All problems, as a text that may be shown.
     pub async fn reload(&mut self) -> Result<(), String> {
         let outcome = self.try_reload().await;
         match &outcome {
             Ok(()) => info!("configuration reloaded"),
-            Err(problems) => error!(problems, "configuration not reloaded: the old one goes on"),
+            Err(problems) => error!(problems, "configuration not reloaded; the previous one stays in effect"),
         }
         outcome
     }
 
-    /// Reloads if a file changed, or if something was wrong a while ago; tells nothing twice.
+    /// Reloads if a file changed, or some time after a failed reload. The same error is not logged twice.
     pub async fn reload_if_changed(&mut self) {
         let last_failure = self.last_failure.clone();
         let retry = last_failure.as_ref().is_some_and(|(_, since)| since.elapsed() >= RETRY_INTERVAL);
@@ -95,13 +95,15 @@ impl Reloader {
             return;
         }
         match self.try_reload().await {
-            Ok(()) => info!("configuration reloaded, for it changed"),
+            Ok(()) => info!("configuration reloaded because a file changed"),
             Err(problems) if last_failure.is_some_and(|(last, _)| last == problems) => {}
-            Err(problems) => error!(problems, "changed configuration not loaded: the old one goes on"),
+            Err(problems) => {
+                error!(problems, "configuration not reloaded; the previous one stays in effect");
+            }
         }
     }
 
-    /// Whether the files differ from how they were last seen, and have come to rest.
+    /// Whether the files differ from the last snapshot. If they do, waits until they no longer change.
     async fn has_changed(&self) -> bool {
         let mut last = self.sources.snapshot_in_background().await;
         if last == self.last_snapshot {
@@ -136,12 +138,13 @@ impl Reloader {
     async fn apply(&mut self, loaded: LoadedConfig, mut snapshot: Snapshot) -> Result<(), String> {
         let applied = self.fleet.apply(&loaded.config).map_err(|error| error.to_string());
         if applied.is_ok() {
-            // From here on nothing can fail.
+            // Nothing can fail after this point.
             self.auth.replace(loaded.protection);
             self.fleet.context().accounts.allow_another_try();
             self.sources = loaded.sources;
-            // How a file looked before it was read is what counts; a file that is new here may have
-            // changed while it was read, which its next change tells.
+            // The next check must compare with the versions from before the files were read. For a file that
+            // is new here, only the current version is known. If the file changed while it was read, only its
+            // next change is detected.
             let mut present = self.sources.snapshot_in_background().await;
             for (path, version) in &mut present {
                 if let Some(before) = snapshot.remove(path) {
@@ -163,7 +166,7 @@ impl ConfigFiles {
         paths.map(|path| (FileVersion::of(&path), path)).map(|(version, path)| (path, version)).collect()
     }
 
-    /// The same, where a slow disk delays nobody.
+    /// As [`Self::snapshot`], on a thread where a slow disk does not delay other tasks.
     async fn snapshot_in_background(&self) -> Snapshot {
         let sources = self.clone();
         spawn_blocking(move || sources.snapshot()).await.unwrap_or_default()

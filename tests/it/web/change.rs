@@ -44,7 +44,7 @@ async fn a_certificate_that_is_renewed_is_shown_without_a_reload() {
     exporter.server.line(&["level=error", "is not the key of the certificate"]).await;
     assert_eq!(shown().await.unwrap(), before);
     pki.write("server.key", &renewed.key);
-    exporter.server.line(&["level=info", "configuration reloaded, for it changed"]).await;
+    exporter.server.line(&["level=info", "configuration reloaded because a file changed"]).await;
     assert_ne!(shown().await.unwrap(), before);
 }
 
@@ -73,7 +73,7 @@ async fn a_user_who_is_removed_is_out_at_once_on_an_open_connection_too() {
         assert!(told.text().await.unwrap().contains("is empty"), "{nothing:?}");
         assert_eq!(status(&client, &exporter.url, alice).await, Some(401));
     }
-    exporter.server.line(&["level=error", "web.yml", "is empty", "the old one goes on"]).await;
+    exporter.server.line(&["level=error", "web.yml", "is empty", "the previous one stays in effect"]).await;
     assert_eq!(status(&client, &exporter.url, bob).await, Some(200));
     let metrics = client.get(format!("{}/metrics", exporter.url)).basic_auth("bob", Some("two"));
     let metrics = metrics.send().await.unwrap().text().await.unwrap();
@@ -135,11 +135,11 @@ async fn a_configuration_that_changes_is_read_again_by_itself_and_a_bad_one_is_t
     exporter.shows("myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"unknown\"} 1").await;
     // One that is bad, and stays so for several looks.
     pki.write("keys/one.yml", &keys.replace("access", "acces"));
-    exporter.server.line(&["level=error", "one.yml", "acces", "the old one goes on"]).await;
+    exporter.server.line(&["level=error", "one.yml", "acces", "the previous one stays in effect"]).await;
     exporter.shows("myunisoft_exporter_config_last_reload_successful 0").await;
     exporter.shows("myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"unknown\"} 1").await;
     tokio::time::sleep(Duration::from_millis(3_500)).await;
-    assert_eq!(exporter.server.output().matches("the old one goes on").count(), 1);
+    assert_eq!(exporter.server.output().matches("the previous one stays in effect").count(), 1);
     // One that leaves.
     std::fs::remove_file(pki.path("keys/one.yml")).unwrap();
     exporter.shows("myunisoft_exporter_config_last_reload_successful 1").await;
