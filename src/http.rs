@@ -1,4 +1,5 @@
-//! What is served: metrics, the service's own manners, probes on demand.
+//! The HTTP routes: metrics, status, probes on demand, service discovery, and health and reload of the
+//! exporter itself.
 
 mod discovery;
 mod page;
@@ -28,21 +29,20 @@ use crate::watchdog::StuckLoop;
 /// The Prometheus text format, version 0.0.4.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// A wish to have the configuration read again; the answer is what came of it, fit to be shown.
+/// A request to reload the configuration. Its receiver gets the result; the error may be shown.
 pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
 
-/// What the handlers work with.
+/// The state that the handlers share.
 #[derive(Clone, Debug)]
 pub struct AppState {
-    /// The board, the metrics, and whether the loop runs.
     pub context: Arc<Context>,
-    /// Who can be probed on demand.
+    /// The keys that can be probed on demand.
     pub key_index: Arc<KeyIndex>,
-    /// Where wishes to reload go; `None` unless `--web.enable-lifecycle` was given.
+    /// Where reload requests are sent; `None` unless `--web.enable-lifecycle` was given.
     pub reload: Option<mpsc::Sender<ReloadRequest>>,
-    /// Where everything is mounted: empty, or `/…` without a final slash.
+    /// The path below which everything is served: empty, or `/…` without a final slash.
     pub prefix: Arc<str>,
-    /// The host and scheme that users see, where `--web.external-url` names them.
+    /// The host and port that users see, if `--web.external-url` names them.
     pub external: Option<Arc<str>>,
 }
 
@@ -74,14 +74,14 @@ pub fn router(app: AppState) -> Router {
         .with_state(app)
 }
 
-/// Streamed, so that a large fleet's scrape is never held in memory whole.
+/// Streamed, so that the whole exposition of a large fleet is never in memory at once.
 async fn metrics(State(app): State<AppState>) -> Response {
     let chunks = app.context.metrics.render(&app.context.shared_state);
     let body = Body::from_stream(stream::iter(chunks.map(Ok::<_, Infallible>)));
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], body).into_response()
 }
 
-/// Whether a restart would help: 503 where a loop does not turn any more.
+/// Whether a restart would help: 503 if a probe loop no longer runs.
 async fn healthy(State(app): State<AppState>) -> (StatusCode, String) {
     match app.context.watchdog.stuck() {
         None => (StatusCode::OK, "myunisoft-exporter is healthy.\n".to_owned()),

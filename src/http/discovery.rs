@@ -1,4 +1,5 @@
-//! Every configured key as a target for `/probe`, in the form of Prometheus' HTTP service discovery.
+//! `/sd`: every configured key as a target for `/probe`, in the format of Prometheus' HTTP service
+//! discovery.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,7 +8,7 @@ use serde::Serialize;
 
 use super::AppState;
 
-/// A group of targets with their labels.
+/// One key, in the format of HTTP service discovery.
 #[derive(Serialize)]
 pub(super) struct TargetGroup {
     targets: [String; 1],
@@ -26,18 +27,18 @@ struct Labels {
     key: String,
 }
 
-/// One group a key. The exporter's own address is the one it was asked at, which the asking
-/// Prometheus can evidently reach.
+/// One group per key. As its own address, the exporter gives the host of the request, because the
+/// Prometheus server that sent the request can reach it.
 pub(super) async fn targets(
     State(app): State<AppState>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Json<Vec<TargetGroup>>, (StatusCode, &'static str)> {
-    // HTTP/2 has the host in the request's own address.
+    // HTTP/2 sends the host as part of the request URI.
     let authority = uri.authority().and_then(|authority| authority.as_str().rsplit('@').next());
     let requested_host = authority.or_else(|| headers.get(header::HOST)?.to_str().ok());
     let Some(address) = app.external.as_deref().or(requested_host) else {
-        return Err((StatusCode::BAD_REQUEST, "the request names no host\n"));
+        return Err((StatusCode::BAD_REQUEST, "the request has no host\n"));
     };
     let inventory = app.context.shared_state.inventory();
     let groups = inventory.keys.iter().map(|key| TargetGroup {

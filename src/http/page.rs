@@ -1,4 +1,4 @@
-//! The pages, and the files that they load.
+//! The HTML pages, and the static files that they load.
 
 use std::sync::LazyLock;
 use std::time::SystemTime;
@@ -14,7 +14,7 @@ use super::query::{KeyQuery, NO_STORE, QueryError, QueryResult, StatusQuery, par
 use crate::page::{self, ASSETS, Frame, Listing};
 use crate::status::{self, ApiView, Filter, KeyDetail, Overview};
 
-/// Changes whenever an asset does, so that each can be kept by browsers for ever.
+/// A hash of all assets. It is part of their URLs, so browsers may cache them forever.
 static EDITION: LazyLock<String> = LazyLock::new(|| {
     let mut digest = Sha256::new();
     for asset in ASSETS {
@@ -36,7 +36,7 @@ fn error_page(status: StatusCode, error: &QueryError) -> Response {
     (status, html(page::refusal(frame(), error.text()))).into_response()
 }
 
-/// Everything at a glance.
+/// The overview of the fleet.
 pub(super) async fn overview(State(app): State<AppState>, query: QueryResult<StatusQuery>) -> Response {
     let parsed = parse(query).and_then(|query| Ok((query.filter()?, query.page())));
     let (filter, page) = match parsed {
@@ -52,7 +52,7 @@ pub(super) async fn overview(State(app): State<AppState>, query: QueryResult<Sta
     html(page::overview(frame(), &overview, &listing))
 }
 
-/// One key, with what was.
+/// One key, with its history.
 pub(super) async fn key(State(app): State<AppState>, query: QueryResult<KeyQuery>) -> Response {
     let query = match parse(query) {
         Ok(query) => query,
@@ -72,7 +72,7 @@ pub(super) async fn key(State(app): State<AppState>, query: QueryResult<KeyQuery
     html(page::key(frame(), &detail, partner, &api, now))
 }
 
-/// A file that the pages load.
+/// A static file.
 pub(super) async fn asset(Path(name): Path<String>) -> Response {
     let Some(asset) = ASSETS.into_iter().find(|asset| asset.name == name) else {
         return StatusCode::NOT_FOUND.into_response();

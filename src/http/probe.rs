@@ -1,7 +1,8 @@
-//! One key's probes, run because somebody asks, and told in the words of `blackbox_exporter`.
+//! `/probe`: runs one key's probes on demand, and reports them with the metric names of
+//! `blackbox_exporter`.
 //!
-//! They count like any other probe, one call at a time and within the key's budget: asking often can
-//! neither overlap nor starve the customer's production traffic.
+//! These probes count like all others: one request at a time for each key, and within the key's budget.
+//! So frequent requests do not overlap, and do not take the budget of the customer's production traffic.
 
 use std::fmt::Write as _;
 
@@ -15,27 +16,27 @@ use crate::label::escape;
 use crate::monitor::{KeyMonitor, ProbeRun};
 use crate::report::ProbeReport;
 
-/// Whom to probe.
 #[derive(Deserialize)]
 pub(super) struct ProbeQuery {
     partner: Option<String>,
     key: Option<String>,
 }
 
-/// Runs the probes of one configured key, now.
+/// Runs the probes of one configured key now.
 pub(super) async fn probe(State(app): State<AppState>, Query(query): Query<ProbeQuery>) -> Response {
     let ProbeQuery { partner: Some(partner), key: Some(key) } = query else {
-        let text = "the parameters partner and key are both needed: /probe?partner=…&key=…\n";
+        let text = "both parameters partner and key are required: /probe?partner=…&key=…\n";
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
     let Some(monitor) = app.key_index.find(&partner, &key) else {
-        return (StatusCode::NOT_FOUND, "no key of these names is configured\n").into_response();
+        return (StatusCode::NOT_FOUND, "no key with these names is configured\n").into_response();
     };
-    // In a task of its own: an asker who goes away must not make a spent call go unlearnt.
+    // In its own task: if the client goes away, the result of a request that was sent must still be
+    // recorded.
     let reports = tokio::spawn(async move { run(&monitor).await }).await.unwrap_or_default();
     if reports.is_empty() {
-        let text = "not probed: no probe is configured for this key, its budget is low right now, or the exporter has run \
-                    out of descriptors\n";
+        let text = "not probed: no probe is configured for this key, its budget is low at the moment, or the \
+                    exporter is out of resources\n";
         return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
     }
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], render(&reports)).into_response()
@@ -62,7 +63,7 @@ fn render(reports: &[(String, ProbeReport)]) -> String {
     write_family(
         &mut text,
         "probe_http_status_code",
-        "The HTTP status of each probe, 0 where no answer came.",
+        "The HTTP status of each probe, 0 if there was no response.",
     );
     for (probe, report) in reports {
         let status = report.status.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What the page and its JSON are asked for, and what is answered where that makes no sense.
+//! The query parameters of the status page and its JSON, and the errors for invalid ones.
 
 use std::sync::Arc;
 use strum::VariantArray as _;
@@ -12,10 +12,10 @@ use crate::key_state::KeyState;
 use crate::state::{Inventory, MonitoredKey};
 use crate::status::Filter;
 
-/// What is true now is not a second later.
+/// A response is already out of date a second later.
 pub(super) const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
-/// Which keys are wanted, as the page and its JSON are asked.
+/// Selects keys.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct StatusQuery {
     state: Option<String>,
@@ -24,7 +24,7 @@ pub(super) struct StatusQuery {
     page: Option<String>,
 }
 
-/// Which key is wanted.
+/// Names one key.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct KeyQuery {
     #[serde(default)]
@@ -33,28 +33,27 @@ pub(super) struct KeyQuery {
     key: String,
 }
 
-/// Why there is no answer: fit to be shown.
+/// Why the query is invalid, as a text that may be shown.
 #[derive(Debug, Serialize)]
 pub(super) struct QueryError {
     error: String,
 }
 
-/// A query, if it is one.
 pub(super) type QueryResult<T> = Result<Query<T>, QueryRejection>;
 
-/// What a query asks for.
+/// Unwraps the parsed query.
 ///
 /// # Errors
-/// Where a parameter stands twice.
+/// If a parameter is given twice.
 pub(super) fn parse<T>(query: QueryResult<T>) -> Result<T, QueryError> {
     query.map(|Query(query)| query).map_err(|rejection| QueryError { error: rejection.body_text() })
 }
 
 impl StatusQuery {
-    /// What is asked for; a parameter without a value asks for nothing, as a form sends it.
+    /// A parameter with an empty value is ignored, because a form sends empty fields too.
     ///
     /// # Errors
-    /// Where the state is none.
+    /// If the state is unknown.
     pub(super) fn filter(&self) -> Result<Filter, QueryError> {
         let non_empty = |text: &Option<String>| {
             text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
@@ -67,7 +66,8 @@ impl StatusQuery {
         })
     }
 
-    /// Which page of the keys, from 1. What is no number is the first: pages come and go with the fleet.
+    /// The page of the list of keys, from 1. An invalid number means page 1, because the number of pages
+    /// changes with the fleet.
     pub(super) fn page(&self) -> usize {
         self.page.as_deref().and_then(|page| page.trim().parse().ok()).unwrap_or(1).max(1)
     }
@@ -75,23 +75,22 @@ impl StatusQuery {
 
 fn unknown_state() -> QueryError {
     let words: Vec<_> = KeyState::VARIANTS.iter().map(KeyState::into_str).collect();
-    QueryError { error: format!("this is no state of a key; ask for one of {}", words.join(", ")) }
+    QueryError { error: format!("this is not a state of a key; use one of {}", words.join(", ")) }
 }
 
 impl KeyQuery {
-    /// The key of these names, if it is configured.
+    /// Finds the key with these names.
     ///
     /// # Errors
-    /// Where it is not.
+    /// If it is not configured.
     pub(super) fn find<'a>(&self, inventory: &'a Inventory) -> Result<&'a Arc<MonitoredKey>, QueryError> {
         inventory.key(&self.partner, &self.key).ok_or_else(|| QueryError {
-            error: "no key of these names is configured; ask with ?partner=…&key=…".to_owned(),
+            error: "no key with these names is configured; use ?partner=…&key=…".to_owned(),
         })
     }
 }
 
 impl QueryError {
-    /// What to tell a person.
     pub(super) fn text(&self) -> &str {
         &self.error
     }

@@ -1,4 +1,4 @@
-//! `/api/v1/status`: the status as JSON, of all keys or of one.
+//! `/api/v1/status`: the status of all keys, or of one key, as JSON.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::AppState;
 use super::query::{KeyQuery, NO_STORE, QueryResult, StatusQuery, parse};
 use crate::status::{self, KeyDetail, Overview};
 
-/// Everything, or what the parameters ask for: the API, the partners, the keys.
+/// The API, the partners and the keys that the parameters select; everything without parameters.
 pub(super) async fn all(State(app): State<AppState>, query: QueryResult<StatusQuery>) -> Response {
     let filter = match parse(query).and_then(|query| query.filter()) {
         Ok(filter) => filter,
@@ -33,7 +33,7 @@ pub(super) async fn all(State(app): State<AppState>, query: QueryResult<StatusQu
     (NO_STORE, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// One key, with what was.
+/// One key, with its history.
 pub(super) async fn key(State(app): State<AppState>, query: QueryResult<KeyQuery>) -> Response {
     let query = match parse(query) {
         Ok(query) => query,

@@ -134,7 +134,7 @@ async fn filters_by_state_partner_and_name_work_by_form_and_by_link() {
     browser.goto(&format!("{}/?name=nobody", exporter.url)).await;
     assert!(browser.text("#listing").await.contains("No key is like that"));
     browser.goto(&format!("{}/?state=lost", exporter.url)).await;
-    assert!(browser.text("main").await.contains("ask for one of unknown, pending"));
+    assert!(browser.text("main").await.contains("use one of unknown, pending"));
     browser.close().await;
 }
 
