@@ -1,4 +1,5 @@
-//! The demo's fleet: invented partners and keys in every state there is, at a simulated API, and a life that goes on.
+//! The demo: a simulated fleet whose keys change state over time, with invented partners and at least one
+//! key in every state.
 
 mod story;
 #[cfg(test)]
@@ -19,9 +20,9 @@ use partner_simulator::{
 
 pub use story::{LAP, run_story};
 
-/// Makes the fleet known to the simulated API, and gives the configuration that watches it.
+/// Adds the fleet to the simulated API, and returns the configuration that monitors it.
 ///
-/// The intervals are short, for one who watches; a real configuration is in less of a hurry.
+/// The intervals are short, so that a viewer soon sees changes. A real configuration has longer ones.
 #[must_use]
 pub fn fleet(sim: &Simulator) -> Config {
     let api =
@@ -33,7 +34,7 @@ pub fn fleet(sim: &Simulator) -> Config {
     }
 }
 
-/// Those whom the story tells of; the others stay as they are.
+/// The keys that the story changes. All other keys keep their state.
 const ACTIVATED: &str = "lefebvre";
 const REVOKED: &str = "moreau";
 const BUSY: &str = "girard";
@@ -53,7 +54,7 @@ fn valmy() -> PartnerSpec {
         .key(KeySpec::society("roux", 80, 132).refused(Refusal::new("ERR-API-TOKEN-NOT-FOUND")))
 }
 
-/// A vendor that works with whole firms, and has seen everything that can go wrong with them.
+/// A vendor that works with whole firms. Its keys show everything that can go wrong.
 fn atelier() -> PartnerSpec {
     let reason = "Intégration suspendue à la demande du cabinet";
     let log_in = LoginSpec::new("api@durand.example", "demo-password-of-durand").firm(83, "CABINET DURAND");
@@ -70,14 +71,15 @@ fn atelier() -> PartnerSpec {
         .key(KeySpec::society("blanchet", 82, 144).forbidden(EXERCICES, Refusal::new("ERR-FORBIDDEN-ROUTE")))
 }
 
-/// A vendor that was given its secret, which MyUnisoft hasn't activated yet.
+/// A vendor whose secret MyUnisoft has not activated yet.
 fn quai() -> PartnerSpec {
     PartnerSpec::new("quai-ouest", "demo-secret-of-quai")
         .secret_pending()
         .key(KeySpec::society("leroy", 84, 150))
 }
 
-/// A new key that no call of ours activates: asking about it would otherwise end its wait at once.
+/// A new key that no request of the exporter activates. Otherwise the first key/info request would
+/// activate it at once.
 fn pending(name: &str, society: u64) -> KeySpec {
     KeySpec::society(name, 80, society).pending().activation(Activation {
         possible: false,
@@ -119,7 +121,8 @@ fn credential(sim: &Simulator, spec: &KeySpec) -> Credential {
     })
 }
 
-/// key/info, and a canary for each society that the key is about; a firm's own route where it is about none.
+/// The key/info probe, and a canary for each society of the key; for a firm without societies, a canary
+/// that is about the firm.
 fn probes(spec: &KeySpec) -> Vec<Probe> {
     let key_info = Probe {
         name: config::KEY_INFO.into(),
@@ -151,7 +154,8 @@ fn canary(route: &str, name: String, path: &str, society_id: Option<NonZeroU64>)
     }
 }
 
-/// A timeout a little shorter than the interval, so that a slow probe ends before the next is due.
+/// The timeout is a little shorter than the interval, so that a slow probe ends before the next one is
+/// due.
 fn timing(seconds: u64) -> Timing {
     let interval = Duration::from_secs(seconds);
     Timing { interval, timeout: interval.mul_f64(0.8) }

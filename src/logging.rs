@@ -1,5 +1,5 @@
-//! Log lines, in logfmt or JSON, on standard error: `ts`, `level`, `msg`, then what the line is about,
-//! as Prometheus' own exporters write them.
+//! Writes log lines to standard error, in logfmt or JSON: `ts`, `level`, `msg`, then the fields of the
+//! event. Prometheus and its exporters use the same order.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
@@ -19,13 +19,13 @@ use crate::rfc3339;
 /// `--log.level`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Level {
-    /// What will need someone.
+    /// Something that needs a person.
     Error,
-    /// What may need someone: a probe that begins to fail, a key that is lost.
+    /// Something that may need a person, such as a probe that starts to fail or a revoked key.
     Warn,
-    /// What an operator wants to find afterwards.
+    /// Events that an operator may look for later.
     Info,
-    /// What helps to find a fault.
+    /// Details that help to find an error.
     Debug,
     /// Everything.
     Trace,
@@ -36,20 +36,21 @@ pub enum Level {
 pub enum Format {
     /// `ts=… level=… msg="…" key=value`
     Logfmt,
-    /// One flat object a line.
+    /// One JSON object per line, without nested objects
     Json,
 }
 
-/// Logs to standard error from now on. Only the first call has an effect.
+/// Starts to log to standard error. Only the first call has an effect.
 pub fn start(level: Level, format: Format) {
     let write = |line: &str| {
-        // Nobody is left to tell that nobody reads the log.
+        // If stderr is closed, there is nowhere left to report the error.
         let _ = io::stderr().write_all(line.as_bytes());
     };
     let _ = tracing::subscriber::set_global_default(subscriber(level, format, write));
 }
 
-/// The level is this crate's alone: what a transport's finer lines would show is not in our hands.
+/// `level` applies only to this crate. Other crates log at `warn` at most, because this crate does not
+/// control what their more detailed lines contain: the lines of an HTTP library may show a token.
 fn subscriber(
     level: Level,
     format: Format,
@@ -101,7 +102,7 @@ fn logfmt(fields: impl Iterator<Item = (&'static str, Value)>) -> String {
         let plain = |text: &str| {
             !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_.:/+".contains(c))
         };
-        // JSON's quoting is what readers of logfmt expect: a name can end neither its value nor its line.
+        // Readers of logfmt expect quoting as in JSON. With it, a name can't end its value or its line.
         let _ = match &value {
             Value::String(text) if plain(text) => write!(line, "{space}{key}={text}"),
             value => write!(line, "{space}{key}={value}"),
@@ -111,7 +112,7 @@ fn logfmt(fields: impl Iterator<Item = (&'static str, Value)>) -> String {
     line
 }
 
-/// The fields of one event. Absent ones do not come.
+/// The fields of one event, without those that are `None`.
 #[derive(Default)]
 struct Fields {
     message: String,
@@ -157,8 +158,8 @@ fn replace_unsafe(text: &str) -> String {
     text.chars().map(|c| if is_unsafe_in_terminal(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// What would steer a terminal, or turn the rest of a line around. Line breaks are left: both formats
-/// write them as `\n`.
+/// Whether a character could control a terminal, or reverse the direction of the text after it. Line
+/// breaks are not replaced, because both formats write them as `\n`.
 fn is_unsafe_in_terminal(c: char) -> bool {
     let changes_direction =
         matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_name_can_not_break_a_line() {
+    fn a_hostile_name_cannot_break_a_line() {
         for &format in Format::value_variants() {
             let hostile = "a\"b\nlevel=error msg=forged\u{1b}[31m";
             let text = logged(Level::Info, format, || info!(partner = hostile, name = %hostile, "x"));
@@ -195,14 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn an_accent_or_an_apostrophe_needs_no_escape() {
+    fn an_accent_or_an_apostrophe_is_not_escaped() {
         let text =
             logged(Level::Info, Format::Logfmt, || info!(partner = "Société d'Études", key = "été", "x"));
         assert!(text.ends_with("partner=\"Société d'Études\" key=été\n"), "{text}");
     }
 
     #[test]
-    fn a_line_carries_its_fields_and_absent_ones_are_left_out() {
+    fn a_line_has_its_fields_without_those_that_are_none() {
         let log = || {
             let (code, request_id) = (None::<&str>, Some("req-9k4i"));
             warn!(partner = "acme", code, request_id, keys = 3, share = 0.5, "key state changed");
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn the_level_is_this_crate_s_alone() {
+    fn the_level_applies_only_to_this_crate() {
         let text = logged(Level::Trace, Format::Logfmt, || {
             debug!("ours");
             debug!(target: "hyper::proto", "authorization: Bearer canary");

@@ -1,4 +1,4 @@
-//! What happens to the demo's fleet, lap after lap.
+//! The events that change the demo's fleet. They repeat in laps.
 
 use std::convert::Infallible;
 use std::ops::Range;
@@ -10,15 +10,14 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{ACTIVATED, BUSY, REVOKED};
 use partner_simulator::{Fault, Key, Scope, Simulator};
 
-/// How long the story takes before it begins anew, as it began.
+/// The duration of the story. After it, the fleet is as it was at the start, and the story begins again.
 pub const LAP: Duration = Duration::from_secs(90);
 
-/// While these seconds last, a customer's production traffic eats the whole budget of its key.
+/// The seconds of a lap during which a customer's production traffic uses the whole budget of its key.
 const BUSY_PERIOD: Range<u64> = 20..42;
 
-/// One thing that happens.
 struct Event {
-    /// Seconds since the lap began.
+    /// Seconds since the start of the lap.
     at: u64,
     text: &'static str,
     action: fn(&Simulator),
@@ -31,23 +30,23 @@ const fn event(at: u64, text: &'static str, action: fn(&Simulator)) -> Event {
 const STORY: &[Event] = &[
     event(8, "lefebvre's key is activated", |sim| with_key(sim, ACTIVATED, Key::activate)),
     event(15, "moreau revokes the key", |sim| with_key(sim, REVOKED, Key::revoke)),
-    event(BUSY_PERIOD.start, "girard's production traffic eats the key's budget", |_| {}),
+    event(BUSY_PERIOD.start, "girard's production traffic uses up the key's budget", |_| {}),
     event(36, "moreau's token is restored", |sim| with_key(sim, REVOKED, Key::restore)),
-    event(BUSY_PERIOD.end, "girard's production traffic calms down", |_| {}),
-    event(45, "the API gets slow", |sim| sim.inject(Scope::Everything, Fault::Delay(SLOW_RESPONSE))),
+    event(BUSY_PERIOD.end, "girard's production traffic is low again", |_| {}),
+    event(45, "the API becomes slow", |sim| sim.inject(Scope::Everything, Fault::Delay(SLOW_RESPONSE))),
     event(54, "the API is fast again", end_faults),
     event(58, "announced maintenance begins", Simulator::begin_maintenance),
-    event(67, "maintenance is over", end_faults),
-    event(72, "a proxy before the API answers 502", |sim| {
+    event(67, "maintenance ends", end_faults),
+    event(72, "a proxy in front of the API responds with 502", |sim| {
         sim.inject(Scope::Everything, Fault::edge(StatusCode::BAD_GATEWAY));
     }),
-    event(78, "the proxy lets calls through again", end_faults),
-    event(82, "lefebvre's key was generated anew, and waits", |sim| {
+    event(78, "the proxy forwards requests again", end_faults),
+    event(82, "lefebvre's key is generated again, and waits for activation", |sim| {
         with_key(sim, ACTIVATED, Key::set_pending);
     }),
 ];
 
-/// Slow enough to be seen, not to time out.
+/// Long enough to be visible, too short for a timeout.
 const SLOW_RESPONSE: Duration = Duration::from_millis(1_200);
 
 fn end_faults(sim: &Simulator) {
@@ -60,10 +59,10 @@ fn with_key(sim: &Simulator, key: &str, action: fn(&Key)) {
     }
 }
 
-/// Lets the story happen to the fleet, again and again, as long as it is polled.
+/// Runs the story again and again, until it is dropped.
 pub async fn run_story(sim: Simulator) -> Infallible {
     let mut seconds = interval(Duration::from_secs(1));
-    // After the machine slept, the story goes on where it was: it doesn't catch up in a rush.
+    // After a suspend of the machine, the story continues where it was. It does not catch up.
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         for second in 0..LAP.as_secs() {
