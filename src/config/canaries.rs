@@ -112,7 +112,7 @@ impl DeclaredCanary {
                 urls::canary_path,
             ),
         };
-        let method = fields.optional("method", method);
+        let method = fields.optional("method", |at| variant(at));
         let society = fields.optional("society", Cursor::boolean);
         let timing = timing(&fields, Timing::KEY);
         Ok(Self {
@@ -125,12 +125,15 @@ impl DeclaredCanary {
     }
 }
 
-fn method(at: &Cursor<'_>) -> Result<Method, Reported> {
-    variant(at)
-}
-
-pub(super) fn society_id(at: &Cursor<'_>) -> Result<NonZeroU64, Reported> {
-    at.number("a society's id, a whole number above 0")
+/// Reads a society's id. Only a key with firm access may have one.
+pub(super) fn society_id(access: Access, at: &Cursor<'_>) -> Result<NonZeroU64, Reported> {
+    match access {
+        Access::Firm => at.number("a society's id, a whole number above 0"),
+        Access::Society => Err(at.error(
+            "is only for firm access, because a token with society access already names its society; \
+             remove it",
+        )),
+    }
 }
 
 /// The key whose canaries are read.
@@ -210,10 +213,7 @@ impl KeyContext<'_> {
             let name = names::name(at)?;
             reserved_name_error(name).map_or(Ok(name), |text| Err(at.error(text)))
         });
-        let society_id = fields.optional("society_id", |at| {
-            self.check_accepts_society_id(at)?;
-            society_id(at)
-        });
+        let society_id = fields.optional("society_id", |at| society_id(self.access, at));
         let declared = match (fields.get("canary"), fields.get("name")) {
             (Some(at), _) => at.text().and_then(|name| canaries.get(name, &at)),
             (None, Some(at)) => {
@@ -239,13 +239,6 @@ impl KeyContext<'_> {
             "{key} has firm access and its canary {canary} is about one society; add `society_id`, or remove \
              the canary from the key's `canaries`"
         )
-    }
-
-    fn check_accepts_society_id(&self, at: &Cursor<'_>) -> Result<(), Reported> {
-        match self.access {
-            Access::Firm => Ok(()),
-            Access::Society => Err(at.error(SOCIETY_ID_NOT_ALLOWED)),
-        }
     }
 
     fn probe(
@@ -279,6 +272,3 @@ impl KeyContext<'_> {
         })
     }
 }
-
-pub(super) const SOCIETY_ID_NOT_ALLOWED: &str =
-    "is only for firm access, because a token with society access already names its society; remove it";

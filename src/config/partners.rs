@@ -1,7 +1,6 @@
 //! Reads `partners:` of the configuration file and of the key files, and merges them into one fleet.
 
 use std::collections::HashMap;
-use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -244,7 +243,7 @@ fn probes(
     fields: &Fields<'_>,
     defaults: &Defaults,
 ) -> Result<Vec<Probe>, Reported> {
-    let society_id = society_id(access, fields);
+    let society_id = fields.optional("society_id", |at| canaries::society_id(access, at));
     let key_info = key_info(fields, defaults);
     let canaries = society_id.and_then(|society_id| {
         let key = KeyContext { at: fields.at(), name, access, society_id };
@@ -258,13 +257,6 @@ fn probes(
         timing: key_info.timing,
     });
     Ok(key_info.into_iter().chain(canaries).collect())
-}
-
-fn society_id(access: Access, fields: &Fields<'_>) -> Result<Option<NonZeroU64>, Reported> {
-    fields.optional("society_id", |at| match access {
-        Access::Society => Err(at.error(canaries::SOCIETY_ID_NOT_ALLOWED)),
-        Access::Firm => canaries::society_id(at),
-    })
 }
 
 /// The key's own `key_info`, with the fleet's values for fields that it does not set.

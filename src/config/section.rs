@@ -12,23 +12,18 @@ pub enum Section {
     ConfigFile,
     /// A key file itself.
     KeyFile,
-    /// `api:`
     Api,
-    /// `health:`
     Health,
     /// `key_info:`, for the fleet or for one key.
     KeyInfo,
     /// One entry of `canaries:`
     Canary,
-    /// `rate_limit:`
     RateLimit,
-    /// `metrics:`
     Metrics,
     /// One item of `partners:`
     Partner,
     /// One item of a partner's `keys:`
     Key,
-    /// A key's `login:`
     Login,
     /// One item of a key's own `canaries:`
     CanaryOfKey,
