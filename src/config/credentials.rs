@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::{Credential, Firm, Login, Section};
 use crate::secret::{SecretKind, SecretSource};
 
-/// The three fields that can give a secret; exactly one of them must be present.
+/// The three fields that can give a secret; at most one of them may be present.
 pub(super) struct SourceFields {
     pub(super) file: &'static str,
     pub(super) env: &'static str,

@@ -92,10 +92,12 @@ fn find_key_files(at: &Cursor<'_>, patterns: &mut Vec<PathBuf>) -> Vec<PathBuf> 
     found
 }
 
-/// The pattern, relative to the folder of the file that contains it.
+/// The pattern, relative to the directory of the file that contains it.
 fn below_folder_of(pattern: &str, at: &Cursor<'_>) -> Option<PathBuf> {
     let Some(folder) = at.source().folder().to_str() else {
-        at.error("can't be used, because the name of this file's folder is not UTF-8; rename the folder");
+        at.error(
+            "can't be used, because the path of this file's directory is not UTF-8; rename the directory",
+        );
         return None;
     };
     Some(Path::new(&glob::Pattern::escape(folder)).join(pattern))
@@ -108,7 +110,7 @@ const MATCH_OPTIONS: glob::MatchOptions = glob::MatchOptions {
     require_literal_leading_dot: true,
 };
 
-/// The files that match a pattern now, and an error for each folder that can't be read.
+/// The files that match a pattern now, and an error for each directory that can't be read.
 pub(crate) fn files_matching(pattern: &Path) -> Result<glob::Paths, glob::PatternError> {
     glob::glob_with(&pattern.to_string_lossy(), MATCH_OPTIONS)
 }

@@ -139,9 +139,9 @@ impl<'d> Partners<'d> {
         let at = fields.at();
         match (secret, &draft.secret_place) {
             (Ok(None), None) => {
-                let fault = "has no secret; add one of `secret_file`, `secret_env` or `secret`";
+                let error = "has no secret; add one of `secret_file`, `secret_env` or `secret`";
                 let elsewhere = ", or use the name of a partner that has a secret in another file";
-                let text = format!("{fault}{}", if at.source().order() > 0 { elsewhere } else { "" });
+                let text = format!("{error}{}", if at.source().order() > 0 { elsewhere } else { "" });
                 draft.missing_secret.get_or_insert_with(|| at.problem(text));
             }
             (Ok(None), Some(_)) => {}

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use myunisoft_exporter::config::Section;
+use crate::config::Section;
 use strum::VariantArray as _;
 
 use super::{Folder, close};
