@@ -52,15 +52,15 @@ impl Protection {
     /// # Errors
     /// Where the TLS library refuses a combination that is valid by itself.
     pub fn new(config: WebConfig) -> Result<Self, rustls::Error> {
-        let tls = config.tls.map(|settings| tls::server(&settings, config.http2)).transpose()?;
-        let named = |name: &HeaderName| config.headers.iter().any(|(other, _)| other == name);
-        let own = HEADERS.into_iter().filter(|(name, _)| !named(name));
-        let asked = config.headers.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
+        let tls = config.tls.map(|settings| tls::server_config(&settings, config.http2)).transpose()?;
+        let configured = |name: &HeaderName| config.headers.iter().any(|(other, _)| other == name);
+        let defaults = HEADERS.into_iter().filter(|(name, _)| !configured(name));
+        let custom = config.headers.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
         Ok(Self {
             tls: tls.map(Arc::new),
-            headers: own.chain(asked).collect(),
+            headers: defaults.chain(custom).collect(),
             users: Users::new(config.users),
-            rate_limiter: config.rate_limit.map(RateLimiter::full),
+            rate_limiter: config.rate_limit.map(RateLimiter::new),
             digest: config.digest,
         })
     }
@@ -70,7 +70,7 @@ impl Protection {
     /// # Errors
     /// The answer: 429 where too many come, 401 where the user is not known.
     pub async fn admit<B>(&self, request: &Request<B>, from: IpAddr) -> Result<(), Response> {
-        if self.rate_limiter.as_ref().is_some_and(|limiter| !limiter.take()) {
+        if self.rate_limiter.as_ref().is_some_and(|limiter| !limiter.try_acquire()) {
             return Err((StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n").into_response());
         }
         if self.users.admit(request.headers().get(header::AUTHORIZATION), from).await {
@@ -80,7 +80,7 @@ impl Protection {
         Err((StatusCode::UNAUTHORIZED, challenge, "Unauthorized\n").into_response())
     }
 
-    fn warn_about_lost_protection(&self, next: &Self) {
+    fn warn_if_weaker(&self, next: &Self) {
         if self.tls.is_some() && next.tls.is_none() {
             warn!("the web configuration speaks TLS no longer: from now on over plain HTTP");
         }
@@ -127,7 +127,7 @@ impl AuthHandle {
         self.0.send_if_modified(|held| {
             let differs = held.digest != protection.digest;
             if differs {
-                held.warn_about_lost_protection(&protection);
+                held.warn_if_weaker(&protection);
                 *held = Arc::new(protection);
             }
             differs
@@ -143,11 +143,11 @@ impl Auth {
     }
 
     /// What holds right now, and from which [`Self::changed`] tells a change.
-    pub fn protection_and_mark_seen(&mut self) -> Arc<Protection> {
+    pub fn current(&mut self) -> Arc<Protection> {
         Arc::clone(&self.0.borrow_and_update())
     }
 
-    /// Resolves when another protection holds than when [`Self::protection_and_mark_seen`] was called.
+    /// Resolves when another protection holds than when [`Self::current`] was called.
     pub async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
             // Nobody is left who could change it.

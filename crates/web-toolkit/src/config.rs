@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 pub use tls::{ClientAuth, ClientCertificates, TlsConfig};
 
 /// Bcrypt's own bounds: a hash of a cost outside them can't be computed.
-const COSTS: std::ops::RangeInclusive<u32> = 4..=31;
+const VALID_COSTS: std::ops::RangeInclusive<u32> = 4..=31;
 /// From here on one log-in takes seconds.
 const SLOW_COST: u32 = 15;
 
@@ -135,17 +135,17 @@ struct Files {
 }
 
 impl Files {
-    fn note(&mut self, path: &Path, content: &[u8]) {
+    fn record(&mut self, path: &Path, content: &[u8]) {
         self.read.push(path.to_owned());
         self.digest.update(Sha256::digest(content));
     }
 
     /// The file that a field names.
-    fn named(&mut self, at: &Cursor<'_>) -> Result<(PathBuf, Vec<u8>), Reported> {
+    fn read_field(&mut self, at: &Cursor<'_>) -> Result<(PathBuf, Vec<u8>), Reported> {
         let path = at.path()?;
         let content =
             file::read(&path).map_err(|text| at.error(format!("the file {} {text}", path.display())))?;
-        self.note(&path, &content);
+        self.record(&path, &content);
         Ok((path, content))
     }
 }
@@ -153,16 +153,16 @@ impl Files {
 fn read(source: &Source<'_>, files: &mut Files) -> Result<WebConfig, Reported> {
     const FIELDS: [&str; 4] = ["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"];
     let root = source.read()?;
-    files.note(source.path(), &fs::read(source.path()).unwrap_or_default());
+    files.record(source.path(), &fs::read(source.path()).unwrap_or_default());
     let at = Cursor::root(source, &root);
     let fields = at.fields(&FIELDS)?;
     let tls = fields.optional("tls_server_config", |at| {
-        not_empty(at)?;
+        require_content(at)?;
         tls::read(at, files)
     });
     let http = fields.optional("http_server_config", http_server);
     let users = fields.optional("basic_auth_users", |at| {
-        not_empty(at)?;
+        require_content(at)?;
         users(at)
     });
     let rate_limit = fields.optional("rate_limit", rate_limit);
@@ -178,7 +178,7 @@ fn read(source: &Source<'_>, files: &mut Files) -> Result<WebConfig, Reported> {
 }
 
 /// A protection that stands there without content is half of a save, and no wish to have none.
-fn not_empty(at: &Cursor<'_>) -> Result<(), Reported> {
+fn require_content(at: &Cursor<'_>) -> Result<(), Reported> {
     if at.is_empty() {
         return Err(at.error("is empty; fill it, or remove it to do without this protection"));
     }
@@ -251,7 +251,7 @@ fn bcrypt_hash(at: &Cursor<'_>) -> Result<SecretString, Reported> {
     let text = at.text()?;
     let cost = text.parse::<bcrypt::HashParts>().map(|parts| parts.get_cost());
     match cost {
-        Ok(cost) if COSTS.contains(&cost) => {
+        Ok(cost) if VALID_COSTS.contains(&cost) => {
             if cost >= SLOW_COST {
                 at.warning(format!(
                     "has the cost {cost}: each first log-in takes seconds; 10 to 12 is usual"

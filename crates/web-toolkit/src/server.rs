@@ -143,7 +143,7 @@ impl Trouble {
 
 /// One connection from its first byte to its last.
 async fn attend(stream: TcpStream, guard: ConnectionGuard, mut service: Service, stop: CancellationToken) {
-    let protection = service.auth.protection_and_mark_seen();
+    let protection = service.auth.current();
     let _ = stream.set_nodelay(true);
     let Some(config) = &protection.tls else {
         // Each request is looked at by itself: here a change of the protection ends no connection.

@@ -10,24 +10,24 @@ use crate::config::RateLimit;
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     /// How long the bucket takes to be full again from nothing.
-    depth: Duration,
+    capacity: Duration,
     limit: RateLimit,
     /// When it will be, or was, full.
     full_at: Mutex<Instant>,
 }
 
 impl RateLimiter {
-    pub(super) fn full(limit: RateLimit) -> Self {
-        let depth = limit.interval.saturating_mul(limit.burst);
-        Self { depth, limit, full_at: Mutex::new(Instant::now()) }
+    pub(super) fn new(limit: RateLimit) -> Self {
+        let capacity = limit.interval.saturating_mul(limit.burst);
+        Self { capacity, limit, full_at: Mutex::new(Instant::now()) }
     }
 
     /// Takes a token, if there is one.
-    pub(super) fn take(&self) -> bool {
+    pub(super) fn try_acquire(&self) -> bool {
         let now = Instant::now();
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         let later = (*full_at).max(now).checked_add(self.limit.interval);
-        let fits = later.filter(|later| later.saturating_duration_since(now) <= self.depth);
+        let fits = later.filter(|later| later.saturating_duration_since(now) <= self.capacity);
         if let Some(later) = fits {
             *full_at = later;
         }
@@ -41,8 +41,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn as_many_as_the_burst_come_at_once_and_then_one_an_interval() {
-        let bucket = RateLimiter::full(RateLimit { interval: Duration::from_secs(1), burst: 3 });
-        let takes = |bucket: &RateLimiter| (0..5).filter(|_| bucket.take()).count();
+        let bucket = RateLimiter::new(RateLimit { interval: Duration::from_secs(1), burst: 3 });
+        let takes = |bucket: &RateLimiter| (0..5).filter(|_| bucket.try_acquire()).count();
         assert_eq!(takes(&bucket), 3);
         tokio::time::advance(Duration::from_millis(999)).await;
         assert_eq!(takes(&bucket), 0);
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn an_interval_beyond_the_clock_lets_nobody_in_and_does_not_panic() {
-        let bucket = RateLimiter::full(RateLimit { interval: Duration::MAX, burst: u32::MAX });
-        assert!(!bucket.take());
+        let bucket = RateLimiter::new(RateLimit { interval: Duration::MAX, burst: u32::MAX });
+        assert!(!bucket.try_acquire());
     }
 }

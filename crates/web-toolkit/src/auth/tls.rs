@@ -16,24 +16,24 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 use crate::config::{ClientAuth, ClientCertificates, TlsConfig};
 
 /// A server's side of TLS.
-pub(super) fn server(settings: &TlsConfig, http2: bool) -> Result<ServerConfig, Error> {
+pub(super) fn server_config(settings: &TlsConfig, http2: bool) -> Result<ServerConfig, Error> {
     let provider = Arc::new(CryptoProvider {
         cipher_suites: settings.suites.clone(),
         kx_groups: settings.groups.clone(),
         ..ring::default_provider()
     });
-    let identity = SingleCertAndKey::from(Arc::clone(&settings.identity));
+    let certified_key = SingleCertAndKey::from(Arc::clone(&settings.certified_key));
     let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&settings.versions)?
-        .with_client_cert_verifier(verifier(&settings.client_certificates, provider)?)
-        .with_cert_resolver(Arc::new(identity));
-    server.ignore_client_order = settings.server_order;
+        .with_client_cert_verifier(client_verifier(&settings.client_certificates, provider)?)
+        .with_cert_resolver(Arc::new(certified_key));
+    server.ignore_client_order = settings.prefer_server_order;
     server.alpn_protocols =
         if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
     Ok(server)
 }
 
-fn verifier(
+fn client_verifier(
     clients: &ClientCertificates,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, Error> {
@@ -57,7 +57,7 @@ fn verifier(
     if clients.allowed_sans.is_empty() {
         return Ok(inner);
     }
-    Ok(Arc::new(Named { inner, allowed: clients.allowed_sans.clone() }))
+    Ok(Arc::new(AllowedSans { inner, allowed: clients.allowed_sans.clone() }))
 }
 
 /// Whoever holds the key of the certificate that is shown will do, whoever signed it.
@@ -110,12 +110,12 @@ impl ClientCertVerifier for AnyCertificate {
 
 /// One of the allowed names must stand in the certificate, besides what `inner` asks.
 #[derive(Debug)]
-struct Named {
+struct AllowedSans {
     inner: Arc<dyn ClientCertVerifier>,
     allowed: Vec<String>,
 }
 
-impl ClientCertVerifier for Named {
+impl ClientCertVerifier for AllowedSans {
     fn client_auth_mandatory(&self) -> bool {
         self.inner.client_auth_mandatory()
     }
@@ -131,7 +131,7 @@ impl ClientCertVerifier for Named {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let verified = self.inner.verify_client_cert(end_entity, intermediates, now)?;
-        if names(end_entity).iter().any(|name| self.allowed.contains(name)) {
+        if subject_alternative_names(end_entity).iter().any(|name| self.allowed.contains(name)) {
             return Ok(verified);
         }
         Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
@@ -161,20 +161,20 @@ impl ClientCertVerifier for Named {
 }
 
 /// The alternative names of a certificate, of the four kinds that the file format knows.
-fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
+fn subject_alternative_names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return Vec::new() };
     let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
     let name = |name: &GeneralName<'_>| match name {
         GeneralName::DNSName(name) | GeneralName::RFC822Name(name) | GeneralName::URI(name) => {
             Some((*name).to_owned())
         }
-        GeneralName::IPAddress(bytes) => address(bytes),
+        GeneralName::IPAddress(bytes) => ip_address(bytes),
         _ => None,
     };
     extension.value.general_names.iter().filter_map(name).collect()
 }
 
-fn address(bytes: &[u8]) -> Option<String> {
+fn ip_address(bytes: &[u8]) -> Option<String> {
     if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
         return Some(std::net::Ipv4Addr::from(v4).to_string());
     }

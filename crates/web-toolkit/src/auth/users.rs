@@ -18,7 +18,7 @@ use tracing::error;
 use crate::config::User;
 
 /// How many refused attempts are remembered.
-const MOST_REFUSALS: usize = 1_000;
+const MAX_CACHED_REFUSALS: usize = 1_000;
 
 /// The users, and what was found of names and passwords so far.
 ///
@@ -31,20 +31,20 @@ const MOST_REFUSALS: usize = 1_000;
 pub(super) struct Users {
     all: Arc<[User]>,
     key: Option<hmac::Key>,
-    known: Mutex<Known>,
-    turn: Arc<Semaphore>,
+    known: Mutex<CachedResults>,
+    hash_slot: Arc<Semaphore>,
     queues: Mutex<HashMap<IpAddr, Weak<Semaphore>>>,
 }
 
 /// What an attempt is known by.
-type Mark = [u8; 32];
+type AttemptDigest = [u8; 32];
 
 /// Accepted attempts are kept apart, so that no flood of wrong ones can make them be forgotten: there is
 /// one a user at the most, for one password alone fits a hash.
 #[derive(Default)]
-struct Known {
-    accepted: HashMap<usize, Mark>,
-    refused: HashSet<Mark>,
+struct CachedResults {
+    accepted: HashMap<usize, AttemptDigest>,
+    refused: HashSet<AttemptDigest>,
 }
 
 impl fmt::Debug for Users {
@@ -65,7 +65,7 @@ impl Users {
             all: users.into(),
             key: hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok(),
             known: Mutex::default(),
-            turn: Arc::new(Semaphore::new(1)),
+            hash_slot: Arc::new(Semaphore::new(1)),
             queues: Mutex::default(),
         }
     }
@@ -86,30 +86,30 @@ impl Users {
             return false;
         };
         let (index, exists) = self.against(&attempt, key);
-        let mark = attempt.mark(key, index);
-        if let Some(known) = self.known(index, mark) {
+        let digest = attempt.digest(key, index);
+        if let Some(known) = self.known(index, digest) {
             return known && exists;
         }
         let queue = self.queue(from);
         let Ok(_place) = queue.acquire().await else { return false };
-        let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else { return false };
-        // Whoever had the turn before may have asked the same.
-        if let Some(known) = self.known(index, mark) {
+        let Ok(hash_slot) = Arc::clone(&self.hash_slot).acquire_owned().await else { return false };
+        // Whoever had the hash_slot before may have asked the same.
+        if let Some(known) = self.known(index, digest) {
             return known && exists;
         }
         let users = Arc::clone(&self.all);
         let fits = tokio::task::spawn_blocking(move || {
             // Until the hash is done, even if the client leaves: else leaving would start another beside it.
-            let _turn = turn;
+            let _turn = hash_slot;
             let hash = users.get(index).map_or("", |user| user.hash.expose_secret());
             bcrypt::verify(&*attempt.password, hash).unwrap_or(false)
         });
         let accepted = fits.await.unwrap_or(false) && exists;
-        self.learn(index, mark, accepted);
+        self.store(index, digest, accepted);
         accepted
     }
 
-    /// Where those stand who come from this address, of whom only the first waits for the turn.
+    /// Where those stand who come from this address, of whom only the first waits for the hash_slot.
     fn queue(&self, from: IpAddr) -> Arc<Semaphore> {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         queues.retain(|_, queue| queue.strong_count() > 0);
@@ -134,24 +134,24 @@ impl Users {
         (number, false)
     }
 
-    fn known(&self, index: usize, mark: Mark) -> Option<bool> {
+    fn known(&self, index: usize, digest: AttemptDigest) -> Option<bool> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.accepted.get(&index) == Some(&mark) {
+        if known.accepted.get(&index) == Some(&digest) {
             return Some(true);
         }
-        known.refused.contains(&mark).then_some(false)
+        known.refused.contains(&digest).then_some(false)
     }
 
-    fn learn(&self, index: usize, mark: Mark, accepted: bool) {
+    fn store(&self, index: usize, digest: AttemptDigest, accepted: bool) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if accepted {
-            known.accepted.insert(index, mark);
+            known.accepted.insert(index, digest);
             return;
         }
-        if known.refused.len() >= MOST_REFUSALS {
+        if known.refused.len() >= MAX_CACHED_REFUSALS {
             known.refused.clear();
         }
-        known.refused.insert(mark);
+        known.refused.insert(digest);
     }
 }
 
@@ -167,16 +167,16 @@ impl Attempt {
         Some(Self { name: Zeroizing::new(name.to_vec()), password: Zeroizing::new(password.to_vec()) })
     }
 
-    fn mark(&self, key: &hmac::Key, index: usize) -> Mark {
+    fn digest(&self, key: &hmac::Key, index: usize) -> AttemptDigest {
         let mut context = hmac::Context::with_key(key);
         // Each part with its length, so that no two attempts run together into one.
         for part in [&index.to_be_bytes()[..], &self.name, &self.password] {
             context.update(&part.len().to_be_bytes());
             context.update(part);
         }
-        let mut mark = Mark::default();
-        mark.copy_from_slice(context.sign().as_ref());
-        mark
+        let mut digest = AttemptDigest::default();
+        digest.copy_from_slice(context.sign().as_ref());
+        digest
     }
 }
 
@@ -242,12 +242,12 @@ mod tests {
     async fn a_flood_of_wrong_passwords_makes_nobody_s_right_one_forgotten() {
         let users = users(&[("alice", "one", 4)]);
         assert!(admits(&users, "alice", "one").await);
-        for attempt in 0..MOST_REFUSALS + 10 {
-            let mark = hmac::sign(users.key.as_ref().unwrap(), &attempt.to_be_bytes());
-            users.learn(0, mark.as_ref().try_into().unwrap(), false);
+        for attempt in 0..MAX_CACHED_REFUSALS + 10 {
+            let digest = hmac::sign(users.key.as_ref().unwrap(), &attempt.to_be_bytes());
+            users.store(0, digest.as_ref().try_into().unwrap(), false);
         }
         let known = users.known.lock().unwrap();
-        assert!(known.accepted.len() == 1 && known.refused.len() <= MOST_REFUSALS);
+        assert!(known.accepted.len() == 1 && known.refused.len() <= MAX_CACHED_REFUSALS);
     }
 
     #[tokio::test]
@@ -279,7 +279,7 @@ mod tests {
                 })
             })
             .collect();
-        while users.turn.available_permits() > 0 {
+        while users.hash_slot.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
         let before = answered.load(Ordering::Relaxed);
@@ -301,12 +301,12 @@ mod tests {
             let users = Arc::clone(&users);
             tokio::spawn(async move { admits(&users, "alice", "wrong").await })
         };
-        while users.turn.available_permits() > 0 {
+        while users.hash_slot.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
         leaving.abort();
         assert!(leaving.await.unwrap_err().is_cancelled());
-        assert_eq!(users.turn.available_permits(), 0);
+        assert_eq!(users.hash_slot.available_permits(), 0);
         assert!(admits(&users, "alice", "one").await);
     }
 

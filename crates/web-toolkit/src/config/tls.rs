@@ -20,7 +20,7 @@ use super::Files;
 #[derive(Clone, Debug)]
 pub struct TlsConfig {
     /// The certificate chain to show, with its key, which fits.
-    pub identity: Arc<CertifiedKey>,
+    pub certified_key: Arc<CertifiedKey>,
     /// What is asked of clients.
     pub client_certificates: ClientCertificates,
     /// TLS 1.2, 1.3 or both.
@@ -30,7 +30,7 @@ pub struct TlsConfig {
     /// In order of preference.
     pub groups: Vec<&'static dyn SupportedKxGroup>,
     /// Whether this side's preference counts rather than the client's.
-    pub server_order: bool,
+    pub prefer_server_order: bool,
 }
 
 /// What is asked of clients.
@@ -112,19 +112,19 @@ const FIELDS: [&str; 13] = [
 pub(super) fn read(at: &Cursor<'_>, files: &mut Files) -> Result<TlsConfig, Reported> {
     let fields = at.fields(&FIELDS)?;
     let provider = ring::default_provider();
-    let identity = identity(&fields, &provider, files);
-    let clients = clients(&fields, files);
+    let certified_key = certified_key(&fields, &provider, files);
+    let client_certificates = client_certificates(&fields, files);
     let versions = versions(&fields);
-    let suites = fields.optional("cipher_suites", |at| suites(at, &provider));
-    let server_order = fields.optional("prefer_server_cipher_suites", Cursor::boolean);
-    let groups = fields.optional("curve_preferences", |at| groups(at, &provider));
+    let suites = fields.optional("cipher_suites", |at| cipher_suites(at, &provider));
+    let prefer_server_order = fields.optional("prefer_server_cipher_suites", Cursor::boolean);
+    let groups = fields.optional("curve_preferences", |at| key_exchange_groups(at, &provider));
     Ok(TlsConfig {
-        identity: identity?,
-        client_certificates: clients?,
+        certified_key: certified_key?,
+        client_certificates: client_certificates?,
         versions: versions?,
         suites: suites?.unwrap_or(provider.cipher_suites),
         groups: groups?.unwrap_or(provider.kx_groups),
-        server_order: server_order?.unwrap_or(true),
+        prefer_server_order: prefer_server_order?.unwrap_or(true),
     })
 }
 
@@ -132,7 +132,7 @@ pub(super) fn read(at: &Cursor<'_>, files: &mut Files) -> Result<TlsConfig, Repo
 fn pem(name: &str, fields: &Fields<'_>, files: &mut Files) -> Result<Option<Zeroizing<Vec<u8>>>, Reported> {
     let file = format!("{name}_file");
     let content = fields.optional(&file, |at| {
-        let (path, content) = files.named(at)?;
+        let (path, content) = files.read_field(at)?;
         if name == "key" && file::is_world_readable(&path) {
             at.note_world_readable_file();
         }
@@ -153,7 +153,7 @@ fn pem(name: &str, fields: &Fields<'_>, files: &mut Files) -> Result<Option<Zero
 }
 
 /// Where to point when something is wrong with a field, or with the file that its `…_file` names.
-fn blame(name: &str, fields: &Fields<'_>, text: &str) -> Reported {
+fn error_at(name: &str, fields: &Fields<'_>, text: &str) -> Reported {
     let file = format!("{name}_file");
     match fields.get(name).or_else(|| fields.get(&file)) {
         Some(at) => at.error(text),
@@ -161,7 +161,7 @@ fn blame(name: &str, fields: &Fields<'_>, text: &str) -> Reported {
     }
 }
 
-fn identity(
+fn certified_key(
     fields: &Fields<'_>,
     provider: &CryptoProvider,
     files: &mut Files,
@@ -170,26 +170,26 @@ fn identity(
     let key = pem("key", fields, files);
     let chain = chain.and_then(|pem| match pem {
         Some(pem) => certificates("cert", &pem, fields),
-        None => Err(blame("cert", fields, "")),
+        None => Err(error_at("cert", fields, "")),
     });
     let key = key.and_then(|pem| match pem {
         Some(pem) => PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
-            blame("key", fields, "holds no private key in PEM; name the key of the certificate")
+            error_at("key", fields, "holds no private key in PEM; name the key of the certificate")
         }),
-        None => Err(blame("key", fields, "")),
+        None => Err(error_at("key", fields, "")),
     });
-    let identity = CertifiedKey::from_der(chain?, key?, provider).map_err(|error| match error {
+    let certified_key = CertifiedKey::from_der(chain?, key?, provider).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
-            blame("key", fields, "is not the key of the certificate; name the one that belongs to it")
+            error_at("key", fields, "is not the key of the certificate; name the one that belongs to it")
         }
-        rustls::Error::InvalidCertificate(_) => blame("cert", fields, NO_CERTIFICATE),
-        _ => blame(
+        rustls::Error::InvalidCertificate(_) => error_at("cert", fields, NO_CERTIFICATE),
+        _ => error_at(
             "key",
             fields,
             "is of a kind that is not supported; use RSA, ECDSA (P-256, P-384) or Ed25519",
         ),
     });
-    identity.map(Arc::new)
+    certified_key.map(Arc::new)
 }
 
 const NO_CERTIFICATE: &str = "holds no usable certificate in PEM; name a file with `BEGIN CERTIFICATE` in it";
@@ -202,11 +202,11 @@ fn certificates(
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(blame(name, fields, NO_CERTIFICATE)),
+        _ => Err(error_at(name, fields, NO_CERTIFICATE)),
     }
 }
 
-fn clients(fields: &Fields<'_>, files: &mut Files) -> Result<ClientCertificates, Reported> {
+fn client_certificates(fields: &Fields<'_>, files: &mut Files) -> Result<ClientCertificates, Reported> {
     let auth = fields.optional("client_auth_type", |at| {
         let choices: Vec<_> = ClientAuth::VARIANTS.iter().map(|auth| (auth.into_str(), *auth)).collect();
         at.one_of(&choices)
@@ -225,12 +225,12 @@ fn clients(fields: &Fields<'_>, files: &mut Files) -> Result<ClientCertificates,
     }
     if auth == ClientAuth::None && authorities.is_some() {
         let text = "asks for a client_auth_type that uses it; write `RequireAndVerifyClientCert`";
-        return Err(blame("client_ca", fields, text));
+        return Err(error_at("client_ca", fields, text));
     }
     if !allowed_sans.is_empty() && !auth.requires() {
         let text =
             "needs a certificate from every client; write `RequireAndVerifyClientCert` as client_auth_type";
-        return Err(blame("client_allowed_sans", fields, text));
+        return Err(error_at("client_allowed_sans", fields, text));
     }
     Ok(ClientCertificates { auth, authorities, allowed_sans })
 }
@@ -238,7 +238,7 @@ fn clients(fields: &Fields<'_>, files: &mut Files) -> Result<ClientCertificates,
 fn authorities(pem: &[u8], fields: &Fields<'_>) -> Result<Arc<RootCertStore>, Reported> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates("client_ca", pem, fields)? {
-        roots.add(certificate).map_err(|_| blame("client_ca", fields, NO_CERTIFICATE))?;
+        roots.add(certificate).map_err(|_| error_at("client_ca", fields, NO_CERTIFICATE))?;
     }
     Ok(Arc::new(roots))
 }
@@ -252,25 +252,25 @@ fn versions(fields: &Fields<'_>) -> Result<Vec<&'static SupportedProtocolVersion
         }
         _ => Err(at.error("is no version of TLS; write `TLS12` or `TLS13`")),
     };
-    let least = fields.optional("min_version", read);
-    let most = fields.optional("max_version", read);
-    let (least, most) = (least?.unwrap_or(12), most?.unwrap_or(13));
+    let min = fields.optional("min_version", read);
+    let max = fields.optional("max_version", read);
+    let (min, max) = (min?.unwrap_or(12), max?.unwrap_or(13));
     let versions = [(13, &version::TLS13), (12, &version::TLS12)];
     let versions: Vec<_> = versions
         .into_iter()
-        .filter(|(number, _)| (least..=most).contains(number))
+        .filter(|(number, _)| (min..=max).contains(number))
         .map(|(_, version)| version)
         .collect();
     if versions.is_empty() {
-        return Err(blame("max_version", fields, "is below min_version; raise it"));
+        return Err(error_at("max_version", fields, "is below min_version; raise it"));
     }
     Ok(versions)
 }
 
 /// Those of TLS 1.2 that are named; all of TLS 1.3, which has no weak ones and no choice.
-fn suites(at: &Cursor<'_>, provider: &CryptoProvider) -> Result<Vec<SupportedCipherSuite>, Reported> {
+fn cipher_suites(at: &Cursor<'_>, provider: &CryptoProvider) -> Result<Vec<SupportedCipherSuite>, Reported> {
     let known = &provider.cipher_suites;
-    let named = named(
+    let named = parse_names(
         at,
         |name| known.iter().find(|suite| suite_name(suite.suite()).contains(&name)).copied(),
         || known.iter().filter_map(|suite| suite_name(suite.suite()).first().copied()).collect(),
@@ -302,12 +302,12 @@ const fn suite_name(suite: CipherSuite) -> &'static [&'static str] {
     }
 }
 
-fn groups(
+fn key_exchange_groups(
     at: &Cursor<'_>,
     provider: &CryptoProvider,
 ) -> Result<Vec<&'static dyn SupportedKxGroup>, Reported> {
     let known = &provider.kx_groups;
-    let named = named(
+    let named = parse_names(
         at,
         |name| known.iter().find(|group| group_name(group.name()) == name).copied(),
         || known.iter().map(|group| group_name(group.name())).collect(),
@@ -325,7 +325,7 @@ const fn group_name(group: NamedGroup) -> &'static str {
 }
 
 /// A list of names, each of which must be found.
-fn named<T>(
+fn parse_names<T>(
     at: &Cursor<'_>,
     find: impl Fn(&str) -> Option<T>,
     all: impl Fn() -> Vec<&'static str>,
