@@ -33,7 +33,7 @@ pub(crate) fn demo(flags: &Flags) -> ExitCode {
         let config = demo::fleet(&simulator);
         // Every run starts without persisted state, and leaves none.
         let storage = tempfile::tempdir()?;
-        print_introduction(&simulator, &listeners, &flags.prefix(), web_config.protection.tls.is_some())?;
+        print_introduction(&simulator, &listeners, &flags.prefix(), web_config.protection.uses_tls())?;
         let fleet = move || Loaded { config: config.clone(), ..Loaded::default() };
         let initial = combine(fleet(), web_config);
         let loader = reloader_of(move || Ok(combine(fleet(), load_web_config(web_config_file.as_deref())?)));

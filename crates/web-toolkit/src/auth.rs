@@ -1,7 +1,6 @@
-//! The door: who may come in, over what, and with which headers an answer leaves.
+//! Applies a web configuration to connections and requests: TLS, users, a rate limit and response headers.
 //!
-//! What the operator asked for is in [`config::web`](crate::config::web); here it is kept. A door can be
-//! given another protection while people walk through it.
+//! The protection can be replaced while requests are served.
 
 mod rate_limiter;
 mod tls;
@@ -20,9 +19,10 @@ use crate::config::WebConfig;
 use rate_limiter::RateLimiter;
 use users::Users;
 
-/// What browsers are told unless the operator says otherwise: not to guess, not to frame, and to load and
-/// run what comes from here alone, none of it from within a page.
-const HEADERS: [(HeaderName, HeaderValue); 4] = [
+/// Security headers that responses have unless the operator configures others. Browsers must not guess
+/// content types or show a page in a frame. They load content from this server only, and run no script and
+/// apply no style that is written inside a page.
+const DEFAULT_HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
@@ -35,11 +35,11 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
     ),
 ];
 
-/// What stands between a client and the routes.
+/// A web configuration in the form in which it is applied.
 #[derive(Debug)]
 pub struct Protection {
-    /// How TLS is spoken; `None`: it isn't.
-    pub tls: Option<Arc<ServerConfig>>,
+    /// `None`: plain HTTP.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     headers: Vec<(HeaderName, HeaderValue)>,
     users: Users,
     rate_limiter: Option<RateLimiter>,
@@ -47,14 +47,14 @@ pub struct Protection {
 }
 
 impl Protection {
-    /// Keeps what `web` asks for.
+    /// Prepares the protection that `config` describes.
     ///
     /// # Errors
-    /// Where the TLS library refuses a combination that is valid by itself.
+    /// If the TLS library refuses a combination of settings that are valid on their own.
     pub fn new(config: WebConfig) -> Result<Self, rustls::Error> {
         let tls = config.tls.map(|settings| tls::server_config(&settings, config.http2)).transpose()?;
         let configured = |name: &HeaderName| config.headers.iter().any(|(other, _)| other == name);
-        let defaults = HEADERS.into_iter().filter(|(name, _)| !configured(name));
+        let defaults = DEFAULT_HEADERS.into_iter().filter(|(name, _)| !configured(name));
         let custom = config.headers.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
         Ok(Self {
             tls: tls.map(Arc::new),
@@ -65,15 +65,20 @@ impl Protection {
         })
     }
 
-    /// Whether this request from that address may go on to the routes; else the answer to it.
+    /// Whether clients must use TLS.
+    pub const fn uses_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Checks whether this request from this client address may reach the routes.
     ///
     /// # Errors
-    /// The answer: 429 where too many come, 401 where the user is not known.
-    pub async fn admit<B>(&self, request: &Request<B>, from: IpAddr) -> Result<(), Response> {
+    /// The response: 429 if the rate limit is exceeded, 401 if the user or the password is wrong.
+    pub(crate) async fn authorize<B>(&self, request: &Request<B>, client: IpAddr) -> Result<(), Response> {
         if self.rate_limiter.as_ref().is_some_and(|limiter| !limiter.try_acquire()) {
             return Err((StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n").into_response());
         }
-        if self.users.admit(request.headers().get(header::AUTHORIZATION), from).await {
+        if self.users.authenticate(request.headers().get(header::AUTHORIZATION), client).await {
             return Ok(());
         }
         let challenge = [(header::WWW_AUTHENTICATE, "Basic")];
@@ -82,53 +87,47 @@ impl Protection {
 
     fn warn_if_weaker(&self, next: &Self) {
         if self.tls.is_some() && next.tls.is_none() {
-            warn!("the web configuration speaks TLS no longer: from now on over plain HTTP");
+            warn!("the web configuration no longer has TLS: the server now uses plain HTTP");
         }
         if !self.users.is_empty() && next.users.is_empty() {
-            warn!(
-                "the web configuration has no users any longer: from now on nobody is asked for a password"
-            );
+            warn!("the web configuration no longer has users: clients need no password now");
         }
     }
 
-    /// Puts the headers on a response that leaves. Those that a route set itself stay.
-    pub fn apply_headers(&self, response: &mut Response) {
+    /// Adds the configured headers to a response. A header that a route has set is kept.
+    pub(crate) fn apply_headers(&self, response: &mut Response) {
         for (name, value) in &self.headers {
             response.headers_mut().entry(name).or_insert_with(|| value.clone());
         }
     }
 }
 
-/// The side of the door on which the protection is changed.
+/// Replaces the protection that its [`Auth`] subscribers apply.
 #[derive(Debug)]
 pub struct AuthHandle(watch::Sender<Arc<Protection>>);
 
-/// The side on which it is looked up. Cheap to clone.
+/// Reads the current protection of an [`AuthHandle`]. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Auth(watch::Receiver<Arc<Protection>>);
 
 impl AuthHandle {
-    /// A door with this protection.
-    #[must_use]
     pub fn new(protection: Protection) -> Self {
         Self(watch::Sender::new(Arc::new(protection)))
     }
 
-    /// The door.
-    #[must_use]
     pub fn subscribe(&self) -> Auth {
         Auth(self.0.subscribe())
     }
 
-    /// From now on this protection holds, for connections that are open too. Where it is the same as
-    /// before nothing happens, and what is known of users stays known. Where less is asked than before,
-    /// the log says so.
+    /// Replaces the protection, also for connections that are open. If the new protection equals the
+    /// current one, nothing happens, and the cached results of password checks are kept. If the new one has
+    /// no TLS or no users and the current one has, a warning is logged.
     pub fn replace(&self, protection: Protection) {
-        self.0.send_if_modified(|held| {
-            let differs = held.digest != protection.digest;
+        self.0.send_if_modified(|current| {
+            let differs = current.digest != protection.digest;
             if differs {
-                held.warn_if_weaker(&protection);
-                *held = Arc::new(protection);
+                current.warn_if_weaker(&protection);
+                *current = Arc::new(protection);
             }
             differs
         });
@@ -136,21 +135,15 @@ impl AuthHandle {
 }
 
 impl Auth {
-    /// What holds right now.
-    #[must_use]
-    pub fn protection(&self) -> Arc<Protection> {
-        Arc::clone(&self.0.borrow())
-    }
-
-    /// What holds right now, and from which [`Self::changed`] tells a change.
-    pub fn current(&mut self) -> Arc<Protection> {
+    /// The current protection. [`Self::changed`] resolves when a later one replaces it.
+    pub(crate) fn current(&mut self) -> Arc<Protection> {
         Arc::clone(&self.0.borrow_and_update())
     }
 
-    /// Resolves when another protection holds than when [`Self::current`] was called.
-    pub async fn changed(&mut self) {
+    /// Resolves when the protection is no longer the one that [`Self::current`] returned.
+    pub(crate) async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
-            // Nobody is left who could change it.
+            // The handle was dropped, so the protection cannot change.
             std::future::pending::<()>().await;
         }
     }

@@ -1,7 +1,7 @@
-//! `--web.config.file`: who may come in, in the file format that Prometheus' own exporters share.
+//! Reads and checks a web configuration file (`--web.config.file`).
 //!
-//! The format's reference is the web configuration of Prometheus' exporter toolkit. What of it can't be
-//! kept here is an error: a protection that is asked for and not there is worse than none.
+//! The format is that of Prometheus' exporter-toolkit. A setting that this crate does not support is an
+//! error: protection that is configured but missing is worse than no protection.
 
 mod tls;
 
@@ -15,61 +15,57 @@ use http::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 
-pub use tls::{ClientAuth, ClientCertificates, TlsConfig};
+pub(crate) use tls::{ClientAuth, ClientCertificates, TlsConfig};
 
-/// Bcrypt's own bounds: a hash of a cost outside them can't be computed.
+/// The costs that bcrypt allows: a hash with another cost cannot be computed.
 const VALID_COSTS: std::ops::RangeInclusive<u32> = 4..=31;
-/// From here on one log-in takes seconds.
+/// From this cost on, one log-in takes seconds.
 const SLOW_COST: u32 = 15;
 
-/// What the file says.
+/// A valid web configuration. The default has no protection: plain HTTP without users.
 #[derive(Clone, Debug)]
 pub struct WebConfig {
-    /// How TLS is spoken; `None`: it isn't.
-    pub tls: Option<TlsConfig>,
-    /// Whether HTTP/2 is offered, which is over TLS alone.
-    pub http2: bool,
-    /// Headers for each response; `None`: this one of our own is left out.
-    pub headers: Vec<(HeaderName, Option<HeaderValue>)>,
-    /// Who may log in; nobody needs to where it is empty. Names are unique.
-    pub users: Vec<User>,
-    /// How many requests are answered.
-    pub rate_limit: Option<RateLimit>,
-    /// Of everything that was read: two of the same digest protect the same.
-    pub digest: [u8; 32],
+    /// `None`: plain HTTP.
+    pub(crate) tls: Option<TlsConfig>,
+    /// Whether HTTP/2 is offered. It is offered over TLS only.
+    pub(crate) http2: bool,
+    /// Headers for each response. `None` removes a default header.
+    pub(crate) headers: Headers,
+    /// The users with a password; if there are none, no client is asked for a password. Names are unique.
+    pub(crate) users: Vec<User>,
+    /// `None`: no limit.
+    pub(crate) rate_limit: Option<RateLimit>,
+    /// The digest of all files that were read: equal digests mean equal protection.
+    pub(crate) digest: [u8; 32],
 }
 
-/// One of `basic_auth_users`.
+/// An entry of `basic_auth_users`.
 #[derive(Clone, Debug)]
-pub struct User {
-    /// The name.
-    pub name: String,
-    /// The password's bcrypt hash.
-    pub hash: SecretString,
+pub(crate) struct User {
+    pub(crate) name: String,
+    /// The bcrypt hash of the password.
+    pub(crate) hash: SecretString,
 }
 
-/// `rate_limit:`, a bucket of tokens, one for each request.
+/// `rate_limit`: a token bucket; each request takes one token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
-    /// After how long one more request may come; more than nothing.
-    pub interval: Duration,
-    /// How many may come at once.
-    pub burst: u32,
+pub(crate) struct RateLimit {
+    /// The time until one token is added; not zero.
+    pub(crate) interval: Duration,
+    /// The capacity of the bucket.
+    pub(crate) burst: u32,
 }
 
-/// The file, and what is to be told of how it was read.
+/// A web configuration, and what was found while it was read.
 #[derive(Clone, Debug, Default)]
 pub struct LoadedWebConfig {
-    /// What the file says.
     pub config: WebConfig,
-    /// What is doubtful in it.
     pub warnings: Vec<Problem>,
-    /// Every file that was read.
+    /// Every file that was read: the web configuration file, certificates and keys.
     pub files: Vec<PathBuf>,
 }
 
 impl Default for WebConfig {
-    /// Everybody may come in, over plain HTTP.
     fn default() -> Self {
         Self {
             tls: None,
@@ -83,8 +79,7 @@ impl Default for WebConfig {
 }
 
 impl LoadedWebConfig {
-    /// What was understood, for a person to read.
-    #[must_use]
+    /// Describes the configuration and its warnings for a person.
     pub fn summary(&self) -> String {
         let WebConfig { tls, http2, users, rate_limit, .. } = &self.config;
         let tls = match tls {
@@ -95,27 +90,26 @@ impl LoadedWebConfig {
             None => "plain HTTP".to_owned(),
         };
         let users = match users.len() {
-            0 => "no password asked".to_owned(),
+            0 => "no password required".to_owned(),
             1 => "1 user".to_owned(),
             several => format!("{several} users"),
         };
         let rate = rate_limit.map_or_else(String::new, |RateLimit { interval, burst }| {
-            format!(", a request each {} ({burst} at once)", humantime::format_duration(interval))
+            format!(", one request per {} (burst of {burst})", humantime::format_duration(interval))
         });
         let mut summary = format!("Web: {tls}, {users}{rate}\n");
         for warning in &self.warnings {
-            // Writing to a string can't fail.
+            // Writing to a string cannot fail.
             let _ = writeln!(summary, "warning: {warning}");
         }
         summary
     }
 }
 
-/// Reads the file, and the certificates and keys that it names.
+/// Reads a web configuration file, and the certificates and keys that it names.
 ///
 /// # Errors
-///
-/// Everything that is wrong, all at once; nothing of the file is then to be used.
+/// All errors of the file at once.
 pub fn load(path: &Path) -> Result<LoadedWebConfig, Problems> {
     let diagnostics = Diagnostics::default();
     let mut files = Files::default();
@@ -127,7 +121,7 @@ pub fn load(path: &Path) -> Result<LoadedWebConfig, Problems> {
     Ok(LoadedWebConfig { config, warnings, files: files.read })
 }
 
-/// The files that are read on the way.
+/// The files that have been read so far.
 #[derive(Default)]
 struct Files {
     read: Vec<PathBuf>,
@@ -140,7 +134,7 @@ impl Files {
         self.digest.update(Sha256::digest(content));
     }
 
-    /// The file that a field names.
+    /// Reads the file that a field names.
     fn read_field(&mut self, at: &Cursor<'_>) -> Result<(PathBuf, Vec<u8>), Reported> {
         let path = at.path()?;
         let content =
@@ -177,10 +171,11 @@ fn read(source: &Source<'_>, files: &mut Files) -> Result<WebConfig, Reported> {
     })
 }
 
-/// A protection that stands there without content is half of a save, and no wish to have none.
+/// Refuses a protection without content: it is more likely an editor's half-finished save than a request
+/// to have no protection.
 fn require_content(at: &Cursor<'_>) -> Result<(), Reported> {
     if at.is_empty() {
-        return Err(at.error("is empty; fill it, or remove it to do without this protection"));
+        return Err(at.error("is empty; fill it, or remove it to run without this protection"));
     }
     Ok(())
 }
@@ -213,7 +208,7 @@ fn headers(at: &Cursor<'_>) -> Result<Headers, Reported> {
     Ok(headers)
 }
 
-/// The header's value; none where it is blank.
+/// Reads the value of a header; `None` if it is blank.
 fn header_value(at: &Cursor<'_>, choices: &[&str]) -> Result<Option<HeaderValue>, Reported> {
     if at.is_blank() {
         return Ok(None);
@@ -226,7 +221,7 @@ fn header_value(at: &Cursor<'_>, choices: &[&str]) -> Result<Option<HeaderValue>
     };
     HeaderValue::from_str(&text)
         .map(Some)
-        .map_err(|_| at.error("has a character that no HTTP header can carry; remove it"))
+        .map_err(|_| at.error("has a character that is not allowed in an HTTP header; remove it"))
 }
 
 fn users(at: &Cursor<'_>) -> Result<Vec<User>, Reported> {
@@ -254,7 +249,7 @@ fn bcrypt_hash(at: &Cursor<'_>) -> Result<SecretString, Reported> {
         Ok(cost) if VALID_COSTS.contains(&cost) => {
             if cost >= SLOW_COST {
                 at.warning(format!(
-                    "has the cost {cost}: each first log-in takes seconds; 10 to 12 is usual"
+                    "has the cost {cost}, so the first log-in takes seconds; use a cost of 10 to 12"
                 ));
             }
             Ok(SecretString::from(text))
@@ -265,14 +260,15 @@ fn bcrypt_hash(at: &Cursor<'_>) -> Result<SecretString, Reported> {
 
 fn rate_limit(at: &Cursor<'_>) -> Result<Option<RateLimit>, Reported> {
     let fields = at.fields(&["interval", "burst"])?;
-    let interval = fields.required("interval", "add how long until one more request may come", |at| {
-        // The one duration that Go reads without a unit.
-        if at.text()? == "0" { Ok(Duration::ZERO) } else { at.duration() }
-    });
-    let burst = fields.required("burst", "add how many requests may come at once", |at| {
+    let interval =
+        fields.required("interval", "add the time after which one more request is allowed", |at| {
+            // Zero is the only duration that Go accepts without a unit. It means no limit.
+            if at.text()? == "0" { Ok(Duration::ZERO) } else { at.duration() }
+        });
+    let burst = fields.required("burst", "add the number of requests that are allowed at once", |at| {
         let burst = at.number("a whole number from 1")?;
         if burst == 0 {
-            return Err(at.error("lets no request in; write a whole number from 1"));
+            return Err(at.error("is zero, so every request would be refused; write a whole number from 1"));
         }
         Ok(burst)
     });

@@ -254,8 +254,8 @@ fn http(speech: Speech) -> Builder<TokioExecutor> {
 
 impl Service {
     async fn answer(&self, request: Request<Incoming>, serving: &RequestGuard) -> Response {
-        let protection: Arc<Protection> = self.auth.protection();
-        let mut answer = match protection.admit(&request, serving.from()).await {
+        let protection: Arc<Protection> = self.auth.clone().current();
+        let mut answer = match protection.authorize(&request, serving.from()).await {
             Ok(()) => {
                 serving.admitted();
                 match self.router.clone().oneshot(request.map(Body::new)).await {

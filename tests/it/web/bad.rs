@@ -50,7 +50,7 @@ fn every_mistake_is_named_with_its_line_and_field() {
         ),
         (
             "tls_server_config:\n  cert_file: empty.pem\n  key_file: server.key\n".to_owned(),
-            "web.yml:2: tls_server_config.cert_file: holds no usable certificate",
+            "web.yml:2: tls_server_config.cert_file: contains no valid PEM certificate",
         ),
         (
             "tls_server_config:\n  cert_file: server.pem\n  key_file: other.key\n".to_owned(),
@@ -58,7 +58,7 @@ fn every_mistake_is_named_with_its_line_and_field() {
         ),
         (
             "tls_server_config:\n  cert_file: server.pem\n  key_file: ca.pem\n".to_owned(),
-            "web.yml:3: tls_server_config.key_file: holds no private key",
+            "web.yml:3: tls_server_config.key_file: contains no PEM private key",
         ),
         (
             format!("{tls}  key: abc\n"),
@@ -74,15 +74,15 @@ fn every_mistake_is_named_with_its_line_and_field() {
         ),
         (
             format!("{tls}  client_ca_file: ca.pem\n"),
-            "web.yml:4: tls_server_config.client_ca_file: asks for a client_auth_type",
+            "web.yml:4: tls_server_config.client_ca_file: has no effect without client_auth_type",
         ),
         (
             format!("{tls}  client_allowed_sans: [a.example]\n"),
-            "web.yml:4: tls_server_config.client_allowed_sans: needs a certificate from every client",
+            "web.yml:4: tls_server_config.client_allowed_sans: requires a certificate from every client",
         ),
         (
             format!("{tls}  min_version: TLS10\n"),
-            "web.yml:4: tls_server_config.min_version: is a version that is not spoken here",
+            "web.yml:4: tls_server_config.min_version: is an insecure version and not supported",
         ),
         (
             format!("{tls}  min_version: TLS13\n  max_version: TLS12\n"),
@@ -90,11 +90,11 @@ fn every_mistake_is_named_with_its_line_and_field() {
         ),
         (
             format!("{tls}  cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA]\n"),
-            "web.yml:4: tls_server_config.cipher_suites[0]: is not supported here; choose among TLS_",
+            "web.yml:4: tls_server_config.cipher_suites[0]: is not supported; use one of TLS_",
         ),
         (
             format!("{tls}  curve_preferences: [CurveP521]\n"),
-            "web.yml:4: tls_server_config.curve_preferences[0]: is not supported here; choose among X25519, CurveP256, CurveP384",
+            "web.yml:4: tls_server_config.curve_preferences[0]: is not supported; use one of X25519, CurveP256, CurveP384",
         ),
         (
             "http_server_config: {headers: {X-Frame-Options: never}}\n".to_owned(),
@@ -103,7 +103,10 @@ fn every_mistake_is_named_with_its_line_and_field() {
         ("http_server_config: {headers: {Set-Cookie: a}}\n".to_owned(), "http_server_config.headers"),
         ("http_server_config: {http2: perhaps}\n".to_owned(), "http_server_config.http2: is neither"),
         ("rate_limit: {interval: 1s}\n".to_owned(), "web.yml:1: rate_limit.burst: is missing"),
-        ("rate_limit: {interval: 1s, burst: 0}\n".to_owned(), "rate_limit.burst: lets no request in"),
+        (
+            "rate_limit: {interval: 1s, burst: 0}\n".to_owned(),
+            "rate_limit.burst: is zero, so every request would be refused",
+        ),
         ("# nothing\n".to_owned(), "web.yml:1: is empty"),
         ("---\n".to_owned(), "web.yml:1: is empty"),
         ("---\nnull\n".to_owned(), "is empty"),

@@ -1,4 +1,4 @@
-//! A bucket of tokens: each request takes one, and they come back with time.
+//! A token bucket: each request takes one token, and tokens are added at a constant rate.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,13 +6,13 @@ use tokio::time::{Duration, Instant};
 
 use crate::config::RateLimit;
 
-/// One bucket for all clients together, as the file format has it.
+/// One bucket for all clients together, as in exporter-toolkit.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
-    /// How long the bucket takes to be full again from nothing.
+    /// The time in which an empty bucket becomes full.
     capacity: Duration,
     limit: RateLimit,
-    /// When it will be, or was, full.
+    /// The time at which the bucket is full. It may be in the past.
     full_at: Mutex<Instant>,
 }
 
@@ -22,7 +22,7 @@ impl RateLimiter {
         Self { capacity, limit, full_at: Mutex::new(Instant::now()) }
     }
 
-    /// Takes a token, if there is one.
+    /// Takes a token. Returns false if there is none.
     pub(super) fn try_acquire(&self) -> bool {
         let now = Instant::now();
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn as_many_as_the_burst_come_at_once_and_then_one_an_interval() {
+    async fn a_burst_is_allowed_at_once_and_then_one_request_per_interval() {
         let bucket = RateLimiter::new(RateLimit { interval: Duration::from_secs(1), burst: 3 });
         let takes = |bucket: &RateLimiter| (0..5).filter(|_| bucket.try_acquire()).count();
         assert_eq!(takes(&bucket), 3);
@@ -49,11 +49,11 @@ mod tests {
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(takes(&bucket), 1);
         tokio::time::advance(Duration::from_hours(1)).await;
-        assert_eq!(takes(&bucket), 3, "no more than the burst are saved up");
+        assert_eq!(takes(&bucket), 3, "unused tokens are kept up to the burst");
     }
 
     #[test]
-    fn an_interval_beyond_the_clock_lets_nobody_in_and_does_not_panic() {
+    fn an_interval_that_overflows_the_clock_refuses_every_request_without_a_panic() {
         let bucket = RateLimiter::new(RateLimit { interval: Duration::MAX, burst: u32::MAX });
         assert!(!bucket.try_acquire());
     }

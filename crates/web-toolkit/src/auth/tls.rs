@@ -1,4 +1,4 @@
-//! TLS as the operator asked for it.
+//! Builds the TLS configuration of the server.
 
 use std::sync::Arc;
 
@@ -15,11 +15,10 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::config::{ClientAuth, ClientCertificates, TlsConfig};
 
-/// A server's side of TLS.
 pub(super) fn server_config(settings: &TlsConfig, http2: bool) -> Result<ServerConfig, Error> {
     let provider = Arc::new(CryptoProvider {
-        cipher_suites: settings.suites.clone(),
-        kx_groups: settings.groups.clone(),
+        cipher_suites: settings.cipher_suites.clone(),
+        kx_groups: settings.key_exchange_groups.clone(),
         ..ring::default_provider()
     });
     let certified_key = SingleCertAndKey::from(Arc::clone(&settings.certified_key));
@@ -47,10 +46,10 @@ fn client_verifier(
             let builder = if clients.auth.requires() { builder } else { builder.allow_unauthenticated() };
             builder.build().map_err(|error| Error::General(error.to_string()))?
         }
-        // The configuration's reader refuses this; were it ever to come here, it must not open the door.
+        // `config` refuses this combination. If it does not, clients must not get access without verification.
         (ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify, None) => {
             return Err(Error::General(
-                "client certificates can't be verified without client_ca_file".to_owned(),
+                "client certificates cannot be verified without client_ca_file".to_owned(),
             ));
         }
     };
@@ -60,7 +59,7 @@ fn client_verifier(
     Ok(Arc::new(AllowedSans { inner, allowed: clients.allowed_sans.clone() }))
 }
 
-/// Whoever holds the key of the certificate that is shown will do, whoever signed it.
+/// Accepts any certificate whose private key the client has, regardless of who signed it.
 #[derive(Debug)]
 struct AnyCertificate {
     mandatory: bool,
@@ -108,7 +107,7 @@ impl ClientCertVerifier for AnyCertificate {
     }
 }
 
-/// One of the allowed names must stand in the certificate, besides what `inner` asks.
+/// Requires one of the allowed names in the certificate, in addition to the checks of `inner`.
 #[derive(Debug)]
 struct AllowedSans {
     inner: Arc<dyn ClientCertVerifier>,
@@ -160,7 +159,7 @@ impl ClientCertVerifier for AllowedSans {
     }
 }
 
-/// The alternative names of a certificate, of the four kinds that the file format knows.
+/// The subject alternative names of a certificate, of the four kinds that the file format supports.
 fn subject_alternative_names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return Vec::new() };
     let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };

@@ -76,7 +76,7 @@ impl Users {
     }
 
     /// Whether who sends this header from that address may come in; everybody may where there are no users.
-    pub(super) async fn admit(&self, authorization: Option<&HeaderValue>, from: IpAddr) -> bool {
+    pub(super) async fn authenticate(&self, authorization: Option<&HeaderValue>, from: IpAddr) -> bool {
         if self.is_empty() {
             return true;
         }
@@ -202,16 +202,16 @@ mod tests {
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-    async fn admits(users: &Users, name: &str, password: &str) -> bool {
-        users.admit(Some(&basic(name, password)), HERE).await
+    async fn is_accepted(users: &Users, name: &str, password: &str) -> bool {
+        users.authenticate(Some(&basic(name, password)), HERE).await
     }
 
     #[tokio::test]
     async fn only_the_right_password_of_the_right_user_opens_and_so_it_stays() {
         let users = users(&[("alice", "one", 4), ("bob", "two:three", 4)]);
         for _ in 0..3 {
-            assert!(admits(&users, "alice", "one").await);
-            assert!(admits(&users, "bob", "two:three").await, "a password may hold colons");
+            assert!(is_accepted(&users, "alice", "one").await);
+            assert!(is_accepted(&users, "bob", "two:three").await, "a password may hold colons");
             for (name, password) in [
                 ("alice", "two:three"),
                 ("bob", "one"),
@@ -220,28 +220,28 @@ mod tests {
                 ("", ""),
                 ("alice", ""),
             ] {
-                assert!(!admits(&users, name, password).await, "{name} {password}");
+                assert!(!is_accepted(&users, name, password).await, "{name} {password}");
             }
         }
     }
 
     #[tokio::test]
     async fn everybody_may_come_in_where_there_are_no_users_and_nobody_without_a_name_where_there_are() {
-        assert!(users(&[]).admit(None, HERE).await);
+        assert!(users(&[]).authenticate(None, HERE).await);
         let users = users(&[("alice", "one", 4)]);
-        assert!(!users.admit(None, HERE).await);
+        assert!(!users.authenticate(None, HERE).await);
         for header in
             ["", "Basic", "Basic ", "Basic !", "Bearer YWxpY2U6b25l", "Basic YWxpY2U", "BasicYWxpY2U6b25l"]
         {
-            assert!(!users.admit(Some(&HeaderValue::from_static(header)), HERE).await, "{header}");
+            assert!(!users.authenticate(Some(&HeaderValue::from_static(header)), HERE).await, "{header}");
         }
-        assert!(users.admit(Some(&HeaderValue::from_static("bASIC YWxpY2U6b25l")), HERE).await);
+        assert!(users.authenticate(Some(&HeaderValue::from_static("bASIC YWxpY2U6b25l")), HERE).await);
     }
 
     #[tokio::test]
     async fn a_flood_of_wrong_passwords_makes_nobody_s_right_one_forgotten() {
         let users = users(&[("alice", "one", 4)]);
-        assert!(admits(&users, "alice", "one").await);
+        assert!(is_accepted(&users, "alice", "one").await);
         for attempt in 0..MAX_CACHED_REFUSALS + 10 {
             let digest = hmac::sign(users.key.as_ref().unwrap(), &attempt.to_be_bytes());
             users.store(0, digest.as_ref().try_into().unwrap(), false);
@@ -258,7 +258,7 @@ mod tests {
         for round in 0..5 {
             for (place, name) in ["alice", "nobody"].into_iter().enumerate() {
                 let started = Instant::now();
-                assert!(!admits(&users, name, &format!("wrong {round}")).await);
+                assert!(!is_accepted(&users, name, &format!("wrong {round}")).await);
                 fastest[place] = fastest[place].min(started.elapsed());
             }
         }
@@ -274,7 +274,7 @@ mod tests {
             .map(|guess| {
                 let (users, answered) = (Arc::clone(&users), Arc::clone(&answered));
                 tokio::spawn(async move {
-                    assert!(!admits(&users, "alice", &format!("wrong {guess}")).await);
+                    assert!(!is_accepted(&users, "alice", &format!("wrong {guess}")).await);
                     answered.fetch_add(1, Ordering::Relaxed);
                 })
             })
@@ -284,7 +284,7 @@ mod tests {
         }
         let before = answered.load(Ordering::Relaxed);
         let there = IpAddr::from([127, 0, 0, 2]);
-        assert!(users.admit(Some(&basic("alice", "one")), there).await);
+        assert!(users.authenticate(Some(&basic("alice", "one")), there).await);
         let passed = answered.load(Ordering::Relaxed) - before;
         assert!(passed <= 2, "{passed} guesses went first");
         for guess in guesses {
@@ -299,7 +299,7 @@ mod tests {
         let users = Arc::new(users(&[("alice", "one", 8)]));
         let leaving = {
             let users = Arc::clone(&users);
-            tokio::spawn(async move { admits(&users, "alice", "wrong").await })
+            tokio::spawn(async move { is_accepted(&users, "alice", "wrong").await })
         };
         while users.hash_slot.available_permits() > 0 {
             tokio::task::yield_now().await;
@@ -307,7 +307,7 @@ mod tests {
         leaving.abort();
         assert!(leaving.await.unwrap_err().is_cancelled());
         assert_eq!(users.hash_slot.available_permits(), 0);
-        assert!(admits(&users, "alice", "one").await);
+        assert!(is_accepted(&users, "alice", "one").await);
     }
 
     #[test]

@@ -1,8 +1,6 @@
-//! `tls_server_config:`
+//! Reads `tls_server_config`.
 
-use serde_with::SerializeDisplay;
 use std::sync::Arc;
-use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use checked_yaml::{Cursor, Fields, Reported, file};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
@@ -13,82 +11,66 @@ use rustls::{
     CipherSuite, NamedGroup, RootCertStore, SupportedCipherSuite, SupportedProtocolVersion, version,
 };
 use secrecy::zeroize::Zeroizing;
+use strum::{Display, IntoStaticStr, VariantArray};
 
 use super::Files;
 
-/// How TLS is spoken.
+/// `tls_server_config`, with the content of the files that it names.
 #[derive(Clone, Debug)]
-pub struct TlsConfig {
-    /// The certificate chain to show, with its key, which fits.
-    pub certified_key: Arc<CertifiedKey>,
-    /// What is asked of clients.
-    pub client_certificates: ClientCertificates,
+pub(crate) struct TlsConfig {
+    /// The certificate chain and the private key of its first certificate.
+    pub(crate) certified_key: Arc<CertifiedKey>,
+    pub(crate) client_certificates: ClientCertificates,
     /// TLS 1.2, 1.3 or both.
-    pub versions: Vec<&'static SupportedProtocolVersion>,
+    pub(crate) versions: Vec<&'static SupportedProtocolVersion>,
     /// In order of preference.
-    pub suites: Vec<SupportedCipherSuite>,
+    pub(crate) cipher_suites: Vec<SupportedCipherSuite>,
     /// In order of preference.
-    pub groups: Vec<&'static dyn SupportedKxGroup>,
-    /// Whether this side's preference counts rather than the client's.
-    pub prefer_server_order: bool,
+    pub(crate) key_exchange_groups: Vec<&'static dyn SupportedKxGroup>,
+    /// Whether the server's order of cipher suites applies rather than the client's.
+    pub(crate) prefer_server_order: bool,
 }
 
-/// What is asked of clients.
+/// What is required of client certificates.
 #[derive(Clone, Debug)]
-pub struct ClientCertificates {
-    /// Which certificate.
-    pub auth: ClientAuth,
-    /// Who must have signed it, where it is verified.
-    pub authorities: Option<Arc<RootCertStore>>,
-    /// One of these names must stand in it; any may where it is empty.
-    pub allowed_sans: Vec<String>,
+pub(crate) struct ClientCertificates {
+    pub(crate) auth: ClientAuth,
+    /// The certificate authorities that client certificates are verified against; present if
+    /// [`ClientAuth::verifies`].
+    pub(crate) authorities: Option<Arc<RootCertStore>>,
+    /// The certificate must have one of these subject alternative names; if empty, any name is allowed.
+    pub(crate) allowed_sans: Vec<String>,
 }
 
-/// `client_auth_type`
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Display,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-    SerializeDisplay,
-)]
+/// `client_auth_type`, with Go's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, IntoStaticStr, VariantArray)]
 #[strum(const_into_str)]
-pub enum ClientAuth {
-    /// None is asked for.
+pub(crate) enum ClientAuth {
+    /// No certificate is requested.
     #[strum(serialize = "NoClientCert")]
     None,
-    /// One is asked for; any will do, and none.
+    /// A certificate is requested, but it is optional and not verified.
     #[strum(serialize = "RequestClientCert")]
     Request,
-    /// Any will do.
+    /// A certificate is required, but it is not verified.
     #[strum(serialize = "RequireAnyClientCert")]
     RequireAny,
-    /// None will do, or one that is verified.
+    /// A certificate is optional. If the client sends one, it is verified.
     #[strum(serialize = "VerifyClientCertIfGiven")]
     VerifyIfGiven,
-    /// One that is verified.
+    /// A verified certificate is required.
     #[strum(serialize = "RequireAndVerifyClientCert")]
     RequireAndVerify,
 }
 
 impl ClientAuth {
-    /// Whether a certificate that is shown is verified.
-    #[must_use]
-    pub const fn verifies(self) -> bool {
+    /// Whether a certificate that the client sends is verified.
+    pub(crate) const fn verifies(self) -> bool {
         matches!(self, Self::VerifyIfGiven | Self::RequireAndVerify)
     }
 
-    /// Whether a client without certificate is sent away.
-    #[must_use]
-    pub const fn requires(self) -> bool {
+    /// Whether a client without a certificate is refused.
+    pub(crate) const fn requires(self) -> bool {
         matches!(self, Self::RequireAny | Self::RequireAndVerify)
     }
 }
@@ -115,20 +97,20 @@ pub(super) fn read(at: &Cursor<'_>, files: &mut Files) -> Result<TlsConfig, Repo
     let certified_key = certified_key(&fields, &provider, files);
     let client_certificates = client_certificates(&fields, files);
     let versions = versions(&fields);
-    let suites = fields.optional("cipher_suites", |at| cipher_suites(at, &provider));
+    let cipher_suites = fields.optional("cipher_suites", |at| cipher_suites(at, &provider));
     let prefer_server_order = fields.optional("prefer_server_cipher_suites", Cursor::boolean);
-    let groups = fields.optional("curve_preferences", |at| key_exchange_groups(at, &provider));
+    let key_exchange_groups = fields.optional("curve_preferences", |at| key_exchange_groups(at, &provider));
     Ok(TlsConfig {
         certified_key: certified_key?,
         client_certificates: client_certificates?,
         versions: versions?,
-        suites: suites?.unwrap_or(provider.cipher_suites),
-        groups: groups?.unwrap_or(provider.kx_groups),
+        cipher_suites: cipher_suites?.unwrap_or(provider.cipher_suites),
+        key_exchange_groups: key_exchange_groups?.unwrap_or(provider.kx_groups),
         prefer_server_order: prefer_server_order?.unwrap_or(true),
     })
 }
 
-/// PEM text that stands in a field, or in the file that its `…_file` names.
+/// Reads PEM text from the field `name`, or from the file that the field `…_file` names.
 fn pem(name: &str, fields: &Fields<'_>, files: &mut Files) -> Result<Option<Zeroizing<Vec<u8>>>, Reported> {
     let file = format!("{name}_file");
     let content = fields.optional(&file, |at| {
@@ -152,13 +134,9 @@ fn pem(name: &str, fields: &Fields<'_>, files: &mut Files) -> Result<Option<Zero
     }
 }
 
-/// Where to point when something is wrong with a field, or with the file that its `…_file` names.
+/// Reports an error about the field `name`, or about its `…_file` if the text comes from a file.
 fn error_at(name: &str, fields: &Fields<'_>, text: &str) -> Reported {
-    let file = format!("{name}_file");
-    match fields.get(name).or_else(|| fields.get(&file)) {
-        Some(at) => at.error(text),
-        None => fields.at().missing(&file, "add the path of a PEM file"),
-    }
+    fields.get(name).or_else(|| fields.get(&format!("{name}_file"))).unwrap_or(*fields.at()).error(text)
 }
 
 fn certified_key(
@@ -170,29 +148,26 @@ fn certified_key(
     let key = pem("key", fields, files);
     let chain = chain.and_then(|pem| match pem {
         Some(pem) => certificates("cert", &pem, fields),
-        None => Err(error_at("cert", fields, "")),
+        None => Err(fields.at().missing("cert_file", "add the path of a PEM file")),
     });
     let key = key.and_then(|pem| match pem {
         Some(pem) => PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
-            error_at("key", fields, "holds no private key in PEM; name the key of the certificate")
+            error_at("key", fields, "contains no PEM private key; name the key of the certificate")
         }),
-        None => Err(error_at("key", fields, "")),
+        None => Err(fields.at().missing("key_file", "add the path of a PEM file")),
     });
     let certified_key = CertifiedKey::from_der(chain?, key?, provider).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
             error_at("key", fields, "is not the key of the certificate; name the one that belongs to it")
         }
         rustls::Error::InvalidCertificate(_) => error_at("cert", fields, NO_CERTIFICATE),
-        _ => error_at(
-            "key",
-            fields,
-            "is of a kind that is not supported; use RSA, ECDSA (P-256, P-384) or Ed25519",
-        ),
+        _ => error_at("key", fields, "has an unsupported type; use RSA, ECDSA (P-256, P-384) or Ed25519"),
     });
     certified_key.map(Arc::new)
 }
 
-const NO_CERTIFICATE: &str = "holds no usable certificate in PEM; name a file with `BEGIN CERTIFICATE` in it";
+const NO_CERTIFICATE: &str =
+    "contains no valid PEM certificate; name a file that contains `BEGIN CERTIFICATE`";
 
 fn certificates(
     name: &str,
@@ -221,15 +196,15 @@ fn client_certificates(fields: &Fields<'_>, files: &mut Files) -> Result<ClientC
     if auth.verifies() && authorities.is_none() {
         return Err(fields
             .at()
-            .missing("client_ca_file", "add the file of who signs the clients' certificates"));
+            .missing("client_ca_file", "add the certificate authority that signs the client certificates"));
     }
     if auth == ClientAuth::None && authorities.is_some() {
-        let text = "asks for a client_auth_type that uses it; write `RequireAndVerifyClientCert`";
+        let text = "has no effect without client_auth_type; set that to `RequireAndVerifyClientCert`";
         return Err(error_at("client_ca", fields, text));
     }
     if !allowed_sans.is_empty() && !auth.requires() {
         let text =
-            "needs a certificate from every client; write `RequireAndVerifyClientCert` as client_auth_type";
+            "requires a certificate from every client; set client_auth_type to `RequireAndVerifyClientCert`";
         return Err(error_at("client_allowed_sans", fields, text));
     }
     Ok(ClientCertificates { auth, authorities, allowed_sans })
@@ -248,9 +223,9 @@ fn versions(fields: &Fields<'_>) -> Result<Vec<&'static SupportedProtocolVersion
         "TLS12" => Ok(12),
         "TLS13" => Ok(13),
         "TLS10" | "TLS11" => {
-            Err(at.error("is a version that is not spoken here, for it is broken; write `TLS12` or `TLS13`"))
+            Err(at.error("is an insecure version and not supported; write `TLS12` or `TLS13`"))
         }
-        _ => Err(at.error("is no version of TLS; write `TLS12` or `TLS13`")),
+        _ => Err(at.error("is not a TLS version; write `TLS12` or `TLS13`")),
     };
     let min = fields.optional("min_version", read);
     let max = fields.optional("max_version", read);
@@ -267,7 +242,8 @@ fn versions(fields: &Fields<'_>) -> Result<Vec<&'static SupportedProtocolVersion
     Ok(versions)
 }
 
-/// Those of TLS 1.2 that are named; all of TLS 1.3, which has no weak ones and no choice.
+/// Reads the cipher suites of TLS 1.2. Those of TLS 1.3 are always included: none is weak, and the file
+/// format does not let the operator choose among them.
 fn cipher_suites(at: &Cursor<'_>, provider: &CryptoProvider) -> Result<Vec<SupportedCipherSuite>, Reported> {
     let known = &provider.cipher_suites;
     let named = parse_names(
@@ -282,7 +258,7 @@ fn cipher_suites(at: &Cursor<'_>, provider: &CryptoProvider) -> Result<Vec<Suppo
     Ok(modern.chain(named.into_iter().filter(|suite| suite.tls13().is_none())).collect())
 }
 
-/// As the file format spells it: Go's names.
+/// The names of a cipher suite in the file format: those of Go.
 const fn suite_name(suite: CipherSuite) -> &'static [&'static str] {
     match suite {
         CipherSuite::TLS13_AES_128_GCM_SHA256 => &["TLS_AES_128_GCM_SHA256"],
@@ -324,7 +300,7 @@ const fn group_name(group: NamedGroup) -> &'static str {
     }
 }
 
-/// A list of names, each of which must be found.
+/// Reads a list of names, and reports each name that `find` does not know.
 fn parse_names<T>(
     at: &Cursor<'_>,
     find: impl Fn(&str) -> Option<T>,
@@ -333,10 +309,10 @@ fn parse_names<T>(
     let mut found = Vec::new();
     let mut outcome = Ok(());
     for at in at.items()? {
-        if let Some(one) = find(at.text()?) {
-            found.push(one);
+        if let Some(value) = find(at.text()?) {
+            found.push(value);
         } else {
-            let text = format!("is not supported here; choose among {}", all().join(", "));
+            let text = format!("is not supported; use one of {}", all().join(", "));
             outcome = Err(at.error(text));
         }
     }
