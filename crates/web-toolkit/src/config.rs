@@ -45,6 +45,8 @@ pub(crate) struct User {
     pub(crate) name: String,
     /// The bcrypt hash of the password.
     pub(crate) hash: SecretString,
+    /// The cost of the hash.
+    pub(crate) cost: u32,
 }
 
 /// `rate_limit`: a token bucket; each request takes one token.
@@ -234,7 +236,7 @@ fn users(at: &Cursor<'_>) -> Result<Vec<User>, Reported> {
             continue;
         }
         match bcrypt_hash(&at) {
-            Ok(hash) => users.push(User { name, hash }),
+            Ok((hash, cost)) => users.push(User { name, hash, cost }),
             Err(reported) => outcome = Err(reported),
         }
         at.note_inline_secret();
@@ -242,7 +244,8 @@ fn users(at: &Cursor<'_>) -> Result<Vec<User>, Reported> {
     outcome.map(|()| users)
 }
 
-fn bcrypt_hash(at: &Cursor<'_>) -> Result<SecretString, Reported> {
+/// Reads a bcrypt hash and its cost.
+fn bcrypt_hash(at: &Cursor<'_>) -> Result<(SecretString, u32), Reported> {
     let text = at.text()?;
     let cost = text.parse::<bcrypt::HashParts>().map(|parts| parts.get_cost());
     match cost {
@@ -252,7 +255,7 @@ fn bcrypt_hash(at: &Cursor<'_>) -> Result<SecretString, Reported> {
                     "has the cost {cost}, so the first log-in takes seconds; use a cost of 10 to 12"
                 ));
             }
-            Ok(SecretString::from(text))
+            Ok((SecretString::from(text), cost))
         }
         _ => Err(at.error("is not a bcrypt hash; write what `htpasswd -nBC 10 NAME` prints after the colon")),
     }

@@ -1,9 +1,9 @@
-//! Who may log in, by name and password.
+//! Checks the names and passwords of users.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,32 +17,33 @@ use tracing::error;
 
 use crate::config::User;
 
-/// How many refused attempts are remembered.
+/// The maximum number of refused attempts whose result is cached.
 const MAX_CACHED_REFUSALS: usize = 1_000;
 
-/// The users, and what was found of names and passwords so far.
+/// The users, and the cached results of password checks.
 ///
-/// A hash takes a good part of a second, by design. So it is computed for one attempt at a time, on a
-/// thread of its own, and its result is kept: who comes with each scrape pays once. Nothing that is kept
-/// can be turned back into a password: it is a keyed hash under a key that lives as long as the process.
+/// A bcrypt hash takes a good part of a second, by design. So only one is computed at a time, on a blocking
+/// thread, and the result is cached: a client that authenticates with each scrape waits once. The cache
+/// holds keyed hashes, whose key lives as long as the process, so no password can be recovered from it.
 ///
-/// The addresses that clients come from take turns, so that hundreds who guess from one address delay
-/// the first log-in from another by one hash, and not by hundreds.
+/// The client addresses take turns: if hundreds of clients guess passwords from one address, the first
+/// log-in from another address waits for one of their hashes and not for hundreds.
 pub(super) struct Users {
     all: Arc<[User]>,
+    /// `None` if the system provides no random numbers.
     key: Option<hmac::Key>,
-    known: Mutex<CachedResults>,
+    cache: Mutex<Cache>,
     hash_slot: Arc<Semaphore>,
-    queues: Mutex<HashMap<IpAddr, Weak<Semaphore>>>,
+    address_queues: Mutex<HashMap<IpAddr, Weak<Semaphore>>>,
 }
 
-/// What an attempt is known by.
+/// The keyed hash of a name and a password.
 type AttemptDigest = [u8; 32];
 
-/// Accepted attempts are kept apart, so that no flood of wrong ones can make them be forgotten: there is
-/// one a user at the most, for one password alone fits a hash.
+/// Accepted attempts are cached apart from refused ones, so that a flood of wrong passwords cannot evict
+/// them. There is at most one for each user (by index), because only one password matches a hash.
 #[derive(Default)]
-struct CachedResults {
+struct Cache {
     accepted: HashMap<usize, AttemptDigest>,
     refused: HashSet<AttemptDigest>,
 }
@@ -53,110 +54,118 @@ impl fmt::Debug for Users {
     }
 }
 
+impl Users {
+    pub(super) fn new(users: Vec<User>) -> Self {
+        Self {
+            all: users.into(),
+            key: hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok(),
+            cache: Mutex::default(),
+            hash_slot: Arc::new(Semaphore::new(1)),
+            address_queues: Mutex::default(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Whether a request with this header from this address is authenticated. Without users, every request is.
+    pub(super) async fn authenticate(&self, authorization: Option<&HeaderValue>, client: IpAddr) -> bool {
+        if self.is_empty() {
+            return true;
+        }
+        let Some(attempt) = authorization.and_then(Attempt::parse) else { return false };
+        let Some(key) = &self.key else {
+            error!("the system provides no random numbers, so no user can log in");
+            return false;
+        };
+        let digest = attempt.digest(key);
+        let user = self.all.iter().position(|user| user.name.as_bytes() == &**attempt.name);
+        if let Some(accepted) = self.cached(user, digest) {
+            return accepted;
+        }
+        let queue = self.address_queue(client);
+        let Ok(_turn) = queue.acquire().await else { return false };
+        let Ok(hash_slot) = Arc::clone(&self.hash_slot).acquire_owned().await else { return false };
+        // The attempt that was hashed just now may have been the same.
+        if let Some(accepted) = self.cached(user, digest) {
+            return accepted;
+        }
+        let users = Arc::clone(&self.all);
+        let check = tokio::task::spawn_blocking(move || {
+            // Held until the hash is computed, even if the client disconnects: otherwise a client that
+            // reconnects could start a second hash at the same time.
+            let _hash_slot = hash_slot;
+            verify(&users, user, &attempt.password)
+        });
+        let accepted = check.await.unwrap_or(false);
+        self.store(user.filter(|_| accepted), digest);
+        accepted
+    }
+
+    /// The queue of a client address. Only the first client in it waits for the hash slot.
+    fn address_queue(&self, client: IpAddr) -> Arc<Semaphore> {
+        let mut queues = self.address_queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.retain(|_, queue| queue.strong_count() > 0);
+        let entry = queues.entry(client).or_default();
+        entry.upgrade().unwrap_or_else(|| {
+            let queue = Arc::new(Semaphore::new(1));
+            *entry = Arc::downgrade(&queue);
+            queue
+        })
+    }
+
+    fn cached(&self, user: Option<usize>, digest: AttemptDigest) -> Option<bool> {
+        let cache = self.cache();
+        if user.is_some_and(|user| cache.accepted.get(&user) == Some(&digest)) {
+            return Some(true);
+        }
+        cache.refused.contains(&digest).then_some(false)
+    }
+
+    /// Caches that the attempt was accepted for a user, or refused (`None`).
+    fn store(&self, accepted: Option<usize>, digest: AttemptDigest) {
+        let mut cache = self.cache();
+        if let Some(user) = accepted {
+            cache.accepted.insert(user, digest);
+            return;
+        }
+        if cache.refused.len() >= MAX_CACHED_REFUSALS {
+            cache.refused.clear();
+        }
+        cache.refused.insert(digest);
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether this is the password of the user. Every refusal takes as long as one hash of the highest
+/// configured cost, so the time of a response does not reveal which names exist.
+fn verify(users: &[User], user: Option<usize>, password: &[u8]) -> bool {
+    let highest = users.iter().map(|user| user.cost).max().unwrap_or_default();
+    let decoy_costs = match user.and_then(|user| users.get(user)) {
+        Some(user) if bcrypt::verify(password, user.hash.expose_secret()).unwrap_or(false) => return true,
+        // A hash of cost n takes 2^n rounds: one of each cost from n to m - 1 adds the difference to 2^m.
+        Some(user) => user.cost..highest,
+        None => highest..highest + 1,
+    };
+    for cost in decoy_costs {
+        let _ = std::hint::black_box(bcrypt::hash_with_salt(password, cost, [0; 16]));
+    }
+    false
+}
+
 /// A name and a password, as a client sent them.
 struct Attempt {
     name: Zeroizing<Vec<u8>>,
     password: Zeroizing<Vec<u8>>,
 }
 
-impl Users {
-    pub(super) fn new(users: Vec<User>) -> Self {
-        Self {
-            all: users.into(),
-            key: hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok(),
-            known: Mutex::default(),
-            hash_slot: Arc::new(Semaphore::new(1)),
-            queues: Mutex::default(),
-        }
-    }
-
-    /// Whether nobody is asked who they are.
-    pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty()
-    }
-
-    /// Whether who sends this header from that address may come in; everybody may where there are no users.
-    pub(super) async fn authenticate(&self, authorization: Option<&HeaderValue>, from: IpAddr) -> bool {
-        if self.is_empty() {
-            return true;
-        }
-        let Some(attempt) = authorization.and_then(Attempt::read) else { return false };
-        let Some(key) = &self.key else {
-            error!("the system gives no random numbers, so nobody can log in");
-            return false;
-        };
-        let (index, exists) = self.against(&attempt, key);
-        let digest = attempt.digest(key, index);
-        if let Some(known) = self.known(index, digest) {
-            return known && exists;
-        }
-        let queue = self.queue(from);
-        let Ok(_place) = queue.acquire().await else { return false };
-        let Ok(hash_slot) = Arc::clone(&self.hash_slot).acquire_owned().await else { return false };
-        // Whoever had the hash_slot before may have asked the same.
-        if let Some(known) = self.known(index, digest) {
-            return known && exists;
-        }
-        let users = Arc::clone(&self.all);
-        let fits = tokio::task::spawn_blocking(move || {
-            // Until the hash is done, even if the client leaves: else leaving would start another beside it.
-            let _turn = hash_slot;
-            let hash = users.get(index).map_or("", |user| user.hash.expose_secret());
-            bcrypt::verify(&*attempt.password, hash).unwrap_or(false)
-        });
-        let accepted = fits.await.unwrap_or(false) && exists;
-        self.store(index, digest, accepted);
-        accepted
-    }
-
-    /// Where those stand who come from this address, of whom only the first waits for the hash_slot.
-    fn queue(&self, from: IpAddr) -> Arc<Semaphore> {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        queues.retain(|_, queue| queue.strong_count() > 0);
-        let place = queues.entry(from).or_default();
-        place.upgrade().unwrap_or_else(|| {
-            let queue = Arc::new(Semaphore::new(1));
-            *place = Arc::downgrade(&queue);
-            queue
-        })
-    }
-
-    /// Whose hash to compute, and whether that is the one who was named. For a name that nobody has, it is
-    /// some user's all the same, always the same one: so it takes as long, and no clock tells the names.
-    fn against(&self, attempt: &Attempt, key: &hmac::Key) -> (usize, bool) {
-        let is_named = |user: &User| user.name.as_bytes() == &**attempt.name;
-        if let Some(index) = self.all.iter().position(is_named) {
-            return (index, true);
-        }
-        let tag = hmac::sign(key, &attempt.name);
-        let number =
-            tag.as_ref().iter().fold(0, |sum: usize, byte| (sum * 256 + usize::from(*byte)) % self.all.len());
-        (number, false)
-    }
-
-    fn known(&self, index: usize, digest: AttemptDigest) -> Option<bool> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.accepted.get(&index) == Some(&digest) {
-            return Some(true);
-        }
-        known.refused.contains(&digest).then_some(false)
-    }
-
-    fn store(&self, index: usize, digest: AttemptDigest, accepted: bool) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if accepted {
-            known.accepted.insert(index, digest);
-            return;
-        }
-        if known.refused.len() >= MAX_CACHED_REFUSALS {
-            known.refused.clear();
-        }
-        known.refused.insert(digest);
-    }
-}
-
 impl Attempt {
-    fn read(header: &HeaderValue) -> Option<Self> {
+    /// Parses an `Authorization` header of the scheme `Basic`.
+    fn parse(header: &HeaderValue) -> Option<Self> {
         let (scheme, encoded) = header.as_bytes().split_at_checked(b"Basic ".len())?;
         if !scheme.eq_ignore_ascii_case(b"Basic ") {
             return None;
@@ -167,10 +176,10 @@ impl Attempt {
         Some(Self { name: Zeroizing::new(name.to_vec()), password: Zeroizing::new(password.to_vec()) })
     }
 
-    fn digest(&self, key: &hmac::Key, index: usize) -> AttemptDigest {
+    fn digest(&self, key: &hmac::Key) -> AttemptDigest {
         let mut context = hmac::Context::with_key(key);
-        // Each part with its length, so that no two attempts run together into one.
-        for part in [&index.to_be_bytes()[..], &self.name, &self.password] {
+        // Each part is preceded by its length, so that two different attempts cannot have the same input.
+        for part in [&self.name, &self.password] {
             context.update(&part.len().to_be_bytes());
             context.update(part);
         }
@@ -192,6 +201,7 @@ mod tests {
         let user = |(name, password, cost): &(&str, &str, u32)| User {
             name: (*name).to_owned(),
             hash: bcrypt::hash(password, *cost).unwrap().into(),
+            cost: *cost,
         };
         Users::new(users.iter().map(user).collect())
     }
@@ -207,11 +217,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_right_password_of_the_right_user_opens_and_so_it_stays() {
+    async fn only_the_password_of_the_user_is_accepted_also_from_the_cache() {
         let users = users(&[("alice", "one", 4), ("bob", "two:three", 4)]);
         for _ in 0..3 {
             assert!(is_accepted(&users, "alice", "one").await);
-            assert!(is_accepted(&users, "bob", "two:three").await, "a password may hold colons");
+            assert!(is_accepted(&users, "bob", "two:three").await, "a password may contain colons");
             for (name, password) in [
                 ("alice", "two:three"),
                 ("bob", "one"),
@@ -226,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn everybody_may_come_in_where_there_are_no_users_and_nobody_without_a_name_where_there_are() {
+    async fn a_request_without_valid_credentials_is_refused_only_if_there_are_users() {
         assert!(users(&[]).authenticate(None, HERE).await);
         let users = users(&[("alice", "one", 4)]);
         assert!(!users.authenticate(None, HERE).await);
@@ -239,35 +249,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flood_of_wrong_passwords_makes_nobody_s_right_one_forgotten() {
+    async fn many_wrong_passwords_do_not_evict_an_accepted_one_from_the_cache() {
         let users = users(&[("alice", "one", 4)]);
         assert!(is_accepted(&users, "alice", "one").await);
         for attempt in 0..MAX_CACHED_REFUSALS + 10 {
             let digest = hmac::sign(users.key.as_ref().unwrap(), &attempt.to_be_bytes());
-            users.store(0, digest.as_ref().try_into().unwrap(), false);
+            users.store(None, digest.as_ref().try_into().unwrap());
         }
-        let known = users.known.lock().unwrap();
-        assert!(known.accepted.len() == 1 && known.refused.len() <= MAX_CACHED_REFUSALS);
+        let cache = users.cache();
+        assert!(cache.accepted.len() == 1 && cache.refused.len() <= MAX_CACHED_REFUSALS);
     }
 
     #[tokio::test]
-    async fn a_name_that_nobody_has_costs_what_a_user_s_does() {
-        // The cost is such that whatever else happens takes nothing beside it.
-        let users = users(&[("alice", "one", 9)]);
-        let mut fastest = [Duration::MAX; 2];
+    async fn every_refusal_takes_as_long_as_the_highest_cost_whether_or_not_the_name_exists() {
+        // With these costs the hashes take much longer than everything else.
+        let users = users(&[("low", "one", 6), ("high", "two", 9)]);
+        let mut fastest = [Duration::MAX; 3];
         for round in 0..5 {
-            for (place, name) in ["alice", "nobody"].into_iter().enumerate() {
+            for (name, fastest) in ["low", "high", "unknown"].into_iter().zip(&mut fastest) {
                 let started = Instant::now();
                 assert!(!is_accepted(&users, name, &format!("wrong {round}")).await);
-                fastest[place] = fastest[place].min(started.elapsed());
+                *fastest = started.elapsed().min(*fastest);
             }
         }
-        let [known, unknown] = fastest.map(|took| took.as_secs_f64());
-        assert!(unknown > known / 2.0 && known > unknown / 2.0, "{known} {unknown}");
+        let (min, max) = (fastest.iter().min().unwrap(), fastest.iter().max().unwrap());
+        assert!(*max < *min * 2, "{fastest:?}");
     }
 
     #[tokio::test]
-    async fn a_first_log_in_waits_for_one_guess_of_each_other_address() {
+    async fn a_first_log_in_waits_for_at_most_one_hash_of_each_other_address() {
         let users = Arc::new(users(&[("alice", "one", 8)]));
         let answered = Arc::new(AtomicUsize::new(0));
         let guesses: Vec<_> = (0..40)
@@ -286,16 +296,16 @@ mod tests {
         let there = IpAddr::from([127, 0, 0, 2]);
         assert!(users.authenticate(Some(&basic("alice", "one")), there).await);
         let passed = answered.load(Ordering::Relaxed) - before;
-        assert!(passed <= 2, "{passed} guesses went first");
+        assert!(passed <= 2, "{passed} guesses were checked first");
         for guess in guesses {
             guess.await.unwrap();
         }
-        drop(users.queue(there));
-        assert_eq!(users.queues.lock().unwrap().len(), 1, "who is gone is forgotten");
+        drop(users.address_queue(there));
+        assert_eq!(users.address_queues.lock().unwrap().len(), 1, "the queues of absent clients are removed");
     }
 
     #[tokio::test]
-    async fn who_leaves_while_a_hash_is_computed_starts_no_second_one_beside_it() {
+    async fn a_client_that_disconnects_during_its_hash_still_holds_the_hash_slot() {
         let users = Arc::new(users(&[("alice", "one", 8)]));
         let leaving = {
             let users = Arc::clone(&users);
@@ -308,19 +318,5 @@ mod tests {
         assert!(leaving.await.unwrap_err().is_cancelled());
         assert_eq!(users.hash_slot.available_permits(), 0);
         assert!(is_accepted(&users, "alice", "one").await);
-    }
-
-    #[test]
-    fn names_that_nobody_has_are_spread_over_the_users() {
-        let users = users(&[("alice", "one", 4), ("bob", "two", 4)]);
-        let key = users.key.as_ref().unwrap();
-        let against = |name: &str| {
-            let attempt = Attempt::read(&basic(name, "x")).unwrap();
-            users.against(&attempt, key)
-        };
-        assert_eq!(against("bob"), (1, true));
-        let hit: HashSet<_> = (0..64).map(|n| against(&format!("nobody{n}"))).collect();
-        assert_eq!(hit, [(0, false), (1, false)].into());
-        assert_eq!(against("nobody1"), against("nobody1"));
     }
 }
