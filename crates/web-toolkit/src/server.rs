@@ -1,15 +1,12 @@
-//! The server below the routes: accepts connections, speaks TLS and HTTP on them, and lets none of them
-//! keep what another needs.
-//!
-//! Every connection is in one of three moods ([`Mood`]), each with a patience of its own, and there is
-//! room for so many ([`ConnectionLimits`]): where it is full, somebody of the address that has the most of them makes
-//! room for who comes. So neither clients that never finish a request, nor thousands that never leave, nor
-//! thousands that guess passwords keep Prometheus out.
+//! Serves routes over HTTP/1.1 and HTTP/2, with or without TLS, within connection limits.
 
 mod connection_limits;
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{
+    self,
+    ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset},
+};
 use std::sync::Arc;
 
 use axum::Router;
@@ -19,254 +16,208 @@ use http::Request;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
-use crate::auth::{Auth, Protection};
+use crate::auth::Auth;
 use crate::observer::{DropReason, Observer};
-use connection_limits::{ConnectionGuard, ConnectionLimits, RequestGuard, network};
+use connection_limits::{Connection, ConnectionLimits};
 
-/// A request's head larger than this is refused: no client of an exporter writes a tenth of it.
-const LARGEST_HEAD: usize = 16 << 10;
-/// How many requests one HTTP/2 connection may have under way.
-const MOST_STREAMS: u32 = 16;
-/// How long to wait before accepting again when the system has no descriptor left.
-const BREATH: Duration = Duration::from_millis(200);
-/// How often at the most the log tells that connections can't be accepted.
-const REMINDER: Duration = Duration::from_mins(1);
+/// The maximum size of a request's head, in bytes: more than ten times what clients of an exporter send. For
+/// HTTP/2 it is hyper's default.
+const MAX_HEAD_SIZE: usize = 16 << 10;
+/// The maximum number of simultaneous requests on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 16;
+/// The delay before the next attempt to accept a connection if the system has no file descriptor left.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(200);
+/// The minimum time between two warnings that connections cannot be accepted.
+const ACCEPT_WARNING_INTERVAL: Duration = Duration::from_mins(1);
 
-/// What answers, for every listener alike. Cheap to clone.
+/// What a server serves. Cheap to clone.
 #[derive(Clone)]
 pub struct Service {
-    /// The routes.
     pub router: Router,
-    /// Who may come in.
     pub auth: Auth,
-    /// Where it is counted.
     pub observer: Arc<dyn Observer>,
 }
 
-/// Serves on every listener until `stop`, with at most so many connections in all; then ends when the
-/// answers under way have gone out.
+/// Serves on all listeners until `stop` is cancelled, then returns when the responses in progress have been
+/// sent. All listeners together have at most `max_connections` connections.
 pub async fn serve(
     listeners: Vec<TcpListener>,
     service: Service,
-    most_connections: usize,
+    max_connections: usize,
     stop: CancellationToken,
 ) {
-    let limits = ConnectionLimits::new(most_connections, Arc::clone(&service.observer));
-    let mut listening = JoinSet::new();
+    let limits = ConnectionLimits::new(max_connections, Arc::clone(&service.observer));
+    let tasks = TaskTracker::new();
     for listener in listeners {
-        listening.spawn(accept(listener, service.clone(), Arc::clone(&limits), stop.clone()));
+        tasks.spawn(accept(listener, service.clone(), Arc::clone(&limits), tasks.clone(), stop.clone()));
     }
-    while listening.join_next().await.is_some() {}
+    tasks.close();
+    tasks.wait().await;
 }
 
-/// Accepts on one listener, and waits in the end for the connections that came by it.
+/// Accepts connections until `stop` is cancelled.
 async fn accept(
     listener: TcpListener,
     service: Service,
     limits: Arc<ConnectionLimits>,
+    tasks: TaskTracker,
     stop: CancellationToken,
 ) {
-    let mut connections = JoinSet::new();
-    let mut trouble = Trouble::default();
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            Some(_) = connections.join_next() => continue,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, from) = match accepted {
-            Ok((stream, from)) => (stream, network(from.ip())),
-            Err(error) if is_the_client_s(&error) => continue,
+    let mut last_warning: Option<Instant> = None;
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, client)) => {
+                if last_warning.take().is_some() {
+                    info!("connections are accepted again");
+                }
+                let admitted = stop.run_until_cancelled(limits.admit(client.ip())).await;
+                let Some(connection) = admitted else { break };
+                tasks.spawn(handle(stream, connection, service.clone(), stop.clone()));
+            }
+            // The client disconnected before the connection was accepted.
+            Err(error) if matches!(error.kind(), ConnectionRefused | ConnectionAborted | ConnectionReset) => {
+            }
             Err(error) => {
                 service.observer.connection_dropped(DropReason::Accept);
-                trouble.note(&error);
-                // Whoever leaves gives back a descriptor.
-                limits.ask_one_to_leave();
-                sleep(BREATH).await;
-                continue;
+                if last_warning.is_none_or(|at| at.elapsed() >= ACCEPT_WARNING_INTERVAL) {
+                    last_warning = Some(Instant::now());
+                    warn!(
+                        %error,
+                        "connections cannot be accepted; if too many files are open, raise the limit \
+                         (ulimit -n, LimitNOFILE=)"
+                    );
+                }
+                // A connection that is closed gives back a file descriptor.
+                limits.close_one();
+                sleep(ACCEPT_RETRY_DELAY).await;
             }
-        };
-        trouble.is_over();
-        let guard = tokio::select! {
-            () = stop.cancelled() => break,
-            guard = limits.enter(from) => guard,
-        };
-        connections.spawn(attend(stream, guard, service.clone(), stop.clone()));
-    }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
-}
-
-/// Whether the client went away before it was accepted.
-fn is_the_client_s(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
-    )
-}
-
-/// What stands in the log while connections can't be accepted: a line as it begins, one a minute, one as
-/// it ends.
-#[derive(Default)]
-struct Trouble {
-    told: Option<Instant>,
-}
-
-impl Trouble {
-    fn note(&mut self, error: &io::Error) {
-        if self.told.is_none_or(|told| told.elapsed() >= REMINDER) {
-            self.told = Some(Instant::now());
-            warn!(
-                %error,
-                "connections can't be accepted; if files are too many, raise the limit (ulimit -n, LimitNOFILE=)"
-            );
-        }
-    }
-
-    fn is_over(&mut self) {
-        if self.told.take().is_some() {
-            info!("connections are accepted again");
         }
     }
 }
 
-/// One connection from its first byte to its last.
-async fn attend(stream: TcpStream, guard: ConnectionGuard, mut service: Service, stop: CancellationToken) {
-    let protection = service.auth.current();
+/// Serves a connection until it ends, or until the connection limits close it.
+async fn handle(stream: TcpStream, connection: Arc<Connection>, service: Service, stop: CancellationToken) {
+    let observer = Arc::clone(&service.observer);
+    tokio::select! {
+        () = serve_connection(stream, &connection, service, &stop) => {}
+        reason = connection.closed() => observer.connection_dropped(reason),
+    }
+}
+
+/// Serves a connection until it ends. If `stop` is cancelled, or if the protection of a TLS connection changes,
+/// it ends after the current response. Without TLS the connection stays, because the protection is looked up
+/// for each request.
+async fn serve_connection(
+    stream: TcpStream,
+    connection: &Arc<Connection>,
+    mut service: Service,
+    stop: &CancellationToken,
+) {
     let _ = stream.set_nodelay(true);
-    let Some(config) = &protection.tls else {
-        // Each request is looked at by itself: here a change of the protection ends no connection.
-        return converse(stream, Speech::Http1, &guard, &mut service, &stop).await;
+    let Some(tls) = service.auth.current().tls.clone() else {
+        return serve_http(stream, false, connection, service, stop.cancelled()).await;
     };
-    let handshake = greet(stream, TlsAcceptor::from(Arc::clone(config)));
-    let shaken = tokio::select! {
-        shaken = handshake => shaken,
-        dropped = guard.lost() => return service.observer.connection_dropped(dropped),
-        () = stop.cancelled() => return,
-    };
-    match shaken {
-        Ok(stream) => {
+    match stop.run_until_cancelled(handshake(stream, tls)).await {
+        Some(Ok(stream)) => {
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            let speech = if http2 { Speech::Https2 } else { Speech::Https1 };
-            converse(stream, speech, &guard, &mut service, &stop).await;
+            let mut auth = service.auth.clone();
+            let end = async { stop.run_until_cancelled(auth.changed()).await.unwrap_or_default() };
+            serve_http(stream, http2, connection, service, end).await;
         }
-        Err(error) => {
-            // Not louder: anybody can make it happen as often as they like.
+        Some(Err(error)) => {
+            // Not a warning, because any client can cause this as often as it likes.
             debug!(%error, "TLS handshake failed");
             service.observer.connection_dropped(DropReason::Handshake);
         }
+        None => {}
     }
 }
 
-/// Shakes hands. Whoever speaks plain HTTP is told so in plain HTTP.
-async fn greet(
-    mut stream: TcpStream,
-    tls: TlsAcceptor,
-) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
-    const ANSWER: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\
-        This port speaks HTTPS: ask again with https://.\n";
+/// Does the TLS handshake. A client that uses plain HTTP gets a response in plain HTTP that says so.
+async fn handshake(mut stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<TlsStream<TcpStream>> {
+    const RESPONSE: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\
+        This port uses TLS. Send the request to https://.\n";
     let mut first = [0];
     stream.peek(&mut first).await?;
-    // Every method begins with a capital; a handshake begins with 22.
-    if first.iter().all(u8::is_ascii_uppercase) {
-        stream.write_all(ANSWER).await?;
+    // HTTP methods start with a capital letter, and a TLS handshake with the byte 22.
+    if first[0].is_ascii_uppercase() {
+        stream.write_all(RESPONSE).await?;
         stream.shutdown().await?;
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the client spoke plain HTTP"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the client used plain HTTP"));
     }
-    tls.accept(stream).await
+    TlsAcceptor::from(tls).accept(stream).await
 }
 
-/// What was agreed upon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Speech {
-    Http1,
-    Https1,
-    Https2,
-}
-
-/// Speaks HTTP until either side ends it, or this side loses patience.
-async fn converse<S>(
+/// Serves requests until the client closes the connection, or until the end of the response that is in progress
+/// when `end` resolves.
+async fn serve_http<S>(
     stream: S,
-    speech: Speech,
-    guard: &ConnectionGuard,
-    service: &mut Service,
-    stop: &CancellationToken,
+    http2: bool,
+    connection: &Arc<Connection>,
+    service: Service,
+    end: impl Future<Output = ()>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let handler = service_fn(|request| {
-        let (service, serving) = (service.clone(), guard.serve());
+        let (service, request_guard) = (service.clone(), connection.start_request());
         async move {
-            let answer = service.answer(request, &serving).await;
-            // The mood lasts until the last piece of the body was taken.
-            Ok::<_, Infallible>(answer.map(|body| {
+            let response = service.respond(request, &request_guard.0).await;
+            // The request ends when the last frame of the body has been taken.
+            Ok::<_, Infallible>(response.map(|body| {
                 body.map_frame(move |frame| {
-                    let _ = &serving;
+                    let _ = &request_guard;
                     frame
                 })
             }))
         }
     });
-    let mut auth = service.auth.clone();
-    let builder = http(speech);
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), handler));
-    let mut leaving = false;
-    loop {
-        tokio::select! {
-            ended = &mut connection => {
-                if let Err(error) = ended {
-                    debug!(error, "connection ended early");
-                }
-                return;
-            }
-            dropped = guard.lost() => return service.observer.connection_dropped(dropped),
-            () = stop.cancelled(), if !leaving => leaving = true,
-            // Whoever shook hands by other rules does so again.
-            () = auth.changed(), if speech != Speech::Http1 && !leaving => leaving = true,
+    let mut builder = Builder::new(TokioExecutor::new());
+    // hyper's timeout for a request head would also close idle connections between two scrapes.
+    builder.http1().header_read_timeout(None).max_buf_size(MAX_HEAD_SIZE);
+    builder.http2().max_concurrent_streams(MAX_STREAMS);
+    let builder = if http2 { builder.http2_only() } else { builder.http1_only() };
+    let mut http = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), handler));
+    let result = tokio::select! {
+        result = http.as_mut() => result,
+        () = end => {
+            http.as_mut().graceful_shutdown();
+            http.await
         }
-        connection.as_mut().graceful_shutdown();
+    };
+    if let Err(error) = result {
+        debug!(error, "connection ended early");
     }
 }
 
-/// HTTP within bounds. The patience is this module's own: hyper's would end a connection that waits for
-/// the next scrape.
-fn http(speech: Speech) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(LARGEST_HEAD);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MOST_STREAMS)
-        .max_header_list_size(u32::try_from(LARGEST_HEAD).unwrap_or(u32::MAX));
-    if speech == Speech::Https2 { builder.http2_only() } else { builder.http1_only() }
-}
-
 impl Service {
-    async fn answer(&self, request: Request<Incoming>, serving: &RequestGuard) -> Response {
-        let protection: Arc<Protection> = self.auth.clone().current();
-        let mut answer = match protection.authorize(&request, serving.from()).await {
+    async fn respond(mut self, request: Request<Incoming>, connection: &Connection) -> Response {
+        let protection = self.auth.current();
+        let mut response = match protection.authorize(&request, connection.client).await {
             Ok(()) => {
-                serving.admitted();
-                match self.router.clone().oneshot(request.map(Body::new)).await {
-                    Ok(answer) => answer,
+                connection.mark_authenticated();
+                match self.router.oneshot(request.map(Body::new)).await {
+                    Ok(response) => response,
                     Err(never) => match never {},
                 }
             }
-            Err(answer) => answer,
+            Err(response) => response,
         };
-        protection.apply_headers(&mut answer);
-        self.observer.request_answered(answer.status());
-        answer
+        protection.apply_headers(&mut response);
+        self.observer.request_answered(response.status());
+        response
     }
 }

@@ -1,248 +1,220 @@
-//! Who is connected, since when they wait, and who has to go.
+//! Limits the number of connections and the time that each of them may wait.
+//!
+//! A connection is new, active or idle; each state has its own timeout. If the maximum number of connections
+//! is reached, one is closed to make room for the next, from the client address that has the most of them.
+//! So neither clients that never finish a request, nor thousands of clients that never disconnect, nor
+//! thousands that guess passwords can keep Prometheus from connecting.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Duration, Instant, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use crate::observer::{DropReason, Observer};
 
-/// How long an answer may be under way before its client may have to make room for another.
-const SERVED_LONG_ENOUGH: Duration = Duration::from_secs(10);
-/// How often one who waits for room looks again for somebody who could leave.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// A connection whose response has been in progress for this long may be closed to make room.
+const LONG_RESPONSE: Duration = Duration::from_secs(10);
+/// The delay before a client that waits for room looks again for a connection that may be closed.
+const ADMIT_RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What counts as one address: of IPv6, where everybody has billions, the network.
-pub(super) fn network(address: IpAddr) -> IpAddr {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ConnectionState {
+    /// No request has been received.
+    New,
+    /// A response is in progress: several of them on an HTTP/2 connection.
+    Active { requests: usize },
+    /// All responses have been sent, and the client may send another request.
+    Idle,
+}
+
+impl ConnectionState {
+    /// How long a connection may stay in this state. Clients send their first request at once; a response
+    /// of tens of megabytes to a slow client takes less than two minutes; scrapers return within minutes.
+    const fn timeout(self) -> Duration {
+        match self {
+            Self::New => Duration::from_secs(10),
+            Self::Active { .. } => Duration::from_mins(2),
+            Self::Idle => Duration::from_mins(5),
+        }
+    }
+}
+
+/// All open connections.
+pub(super) struct ConnectionLimits {
+    slots: Arc<Semaphore>,
+    /// Connections that have ended are removed when the next one is admitted.
+    connections: Mutex<Vec<Weak<Connection>>>,
+    observer: Arc<dyn Observer>,
+}
+
+/// A connection, which counts as open until it is dropped.
+pub(super) struct Connection {
+    /// The client's address; for IPv6, its network.
+    pub(super) client: IpAddr,
+    status: watch::Sender<Status>,
+    observer: Arc<dyn Observer>,
+    _slot: OwnedSemaphorePermit,
+}
+
+#[derive(Clone, Copy)]
+struct Status {
+    state: ConnectionState,
+    /// When the state began.
+    since: Instant,
+    /// Whether the client has sent a request and none was accepted since: it waits for the check of its
+    /// password, or was refused.
+    unauthenticated: bool,
+    /// Whether the connection was chosen to make room.
+    closing: bool,
+}
+
+/// A request, which is in progress until this is dropped.
+pub(super) struct RequestGuard(pub(super) Arc<Connection>);
+
+impl ConnectionLimits {
+    /// At least one connection is allowed.
+    pub(super) fn new(max_connections: usize, observer: Arc<dyn Observer>) -> Arc<Self> {
+        let slots = Arc::new(Semaphore::new(max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+        Arc::new(Self { slots, connections: Mutex::default(), observer })
+    }
+
+    /// Waits for room for a connection from this address, and closes another connection if necessary.
+    pub(super) async fn admit(&self, client: IpAddr) -> Arc<Connection> {
+        let slot = loop {
+            if self.slots.available_permits() == 0 {
+                self.close_one();
+            }
+            let slot = Arc::clone(&self.slots).acquire_owned();
+            if let Ok(Ok(slot)) = timeout(ADMIT_RETRY_INTERVAL, slot).await {
+                break slot;
+            }
+        };
+        self.observer.connection_opened();
+        let (state, since) = (ConnectionState::New, Instant::now());
+        let connection = Arc::new(Connection {
+            client: network(client),
+            status: watch::Sender::new(Status { state, since, unauthenticated: false, closing: false }),
+            observer: Arc::clone(&self.observer),
+            _slot: slot,
+        });
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.retain(|connection| connection.strong_count() > 0);
+        connections.push(Arc::downgrade(&connection));
+        connection
+    }
+
+    /// Closes one connection: one without a response in progress or without authentication, or else one
+    /// whose response takes long. If there is neither, it closes none.
+    pub(super) fn close_one(&self) {
+        let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open: Vec<_> = connections.iter().filter_map(Weak::upgrade).collect();
+        open.retain(|connection| !connection.status().closing);
+        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+        for connection in &open {
+            *counts.entry(connection.client).or_default() += 1;
+        }
+        open.retain(|connection| connection.status().may_be_closed());
+        let chosen = open.iter().max_by_key(|connection| {
+            let status = connection.status();
+            // Many connections from one address do not push out another address.
+            let count = counts.get(&connection.client);
+            (status.is_expendable(), count, status.unauthenticated, Reverse(status.since))
+        });
+        if let Some(connection) = chosen {
+            connection.status.send_modify(|status| status.closing = true);
+        }
+    }
+}
+
+impl Status {
+    fn is_expendable(&self) -> bool {
+        self.unauthenticated || !matches!(self.state, ConnectionState::Active { .. })
+    }
+
+    fn may_be_closed(&self) -> bool {
+        self.is_expendable() || self.since.elapsed() >= LONG_RESPONSE
+    }
+
+    fn change(&mut self, state: ConnectionState) {
+        self.state = state;
+        self.since = Instant::now();
+    }
+}
+
+impl Connection {
+    fn status(&self) -> Status {
+        *self.status.borrow()
+    }
+
+    /// Counts a request, which is unauthenticated until [`Self::mark_authenticated`].
+    pub(super) fn start_request(self: &Arc<Self>) -> RequestGuard {
+        self.status.send_modify(|status| match &mut status.state {
+            ConnectionState::Active { requests } => *requests += 1,
+            ConnectionState::New | ConnectionState::Idle => {
+                status.change(ConnectionState::Active { requests: 1 });
+                status.unauthenticated = true;
+            }
+        });
+        RequestGuard(Arc::clone(self))
+    }
+
+    /// Marks the client as authenticated.
+    pub(super) fn mark_authenticated(&self) {
+        self.status.send_modify(|status| status.unauthenticated = false);
+    }
+
+    /// Resolves when the connection must be closed, with the reason.
+    pub(super) async fn closed(&self) -> DropReason {
+        let mut changes = self.status.subscribe();
+        loop {
+            let Status { state, since, closing, .. } = *changes.borrow_and_update();
+            if closing {
+                return DropReason::Crowded;
+            }
+            if timeout_at(since + state.timeout(), changes.changed()).await.is_err() {
+                return DropReason::Slow;
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.observer.connection_closed();
+    }
+}
+
+impl Drop for RequestGuard {
+    fn drop(&mut self) {
+        self.0.status.send_modify(|status| match &mut status.state {
+            ConnectionState::Active { requests } if *requests > 1 => *requests -= 1,
+            _ => status.change(ConnectionState::Idle),
+        });
+    }
+}
+
+/// What counts as one client address. For IPv6 it is the /64 network, because one client can have billions of
+/// addresses in it.
+fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
         address @ IpAddr::V4(_) => address,
     }
 }
 
-/// What a connection is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ConnectionState {
-    /// It has not asked anything yet.
-    New,
-    /// An answer is under way.
-    Active,
-    /// It may ask again.
-    Idle,
-}
-
-impl ConnectionState {
-    /// How long a connection may stay so. A client that asks at all asks at once; an answer of tens of
-    /// megabytes to a slow client takes less than this; a scraper comes back within minutes.
-    const fn patience(self) -> Duration {
-        match self {
-            Self::New => Duration::from_secs(10),
-            Self::Active => Duration::from_mins(2),
-            Self::Idle => Duration::from_mins(5),
-        }
-    }
-}
-
-/// All connections, of which there are only so many.
-pub(super) struct ConnectionLimits {
-    room: Arc<Semaphore>,
-    connections: Mutex<Connections>,
-    observer: Arc<dyn Observer>,
-}
-
-#[derive(Debug, Default)]
-struct Connections {
-    last: u64,
-    present: HashMap<u64, Connection>,
-}
-
-#[derive(Debug)]
-struct Connection {
-    from: IpAddr,
-    state: ConnectionState,
-    since: Instant,
-    /// How many answers are under way: HTTP/2 has several on one connection.
-    answers: usize,
-    /// Whether it asked, and was not let in so far: it waits at the door, or was sent away from there.
-    unauthenticated: bool,
-    deadline_sender: watch::Sender<Instant>,
-    leave: CancellationToken,
-}
-
-/// A connection's place in the limits; dropping it leaves.
-pub(super) struct ConnectionGuard {
-    limits: Arc<ConnectionLimits>,
-    number: u64,
-    from: IpAddr,
-    deadline: watch::Receiver<Instant>,
-    leave: CancellationToken,
-    _room: OwnedSemaphorePermit,
-}
-
-/// An answer that is under way until this is dropped.
-pub(super) struct RequestGuard {
-    limits: Arc<ConnectionLimits>,
-    number: u64,
-    from: IpAddr,
-}
-
-impl ConnectionLimits {
-    /// Nobody yet; at most so many, and at least one.
-    pub(super) fn new(most: usize, observer: Arc<dyn Observer>) -> Arc<Self> {
-        let most = most.clamp(1, Semaphore::MAX_PERMITS);
-        Arc::new(Self { room: Arc::new(Semaphore::new(most)), connections: Mutex::default(), observer })
-    }
-
-    /// A place for who comes from that address, for which somebody else may have to leave.
-    pub(super) async fn enter(self: &Arc<Self>, from: IpAddr) -> ConnectionGuard {
-        let room = loop {
-            let room = Arc::clone(&self.room);
-            if let Ok(room) = Arc::clone(&room).try_acquire_owned() {
-                break room;
-            }
-            self.ask_one_to_leave();
-            if let Ok(Ok(room)) = timeout(LOOK_AGAIN, room.acquire_owned()).await {
-                break room;
-            }
-        };
-        let (now, leave) = (Instant::now(), CancellationToken::new());
-        let deadline_sender = watch::Sender::new(now + ConnectionState::New.patience());
-        let deadline = deadline_sender.subscribe();
-        let connection = Connection {
-            from,
-            state: ConnectionState::New,
-            since: now,
-            answers: 0,
-            unauthenticated: false,
-            deadline_sender,
-            leave: leave.clone(),
-        };
-        let mut connections = self.lock();
-        connections.last += 1;
-        let number = connections.last;
-        connections.present.insert(number, connection);
-        drop(connections);
-        self.observer.connection_opened();
-        ConnectionGuard { limits: Arc::clone(self), number, from, deadline, leave, _room: room }
-    }
-
-    /// Asks one that is not served, or where all are, one that has been for long. Only who is not asked
-    /// already counts.
-    pub(super) fn ask_one_to_leave(&self) {
-        let connections = self.lock();
-        let leaver = connections
-            .foremost(|connection| connection.unauthenticated || connection.state != ConnectionState::Active)
-            .or_else(|| connections.foremost(|connection| connection.since.elapsed() >= SERVED_LONG_ENOUGH));
-        if let Some(connection) = leaver {
-            connection.leave.cancel();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Connections> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, number: u64, change: impl FnOnce(&mut Connection)) {
-        if let Some(connection) = self.lock().present.get_mut(&number) {
-            change(connection);
-        }
-    }
-}
-
-impl Connections {
-    /// Who is to leave first of those who fit and are not leaving already: one of the address that most of
-    /// them come from, so that no limits at one address pushes out who comes from another; of these a
-    /// unauthenticated, and of these the one who is here longest.
-    fn foremost(&self, fits: impl Fn(&Connection) -> bool) -> Option<&Connection> {
-        let fitting = || {
-            self.present.values().filter(|connection| !connection.leave.is_cancelled() && fits(connection))
-        };
-        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
-        for connection in fitting() {
-            *counts.entry(connection.from).or_default() += 1;
-        }
-        fitting().max_by_key(|connection| {
-            (counts.get(&connection.from), connection.unauthenticated, Reverse(connection.since))
-        })
-    }
-}
-
-impl Connection {
-    fn is(&mut self, state: ConnectionState) {
-        self.state = state;
-        self.since = Instant::now();
-        self.deadline_sender.send_replace(self.since + state.patience());
-    }
-}
-
-impl ConnectionGuard {
-    /// Marks an answer as under way, to somebody who is a unauthenticated until [`RequestGuard::admitted`].
-    pub(super) fn serve(&self) -> RequestGuard {
-        self.limits.change(self.number, |connection| {
-            connection.answers += 1;
-            if connection.answers == 1 {
-                connection.unauthenticated = true;
-                connection.is(ConnectionState::Active);
-            }
-        });
-        RequestGuard { limits: Arc::clone(&self.limits), number: self.number, from: self.from }
-    }
-
-    /// Resolves when this connection has to go, and tells why.
-    pub(super) async fn lost(&self) -> DropReason {
-        let mut deadlines = self.deadline.clone();
-        loop {
-            let deadline = *deadlines.borrow_and_update();
-            tokio::select! {
-                () = self.leave.cancelled() => return DropReason::Crowded,
-                () = sleep_until(deadline) => return DropReason::Slow,
-                Ok(()) = deadlines.changed() => {}
-            }
-        }
-    }
-}
-
-impl Drop for ConnectionGuard {
-    fn drop(&mut self) {
-        self.limits.lock().present.remove(&self.number);
-        self.limits.observer.connection_closed();
-    }
-}
-
-impl RequestGuard {
-    /// The address of whom it is for.
-    pub(super) const fn from(&self) -> IpAddr {
-        self.from
-    }
-
-    /// Whom it is for was let in.
-    pub(super) fn admitted(&self) {
-        self.limits.change(self.number, |connection| connection.unauthenticated = false);
-    }
-}
-
-impl Drop for RequestGuard {
-    fn drop(&mut self) {
-        self.limits.change(self.number, |connection| {
-            connection.answers -= 1;
-            if connection.answers == 0 {
-                connection.is(ConnectionState::Idle);
-            }
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use http::StatusCode;
 
     use super::*;
 
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
     struct Ignore;
 
@@ -253,117 +225,112 @@ mod tests {
         fn request_answered(&self, _: StatusCode) {}
     }
 
-    fn limits(most: usize) -> Arc<ConnectionLimits> {
-        ConnectionLimits::new(most, Arc::new(Ignore))
+    fn limits(max_connections: usize) -> Arc<ConnectionLimits> {
+        ConnectionLimits::new(max_connections, Arc::new(Ignore))
+    }
+
+    /// Admits a connection from `HERE`, for which `chosen` must be closed, with its request in progress.
+    async fn admit_instead_of(
+        limits: &ConnectionLimits,
+        chosen: Arc<Connection>,
+        request: Option<RequestGuard>,
+    ) -> Arc<Connection> {
+        let close = async {
+            assert_eq!(chosen.closed().await, DropReason::Crowded);
+            drop((chosen, request));
+        };
+        tokio::join!(close, limits.admit(HERE)).1
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_may_wait_so_long_and_no_longer_in_each_of_its_moods() {
+    async fn each_connection_state_has_its_timeout() {
         let limits = limits(9);
-        let begun = Instant::now();
-        assert_eq!(limits.enter(HERE).await.lost().await, DropReason::Slow);
-        assert_eq!(begun.elapsed(), ConnectionState::New.patience());
-        let guard = limits.enter(HERE).await;
-        let serving = guard.serve();
-        let begun = Instant::now();
-        assert_eq!(guard.lost().await, DropReason::Slow);
-        assert_eq!(begun.elapsed(), ConnectionState::Active.patience());
-        drop(serving);
-        let begun = Instant::now();
-        assert_eq!(guard.lost().await, DropReason::Slow);
-        assert_eq!(begun.elapsed(), ConnectionState::Idle.patience());
+        let started = Instant::now();
+        assert_eq!(limits.admit(HERE).await.closed().await, DropReason::Slow);
+        assert_eq!(started.elapsed(), Duration::from_secs(10));
+        let connection = limits.admit(HERE).await;
+        let request = connection.start_request();
+        let started = Instant::now();
+        assert_eq!(connection.closed().await, DropReason::Slow);
+        assert_eq!(started.elapsed(), Duration::from_mins(2));
+        drop(request);
+        let started = Instant::now();
+        assert_eq!(connection.closed().await, DropReason::Slow);
+        assert_eq!(started.elapsed(), Duration::from_mins(5));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn several_answers_on_one_connection_are_one_mood() {
+    async fn the_timeout_changes_while_it_is_awaited() {
         let limits = limits(9);
-        let guard = limits.enter(HERE).await;
-        let (first, second) = (guard.serve(), guard.serve());
+        let connection = limits.admit(HERE).await;
+        drop(connection.start_request());
+        let started = Instant::now();
+        let request = async {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            connection.start_request()
+        };
+        let (reason, _request) = tokio::join!(connection.closed(), request);
+        assert_eq!((reason, started.elapsed()), (DropReason::Slow, Duration::from_mins(3)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_active_until_its_last_response_ends() {
+        let limits = limits(9);
+        let connection = limits.admit(HERE).await;
+        let started = Instant::now();
+        let (first, second) = (connection.start_request(), connection.start_request());
         tokio::time::advance(Duration::from_mins(1)).await;
         drop(first);
-        let begun = Instant::now();
-        guard.lost().await;
-        assert_eq!(begun.elapsed() + Duration::from_mins(1), ConnectionState::Active.patience());
+        connection.closed().await;
+        assert_eq!(started.elapsed(), Duration::from_mins(2));
         drop(second);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn where_it_is_full_who_waits_longest_makes_room() {
+    async fn an_active_connection_makes_room_only_after_ten_seconds() {
         let limits = limits(2);
-        let (first, second) = (limits.enter(HERE).await, limits.enter(HERE).await);
-        let _serving = first.serve();
-        let (lost, third) = tokio::join!(
-            async {
-                let lost = second.lost().await;
-                drop(second);
-                lost
-            },
-            limits.enter(HERE)
-        );
-        assert_eq!(lost, DropReason::Crowded);
-        let _also = third.serve();
-        // Both are served now: a fourth waits until one of them has been for long.
-        let begun = Instant::now();
-        let (lost, _fourth) = tokio::join!(
-            async {
-                let lost = first.lost().await;
-                drop(first);
-                lost
-            },
-            limits.enter(HERE)
-        );
-        assert_eq!(lost, DropReason::Crowded);
-        assert!(begun.elapsed() <= SERVED_LONG_ENOUGH + LOOK_AGAIN, "{:?}", begun.elapsed());
+        let (first, second) = (limits.admit(HERE).await, limits.admit(HERE).await);
+        let request = first.start_request();
+        request.0.mark_authenticated();
+        let third = admit_instead_of(&limits, second, None).await;
+        let also = third.start_request();
+        also.0.mark_authenticated();
+        // Both are active now: a fourth waits until the response of one of them has taken long.
+        let started = Instant::now();
+        let _fourth = admit_instead_of(&limits, first, Some(request)).await;
+        let waited = started.elapsed();
+        assert!(waited >= LONG_RESPONSE && waited <= LONG_RESPONSE + ADMIT_RETRY_INTERVAL, "{waited:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn where_it_is_full_who_was_not_let_in_makes_room_before_who_was() {
+    async fn unauthenticated_connections_make_room_before_authenticated_ones() {
         let limits = limits(3);
-        let (known, guessing, refused) =
-            (limits.enter(HERE).await, limits.enter(HERE).await, limits.enter(HERE).await);
-        known.serve().admitted();
+        let authenticated = limits.admit(HERE).await;
+        let (guessing, refused) = (limits.admit(HERE).await, limits.admit(HERE).await);
+        authenticated.start_request().0.mark_authenticated();
         tokio::time::advance(Duration::from_secs(1)).await;
-        drop(refused.serve());
+        drop(refused.start_request());
         tokio::time::advance(Duration::from_secs(1)).await;
-        let waiting = guessing.serve();
-        for unauthenticated in [refused, guessing] {
-            let (lost, ()) = tokio::join!(
-                async {
-                    let lost = unauthenticated.lost().await;
-                    drop(unauthenticated);
-                    lost
-                },
-                async { std::mem::forget(limits.enter(HERE).await) }
-            );
-            assert_eq!(lost, DropReason::Crowded);
-        }
-        drop(waiting);
-        assert!(!known.leave.is_cancelled(), "who is known is the last to leave");
+        let request = guessing.start_request();
+        let _first = admit_instead_of(&limits, refused, None).await;
+        let _second = admit_instead_of(&limits, guessing, Some(request)).await;
+        assert!(!authenticated.status().closing);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn where_it_is_full_the_address_with_the_most_connections_makes_room() {
+    async fn the_address_with_the_most_connections_makes_room() {
         let limits = limits(3);
-        let there = IpAddr::from([192, 0, 2, 1]);
-        let lonely = limits.enter(there).await;
+        let other = limits.admit(THERE).await;
         tokio::time::advance(Duration::from_secs(1)).await;
-        let older = limits.enter(HERE).await;
+        let older = limits.admit(HERE).await;
         tokio::time::advance(Duration::from_secs(1)).await;
-        let younger = limits.enter(HERE).await;
-        let (lost, _fourth) = tokio::join!(
-            async {
-                let lost = older.lost().await;
-                drop(older);
-                lost
-            },
-            limits.enter(HERE)
-        );
-        assert_eq!(lost, DropReason::Crowded);
-        assert!(!lonely.leave.is_cancelled() && !younger.leave.is_cancelled());
+        let younger = limits.admit(HERE).await;
+        let _fourth = admit_instead_of(&limits, older, None).await;
+        assert!(!other.status().closing && !younger.status().closing);
     }
 
     #[test]
-    fn the_addresses_of_one_ipv6_network_are_one() {
+    fn the_addresses_of_an_ipv6_network_count_as_one() {
         let network = |text: &str| network(text.parse().unwrap()).to_string();
         assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(network("::ffff:192.0.2.7"), "192.0.2.7");
