@@ -17,8 +17,7 @@ use crate::probe::BuildError;
 use crate::reload::{LoadedConfig, Loader, Reloader};
 use crate::state::SharedState;
 use crate::store::Store;
-use web_toolkit::auth::AuthHandle;
-use web_toolkit::server::{self, Service};
+use web_toolkit::{AuthHandle, Service, serve};
 
 /// The time that responses in progress have to finish when the exporter stops. Together with the store's
 /// last write, a stop takes at most five seconds.
@@ -88,7 +87,7 @@ impl App {
         let observer = Arc::clone(&metrics);
         let service = Service { router: http::router(app), auth: auth.subscribe(), observer };
         let stop = CancellationToken::new();
-        let server = tokio::spawn(server::serve(listeners, service, options.max_connections, stop.clone()));
+        let server = tokio::spawn(serve(listeners, service, options.max_connections, stop.clone()));
         let reloader = Reloader::new(loader, initial.sources, fleet, auth, metrics);
         // At shutdown, a reload in progress is dropped. This is safe: it can only stop where it waits, and
         // it applies a change without waiting.

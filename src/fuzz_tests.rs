@@ -17,7 +17,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use tower::ServiceExt as _;
-use web_toolkit::config as web;
+use web_toolkit as web;
 
 use crate::http::tests::app;
 

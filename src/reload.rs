@@ -14,7 +14,7 @@ use crate::config::{self, Config};
 use crate::file_version::FileVersion;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
-use web_toolkit::auth::{AuthHandle, Protection};
+use web_toolkit::{AuthHandle, Protection};
 
 /// A changed file is read only after it has not changed again for this time, because it may still be being
 /// written.

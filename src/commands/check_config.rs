@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use checked_yaml::Problems;
 use myunisoft_exporter::cli::Flags;
 use myunisoft_exporter::config;
-use web_toolkit::config as web;
+use web_toolkit as web;
 
 use super::process::{BAD_CONFIGURATION, exit_code, print};
 

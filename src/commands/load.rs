@@ -7,8 +7,8 @@ use myunisoft_exporter::cli::DEFAULT_CONFIG_FILE;
 use myunisoft_exporter::config::{self, Loaded};
 use myunisoft_exporter::reload::{ConfigFiles, LoadedConfig};
 use tracing::{info, warn};
-use web_toolkit::auth::Protection;
-use web_toolkit::config::{self as web, LoadedWebConfig};
+
+use web_toolkit::{self as web, LoadedWebConfig, Protection};
 
 /// Loads the configuration file. It may be missing only if no flag names it.
 pub(super) fn load_config(file: Option<&Path>) -> Result<Loaded, Problems> {

@@ -1,17 +1,21 @@
-//! The web side of a Prometheus exporter.
+//! The web side of a Prometheus exporter: what Prometheus' exporter-toolkit is for exporters in Go.
 //!
-//! It reads the web configuration file that Prometheus' exporters share, protects routes with it (TLS,
-//! client certificates, users, security headers, a request rate), and serves them with limits on
-//! connections. It knows nothing of what is served: it reports to an [`Observer`].
+//! [`load`] reads a web configuration file, [`Protection`] applies it to connections and requests (TLS, client
+//! certificates, users, security headers, a rate limit), and [`serve`] serves routes with it, within limits
+//! on connections. An [`AuthHandle`] replaces the protection while requests are served. The crate knows
+//! nothing about the routes, and reports to an [`Observer`] what happens to connections and requests.
 //!
 //! # Layout
-//! - [`config`]: reads and checks the web configuration file.
-//! - [`auth`]: applies it to requests, and replaces it while requests are served.
-//! - [`server`]: accepts connections, speaks TLS and HTTP, enforces the connection limits, ends gracefully.
+//! - `config`: reads and checks the web configuration file.
+//! - `auth`: applies it to requests.
+//! - `server`: accepts connections, does TLS and HTTP, enforces the connection limits, stops gracefully.
 
-pub mod auth;
-pub mod config;
+mod auth;
+mod config;
 mod observer;
-pub mod server;
+mod server;
 
+pub use auth::{Auth, AuthHandle, Protection};
+pub use config::{LoadedWebConfig, WebConfig, load};
 pub use observer::{DropReason, Observer};
+pub use server::{Service, serve};

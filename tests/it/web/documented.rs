@@ -10,7 +10,7 @@ fn the_documented_example_loads_with_nothing_to_remark() {
     pki.write("clients-ca.pem", &pki.authority.pem());
     let example = REFERENCE.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let file = pki.write("web.yml", example);
-    let loaded = web_toolkit::config::load(&file).unwrap_or_else(|problems| panic!("{problems}"));
+    let loaded = web_toolkit::load(&file).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.files.len(), 4, "{:?}", loaded.files);
     // A hash that merely looks like one would let nobody in.
