@@ -4,7 +4,7 @@
 //! error repeats a value of the file, because a value may be a secret in the wrong field.
 //!
 //! # Layout
-//! - [`file`]: reads a regular file of bounded size.
+//! - [`mod@file`]: reads a regular file of bounded size.
 //! - `tree`: parses YAML text into nodes that know their lines and keep each scalar as it is written.
 //! - [`Cursor`] and [`Fields`]: read typed values from the tree and keep track of the field's path.
 //! - [`Diagnostics`]: collects the errors and warnings of all files that are read together.
