@@ -94,7 +94,7 @@ impl<'a> Cursor<'a> {
     /// The items of a list; none if the field has no value.
     ///
     /// # Errors
-    /// Where the value is not a list.
+    /// If the value is not a list.
     pub fn items(&'a self) -> Result<impl ExactSizeIterator<Item = Cursor<'a>> + use<'a>, Reported> {
         let items: &[Node] = match &self.node.value {
             Value::List(items) => items,
@@ -116,7 +116,7 @@ impl<'a> Cursor<'a> {
     /// The entries of a mapping whose names the operator chooses; none if the field has no value.
     ///
     /// # Errors
-    /// Where the value is not a mapping.
+    /// If the value is not a mapping.
     pub fn entries(&'a self) -> Result<impl Iterator<Item = (&'a Key, Cursor<'a>)> + use<'a>, Reported> {
         let entries = self.pairs()?;
         Ok(entries.iter().map(|(key, node)| (key, self.child(key, node))))
@@ -126,7 +126,7 @@ impl<'a> Cursor<'a> {
     /// repeated fields are reported, and the other fields can still be read.
     ///
     /// # Errors
-    /// Where the value is not a mapping.
+    /// If the value is not a mapping.
     pub fn fields(&'a self, known: &[&str]) -> Result<Fields<'a>, Reported> {
         let entries = self.pairs()?;
         let mut misspelt = Vec::new();
@@ -203,7 +203,7 @@ impl<'a> Cursor<'a> {
     /// A text that is not empty, as it is written.
     ///
     /// # Errors
-    /// Where the value is missing, empty, a list or a mapping.
+    /// If the value is missing, empty, a list or a mapping.
     pub fn text(&self) -> Result<&'a str, Reported> {
         let text = self.scalar("text")?.text.as_str();
         if text.is_empty() {
@@ -245,7 +245,7 @@ impl<'a> Cursor<'a> {
     /// The path of a file. A relative path starts from the folder of the configuration file.
     ///
     /// # Errors
-    /// Where the value is not a text, or has a control character.
+    /// If the value is not a text, or has a control character.
     pub fn path(&self) -> Result<PathBuf, Reported> {
         let text = self.text()?;
         if text.contains(char::is_control) {
@@ -259,7 +259,7 @@ impl<'a> Cursor<'a> {
     /// `true` or `false`, without quotation marks.
     ///
     /// # Errors
-    /// Where the value is anything else.
+    /// If the value is anything else.
     pub fn boolean(&self) -> Result<bool, Reported> {
         const EXPECTED: &str = "`true` or `false`";
         let scalar = self.scalar(EXPECTED)?;
@@ -273,7 +273,7 @@ impl<'a> Cursor<'a> {
     /// A whole number that is not negative; `expected` describes it in the error.
     ///
     /// # Errors
-    /// Where the value is not such a number, or does not fit `T`.
+    /// If the value is not such a number, or does not fit `T`.
     pub fn number<T: FromStr>(&self, expected: &str) -> Result<T, Reported> {
         let text = self.scalar(expected)?.text.as_str();
         let number = is_decimal(text).then(|| text.parse().ok()).flatten();
@@ -283,7 +283,7 @@ impl<'a> Cursor<'a> {
     /// A number between 0 and 1, both excluded; `expected` describes it in the error.
     ///
     /// # Errors
-    /// Where the value is not such a number.
+    /// If the value is not such a number.
     pub fn fraction(&self, expected: &str) -> Result<f64, Reported> {
         let text = self.scalar(expected)?.text.as_str();
         let is_plain_decimal = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
@@ -295,12 +295,12 @@ impl<'a> Cursor<'a> {
     /// One of a few words.
     ///
     /// # Errors
-    /// Where the value is none of `words`.
+    /// If the value is none of `words`.
     pub fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, Reported> {
         let names: Vec<_> = words.iter().map(|(word, _)| *word).collect();
         let choice = match names.as_slice() {
             [head @ .., last] if !head.is_empty() => format!("`{}` or `{last}`", head.join("`, `")),
-            names => names.concat(),
+            names => format!("`{}`", names.concat()),
         };
         let text = self.scalar(&choice)?.text.as_str();
         let found = words.iter().find(|(word, _)| *word == text);
@@ -310,7 +310,7 @@ impl<'a> Cursor<'a> {
     /// A duration with a unit, as humantime reads it.
     ///
     /// # Errors
-    /// Where the value is not a duration, or has no unit.
+    /// If the value is not a duration, or has no unit.
     pub fn duration(&self) -> Result<Duration, Reported> {
         let text = self.scalar("a duration such as `30s`")?.text.as_str();
         humantime::parse_duration(text).map_err(|error| {
@@ -377,7 +377,7 @@ impl<'a> Fields<'a> {
     /// Reads the field; `fix` says what to add if it is missing.
     ///
     /// # Errors
-    /// As [`Self::optional`], and where the field is missing.
+    /// As [`Self::optional`], and if the field is missing.
     pub fn required<T>(
         &self,
         name: &str,

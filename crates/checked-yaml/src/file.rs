@@ -29,7 +29,7 @@ pub fn describe(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "does not exist; create it, or correct the path".to_owned(),
         io::ErrorKind::PermissionDenied => {
-            "is not readable by the user that runs the exporter; grant that user read access".to_owned()
+            "is not readable by the user that runs this program; grant that user read access".to_owned()
         }
         io::ErrorKind::IsADirectory => "is a directory; name a file in it".to_owned(),
         kind => format!("cannot be read ({kind}); fix the file or its path"),

@@ -49,7 +49,7 @@ impl<'d> Source<'d> {
     /// Reads and parses the file.
     ///
     /// # Errors
-    /// Where the file cannot be read, is not YAML, or has no content. An empty file is more likely an
+    /// If the file cannot be read, is not YAML, or has no content. An empty file is more likely an
     /// editor's half-finished save, or a mount that came up empty, than a request to configure nothing.
     pub fn read(&self) -> Result<Node, Reported> {
         let text = self.read_text()?;
