@@ -33,25 +33,21 @@ enum Step<'a> {
 /// Position and errors.
 impl<'a> Cursor<'a> {
     /// The root of a file's tree.
-    #[must_use]
     pub const fn root(source: &'a Source<'a>, node: &'a Node) -> Self {
         Cursor { source, node, line: node.line, step: Step::Root, parent: None }
     }
 
     /// The file that contains the node.
-    #[must_use]
     pub const fn source(&self) -> &'a Source<'a> {
         self.source
     }
 
     /// The line, from 1.
-    #[must_use]
     pub const fn line(&self) -> usize {
         self.line
     }
 
     /// Builds a problem with this field without reporting it.
-    #[must_use]
     pub fn problem(&self, text: impl Into<String>) -> Problem {
         let field = FieldPath(self).to_string();
         Problem::new(Arc::clone(&self.source.path), self.source.order, self.line, field, text.into())
@@ -213,31 +209,26 @@ impl<'a> Cursor<'a> {
     }
 
     /// Whether the value is missing or null.
-    #[must_use]
     pub fn is_null(&self) -> bool {
         self.node.is_null()
     }
 
     /// Whether the value is null or a mapping without fields.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.node.is_empty()
     }
 
     /// Whether the value is null or an empty text.
-    #[must_use]
     pub fn is_blank(&self) -> bool {
         matches!(&self.node.value, Value::Scalar(Scalar { text, .. }) if text.is_empty()) || self.is_null()
     }
 
     /// Whether the value is neither a list nor a mapping.
-    #[must_use]
     pub const fn is_scalar(&self) -> bool {
         matches!(&self.node.value, Value::Scalar(_))
     }
 
     /// Whether the value is a scalar without quotation marks.
-    #[must_use]
     pub const fn is_unquoted(&self) -> bool {
         matches!(&self.node.value, Value::Scalar(Scalar { plain: true, .. }))
     }
@@ -337,13 +328,11 @@ pub struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// The mapping itself.
-    #[must_use]
     pub const fn at(&self) -> &'a Cursor<'a> {
         self.at
     }
 
     /// The field, if it is present.
-    #[must_use]
     pub fn get(&self, name: &str) -> Option<Cursor<'a>> {
         let (key, node) = self.entries.iter().find(|(key, _)| key.name.as_str() == name)?;
         Some(self.at.child(key, node))
@@ -388,7 +377,6 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether an unknown field was reported whose name resembles this one.
-    #[must_use]
     pub fn is_misspelt(&self, name: &str) -> bool {
         self.misspelt.iter().any(|misspelt| misspelt == name)
     }

@@ -24,7 +24,6 @@ pub fn read(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// Describes why a file cannot be read, to be written after the file's name.
-#[must_use]
 pub fn describe(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "does not exist; create it, or correct the path".to_owned(),
@@ -38,7 +37,6 @@ pub fn describe(error: &io::Error) -> String {
 
 /// Returns whether every user of the machine can read this file.
 #[cfg(unix)]
-#[must_use]
 pub fn is_world_readable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
@@ -46,7 +44,6 @@ pub fn is_world_readable(path: &Path) -> bool {
 
 /// Returns whether every user of the machine can read this file. Only Unix file modes tell.
 #[cfg(not(unix))]
-#[must_use]
 pub fn is_world_readable(_: &Path) -> bool {
     false
 }

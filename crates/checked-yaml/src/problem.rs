@@ -30,25 +30,21 @@ impl Problem {
     }
 
     /// The file that contains the problem.
-    #[must_use]
     pub fn file(&self) -> &Path {
         &self.file
     }
 
     /// The line, from 1; `None` if the problem is about the whole file.
-    #[must_use]
     pub fn line(&self) -> Option<usize> {
         self.line
     }
 
     /// The path of the field, such as `partners[0].keys[2].token_file`; empty if the problem is about no field.
-    #[must_use]
     pub fn field(&self) -> &str {
         &self.field
     }
 
     /// What is wrong and how to fix it.
-    #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -88,7 +84,6 @@ impl Problems {
     }
 
     /// One problem with a whole file.
-    #[must_use]
     pub fn with_file(file: &Path, text: String) -> Self {
         Self(vec![Problem::of_file(file.into(), 0, None, text)])
     }

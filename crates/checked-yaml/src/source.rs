@@ -22,26 +22,22 @@ pub struct Source<'d> {
 
 impl<'d> Source<'d> {
     /// The file at `path`, which is read as number `order`; its errors go to `diagnostics`.
-    #[must_use]
     pub fn new(path: &Path, order: usize, diagnostics: &'d Diagnostics) -> Self {
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         Self { path: path.into(), folder, order, diagnostics }
     }
 
     /// The file's path.
-    #[must_use]
     pub const fn path(&self) -> &Arc<Path> {
         &self.path
     }
 
     /// The folder that relative paths in the file start from.
-    #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// The file's position in the order of reading, from 0.
-    #[must_use]
     pub const fn order(&self) -> usize {
         self.order
     }

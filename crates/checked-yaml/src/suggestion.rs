@@ -1,7 +1,6 @@
 //! Names in error messages: quoted safely, and the name that was probably meant.
 
 /// Quotes a name: escapes control characters and shortens it to 64 characters.
-#[must_use]
 pub fn quoted(name: &str) -> String {
     const MAX_CHARACTERS: usize = 64;
     let cut: String = name.chars().take(MAX_CHARACTERS).collect();

@@ -45,13 +45,11 @@ pub struct Key {
 
 impl Key {
     /// The line, from 1.
-    #[must_use]
     pub const fn line(&self) -> usize {
         self.line
     }
 
     /// The name as it is written.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
