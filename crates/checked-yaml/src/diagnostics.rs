@@ -7,7 +7,7 @@ use crate::file::is_world_readable;
 use crate::problem::{Problem, Problems};
 use crate::source::Source;
 
-/// Proof that an error has been reported. Whoever receives it need not report anything else.
+/// Proof that an error has been reported. The receiver does not report anything else.
 #[derive(Clone, Copy, Debug)]
 pub struct Reported;
 
