@@ -244,6 +244,13 @@ impl Prober {
     }
 }
 
+/// Two probers are equal if they are clones of each other. Probers of equal settings are not.
+impl PartialEq for Prober {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl<'a> Call<'a> {
     /// What is sent that nobody may see.
     fn secrets(&self) -> impl IntoIterator<Item = &'a SecretString> + use<'a> {
