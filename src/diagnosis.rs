@@ -149,7 +149,7 @@ fn concern(trouble: &Trouble<'_>) -> Option<usize> {
     use Reason as R;
     const ORDER: [Reason; 6] = [R::Secret, R::Token, R::Login, R::Forbidden, R::RateLimited, R::ApiError];
     let Trouble { failure, status, .. } = *trouble;
-    let explained = is_platform_fault(failure, status) || failure.met.is_some();
+    let explained = is_platform_fault(failure, status) || failure.underlying.is_some();
     ORDER.iter().position(|reason| *reason == failure.reason && !explained)
 }
 
@@ -342,7 +342,7 @@ fn of_token(state: KeyState, trouble: &Trouble<'_>) -> Verdict {
 
 fn of_login(trouble: &Trouble<'_>) -> Verdict {
     let detail = &trouble.failure.detail;
-    match trouble.failure.met {
+    match trouble.failure.underlying {
         None => {}
         Some(Reason::Maintenance | Reason::ApiError | Reason::RateLimited) => {
             return Verdict::new(

@@ -152,7 +152,7 @@ impl Prober {
                 answer.request_id = harmless(answer.request_id, call.secrets());
                 answer.outcome = answer
                     .outcome
-                    .map_err(|failure| failure.withholding(|code| is_an_echo(code, call.secrets())));
+                    .map_err(|failure| failure.redact_code(|code| is_an_echo(code, call.secrets())));
                 ProbeReport {
                     finished,
                     phases,

@@ -138,7 +138,7 @@ fn an_undocumented_code_is_blamed_by_its_status() {
 
 #[test]
 fn a_log_in_that_failed_for_no_fault_of_the_account_is_blamed_on_what_it_met() {
-    for (met, to_blame) in [
+    for (underlying, to_blame) in [
         (None, Blame::Key),
         (Some(Reason::Connect), Blame::Network),
         (Some(Reason::Timeout), Blame::Network),
@@ -146,8 +146,12 @@ fn a_log_in_that_failed_for_no_fault_of_the_account_is_blamed_on_what_it_met() {
         (Some(Reason::ApiError), Blame::Platform),
         (Some(Reason::Maintenance), Blame::Platform),
     ] {
-        let failure = Failure { met, ..failure(Reason::Login, None) };
-        assert_eq!(of_key(&case(KeyState::Active, vec![trouble(&failure)])).blame, Some(to_blame), "{met:?}");
+        let failure = Failure { underlying, ..failure(Reason::Login, None) };
+        assert_eq!(
+            of_key(&case(KeyState::Active, vec![trouble(&failure)])).blame,
+            Some(to_blame),
+            "{underlying:?}"
+        );
     }
 }
 

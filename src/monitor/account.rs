@@ -324,7 +324,7 @@ impl LoginFailure {
 
     /// The same, for no fault of the account.
     fn that_met(mut self, met: Reason) -> Self {
-        self.failure.met = Some(met);
+        self.failure.underlying = Some(met);
         self
     }
 

@@ -11,7 +11,7 @@ use super::token::time_of;
 pub const WINDOW: Duration = Duration::from_secs(10);
 /// Nothing an answer says keeps a key unprobed for longer: a monitor that an absurd header can
 /// silence is worse than none.
-pub const LONGEST_WAIT: Duration = Duration::from_mins(10);
+pub const MAX_WAIT: Duration = Duration::from_mins(10);
 
 /// Seconds below this, milliseconds above: in seconds, it is the year 5138.
 const MILLISECONDS_FROM: f64 = 1e11;
@@ -25,7 +25,7 @@ pub struct Budget {
     pub remaining: Option<u32>,
     /// When it starts anew.
     pub reset: Option<SystemTime>,
-    /// For how long after the answer this holds; between zero and [`LONGEST_WAIT`].
+    /// For how long after the answer this holds; between zero and [`MAX_WAIT`].
     pub holds_for: Duration,
 }
 
@@ -43,13 +43,13 @@ impl Budget {
             total: number(headers, "x-rate-limit-total").and_then(count),
             remaining: number(headers, "x-rate-limit-remaining").and_then(count),
             reset,
-            holds_for: until_reset.or(retry_after).unwrap_or(WINDOW).min(LONGEST_WAIT),
+            holds_for: until_reset.or(retry_after).unwrap_or(WINDOW).min(MAX_WAIT),
         }
     }
 
     /// Whether the answer said anything that a metric can show.
     #[must_use]
-    pub fn is_told(&self) -> bool {
+    pub fn is_reported(&self) -> bool {
         self.total.is_some() || self.remaining.is_some() || self.reset.is_some()
     }
 }
@@ -119,15 +119,15 @@ mod tests {
 
     #[test]
     fn no_header_silences_a_key_for_long() {
-        assert_eq!(read(&[("x-rate-limit-reset", "1999999999")]).holds_for, LONGEST_WAIT);
-        assert_eq!(read(&[("retry-after", "86400")]).holds_for, LONGEST_WAIT);
+        assert_eq!(read(&[("x-rate-limit-reset", "1999999999")]).holds_for, MAX_WAIT);
+        assert_eq!(read(&[("retry-after", "86400")]).holds_for, MAX_WAIT);
     }
 
     #[test]
     fn absurd_counts_are_not_told() {
         for value in ["-3", "1e12", "many", "NaN"] {
             let budget = read(&[("x-rate-limit-remaining", value), ("x-rate-limit-total", value)]);
-            assert!(!budget.is_told(), "{value}");
+            assert!(!budget.is_reported(), "{value}");
         }
     }
 }

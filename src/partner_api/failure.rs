@@ -69,7 +69,7 @@ impl Reason {
     /// patience, another password) is another; but once the API has refused, an accident on the way
     /// takes nothing of that back.
     #[must_use]
-    pub fn continues(self, first: Self) -> bool {
+    pub fn belongs_to_episode_of(self, first: Self) -> bool {
         let accident = |reason: Self| {
             let own = matches!(reason, Self::RateLimited | Self::Maintenance | Self::Login);
             !own && !reason.is_refusal()
@@ -91,19 +91,19 @@ pub struct Failure {
     /// failure is never told as one of the API's.
     pub is_resource_exhaustion: bool,
     /// Of a log-in that failed for no fault of the account: what it met.
-    pub met: Option<Reason>,
+    pub underlying: Option<Reason>,
 }
 
 impl Failure {
     /// A failure without a code of the API.
     #[must_use]
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, code: None, detail: detail.into(), is_resource_exhaustion: false, met: None }
+        Self { reason, code: None, detail: detail.into(), is_resource_exhaustion: false, underlying: None }
     }
 
     /// The same where its code may be shown; else with what stands for one.
     #[must_use]
-    pub fn withholding(mut self, must_be_withheld: impl Fn(&ErrorCode) -> bool) -> Self {
+    pub fn redact_code(mut self, must_be_withheld: impl Fn(&ErrorCode) -> bool) -> Self {
         if let Some(code) = self.code.take_if(|code| must_be_withheld(code)) {
             let withheld = ErrorCode::withheld();
             self.detail = self.detail.replace(code.as_str(), withheld.as_str());

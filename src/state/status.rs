@@ -228,7 +228,7 @@ impl KeyStatus {
 
     /// Enters what an answer tells beside its outcome.
     pub fn learn(&mut self, answer: &Judgement) {
-        if answer.budget.is_told() {
+        if answer.budget.is_reported() {
             self.budget = Some(answer.budget);
         }
         let Some(info) = &answer.key_info else { return };
@@ -337,7 +337,8 @@ impl ProbeStatus {
             }
             Err(failure) => {
                 count(&mut self.failures, failure.reason);
-                let goes_on = |episode: &Episode| failure.reason.continues(episode.failure.reason);
+                let goes_on =
+                    |episode: &Episode| failure.reason.belongs_to_episode_of(episode.failure.reason);
                 if self.episode.as_ref().is_some_and(goes_on) {
                     return None;
                 }

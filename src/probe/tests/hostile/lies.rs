@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::partner_api::budget::{Budget, LONGEST_WAIT, WINDOW};
+use crate::partner_api::budget::{Budget, MAX_WAIT, WINDOW};
 use crate::partner_api::login::{LIFETIME, LoginAnswer};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -68,7 +68,7 @@ async fn absurd_counts_of_a_budget_are_not_told() {
         ["-1", "-0.5", "NaN", "inf", "-inf", "1e400", "4294967296", "99999999999999999999", "", "many", "0x7"]
     {
         let budget = told(&format!("x-rate-limit-remaining: {value}\nx-rate-limit-total: {value}")).await;
-        assert!(!budget.is_told(), "{value:?}: {budget:?}");
+        assert!(!budget.is_reported(), "{value:?}: {budget:?}");
     }
 }
 
@@ -96,7 +96,7 @@ async fn a_far_reset_silences_a_key_for_ten_minutes_at_most() {
         "retry-after: 18446744073709551615",
         "date: Thu, 01 Jan 1970 00:00:00 GMT\nx-rate-limit-reset: 1596442585",
     ] {
-        assert_eq!(told(headers).await.holds_for, LONGEST_WAIT, "{headers}");
+        assert_eq!(told(headers).await.holds_for, MAX_WAIT, "{headers}");
     }
 }
 
@@ -123,7 +123,7 @@ async fn a_date_that_is_wrong_moves_no_reset_out_of_its_bounds() {
     for date in ["Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", "never", "", "\u{e9}"] {
         let budget =
             told(&format!("date: {date}\nx-rate-limit-remaining: 0\nx-rate-limit-reset: {reset}")).await;
-        assert!(budget.holds_for <= LONGEST_WAIT, "{date}: {budget:?}");
+        assert!(budget.holds_for <= MAX_WAIT, "{date}: {budget:?}");
         assert!(budget.reset.is_some(), "{date}");
     }
 }
