@@ -34,7 +34,7 @@ fn report(outcome: Result<(), Failure>) -> ProbeReport {
         phases: Phases::new([Duration::from_micros(12_345); 5]),
         status: Some(if outcome.is_ok() { 200 } else { 401 }),
         request_id: RequestId::parse("0d3b2f0e-9c1f-4b7e-8a53-1f2e3d4c5b6a"),
-        answer: None,
+        judgement: None,
         outcome,
         certificate_expiry: None,
     }

@@ -96,7 +96,7 @@ impl Fleet {
     /// Where no connection to the API could be prepared. Then nothing has changed.
     pub fn apply(&mut self, config: &Config) -> Result<(), BuildError> {
         let prober = match &self.health {
-            Some(health) if health.rules.prober.serves(&config.settings.api) => health.rules.prober.clone(),
+            Some(health) if health.rules.prober.matches(&config.settings.api) => health.rules.prober.clone(),
             _ => Prober::new(&config.settings.api)?,
         };
         let rules = MonitorSettings { prober, keep_free: config.settings.rate_limit.keep_free };

@@ -250,7 +250,7 @@ proptest! {
 
     #[test]
     fn any_token_is_read_or_not(token in from(BODIES)) {
-        let _ = Claims::of(&String::from_utf8_lossy(&token));
+        let _ = Claims::parse(&String::from_utf8_lossy(&token));
     }
 
     #[test]

@@ -57,7 +57,7 @@ struct Inner {
 
 /// One request to send.
 #[derive(Debug)]
-pub struct Call<'a> {
+pub struct ProbeRequest<'a> {
     /// What the answer is judged as.
     pub kind: RequestKind,
     /// Path and query below the base URL.
@@ -109,7 +109,7 @@ impl Prober {
 
     /// Whether this is a prober for just this API, its certification authorities included.
     #[must_use]
-    pub fn serves(&self, api: &config::Api) -> bool {
+    pub fn matches(&self, api: &config::Api) -> bool {
         self.0.api == *api
             && client::read_authorities(api).is_ok_and(|authorities| authorities == self.0.authorities)
     }
@@ -139,7 +139,7 @@ impl Prober {
     }
 
     /// Sends one request and tells what came of it. Never fails: a failure is a finding.
-    pub async fn probe(&self, call: Call<'_>) -> ProbeReport {
+    pub async fn probe(&self, call: ProbeRequest<'_>) -> ProbeReport {
         let request = self.request(&call);
         let timer = Arc::new(PhaseTimer::start(self.looks_up_a_name(&self.0.api.base_url)));
         let exchange = self.exchange(request, &timer, call.timeout, caps(call.kind)).await;
@@ -159,7 +159,7 @@ impl Prober {
                     status: Some(exchange.status),
                     request_id: answer.request_id.clone(),
                     outcome: answer.outcome.clone(),
-                    answer: Some(answer),
+                    judgement: Some(answer),
                     certificate_expiry,
                 }
             }
@@ -171,7 +171,7 @@ impl Prober {
                     phases,
                     status,
                     request_id,
-                    answer: None,
+                    judgement: None,
                     outcome: Err(failure),
                     certificate_expiry,
                 }
@@ -212,7 +212,7 @@ impl Prober {
         self.0.api.proxy_url.as_ref().unwrap_or(url).domain().is_some()
     }
 
-    fn request(&self, call: &Call<'_>) -> reqwest::RequestBuilder {
+    fn request(&self, call: &ProbeRequest<'_>) -> reqwest::RequestBuilder {
         let method = match call.kind {
             RequestKind::Canary(crate::partner_api::Method::Head) => Method::HEAD,
             _ => Method::GET,
@@ -251,7 +251,7 @@ impl PartialEq for Prober {
     }
 }
 
-impl<'a> Call<'a> {
+impl<'a> ProbeRequest<'a> {
     /// What is sent that nobody may see.
     fn secrets(&self) -> impl IntoIterator<Item = &'a SecretString> + use<'a> {
         self.credentials

@@ -80,7 +80,7 @@ pub struct ProbeReport {
     /// The request-id to quote, if an answer came with one.
     pub request_id: Option<RequestId>,
     /// What the answer means, if one came whole enough to be judged.
-    pub answer: Option<Judgement>,
+    pub judgement: Option<Judgement>,
     /// Success, or the one reason it is none.
     pub outcome: Result<(), Failure>,
     /// The earliest end of the certificate chain that the server showed, verified or not.
@@ -96,7 +96,7 @@ impl ProbeReport {
             phases: Phases::default(),
             status: None,
             request_id,
-            answer: None,
+            judgement: None,
             outcome: Err(failure),
             certificate_expiry: None,
         }

@@ -38,7 +38,7 @@ fn report(outcome: Result<(), Failure>) -> ProbeReport {
         phases: Phases::new([ms(1), ms(2), ms(3), ms(40), ms(4)]),
         status: Some(if outcome.is_ok() { 200 } else { 401 }),
         request_id: None,
-        answer: None,
+        judgement: None,
         outcome,
         certificate_expiry: None,
     }

@@ -8,7 +8,7 @@ use super::Context;
 use crate::config::{HEALTH, Timing};
 use crate::partner_api::HEALTH_PATH;
 use crate::partner_api::judge::RequestKind;
-use crate::probe::{Call, Prober};
+use crate::probe::{ProbeRequest, Prober};
 use crate::report::ProbeReport;
 use crate::state::Skip;
 use crate::watchdog::Watchdog;
@@ -45,7 +45,7 @@ impl HealthMonitor {
     pub async fn run(&self, due: Option<Instant>) -> ProbeReport {
         let _in_flight = self.context.metrics.in_flight();
         self.context.observe_start(due);
-        let call = Call {
+        let call = ProbeRequest {
             kind: RequestKind::Health,
             path: HEALTH_PATH,
             credentials: None,

@@ -20,7 +20,7 @@ use crate::partner_api::failure::Reason;
 use crate::partner_api::judge::{KeyEvidence, RequestKind};
 use crate::partner_api::request_id::RequestId;
 use crate::partner_api::{KEY_INFO_EXTENDED_PATH, KEY_INFO_PATH};
-use crate::probe::{Call, Credentials};
+use crate::probe::{Credentials, ProbeRequest};
 use crate::report::ProbeReport;
 use crate::state::{KeyStatus, MonitoredKey, ProbeStatus, Skip};
 use crate::store::{Fingerprint, Record};
@@ -148,7 +148,7 @@ impl KeyMonitor {
     /// is refused too does the answer say something about the key.
     async fn ask_again_with_a_fresh_token(&self, turn: &mut CallState, probe: &Probe) -> ProbeReport {
         let mut report = self.ask(turn, probe).await;
-        let evidence = report.answer.as_ref().and_then(|answer| answer.key);
+        let evidence = report.judgement.as_ref().and_then(|answer| answer.key);
         let is_refused = matches!(evidence, Some(KeyEvidence::NotFound | KeyEvidence::Invalid));
         if is_refused && turn.holder.discard_aged() {
             report = self.ask(turn, probe).await;
@@ -177,9 +177,9 @@ impl KeyMonitor {
             Target::Canary(canary) => (RequestKind::Canary(canary.method), &*canary.path, canary.society_id),
         };
         let credentials = Some(Credentials { token: &token, secret: &secret, society_id });
-        let call = Call { kind, path, credentials, timeout: probe.timing.timeout };
+        let call = ProbeRequest { kind, path, credentials, timeout: probe.timing.timeout };
         let report = self.rules.prober.probe(call).await;
-        if let Some(answer) = &report.answer {
+        if let Some(answer) = &report.judgement {
             turn.budget_guard.note(&answer.budget, is_out_of_budget(&report), Instant::now());
         }
         self.partner.learn(secret_fingerprint, &report, &self.context.store).await;
@@ -218,7 +218,7 @@ impl KeyMonitor {
 
     /// Moves the key's state where the answer says so: on disk first, then on the board.
     async fn learn(&self, turn: &CallState, probe: &Probe, report: &ProbeReport) {
-        let Some(evidence) = report.answer.as_ref().and_then(|answer| answer.key) else { return };
+        let Some(evidence) = report.judgement.as_ref().and_then(|answer| answer.key) else { return };
         let Some(fingerprint) = turn.about.clone() else { return };
         let known = self.entry.status().persisted;
         let (next, change) = known.step(evidence, self.asked(probe), SystemTime::now());
@@ -250,7 +250,7 @@ impl KeyMonitor {
     fn show(&self, index: usize, probe: &Probe, turn: &CallState, report: &ProbeReport) {
         self.context.observe(probe.route(), self.rules.prober.host(), report);
         let mut status = self.entry.status();
-        if let Some(answer) = &report.answer {
+        if let Some(answer) = &report.judgement {
             status.learn(answer);
         }
         status.token_expiry = turn.holder.expiry().or(status.token_expiry);

@@ -63,7 +63,7 @@ impl PartnerMonitor {
     /// Learns what the answer to a call made with the secret of this fingerprint says about it.
     pub(super) async fn learn(&self, fingerprint: Fingerprint, report: &ProbeReport, store: &Store) {
         self.recall(&fingerprint, store);
-        let Some(evidence) = report.answer.as_ref().and_then(|answer| answer.secret) else { return };
+        let Some(evidence) = report.judgement.as_ref().and_then(|answer| answer.secret) else { return };
         let step = || {
             let known = *self.entry.secret();
             let (next, change) = known.step(evidence, SystemTime::now());

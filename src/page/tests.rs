@@ -26,7 +26,7 @@ fn large_board() -> SharedState {
         phases: Phases::new([Duration::from_micros(12_345); 5]),
         status: Some(401),
         request_id: RequestId::parse(&"r".repeat(64)),
-        answer: None,
+        judgement: None,
         outcome: Err(refused),
         certificate_expiry: None,
     };

@@ -122,7 +122,7 @@ fn is_usable(token: &str) -> bool {
 /// believed where it promises no more than the documented four hours.
 fn life(token: &str, expires_in: Option<&str>, served: SystemTime) -> Duration {
     let until = |end: SystemTime| end.duration_since(served).ok();
-    if let Some(end) = Claims::of(token).and_then(|claims| claims.expires) {
+    if let Some(end) = Claims::parse(token).and_then(|claims| claims.expires) {
         return until(end).unwrap_or_default();
     }
     let written = expires_in.and_then(|text| humantime::parse_rfc3339_weak(text).ok()).and_then(until);

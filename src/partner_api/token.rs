@@ -33,7 +33,7 @@ impl Claims {
     /// Reads a JWT's payload; `None` where the token is not a JWT, which is no error: nothing
     /// documents that every token is one.
     #[must_use]
-    pub fn of(token: &str) -> Option<Self> {
+    pub fn parse(token: &str) -> Option<Self> {
         let mut parts = token.split('.');
         let (Some(_), Some(payload), Some(_), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_society_token_tells_its_ids() {
-        let claims = Claims::of(&jwt(r#"{"type":"api","m":80,"t":"101","s":"127"}"#)).unwrap();
+        let claims = Claims::parse(&jwt(r#"{"type":"api","m":80,"t":"101","s":"127"}"#)).unwrap();
         assert_eq!(claims.kind.as_deref(), Some("api"));
         assert_eq!(
             claims.identity,
@@ -107,27 +107,27 @@ mod tests {
     #[test]
     fn a_token_that_ends_tells_when() {
         let claims =
-            Claims::of(&jwt(r#"{"type":"firm","m":80,"p":"5","t":"101","exp":1618224886}"#)).unwrap();
+            Claims::parse(&jwt(r#"{"type":"firm","m":80,"p":"5","t":"101","exp":1618224886}"#)).unwrap();
         assert_eq!(claims.expires, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_618_224_886)));
     }
 
     #[test]
     fn what_is_not_a_jwt_tells_nothing_and_harms_nothing() {
         for token in ["", "opaque", "a.b", "a.b.c", "a.b.c.d", "e30.!!!.x", &jwt("[]"), &jwt("nonsense")] {
-            assert_eq!(Claims::of(token), None, "{token}");
+            assert_eq!(Claims::parse(token), None, "{token}");
         }
     }
 
     #[test]
     fn claims_of_the_wrong_type_are_left_empty() {
         let odd = jwt(r#"{"type":7,"m":{"a":1},"t":"<script>","s":null,"exp":"soon"}"#);
-        assert_eq!(Claims::of(&odd).unwrap(), Claims::default());
+        assert_eq!(Claims::parse(&odd).unwrap(), Claims::default());
     }
 
     #[test]
     fn an_absurd_end_is_no_end() {
         for exp in ["1e300", "-5", "99999999999999"] {
-            assert_eq!(Claims::of(&jwt(&format!(r#"{{"exp":{exp}}}"#))).unwrap().expires, None, "{exp}");
+            assert_eq!(Claims::parse(&jwt(&format!(r#"{{"exp":{exp}}}"#))).unwrap().expires, None, "{exp}");
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::partner_api::failure::Reason;
 use crate::partner_api::judge::RequestKind;
 use crate::partner_api::{EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PATH};
 use crate::partner_api::{KeyInfoMode, Method};
-use crate::probe::{Call, Credentials, Prober};
+use crate::probe::{Credentials, ProbeRequest, Prober};
 use crate::report::{Phase, ProbeReport};
 use http::StatusCode;
 use partner_simulator::{Fault, Simulator, SimulatorBuilder, TlsOptions, TlsVersions};
@@ -25,7 +25,7 @@ fn with_a_key() -> SimulatorBuilder {
 }
 
 async fn health(api: &Api) -> ProbeReport {
-    let call = Call {
+    let call = ProbeRequest {
         kind: RequestKind::Health,
         path: HEALTH_PATH,
         credentials: None,
@@ -38,7 +38,7 @@ async fn ask_within(simulator: &Simulator, kind: RequestKind, path: &str, timeou
     let token = SecretString::from(simulator.key("dupont").unwrap().token().unwrap());
     let secret = SecretString::from(SECRET);
     let credentials = Some(Credentials { token: &token, secret: &secret, society_id: None });
-    let call = Call { kind, path, credentials, timeout };
+    let call = ProbeRequest { kind, path, credentials, timeout };
     Prober::new(&api(simulator)).unwrap().probe(call).await
 }
 
@@ -100,7 +100,7 @@ async fn each_probe_opens_a_connection_of_its_own() {
     let simulator = with_a_key().tls().start().await.unwrap();
     let prober = Prober::new(&api(&simulator)).unwrap();
     for _ in 0..3 {
-        let call = Call {
+        let call = ProbeRequest {
             kind: RequestKind::Health,
             path: HEALTH_PATH,
             credentials: None,
@@ -116,7 +116,7 @@ async fn key_info_is_parsed_whole() {
     let simulator = with_a_key().start().await.unwrap();
     let kind = RequestKind::KeyInfo(KeyInfoMode::Extended);
     let report = ask_within(&simulator, kind, KEY_INFO_EXTENDED_PATH, Duration::from_secs(5)).await;
-    let info = report.answer.unwrap().key_info.unwrap();
+    let info = report.judgement.unwrap().key_info.unwrap();
     let extended = info.extended.unwrap();
     assert!(extended.is_activated && info.routes > 0);
     assert_eq!((&*extended.identity.schema_id, &*extended.identity.society_id), ("80", "127"));
@@ -133,7 +133,7 @@ async fn the_request_id_is_the_one_that_the_api_gave() {
 #[tokio::test]
 async fn the_budget_is_read() {
     let simulator = with_a_key().start().await.unwrap();
-    let budget = canary(&simulator).await.answer.unwrap().budget;
+    let budget = canary(&simulator).await.judgement.unwrap().budget;
     assert_eq!((budget.total, budget.remaining), (Some(20), Some(19)));
     assert!(budget.reset.unwrap() > SystemTime::now());
 }

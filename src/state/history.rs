@@ -246,7 +246,7 @@ mod tests {
             phases: Phases::new([1, 2, 3, 4, 5].map(Duration::from_millis)),
             status: Some(200),
             request_id: RequestId::parse("req-1"),
-            answer: None,
+            judgement: None,
             outcome: outcome.map_err(|reason| Failure::new(reason, "")),
             certificate_expiry: None,
         }

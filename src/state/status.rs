@@ -204,7 +204,7 @@ impl KeyStatus {
 
     /// Labels the key with what its token says of itself, until key/info says more.
     pub fn describe(&mut self, token: &SecretString) {
-        let claims = Claims::of(token.expose_secret()).unwrap_or_default();
+        let claims = Claims::parse(token.expose_secret()).unwrap_or_default();
         self.identity = claims.identity;
         self.token_expiry = claims.expires;
         self.version = None;

@@ -19,7 +19,7 @@ use crate::partner_api::judge::RequestKind;
 use crate::partner_api::login::LoginAnswer;
 use crate::partner_api::{EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PATH};
 use crate::partner_api::{KeyInfoMode, Method};
-use crate::probe::{Call, Credentials, LoginReport, Prober};
+use crate::probe::{Credentials, LoginReport, ProbeRequest, Prober};
 use crate::report::ProbeReport;
 use secrecy::SecretString;
 use tokio::time::timeout;
@@ -80,7 +80,7 @@ async fn probe(api: &Api, kind: RequestKind, limit: Duration) -> ProbeReport {
         RequestKind::Canary(_) => (EXERCICES_PATH, Some(credentials)),
     };
     let prober = Prober::new(api).unwrap();
-    let probe = prober.probe(Call { kind, path, credentials, timeout: limit });
+    let probe = prober.probe(ProbeRequest { kind, path, credentials, timeout: limit });
     timeout(limit + SLACK, probe).await.expect("a probe ends by its timeout")
 }
 

@@ -139,7 +139,7 @@ async fn activation_is_learnt_however_deep_or_absurd_the_rest_is() {
     ] {
         let server = Hostile::http([json(200, format!(r#"{{"isActivated":true,{rest}}}"#))]).await;
         let report = probe(&api(&server), EXTENDED, AMPLE).await;
-        let info = report.answer.and_then(|answer| answer.key_info).expect("the API's word");
+        let info = report.judgement.and_then(|answer| answer.key_info).expect("the API's word");
         assert!(info.extended.unwrap().is_activated, "{rest:.60}");
     }
 }

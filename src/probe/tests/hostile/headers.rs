@@ -55,7 +55,7 @@ async fn invalid_utf8_in_a_header_s_value_is_taken_for_nothing() {
     let server = Hostile::http([send(answer)]).await;
     let report = probe(&api(&server), CANARY, AMPLE).await;
     assert_eq!((word(&report.outcome), report.request_id), ("ok", None));
-    assert!(!report.answer.unwrap().budget.is_reported());
+    assert!(!report.judgement.unwrap().budget.is_reported());
     let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\xff\r\ncontent-length: 2\r\n\r\n[]";
     let server = Hostile::http([send(answer)]).await;
     assert_eq!(asked(&server).await, ["ok", "unexpected_body", "unexpected_body", "unavailable"]);

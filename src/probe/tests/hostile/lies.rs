@@ -18,7 +18,7 @@ async fn told(headers: &str) -> Budget {
     let server = Hostile::http([json_with(headers, 200, "[]")]).await;
     let report = probe(&api(&server), CANARY, AMPLE).await;
     assert_eq!(word(&report.outcome), "ok", "{headers}");
-    report.answer.unwrap().budget
+    report.judgement.unwrap().budget
 }
 
 /// For how long the token of a log-in with these header lines is good.
