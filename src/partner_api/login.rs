@@ -10,13 +10,22 @@ use serde::{Deserialize, Serialize};
 use super::error::{Code, ErrorBody, ErrorCode};
 use super::request_id::RequestId;
 use super::token::Claims;
-use crate::partner_api::Firm;
 
 /// The same as for a token that is configured.
 const LARGEST_TOKEN: usize = 16 * 1024;
 
 /// How long a token lives, by the documentation.
 pub const LIFETIME: Duration = Duration::from_hours(4);
+
+/// How a firm is named in a log-in: the documentation allows a numeric id or a name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(untagged)]
+pub enum Firm {
+    /// The firm's numeric id.
+    Id(u64),
+    /// The firm's name.
+    Name(String),
+}
 
 /// The request's JSON body.
 #[derive(Serialize)]

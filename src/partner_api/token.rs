@@ -6,6 +6,32 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_with::SerializeDisplay;
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
+
+/// What a token opens.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    SerializeDisplay,
+)]
+#[strum(const_into_str, serialize_all = "snake_case")]
+pub enum Access {
+    /// One society.
+    Society,
+    /// A whole schema.
+    Firm,
+}
 
 /// The ids behind a key, as text fit for labels; empty where unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
