@@ -1,7 +1,10 @@
-//! The Partner API's words: routes, headers, codes, bodies. Pure: bytes in, meaning out.
+//! The protocol of the Partner API: routes, headers, error codes and bodies.
 //!
-//! The source of every fact here is MyUnisoft's public documentation, its Postman collection, the
-//! typings it publishes and its Node SDK. Where these are silent, the code accepts every possibility.
+//! These modules interpret bytes. They send no request and keep no state.
+//!
+//! The sources are MyUnisoft's public documentation, its Postman collection, the TypeScript typings
+//! that it publishes and its Node SDK. If these do not specify something, the code accepts every
+//! possibility.
 
 pub mod budget;
 pub mod error;
@@ -13,6 +16,11 @@ pub mod request_id;
 mod routes;
 pub mod token;
 
+use std::time::SystemTime;
+
+use http::HeaderMap;
+use http::header::DATE;
+
 pub use login::Firm;
 pub use routes::{
     EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PATH, KEY_INFO_PATH, KeyInfoMode, Method, SECRET_HEADER,
@@ -20,8 +28,14 @@ pub use routes::{
 };
 pub use token::Access;
 
-/// Reads a JSON object. (serde would take an array for a struct, field by field: no answer of the API.)
+/// Reads a JSON object. An array is refused: serde would read a struct from one, field by field, but the
+/// API never sends this.
 fn json_object<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
     let is_object = body.trim_ascii_start().starts_with(b"{");
     if is_object { serde_json::from_slice(body).ok() } else { None }
+}
+
+/// The `date` of a response. Times in the same response come from the same clock.
+fn server_date(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
 }

@@ -200,7 +200,7 @@ impl Prober {
             }
             Err(failure) => Err(failure),
         };
-        let shown = |code| if is_an_echo(&code, [password]) { ErrorCode::withheld() } else { code };
+        let shown = |code| if is_an_echo(&code, [password]) { ErrorCode::redacted() } else { code };
         let outcome = outcome.map(|answer: LoginAnswer| {
             answer.map_told(|code, id| (code.map(shown), harmless(id, [password])))
         });

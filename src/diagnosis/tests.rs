@@ -122,7 +122,7 @@ fn a_health_route_that_refuses_is_not_one_to_wait_for() {
 
 #[test]
 fn an_undocumented_code_is_blamed_by_its_status() {
-    let failure = Failure { code: Some(ErrorCode::withheld()), ..failure(Reason::ApiError, None) };
+    let failure = Failure { code: Some(ErrorCode::redacted()), ..failure(Reason::ApiError, None) };
     for (status, probe, to_blame) in [
         (500, "exercices", Blame::Platform),
         (503, "key_info", Blame::Platform),

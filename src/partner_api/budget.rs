@@ -1,42 +1,45 @@
-//! The budget of a token, as an answer tells it: what the probes share with the customer's production traffic.
+//! The request budget of a token, as the headers of a response report it.
+//!
+//! Probes share this budget with the customer's production traffic.
 
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
-use http::header::{DATE, RETRY_AFTER};
+use http::header::RETRY_AFTER;
 
-use super::token::time_of;
+use super::server_date;
+use super::token::unix_time;
 
-/// The documented window: 20 requests per 10 seconds.
+/// The documented window. A token may send 20 requests in 10 seconds.
 pub const WINDOW: Duration = Duration::from_secs(10);
-/// Nothing an answer says keeps a key unprobed for longer: a monitor that an absurd header can
-/// silence is worse than none.
+/// The longest time for which a response can stop the probes of a key. Without this limit, one absurd
+/// header could stop the monitoring of a key.
 pub const MAX_WAIT: Duration = Duration::from_mins(10);
 
-/// Seconds below this, milliseconds above: in seconds, it is the year 5138.
-const MILLISECONDS_FROM: f64 = 1e11;
+/// A reset time below this value is in seconds, otherwise in milliseconds. As seconds, it is in the year 5138.
+const MIN_MILLISECONDS: f64 = 1e11;
 
-/// What one answer said of its token's budget.
+/// The budget of a token, as one response reported it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Budget {
-    /// Requests in the whole window.
+    /// Requests allowed in one window.
     pub total: Option<u32>,
-    /// Requests left in it.
+    /// Requests left in the current window.
     pub remaining: Option<u32>,
-    /// When it starts anew.
+    /// When the next window starts.
     pub reset: Option<SystemTime>,
-    /// For how long after the answer this holds; between zero and [`MAX_WAIT`].
+    /// How long after the response these values are valid: from zero to [`MAX_WAIT`].
     pub holds_for: Duration,
 }
 
 impl Budget {
-    /// Reads the headers; `now` is the wall clock, used where the answer carries no `date` of its own.
+    /// Reads the headers. `now` is the wall clock; it is used if the response has no `date` header.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap, now: SystemTime) -> Self {
         let reset = number(headers, "x-rate-limit-reset").and_then(reset_time);
-        // The reset is written by the server's clock: its own `date` is the one to subtract.
-        let served = headers.get(DATE).and_then(|v| httpdate::parse_http_date(v.to_str().ok()?).ok());
-        let until_reset = reset.and_then(|reset| reset.duration_since(served.unwrap_or(now)).ok());
+        // The reset time comes from the server's clock, so it is compared with the server's `date`.
+        let sent = server_date(headers).unwrap_or(now);
+        let until_reset = reset.and_then(|reset| reset.duration_since(sent).ok());
         let retry_after =
             headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);
         Self {
@@ -47,7 +50,7 @@ impl Budget {
         }
     }
 
-    /// Whether the answer said anything that a metric can show.
+    /// Whether the response reported a value that a metric can show.
     #[must_use]
     pub fn is_reported(&self) -> bool {
         self.total.is_some() || self.remaining.is_some() || self.reset.is_some()
@@ -63,9 +66,10 @@ fn count(value: f64) -> Option<u32> {
     (0.0..=f64::from(u32::MAX)).contains(&value).then_some(value as u32)
 }
 
-/// Seen: seconds with a fraction. The unit is not documented, so milliseconds are understood too.
+/// The API was seen to send seconds with a fraction. The unit is not documented, so milliseconds are
+/// accepted too.
 fn reset_time(value: f64) -> Option<SystemTime> {
-    time_of(if value < MILLISECONDS_FROM { value } else { value / 1000.0 })
+    unix_time(if value < MIN_MILLISECONDS { value } else { value / 1000.0 })
 }
 
 #[cfg(test)]
@@ -85,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headers_seen_are_read() {
+    fn the_headers_that_the_api_sends_are_read() {
         let budget = read(&[
             ("x-rate-limit-total", "20"),
             ("x-rate-limit-remaining", "7"),
@@ -97,19 +101,19 @@ mod tests {
     }
 
     #[test]
-    fn milliseconds_are_understood_too() {
+    fn a_reset_time_in_milliseconds_is_read() {
         let budget = read(&[("x-rate-limit-reset", "1596442585866")]);
         assert!(budget.holds_for.abs_diff(Duration::from_millis(5866)) < Duration::from_millis(2));
     }
 
     #[test]
-    fn the_server_s_own_clock_decides_how_long_the_budget_holds() {
+    fn the_reset_time_is_compared_with_the_server_s_date() {
         let budget = read(&[("x-rate-limit-reset", "1596446190"), ("date", "Mon, 03 Aug 2020 09:16:20 GMT")]);
-        assert_eq!(budget.holds_for, Duration::from_secs(10), "an hour ahead of our clock");
+        assert_eq!(budget.holds_for, Duration::from_secs(10), "the server's clock is an hour ahead");
     }
 
     #[test]
-    fn without_a_usable_reset_the_documented_window_holds() {
+    fn without_a_usable_reset_time_the_budget_is_valid_for_the_documented_window() {
         for reset in ["1596442500", "soon", "", "-1", "NaN", "inf", "1e300"] {
             let budget = read(&[("x-rate-limit-remaining", "0"), ("x-rate-limit-reset", reset)]);
             assert_eq!(budget.holds_for, WINDOW, "{reset}");
@@ -118,13 +122,13 @@ mod tests {
     }
 
     #[test]
-    fn no_header_silences_a_key_for_long() {
+    fn no_header_stops_probes_for_longer_than_the_maximum() {
         assert_eq!(read(&[("x-rate-limit-reset", "1999999999")]).holds_for, MAX_WAIT);
         assert_eq!(read(&[("retry-after", "86400")]).holds_for, MAX_WAIT);
     }
 
     #[test]
-    fn absurd_counts_are_not_told() {
+    fn absurd_counts_are_ignored() {
         for value in ["-3", "1e12", "many", "NaN"] {
             let budget = read(&[("x-rate-limit-remaining", value), ("x-rate-limit-total", value)]);
             assert!(!budget.is_reported(), "{value}");

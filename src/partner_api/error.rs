@@ -1,4 +1,4 @@
-//! What the API says when it refuses.
+//! The error bodies and error codes of the API.
 
 use serde_with::SerializeDisplay;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 
 use super::request_id::RequestId;
 
-/// The documented codes; there are hundreds of others, a route's own.
+/// The documented error codes. There are hundreds of others, which are specific to a route.
 #[derive(
     Clone,
     Copy,
@@ -30,28 +30,28 @@ pub enum Code {
     /// The token does not exist or was revoked.
     #[strum(serialize = "ERR-API-TOKEN-NOT-FOUND")]
     ApiTokenNotFound,
-    /// The same for a firm's token.
+    /// The same for a token with firm access.
     #[strum(serialize = "ERR-FIRM-TOKEN-NOT-FOUND")]
     FirmTokenNotFound,
-    /// Not a valid token (also: of another environment).
+    /// Not a valid token, or a token of another environment.
     #[strum(serialize = "ERR-INVALID-JWT")]
     InvalidJwt,
-    /// Not a valid society token.
+    /// Not a valid token with society access.
     #[strum(serialize = "ERR-INVALID-API-JWT")]
     InvalidApiJwt,
-    /// Not a valid firm token.
+    /// Not a valid token with firm access.
     #[strum(serialize = "ERR-INVALID-FIRM-JWT")]
     InvalidFirmJwt,
     /// Not a valid user token.
     #[strum(serialize = "ERR-INVALID-USER-JWT")]
     InvalidUserJwt,
-    /// Authorization is not `Bearer …`.
+    /// The `Authorization` header is not `Bearer …`.
     #[strum(serialize = "ERR-INVALID-AUTH-HEADER")]
     InvalidAuthHeader,
-    /// No active folder behind the token; it must be generated anew.
+    /// The token belongs to no active folder. A new token must be generated.
     #[strum(serialize = "ERR-FOLDER-NOT-FOUND")]
     FolderNotFound,
-    /// The schema does not exist.
+    /// The schema of the token does not exist.
     #[strum(serialize = "ERR-SCHEMA-NOT-FOUND")]
     SchemaNotFound,
     /// MyUnisoft's technical team disconnected the integration.
@@ -60,7 +60,7 @@ pub enum Code {
     /// The partner's secret is missing.
     #[strum(serialize = "ERR-SECRET-HEADER-NOT-SET")]
     SecretHeaderNotSet,
-    /// The partner's secret is wrong, or not yet activated by MyUnisoft.
+    /// The partner's secret is wrong, or MyUnisoft has not activated it yet.
     #[strum(serialize = "ERR-INVALID-SECRET")]
     InvalidSecret,
     /// The partner has no secret configured at MyUnisoft.
@@ -69,67 +69,67 @@ pub enum Code {
     /// The token may not call this route.
     #[strum(serialize = "ERR-FORBIDDEN-ROUTE")]
     ForbiddenRoute,
-    /// The token lacks the rule that this route wants.
+    /// The token does not have the rule that this route requires.
     #[strum(serialize = "ERR-MISSING-RULE")]
     MissingRule,
     /// No permission to use the API.
     #[strum(serialize = "ERR-FORBIDDEN-ACCESS")]
     ForbiddenAccess,
-    /// Activating the token failed (older documentation).
+    /// The activation of the token failed. Only older documentation has this code.
     #[strum(serialize = "ERR-TOKEN-ACTIVATION-FAILURE")]
     TokenActivationFailure,
-    /// The token's budget is spent; the one code whose status is documented: 429.
+    /// The request budget of the token is used up. This is the only code with a documented status: 429.
     #[strum(serialize = "ERR-TOO-MANY-REQUEST")]
     TooManyRequest,
-    /// More than ten concurrent calls to one route.
+    /// More than ten concurrent requests to one route.
     #[strum(serialize = "ERR-TOO-MANY-CONCURRENT-REQUEST")]
     TooManyConcurrentRequest,
-    /// The same, as it is spelt elsewhere.
+    /// The same code, as other pages of the documentation spell it.
     #[strum(serialize = "ERR-TOO-MANY-CONCURRENT-REQUESTS")]
     TooManyConcurrentRequests,
     /// Announced maintenance.
     #[strum(serialize = "ERR-API-UNDER-MAINTENANCE")]
     UnderMaintenance,
-    /// The API's own failure.
+    /// A failure of the API itself.
     #[strum(serialize = "ERR-HTTP")]
     Http,
-    /// The API's own failure.
+    /// A failure of the API itself.
     #[strum(serialize = "ERR-INTERNAL")]
     Internal,
 }
 
-/// The longest code kept; the documented ones stay under 40 characters.
-const LONGEST_CODE: usize = 48;
-/// Stands for a code that does not look like one: it might echo a token.
-const WITHHELD: &str = "(not shown)";
+/// Longer codes are redacted. The documented codes have fewer than 40 characters.
+const MAX_CODE_LEN: usize = 48;
+/// Shown instead of a redacted code.
+const REDACTED: &str = "(not shown)";
 
-/// A code as the API wrote it, documented or not.
+/// An error code as the API sent it, documented or not, or `(not shown)` if it was redacted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorCode(Box<str>);
 
 impl ErrorCode {
-    /// Keeps a code only if it looks like one (`ERR-…`, `DROIT1`), so that neither free text nor a
-    /// secret gets into a log by this door.
+    /// Redacts a text that does not look like a code (`ERR-…`, `DROIT1`): it could be free text or a copy
+    /// of a token, which must not reach a log. Returns `None` if `text` is empty.
     fn parse(text: &str) -> Option<Self> {
-        let looks_right = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
-        let begins_right = text.starts_with(|c: char| c.is_ascii_uppercase());
-        let fits = begins_right && text.len() <= LONGEST_CODE && text.bytes().all(looks_right);
-        (!text.is_empty()).then(|| Self(if fits { text } else { WITHHELD }.into()))
+        let is_allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+        let is_code = text.starts_with(|c: char| c.is_ascii_uppercase())
+            && text.len() <= MAX_CODE_LEN
+            && text.bytes().all(is_allowed);
+        (!text.is_empty()).then(|| if is_code { Self(text.into()) } else { Self::redacted() })
     }
 
-    /// The code, where it is a documented one.
+    /// The code, if it is documented.
     #[must_use]
     pub fn documented(&self) -> Option<Code> {
         self.0.parse().ok()
     }
 
-    /// What stands for a code that must not be shown.
+    /// Replaces a code that must not be shown.
     #[must_use]
-    pub fn withheld() -> Self {
-        Self(WITHHELD.into())
+    pub fn redacted() -> Self {
+        Self(REDACTED.into())
     }
 
-    /// The code as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -148,27 +148,29 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// An error body of the API. `message` is left aside: the vendor asks not to program against it.
+/// An error body of the API. Its `message` is ignored: MyUnisoft asks clients not to rely on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorBody {
-    /// What went wrong.
     pub code: ErrorCode,
-    /// The error's own request-id, for answers whose header lacks one.
+    /// The request ID in the body, for responses without the request ID header.
     pub request_id: Option<RequestId>,
 }
 
 impl ErrorBody {
-    /// Reads both forms seen: with the `error` root, as documented, and without. `None` means that
-    /// the API did not write this.
+    /// Reads both forms that the API sends: inside `error`, as documented, and without this root object.
+    /// Returns `None` if the body did not come from the API.
     #[must_use]
     pub fn parse(body: &[u8]) -> Option<Self> {
         let wire: Wire = super::json_object(body)?;
         let error = match wire {
             Wire { error: Some(Root::Error(error)), .. } => error,
             Wire { error: None, code: Some(code), details } => WireError { code, details },
-            _ => return None,
+            Wire { error: Some(Root::Other(_)), .. } | Wire { error: None, code: None, .. } => return None,
         };
-        Some(Self { code: ErrorCode::parse(&error.code)?, request_id: error.details.and_then(Details::id) })
+        Some(Self {
+            code: ErrorCode::parse(&error.code)?,
+            request_id: error.details.and_then(Details::request_id),
+        })
     }
 }
 
@@ -179,12 +181,12 @@ struct Wire {
     details: Option<Details>,
 }
 
-/// Web frameworks write `"error": "Not Found"`; only an object is the API's.
+/// Web frameworks send `"error": "Not Found"`. The API sends an object.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Root {
     Error(WireError),
-    Foreign(IgnoredAny),
+    Other(IgnoredAny),
 }
 
 #[derive(Deserialize)]
@@ -193,7 +195,7 @@ struct WireError {
     details: Option<Details>,
 }
 
-/// `details` is an object, or `""`.
+/// `details` is an object or `""`.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Details {
@@ -206,7 +208,7 @@ enum Details {
 }
 
 impl Details {
-    fn id(self) -> Option<RequestId> {
+    fn request_id(self) -> Option<RequestId> {
         match self {
             Self::Object { request_id, correlation_id } => RequestId::parse(&request_id.or(correlation_id)?),
             Self::Other(_) => None,
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_seen_is_understood() {
+    fn every_form_that_the_api_sends_is_read() {
         let documented = r#"{"error":{"code":"ERR-INTERNAL","message":"m","details":{"url":"/x","method":"GET","requestedAt":"d","requestId":"req-1"}}}"#;
         assert_eq!(parse(documented), Some(("ERR-INTERNAL".into(), Some("req-1".into()))));
         let correlation =
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_write_is_not_the_api_s() {
+    fn a_body_that_is_not_the_api_s_is_refused() {
         let nested = "[".repeat(10_000);
         for body in [
             "",
@@ -258,20 +260,20 @@ mod tests {
     }
 
     #[test]
-    fn invalid_utf8_is_not_the_api_s() {
+    fn invalid_utf8_is_refused() {
         assert_eq!(ErrorBody::parse(b"{\"code\":\"ERR\xff\"}"), None);
     }
 
     #[test]
-    fn a_code_that_looks_like_none_is_not_shown() {
+    fn a_text_that_does_not_look_like_a_code_is_redacted() {
         for code in ["a sentence, not a code", "eyJhbGciOiJI.e30.c2ln", "T-b", "1234", &"A".repeat(49)] {
             let body = format!(r#"{{"error":{{"code":"{code}"}}}}"#);
-            assert_eq!(parse(&body), Some((WITHHELD.to_owned(), None)), "{code}");
+            assert_eq!(parse(&body), Some((REDACTED.to_owned(), None)), "{code}");
         }
     }
 
     #[test]
-    fn a_code_that_is_not_documented_is_kept_as_written() {
+    fn an_undocumented_code_is_kept_unchanged() {
         assert_eq!(ErrorCode::parse("EXERCICE5").unwrap().documented(), None);
         assert_eq!(ErrorCode::from(Code::Http).documented(), Some(Code::Http));
     }

@@ -1,10 +1,10 @@
-//! Why a probe failed, in one word of a closed list.
+//! Why a probe failed: a reason from a closed list, and the details.
 
 use crate::partner_api::error::ErrorCode;
 use serde_with::SerializeDisplay;
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-/// The reasons a probe fails for: the `reason` label. Each probe that fails gets exactly one.
+/// Why a probe failed: the `reason` label. Each failed probe has exactly one reason.
 #[derive(
     Clone,
     Copy,
@@ -24,95 +24,112 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 pub enum Reason {
     /// The host name could not be resolved.
     Dns,
-    /// No TCP connection (or the proxy would not open one).
+    /// The TCP connection could not be opened, or the proxy refused to open it.
     Connect,
-    /// The TLS handshake failed: certificate, protocol, or something that is not TLS.
+    /// The TLS handshake failed: because of the certificate or the protocol, or the server does not speak TLS.
     Tls,
-    /// The probe's time was up.
+    /// The probe did not end within its timeout.
     Timeout,
-    /// The connection broke, or what came was not HTTP.
+    /// The connection broke, or the response is not HTTP.
     Io,
-    /// The answer points elsewhere; redirects are never followed, for the secret would go along.
+    /// The response is a redirect. Redirects are never followed: the secret would be sent to the target.
     Redirect,
-    /// A non-2xx that the API did not write: a proxy, load balancer or firewall answered.
+    /// An error status that did not come from the API, but from a proxy, load balancer or firewall.
     Edge,
-    /// A status that neither succeeds, redirects nor explains itself.
+    /// A status that is neither a success nor a redirect, without an error body that explains it.
     UnexpectedStatus,
-    /// A 2xx whose body is not what the route answers.
+    /// A success status with a body that does not belong to the route.
     UnexpectedBody,
     /// The API refuses the token.
     Token,
     /// The API refuses the partner's secret.
     Secret,
-    /// The token may not call this route, or not use the API.
+    /// The token may not call this route, or may not use the API.
     Forbidden,
-    /// The token's budget is spent, or too many calls ran at once.
+    /// The request budget of the token is used up, or too many requests ran at the same time.
     RateLimited,
     /// Announced maintenance.
     Maintenance,
-    /// The API's own failure, or a route's own refusal.
+    /// A failure of the API itself, or an error that is specific to the route.
     ApiError,
-    /// No token could be had from the log-in route.
+    /// The log-in route gave no token.
     Login,
 }
 
+/// Reasons of one category call for the same action.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Category {
+    /// The API explicitly refused the credentials or the access.
+    Refusal,
+    /// The request or the response failed, and the response says nothing about the credentials.
+    Technical,
+    /// The reason calls for an action of its own: wait, or correct the log-in.
+    Separate,
+}
+
 impl Reason {
-    /// Whether the API said no to what was shown to it: its word, not an accident on the way.
-    #[must_use]
-    pub const fn is_refusal(self) -> bool {
-        matches!(self, Self::Token | Self::Secret | Self::Forbidden)
+    const fn category(self) -> Category {
+        match self {
+            Self::Token | Self::Secret | Self::Forbidden => Category::Refusal,
+            Self::Dns
+            | Self::Connect
+            | Self::Tls
+            | Self::Timeout
+            | Self::Io
+            | Self::Redirect
+            | Self::Edge
+            | Self::UnexpectedStatus
+            | Self::UnexpectedBody
+            | Self::ApiError => Category::Technical,
+            Self::RateLimited | Self::Maintenance | Self::Login => Category::Separate,
+        }
     }
 
-    /// Whether a failure for this reason belongs to the trouble that began with a failure for `first`.
+    /// Whether a failure with this reason belongs to the failure episode that began with `first`.
     ///
-    /// Accidents of all kinds are one trouble. What calls for another act (a word with the customer,
-    /// patience, another password) is another; but once the API has refused, an accident on the way
-    /// takes nothing of that back.
+    /// All technical failures are one episode. A reason that calls for another action (contact the
+    /// customer, wait, change the password) starts a new episode. After a refusal, a technical failure
+    /// does not start a new episode: it does not prove that the API accepts the credentials again.
     #[must_use]
     pub fn belongs_to_episode_of(self, first: Self) -> bool {
-        let accident = |reason: Self| {
-            let own = matches!(reason, Self::RateLimited | Self::Maintenance | Self::Login);
-            !own && !reason.is_refusal()
-        };
-        self == first || (accident(self) && (accident(first) || first.is_refusal()))
+        self == first || (self.category() == Category::Technical && first.category() != Category::Separate)
     }
 }
 
-/// One failed probe's cause.
+/// The cause of one failed probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What it is counted under.
     pub reason: Reason,
-    /// The API's own code, where it gave one.
+    /// The API's error code, if the response has one.
     pub code: Option<ErrorCode>,
-    /// One sentence for the log and the page: never a secret, never a body.
+    /// One sentence for the log and the page. It never has a secret or a part of a body.
     pub detail: String,
-    /// Nothing was asked, because this process or its machine has run out of descriptors or memory: the
-    /// failure is never told as one of the API's.
+    /// No request was sent, because this process or its machine has no file descriptors or no memory left.
+    /// Such a failure is never reported as a failure of the API.
     pub is_resource_exhaustion: bool,
-    /// Of a log-in that failed for no fault of the account: what it met.
+    /// If the log-in failed and the account is not the cause: why the log-in failed.
     pub underlying: Option<Reason>,
 }
 
 impl Failure {
-    /// A failure without a code of the API.
+    /// A failure without an error code.
     #[must_use]
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self { reason, code: None, detail: detail.into(), is_resource_exhaustion: false, underlying: None }
     }
 
-    /// The same where its code may be shown; else with what stands for one.
+    /// Removes the error code, also from the detail, if `is_secret` says that it must not be shown.
     #[must_use]
-    pub fn redact_code(mut self, must_be_withheld: impl Fn(&ErrorCode) -> bool) -> Self {
-        if let Some(code) = self.code.take_if(|code| must_be_withheld(code)) {
-            let withheld = ErrorCode::withheld();
-            self.detail = self.detail.replace(code.as_str(), withheld.as_str());
-            self.code = Some(withheld);
+    pub fn redact_code(mut self, is_secret: impl Fn(&ErrorCode) -> bool) -> Self {
+        if let Some(code) = self.code.take_if(|code| is_secret(code)) {
+            let redacted = ErrorCode::redacted();
+            self.detail = self.detail.replace(code.as_str(), redacted.as_str());
+            self.code = Some(redacted);
         }
         self
     }
 
-    /// The `code` label: a documented code, else `other`.
+    /// The `code` label: the code if it is documented, otherwise `other`.
     #[must_use]
     pub fn code_label(&self) -> &'static str {
         self.code.as_ref().and_then(ErrorCode::documented).map_or("other", |code| code.into_str())

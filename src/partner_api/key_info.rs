@@ -1,4 +1,4 @@
-//! What key/info answers.
+//! The response body of key/info.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -8,40 +8,38 @@ use super::json_object;
 use super::token::{Identity, id_text};
 use crate::partner_api::KeyInfoMode;
 
-/// As many digits as a number has, in quotation marks.
-const LONGEST_ID: usize = 22;
+/// The length of the longest ID as JSON: 20 digits in quotation marks.
+const MAX_ID_LEN: usize = 22;
 
-/// What is kept of a key/info answer.
+/// The parts of a key/info response that the exporter uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyInfo {
     /// How many routes the key may call.
     pub routes: usize,
-    /// What only the extended form tells.
+    /// The parts that only the extended form has.
     pub extended: Option<Extended>,
 }
 
-/// The extended form's own part.
+/// The parts that only the extended form has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extended {
-    /// Whether the key is activated.
     pub is_activated: bool,
-    /// Whose the key is.
     pub identity: Identity,
-    /// The key's version and the newest one, where told.
+    /// The versions, if the response has them in the documented form.
     pub version: Option<Version>,
 }
 
 /// `version` of the extended form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Version {
-    /// The key's.
+    /// The version of the key.
     pub current: u64,
-    /// The newest there is.
+    /// The newest version.
     pub latest: u64,
 }
 
 impl KeyInfo {
-    /// Reads the body that this mode answers; `None` where it is something else.
+    /// Reads the body of a response to this form of key/info. Returns `None` if it has another form.
     #[must_use]
     pub fn parse(mode: KeyInfoMode, body: &[u8]) -> Option<Self> {
         match mode {
@@ -66,9 +64,9 @@ struct Route {
     _path: String,
 }
 
-/// Only `isActivated` is demanded: without it the answer says nothing that we asked for. The rest is
-/// taken where it has the documented form, and stays unparsed until then: as a tree, a body that was
-/// made for it would take a hundred times its size.
+/// Only `isActivated` is mandatory: the request is sent to get it. The other fields are used if they have
+/// the documented form. Until then they stay raw JSON: parsed into a tree, a malicious body would need a
+/// hundred times its size in memory.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireExtended<'a> {
@@ -81,7 +79,7 @@ struct WireExtended<'a> {
     routes: Option<&'a RawValue>,
 }
 
-/// The ids, each of which may be missing.
+/// Each ID may be missing.
 #[derive(Deserialize)]
 struct Target<'a> {
     #[serde(borrow, rename = "schemaId")]
@@ -97,13 +95,13 @@ fn identity(target: &RawValue) -> Option<Identity> {
     Some(Identity { schema_id: id(schema), third_party_id: id(third_party), society_id: id(society) })
 }
 
-/// What is longer than any id is not looked into.
+/// Longer text than any ID is not parsed.
 fn id(raw: Option<&RawValue>) -> String {
-    let fits = raw.map(RawValue::get).filter(|text| text.len() <= LONGEST_ID);
+    let fits = raw.map(RawValue::get).filter(|text| text.len() <= MAX_ID_LEN);
     fits.and_then(|text| serde_json::from_str(text).ok()).as_ref().map(id_text).unwrap_or_default()
 }
 
-/// How many elements a list has; what is none has none.
+/// The number of elements of a JSON array; 0 for any other value.
 fn count(raw: &RawValue) -> usize {
     serde_json::from_str::<Vec<IgnoredAny>>(raw.get()).map_or(0, |elements| elements.len())
 }
@@ -113,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_extended_form_tells_activation_ids_version_and_routes() {
+    fn activation_ids_version_and_routes_of_the_extended_form_are_read() {
         let body = br#"{"target":{"type":"api","schemaId":80,"thirdPartyId":101,"societyId":127},
             "version":{"current":1,"latest":2,"beta":false},"canBeActivated":true,"isActivated":true,
             "routes":[{"path":"/api/v1/society","method":"get"}]}"#;
@@ -126,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_firm_has_no_society() {
+    fn a_key_with_firm_access_has_no_society() {
         let body = br#"{"target":{"type":"firm","schemaId":80,"thirdPartyId":101},"isActivated":false}"#;
         let extended = KeyInfo::parse(KeyInfoMode::Extended, body).unwrap().extended.unwrap();
         assert!(!extended.is_activated);
@@ -134,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn activation_is_learnt_whatever_the_rest_is() {
+    fn activation_is_read_even_if_other_fields_are_invalid() {
         for rest in [
             r#""version":{"current":"1","latest":"2"}"#,
             r#""version":{"current":1}"#,
@@ -148,14 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn the_plain_form_is_a_list_of_routes() {
+    fn the_routes_of_the_plain_form_are_counted() {
         let body =
             br#"[{"path":"/api/v1/society","method":"get"},{"path":"/api/v1/key/info","method":"get"}]"#;
         assert_eq!(KeyInfo::parse(KeyInfoMode::Routes, body).unwrap().routes, 2);
     }
 
     #[test]
-    fn one_mode_s_body_is_not_the_other_s() {
+    fn a_body_of_another_form_is_refused() {
         assert_eq!(KeyInfo::parse(KeyInfoMode::Extended, b"[]"), None);
         assert_eq!(KeyInfo::parse(KeyInfoMode::Routes, br#"{"isActivated":true}"#), None);
         assert_eq!(KeyInfo::parse(KeyInfoMode::Extended, br#"{"isActivated":"yes"}"#), None);

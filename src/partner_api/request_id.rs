@@ -1,33 +1,32 @@
-//! The id MyUnisoft's support asks for.
+//! The request ID: MyUnisoft's support asks for it.
 
 use std::fmt;
 
 use http::HeaderMap;
 
-/// Every response of the API carries it.
+/// Every response of the API has this header.
 const HEADER: &str = "request-id";
-/// The forms seen have 8 to 36 characters; whatever is much longer is not an id.
-const LONGEST: usize = 128;
+/// Longer texts are not request IDs. The IDs seen have 8 to 40 characters.
+const MAX_LEN: usize = 128;
 
-/// A request's id, as the API gave it: printable, short, fit for a label.
+/// The ID that the API gave to a request: short, printable ASCII, safe in a label and in a log line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(Box<str>);
 
 impl RequestId {
-    /// Takes an id only if it can be one: outside text never gets into a label or a log unchecked.
+    /// Returns `None` if `text` is empty, too long, or has other characters: external text is always
+    /// checked before it reaches a label or a log line.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let fits = !text.is_empty() && text.len() <= LONGEST && text.bytes().all(|b| b.is_ascii_graphic());
+        let fits = !text.is_empty() && text.len() <= MAX_LEN && text.bytes().all(|b| b.is_ascii_graphic());
         fits.then(|| Self(text.into()))
     }
 
-    /// The id in a response's header.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         Self::parse(headers.get(HEADER)?.to_str().ok()?)
     }
 
-    /// The id itself.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -45,14 +44,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_three_forms_seen_are_ids() {
+    fn the_three_forms_of_the_api_are_accepted() {
         for id in ["req-44b440f90368471d", "req-06376c5d-24dd-41a1-bdcd-67873b91abf2", "req-9k4i"] {
             assert_eq!(RequestId::parse(id).unwrap().as_str(), id);
         }
     }
 
     #[test]
-    fn text_that_could_harm_a_log_or_a_label_is_no_id() {
+    fn text_that_is_unsafe_in_a_log_or_a_label_is_refused() {
         for text in ["", "two words", "line\nbreak", "é", &"a".repeat(129)] {
             assert_eq!(RequestId::parse(text), None, "{text:?}");
         }

@@ -1,23 +1,23 @@
-//! The routes of the Partner API that the exporter calls, and the headers that name who calls.
+//! The routes that the exporter calls, and the request headers that are specific to the Partner API.
 
 use serde_with::SerializeDisplay;
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-/// The health route; it needs no authentication.
+/// The health route. It needs no authentication.
 pub const HEALTH_PATH: &str = "/api/partners/health";
-/// The routes a token may call.
+/// Lists the routes that a token may call.
 pub const KEY_INFO_PATH: &str = "/api/v1/key/info";
-/// The same with the key's activation. **Asking it is what activates a new key.**
+/// Also says whether the key is activated. **The first request to this route activates a new key.**
 pub const KEY_INFO_EXTENDED_PATH: &str = "/api/v1/key/info?mode=extended";
-/// The canary of the vendor's own status page: a society's fiscal years.
+/// Lists the fiscal years of a society. MyUnisoft's own status page uses this route as its canary.
 pub const EXERCICES_PATH: &str = "/api/v1/mad/exercices?version=1.0.0";
 
-/// Carries the partner's secret.
+/// The header with the partner's secret.
 pub const SECRET_HEADER: &str = "x-third-party-secret";
-/// Names the society, for routes about one society called with firm access.
+/// The header with the ID of the society. A token with firm access needs it on routes about one society.
 pub const SOCIETY_HEADER: &str = "society-id";
 
-/// How key/info is asked.
+/// Which form of key/info is requested.
 #[derive(
     Clone,
     Copy,
@@ -35,13 +35,13 @@ pub const SOCIETY_HEADER: &str = "society-id";
 )]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub enum KeyInfoMode {
-    /// `?mode=extended`: says whether the key is activated, and **activates a new key**.
+    /// `?mode=extended`: the response says whether the key is activated. The request **activates a new key**.
     Extended,
-    /// Plain: lists the routes, without the side effect of activation.
+    /// The plain form: lists the routes, and does not activate the key.
     Routes,
 }
 
-/// The methods a canary may use: none that could change anything.
+/// The methods that a canary may use. Neither can change data.
 #[derive(
     Clone,
     Copy,
@@ -59,10 +59,9 @@ pub enum KeyInfoMode {
 )]
 #[strum(const_into_str)]
 pub enum Method {
-    /// The default.
     #[strum(serialize = "GET")]
     Get,
-    /// Judged by status alone: it has no body.
+    /// Judged by its status and its content type, because the response has no body.
     #[strum(serialize = "HEAD")]
     Head,
 }

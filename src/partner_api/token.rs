@@ -1,4 +1,4 @@
-//! What a token says of itself. Unverified: good to label a key, never to trust it.
+//! The claims of a token. Their signature is not verified: they label a key, and nothing trusts them.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use serde_with::SerializeDisplay;
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-/// What a token opens.
+/// What a token gives access to.
 #[derive(
     Clone,
     Copy,
@@ -33,14 +33,14 @@ pub enum Access {
     Firm,
 }
 
-/// The ids behind a key, as text fit for labels; empty where unknown.
+/// The IDs of a key, as text for labels. An unknown ID is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// The schema (tenant).
+    /// The schema (the tenant).
     pub schema_id: String,
     /// The partner.
     pub third_party_id: String,
-    /// The society; a firm key has none.
+    /// The society. Empty for a key with firm access.
     pub society_id: String,
 }
 
@@ -49,15 +49,14 @@ pub struct Identity {
 pub struct Claims {
     /// `api` for society access, `firm` for firm access.
     pub kind: Option<String>,
-    /// Whose it is.
     pub identity: Identity,
-    /// When it ends; permanent tokens carry no end.
+    /// When the token expires. A permanent token has no such claim.
     pub expires: Option<SystemTime>,
 }
 
 impl Claims {
-    /// Reads a JWT's payload; `None` where the token is not a JWT, which is no error: nothing
-    /// documents that every token is one.
+    /// Reads the payload of a JWT. Returns `None` if the token is not a JWT. This is not an error: it is
+    /// not documented that every token is a JWT.
     #[must_use]
     pub fn parse(token: &str) -> Option<Self> {
         let mut parts = token.split('.');
@@ -75,12 +74,12 @@ impl Claims {
                 third_party_id: id_text(&wire.t),
                 society_id: id_text(&wire.s),
             },
-            expires: wire.exp.as_f64().and_then(time_of),
+            expires: wire.exp.as_f64().and_then(unix_time),
         })
     }
 }
 
-/// Every field may be missing or of another type: labels are not worth refusing a token for.
+/// Any field may be missing or of another type: the exporter does not refuse a token because of a label.
 #[derive(Deserialize)]
 struct Wire {
     #[serde(default)]
@@ -95,7 +94,7 @@ struct Wire {
     exp: Value,
 }
 
-/// An id seen both as a number and as a string.
+/// An ID as text; empty if the value is not an ID. The API sends IDs both as numbers and as strings.
 pub(super) fn id_text(value: &Value) -> String {
     match value {
         Value::Number(number) => number.to_string(),
@@ -104,11 +103,11 @@ pub(super) fn id_text(value: &Value) -> String {
     }
 }
 
-/// Seconds since the epoch, where they are a date at all.
-pub(super) fn time_of(seconds: f64) -> Option<SystemTime> {
-    /// The first second of the year 2200: what lies beyond is no date that anyone meant.
-    const FAR: f64 = 7_258_118_400.0;
-    (0.0..FAR).contains(&seconds).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds))
+/// Converts seconds since the Unix epoch. Returns `None` outside 1970 to 2199.
+pub(super) fn unix_time(seconds: f64) -> Option<SystemTime> {
+    /// The first second of the year 2200. No real date is later.
+    const YEAR_2200: f64 = 7_258_118_400.0;
+    (0.0..YEAR_2200).contains(&seconds).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds))
 }
 
 #[cfg(test)]
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_society_token_tells_its_ids() {
+    fn the_ids_of_a_society_token_are_read() {
         let claims = Claims::parse(&jwt(r#"{"type":"api","m":80,"t":"101","s":"127"}"#)).unwrap();
         assert_eq!(claims.kind.as_deref(), Some("api"));
         assert_eq!(
@@ -131,27 +130,27 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_ends_tells_when() {
+    fn the_expiry_of_a_token_is_read() {
         let claims =
             Claims::parse(&jwt(r#"{"type":"firm","m":80,"p":"5","t":"101","exp":1618224886}"#)).unwrap();
         assert_eq!(claims.expires, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_618_224_886)));
     }
 
     #[test]
-    fn what_is_not_a_jwt_tells_nothing_and_harms_nothing() {
+    fn a_token_that_is_not_a_jwt_has_no_claims() {
         for token in ["", "opaque", "a.b", "a.b.c", "a.b.c.d", "e30.!!!.x", &jwt("[]"), &jwt("nonsense")] {
             assert_eq!(Claims::parse(token), None, "{token}");
         }
     }
 
     #[test]
-    fn claims_of_the_wrong_type_are_left_empty() {
+    fn claims_of_the_wrong_type_are_empty() {
         let odd = jwt(r#"{"type":7,"m":{"a":1},"t":"<script>","s":null,"exp":"soon"}"#);
         assert_eq!(Claims::parse(&odd).unwrap(), Claims::default());
     }
 
     #[test]
-    fn an_absurd_end_is_no_end() {
+    fn an_absurd_expiry_is_ignored() {
         for exp in ["1e300", "-5", "99999999999999"] {
             assert_eq!(Claims::parse(&jwt(&format!(r#"{{"exp":{exp}}}"#))).unwrap().expires, None, "{exp}");
         }
