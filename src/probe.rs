@@ -201,8 +201,12 @@ impl Prober {
             Err(failure) => Err(failure),
         };
         let shown = |code| if is_an_echo(&code, [password]) { ErrorCode::redacted() } else { code };
-        let outcome = outcome.map(|answer: LoginAnswer| {
-            answer.map_told(|code, id| (code.map(shown), harmless(id, [password])))
+        let outcome = outcome.map(|mut answer: LoginAnswer| {
+            if let Some((code, id)) = answer.details_mut() {
+                *code = code.take().map(shown);
+                *id = harmless(id.take(), [password]);
+            }
+            answer
         });
         LoginReport { outcome, certificate_expiry: timer.certificate_expiry() }
     }

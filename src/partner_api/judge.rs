@@ -1,4 +1,7 @@
-//! The judge: one response in, its meaning out.
+//! Judges a response: whether the probe succeeded, and what the response proves about the key and the
+//! secret.
+//!
+//! The judgement depends on one response only. `key_state` combines it with what is already known.
 
 use std::time::SystemTime;
 
@@ -7,88 +10,86 @@ use http::header::CONTENT_TYPE;
 
 use super::budget::Budget;
 use super::error::{Code, ErrorBody};
+use super::failure::{Failure, Reason};
 use super::key_info::KeyInfo;
 use super::request_id::RequestId;
-use crate::partner_api::failure::{Failure, Reason};
-use crate::partner_api::{KeyInfoMode, Method};
+use super::{KeyInfoMode, Method};
 
-/// What was asked: it decides what a good answer looks like.
+/// What was requested. It determines what a correct response looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
-    /// Judged by its status alone: its body is not documented.
+    /// The health route. Judged by its status only, because its body is not documented.
     Health,
-    /// Must be the documented JSON.
+    /// The response must be the documented JSON.
     KeyInfo(KeyInfoMode),
-    /// Must be some JSON.
+    /// The response must be JSON.
     Canary(Method),
 }
 
-/// A response as it came, its body perhaps cut at the cap.
+/// A response before it is judged. Its body may be truncated.
 #[derive(Clone, Copy, Debug)]
 pub struct Response<'a> {
     /// The HTTP status.
     pub status: u16,
-    /// All headers.
     pub headers: &'a HeaderMap,
-    /// The body, decompressed, up to the cap.
+    /// The decompressed body, or its beginning.
     pub body: &'a [u8],
-    /// Whether the body is whole.
+    /// Whether the body ended within the read limit. Even then, `body` may be only its beginning.
     pub complete: bool,
-    /// The wall clock at its end.
+    /// The wall clock when the response ended.
     pub received: SystemTime,
 }
 
-/// What an answer says about the key it was asked with. Only the API's explicit word counts.
+/// What a response proves about the key of the request. Only explicit statements of the API are evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyEvidence {
-    /// key/info says that it is activated.
+    /// key/info says that the key is activated.
     Activated,
-    /// key/info says that it is not.
+    /// key/info says that the key is not activated.
     NotActivated,
-    /// An authenticated call was accepted.
+    /// An authenticated request was accepted.
     Accepted,
-    /// The token is not found.
+    /// The API does not find the token.
     NotFound,
-    /// The integration was disconnected.
+    /// MyUnisoft disconnected the integration.
     Disconnected,
-    /// Its folder or schema is not found.
+    /// The API does not find the folder or the schema of the token.
     FolderNotFound,
-    /// It is not a valid token.
+    /// The token is not valid.
     Invalid,
-    /// It has no permission to use the API.
+    /// The token has no permission to use the API.
     Forbidden,
 }
 
-/// What an answer says about the partner's secret.
+/// What a response proves about the partner's secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretEvidence {
-    /// An authenticated call was accepted, so the secret was too.
+    /// An authenticated request was accepted, so the secret was accepted too.
     Accepted,
-    /// The API refuses it.
+    /// The API refused the secret.
     Refused,
 }
 
 /// The meaning of one response.
 #[derive(Clone, Debug)]
 pub struct Judgement {
-    /// Success, or the one reason it is none.
+    /// Success, or why the probe failed.
     pub outcome: Result<(), Failure>,
-    /// From the header, else from the error's own details.
+    /// From the header, or else from the error body.
     pub request_id: Option<RequestId>,
-    /// The budget as told.
+    /// The request budget that the headers report.
     pub budget: Budget,
-    /// What it says about the key, if anything.
+    /// `None` if the response proves nothing about the key.
     pub key: Option<KeyEvidence>,
-    /// What it says about the secret, if anything.
+    /// `None` if the response proves nothing about the secret.
     pub secret: Option<SecretEvidence>,
-    /// The parsed body of a good key/info answer.
+    /// The parsed body of a correct key/info response.
     pub key_info: Option<KeyInfo>,
 }
 
-/// Judges one response.
 #[must_use]
 pub fn judge(kind: RequestKind, response: Response<'_>) -> Judgement {
-    let mut answer = Judgement {
+    let mut judgement = Judgement {
         outcome: Ok(()),
         request_id: RequestId::from_headers(response.headers),
         budget: Budget::from_headers(response.headers, response.received),
@@ -97,27 +98,27 @@ pub fn judge(kind: RequestKind, response: Response<'_>) -> Judgement {
         key_info: None,
     };
     match response.status {
-        200..=299 => accept(kind, response, &mut answer),
+        200..=299 => judge_success(kind, response, &mut judgement),
         status @ (301 | 302 | 303 | 307 | 308) => {
-            answer.outcome = Err(Failure::new(
+            judgement.outcome = Err(Failure::new(
                 Reason::Redirect,
-                format!("the answer is a redirect ({status}); redirects are never followed"),
+                format!("the response is a redirect ({status}); redirects are never followed"),
             ));
         }
-        400..=599 => refuse(kind, response, &mut answer),
+        400..=599 => judge_error(kind, response, &mut judgement),
         status => {
-            answer.outcome = Err(Failure::new(
+            judgement.outcome = Err(Failure::new(
                 Reason::UnexpectedStatus,
-                format!("status {status} is none that the API documents"),
+                format!("the API does not document the status {status}"),
             ));
         }
     }
-    answer
+    judgement
 }
 
-/// A 2xx counts only if its body is what the route answers: captive portals say 200 too.
-fn accept(kind: RequestKind, response: Response<'_>, answer: &mut Judgement) {
-    let accepted = match kind {
+/// The body must belong to the route, because captive portals also respond with status 200.
+fn judge_success(kind: RequestKind, response: Response<'_>, judgement: &mut Judgement) {
+    let evidence = match kind {
         RequestKind::Health => return,
         RequestKind::KeyInfo(mode) => read_key_info(mode, response).map(|info| {
             let evidence = match &info.extended {
@@ -125,81 +126,86 @@ fn accept(kind: RequestKind, response: Response<'_>, answer: &mut Judgement) {
                 Some(_) => KeyEvidence::NotActivated,
                 None => KeyEvidence::Accepted,
             };
-            answer.key_info = Some(info);
+            judgement.key_info = Some(info);
             evidence
         }),
-        RequestKind::Canary(method) => looks_like_json(method, response).map(|()| KeyEvidence::Accepted),
+        RequestKind::Canary(method) => check_json(method, response).map(|()| KeyEvidence::Accepted),
     };
-    match accepted {
+    match evidence {
         Ok(evidence) => {
-            answer.key = Some(evidence);
-            answer.secret = Some(SecretEvidence::Accepted);
+            judgement.key = Some(evidence);
+            judgement.secret = Some(SecretEvidence::Accepted);
         }
-        Err(detail) => answer.outcome = Err(Failure::new(Reason::UnexpectedBody, detail)),
+        Err(detail) => judgement.outcome = Err(Failure::new(Reason::UnexpectedBody, detail)),
     }
 }
 
 fn read_key_info(mode: KeyInfoMode, response: Response<'_>) -> Result<KeyInfo, &'static str> {
     if !response.complete {
-        return Err("the key/info answer is larger than any seen, and was not read to its end");
+        return Err("the key/info response is too large, and was not read to its end");
     }
-    KeyInfo::parse(mode, response.body).ok_or("the answer is not the JSON that key/info documents")
+    KeyInfo::parse(mode, response.body).ok_or("the response is not the JSON that is documented for key/info")
 }
 
-/// By content type and first byte: the rest is the customer's data and none of our business.
-fn looks_like_json(method: Method, response: Response<'_>) -> Result<(), &'static str> {
+/// Checks the content type and the first byte only. The rest is the customer's data, which the exporter
+/// does not read.
+fn check_json(method: Method, response: Response<'_>) -> Result<(), &'static str> {
     let content_type = response.headers.get(CONTENT_TYPE).map_or(Ok(""), |value| value.to_str());
     if !content_type.is_ok_and(is_json) {
-        return Err("the answer's content type is not JSON");
+        return Err("the content type of the response is not JSON");
     }
     if method == Method::Head {
         return Ok(());
     }
     if ErrorBody::parse(response.body).is_some_and(|error| error.code.documented().is_some()) {
-        return Err("the answer is a success that carries an error");
+        return Err("the response has a success status and an error body");
     }
     let body = response.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(response.body);
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => Ok(()),
-        Some(_) => Err("the answer's body is not JSON"),
-        None => Err("the answer's body is empty"),
+        Some(_) => Err("the body of the response is not JSON"),
+        None => Err("the body of the response is empty"),
     }
 }
 
-/// `application/json`, or a `+json` type, with or without parameters.
+/// Accepts `application/json`, `text/json` and `+json` types, with or without parameters.
 fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
 }
 
-fn refuse(kind: RequestKind, response: Response<'_>, answer: &mut Judgement) {
+fn judge_error(kind: RequestKind, response: Response<'_>, judgement: &mut Judgement) {
     let status = response.status;
     let error = response.complete.then(|| ErrorBody::parse(response.body)).flatten();
     let Some(error) = error else {
-        answer.outcome = Err(not_the_documented_form(kind, status, answer.request_id.is_some()));
+        judgement.outcome = Err(failure_without_error_body(kind, status, judgement.request_id.is_some()));
         return;
     };
-    answer.request_id = answer.request_id.take().or(error.request_id);
-    let known = error.code.documented();
-    let meaning = known.map_or_else(|| undocumented(status), meaning);
+    judgement.request_id = judgement.request_id.take().or(error.request_id);
+    let meaning = error.code.documented().map_or_else(|| undocumented_code(status), documented_code);
     if kind != RequestKind::Health {
-        answer.key = meaning.key;
-        answer.secret = meaning.secret;
+        judgement.key = meaning.key;
+        judgement.secret = meaning.secret;
     }
     let detail = format!("the API refused with {} (status {status})", error.code);
-    answer.outcome = Err(Failure { code: Some(error.code), ..Failure::new(meaning.reason, detail) });
+    judgement.outcome = Err(Failure { code: Some(error.code), ..Failure::new(meaning.reason, detail) });
 }
 
-/// Documentation gives every non-2xx a JSON form: without it, something in between answered. The
-/// health route alone may be excused, its bodies being undocumented: there the request-id, which
-/// every response of the API carries, tells who spoke.
-fn not_the_documented_form(kind: RequestKind, status: u16, has_request_id: bool) -> Failure {
+/// Every error of the API has a documented JSON body. An error without it came from something between the
+/// exporter and the API. The health route is an exception, because its bodies are not documented: a
+/// response with a request ID came from the API, which sends one in every response.
+fn failure_without_error_body(kind: RequestKind, status: u16, has_request_id: bool) -> Failure {
     if kind == RequestKind::Health && has_request_id {
-        return Failure::new(Reason::UnexpectedStatus, format!("the health route answered {status}"));
+        return Failure::new(
+            Reason::UnexpectedStatus,
+            format!("the health route responded with status {status}"),
+        );
     }
     Failure::new(
         Reason::Edge,
-        format!("status {status} without the API's error form: a proxy, load balancer or firewall answered"),
+        format!(
+            "status {status} without an error body of the API: it came from a proxy, load balancer or firewall"
+        ),
     )
 }
 
@@ -214,18 +220,19 @@ impl Meaning {
     const fn probe(reason: Reason) -> Self {
         Self { reason, key: None, secret: None }
     }
+
     const fn token(evidence: KeyEvidence) -> Self {
         Self { reason: Reason::Token, key: Some(evidence), secret: None }
     }
 }
 
-/// A route's own refusal (`DROIT1`, `EXERCICE5`, …) says nothing about key or secret. Of the
-/// statuses, 429 alone is documented.
-const fn undocumented(status: u16) -> Meaning {
+/// A code that is specific to a route (`DROIT1`, `EXERCICE5`, …) proves nothing about the key or the secret.
+/// The only documented status is 429.
+const fn undocumented_code(status: u16) -> Meaning {
     Meaning::probe(if status == 429 { Reason::RateLimited } else { Reason::ApiError })
 }
 
-const fn meaning(code: Code) -> Meaning {
+const fn documented_code(code: Code) -> Meaning {
     match code {
         Code::ApiTokenNotFound | Code::FirmTokenNotFound => Meaning::token(KeyEvidence::NotFound),
         Code::InvalidJwt
@@ -242,7 +249,8 @@ const fn meaning(code: Code) -> Meaning {
         Code::ForbiddenAccess => {
             Meaning { reason: Reason::Forbidden, key: Some(KeyEvidence::Forbidden), secret: None }
         }
-        // Older documentation only, and silent on what state it leaves the key in: it moves none.
+        // Only older documentation has this code, and does not say in which state the key is then. So the
+        // key keeps its state.
         Code::TokenActivationFailure => Meaning::probe(Reason::Token),
         Code::TooManyRequest | Code::TooManyConcurrentRequest | Code::TooManyConcurrentRequests => {
             Meaning::probe(Reason::RateLimited)

@@ -1,141 +1,142 @@
-//! The log-in of an API Cabinet account: what is sent, and what comes back.
+//! The log-in of an API Cabinet account: the request body, and the meaning of the response.
 
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
-use http::header::DATE;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::error::{Code, ErrorBody, ErrorCode};
 use super::request_id::RequestId;
+use super::server_date;
 use super::token::Claims;
 
-/// The same as for a token that is configured.
-const LARGEST_TOKEN: usize = 16 * 1024;
+/// In bytes. The same limit as for a configured token.
+const MAX_TOKEN_LEN: usize = 16 * 1024;
 
-/// How long a token lives, by the documentation.
+/// The documented lifetime of a token.
 pub const LIFETIME: Duration = Duration::from_hours(4);
 
-/// How a firm is named in a log-in: the documentation allows a numeric id or a name.
+/// The firm of a log-in. The documentation allows a numeric ID or a name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(untagged)]
 pub enum Firm {
-    /// The firm's numeric id.
     Id(u64),
-    /// The firm's name.
     Name(String),
 }
 
-/// The request's JSON body.
+/// The JSON body of the request.
 #[derive(Serialize)]
 pub struct Request<'a> {
-    /// The account.
     pub mail: &'a str,
-    /// Its password: the caller keeps the serialised form secret.
+    /// The caller must keep the serialised body secret.
     pub password: &'a str,
-    /// The firm, where the account reaches several.
+    /// Needed if the account has access to several firms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub firm: Option<&'a Firm>,
 }
 
-/// What the log-in route answered.
+/// The meaning of a response of the log-in route.
 #[derive(Debug)]
 pub enum LoginAnswer {
-    /// A token, and for how long after the answer it is good.
+    /// The log-in succeeded.
     Token {
-        /// The token itself.
         token: SecretString,
-        /// Its life, by the server's own clock.
+        /// How long after the response the token is valid, by the server's clock.
         lives_for: Duration,
     },
-    /// The account reaches several firms, and none was named.
+    /// The account has access to several firms, and the request named none.
     FirmSelection,
-    /// An explicit refusal: mail, password or firm. Trying again can lock the account.
+    /// The API refused the mail address, the password or the firm. Another attempt can lock the account.
     Refused(Option<ErrorCode>, Option<RequestId>),
-    /// A passing failure: maintenance, a spent budget, a proxy's page.
+    /// A temporary failure: maintenance, a used-up request budget, or the error page of a proxy.
     Unavailable(Option<ErrorCode>, Option<RequestId>),
 }
 
 impl LoginAnswer {
-    /// The same answer with what `change` makes of its code and its request-id.
-    #[must_use]
-    pub fn map_told(
-        self,
-        change: impl FnOnce(Option<ErrorCode>, Option<RequestId>) -> (Option<ErrorCode>, Option<RequestId>),
-    ) -> Self {
+    /// The error code and the request ID of a log-in that failed.
+    pub fn details_mut(&mut self) -> Option<(&mut Option<ErrorCode>, &mut Option<RequestId>)> {
         match self {
-            Self::Refused(code, id) => {
-                let (code, id) = change(code, id);
-                Self::Refused(code, id)
-            }
-            Self::Unavailable(code, id) => {
-                let (code, id) = change(code, id);
-                Self::Unavailable(code, id)
-            }
-            other => other,
+            Self::Refused(code, request_id) | Self::Unavailable(code, request_id) => Some((code, request_id)),
+            Self::Token { .. } | Self::FirmSelection => None,
         }
     }
 }
 
-/// Reads a log-in's response.
+/// Interprets the response of the log-in route. `now` is the wall clock; it is used if the response has no
+/// `date` header.
 #[must_use]
 pub fn read(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTime) -> LoginAnswer {
     if (200..=299).contains(&status) {
-        return read_accepted(headers, body, now);
+        return read_success(headers, body, now);
     }
     let Some(error) = ErrorBody::parse(body) else {
         return LoginAnswer::Unavailable(None, RequestId::from_headers(headers));
     };
     let request_id = RequestId::from_headers(headers).or(error.request_id);
-    let passing = matches!(
-        error.code.documented(),
-        Some(
-            Code::TooManyRequest
-                | Code::TooManyConcurrentRequest
-                | Code::TooManyConcurrentRequests
-                | Code::UnderMaintenance
-                | Code::Http
-                | Code::Internal
-        )
-    );
-    // A server's failure (5xx) or a spent budget (429) says nothing about the password.
-    if passing || status >= 500 || status == 429 {
+    // A server failure (5xx) or a used-up request budget (429) says nothing about the password.
+    if status >= 500 || status == 429 || error.code.documented().is_some_and(is_temporary) {
         LoginAnswer::Unavailable(Some(error.code), request_id)
     } else {
         LoginAnswer::Refused(Some(error.code), request_id)
     }
 }
 
-fn read_accepted(headers: &HeaderMap, body: &[u8], now: SystemTime) -> LoginAnswer {
-    let Some(wire) = super::json_object::<Wire>(body) else {
-        return LoginAnswer::Unavailable(None, RequestId::from_headers(headers));
-    };
-    match wire {
-        Wire { api_token: Some(token), expires_in, .. } if is_usable(&token) => {
-            let served = headers.get(DATE).and_then(|v| httpdate::parse_http_date(v.to_str().ok()?).ok());
-            let lives_for = life(&token, expires_in.as_str(), served.unwrap_or(now));
+/// Whether a code says nothing about the account.
+const fn is_temporary(code: Code) -> bool {
+    match code {
+        Code::TooManyRequest
+        | Code::TooManyConcurrentRequest
+        | Code::TooManyConcurrentRequests
+        | Code::UnderMaintenance
+        | Code::Http
+        | Code::Internal => true,
+        Code::ApiTokenNotFound
+        | Code::FirmTokenNotFound
+        | Code::InvalidJwt
+        | Code::InvalidApiJwt
+        | Code::InvalidFirmJwt
+        | Code::InvalidUserJwt
+        | Code::InvalidAuthHeader
+        | Code::FolderNotFound
+        | Code::SchemaNotFound
+        | Code::ThirdPartyDisconnected
+        | Code::SecretHeaderNotSet
+        | Code::InvalidSecret
+        | Code::SecretNotConfigured
+        | Code::ForbiddenRoute
+        | Code::MissingRule
+        | Code::ForbiddenAccess
+        | Code::TokenActivationFailure => false,
+    }
+}
+
+fn read_success(headers: &HeaderMap, body: &[u8], now: SystemTime) -> LoginAnswer {
+    match super::json_object::<Wire>(body) {
+        Some(Wire { api_token: Some(token), expires_in, .. }) if is_usable(&token) => {
+            let sent = server_date(headers).unwrap_or(now);
+            let lives_for = lifetime(&token, expires_in.as_str(), sent);
             LoginAnswer::Token { token: token.into(), lives_for }
         }
-        Wire { status: Some(status), .. } if status == "firm-selection" => LoginAnswer::FirmSelection,
-        _ => LoginAnswer::Unavailable(None, RequestId::from_headers(headers)),
+        Some(Wire { status: Some(status), .. }) if status == "firm-selection" => LoginAnswer::FirmSelection,
+        Some(_) | None => LoginAnswer::Unavailable(None, RequestId::from_headers(headers)),
     }
 }
 
-/// A token that is not fit for a header would only fail later, and less clearly.
+/// A token that cannot be sent in a header is refused here, where the cause is clear.
 fn is_usable(token: &str) -> bool {
-    (1..=LARGEST_TOKEN).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
+    (1..=MAX_TOKEN_LEN).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// `exp` is the truth where there is one. `expiresIn` names no time zone: read as UTC it can only be
-/// believed where it promises no more than the documented four hours.
-fn life(token: &str, expires_in: Option<&str>, served: SystemTime) -> Duration {
-    let until = |end: SystemTime| end.duration_since(served).ok();
-    if let Some(end) = Claims::parse(token).and_then(|claims| claims.expires) {
-        return until(end).unwrap_or_default();
+/// Uses the `exp` claim if the token has one. `expiresIn` has no time zone and is read as UTC, so a
+/// lifetime above the documented four hours is not trusted.
+fn lifetime(token: &str, expires_in: Option<&str>, sent: SystemTime) -> Duration {
+    let until = |expiry: SystemTime| expiry.duration_since(sent).ok();
+    if let Some(expiry) = Claims::parse(token).and_then(|claims| claims.expires) {
+        return until(expiry).unwrap_or_default();
     }
-    let written = expires_in.and_then(|text| humantime::parse_rfc3339_weak(text).ok()).and_then(until);
-    written.map_or(LIFETIME, |life| life.min(LIFETIME))
+    let stated = expires_in.and_then(|text| humantime::parse_rfc3339_weak(text).ok()).and_then(until);
+    stated.map_or(LIFETIME, |lifetime| lifetime.min(LIFETIME))
 }
 
 #[derive(Deserialize)]
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_claim_of_a_jwt_is_the_truth() {
+    fn the_exp_claim_of_a_jwt_determines_the_lifetime() {
         let exp = at("2021-04-12 12:00:00").duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         let token = format!("a.{}.c", URL_SAFE_NO_PAD.encode(format!(r#"{{"exp":{exp}}}"#)));
         let body = format!(r#"{{"api_token":"{token}","expiresIn":"2021-04-12 23:00:00"}}"#);
@@ -177,23 +178,27 @@ mod tests {
     }
 
     #[test]
-    fn without_the_claim_the_written_end_counts_but_never_beyond_four_hours() {
+    fn without_an_exp_claim_expires_in_counts_up_to_four_hours() {
         let body = r#"{"api_token":"opaque","expiresIn":"2021-04-12 11:54:46","firm":{"id":80,"label":"T"}}"#;
-        assert_eq!(lives_for("2021-04-12 07:54:46", body), LIFETIME, "written in UTC");
-        assert_eq!(lives_for("2021-04-12 05:54:46", body), LIFETIME, "written in Paris time");
-        assert_eq!(lives_for("2021-04-12 11:24:46", body), Duration::from_mins(30), "shorter than promised");
-        assert_eq!(lives_for("2021-04-12 15:00:00", body), LIFETIME, "no end that is past can be meant");
+        assert_eq!(lives_for("2021-04-12 07:54:46", body), LIFETIME, "expiresIn in UTC");
+        assert_eq!(lives_for("2021-04-12 05:54:46", body), LIFETIME, "expiresIn in Paris time");
+        assert_eq!(
+            lives_for("2021-04-12 11:24:46", body),
+            Duration::from_mins(30),
+            "shorter than documented"
+        );
+        assert_eq!(lives_for("2021-04-12 15:00:00", body), LIFETIME, "an expiry in the past is ignored");
         assert_eq!(lives_for("2021-04-12 15:00:00", r#"{"api_token":"opaque"}"#), LIFETIME);
     }
 
     #[test]
-    fn several_firms_without_a_choice_are_told_apart_from_a_refusal() {
+    fn a_missing_firm_selection_is_not_a_refusal() {
         let body = r#"{"status":"firm-selection","firms":[{"id":80}]}"#;
         assert!(matches!(read_at("2021-04-12 12:00:00", 200, body), LoginAnswer::FirmSelection));
     }
 
     #[test]
-    fn a_refused_password_is_told_apart_from_a_passing_failure() {
+    fn a_temporary_failure_is_not_a_refusal() {
         let now = "2021-04-12 12:00:00";
         let error = |code: &str| format!(r#"{{"error":{{"code":"{code}","message":"m","details":""}}}}"#);
         assert!(matches!(read_at(now, 401, &error("AUTH1")), LoginAnswer::Refused(Some(_), _)));
