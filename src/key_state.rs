@@ -1,7 +1,7 @@
-//! The states of keys and secrets: pure functions from memory and evidence to memory.
+//! The states of keys and secrets: pure functions from a state and new evidence to the next state.
 //!
-//! Only an explicit answer of the API is evidence: time-outs, proxies' pages, maintenance, a spent
-//! budget or a refused route never get here.
+//! Only an explicit statement of the API is evidence. A timeout, the page of a proxy, maintenance, a
+//! used-up request budget or a refused route is not evidence, and changes no state.
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::partner_api::judge::{KeyEvidence, SecretEvidence};
 use crate::rfc3339::Rfc3339;
 
-/// What is known of a key: the `state` label of `myunisoft_key_state`.
+/// The state of a key: the `state` label of `myunisoft_key_state`.
 #[derive(
     Clone,
     Copy,
@@ -39,27 +39,28 @@ use crate::rfc3339::Rfc3339;
     parse_err_fn = UnknownState::new
 )]
 pub enum KeyState {
-    /// No verdict yet.
+    /// No evidence yet.
     Unknown,
-    /// key/info says it is not activated.
+    /// key/info says that the key is not activated.
     Pending,
-    /// An authenticated call was accepted.
+    /// An authenticated request was accepted.
     Active,
-    /// The token is not found, and was never seen active: not created yet, mistyped, or revoked before.
+    /// The API does not find the token, and the key was never seen active: it is not created yet, it is
+    /// mistyped, or it was revoked before.
     NotFound,
-    /// The token is not found, and has been active.
+    /// The API does not find the token, and the key was active before.
     Revoked,
     /// MyUnisoft's technical team disconnected the integration.
     Disconnected,
-    /// No active folder, or no schema, behind it.
+    /// The key belongs to no active folder, or to no schema.
     FolderNotFound,
-    /// Not a valid token.
+    /// The token is not valid.
     Invalid,
-    /// No permission to use the API.
+    /// The token has no permission to use the API.
     Forbidden,
 }
 
-/// What is known of a partner's secret: the `state` label of `myunisoft_secret_state`.
+/// The state of a partner's secret: the `state` label of `myunisoft_secret_state`.
 #[derive(
     Clone,
     Copy,
@@ -83,56 +84,51 @@ pub enum KeyState {
     parse_err_fn = UnknownState::new
 )]
 pub enum SecretState {
-    /// No verdict yet.
+    /// No evidence yet.
     Unknown,
-    /// Refused, and never accepted before: not activated by MyUnisoft yet, or wrong.
+    /// The API refused the secret, and never accepted it: MyUnisoft has not activated it yet, or it is wrong.
     Pending,
-    /// Accepted.
+    /// The API accepted the secret.
     Active,
-    /// Refused, and was accepted before.
+    /// The API refused the secret, and accepted it before.
     Rejected,
 }
 
-/// A word that is not the name of a state.
+/// The name of the state is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown state {0:?}")]
 pub struct UnknownState(String);
 
 impl UnknownState {
-    fn new(word: &str) -> Self {
-        Self(word.to_owned())
+    fn new(name: &str) -> Self {
+        Self(name.to_owned())
     }
 }
 
-/// What outlives a restart of one key or secret.
+/// The state of one key or secret, as it is persisted.
 #[serde_as]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersistedState<S> {
-    /// The state.
     pub state: S,
-    /// Since when, by the wall clock.
+    /// When this state began, by the wall clock.
     #[serde_as(as = "Rfc3339")]
     pub since: SystemTime,
-    /// Whether it has been active since it is watched.
+    /// Whether it was active at any time since it is monitored.
     pub has_been_active: bool,
 }
 
-/// A key's memory.
 pub type PersistedKeyState = PersistedState<KeyState>;
-/// A secret's memory.
 pub type PersistedSecretState = PersistedState<SecretState>;
 
-/// A move from one state to another.
+/// A change from one state to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transition<S> {
-    /// The state left.
     pub from: S,
-    /// The state entered.
     pub to: S,
 }
 
 impl<S: Copy + PartialEq> PersistedState<S> {
-    /// Enters `state`; `since` moves only if the state does.
+    /// Changes `since` only if the state changes.
     fn enter(self, state: S, now: SystemTime) -> (Self, Option<Transition<S>>) {
         if self.state == state {
             return (self, None);
@@ -142,24 +138,24 @@ impl<S: Copy + PartialEq> PersistedState<S> {
 }
 
 impl PersistedKeyState {
-    /// A key never heard of before.
+    /// The state of a new key.
     #[must_use]
     pub const fn new(now: SystemTime) -> Self {
         Self { state: KeyState::Unknown, since: now, has_been_active: false }
     }
 
-    /// The next memory. `asked` tells whether the evidence is key/info's; see [`EvidenceSource`].
+    /// The next state, and the transition if the state changed.
     #[must_use]
     pub fn step(
         self,
         evidence: KeyEvidence,
-        asked: EvidenceSource,
+        source: EvidenceSource,
         now: SystemTime,
     ) -> (Self, Option<Transition<KeyState>>) {
-        let proven = matches!(evidence, KeyEvidence::Activated | KeyEvidence::Accepted);
-        let memory = Self { has_been_active: self.has_been_active || proven, ..self };
-        if self.state == KeyState::Pending && asked == EvidenceSource::CanaryBesideKeyInfo {
-            return (memory, None);
+        let is_active = matches!(evidence, KeyEvidence::Activated | KeyEvidence::Accepted);
+        let next = Self { has_been_active: self.has_been_active || is_active, ..self };
+        if self.state == KeyState::Pending && source == EvidenceSource::CanaryBesideKeyInfo {
+            return (next, None);
         }
         let state = match evidence {
             KeyEvidence::Activated | KeyEvidence::Accepted => KeyState::Active,
@@ -171,41 +167,42 @@ impl PersistedKeyState {
             KeyEvidence::Invalid => KeyState::Invalid,
             KeyEvidence::Forbidden => KeyState::Forbidden,
         };
-        memory.enter(state, now)
+        next.enter(state, now)
     }
 }
 
-/// Who gave the evidence.
+/// Which probe gave the evidence.
 ///
-/// Nothing documents what a canary of a not yet activated key is answered. Where key/info's extended
-/// form is asked too, it alone can say that a key is pending, so it alone ends that: else the two
-/// could contradict each other, and the state would flip with every probe.
+/// It is not documented how the API responds to a canary of a key that is not activated yet. Only the
+/// extended form of key/info can say that a key is pending. If that form is probed too, only its responses
+/// end this state. Otherwise the two probes could contradict each other, and the state would change with
+/// every probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EvidenceSource {
-    /// key/info in whichever mode, or a canary of a key whose activation nobody asks for, or nobody
-    /// tells, because key/info fails.
+    /// key/info in either mode, or a canary of a key whose activation is unknown, because the extended form
+    /// of key/info is not probed or fails.
     Authority,
-    /// A canary of a key whose activation key/info (extended) tells.
+    /// A canary of a key whose activation is known from the extended form of key/info.
     CanaryBesideKeyInfo,
 }
 
 impl PersistedSecretState {
-    /// A secret never heard of before.
+    /// The state of a new secret.
     #[must_use]
     pub const fn new(now: SystemTime) -> Self {
         Self { state: SecretState::Unknown, since: now, has_been_active: false }
     }
 
-    /// The next memory.
+    /// The next state, and the transition if the state changed.
     #[must_use]
     pub fn step(self, evidence: SecretEvidence, now: SystemTime) -> (Self, Option<Transition<SecretState>>) {
-        let memory =
+        let next =
             Self { has_been_active: self.has_been_active || evidence == SecretEvidence::Accepted, ..self };
         let state = match evidence {
             SecretEvidence::Accepted => SecretState::Active,
             SecretEvidence::Refused if self.has_been_active => SecretState::Rejected,
             SecretEvidence::Refused => SecretState::Pending,
         };
-        memory.enter(state, now)
+        next.enter(state, now)
     }
 }

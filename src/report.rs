@@ -1,4 +1,4 @@
-//! What one probe found.
+//! The result of one probe.
 
 use serde_with::SerializeDisplay;
 use std::time::{Duration, SystemTime};
@@ -9,7 +9,8 @@ use crate::partner_api::failure::Failure;
 use crate::partner_api::judge::Judgement;
 use crate::partner_api::request_id::RequestId;
 
-/// The five parts of a probe, in their order: the `phase` label. They add up to its duration.
+/// The five phases of a probe, in order: the `phase` label. Their durations add up to the duration of the
+/// probe.
 #[derive(
     Clone,
     Copy,
@@ -27,68 +28,66 @@ use crate::partner_api::request_id::RequestId;
 )]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub enum Phase {
-    /// Looking up the host name. Zero where the host is an address, or the proxy looks it up.
+    /// Resolving the host name. Zero if the host is an IP address, or if the proxy resolves the name.
     Resolve,
-    /// Opening the TCP connection (through a proxy: its CONNECT too).
+    /// Opening the TCP connection. With a proxy, this includes its CONNECT.
     Connect,
-    /// The TLS handshake, always a full one. Zero on plain HTTP.
+    /// The TLS handshake, which is always a full one. Zero for plain HTTP.
     Tls,
-    /// From the connection's being ready to the answer's headers.
+    /// From the moment when the connection is ready to the headers of the response.
     Processing,
-    /// Reading the body, up to the cap.
+    /// Reading the body, up to a size limit.
     Transfer,
 }
 
-/// How long each phase took; a phase that was not reached took none.
+/// The duration of each phase. Zero for a phase that was not reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases([Duration; 5]);
 
 impl Phases {
-    /// One duration a phase, in the order of [`Phase::VARIANTS`].
+    /// One duration per phase, in the order of [`Phase::VARIANTS`].
     #[must_use]
     pub const fn new(durations: [Duration; 5]) -> Self {
         Self(durations)
     }
 
-    /// Each phase with its duration.
     pub fn iter(&self) -> impl Iterator<Item = (Phase, Duration)> + '_ {
         Phase::VARIANTS.iter().copied().zip(self.0)
     }
 
-    /// The last phase that took any time; `None` where nothing was sent.
+    /// The last phase with a duration; `None` if no request was sent.
     #[must_use]
     pub fn last_reached(&self) -> Option<Phase> {
-        self.iter().filter(|(_, took)| !took.is_zero()).last().map(|(phase, _)| phase)
+        self.iter().filter(|(_, duration)| !duration.is_zero()).last().map(|(phase, _)| phase)
     }
 
-    /// The whole probe.
+    /// The duration of the whole probe.
     #[must_use]
     pub fn total(&self) -> Duration {
         self.0.iter().sum()
     }
 }
 
-/// One probe, done.
+/// The result of one probe.
 #[derive(Clone, Debug)]
 pub struct ProbeReport {
-    /// When it ended, by the wall clock.
+    /// When the probe ended, by the wall clock.
     pub finished: SystemTime,
-    /// Where its time went.
     pub phases: Phases,
-    /// The HTTP status, if an answer came.
+    /// `None` if no response came.
     pub status: Option<u16>,
-    /// The request-id to quote, if an answer came with one.
+    /// `None` if no response came, or it has no request ID.
     pub request_id: Option<RequestId>,
-    /// What the answer means, if one came whole enough to be judged.
+    /// `None` if the response was not received far enough to be judged.
     pub judgement: Option<Judgement>,
-    /// Success, or the one reason it is none.
+    /// Success, or why the probe failed.
     pub outcome: Result<(), Failure>,
-    /// The earliest end of the certificate chain that the server showed, verified or not.
+    /// The earliest expiry in the certificate chain that the server sent, verified or not.
     pub certificate_expiry: Option<SystemTime>,
 }
 
 impl ProbeReport {
-    /// A probe that could not be sent, for want of a token or a secret.
+    /// A probe whose request was not sent, because the token or the secret could not be obtained.
     #[must_use]
     pub fn unsent(failure: Failure, request_id: Option<RequestId>) -> Self {
         Self {
@@ -102,7 +101,7 @@ impl ProbeReport {
         }
     }
 
-    /// The API's own code for the failure, if it gave one.
+    /// The API's error code, if the probe failed and the response has one.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.outcome.as_ref().err()?.code.as_ref().map(ErrorCode::as_str)
