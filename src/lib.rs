@@ -8,7 +8,7 @@
 //! - `cli`: the command line.
 //! - `app`: starts and stops the exporter. `demo` starts it with a simulated fleet whose keys change
 //!   state over time. `probe_once` probes every key once for the command `probe`, and `terminal`
-//!   prints its findings.
+//!   formats its findings.
 //! - `reload`: reads the configuration again when a file changes or somebody requests it.
 //! - `logging`: log lines in logfmt or JSON. `panics`: logs panics. `watchdog`: checks that the
 //!   loops still run, for `/-/healthy`.

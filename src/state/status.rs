@@ -154,7 +154,7 @@ pub struct LastProbe {
     pub reached: Option<Phase>,
 }
 
-/// One trouble: failures without a success between them, of one kind ([`Reason::continues`]). It keeps
+/// One trouble: failures without a success between them, of one kind ([`Reason::belongs_to_episode_of`]). It keeps
 /// its *first* failure, so that its series changes once an episode and an alert quotes the request-id
 /// of the moment it began.
 #[derive(Clone, Debug, PartialEq, Eq)]
