@@ -1,8 +1,7 @@
-//! One attempt: a fresh connection, one request, one answer, and where the time went.
+//! One probe: opens a connection, sends one request, reads one response, and measures the five phases.
 //!
-//! Nothing is shared between two probes but the configuration: no connection, no TLS session, no
-//! cookie. Redirects are never followed and nothing is tried twice, so a probe is exactly one
-//! request of the key's budget.
+//! Two probes share only the configuration: no connection, no TLS session and no cookie. Redirects are not
+//! followed and requests are not retried, so a probe uses exactly one request of the key's budget.
 
 mod client;
 mod exhaustion;
@@ -17,7 +16,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::header::{AUTHORIZATION, HeaderValue};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use tokio::time::{Duration, timeout};
@@ -25,23 +24,31 @@ use tokio::time::{Duration, timeout};
 use crate::config;
 use crate::partner_api::error::ErrorCode;
 use crate::partner_api::failure::{Failure, Reason};
-use crate::partner_api::judge::{RequestKind, Response, judge};
+use crate::partner_api::judge::{Judgement, RequestKind, Response, judge};
 use crate::partner_api::login::{self, LoginAnswer};
 use crate::partner_api::request_id::RequestId;
-use crate::partner_api::{SECRET_HEADER, SOCIETY_HEADER};
+use crate::partner_api::{Firm, Method, SECRET_HEADER, SOCIETY_HEADER};
 use crate::report::ProbeReport;
 
 pub use client::BuildError;
 use phase_timer::PhaseTimer;
 
-/// A key/info answer is a few kilobytes; it must be read whole to be parsed.
-const KEY_INFO_CAP: usize = 1 << 20;
-/// Other answers are read for their timing only: some routes list thousands of companies.
-const BODY_CAP: usize = 256 << 10;
-/// Errors are small; a larger one was not written by the API.
-const ERROR_CAP: usize = 64 << 10;
-/// What is looked at of a canary's body: enough to see its first byte behind any white space.
-const GLIMPSE: usize = 1 << 10;
+/// A key/info response has a few kilobytes. It must be complete to be parsed.
+const KEY_INFO_LIMITS: BodyLimits = BodyLimits { read: 1 << 20, keep: 1 << 20 };
+/// The body of the health route is read only to measure the transfer phase.
+const HEALTH_LIMITS: BodyLimits = BodyLimits { read: 256 << 10, keep: 0 };
+/// The body of a canary is read to measure the transfer phase: some routes list thousands of companies. The
+/// part that is kept is enough to find the first byte after white space.
+const CANARY_LIMITS: BodyLimits = BodyLimits { read: 256 << 10, keep: 1 << 10 };
+/// An error body is small. A larger one did not come from the API.
+const ERROR_LIMITS: BodyLimits = BodyLimits { read: 64 << 10, keep: 64 << 10 };
+
+/// How many bytes of a body are read, and how many of them are kept.
+#[derive(Clone, Copy)]
+struct BodyLimits {
+    read: usize,
+    keep: usize,
+}
 
 /// Sends probes to one API. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -51,45 +58,43 @@ pub struct Prober(Arc<Inner>);
 struct Inner {
     client: reqwest::Client,
     api: config::Api,
-    /// What was in the file of certification authorities: it may change under the same name.
+    /// The content of the file of certificate authorities: it can change while its name stays the same.
     authorities: Option<Vec<u8>>,
 }
 
 /// One request to send.
 #[derive(Debug)]
 pub struct ProbeRequest<'a> {
-    /// What the answer is judged as.
+    /// Determines the method, the body limits and how the response is judged.
     pub kind: RequestKind,
-    /// Path and query below the base URL.
+    /// Path and query, relative to the base URL.
     pub path: &'a str,
-    /// Whose name it is sent in; the health route needs none.
+    /// `None` for the health route, which needs no authentication.
     pub credentials: Option<Credentials<'a>>,
-    /// For all five phases together.
+    /// The limit for all five phases together.
     pub timeout: Duration,
 }
 
-/// The headers that every authenticated route needs.
+/// The values of the headers that every authenticated route needs.
 #[derive(Debug)]
 pub struct Credentials<'a> {
-    /// The key's token.
     pub token: &'a SecretString,
-    /// The partner's secret.
     pub secret: &'a SecretString,
-    /// For firm access to a route about one society.
+    /// For a route about one society, if the token has firm access.
     pub society_id: Option<NonZeroU64>,
 }
 
-/// A log-in, done.
+/// The result of one log-in.
 #[derive(Debug)]
 pub struct LoginReport {
-    /// What came of it, or why nothing did.
+    /// The meaning of the response, or why no response was received.
     pub outcome: Result<LoginAnswer, Failure>,
-    /// The earliest end of the log-in host's certificate chain.
+    /// The earliest expiry in the certificate chain of the log-in host.
     pub certificate_expiry: Option<SystemTime>,
 }
 
-/// A response read to its end or its cap.
-struct Exchange {
+/// A response, read to its end or to the read limit.
+struct ReceivedResponse {
     status: u16,
     headers: HeaderMap,
     body: Zeroizing<Vec<u8>>,
@@ -97,153 +102,116 @@ struct Exchange {
 }
 
 impl Prober {
-    /// Prepares for probing `api`: reads its certification authorities, opens no connection.
+    /// Prepares the probes of `api`: reads its certificate authorities. Opens no connection.
     ///
     /// # Errors
-    /// Where no certification authority can be read, or the proxy's URL is unusable.
+    /// If no certificate authority can be read, or the URL of the proxy is invalid.
     pub fn new(api: &config::Api) -> Result<Self, BuildError> {
         let authorities = client::read_authorities(api)?;
         let client = client::build(api, authorities.as_deref())?;
         Ok(Self(Arc::new(Inner { client, api: api.clone(), authorities })))
     }
 
-    /// Whether this is a prober for just this API, its certification authorities included.
+    /// Whether this prober was made with the same settings and the same certificate authorities.
     #[must_use]
     pub fn matches(&self, api: &config::Api) -> bool {
         self.0.api == *api
             && client::read_authorities(api).is_ok_and(|authorities| authorities == self.0.authorities)
     }
 
-    /// Whether the two are the same one.
+    /// The same as `==`.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The host whose certificate the probes see.
+    /// The host of the API, whose certificates the probes record. Empty if the URL has none.
     #[must_use]
     pub fn host(&self) -> &str {
         self.0.api.base_url.host_str().unwrap_or_default()
     }
 
-    /// The host whose certificate log-ins see.
+    /// The host of the log-in route, whose certificates the log-ins record. Empty if the URL has none.
     #[must_use]
     pub fn auth_host(&self) -> &str {
         self.0.api.auth_url.host_str().unwrap_or_default()
     }
 
-    /// The log-in route, which with the mail names an account.
+    /// The URL of the log-in route. Together with the mail address it identifies an account.
     #[must_use]
     pub fn auth_url(&self) -> &str {
         self.0.api.auth_url.as_str()
     }
 
-    /// Sends one request and tells what came of it. Never fails: a failure is a finding.
-    pub async fn probe(&self, call: ProbeRequest<'_>) -> ProbeReport {
-        let request = self.request(&call);
-        let timer = Arc::new(PhaseTimer::start(self.looks_up_a_name(&self.0.api.base_url)));
-        let exchange = self.exchange(request, &timer, call.timeout, caps(call.kind)).await;
-        let (phases, _) = timer.phases();
+    /// Sends one request. Returns a report in every case: a failure is a result.
+    pub async fn probe(&self, request: ProbeRequest<'_>) -> ProbeReport {
+        let timer = Arc::new(PhaseTimer::start(self.resolves_a_name(&self.0.api.base_url)));
+        let http_request = self.http_request(&request);
+        let response = send(http_request, &timer, request.timeout, body_limits(request.kind)).await;
         let finished = SystemTime::now();
-        let certificate_expiry = timer.certificate_expiry();
-        match exchange {
-            Ok(exchange) => {
-                let mut answer = judge(call.kind, exchange.as_response(finished));
-                answer.request_id = harmless(answer.request_id, call.secrets());
-                answer.outcome = answer
-                    .outcome
-                    .map_err(|failure| failure.redact_code(|code| is_an_echo(code, call.secrets())));
-                ProbeReport {
-                    finished,
-                    phases,
-                    status: Some(exchange.status),
-                    request_id: answer.request_id.clone(),
-                    outcome: answer.outcome.clone(),
-                    judgement: Some(answer),
-                    certificate_expiry,
-                }
+        let (phases, _) = timer.phases();
+        let (status, header_id) = timer.head();
+        let (outcome, request_id, judgement) = match response {
+            Ok(response) => {
+                let judgement = request.judge(&response, finished);
+                (judgement.outcome.clone(), judgement.request_id.clone(), Some(judgement))
             }
-            Err(failure) => {
-                let (status, request_id) = timer.head();
-                let request_id = harmless(request_id, call.secrets());
-                ProbeReport {
-                    finished,
-                    phases,
-                    status,
-                    request_id,
-                    judgement: None,
-                    outcome: Err(failure),
-                    certificate_expiry,
-                }
-            }
+            Err(failure) => (Err(failure), redact_request_id(header_id, request.secrets()), None),
+        };
+        ProbeReport {
+            finished,
+            phases,
+            status,
+            request_id,
+            judgement,
+            outcome,
+            certificate_expiry: timer.certificate_expiry(),
         }
     }
 
-    /// Asks the log-in route for a token. The answer is not a probe: its time is not measured.
+    /// Requests a token from the log-in route. This is not a probe: its duration is not reported.
     pub async fn log_in(
         &self,
         mail: &str,
         password: &SecretString,
-        firm: Option<&crate::partner_api::Firm>,
+        firm: Option<&Firm>,
         limit: Duration,
     ) -> LoginReport {
         let body = login::Request { mail, password: password.expose_secret(), firm };
         let request = self.0.client.post(self.0.api.auth_url.clone()).json(&body);
-        let timer = Arc::new(PhaseTimer::start(self.looks_up_a_name(&self.0.api.auth_url)));
-        let caps = Caps { keep: ERROR_CAP, read: ERROR_CAP };
-        let exchange = self.exchange(request, &timer, limit, caps).await;
-        let outcome = match exchange {
-            Ok(Exchange { status, headers, body, complete }) => {
-                // What does not end within the cap is neither a token nor a refusal, however it begins.
-                let body = if complete { body.as_slice() } else { &[] };
-                Ok(login::read(status, &headers, body, SystemTime::now()))
-            }
-            Err(failure) => Err(failure),
-        };
-        let shown = |code| if is_an_echo(&code, [password]) { ErrorCode::redacted() } else { code };
-        let outcome = outcome.map(|mut answer: LoginAnswer| {
-            if let Some((code, id)) = answer.details_mut() {
-                *code = code.take().map(shown);
-                *id = harmless(id.take(), [password]);
+        let timer = Arc::new(PhaseTimer::start(self.resolves_a_name(&self.0.api.auth_url)));
+        let response = send(request, &timer, limit, ERROR_LIMITS).await;
+        let outcome = response.map(|response| {
+            // A body above the limit is neither a token nor a refusal, even if it begins like one.
+            let body = if response.complete { response.body.as_slice() } else { &[] };
+            let mut answer = login::read(response.status, &response.headers, body, SystemTime::now());
+            if let Some((code, request_id)) = answer.details_mut() {
+                if let Some(code) = code.as_mut().filter(|code| echoes_secret(code, [password])) {
+                    *code = ErrorCode::redacted();
+                }
+                *request_id = redact_request_id(request_id.take(), [password]);
             }
             answer
         });
         LoginReport { outcome, certificate_expiry: timer.certificate_expiry() }
     }
 
-    /// Whether reaching `url` begins with a look-up: an address needs none.
-    fn looks_up_a_name(&self, url: &Url) -> bool {
+    /// Whether a connection to `url` needs a name to be resolved. An IP address needs none.
+    fn resolves_a_name(&self, url: &Url) -> bool {
         self.0.api.proxy_url.as_ref().unwrap_or(url).domain().is_some()
     }
 
-    fn request(&self, call: &ProbeRequest<'_>) -> reqwest::RequestBuilder {
-        let method = match call.kind {
-            RequestKind::Canary(crate::partner_api::Method::Head) => Method::HEAD,
-            _ => Method::GET,
+    fn http_request(&self, request: &ProbeRequest<'_>) -> reqwest::RequestBuilder {
+        let method = match request.kind {
+            RequestKind::Canary(Method::Head) => http::Method::HEAD,
+            RequestKind::Canary(Method::Get) | RequestKind::Health | RequestKind::KeyInfo(_) => {
+                http::Method::GET
+            }
         };
-        let request = self.0.client.request(method, join(&self.0.api.base_url, call.path));
-        match &call.credentials {
-            Some(credentials) => request.headers(credentials.headers()),
-            None => request,
-        }
-    }
-
-    async fn exchange(
-        &self,
-        request: reqwest::RequestBuilder,
-        timer: &Arc<PhaseTimer>,
-        limit: Duration,
-        caps: Caps,
-    ) -> Result<Exchange, Failure> {
-        let sent = Arc::clone(timer).scope(transfer(request, Arc::clone(timer), caps));
-        let outcome = timeout(limit, sent).await;
-        let (_, phase) = timer.finish();
-        match outcome {
-            Ok(exchange) => exchange.map_err(|error| client::failure(&error, phase)),
-            Err(_) => Err(Failure::new(
-                Reason::Timeout,
-                format!("no answer within {}, in the {phase} phase", humantime::format_duration(limit)),
-            )),
+        let http_request = self.0.client.request(method, join(&self.0.api.base_url, request.path));
+        match &request.credentials {
+            Some(credentials) => http_request.headers(credentials.headers()),
+            None => http_request,
         }
     }
 }
@@ -256,7 +224,17 @@ impl PartialEq for Prober {
 }
 
 impl<'a> ProbeRequest<'a> {
-    /// What is sent that nobody may see.
+    /// The judgement without the secrets of the request: an error code or a request ID is shown and logged,
+    /// and the server could put a secret there.
+    fn judge(&self, response: &ReceivedResponse, received: SystemTime) -> Judgement {
+        let mut judgement = judge(self.kind, response.to_judge(received));
+        judgement.request_id = redact_request_id(judgement.request_id, self.secrets());
+        judgement.outcome = judgement
+            .outcome
+            .map_err(|failure| failure.redact_code(|code| echoes_secret(code, self.secrets())));
+        judgement
+    }
+
     fn secrets(&self) -> impl IntoIterator<Item = &'a SecretString> + use<'a> {
         self.credentials
             .as_ref()
@@ -266,26 +244,25 @@ impl<'a> ProbeRequest<'a> {
     }
 }
 
-/// A request-id is shown and logged: one that gives back a secret that was just sent is none.
-fn harmless<'a>(
-    id: Option<RequestId>,
+/// Removes a request ID that contains a secret of the request.
+fn redact_request_id<'a>(
+    request_id: Option<RequestId>,
     secrets: impl IntoIterator<Item = &'a SecretString>,
 ) -> Option<RequestId> {
-    let id = id?;
-    (!gives_back(id.as_str(), secrets)).then_some(id)
+    request_id.filter(|id| !contains_secret(id.as_str(), secrets))
 }
 
-/// A code is shown and logged too, and one that is not documented may be anything.
-fn is_an_echo<'a>(code: &ErrorCode, secrets: impl IntoIterator<Item = &'a SecretString>) -> bool {
-    code.documented().is_none() && gives_back(code.as_str(), secrets)
+/// Whether an error code contains a secret of the request. A documented code never does.
+fn echoes_secret<'a>(code: &ErrorCode, secrets: impl IntoIterator<Item = &'a SecretString>) -> bool {
+    code.documented().is_none() && contains_secret(code.as_str(), secrets)
 }
 
-/// Whether a text holds a secret, or is a good part of one.
-fn gives_back<'a>(text: &str, secrets: impl IntoIterator<Item = &'a SecretString>) -> bool {
-    const GOOD_PART: usize = 8;
+/// Whether a text contains a secret, or is a part of one that is long enough to matter.
+fn contains_secret<'a>(text: &str, secrets: impl IntoIterator<Item = &'a SecretString>) -> bool {
+    const MIN_PART_LEN: usize = 8;
     secrets.into_iter().any(|secret| {
         let secret = secret.expose_secret();
-        text.contains(secret) || (text.len() >= GOOD_PART && secret.contains(text))
+        text.contains(secret) || (text.len() >= MIN_PART_LEN && secret.contains(text))
     })
 }
 
@@ -302,8 +279,8 @@ impl Credentials<'_> {
     }
 }
 
-impl Exchange {
-    fn as_response(&self, received: SystemTime) -> Response<'_> {
+impl ReceivedResponse {
+    fn to_judge(&self, received: SystemTime) -> Response<'_> {
         Response {
             status: self.status,
             headers: &self.headers,
@@ -314,15 +291,15 @@ impl Exchange {
     }
 }
 
-/// A header that is never printed. Whatever is a secret was found fit for a header when it was read;
-/// if it were not, the API's own refusal of an empty header would say so.
+/// A header value that is never printed. A secret is checked when it is read, so it is a valid header value.
+/// If it were not, the header would be empty and the API would refuse it.
 fn sensitive(value: &str) -> HeaderValue {
     let mut header = HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static(""));
     header.set_sensitive(true);
     header
 }
 
-/// The base URL's path is a prefix (a gateway may serve the API below one).
+/// The path of the base URL is a prefix, because a gateway can serve the API below a path.
 fn join(base: &Url, path: &str) -> Url {
     let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
     let mut url = base.clone();
@@ -331,62 +308,83 @@ fn join(base: &Url, path: &str) -> Url {
     url
 }
 
-/// How much of a successful body is read, and how much of that is looked at.
-#[derive(Clone, Copy)]
-struct Caps {
-    keep: usize,
-    read: usize,
-}
-
-const fn caps(kind: RequestKind) -> Caps {
+/// The limits for a response with a success status.
+const fn body_limits(kind: RequestKind) -> BodyLimits {
     match kind {
-        RequestKind::Health => Caps { keep: 0, read: BODY_CAP },
-        RequestKind::KeyInfo(_) => Caps { keep: KEY_INFO_CAP, read: KEY_INFO_CAP },
-        RequestKind::Canary(_) => Caps { keep: GLIMPSE, read: BODY_CAP },
+        RequestKind::Health => HEALTH_LIMITS,
+        RequestKind::KeyInfo(_) => KEY_INFO_LIMITS,
+        RequestKind::Canary(_) => CANARY_LIMITS,
     }
 }
 
-/// Whether there is more to an answer than its status: a redirect, or a status that nobody documents, is
-/// judged as it is, and nothing that its body does may change that.
-fn has_a_body_to_judge(status: StatusCode) -> bool {
+/// Whether the judgement depends on the body. A redirect or an undocumented status is judged by its status
+/// only, so nothing in its body can change the judgement.
+fn has_body_to_judge(status: StatusCode) -> bool {
     status.is_success() || status.is_client_error() || status.is_server_error()
 }
 
-/// Sends the request and reads the answer, stamping as it goes.
-async fn transfer(
+/// Sends the request and reads the response. Stops after `limit`.
+async fn send(
     request: reqwest::RequestBuilder,
-    timer: Arc<PhaseTimer>,
-    caps: Caps,
-) -> Result<Exchange, reqwest::Error> {
+    timer: &Arc<PhaseTimer>,
+    limit: Duration,
+    body_limits: BodyLimits,
+) -> Result<ReceivedResponse, Failure> {
+    let response = Arc::clone(timer).scope(send_and_read(request, timer, body_limits));
+    let response = timeout(limit, response).await;
+    let (_, phase) = timer.finish();
+    match response {
+        Ok(response) => response.map_err(|error| client::failure(&error, phase)),
+        Err(_) => Err(Failure::new(
+            Reason::Timeout,
+            format!(
+                "no complete response within {}, in the {phase} phase",
+                humantime::format_duration(limit)
+            ),
+        )),
+    }
+}
+
+async fn send_and_read(
+    request: reqwest::RequestBuilder,
+    timer: &PhaseTimer,
+    success_limits: BodyLimits,
+) -> Result<ReceivedResponse, reqwest::Error> {
     let mut response = request.send().await?;
     let status = response.status();
-    timer.headers(status.as_u16(), RequestId::from_headers(response.headers()));
+    timer.record_headers(status.as_u16(), RequestId::from_headers(response.headers()));
     let headers = std::mem::take(response.headers_mut());
-    if !has_a_body_to_judge(status) {
-        return Ok(Exchange {
-            status: status.as_u16(),
-            headers,
-            body: Zeroizing::default(),
-            complete: false,
-        });
-    }
-    let caps = if status.is_success() { caps } else { Caps { keep: ERROR_CAP, read: ERROR_CAP } };
+    let (body, complete) = if has_body_to_judge(status) {
+        let limits = if status.is_success() { success_limits } else { ERROR_LIMITS };
+        read_body(&mut response, limits).await?
+    } else {
+        (Zeroizing::default(), false)
+    };
+    Ok(ReceivedResponse { status: status.as_u16(), headers, body, complete })
+}
+
+/// The beginning of the body, and whether the body ended within the read limit.
+async fn read_body(
+    response: &mut reqwest::Response,
+    limits: BodyLimits,
+) -> Result<(Zeroizing<Vec<u8>>, bool), reqwest::Error> {
     let mut body = Zeroizing::new(Vec::new());
     let mut read = 0;
-    let complete = loop {
+    loop {
         let chunk = match response.chunk().await {
             Ok(Some(chunk)) => chunk,
-            Ok(None) => break true,
-            // An error that can't be unpacked is not in the API's form: its status is what there is to tell.
-            Err(error) if !status.is_success() && !client::is_the_connection_s(&error) => break false,
+            Ok(None) => return Ok((body, true)),
+            // An error body that cannot be decompressed is not in the API's form. Its status is reported.
+            Err(error) if !response.status().is_success() && !client::is_connection_error(&error) => {
+                return Ok((body, false));
+            }
             Err(error) => return Err(error),
         };
-        let room = caps.keep.saturating_sub(body.len()).min(chunk.len());
+        let room = limits.keep.saturating_sub(body.len()).min(chunk.len());
         body.extend_from_slice(chunk.get(..room).unwrap_or_default());
         read += chunk.len();
-        if read > caps.read {
-            break false;
+        if read > limits.read {
+            return Ok((body, false));
         }
-    };
-    Ok(Exchange { status: status.as_u16(), headers, body, complete })
+    }
 }

@@ -1,55 +1,52 @@
-//! The HTTP client, with hooks where the phases meet.
+//! The HTTP client of the probes, with hooks between the phases, and the reasons of its errors.
 
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
-use std::task::{Context, Poll};
 
-use futures_util::future::{FutureExt as _, Map};
 use reqwest::{Client, redirect, retry};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use tower::{Layer, Service};
+use tower::util::MapResponseLayer;
 
 use super::{exhaustion, phase_timer, resolver::Resolver, tls};
 use crate::config::Api;
 use crate::partner_api::failure::{Failure, Reason};
 use crate::report::Phase;
 
-/// Longer causes than this are cut: a certificate can name itself at any length.
-const LONGEST_CAUSE: usize = 300;
+/// In characters. Longer causes are truncated, because the names in a certificate have no maximum length.
+const MAX_CAUSE_LEN: usize = 300;
 
-/// Why no client could be built.
+/// Why the HTTP client could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The machine has no certification authorities.
-    #[error("no certification authority found on this system; install ca-certificates, or set api.ca_file")]
+    /// The system has no certificate authorities.
+    #[error("no certificate authority found on this system; install ca-certificates, or set api.ca_file")]
     NoRoots,
-    /// `api.ca_file` can't be used.
+    /// `api.ca_file` cannot be used.
     #[error("api.ca_file: {cause}")]
-    Authorities {
-        /// What is wrong with it.
-        cause: String,
-    },
-    /// The libraries refuse the settings.
-    #[error("the HTTP client can't be set up: {0}")]
+    Authorities { cause: String },
+    /// A library refuses the settings.
+    #[error("cannot set up the HTTP client: {0}")]
     Client(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// Builds the one client of an API.
 pub(super) fn build(api: &Api, authorities: Option<&[u8]>) -> Result<Client, BuildError> {
     let tls = tls::config(roots(authorities)?).map_err(BuildError::Client)?;
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .dns_resolver(Resolver::system())
-        .connector_layer(StampConnected)
+        .connector_layer(MapResponseLayer::new(|connection| {
+            phase_timer::record_connected();
+            connection
+        }))
         .http1_only()
-        // A connection of its own for each probe: it measures all five phases, and its hooks run in
-        // the asking task.
+        // Each probe opens a connection, so that all five phases are measured and the hooks run in the
+        // task of the probe.
         .pool_max_idle_per_host(0)
-        // The client strips only the standard credentials on a redirect: the partner's secret would
-        // follow it anywhere.
+        // On a redirect, the client removes only the standard credentials. The partner's secret would be
+        // sent to any target.
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .referer(false)
@@ -62,7 +59,7 @@ pub(super) fn build(api: &Api, authorities: Option<&[u8]>) -> Result<Client, Bui
     builder.build().map_err(|error| BuildError::Client(error.into()))
 }
 
-/// The certification authorities to trust instead of the system's, if any are configured.
+/// The configured certificate authorities, as PEM. `None` if those of the system are used.
 pub(super) fn read_authorities(api: &Api) -> Result<Option<Vec<u8>>, BuildError> {
     if let Some(pem) = &api.ca_pem {
         return Ok(Some(pem.clone().into_bytes()));
@@ -74,28 +71,28 @@ pub(super) fn read_authorities(api: &Api) -> Result<Option<Vec<u8>>, BuildError>
     api.ca_file.as_ref().map(read).transpose()
 }
 
-/// Whom to trust: the configured authorities alone, or else the system's.
+/// Trusts only the configured certificate authorities, or those of the system if none is configured.
 fn roots(authorities: Option<&[u8]>) -> Result<RootCertStore, BuildError> {
     let mut roots = RootCertStore::empty();
     let Some(pem) = authorities else {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         return if roots.is_empty() { Err(BuildError::NoRoots) } else { Ok(roots) };
     };
-    let broken = |cause: String| BuildError::Authorities { cause };
+    let invalid = |cause: String| BuildError::Authorities { cause };
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| broken(error.to_string()))?;
-        roots.add(certificate).map_err(|error| broken(error.to_string()))?;
+        let certificate = certificate.map_err(|error| invalid(error.to_string()))?;
+        roots.add(certificate).map_err(|error| invalid(error.to_string()))?;
     }
-    if roots.is_empty() { Err(broken("it holds no certificate".to_owned())) } else { Ok(roots) }
+    if roots.is_empty() { Err(invalid("it contains no certificate".to_owned())) } else { Ok(roots) }
 }
 
-/// What a transport error is counted under: the phase it happened in tells.
+/// The failure of a transport error. The phase in which the error occurred determines the reason.
 pub(super) fn failure(error: &reqwest::Error, phase: Phase) -> Failure {
     let reason = match phase {
         Phase::Resolve => Reason::Dns,
         Phase::Connect => Reason::Connect,
         Phase::Tls => Reason::Tls,
-        Phase::Transfer if !is_the_connection_s(error) => Reason::UnexpectedBody,
+        Phase::Transfer if !is_connection_error(error) => Reason::UnexpectedBody,
         Phase::Processing | Phase::Transfer => Reason::Io,
     };
     Failure {
@@ -104,61 +101,26 @@ pub(super) fn failure(error: &reqwest::Error, phase: Phase) -> Failure {
     }
 }
 
-/// Whether the connection broke, rather than what came over it could not be unpacked. The client calls
-/// both a decoding error; only the first has one of hyper's among its causes.
-pub(super) fn is_the_connection_s(error: &(dyn Error + 'static)) -> bool {
-    // An `io::Error` that wraps another names the other's cause, not the other itself.
-    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    error.is::<hyper::Error>()
-        || wrapped.is_some_and(|wrapped| is_the_connection_s(wrapped))
-        || error.source().is_some_and(is_the_connection_s)
+/// Whether the connection broke. Otherwise the body could not be decompressed. The client reports both as a
+/// decoding error, but only an error of the connection is caused by an error of hyper.
+pub(super) fn is_connection_error(error: &(dyn Error + 'static)) -> bool {
+    any_cause(error, <dyn Error>::is::<hyper::Error>)
 }
 
-/// The innermost cause, as one printable line. The outer layers only repeat the URL and the step.
+/// Whether `test` accepts the error or one of its causes.
+pub(super) fn any_cause(error: &(dyn Error + 'static), test: fn(&(dyn Error + 'static)) -> bool) -> bool {
+    // `source` of an `io::Error` that wraps an error is the cause of that error, not the error itself.
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    test(error)
+        || wrapped.is_some_and(|wrapped| any_cause(wrapped, test))
+        || error.source().is_some_and(|source| any_cause(source, test))
+}
+
+/// The innermost cause, as one line of printable text. The outer errors only repeat the URL and the step.
 fn cause(error: &reqwest::Error) -> String {
     let mut innermost: &dyn Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    innermost.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_CAUSE).collect()
-}
-
-/// Stamps the moment the connection is ready.
-#[derive(Clone, Copy, Debug)]
-struct StampConnected;
-
-impl<S> Layer<S> for StampConnected {
-    type Service = Stamping<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Stamping { inner }
-    }
-}
-
-/// The connector behind [`StampConnected`].
-#[derive(Clone, Debug)]
-struct Stamping<S> {
-    inner: S,
-}
-
-impl<S, R> Service<R> for Stamping<S>
-where
-    S: Service<R>,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Map<S::Future, fn(Result<S::Response, S::Error>) -> Result<S::Response, S::Error>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        self.inner.call(request).map(|outcome| {
-            if outcome.is_ok() {
-                phase_timer::connected();
-            }
-            outcome
-        })
-    }
+    innermost.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_CAUSE_LEN).collect()
 }

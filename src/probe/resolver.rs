@@ -1,4 +1,4 @@
-//! Name look-ups: the system's, with those for one name that overlap made into one.
+//! Resolves host names with the system's resolver. Concurrent look-ups of one name are shared.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,56 +10,55 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::phase_timer;
 
-/// The system's look-up blocks a thread until it answers. While DNS is dead every key of the fleet
-/// asks for the same name: sharing the look-up under way keeps that to one thread instead of hundreds.
-/// It goes on when the probe that began it has run out of time, for others wait for it too. Nothing is
-/// remembered once a look-up has ended.
+/// The system's look-up blocks a thread until it ends. If DNS does not respond, every key of the fleet looks
+/// up the same name. Sharing the look-up needs one thread instead of hundreds. The look-up continues after
+/// the timeout of the probe that started it, because other probes wait for it too. Results are not cached.
 pub(super) struct Resolver {
-    ask: fn(String) -> BoxFuture<'static, Found>,
-    under_way: Arc<Mutex<HashMap<String, Shared<BoxFuture<'static, Found>>>>>,
+    look_up: fn(String) -> BoxFuture<'static, LookupResult>,
+    in_flight: Arc<Mutex<HashMap<String, Shared<BoxFuture<'static, LookupResult>>>>>,
 }
 
-type Found = Result<Vec<SocketAddr>, Arc<io::Error>>;
+type LookupResult = Result<Vec<SocketAddr>, Arc<io::Error>>;
 
 impl Resolver {
-    /// The system's resolver.
     pub(super) fn system() -> Self {
-        Self { ask: |host| ask_the_system(host).boxed(), under_way: Arc::default() }
+        Self { look_up: |host| system_look_up(host).boxed(), in_flight: Arc::default() }
     }
 
-    fn look_up(&self, host: &str) -> Shared<BoxFuture<'static, Found>> {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = under_way.get(host) {
+    fn shared_look_up(&self, host: &str) -> Shared<BoxFuture<'static, LookupResult>> {
+        let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = in_flight.get(host) {
             return shared.clone();
         }
-        let (asked, ended) = ((self.ask)(host.to_owned()), Arc::clone(&self.under_way));
-        let host = host.to_owned();
-        let name = host.clone();
-        let task = tokio::spawn(async move {
-            let found = asked.await;
-            ended.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
-            found
+        let look_up = (self.look_up)(host.to_owned());
+        let task = tokio::spawn({
+            let (in_flight, host) = (Arc::clone(&self.in_flight), host.to_owned());
+            async move {
+                let result = look_up.await;
+                in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&host);
+                result
+            }
         });
-        let shared = task.map(|ended| ended.unwrap_or_else(|died| Err(Arc::new(io::Error::other(died)))));
+        let shared = task.map(|joined| joined.unwrap_or_else(|panic| Err(Arc::new(io::Error::other(panic)))));
         let shared = shared.boxed().shared();
-        under_way.insert(host, shared.clone());
+        in_flight.insert(host.to_owned(), shared.clone());
         shared
     }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let shared = self.look_up(name.as_str());
+        let shared = self.shared_look_up(name.as_str());
         Box::pin(async move {
             let addresses = shared.await?;
-            phase_timer::resolved();
+            phase_timer::record_resolved();
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
 
-async fn ask_the_system(host: String) -> Found {
-    // Port 0 stands for the URL's.
+async fn system_look_up(host: String) -> LookupResult {
+    // The client replaces port 0 with the port of the URL.
     let addresses: Vec<_> = tokio::net::lookup_host((host, 0)).await.map_err(Arc::new)?.collect();
     if addresses.is_empty() {
         Err(Arc::new(io::Error::other("the name has no address")))
@@ -79,30 +78,30 @@ mod tests {
     const SLOW: Duration = Duration::from_secs(30);
 
     #[tokio::test(start_paused = true)]
-    async fn probes_that_give_up_one_after_the_other_wait_for_one_look_up() {
-        static ASKED: AtomicU32 = AtomicU32::new(0);
-        let ask = |_| {
+    async fn probes_that_time_out_one_after_another_share_one_look_up() {
+        static LOOK_UPS: AtomicU32 = AtomicU32::new(0);
+        let look_up = |_| {
             async {
-                ASKED.fetch_add(1, Ordering::Relaxed);
+                LOOK_UPS.fetch_add(1, Ordering::Relaxed);
                 sleep(SLOW).await;
-                Err(Arc::new(io::Error::other("dead")))
+                Err(Arc::new(io::Error::other("no response")))
             }
             .boxed()
         };
-        let resolver = Resolver { ask, under_way: Arc::default() };
+        let resolver = Resolver { look_up, in_flight: Arc::default() };
         for _ in 0..20 {
-            timeout(Duration::from_secs(1), resolver.look_up("api.example")).await.unwrap_err();
+            timeout(Duration::from_secs(1), resolver.shared_look_up("api.example")).await.unwrap_err();
         }
-        assert_eq!(ASKED.load(Ordering::Relaxed), 1);
+        assert_eq!(LOOK_UPS.load(Ordering::Relaxed), 1);
         sleep(SLOW).await;
-        resolver.look_up("api.example").await.unwrap_err();
-        assert_eq!(ASKED.load(Ordering::Relaxed), 2, "an ended look-up is not remembered");
+        resolver.shared_look_up("api.example").await.unwrap_err();
+        assert_eq!(LOOK_UPS.load(Ordering::Relaxed), 2, "the result is not cached");
     }
 
     #[tokio::test]
-    async fn the_system_is_asked() {
-        let found = Resolver::system().look_up("localhost").await.unwrap();
+    async fn the_system_resolves_names() {
+        let found = Resolver::system().shared_look_up("localhost").await.unwrap();
         assert!(found.iter().all(|address| address.ip().is_loopback()));
-        assert!(Resolver::system().look_up("no-such-host.invalid").await.is_err());
+        assert!(Resolver::system().shared_look_up("no-such-host.invalid").await.is_err());
     }
 }

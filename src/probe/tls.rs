@@ -1,5 +1,5 @@
-//! TLS as a probe wants it: a full handshake each time, its start stamped, and the certificates'
-//! end noted even where the handshake then fails.
+//! TLS for probes. Each handshake is a full one, its start is recorded, and the expiry of the certificates is
+//! recorded even if the handshake then fails.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,7 +15,6 @@ use rustls::{
 
 use super::phase_timer;
 
-/// A client configuration that trusts `roots`.
 pub(super) fn config(roots: RootCertStore) -> Result<ClientConfig, Box<dyn std::error::Error + Send + Sync>> {
     let provider = Arc::new(ring::default_provider());
     let inner =
@@ -30,7 +29,7 @@ pub(super) fn config(roots: RootCertStore) -> Result<ClientConfig, Box<dyn std::
     Ok(config)
 }
 
-/// The standard verification, with a look at the chain before it.
+/// Records the expiry of the certificate chain, then verifies it as usual.
 #[derive(Debug)]
 struct Verifier {
     inner: Arc<WebPkiServerVerifier>,
@@ -45,8 +44,8 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if let Some(expiry) = std::iter::once(end_entity).chain(intermediates).filter_map(end_of).min() {
-            phase_timer::certificates_shown(expiry);
+        if let Some(expiry) = std::iter::once(end_entity).chain(intermediates).filter_map(expiry_of).min() {
+            phase_timer::record_certificate_expiry(expiry);
         }
         self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
@@ -74,15 +73,15 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// When a certificate ends; `None` where it can't be read, which the verification itself will say.
-fn end_of(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
+/// `None` if the certificate cannot be read. Then the verification reports the error.
+fn expiry_of(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
     let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
     let seconds = u64::try_from(certificate.validity().not_after.timestamp()).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
-/// Remembers no session, so that each handshake is a full one and each certificate is verified anew.
-/// It is asked for one at the very start of a handshake: that is the stamp between connect and TLS.
+/// Stores no session, so that each handshake is a full one and each certificate is verified again. rustls
+/// takes a session at the very start of a handshake: this call marks the end of the connect phase.
 #[derive(Debug)]
 struct NoSessions;
 
@@ -104,7 +103,7 @@ impl ClientSessionStore for NoSessions {
     fn insert_tls13_ticket(&self, _: ServerName<'static>, _: Tls13ClientSessionValue) {}
 
     fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        phase_timer::tls_started();
+        phase_timer::record_tls_started();
         None
     }
 }
