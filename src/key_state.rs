@@ -152,11 +152,6 @@ impl PersistedKeyState {
         source: EvidenceSource,
         now: SystemTime,
     ) -> (Self, Option<Transition<KeyState>>) {
-        let is_active = matches!(evidence, KeyEvidence::Activated | KeyEvidence::Accepted);
-        let next = Self { has_been_active: self.has_been_active || is_active, ..self };
-        if self.state == KeyState::Pending && source == EvidenceSource::CanaryBesideKeyInfo {
-            return (next, None);
-        }
         let state = match evidence {
             KeyEvidence::Activated | KeyEvidence::Accepted => KeyState::Active,
             KeyEvidence::NotActivated => KeyState::Pending,
@@ -167,6 +162,10 @@ impl PersistedKeyState {
             KeyEvidence::Invalid => KeyState::Invalid,
             KeyEvidence::Forbidden => KeyState::Forbidden,
         };
+        let next = Self { has_been_active: self.has_been_active || state == KeyState::Active, ..self };
+        if self.state == KeyState::Pending && source == EvidenceSource::CanaryBesideKeyInfo {
+            return (next, None);
+        }
         next.enter(state, now)
     }
 }
@@ -196,13 +195,12 @@ impl PersistedSecretState {
     /// The next state, and the transition if the state changed.
     #[must_use]
     pub fn step(self, evidence: SecretEvidence, now: SystemTime) -> (Self, Option<Transition<SecretState>>) {
-        let next =
-            Self { has_been_active: self.has_been_active || evidence == SecretEvidence::Accepted, ..self };
         let state = match evidence {
             SecretEvidence::Accepted => SecretState::Active,
             SecretEvidence::Refused if self.has_been_active => SecretState::Rejected,
             SecretEvidence::Refused => SecretState::Pending,
         };
+        let next = Self { has_been_active: self.has_been_active || state == SecretState::Active, ..self };
         next.enter(state, now)
     }
 }

@@ -70,7 +70,7 @@ pub enum SecretEvidence {
     Refused,
 }
 
-/// The meaning of one response.
+/// What one response means for the probe, the key and the secret.
 #[derive(Clone, Debug)]
 pub struct Judgement {
     /// Success, or why the probe failed.
@@ -142,7 +142,7 @@ fn judge_success(kind: RequestKind, response: Response<'_>, judgement: &mut Judg
 
 fn read_key_info(mode: KeyInfoMode, response: Response<'_>) -> Result<KeyInfo, &'static str> {
     if !response.complete {
-        return Err("the key/info response is too large, and was not read to its end");
+        return Err("the key/info response is larger than expected, and was not read to its end");
     }
     KeyInfo::parse(mode, response.body).ok_or("the response is not the JSON that is documented for key/info")
 }
