@@ -139,13 +139,11 @@ impl<S: Copy + PartialEq> PersistedState<S> {
 
 impl PersistedKeyState {
     /// The state of a new key.
-    #[must_use]
     pub const fn new(now: SystemTime) -> Self {
         Self { state: KeyState::Unknown, since: now, has_been_active: false }
     }
 
     /// The next state, and the transition if the state changed.
-    #[must_use]
     pub fn step(
         self,
         evidence: KeyEvidence,
@@ -187,13 +185,11 @@ pub enum EvidenceSource {
 
 impl PersistedSecretState {
     /// The state of a new secret.
-    #[must_use]
     pub const fn new(now: SystemTime) -> Self {
         Self { state: SecretState::Unknown, since: now, has_been_active: false }
     }
 
     /// The next state, and the transition if the state changed.
-    #[must_use]
     pub fn step(self, evidence: SecretEvidence, now: SystemTime) -> (Self, Option<Transition<SecretState>>) {
         let state = match evidence {
             SecretEvidence::Accepted => SecretState::Active,

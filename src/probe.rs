@@ -113,32 +113,27 @@ impl Prober {
     }
 
     /// Whether this prober was made with the same settings and the same certificate authorities.
-    #[must_use]
     pub fn matches(&self, api: &config::Api) -> bool {
         self.0.api == *api
             && client::read_authorities(api).is_ok_and(|authorities| authorities == self.0.authorities)
     }
 
     /// The same as `==`.
-    #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The host of the API, whose certificates the probes record. Empty if the URL has none.
-    #[must_use]
     pub fn host(&self) -> &str {
         self.0.api.base_url.host_str().unwrap_or_default()
     }
 
     /// The host of the log-in route, whose certificates the log-ins record. Empty if the URL has none.
-    #[must_use]
     pub fn auth_host(&self) -> &str {
         self.0.api.auth_url.host_str().unwrap_or_default()
     }
 
     /// The URL of the log-in route. Together with the mail address it identifies an account.
-    #[must_use]
     pub fn auth_url(&self) -> &str {
         self.0.api.auth_url.as_str()
     }
@@ -229,9 +224,9 @@ impl<'a> ProbeRequest<'a> {
     fn judge(&self, response: &ReceivedResponse, received: SystemTime) -> Judgement {
         let mut judgement = judge(self.kind, response.to_judge(received));
         judgement.request_id = redact_request_id(judgement.request_id, self.secrets());
-        judgement.outcome = judgement
-            .outcome
-            .map_err(|failure| failure.redact_code(|code| echoes_secret(code, self.secrets())));
+        if let Err(failure) = &mut judgement.outcome {
+            failure.redact_code(|code| echoes_secret(code, self.secrets()));
+        }
         judgement
     }
 

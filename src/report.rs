@@ -46,7 +46,6 @@ pub struct Phases([Duration; 5]);
 
 impl Phases {
     /// One duration per phase, in the order of [`Phase::VARIANTS`].
-    #[must_use]
     pub const fn new(durations: [Duration; 5]) -> Self {
         Self(durations)
     }
@@ -56,13 +55,11 @@ impl Phases {
     }
 
     /// The last phase with a duration; `None` if no request was sent.
-    #[must_use]
     pub fn last_reached(&self) -> Option<Phase> {
         self.iter().filter(|(_, duration)| !duration.is_zero()).last().map(|(phase, _)| phase)
     }
 
     /// The duration of the whole probe.
-    #[must_use]
     pub fn total(&self) -> Duration {
         self.0.iter().sum()
     }
@@ -88,7 +85,6 @@ pub struct ProbeReport {
 
 impl ProbeReport {
     /// A probe whose request was not sent, because the token or the secret could not be obtained.
-    #[must_use]
     pub fn unsent(failure: Failure, request_id: Option<RequestId>) -> Self {
         Self {
             finished: SystemTime::now(),
@@ -102,7 +98,6 @@ impl ProbeReport {
     }
 
     /// The API's error code, if the probe failed and the response has one.
-    #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.outcome.as_ref().err()?.code.as_ref().map(ErrorCode::as_str)
     }

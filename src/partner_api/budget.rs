@@ -34,7 +34,6 @@ pub struct Budget {
 
 impl Budget {
     /// Reads the headers. `now` is the wall clock; it is used if the response has no `date` header.
-    #[must_use]
     pub fn from_headers(headers: &HeaderMap, now: SystemTime) -> Self {
         let reset = number(headers, "x-rate-limit-reset").and_then(reset_time);
         // The reset time comes from the server's clock, so it is compared with the server's `date`.
@@ -51,7 +50,6 @@ impl Budget {
     }
 
     /// Whether the response reported a value that a metric can show.
-    #[must_use]
     pub fn is_reported(&self) -> bool {
         self.total.is_some() || self.remaining.is_some() || self.reset.is_some()
     }

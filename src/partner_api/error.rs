@@ -119,18 +119,15 @@ impl ErrorCode {
     }
 
     /// The code, if it is documented.
-    #[must_use]
     pub fn documented(&self) -> Option<Code> {
         self.0.parse().ok()
     }
 
     /// Replaces a code that must not be shown.
-    #[must_use]
     pub fn redacted() -> Self {
         Self(REDACTED.into())
     }
 
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -159,7 +156,6 @@ pub struct ErrorBody {
 impl ErrorBody {
     /// Reads both forms that the API sends: inside `error`, as documented, and without this root object.
     /// Returns `None` if the body did not come from the API.
-    #[must_use]
     pub fn parse(body: &[u8]) -> Option<Self> {
         let wire: Wire = super::json_object(body)?;
         let error = match wire {

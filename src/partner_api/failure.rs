@@ -90,7 +90,6 @@ impl Reason {
     /// All technical failures are one episode. A reason that calls for another action (contact the
     /// customer, wait, change the password) starts a new episode. After a refusal, a technical failure
     /// does not start a new episode: it does not prove that the API accepts the credentials again.
-    #[must_use]
     pub fn belongs_to_episode_of(self, first: Self) -> bool {
         self == first || (self.category() == Category::Technical && first.category() != Category::Separate)
     }
@@ -113,24 +112,20 @@ pub struct Failure {
 
 impl Failure {
     /// A failure without an error code.
-    #[must_use]
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self { reason, code: None, detail: detail.into(), is_resource_exhaustion: false, underlying: None }
     }
 
     /// Removes the error code, also from the detail, if `is_secret` says that it must not be shown.
-    #[must_use]
-    pub fn redact_code(mut self, is_secret: impl Fn(&ErrorCode) -> bool) -> Self {
+    pub fn redact_code(&mut self, is_secret: impl Fn(&ErrorCode) -> bool) {
         if let Some(code) = self.code.take_if(|code| is_secret(code)) {
             let redacted = ErrorCode::redacted();
             self.detail = self.detail.replace(code.as_str(), redacted.as_str());
             self.code = Some(redacted);
         }
-        self
     }
 
     /// The `code` label: the code if it is documented, otherwise `other`.
-    #[must_use]
     pub fn code_label(&self) -> &'static str {
         self.code.as_ref().and_then(ErrorCode::documented).map_or("other", |code| code.into_str())
     }

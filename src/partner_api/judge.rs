@@ -87,7 +87,6 @@ pub struct Judgement {
     pub key_info: Option<KeyInfo>,
 }
 
-#[must_use]
 pub fn judge(kind: RequestKind, response: Response<'_>) -> Judgement {
     let mut judgement = Judgement {
         outcome: Ok(()),

@@ -40,7 +40,6 @@ pub struct Version {
 
 impl KeyInfo {
     /// Reads the body of a response to this form of key/info. Returns `None` if it has another form.
-    #[must_use]
     pub fn parse(mode: KeyInfoMode, body: &[u8]) -> Option<Self> {
         match mode {
             KeyInfoMode::Routes => {

@@ -65,7 +65,6 @@ impl LoginAnswer {
 
 /// Interprets the response of the log-in route. `now` is the wall clock; it is used if the response has no
 /// `date` header.
-#[must_use]
 pub fn read(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTime) -> LoginAnswer {
     if (200..=299).contains(&status) {
         return read_success(headers, body, now);

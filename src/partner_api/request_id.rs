@@ -16,18 +16,15 @@ pub struct RequestId(Box<str>);
 impl RequestId {
     /// Returns `None` if `text` is empty, too long, or has other characters: external text is always
     /// checked before it reaches a label or a log line.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let fits = !text.is_empty() && text.len() <= MAX_LEN && text.bytes().all(|b| b.is_ascii_graphic());
         fits.then(|| Self(text.into()))
     }
 
-    #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         Self::parse(headers.get(HEADER)?.to_str().ok()?)
     }
 
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -57,7 +57,6 @@ pub struct Claims {
 impl Claims {
     /// Reads the payload of a JWT. Returns `None` if the token is not a JWT. This is not an error: it is
     /// not documented that every token is a JWT.
-    #[must_use]
     pub fn parse(token: &str) -> Option<Self> {
         let mut parts = token.split('.');
         let (Some(_), Some(payload), Some(_), None) =
