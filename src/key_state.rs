@@ -24,12 +24,11 @@ use crate::rfc3339::Rfc3339;
     Eq,
     PartialOrd,
     Ord,
-    Hash,
     Display,
-    EnumString,
     IntoStaticStr,
     VariantArray,
     SerializeDisplay,
+    EnumString,
     DeserializeFromStr,
 )]
 #[strum(
@@ -67,14 +66,11 @@ pub enum KeyState {
     Debug,
     PartialEq,
     Eq,
-    PartialOrd,
-    Ord,
-    Hash,
     Display,
-    EnumString,
     IntoStaticStr,
     VariantArray,
     SerializeDisplay,
+    EnumString,
     DeserializeFromStr,
 )]
 #[strum(

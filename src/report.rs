@@ -1,8 +1,7 @@
 //! The result of one probe.
 
-use serde_with::SerializeDisplay;
 use std::time::{Duration, SystemTime};
-use strum::{Display, EnumString, IntoStaticStr, VariantArray};
+use strum::{Display, IntoStaticStr, VariantArray};
 
 use crate::partner_api::error::ErrorCode;
 use crate::partner_api::failure::Failure;
@@ -11,21 +10,7 @@ use crate::partner_api::request_id::RequestId;
 
 /// The five phases of a probe, in order: the `phase` label. Their durations add up to the duration of the
 /// probe.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Display,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-    SerializeDisplay,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display, IntoStaticStr, VariantArray)]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub enum Phase {
     /// Resolving the host name. Zero if the host is an IP address, or if the proxy resolves the name.

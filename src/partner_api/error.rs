@@ -1,6 +1,5 @@
 //! The error bodies and error codes of the API.
 
-use serde_with::SerializeDisplay;
 use std::fmt;
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
@@ -10,21 +9,7 @@ use serde::de::IgnoredAny;
 use super::request_id::RequestId;
 
 /// The documented error codes. There are hundreds of others, which are specific to a route.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Display,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-    SerializeDisplay,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantArray)]
 #[strum(const_into_str)]
 pub enum Code {
     /// The token does not exist or was revoked.

@@ -2,23 +2,11 @@
 
 use crate::partner_api::error::ErrorCode;
 use serde_with::SerializeDisplay;
-use strum::{Display, EnumString, IntoStaticStr, VariantArray};
+use strum::{Display, IntoStaticStr, VariantArray};
 
 /// Why a probe failed: the `reason` label. Each failed probe has exactly one reason.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Display,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-    SerializeDisplay,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display, IntoStaticStr, VariantArray, SerializeDisplay,
 )]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub enum Reason {

@@ -1,7 +1,6 @@
 //! The routes that the exporter calls, and the request headers that are specific to the Partner API.
 
-use serde_with::SerializeDisplay;
-use strum::{Display, EnumString, IntoStaticStr, VariantArray};
+use strum::{Display, IntoStaticStr, VariantArray};
 
 /// The health route. It needs no authentication.
 pub const HEALTH_PATH: &str = "/api/partners/health";
@@ -18,21 +17,7 @@ pub const SECRET_HEADER: &str = "x-third-party-secret";
 pub const SOCIETY_HEADER: &str = "society-id";
 
 /// Which form of key/info is requested.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Display,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-    SerializeDisplay,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, IntoStaticStr, VariantArray)]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub enum KeyInfoMode {
     /// `?mode=extended`: the response says whether the key is activated. The request **activates a new key**.
@@ -42,21 +27,7 @@ pub enum KeyInfoMode {
 }
 
 /// The methods that a canary may use. Neither can change data.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Display,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-    SerializeDisplay,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, IntoStaticStr, VariantArray)]
 #[strum(const_into_str)]
 pub enum Method {
     #[strum(serialize = "GET")]
