@@ -1,4 +1,4 @@
-//! One probe against a real socket: its phases, its reason, what it sends.
+//! One probe over a real socket: its phases, its reason and what it sends.
 
 mod hostile;
 
@@ -25,38 +25,43 @@ fn with_a_key() -> SimulatorBuilder {
 }
 
 async fn health(api: &Api) -> ProbeReport {
-    let call = ProbeRequest {
+    let request = ProbeRequest {
         kind: RequestKind::Health,
         path: HEALTH_PATH,
         credentials: None,
         timeout: Duration::from_secs(5),
     };
-    Prober::new(api).unwrap().probe(call).await
+    Prober::new(api).unwrap().probe(request).await
 }
 
-async fn ask_within(simulator: &Simulator, kind: RequestKind, path: &str, timeout: Duration) -> ProbeReport {
+async fn probe_within(
+    simulator: &Simulator,
+    kind: RequestKind,
+    path: &str,
+    timeout: Duration,
+) -> ProbeReport {
     let token = SecretString::from(simulator.key("dupont").unwrap().token().unwrap());
     let secret = SecretString::from(SECRET);
     let credentials = Some(Credentials { token: &token, secret: &secret, society_id: None });
-    let call = ProbeRequest { kind, path, credentials, timeout };
-    Prober::new(&api(simulator)).unwrap().probe(call).await
+    let request = ProbeRequest { kind, path, credentials, timeout };
+    Prober::new(&api(simulator)).unwrap().probe(request).await
 }
 
 async fn canary(simulator: &Simulator) -> ProbeReport {
-    ask_within(simulator, CANARY, EXERCICES_PATH, Duration::from_secs(5)).await
+    probe_within(simulator, CANARY, EXERCICES_PATH, Duration::from_secs(5)).await
 }
 
 fn reason(report: &ProbeReport) -> Option<Reason> {
     report.outcome.as_ref().err().map(|failure| failure.reason)
 }
 
-fn took(report: &ProbeReport, wanted: Phase) -> Duration {
-    report.phases.iter().find(|(phase, _)| *phase == wanted).unwrap().1
+fn duration_of(report: &ProbeReport, phase: Phase) -> Duration {
+    report.phases.iter().find(|(found, _)| *found == phase).unwrap().1
 }
 
-/// A certificate's end has no fraction of a second.
-fn seconds(end: Option<SystemTime>) -> u64 {
-    end.unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+/// The expiry of a certificate is in whole seconds.
+fn seconds(expiry: Option<SystemTime>) -> u64 {
+    expiry.unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
 }
 
 #[tokio::test]
@@ -67,55 +72,55 @@ async fn a_probe_over_tls_succeeds_and_times_its_phases() {
         let report = canary(&simulator).await;
         assert_eq!(reason(&report), None, "{report:?}");
         assert_eq!(report.status, Some(200));
-        assert!(took(&report, Phase::Connect) > Duration::ZERO);
-        assert!(took(&report, Phase::Tls) > Duration::ZERO);
-        assert!(took(&report, Phase::Processing) > Duration::ZERO);
+        assert!(duration_of(&report, Phase::Connect) > Duration::ZERO);
+        assert!(duration_of(&report, Phase::Tls) > Duration::ZERO);
+        assert!(duration_of(&report, Phase::Processing) > Duration::ZERO);
         assert_eq!(report.phases.iter().map(|(_, took)| took).sum::<Duration>(), report.phases.total());
         assert_eq!(seconds(report.certificate_expiry), seconds(simulator.certificate_expiry()));
     }
 }
 
 #[tokio::test]
-async fn plain_http_on_loopback_spends_nothing_on_tls() {
+async fn plain_http_has_no_tls_phase() {
     let simulator = with_a_key().start().await.unwrap();
     let report = canary(&simulator).await;
     assert_eq!(reason(&report), None, "{report:?}");
-    assert_eq!(took(&report, Phase::Tls), Duration::ZERO);
-    assert_eq!(took(&report, Phase::Resolve), Duration::ZERO, "an address needs no look-up");
+    assert_eq!(duration_of(&report, Phase::Tls), Duration::ZERO);
+    assert_eq!(duration_of(&report, Phase::Resolve), Duration::ZERO, "an address needs no look-up");
     assert_eq!(report.certificate_expiry, None);
 }
 
 #[tokio::test]
-async fn a_name_is_looked_up_in_the_resolve_phase() {
+async fn a_host_name_is_resolved_in_the_resolve_phase() {
     let simulator = with_a_key().start().await.unwrap();
     let mut api = api(&simulator);
     api.base_url.set_host(Some("localhost")).unwrap();
     let report = health(&api).await;
     assert_eq!(reason(&report), None, "{report:?}");
-    assert!(took(&report, Phase::Resolve) > Duration::ZERO);
+    assert!(duration_of(&report, Phase::Resolve) > Duration::ZERO);
 }
 
 #[tokio::test]
-async fn each_probe_opens_a_connection_of_its_own() {
+async fn each_probe_opens_a_new_connection() {
     let simulator = with_a_key().tls().start().await.unwrap();
     let prober = Prober::new(&api(&simulator)).unwrap();
     for _ in 0..3 {
-        let call = ProbeRequest {
+        let request = ProbeRequest {
             kind: RequestKind::Health,
             path: HEALTH_PATH,
             credentials: None,
             timeout: Duration::from_secs(5),
         };
-        assert!(took(&prober.probe(call).await, Phase::Tls) > Duration::ZERO);
+        assert!(duration_of(&prober.probe(request).await, Phase::Tls) > Duration::ZERO);
     }
     assert_eq!(simulator.connections(), 3);
 }
 
 #[tokio::test]
-async fn key_info_is_parsed_whole() {
+async fn a_key_info_response_is_parsed() {
     let simulator = with_a_key().start().await.unwrap();
     let kind = RequestKind::KeyInfo(KeyInfoMode::Extended);
-    let report = ask_within(&simulator, kind, KEY_INFO_EXTENDED_PATH, Duration::from_secs(5)).await;
+    let report = probe_within(&simulator, kind, KEY_INFO_EXTENDED_PATH, Duration::from_secs(5)).await;
     let info = report.judgement.unwrap().key_info.unwrap();
     let extended = info.extended.unwrap();
     assert!(extended.is_activated && info.routes > 0);
@@ -123,7 +128,7 @@ async fn key_info_is_parsed_whole() {
 }
 
 #[tokio::test]
-async fn the_request_id_is_the_one_that_the_api_gave() {
+async fn the_request_id_of_the_api_is_reported() {
     let simulator = with_a_key().start().await.unwrap();
     let report = canary(&simulator).await;
     let calls = simulator.key("dupont").unwrap().calls();
@@ -157,7 +162,7 @@ async fn each_transport_failure_has_the_reason_of_its_phase() {
 }
 
 #[tokio::test]
-async fn the_earliest_end_of_the_chain_counts() {
+async fn the_earliest_expiry_of_the_chain_is_reported() {
     let day = Duration::from_hours(24);
     let simulator = with_a_key().tls_with(TlsOptions::intermediate_expiring_in(day)).start().await.unwrap();
     let report = canary(&simulator).await;
@@ -167,7 +172,7 @@ async fn the_earliest_end_of_the_chain_counts() {
 }
 
 #[tokio::test]
-async fn each_broken_answer_has_one_reason() {
+async fn each_invalid_response_has_one_reason() {
     let simulator = with_a_key().start().await.unwrap();
     let key = simulator.key("dupont").unwrap();
     let cases = [
@@ -193,7 +198,7 @@ async fn each_broken_answer_has_one_reason() {
 }
 
 #[tokio::test]
-async fn key_info_must_fit_and_parse_compressed_or_not() {
+async fn a_key_info_response_must_be_complete_and_valid_even_if_compressed() {
     let simulator = with_a_key().start().await.unwrap();
     let key = simulator.key("dupont").unwrap();
     let cases = [
@@ -204,39 +209,39 @@ async fn key_info_must_fit_and_parse_compressed_or_not() {
     for (fault, expected) in cases {
         key.inject_times(1, fault);
         let kind = RequestKind::KeyInfo(KeyInfoMode::Extended);
-        let report = ask_within(&simulator, kind, KEY_INFO_EXTENDED_PATH, Duration::from_secs(5)).await;
+        let report = probe_within(&simulator, kind, KEY_INFO_EXTENDED_PATH, Duration::from_secs(5)).await;
         assert_eq!(reason(&report), expected, "{report:?}");
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_end_is_timed_out_and_keeps_its_status_and_request_id() {
+async fn a_response_that_does_not_end_times_out_and_keeps_its_status_and_request_id() {
     let simulator = with_a_key().start().await.unwrap();
     let key = simulator.key("dupont").unwrap();
     let limit = Duration::from_millis(300);
     key.inject_times(1, Fault::Stall);
-    let stalled = ask_within(&simulator, CANARY, EXERCICES_PATH, limit).await;
+    let stalled = probe_within(&simulator, CANARY, EXERCICES_PATH, limit).await;
     assert_eq!(reason(&stalled), Some(Reason::Timeout));
     assert_eq!(stalled.status, Some(200));
     assert_eq!(stalled.request_id.unwrap().as_str(), key.calls()[0].request_id().unwrap());
     assert!(stalled.phases.total() >= limit);
     key.inject_times(1, Fault::Silence);
-    let silent = ask_within(&simulator, CANARY, EXERCICES_PATH, limit).await;
+    let silent = probe_within(&simulator, CANARY, EXERCICES_PATH, limit).await;
     assert_eq!((reason(&silent), silent.status), (Some(Reason::Timeout), None));
-    assert!(took(&silent, Phase::Processing) > took(&silent, Phase::Transfer));
+    assert!(duration_of(&silent, Phase::Processing) > duration_of(&silent, Phase::Transfer));
 }
 
 #[tokio::test]
 async fn a_head_canary_is_judged_without_a_body() {
     let simulator = with_a_key().start().await.unwrap();
     let head = RequestKind::Canary(Method::Head);
-    let report = ask_within(&simulator, head, EXERCICES_PATH, Duration::from_secs(5)).await;
+    let report = probe_within(&simulator, head, EXERCICES_PATH, Duration::from_secs(5)).await;
     assert_eq!(reason(&report), None, "{report:?}");
     assert_eq!(simulator.key("dupont").unwrap().calls()[0].method, "HEAD");
 }
 
 #[tokio::test]
-async fn a_probe_goes_through_the_configured_proxy_and_ends_tls_at_the_api() {
+async fn a_probe_uses_the_configured_proxy_and_speaks_tls_with_the_api() {
     let simulator = with_a_key().tls().start().await.unwrap();
     let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut api = api(&simulator);
@@ -255,11 +260,11 @@ async fn a_probe_goes_through_the_configured_proxy_and_ends_tls_at_the_api() {
     });
     let report = health(&api).await;
     assert_eq!(reason(&report), None, "{report:?}");
-    assert!(took(&report, Phase::Tls) > Duration::ZERO);
+    assert!(duration_of(&report, Phase::Tls) > Duration::ZERO);
     assert_eq!(seconds(report.certificate_expiry), seconds(simulator.certificate_expiry()));
     tunnel.abort();
 
-    // And one that opens no tunnel.
+    // A proxy that opens no tunnel.
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     api.proxy_url = Some(format!("http://{}", closed.local_addr().unwrap()).parse().unwrap());
     tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! Answers that attack. Each comes over a real socket, and ends in the right reason, in time, and with the
+//! Hostile responses over a real socket. Each probe must end with the right reason, in time, and with the
 //! connection closed.
 
 mod bodies;
@@ -32,11 +32,11 @@ const PASSWORD: &str = "the-account-s-password";
 const CANARY: RequestKind = RequestKind::Canary(Method::Get);
 const EXTENDED: RequestKind = RequestKind::KeyInfo(KeyInfoMode::Extended);
 
-/// For what ends by itself: far more than it takes.
+/// The timeout of probes that end before it: much longer than they need.
 const AMPLE: Duration = Duration::from_secs(20);
-/// For what ends by the probe's timeout alone.
+/// The timeout of probes that end only because of it.
 const SHORT: Duration = Duration::from_millis(500);
-/// What a busy machine may add to a timeout.
+/// How much later than its timeout a probe may end on a busy machine.
 const SLACK: Duration = Duration::from_secs(20);
 
 fn api(server: &Hostile) -> Api {
@@ -48,20 +48,20 @@ fn api(server: &Hostile) -> Api {
     }
 }
 
-/// Asks the server all that the exporter asks: what came of health, of key/info, of a canary, of a log-in.
-async fn asked(server: &Hostile) -> [&'static str; 4] {
-    asked_within(AMPLE, server).await
+/// The outcomes of a health probe, of key/info, of a canary and of a log-in.
+async fn outcomes(server: &Hostile) -> [&'static str; 4] {
+    outcomes_within(AMPLE, server).await
 }
 
-/// The same, where every request has so long.
-async fn asked_within(limit: Duration, server: &Hostile) -> [&'static str; 4] {
-    let words = words(&api(server), limit).await;
+/// The same with this timeout for each request.
+async fn outcomes_within(limit: Duration, server: &Hostile) -> [&'static str; 4] {
+    let words = outcomes_of(&api(server), limit).await;
     server.is_left_alone().await;
     words
 }
 
-/// What comes of health, of key/info, of a canary and of a log-in.
-async fn words(api: &Api, limit: Duration) -> [&'static str; 4] {
+/// The outcomes of a health probe, of key/info, of a canary and of a log-in at this API.
+async fn outcomes_of(api: &Api, limit: Duration) -> [&'static str; 4] {
     let (health, key_info, canary, log_in) = tokio::join!(
         probe(api, RequestKind::Health, limit),
         probe(api, EXTENDED, limit),

@@ -1,98 +1,98 @@
-//! Bodies without end, bodies that unpack to more than they say, bodies that are no JSON or too much of it.
+//! Endless bodies, decompression bombs, and bodies that are not JSON or are deeply nested JSON.
 
 use super::scripted_server::Act;
 use super::scripted_server::{bomb, gzip_head, nested};
 use super::{
-    AMPLE, EXTENDED, Hostile, SHORT, api, asked, asked_within, drip, flood, head, json, json_head, probe,
-    send,
+    AMPLE, EXTENDED, Hostile, SHORT, api, drip, flood, head, json, json_head, outcomes, outcomes_within,
+    probe, send,
 };
 
-/// What a server may get rid of on one connection: a cap's worth, and what the sockets hold.
+/// How much a server can send on one connection: the read limit and the buffers of the sockets.
 const BOUND: u64 = 16 << 20;
 
 #[tokio::test]
-async fn an_endless_body_is_read_up_to_its_cap_and_no_further() {
+async fn an_endless_body_is_read_up_to_the_limit_only() {
     let server = Hostile::http([json_head(), send("["), flood("0,")]).await;
-    assert_eq!(asked(&server).await, ["ok", "unexpected_body", "ok", "unavailable"]);
+    assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "ok", "unavailable"]);
     assert!(server.taken() < 4 * BOUND, "{} bytes", server.taken());
 }
 
 #[tokio::test]
-async fn an_endless_error_was_not_written_by_the_api() {
+async fn an_endless_error_body_is_an_edge_failure() {
     let server = Hostile::http([head("502 Bad Gateway"), flood("<p>")]).await;
-    assert_eq!(asked(&server).await, ["edge", "edge", "edge", "unavailable"]);
+    assert_eq!(outcomes(&server).await, ["edge", "edge", "edge", "unavailable"]);
     assert!(server.taken() < 4 * BOUND, "{} bytes", server.taken());
 }
 
 #[tokio::test]
-async fn a_refusal_that_does_not_end_is_no_refusal() {
+async fn an_endless_refusal_is_not_a_refusal() {
     let refusal = r#"{"error":{"code":"ERR-API-TOKEN-NOT-FOUND","message":"m","details":""}}"#;
     let server = Hostile::http([head("401 Unauthorized"), send(refusal), flood(" ")]).await;
-    assert_eq!(asked(&server).await, ["edge", "edge", "edge", "unavailable"]);
+    assert_eq!(outcomes(&server).await, ["edge", "edge", "edge", "unavailable"]);
 }
 
 #[tokio::test]
-async fn a_token_that_does_not_end_is_no_token() {
+async fn an_endless_token_is_not_a_token() {
     let server = Hostile::http([json_head(), send(r#"{"api_token":"opaque"}"#), flood(" ")]).await;
-    assert_eq!(asked(&server).await[3], "unavailable");
+    assert_eq!(outcomes(&server).await[3], "unavailable");
 }
 
 #[tokio::test]
-async fn a_body_that_drips_is_timed_out() {
+async fn a_body_that_arrives_byte_by_byte_times_out() {
     let server = Hostile::http([json_head(), send("["), drip("0,")]).await;
-    assert_eq!(asked_within(SHORT, &server).await, ["timeout"; 4]);
+    assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
-async fn an_error_that_drips_is_timed_out() {
+async fn an_error_body_that_arrives_byte_by_byte_times_out() {
     let server = Hostile::http([head("502 Bad Gateway"), drip("<p>")]).await;
-    assert_eq!(asked_within(SHORT, &server).await, ["timeout"; 4]);
+    assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
-async fn what_its_status_settles_is_not_waited_for() {
+async fn a_body_is_not_read_if_the_status_decides() {
     for (status, reason) in [("302 Found", "redirect"), ("300 Multiple Choices", "unexpected_status")] {
         let server = Hostile::http([head(status), drip("<p>")]).await;
         let expected = [reason, reason, reason, "unavailable"];
-        assert_eq!(asked(&server).await, expected, "{status}");
+        assert_eq!(outcomes(&server).await, expected, "{status}");
     }
 }
 
 #[tokio::test]
-async fn a_gzip_bomb_is_unpacked_up_to_the_cap_and_no_further() {
+async fn a_gzip_bomb_is_decompressed_up_to_the_limit_only() {
     let (fuse, charge) = bomb();
     let server = Hostile::http([gzip_head(), fuse, charge]).await;
-    assert_eq!(asked(&server).await, ["ok", "unexpected_body", "ok", "unavailable"]);
+    assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "ok", "unavailable"]);
     assert!(server.taken() < 4 * BOUND, "{} bytes", server.taken());
 }
 
 #[tokio::test]
-async fn gzip_that_unpacks_to_nothing_for_ever_is_timed_out() {
+async fn endless_gzip_without_content_times_out() {
     let (fuse, _) = bomb();
     let empty_block = [0x00, 0x00, 0x00, 0xff, 0xff];
     let server = Hostile::http([gzip_head(), fuse, flood(empty_block)]).await;
-    assert_eq!(asked_within(SHORT, &server).await, ["timeout"; 4]);
+    assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
-async fn gzip_whose_own_header_never_ends_is_timed_out() {
+async fn gzip_with_an_endless_header_times_out() {
     let file_name_follows = [0x1f, 0x8b, 0x08, 0x08, 0, 0, 0, 0, 0, 0];
     let server = Hostile::http([gzip_head(), send(file_name_follows), flood("a")]).await;
-    assert_eq!(asked_within(SHORT, &server).await, ["timeout"; 4]);
+    assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
-async fn gzip_that_is_none_is_an_unexpected_body() {
+async fn invalid_gzip_is_an_unexpected_body() {
     let server = Hostile::http([gzip_head(), send(r#"[{"isActivated":true}]"#)]).await;
-    assert_eq!(asked(&server).await, ["unexpected_body"; 4]);
+    assert_eq!(outcomes(&server).await, ["unexpected_body"; 4]);
 }
 
 #[tokio::test]
-async fn an_error_whose_gzip_is_none_is_told_by_its_status() {
+async fn an_error_with_invalid_gzip_is_judged_by_its_status() {
     for (status, reason) in [("502 Bad Gateway", "edge"), ("307 Temporary Redirect", "redirect")] {
         let server = Hostile::http([head(&format!("{status}\ncontent-encoding: gzip")), send("<p>")]).await;
         let expected = [reason, reason, reason, "unavailable"];
-        assert_eq!(asked(&server).await, expected, "{status}");
+        assert_eq!(outcomes(&server).await, expected, "{status}");
     }
 }
 
@@ -100,23 +100,23 @@ async fn an_error_whose_gzip_is_none_is_told_by_its_status() {
 async fn invalid_utf8_in_a_body_is_not_the_documented_json() {
     let body = b"{\"isActivated\":true,\"target\":\"\xff\",\"api_token\":\"\xff\"}";
     let server = Hostile::http([json(200, body)]).await;
-    assert_eq!(asked(&server).await, ["ok", "unexpected_body", "ok", "unavailable"]);
+    assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "ok", "unavailable"]);
     let server = Hostile::http([json(401, b"{\"error\":{\"code\":\"ERR-INTERNAL\xff\"}}")]).await;
-    assert_eq!(asked(&server).await, ["edge", "edge", "edge", "unavailable"]);
+    assert_eq!(outcomes(&server).await, ["edge", "edge", "edge", "unavailable"]);
 }
 
 #[tokio::test]
-async fn json_nested_ten_thousand_deep_is_judged_and_overflows_nothing() {
+async fn json_nested_ten_thousand_deep_does_not_overflow_the_stack() {
     let deep = nested(10_000);
     let server = Hostile::http([json(200, &deep)]).await;
-    assert_eq!(asked(&server).await, ["ok", "unexpected_body", "ok", "unavailable"]);
+    assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "ok", "unavailable"]);
     let token = format!(r#"{{"api_token":"opaque","expiresIn":{deep}}}"#);
     let server = Hostile::http([json(200, token)]).await;
-    assert_eq!(asked(&server).await[3], "unavailable");
+    assert_eq!(outcomes(&server).await[3], "unavailable");
 }
 
 #[tokio::test]
-async fn an_error_nested_ten_thousand_deep_was_not_written_by_the_api() {
+async fn an_error_body_nested_ten_thousand_deep_is_an_edge_failure() {
     let deep = nested(10_000);
     for body in [
         deep.clone(),
@@ -125,12 +125,12 @@ async fn an_error_nested_ten_thousand_deep_was_not_written_by_the_api() {
         format!(r#"{{"error":{{"code":"ERR-INTERNAL","details":{deep}}}}}"#),
     ] {
         let server = Hostile::http([json(400, &body)]).await;
-        assert_eq!(asked(&server).await, ["edge", "edge", "edge", "unavailable"], "{body:.60}");
+        assert_eq!(outcomes(&server).await, ["edge", "edge", "edge", "unavailable"], "{body:.60}");
     }
 }
 
 #[tokio::test]
-async fn activation_is_learnt_however_deep_or_absurd_the_rest_is() {
+async fn activation_is_read_even_if_the_rest_is_deep_or_absurd() {
     let deep = nested(10_000);
     for rest in [
         format!(r#""target":{deep}"#),
@@ -139,68 +139,69 @@ async fn activation_is_learnt_however_deep_or_absurd_the_rest_is() {
     ] {
         let server = Hostile::http([json(200, format!(r#"{{"isActivated":true,{rest}}}"#))]).await;
         let report = probe(&api(&server), EXTENDED, AMPLE).await;
-        let info = report.judgement.and_then(|answer| answer.key_info).expect("the API's word");
+        let info =
+            report.judgement.and_then(|judgement| judgement.key_info).expect("the response is accepted");
         assert!(info.extended.unwrap().is_activated, "{rest:.60}");
     }
 }
 
 #[tokio::test]
-async fn json_of_the_wrong_shape_is_no_answer() {
+async fn json_of_the_wrong_form_is_an_unexpected_body() {
     for body in ["null", "true", "7", "\"text\"", "[]", "{}", "[1,2]", r#"{"isActivated":"yes"}"#, "[true]"] {
         let server = Hostile::http([json(200, body)]).await;
-        assert_eq!(asked(&server).await, ["ok", "unexpected_body", "ok", "unavailable"], "{body}");
+        assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "ok", "unavailable"], "{body}");
     }
 }
 
 #[tokio::test]
-async fn an_error_of_the_wrong_shape_was_not_written_by_the_api() {
+async fn an_error_body_of_the_wrong_form_is_an_edge_failure() {
     for body in ["null", "[]", "{}", r#"{"error":[]}"#, r#"{"error":{"code":7}}"#, r#"{"error":"no"}"#, ""] {
         let server = Hostile::http([json(403, body)]).await;
-        assert_eq!(asked(&server).await, ["edge", "edge", "edge", "unavailable"], "{body}");
+        assert_eq!(outcomes(&server).await, ["edge", "edge", "edge", "unavailable"], "{body}");
     }
 }
 
 #[tokio::test]
-async fn a_token_of_the_wrong_shape_is_no_token() {
+async fn a_token_of_the_wrong_type_is_not_a_token() {
     for token in ["7", "null", "[]", r#""""#, r#""two words""#, r#""line\nbreak""#, r#""\u0000""#] {
         let server = Hostile::http([json(200, format!(r#"{{"api_token":{token}}}"#))]).await;
-        assert_eq!(asked(&server).await[3], "unavailable", "{token}");
+        assert_eq!(outcomes(&server).await[3], "unavailable", "{token}");
     }
 }
 
 #[tokio::test]
-async fn a_token_that_fits_in_no_header_is_no_token() {
+async fn a_token_above_16_kib_is_not_a_token() {
     for (length, word) in [(16 << 10, "token"), ((16 << 10) + 1, "unavailable")] {
         let server = Hostile::http([json(200, format!(r#"{{"api_token":"{}"}}"#, "a".repeat(length)))]).await;
-        assert_eq!(asked(&server).await[3], word, "{length}");
+        assert_eq!(outcomes(&server).await[3], word, "{length}");
     }
 }
 
 #[tokio::test]
-async fn a_success_that_carries_an_error_is_none() {
+async fn a_success_status_with_an_error_body_is_not_a_success() {
     let server = Hostile::http([json(200, r#"{"error":{"code":"ERR-INTERNAL"}}"#)]).await;
-    assert_eq!(asked(&server).await, ["ok", "unexpected_body", "unexpected_body", "unavailable"]);
+    assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "unexpected_body", "unavailable"]);
 }
 
 #[tokio::test]
-async fn a_captive_portal_is_no_answer_of_a_key_s() {
+async fn the_page_of_a_captive_portal_is_not_a_success() {
     let page = "<html>Sign in to the guest network</html>";
     let server = Hostile::http([head("200 OK\ncontent-type: text/html"), send(page)]).await;
-    assert_eq!(asked(&server).await, ["ok", "unexpected_body", "unexpected_body", "unavailable"]);
+    assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "unexpected_body", "unavailable"]);
     let server = Hostile::http([json(200, page)]).await;
-    let lied_about = asked(&server).await;
+    let lied_about = outcomes(&server).await;
     assert_eq!(lied_about, ["ok", "unexpected_body", "unexpected_body", "unavailable"]);
 }
 
 #[tokio::test]
-async fn an_empty_204_is_no_answer_of_a_key_s() {
+async fn an_empty_204_is_not_a_success_for_a_key() {
     let server = Hostile::http([head("204 No Content"), Act::Stall]).await;
-    assert_eq!(asked(&server).await, ["ok", "unexpected_body", "unexpected_body", "unavailable"]);
+    assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "unexpected_body", "unavailable"]);
 }
 
 #[tokio::test]
-async fn an_empty_304_answers_nothing_that_was_asked() {
+async fn an_empty_304_is_an_unexpected_status() {
     let server = Hostile::http([head("304 Not Modified"), Act::Stall]).await;
     let status = "unexpected_status";
-    assert_eq!(asked(&server).await, [status, status, status, "unavailable"]);
+    assert_eq!(outcomes(&server).await, [status, status, status, "unavailable"]);
 }

@@ -1,153 +1,153 @@
-//! Heads without end, heads that are too large, heads that are no HTTP/1.1.
+//! Endless heads, heads that are too large, and heads that are not HTTP/1.1.
 
 use super::scripted_server::Act;
 use super::{
-    AMPLE, CANARY, Hostile, SHORT, api, asked, asked_within, drip, flood, head, json, json_with, probe, send,
-    word,
+    AMPLE, CANARY, Hostile, SHORT, api, drip, flood, head, json, json_with, outcomes, outcomes_within, probe,
+    send, word,
 };
 
-/// What a server may get rid of on one connection: the client's buffer, and what the sockets hold.
+/// How much a server can send on one connection: the buffer of the client and the buffers of the sockets.
 const BOUND: u64 = 16 << 20;
 
 #[tokio::test]
-async fn a_head_that_drips_is_timed_out() {
+async fn a_head_that_arrives_byte_by_byte_times_out() {
     let server = Hostile::http([send("HTTP/1.1 200 OK\r\nx-slow: "), drip("a")]).await;
-    assert_eq!(asked_within(SHORT, &server).await, ["timeout"; 4]);
+    assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
-async fn a_head_that_stops_half_way_is_timed_out() {
+async fn a_head_that_stops_half_way_times_out() {
     let server = Hostile::http([send("HTTP/1.1 200 OK\r\ncontent-ty"), Act::Stall]).await;
-    assert_eq!(asked_within(SHORT, &server).await, ["timeout"; 4]);
+    assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
 async fn a_header_of_ten_megabytes_is_not_read_to_its_end() {
     let huge = format!("200 OK\nx-huge: {}\ncontent-length: 0", "a".repeat(10 << 20));
     let server = Hostile::http([head(&huge)]).await;
-    assert_eq!(asked(&server).await, ["io"; 4]);
+    assert_eq!(outcomes(&server).await, ["io"; 4]);
 }
 
 #[tokio::test]
-async fn an_endless_header_is_not_read_for_long() {
+async fn an_endless_header_is_an_io_failure() {
     let server = Hostile::http([send("HTTP/1.1 200 OK\r\nx-endless: "), flood("a")]).await;
-    assert_eq!(asked(&server).await, ["io"; 4]);
+    assert_eq!(outcomes(&server).await, ["io"; 4]);
     assert!(server.taken() < 4 * BOUND, "{} bytes", server.taken());
 }
 
 #[tokio::test]
-async fn endless_headers_are_not_read_for_long() {
+async fn endless_headers_are_an_io_failure() {
     let server = Hostile::http([send("HTTP/1.1 200 OK\r\n"), flood("x-one-more: a\r\n")]).await;
-    assert_eq!(asked(&server).await, ["io"; 4]);
+    assert_eq!(outcomes(&server).await, ["io"; 4]);
     assert!(server.taken() < 4 * BOUND, "{} bytes", server.taken());
 }
 
 #[tokio::test]
 async fn a_thousand_headers_are_too_many() {
     let server = Hostile::http([json_with(&"x-one-more: a\n".repeat(1_000), 200, "{}")]).await;
-    assert_eq!(asked(&server).await, ["io"; 4]);
+    assert_eq!(outcomes(&server).await, ["io"; 4]);
 }
 
 #[tokio::test]
-async fn invalid_utf8_in_a_header_s_value_is_taken_for_nothing() {
-    let answer = b"HTTP/1.1 200 \xff\xfe\r\nrequest-id: req-\xff\r\nx-rate-limit-remaining: \xff\r\n\
+async fn a_header_value_with_invalid_utf8_is_ignored() {
+    let response = b"HTTP/1.1 200 \xff\xfe\r\nrequest-id: req-\xff\r\nx-rate-limit-remaining: \xff\r\n\
         content-type: application/json\r\ncontent-length: 2\r\n\r\n[]";
-    let server = Hostile::http([send(answer)]).await;
+    let server = Hostile::http([send(response)]).await;
     let report = probe(&api(&server), CANARY, AMPLE).await;
     assert_eq!((word(&report.outcome), report.request_id), ("ok", None));
     assert!(!report.judgement.unwrap().budget.is_reported());
-    let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\xff\r\ncontent-length: 2\r\n\r\n[]";
-    let server = Hostile::http([send(answer)]).await;
-    assert_eq!(asked(&server).await, ["ok", "unexpected_body", "unexpected_body", "unavailable"]);
+    let response = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\xff\r\ncontent-length: 2\r\n\r\n[]";
+    let server = Hostile::http([send(response)]).await;
+    assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "unexpected_body", "unavailable"]);
 }
 
 #[tokio::test]
-async fn invalid_utf8_in_a_header_s_name_is_no_http() {
+async fn invalid_utf8_in_a_header_name_is_not_http() {
     let server = Hostile::http([send(b"HTTP/1.1 200 OK\r\nx-\xff: a\r\ncontent-length: 0\r\n\r\n")]).await;
-    assert_eq!(asked(&server).await, ["io"; 4]);
+    assert_eq!(outcomes(&server).await, ["io"; 4]);
 }
 
 #[tokio::test]
-async fn a_control_character_in_a_header_is_no_http() {
+async fn a_control_character_in_a_header_is_not_http() {
     for value in ["a\0b", "a\x1bb", "a\nb"] {
         let server = Hostile::http([send(format!("HTTP/1.1 200 OK\r\nx-odd: {value}\r\n\r\n"))]).await;
-        assert_eq!(asked(&server).await, ["io"; 4], "{value:?}");
+        assert_eq!(outcomes(&server).await, ["io"; 4], "{value:?}");
     }
 }
 
 #[tokio::test]
-async fn a_status_line_that_is_none_is_no_http() {
+async fn an_invalid_status_line_is_not_http() {
     for line in
         ["HTTP/1.1 000 X", "HTTP/1.1 2000 X", "HTTP/1.1 OK", "HTTP/9.9 200 OK", "ICY 200 OK", "\0\x01\x02"]
     {
         let server = Hostile::http([send(format!("{line}\r\ncontent-length: 0\r\n\r\n"))]).await;
-        assert_eq!(asked(&server).await, ["io"; 4], "{line:?}");
+        assert_eq!(outcomes(&server).await, ["io"; 4], "{line:?}");
     }
 }
 
 #[tokio::test]
-async fn a_status_that_nobody_documents_is_unexpected() {
+async fn an_undocumented_status_is_unexpected() {
     for status in ["101 Switching Protocols\nconnection: upgrade\nupgrade: h2c", "600 X", "999 X"] {
         let server = Hostile::http([head(status), Act::Stall]).await;
         let expected = ["unexpected_status", "unexpected_status", "unexpected_status", "unavailable"];
-        assert_eq!(asked(&server).await, expected, "{status}");
+        assert_eq!(outcomes(&server).await, expected, "{status}");
     }
 }
 
 #[tokio::test]
-async fn a_hundred_interim_answers_before_the_answer_are_passed_over() {
+async fn a_hundred_interim_responses_are_skipped() {
     let mut script = vec![head("100 Continue"); 50];
     script.extend(vec![head("103 Early Hints\nlink: </style.css>; rel=preload"); 50]);
     script.push(json(200, r#"{"isActivated":true,"api_token":"opaque"}"#));
     let server = Hostile::http(script).await;
-    assert_eq!(asked(&server).await, ["ok", "ok", "ok", "token"]);
+    assert_eq!(outcomes(&server).await, ["ok", "ok", "ok", "token"]);
 }
 
 #[tokio::test]
-async fn an_endless_100_continue_is_timed_out() {
+async fn endless_100_responses_time_out() {
     let server = Hostile::http([flood("HTTP/1.1 100 Continue\r\n\r\n")]).await;
-    assert_eq!(asked_within(SHORT, &server).await, ["timeout"; 4]);
+    assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
-async fn an_endless_103_is_timed_out() {
+async fn endless_103_responses_time_out() {
     let server = Hostile::http([flood("HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n")]).await;
-    assert_eq!(asked_within(SHORT, &server).await, ["timeout"; 4]);
+    assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
-async fn interim_answers_that_drip_are_timed_out() {
+async fn slow_interim_responses_time_out() {
     let server = Hostile::http([drip("HTTP/1.1 100 Continue\r\n\r\n")]).await;
-    assert_eq!(asked_within(SHORT, &server).await, ["timeout"; 4]);
+    assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
-async fn endless_empty_lines_before_the_answer_are_not_read_for_long() {
+async fn endless_empty_lines_before_the_response_are_an_io_failure() {
     let server = Hostile::http([flood("\r\n")]).await;
-    assert_eq!(asked(&server).await, ["io"; 4]);
+    assert_eq!(outcomes(&server).await, ["io"; 4]);
     assert!(server.taken() < 4 * BOUND, "{} bytes", server.taken());
 }
 
 #[tokio::test]
-async fn http2_frames_are_no_http() {
+async fn http2_frames_are_not_http_1() {
     let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     let go_away = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
     let reset_stream = [0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 8];
     for frames in [[&settings[..], &go_away[..]].concat(), go_away.to_vec(), reset_stream.to_vec()] {
         let server = Hostile::http([send(&frames)]).await;
-        assert_eq!(asked(&server).await, ["io"; 4], "{frames:?}");
+        assert_eq!(outcomes(&server).await, ["io"; 4], "{frames:?}");
         let server = Hostile::https([send(&frames)]).await;
-        assert_eq!(asked(&server).await, ["io"; 4], "{frames:?} over TLS");
+        assert_eq!(outcomes(&server).await, ["io"; 4], "{frames:?} over TLS");
     }
 }
 
 #[tokio::test]
-async fn a_second_answer_on_the_connection_is_nobody_s() {
+async fn a_second_response_on_the_connection_is_ignored() {
     let refusal = json(401, r#"{"error":{"code":"ERR-API-TOKEN-NOT-FOUND"}}"#);
     let accepted = json(200, r#"{"isActivated":true,"api_token":"opaque"}"#);
     let server = Hostile::http([accepted, refusal, Act::Stall]).await;
     for _ in 0..2 {
-        assert_eq!(asked(&server).await, ["ok", "ok", "ok", "token"]);
+        assert_eq!(outcomes(&server).await, ["ok", "ok", "ok", "token"]);
     }
-    assert_eq!(server.connections(), 8, "each request has a connection of its own");
+    assert_eq!(server.connections(), 8, "each request opens a new connection");
 }
