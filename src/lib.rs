@@ -34,6 +34,7 @@
 //! - `config`: the configuration file and its checks.
 //! - `partner_api`: the protocol of the Partner API, from bytes to evidence.
 //! - `secret`: secrets from the configuration, from files and from the environment.
+//! - `reference`: the names of metrics and states, for the tests of dashboards, alerts and documents.
 //! - `file_version`: detects that a file changed without reading it. `rfc3339`: times in files.
 
 pub mod app;
