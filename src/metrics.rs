@@ -3,8 +3,10 @@
 //! The `prometheus` crate keeps the few series that observations are added to. What exists once per key
 //! is written from the in-memory state.
 
+mod description;
 mod exposition;
 mod registered;
+mod sample_writer;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -26,7 +28,7 @@ use crate::state::SharedState;
 use exposition::Exposition;
 use table::Registered;
 
-pub use table::MetricKind;
+pub use description::MetricKind;
 pub(crate) use table::descriptions;
 
 /// The metrics of one exporter.

@@ -3,85 +3,19 @@
 //! With ten thousand keys there are some 300,000 series. As children of a metrics library, copied at each
 //! scrape, they would cost hundreds of megabytes; written from the state they cost one piece.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use super::table::{Description, EXPOSED, Source};
+use super::description::Description;
+use super::sample_writer::SampleWriter;
+use super::table::{EXPOSED, Source};
 use crate::label::escape;
 use crate::state::{Inventory, SharedState};
 
 /// A piece is sent when it has about this size, in bytes. A scrape of any fleet holds no more in memory.
 const PIECE_SIZE: usize = 128 << 10;
-
-/// Writes the samples of one metric about one subject.
-pub(super) struct SampleWriter<'a> {
-    out: &'a mut String,
-    name: &'a str,
-    /// The labels that say what the samples are about, already escaped.
-    subject: &'a str,
-    is_health: bool,
-    with_request_ids: bool,
-}
-
-impl SampleWriter<'_> {
-    /// Whether the samples are about the health probe.
-    pub(super) const fn is_health(&self) -> bool {
-        self.is_health
-    }
-
-    /// Whether request IDs may become labels.
-    pub(super) const fn with_request_ids(&self) -> bool {
-        self.with_request_ids
-    }
-
-    /// Writes a sample without further labels.
-    pub(super) fn value(&mut self, value: impl Display) {
-        self.labelled(&[], value);
-    }
-
-    /// Writes a sample without further labels, if there is a value.
-    pub(super) fn optional(&mut self, value: Option<impl Display>) {
-        if let Some(value) = value {
-            self.value(value);
-        }
-    }
-
-    /// Writes one sample per state: 1 for the current one, 0 for the others.
-    pub(super) fn one_of<S: Copy + PartialEq + Into<&'static str>>(&mut self, states: &[S], current: S) {
-        for &state in states {
-            self.labelled(&[("state", state.into())], u8::from(state == current));
-        }
-    }
-
-    /// Writes a sample with further labels.
-    pub(super) fn labelled(&mut self, labels: &[(&str, &str)], value: impl Display) {
-        let out = &mut *self.out;
-        out.push_str(self.name);
-        out.push('{');
-        out.push_str(self.subject);
-        for (label, text) in labels {
-            for part in [",", label, "=\"", &escape(text), "\""] {
-                out.push_str(part);
-            }
-        }
-        // Writing to a string cannot fail.
-        let _ = writeln!(out, "}} {value}");
-    }
-}
-
-/// A time as seconds since the epoch, with milliseconds.
-pub(super) struct Timestamp(pub(super) SystemTime);
-
-impl Display for Timestamp {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Only a wrong clock yields a time before 1970.
-        let since = self.0.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        write!(f, "{}.{:03}", since.as_secs(), since.subsec_millis())
-    }
-}
 
 /// The pieces of one exposition. They are made as they are taken.
 pub(super) struct Exposition {

@@ -6,7 +6,7 @@ use prometheus::{
     Registry, Result,
 };
 
-use super::table::{Description, MetricKind};
+use super::description::{Description, MetricKind};
 
 /// A metric type of the `prometheus` crate.
 pub(super) trait Registrable: Collector + Clone + 'static {

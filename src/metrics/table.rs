@@ -6,36 +6,15 @@
 use std::time::SystemTime;
 
 use prometheus::{Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
-use strum::{Display, IntoStaticStr, VariantArray as _};
+use strum::VariantArray as _;
 
-use super::exposition::{SampleWriter, Timestamp};
+use super::description::{Description, MetricKind};
 use super::registered::registered_metrics;
+use super::sample_writer::{SampleWriter, Timestamp};
 use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::budget::Budget;
 use crate::partner_api::failure::Reason;
 use crate::state::{KeyStatus, LastProbe, MonitoredKey, MonitoredPartner, ProbeStatus, Skip};
-
-/// The type of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, IntoStaticStr)]
-#[strum(const_into_str, serialize_all = "snake_case")]
-pub enum MetricKind {
-    Counter,
-    Gauge,
-    Histogram,
-}
-
-/// What `/metrics` and its reference say about a metric.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Description {
-    pub(crate) name: &'static str,
-    pub(crate) kind: MetricKind,
-    /// The labels that say what a sample is about.
-    pub(crate) subject: &'static [&'static str],
-    /// Further labels; a metric of the health probe has no `partner` and no `key`, and an option leaves
-    /// out `request_id`.
-    pub(crate) labels: &'static [&'static str],
-    pub(crate) help: &'static str,
-}
 
 /// A metric whose samples are written from the in-memory state.
 pub(super) struct Exposed {
@@ -320,7 +299,7 @@ fn failures(probe: &ProbeStatus, samples: &mut SampleWriter<'_>) {
     for &(reason, times) in &probe.failures {
         samples.labelled(&[("reason", reason.into_str())], times);
     }
-    if samples.is_health() {
+    if samples.is_health {
         // These are few series. Starting from 0 makes the first failure visible as an increase.
         for reason in
             Reason::VARIANTS.iter().filter(|reason| probe.failures.iter().all(|(known, _)| known != *reason))
@@ -334,7 +313,7 @@ fn skipped(probe: &ProbeStatus, samples: &mut SampleWriter<'_>) {
     for (reason, times) in Skip::VARIANTS.iter().zip(probe.skipped) {
         // `no_resources` is so rare that not every key of a large fleet needs a series for it. The
         // health probe has one from the start, so that an increase is visible.
-        if *reason != Skip::NoResources || times > 0 || samples.is_health() {
+        if *reason != Skip::NoResources || times > 0 || samples.is_health {
             samples.labelled(&[("reason", reason.into_str())], times);
         }
     }
@@ -344,7 +323,7 @@ fn error_info(probe: &ProbeStatus, samples: &mut SampleWriter<'_>) {
     let Some(episode) = &probe.episode else { return };
     let reason = ("reason", episode.failure.reason.into_str());
     let code = ("code", episode.failure.code_label());
-    if samples.with_request_ids() {
+    if samples.with_request_ids {
         let id = episode.request_id.as_ref().map_or("", |id| id.as_str());
         samples.labelled(&[reason, code, ("request_id", id)], 1);
     } else {

@@ -13,6 +13,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod architecture;
 mod dependencies;
 mod hostile_fleet;
 mod kills;

@@ -71,12 +71,12 @@ impl<'a> Cursor<'a> {
 
     /// Notes that the field names a file with a secret that every user of the machine can read.
     pub fn note_world_readable_file(&self) {
-        self.source.diagnostics.note_world_readable_file(self);
+        self.source.diagnostics.note_world_readable_file(|| self.problem(""));
     }
 
     /// Notes that the field itself holds a secret.
     pub fn note_inline_secret(&self) {
-        self.source.diagnostics.note_inline_secret(self);
+        self.source.diagnostics.note_inline_secret(|| self.problem(""));
     }
 
     fn problem_with_field(&self, name: &str, line: usize, text: String) -> Problem {

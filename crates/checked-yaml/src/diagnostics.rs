@@ -1,11 +1,10 @@
 //! Collects errors and warnings instead of stopping at the first one.
 
 use std::cell::RefCell;
+use std::path::Path;
 
-use crate::cursor::Cursor;
 use crate::file::is_world_readable;
 use crate::problem::{Problem, Problems};
-use crate::source::Source;
 
 /// Proof that an error has been reported. The receiver does not report anything else.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +31,9 @@ struct Repeated {
 }
 
 impl Repeated {
-    fn add(&mut self, at: &Cursor<'_>) {
+    fn add(&mut self, problem: impl FnOnce() -> Problem) {
         self.count += 1;
-        self.first.get_or_insert_with(|| at.problem(""));
+        self.first.get_or_insert_with(problem);
     }
 
     fn take(&mut self, text: impl FnOnce(&str) -> String) -> Option<Problem> {
@@ -60,18 +59,18 @@ impl Diagnostics {
     }
 
     /// Notes that the field names a file with a secret that every user of the machine can read.
-    pub(crate) fn note_world_readable_file(&self, at: &Cursor<'_>) {
-        self.0.borrow_mut().world_readable_files.add(at);
+    pub(crate) fn note_world_readable_file(&self, problem: impl FnOnce() -> Problem) {
+        self.0.borrow_mut().world_readable_files.add(problem);
     }
 
     /// Notes that the field holds a secret. It becomes a warning if every user of the machine can read
     /// the configuration file.
-    pub(crate) fn note_inline_secret(&self, at: &Cursor<'_>) {
-        self.0.borrow_mut().inline_secrets.add(at);
+    pub(crate) fn note_inline_secret(&self, problem: impl FnOnce() -> Problem) {
+        self.0.borrow_mut().inline_secrets.add(problem);
     }
 
     /// Turns the notes of a file that is read to its end into one warning of each kind.
-    pub(crate) fn finish_file(&self, source: &Source<'_>) {
+    pub(crate) fn finish_file(&self, path: &Path) {
         let mut collected = self.0.borrow_mut();
         let files = collected
             .world_readable_files
@@ -82,7 +81,7 @@ impl Diagnostics {
                  run chmod o-r on it, or move the secret to a file of its own"
             )
         });
-        let inline = inline.filter(|_| is_world_readable(&source.path));
+        let inline = inline.filter(|_| is_world_readable(path));
         collected.warnings.extend(files.into_iter().chain(inline));
     }
 

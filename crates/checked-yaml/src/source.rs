@@ -58,7 +58,7 @@ impl<'d> Source<'d> {
 
     /// Reports what was noted while the file was read. Call it once the whole file is read.
     pub fn finish(&self) {
-        self.diagnostics.finish_file(self);
+        self.diagnostics.finish_file(&self.path);
     }
 
     fn read_text(&self) -> Result<Zeroizing<String>, Reported> {
