@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::config::{Config, HEALTH, Key, Partner, Probe, Timing};
 use crate::monitor::{Context, HealthMonitor, KeyMonitor, MonitorSettings, PartnerMonitor};
-use crate::panics::survive;
+use crate::panics::restart_on_panic;
 use crate::probe::{BuildError, Prober};
 use crate::probe_loop::{run_health_probe, run_key_probes};
 use crate::secret::SecretSource;
@@ -107,7 +107,9 @@ impl Fleet {
         shared_state.set_inventory(state::Inventory {
             settings: Arc::new(config.settings.clone()),
             partners: config.partners.iter().filter_map(|p| Some(entry(partners.get(&p.name)?))).collect(),
-            keys: names(config).filter_map(|name| Some(Arc::clone(keys.get(&name)?.watch.entry()))).collect(),
+            keys: names(config)
+                .filter_map(|name| Some(Arc::clone(keys.get(&name)?.watch.monitored_key())))
+                .collect(),
         });
         self.key_index.publish(&keys);
         // What was not taken over.
@@ -159,11 +161,11 @@ impl Fleet {
         key: &Key,
         old: Option<&RunningKey>,
     ) -> RunningKey {
-        let old = old.map(|old| &**old.watch.entry());
+        let old = old.map(|old| &**old.watch.monitored_key());
         let watch = KeyMonitor::new(Arc::clone(&self.context), rules.clone(), Arc::clone(partner), key, old);
         let watch = Arc::new(watch);
         let (probed, anchor) = (Arc::clone(&watch), self.anchor);
-        let task = tokio::spawn(survive(move || run_key_probes(Arc::clone(&probed), anchor)));
+        let task = tokio::spawn(restart_on_panic(move || run_key_probes(Arc::clone(&probed), anchor)));
         RunningKey {
             definition: key.clone(),
             partner: Arc::clone(partner),
@@ -177,7 +179,7 @@ impl Fleet {
             return;
         }
         let watch = Arc::new(HealthMonitor::new(Arc::clone(&self.context), rules.prober.clone(), timing));
-        let task = tokio::spawn(survive(move || run_health_probe(Arc::clone(&watch))));
+        let task = tokio::spawn(restart_on_panic(move || run_health_probe(Arc::clone(&watch))));
         self.health = Some(RunningHealthProbe { rules, timing, _task: AbortOnDropHandle::new(task) });
     }
 }
@@ -205,7 +207,7 @@ fn tell_who_left(left: usize, keys: usize) {
 }
 
 fn entry(member: &RunningPartner) -> Arc<state::MonitoredPartner> {
-    Arc::clone(&member.watch.entry)
+    Arc::clone(&member.watch.partner)
 }
 
 /// Every key's name, in the configuration's order.

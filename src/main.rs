@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     // Of `probe` the result tells what the log would.
     let level = if matches!(command, Some(Command::Probe { .. })) { Level::Error } else { Level::Info };
     logging::start(flags.log_level.unwrap_or(level), flags.log_format);
-    panics::log();
+    panics::install_hook();
     match command {
         None => commands::exporter(&flags),
         Some(Command::Demo) => commands::demo(&flags),

@@ -33,7 +33,7 @@ pub use partner::PartnerMonitor;
 /// How many keys' probes may be under way at once. While the API hangs each lasts its whole timeout:
 /// without a bound, a large fleet would open thousands of connections, and add to the trouble. At
 /// 500 ms a probe this is enough for 60,000 probes a minute.
-const MOST_IN_FLIGHT: usize = 512;
+const MAX_PROBES_IN_FLIGHT: usize = 512;
 
 /// How long a change of state waits to be on disk before it is shown all the same. The writer takes
 /// about a second at the most, unless the disk is in trouble.
@@ -86,7 +86,7 @@ impl Context {
             store,
             accounts,
             watchdog: Watchdog::default(),
-            permits: Semaphore::new(MOST_IN_FLIGHT),
+            permits: Semaphore::new(MAX_PROBES_IN_FLIGHT),
             probing: AtomicBool::new(false),
             out_of_resources: AtomicBool::new(false),
         }

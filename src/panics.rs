@@ -20,7 +20,7 @@ pub fn count_in(counter: IntCounter) {
 
 /// From now on a panic is one line in the log, with its place and without its message: that may quote
 /// whatever the code had in its hands.
-pub fn log() {
+pub fn install_hook() {
     panic::set_hook(Box::new(|info| {
         if let Some(counter) = COUNTER.get() {
             counter.inc();
@@ -32,7 +32,7 @@ pub fn log() {
 
 /// Runs a loop for ever: where it panics, it is begun again after a rest. What it does outlives it in
 /// other hands, so a fresh loop goes on from there.
-pub async fn survive<F: Future<Output = ()>>(mut begin: impl FnMut() -> F) {
+pub async fn restart_on_panic<F: Future<Output = ()>>(mut begin: impl FnMut() -> F) {
     loop {
         if AssertUnwindSafe(begin()).catch_unwind().await.is_ok() {
             return;
@@ -52,7 +52,7 @@ mod tests {
     async fn a_loop_that_panicked_is_begun_again_after_a_rest() {
         let begun = Cell::new(0);
         let started = tokio::time::Instant::now();
-        survive(|| async {
+        restart_on_panic(|| async {
             begun.set(begun.get() + 1);
             assert!(begun.get() > 2, "as planned");
         })
@@ -68,7 +68,7 @@ mod tests {
         }
         crate::logging::start(crate::logging::Level::Trace, crate::logging::Format::Logfmt);
         let counter = IntCounter::new("panics", "panics").unwrap();
-        log();
+        install_hook();
         count_in(counter.clone());
         let secret = std::env::var("PANIC_WITH").unwrap();
         let _ = std::thread::spawn(move || panic!("in the hand: {secret}")).join();

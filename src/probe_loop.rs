@@ -15,7 +15,7 @@ use crate::watchdog::Loop;
 
 /// Runs a key's probes, each on its own grid through `anchor`, for ever.
 pub async fn run_key_probes(watch: Arc<KeyMonitor>, anchor: Instant) {
-    let (partner, key) = (&watch.entry().partner.name, &watch.entry().name);
+    let (partner, key) = (&watch.monitored_key().partner.name, &watch.monitored_key().name);
     let count = watch.probes().len();
     let schedules = watch.probes().iter().enumerate().map(|(index, probe)| {
         Schedule::new(anchor, share(partner, key, index, count), probe.timing.interval)
@@ -25,7 +25,7 @@ pub async fn run_key_probes(watch: Arc<KeyMonitor>, anchor: Instant) {
         let (index, due) = timers.next().await;
         watch.watchdog().heartbeat(Loop::Keys);
         if due.missed > 0 {
-            watch.missed(index, due.missed);
+            watch.record_missed(index, due.missed);
         }
         // Boxed, so that a sleeping key holds a pointer and not the room that a probe needs.
         Box::pin(watch.run(index, Some(due.at))).await;

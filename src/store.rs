@@ -127,18 +127,18 @@ impl Store {
     ///
     /// # Errors
     /// Where there is a memory that can't be read. Where there is none, nothing is known.
-    pub fn view(folder: &Path) -> io::Result<Self> {
+    pub fn snapshot(folder: &Path) -> io::Result<Self> {
         let file = StateFile::new(folder);
-        file.peek().map(|content| Self::unwritten(file, content))
+        file.peek().map(|content| Self::without_writer(file, content))
     }
 
     /// A memory of nothing, which is never written.
     #[must_use]
-    pub fn nothing() -> Self {
-        Self::unwritten(StateFile::new(Path::new("")), Content::default())
+    pub fn in_memory() -> Self {
+        Self::without_writer(StateFile::new(Path::new("")), Content::default())
     }
 
-    fn unwritten(file: StateFile, content: Content) -> Self {
+    fn without_writer(file: StateFile, content: Content) -> Self {
         Self(Arc::new(Shared {
             latest: Mutex::new(Latest { content, change: 0 }),
             file: Mutex::new(file),

@@ -47,10 +47,10 @@ pub(crate) fn probe(names: &[String], output: Output, flags: &Flags) -> ExitCode
 
 /// What an exporter remembers in its storage folder: it tells a revoked key from one that never worked.
 fn memory(folder: &Path) -> Store {
-    Store::view(folder).unwrap_or_else(|cause| {
+    Store::snapshot(folder).unwrap_or_else(|cause| {
         let folder = folder.display();
         error!(%folder, %cause, "what is remembered of the keys can't be read: a revoked one shows as not_found");
-        Store::nothing()
+        Store::in_memory()
     })
 }
 

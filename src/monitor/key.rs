@@ -31,8 +31,8 @@ use crate::watchdog::Watchdog;
 pub struct KeyMonitor {
     context: Arc<Context>,
     rules: MonitorSettings,
-    partner: Arc<PartnerMonitor>,
-    entry: Arc<MonitoredKey>,
+    partner_monitor: Arc<PartnerMonitor>,
+    key: Arc<MonitoredKey>,
     probes: Vec<Probe>,
     /// Its lock is held for the whole of a call: that is what makes it one at a time.
     turn: Mutex<CallState>,
@@ -63,14 +63,15 @@ impl KeyMonitor {
     pub fn new(
         context: Arc<Context>,
         rules: MonitorSettings,
-        partner: Arc<PartnerMonitor>,
+        partner_monitor: Arc<PartnerMonitor>,
         key: &config::Key,
         old: Option<&MonitoredKey>,
     ) -> Self {
         let mut holder = TokenHolder::new(&key.credential);
-        let about = holder.fingerprint_now(&partner.entry.name, &key.name);
-        let memory =
-            about.as_ref().and_then(|about| context.store.key(&partner.entry.name, &key.name, about));
+        let about = holder.fingerprint_now(&partner_monitor.partner.name, &key.name);
+        let memory = about
+            .as_ref()
+            .and_then(|about| context.store.key(&partner_monitor.partner.name, &key.name, about));
         let memory = memory.unwrap_or_else(|| PersistedKeyState::new(SystemTime::now()));
         let probes = key.probes.iter();
         let probes = probes.map(|probe| ProbeStatus::new(Arc::clone(&probe.name), probe.timing.interval));
@@ -81,13 +82,14 @@ impl KeyMonitor {
         if let Some(token) = holder.permanent() {
             status.describe(token);
         }
-        let entry = MonitoredKey::new(Arc::clone(&partner.entry), Arc::clone(&key.name), key.access, status);
+        let (partner, name) = (Arc::clone(&partner_monitor.partner), Arc::clone(&key.name));
+        let monitored_key = MonitoredKey::new(partner, name, key.access, status);
         let turn = CallState { holder, budget_guard: BudgetGuard::default(), about };
         Self {
             context,
             rules,
-            partner,
-            entry: Arc::new(entry),
+            partner_monitor,
+            key: Arc::new(monitored_key),
             probes: key.probes.clone(),
             turn: Mutex::new(turn),
         }
@@ -101,8 +103,8 @@ impl KeyMonitor {
 
     /// Its place on the board.
     #[must_use]
-    pub const fn entry(&self) -> &Arc<MonitoredKey> {
-        &self.entry
+    pub const fn monitored_key(&self) -> &Arc<MonitoredKey> {
+        &self.key
     }
 
     /// Where its loop shows that it turns.
@@ -112,7 +114,7 @@ impl KeyMonitor {
     }
 
     /// Counts points of the schedule that went by while the key was busy.
-    pub fn missed(&self, index: usize, times: u64) {
+    pub fn record_missed(&self, index: usize, times: u64) {
         self.skip(index, Skip::StillRunning, times);
     }
 
@@ -139,7 +141,7 @@ impl KeyMonitor {
     }
 
     fn skip(&self, index: usize, reason: Skip, times: u64) {
-        if let Some(probe) = self.entry.status().probes.get_mut(index) {
+        if let Some(probe) = self.key.status().probes.get_mut(index) {
             probe.skip(reason, times);
         }
     }
@@ -160,7 +162,7 @@ impl KeyMonitor {
     /// Sends one call, if token and secret can be had.
     async fn ask(&self, turn: &mut CallState, probe: &Probe) -> ProbeReport {
         let unsent = |LoginFailure { failure, request_id }| ProbeReport::unsent(failure, request_id);
-        let (secret, secret_fingerprint) = match self.partner.secret() {
+        let (secret, secret_fingerprint) = match self.partner_monitor.secret() {
             Ok(secret) => secret,
             Err(error) => return unsent(unreadable(Reason::Secret, &error)),
         };
@@ -182,7 +184,7 @@ impl KeyMonitor {
         if let Some(answer) = &report.answer {
             turn.budget_guard.note(&answer.budget, is_out_of_budget(&report), Instant::now());
         }
-        self.partner.learn(secret_fingerprint, &report, &self.context.store).await;
+        self.partner_monitor.learn(secret_fingerprint, &report, &self.context.store).await;
         report
     }
 
@@ -191,26 +193,26 @@ impl KeyMonitor {
     /// Whoever was seen active has nothing more to gain from an older memory.
     fn recall(&self, turn: &CallState) {
         let Some(about) = &turn.about else { return };
-        if self.entry.status().persisted.has_been_active {
+        if self.key.status().persisted.has_been_active {
             return;
         }
-        if let Some(memory) = self.context.store.key(&self.entry.partner.name, &self.entry.name, about) {
-            self.entry.status().persisted = memory;
+        if let Some(memory) = self.context.store.key(&self.key.partner.name, &self.key.name, about) {
+            self.key.status().persisted = memory;
         }
     }
 
     /// A replaced token starts anew: what was known is about another one.
     fn notice_another_token(&self, turn: &mut CallState, token: &SecretString) {
-        let fingerprint = turn.holder.fingerprint(&self.entry.partner.name, &self.entry.name, token);
+        let fingerprint = turn.holder.fingerprint(&self.key.partner.name, &self.key.name, token);
         if turn.about.as_ref() == Some(&fingerprint) {
             return;
         }
-        let mut status = self.entry.status();
+        let mut status = self.key.status();
         status.remember(PersistedKeyState::new(SystemTime::now()), None);
         status.describe(token);
         drop(status);
         if turn.about.replace(fingerprint).is_some() {
-            let (partner, key) = (&*self.entry.partner.name, &*self.entry.name);
+            let (partner, key) = (&*self.key.partner.name, &*self.key.name);
             info!(partner, key, "the token was replaced: its history starts anew");
         }
         self.recall(turn);
@@ -220,14 +222,14 @@ impl KeyMonitor {
     async fn learn(&self, turn: &CallState, probe: &Probe, report: &ProbeReport) {
         let Some(evidence) = report.answer.as_ref().and_then(|answer| answer.key) else { return };
         let Some(fingerprint) = turn.about.clone() else { return };
-        let known = self.entry.status().persisted;
+        let known = self.key.status().persisted;
         let (next, change) = known.step(evidence, self.asked(probe), SystemTime::now());
         if next == known {
             return;
         }
-        let (partner, key) = (Arc::clone(&self.entry.partner.name), Arc::clone(&self.entry.name));
+        let (partner, key) = (Arc::clone(&self.key.partner.name), Arc::clone(&self.key.name));
         save(&self.context.store, Record::Key { partner, key, fingerprint, persisted: next }).await;
-        self.entry.status().remember(next, Some(report));
+        self.key.status().remember(next, Some(report));
         if let Some(change) = change {
             self.log_state(change, probe, report);
         }
@@ -240,7 +242,7 @@ impl KeyMonitor {
         }
         // A key/info that no longer answers can't have the last word: the key would be pending for ever.
         let speaks = self.probes.iter().position(extended).is_some_and(|index| {
-            let status = self.entry.status();
+            let status = self.key.status();
             status.probes.get(index).is_some_and(|probe| probe.episode.is_none())
         });
         if speaks { EvidenceSource::CanaryBesideKeyInfo } else { EvidenceSource::Authority }
@@ -249,18 +251,18 @@ impl KeyMonitor {
     /// Puts the report on the board.
     fn show(&self, index: usize, probe: &Probe, turn: &CallState, report: &ProbeReport) {
         self.context.observe(probe.route(), self.rules.prober.host(), report);
-        let mut status = self.entry.status();
+        let mut status = self.key.status();
         if let Some(answer) = &report.answer {
             status.learn(answer);
         }
         status.token_expiry = turn.holder.expiry().or(status.token_expiry);
         let change = status.record(index, report);
         drop(status);
-        log_episode(change.as_ref(), Some(&self.entry), &probe.name);
+        log_episode(change.as_ref(), Some(&self.key), &probe.name);
     }
 
     fn log_state(&self, Transition { from, to }: Transition<KeyState>, probe: &Probe, report: &ProbeReport) {
-        let (partner, key, probe) = (&*self.entry.partner.name, &*self.entry.name, &*probe.name);
+        let (partner, key, probe) = (&*self.key.partner.name, &*self.key.name, &*probe.name);
         let code = report.code();
         let request_id = report.request_id.as_ref().map(RequestId::as_str);
         if matches!(to, KeyState::Active | KeyState::Pending) {

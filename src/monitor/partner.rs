@@ -18,7 +18,7 @@ use crate::store::{Fingerprint, Record, Store};
 #[derive(Debug)]
 pub struct PartnerMonitor {
     /// Its place on the board.
-    pub entry: Arc<MonitoredPartner>,
+    pub partner: Arc<MonitoredPartner>,
     secret: Mutex<Held>,
     /// Held while a change is being saved, so that changes reach the disk in their order.
     saving: tokio::sync::Mutex<()>,
@@ -40,7 +40,7 @@ impl PartnerMonitor {
         let memory = about.as_ref().and_then(|about| store.secret(&partner.name, about));
         let memory = memory.unwrap_or_else(|| PersistedSecretState::new(SystemTime::now()));
         Self {
-            entry: Arc::new(MonitoredPartner::new(Arc::clone(&partner.name), memory)),
+            partner: Arc::new(MonitoredPartner::new(Arc::clone(&partner.name), memory)),
             secret: Mutex::new(Held { watched, about }),
             saving: tokio::sync::Mutex::default(),
         }
@@ -50,11 +50,11 @@ impl PartnerMonitor {
     pub(super) fn secret(&self) -> Result<(SecretString, Fingerprint), SecretError> {
         let mut held = self.secret.lock().unwrap_or_else(PoisonError::into_inner);
         let secret = held.watched.current()?.clone();
-        let fingerprint = Fingerprint::of_secret(&self.entry.name, &secret);
+        let fingerprint = Fingerprint::of_secret(&self.partner.name, &secret);
         if held.about.as_ref() != Some(&fingerprint) {
-            *self.entry.secret() = PersistedSecretState::new(SystemTime::now());
+            *self.partner.secret() = PersistedSecretState::new(SystemTime::now());
             if held.about.replace(fingerprint.clone()).is_some() {
-                info!(partner = &*self.entry.name, "the secret was replaced: its history starts anew");
+                info!(partner = &*self.partner.name, "the secret was replaced: its history starts anew");
             }
         }
         Ok((secret, fingerprint))
@@ -65,7 +65,7 @@ impl PartnerMonitor {
         self.recall(&fingerprint, store);
         let Some(evidence) = report.answer.as_ref().and_then(|answer| answer.secret) else { return };
         let step = || {
-            let known = *self.entry.secret();
+            let known = *self.partner.secret();
             let (next, change) = known.step(evidence, SystemTime::now());
             (next != known).then_some((next, change))
         };
@@ -76,9 +76,9 @@ impl PartnerMonitor {
         // Another key of this partner may have been first; and an answer to a secret that was
         // replaced meanwhile says nothing about the new one.
         let Some((next, change)) = step().filter(|_| self.is_about(&fingerprint)) else { return };
-        let partner = Arc::clone(&self.entry.name);
+        let partner = Arc::clone(&self.partner.name);
         super::save(store, Record::Secret { partner, fingerprint, persisted: next }).await;
-        *self.entry.secret() = next;
+        *self.partner.secret() = next;
         if let Some(change) = change {
             self.log(change, report);
         }
@@ -89,11 +89,11 @@ impl PartnerMonitor {
     fn recall(&self, fingerprint: &Fingerprint, store: &Store) {
         // What is being saved right now is shown once it is on disk.
         let Ok(_saving) = self.saving.try_lock() else { return };
-        if self.entry.secret().has_been_active || !self.is_about(fingerprint) {
+        if self.partner.secret().has_been_active || !self.is_about(fingerprint) {
             return;
         }
-        if let Some(memory) = store.secret(&self.entry.name, fingerprint) {
-            *self.entry.secret() = memory;
+        if let Some(memory) = store.secret(&self.partner.name, fingerprint) {
+            *self.partner.secret() = memory;
         }
     }
 
@@ -102,7 +102,7 @@ impl PartnerMonitor {
     }
 
     fn log(&self, Transition { from, to }: Transition<SecretState>, report: &ProbeReport) {
-        let partner = &*self.entry.name;
+        let partner = &*self.partner.name;
         let code = report.code();
         let request_id = report.request_id.as_ref().map(RequestId::as_str);
         if to == SecretState::Active {

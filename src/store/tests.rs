@@ -351,7 +351,7 @@ async fn a_view_knows_what_is_remembered_and_changes_nothing_while_an_exporter_r
     let store = place.open();
     store.save(active("dupont")).await.unwrap();
     let before = fs::read(place.file()).unwrap();
-    let view = Store::view(&place.folder()).unwrap();
+    let view = Store::snapshot(&place.folder()).unwrap();
     assert_eq!(view.state("dupont"), Some(KeyState::Active));
     view.save(record("dupont", KeyState::Revoked, true)).await.unwrap();
     assert_eq!(view.state("dupont"), Some(KeyState::Revoked), "it knows what it learnt itself");
@@ -364,11 +364,11 @@ async fn a_view_knows_what_is_remembered_and_changes_nothing_while_an_exporter_r
 #[tokio::test]
 async fn a_view_of_nothing_makes_nothing_and_one_of_damage_says_so() {
     let place = Place::new();
-    assert_eq!(Store::view(&place.folder()).unwrap().state("dupont"), None);
+    assert_eq!(Store::snapshot(&place.folder()).unwrap().state("dupont"), None);
     assert!(!place.folder().exists());
     fs::create_dir(place.folder()).unwrap();
     fs::write(place.file(), "nonsense").unwrap();
-    assert!(Store::view(&place.folder()).is_err());
+    assert!(Store::snapshot(&place.folder()).is_err());
     assert_eq!(fs::read_to_string(place.file()).unwrap(), "nonsense");
 }
 
