@@ -243,83 +243,45 @@ impl From<io::Error> for SecretFault {
     }
 }
 
-/// A secret that follows its file: read again when the file changed, and only then.
+/// A secret that follows its file: read again if the file changed, and only then.
 #[derive(Debug)]
 pub struct WatchedSecret {
     source: SecretSource,
     kind: SecretKind,
-    held: Option<CachedSecret>,
+    cached: Option<CachedSecret>,
 }
 
 #[derive(Debug)]
 struct CachedSecret {
     value: SecretString,
-    /// The state of the file from which `value` was read; none when it must be read again anyway.
+    /// The version of the file from which `value` was read; `None` if the file must be read again.
     version: Option<FileVersion>,
 }
 
-/// What a look at a secret's source found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refreshed {
-    /// The secret is the one that was last read.
-    Same,
-    /// The secret is another one, or is read for the first time.
-    Changed,
-}
-
 impl WatchedSecret {
-    /// A secret that is yet to be read.
+    /// Reads nothing yet.
     #[must_use]
     pub fn new(source: SecretSource, kind: SecretKind) -> Self {
-        Self { source, kind, held: None }
-    }
-
-    /// Where the secret comes from.
-    #[must_use]
-    pub fn source(&self) -> &SecretSource {
-        &self.source
-    }
-
-    /// Looks whether the secret changed since the last call of this or of [`Self::current`].
-    ///
-    /// # Errors
-    ///
-    /// As [`SecretSource::read`]. An older value is not served in the place of one that can't be read.
-    pub fn refresh(&mut self) -> Result<Refreshed, SecretError> {
-        self.look().map(|(refreshed, _)| refreshed)
+        Self { source, kind, cached: None }
     }
 
     /// The secret as it is now.
     ///
     /// # Errors
     ///
-    /// As [`Self::refresh`].
+    /// As [`SecretSource::read`]. An older value never replaces one that cannot be read.
     pub fn current(&mut self) -> Result<&SecretString, SecretError> {
-        self.look().map(|(_, value)| value)
-    }
-
-    fn look(&mut self) -> Result<(Refreshed, &SecretString), SecretError> {
-        // Stamped before it is read: a write in between shows as a change at the next look.
+        // Taken before the read: a write in between shows as a change at the next call.
         let version = self.source.version();
-        let last = match self.held.take() {
-            Some(held) if held.version.is_some() && held.version == version => {
-                return Ok((Refreshed::Same, &self.held.insert(held).value));
-            }
-            last => last,
-        };
-        match self.source.read(self.kind) {
-            Ok(value) => {
-                let same = last.is_some_and(|last| last.value.expose_secret() == value.expose_secret());
+        let cached = match self.cached.take() {
+            Some(cached) if cached.version.is_some() && cached.version == version => cached,
+            Some(_) | None => {
+                let value = self.source.read(self.kind)?;
                 let version = version.filter(|version| version.is_settled(SystemTime::now()));
-                let held = self.held.insert(CachedSecret { value, version });
-                Ok((if same { Refreshed::Same } else { Refreshed::Changed }, &held.value))
+                CachedSecret { value, version }
             }
-            Err(error) => {
-                // Kept to compare with, not to serve: a file that comes back as it was did not change.
-                self.held = last.map(|last| CachedSecret { version: None, ..last });
-                Err(error)
-            }
-        }
+        };
+        Ok(&self.cached.insert(cached).value)
     }
 }
 
@@ -328,23 +290,19 @@ mod tests {
     use super::*;
 
     fn file_source(content: &str) -> (tempfile::TempDir, SecretSource) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secret");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
         fs::write(&path, content).unwrap();
-        (folder, SecretSource::File(path))
-    }
-
-    /// What was read of a file an hour ago, when it said `value`.
-    fn held(source: &SecretSource, value: &str, version: Option<FileVersion>) -> WatchedSecret {
-        let held = Some(CachedSecret { value: SecretString::from(value), version });
-        WatchedSecret { source: source.clone(), kind: SecretKind::HeaderValue, held }
+        (directory, SecretSource::File(path))
     }
 
     #[test]
-    fn a_file_whose_stamp_did_not_move_is_not_read_again() {
-        let (_folder, source) = file_source("on-disk");
-        let mut watched = held(&source, "in-memory", source.version());
-        assert_eq!(watched.refresh(), Ok(Refreshed::Same));
-        assert_eq!(watched.current().unwrap().expose_secret(), "in-memory");
+    fn a_file_with_an_unchanged_version_is_not_read_again() {
+        let (_directory, source) = file_source("on-disk");
+        let cached = CachedSecret { value: SecretString::from("in-memory"), version: source.version() };
+        let mut watched = WatchedSecret { source, kind: SecretKind::HeaderValue, cached: Some(cached) };
+        for _ in 0..2 {
+            assert_eq!(watched.current().unwrap().expose_secret(), "in-memory");
+        }
     }
 }
