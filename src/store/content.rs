@@ -407,17 +407,6 @@ mod tests {
     }
 
     #[test]
-    fn a_file_whose_marks_are_four_bytes_long_is_not_damaged() {
-        let older = br#"{"version":1,"keys":[],"secrets":[],"logins":[{"auth_url":"https://auth","mail":"m",
-            "times":2,"last":"2026-01-01T00:00:00Z",
-            "password":{"salt":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16],"hash":[239,201,243,205]}}]}"#;
-        let content = Content::from_json(older).unwrap().0;
-        assert_eq!(content.refused_logins("https://auth", "m").unwrap().times, 2);
-        let text = String::from_utf8(content.to_json().unwrap()).unwrap();
-        assert!(text.contains("239") && !text.contains("201"), "{text}");
-    }
-
-    #[test]
     fn whatever_is_not_the_file_is_refused_and_harms_nothing() {
         let other_version = br#"{"version":9,"keys":[],"secrets":[],"logins":[]}"#;
         let torn = &with_a_key().to_json().unwrap()[..50];
