@@ -124,7 +124,7 @@ impl Fleet {
     /// The members that `config` wants: the present ones where nothing about them changed, else new
     /// ones. Those that are not taken over end when the maps they are in are dropped.
     fn members(&mut self, config: &Config, rules: &MonitorSettings) -> (Partners, Keys) {
-        let same_rules = self.health.as_ref().is_some_and(|health| health.rules.are(rules));
+        let same_rules = self.health.as_ref().is_some_and(|health| health.rules == *rules);
         let (mut partners, mut keys) = (Partners::new(), Keys::new());
         for partner in &config.partners {
             let member = self.partner(partner);
@@ -175,7 +175,7 @@ impl Fleet {
     }
 
     fn watch_health(&mut self, rules: MonitorSettings, timing: Timing) {
-        if self.health.as_ref().is_some_and(|health| health.timing == timing && health.rules.are(&rules)) {
+        if self.health.as_ref().is_some_and(|health| health.timing == timing && health.rules == rules) {
             return;
         }
         let watch = Arc::new(HealthMonitor::new(Arc::clone(&self.context), rules.prober.clone(), timing));
