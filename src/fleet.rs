@@ -56,7 +56,7 @@ struct RunningKey {
 
 #[derive(Debug)]
 struct RunningHealthProbe {
-    rules: MonitorSettings,
+    settings: MonitorSettings,
     timing: Timing,
     _task: AbortOnDropHandle<()>,
 }
@@ -93,13 +93,15 @@ impl Fleet {
     /// Where no connection to the API could be prepared. Then nothing has changed.
     pub fn apply(&mut self, config: &Config) -> Result<(), BuildError> {
         let prober = match &self.health {
-            Some(health) if health.rules.prober.serves(&config.settings.api) => health.rules.prober.clone(),
+            Some(health) if health.settings.prober.serves(&config.settings.api) => {
+                health.settings.prober.clone()
+            }
             _ => Prober::new(&config.settings.api)?,
         };
-        let rules = MonitorSettings { prober, keep_free: config.settings.rate_limit.keep_free };
+        let settings = MonitorSettings { prober, keep_free: config.settings.rate_limit.keep_free };
         // From here on nothing can fail: the change is whole or not at all.
         self.context.metrics.set_probes(&routes(config));
-        let (partners, keys) = self.members(config, &rules);
+        let (partners, keys) = self.members(config, &settings);
         let shared_state = &self.context.shared_state;
         if shared_state.inventory().settings.api.base_url != config.settings.api.base_url {
             shared_state.health().forget();
@@ -115,7 +117,7 @@ impl Fleet {
         // What was not taken over.
         tell_who_left(self.keys.len(), keys.len());
         (self.partners, self.keys) = (partners, keys);
-        self.watch_health(rules, config.settings.health.timing);
+        self.watch_health(settings, config.settings.health.timing);
         self.context.store.retain(names(config));
         self.context.watchdog.arm(config);
         Ok(())
@@ -123,19 +125,19 @@ impl Fleet {
 
     /// The members that `config` wants: the present ones where nothing about them changed, else new
     /// ones. Those that are not taken over end when the maps they are in are dropped.
-    fn members(&mut self, config: &Config, rules: &MonitorSettings) -> (Partners, Keys) {
-        let same_rules = self.health.as_ref().is_some_and(|health| health.rules == *rules);
+    fn members(&mut self, config: &Config, settings: &MonitorSettings) -> (Partners, Keys) {
+        let same_settings = self.health.as_ref().is_some_and(|health| health.settings == *settings);
         let (mut partners, mut keys) = (Partners::new(), Keys::new());
         for partner in &config.partners {
             let member = self.partner(partner);
             for key in &partner.keys {
                 let name = (Arc::clone(&partner.name), Arc::clone(&key.name));
                 let stays = |old: &RunningKey| {
-                    same_rules && old.definition == *key && Arc::ptr_eq(&old.partner, &member.watch)
+                    same_settings && old.definition == *key && Arc::ptr_eq(&old.partner, &member.watch)
                 };
                 let member = match self.keys.remove(&name) {
                     Some(old) if stays(&old) => old,
-                    old => self.key(rules, &member.watch, key, old.as_ref()),
+                    old => self.key(settings, &member.watch, key, old.as_ref()),
                 };
                 keys.insert(name, member);
             }
@@ -156,13 +158,14 @@ impl Fleet {
 
     fn key(
         &self,
-        rules: &MonitorSettings,
+        settings: &MonitorSettings,
         partner: &Arc<PartnerMonitor>,
         key: &Key,
         old: Option<&RunningKey>,
     ) -> RunningKey {
         let old = old.map(|old| &**old.watch.monitored_key());
-        let watch = KeyMonitor::new(Arc::clone(&self.context), rules.clone(), Arc::clone(partner), key, old);
+        let watch =
+            KeyMonitor::new(Arc::clone(&self.context), settings.clone(), Arc::clone(partner), key, old);
         let watch = Arc::new(watch);
         let (probed, anchor) = (Arc::clone(&watch), self.anchor);
         let task = tokio::spawn(restart_on_panic(move || run_key_probes(Arc::clone(&probed), anchor)));
@@ -174,13 +177,13 @@ impl Fleet {
         }
     }
 
-    fn watch_health(&mut self, rules: MonitorSettings, timing: Timing) {
-        if self.health.as_ref().is_some_and(|health| health.timing == timing && health.rules == rules) {
+    fn watch_health(&mut self, settings: MonitorSettings, timing: Timing) {
+        if self.health.as_ref().is_some_and(|health| health.timing == timing && health.settings == settings) {
             return;
         }
-        let watch = Arc::new(HealthMonitor::new(Arc::clone(&self.context), rules.prober.clone(), timing));
+        let watch = Arc::new(HealthMonitor::new(Arc::clone(&self.context), settings.prober.clone(), timing));
         let task = tokio::spawn(restart_on_panic(move || run_health_probe(Arc::clone(&watch))));
-        self.health = Some(RunningHealthProbe { rules, timing, _task: AbortOnDropHandle::new(task) });
+        self.health = Some(RunningHealthProbe { settings, timing, _task: AbortOnDropHandle::new(task) });
     }
 }
 

@@ -37,7 +37,7 @@ const MAX_PROBES_IN_FLIGHT: usize = 512;
 
 /// How long a change of state waits to be on disk before it is shown all the same. The writer takes
 /// about a second at the most, unless the disk is in trouble.
-const SAVE_PATIENCE: Duration = Duration::from_secs(3);
+const SAVE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What the watchers of one configuration have in common.
 #[derive(Clone, Debug)]
@@ -115,7 +115,7 @@ impl Context {
 
     /// Whether this probe could not be made for a reason of our own: then it tells nothing. One line in
     /// the log as that begins, one as it ends.
-    fn is_out_of_resources(&self, report: &ProbeReport) -> bool {
+    fn detect_resource_exhaustion(&self, report: &ProbeReport) -> bool {
         let ours = report.outcome.as_ref().err().filter(|failure| failure.is_resource_exhaustion);
         if let Some(failure) = ours {
             if !self.out_of_resources.swap(true, Ordering::Relaxed) {
@@ -140,8 +140,8 @@ impl Context {
 /// Writes a record down before what it says is shown: a state that was once seen is not forgotten,
 /// not even by a `kill -9`. A disk in trouble must not hide it, so patience has an end; the store
 /// reports the trouble itself and keeps trying.
-async fn save(store: &Store, record: Record) {
-    let _ = timeout(SAVE_PATIENCE, store.save(record)).await;
+async fn persist(store: &Store, record: Record) {
+    let _ = timeout(SAVE_TIMEOUT, store.save(record)).await;
 }
 
 /// One line as a failure episode begins, one as it ends, none in between. `key` is `None` for health.

@@ -26,17 +26,17 @@ impl PasswordFingerprint {
         let mut salt = [0; 16];
         // Without randomness the salt is a constant one: the mark still marks.
         let _ = SystemRandom::new().fill(&mut salt);
-        Self::salted(salt, password)
+        Self::with_salt(salt, password)
     }
 
     /// The mark of this salt. A test that compares passwords fixes it: one in 256 is taken for another.
-    pub(crate) fn salted(salt: [u8; 16], password: &SecretString) -> Self {
+    pub(crate) fn with_salt(salt: [u8; 16], password: &SecretString) -> Self {
         Self { salt, hash: hash(salt, password) }
     }
 
     /// Whether it marks this password, or one of the one in 256 that look the same. As slow as marking.
     #[must_use]
-    pub fn is_of(&self, password: &SecretString) -> bool {
+    pub fn matches(&self, password: &SecretString) -> bool {
         hash(self.salt, password) == self.hash
     }
 }
@@ -53,9 +53,9 @@ mod tests {
 
     #[test]
     fn a_mark_knows_its_password_and_no_other() {
-        let mark = PasswordFingerprint::salted([7; 16], &"wrong".into());
-        assert!(mark.is_of(&"wrong".into()));
-        assert!(!mark.is_of(&"mended".into()));
+        let mark = PasswordFingerprint::with_salt([7; 16], &"wrong".into());
+        assert!(mark.matches(&"wrong".into()));
+        assert!(!mark.matches(&"mended".into()));
     }
 
     #[test]
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_fingerprint_that_is_written_is_read_again_and_has_exactly_one_byte() {
-        let fingerprint = PasswordFingerprint::salted([7; 16], &"wrong".into());
+        let fingerprint = PasswordFingerprint::with_salt([7; 16], &"wrong".into());
         let text = serde_json::to_string(&fingerprint).unwrap();
         assert_eq!(serde_json::from_str::<PasswordFingerprint>(&text).unwrap(), fingerprint);
         let end = format!("[{}]}}", fingerprint.hash[0]);

@@ -22,18 +22,18 @@ use crate::store::{Record, RefusedLogins, Store};
 
 /// A refused password is tried once more, in case the refusal was an accident, and then never again:
 /// how many refusals lock an account is documented nowhere.
-const MOST_REFUSALS: u32 = 2;
+const MAX_REFUSALS: u32 = 2;
 /// Before that one more try.
-const SECOND_CHANCE: Duration = Duration::from_mins(15);
+const REFUSAL_RETRY_DELAY: Duration = Duration::from_mins(15);
 /// The wait after a log-in that failed for no fault of the password; it doubles with each further one.
-const FIRST_RETRY: Duration = Duration::from_secs(5);
+const MIN_RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The longest wait after such a failure.
-const LONGEST_RETRY: Duration = Duration::from_mins(5);
+const MAX_RETRY_DELAY: Duration = Duration::from_mins(5);
 /// A token is used for at least that long, be it over already by what was said of it: a clock that is
 /// wrong, here or there, must not make every probe log in.
-const SHORTEST_USE: Duration = Duration::from_mins(1);
+const MIN_TOKEN_USE: Duration = Duration::from_mins(1);
 /// How long one log-in may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Every account that some key logs in with.
 #[derive(Debug)]
@@ -48,55 +48,55 @@ type AccountId = (String, String);
 /// What is known of one account. Its lock is held while a log-in is under way.
 #[derive(Debug, Default)]
 struct Account {
-    refused: Option<Refused>,
-    failed: Option<Failed>,
+    refused: Option<RefusedPassword>,
+    failed: Option<FailedAttempt>,
 }
 
 /// A password that the log-in route refused.
 #[derive(Debug)]
-struct Refused {
-    password: KnownBy,
+struct RefusedPassword {
+    password: KnownPassword,
     times: u32,
     /// When it was refused last.
     at: Instant,
     /// When it may be tried again; `None`: never.
-    again: Option<Instant>,
-    failure: LoginFailure,
+    retry_at: Option<Instant>,
+    failure: TokenFailure,
 }
 
 /// How a refused password is recognised.
 #[derive(Debug)]
-enum KnownBy {
+enum KnownPassword {
     /// It was refused in this process.
-    Itself(SecretString),
+    Plain(SecretString),
     /// It was refused before a restart.
-    Mark(PasswordFingerprint),
+    Fingerprint(PasswordFingerprint),
 }
 
 /// A log-in that failed for no fault of the password.
 #[derive(Debug)]
-struct Failed {
+struct FailedAttempt {
     times: u32,
-    again: Instant,
-    failure: LoginFailure,
+    retry_at: Instant,
+    failure: TokenFailure,
 }
 
 /// A four-hour token.
 #[derive(Debug)]
 pub(super) struct Token {
     pub(super) value: SecretString,
-    pub(super) obtained: Instant,
+    pub(super) obtained_at: Instant,
     /// When it ends, by the monotonic clock.
-    pub(super) ends: Instant,
+    pub(super) expires: Instant,
     /// When it is time to fetch the next one.
-    pub(super) renew: Instant,
+    pub(super) renew_at: Instant,
     /// When it ends, for people.
     pub(super) expiry: SystemTime,
 }
 
 /// Why there is no token.
 #[derive(Clone, Debug)]
-pub(super) struct LoginFailure {
+pub(super) struct TokenFailure {
     pub(super) failure: Failure,
     pub(super) request_id: Option<RequestId>,
 }
@@ -115,27 +115,27 @@ impl Accounts {
         shared_state: &SharedState,
         login: &config::Login,
         password: &SecretString,
-    ) -> Result<Token, LoginFailure> {
+    ) -> Result<Token, TokenFailure> {
         let account = self.account(prober, login);
         let mut account = account.lock().await;
         if account.refused.is_none() {
             // At each log-in: the storage folder may have become usable only after the first one.
-            let remembered = self.store.refused_logins(prober.auth_url(), &login.mail.to_lowercase());
-            account.refused = remembered.map(Refused::remembered);
+            let persisted = self.store.refused_logins(prober.auth_url(), &login.mail.to_lowercase());
+            account.refused = persisted.map(RefusedPassword::restored);
         }
-        account.recognise(password).await;
-        if let Some(failure) = account.must_wait(password, Instant::now()) {
+        account.resolve_fingerprint(password).await;
+        if let Some(failure) = account.blocking_failure(password, Instant::now()) {
             return Err(failure);
         }
-        let report = prober.log_in(&login.mail, password, login.firm.as_ref(), TIMEOUT).await;
+        let report = prober.log_in(&login.mail, password, login.firm.as_ref(), LOGIN_TIMEOUT).await;
         if let Some(expiry) = report.certificate_expiry {
             shared_state.set_certificate_expiry(prober.auth_host(), expiry);
         }
         let before = account.refusals();
-        let outcome = account.learn(report.outcome, password, Instant::now());
+        let outcome = account.record_response(report.outcome, password, Instant::now());
         // That it was let in is told each time: an older memory of refusals may yet come to light.
         if account.refusals() != before || outcome.is_ok() {
-            self.remember(prober, login, password, account.refusals()).await;
+            self.persist_refusals(prober, login, password, account.refusals()).await;
         }
         outcome
     }
@@ -150,7 +150,7 @@ impl Accounts {
                 account.failed = None;
                 if let Some(refused) = &mut account.refused {
                     // However often it is reloaded: there are sidecars that do so at each change.
-                    refused.again = Some(refused.at + SECOND_CHANCE);
+                    refused.retry_at = Some(refused.at + REFUSAL_RETRY_DELAY);
                 }
             }
         }
@@ -164,22 +164,28 @@ impl Accounts {
     }
 
     /// A restart must not give a wrong password a fresh start.
-    async fn remember(&self, prober: &Prober, login: &config::Login, password: &SecretString, times: u32) {
+    async fn persist_refusals(
+        &self,
+        prober: &Prober,
+        login: &config::Login,
+        password: &SecretString,
+        times: u32,
+    ) {
         let (auth_url, mail) = (prober.auth_url().to_owned(), login.mail.to_lowercase());
         // Another mark of the same password would tell more of it to whoever sees both.
         let same = self.store.refused_logins(&auth_url, &mail).filter(|_| times > 1);
         let mark = match same {
             _ if times == 0 => None,
             Some(known) => Some(known.password),
-            None => Some(mark(password).await),
+            None => Some(fingerprint_of(password).await),
         };
         let refused = mark.map(|password| RefusedLogins { times, last: SystemTime::now(), password });
-        super::save(&self.store, Record::Login { auth_url, mail, refused }).await;
+        super::persist(&self.store, Record::Login { auth_url, mail, refused }).await;
     }
 }
 
 /// Marking is slow on purpose, so it is kept off the threads that probe.
-async fn mark(password: &SecretString) -> PasswordFingerprint {
+async fn fingerprint_of(password: &SecretString) -> PasswordFingerprint {
     let copy = password.clone();
     let marked = tokio::task::spawn_blocking(move || PasswordFingerprint::of(&copy)).await;
     // It only fails where the runtime ends, and then nothing is kept any more.
@@ -194,13 +200,15 @@ impl Account {
 
     /// Forgets a refusal from before the restart if it was of another password. One in 256 others can't
     /// be told from it, and is left alone like it until a reload gives it its try.
-    async fn recognise(&mut self, password: &SecretString) {
-        if let Some(Refused { password: known @ KnownBy::Mark(_), .. }) = &mut self.refused {
-            let (candidate, KnownBy::Mark(mark)) = (password.clone(), &*known) else { return };
+    async fn resolve_fingerprint(&mut self, password: &SecretString) {
+        if let Some(RefusedPassword { password: known @ KnownPassword::Fingerprint(_), .. }) =
+            &mut self.refused
+        {
+            let (candidate, KnownPassword::Fingerprint(mark)) = (password.clone(), &*known) else { return };
             let mark = mark.clone();
-            let same = tokio::task::spawn_blocking(move || mark.is_of(&candidate)).await.unwrap_or(true);
+            let same = tokio::task::spawn_blocking(move || mark.matches(&candidate)).await.unwrap_or(true);
             if same {
-                *known = KnownBy::Itself(password.clone());
+                *known = KnownPassword::Plain(password.clone());
             } else {
                 self.refused = None;
             }
@@ -208,24 +216,24 @@ impl Account {
     }
 
     /// The failure to report instead of trying, while the account is to be left alone.
-    fn must_wait(&self, password: &SecretString, now: Instant) -> Option<LoginFailure> {
-        if let Some(failed) = self.failed.as_ref().filter(|failed| now < failed.again) {
-            return Some(failed.failure.with_next_try(Some(failed.again - now)));
+    fn blocking_failure(&self, password: &SecretString, now: Instant) -> Option<TokenFailure> {
+        if let Some(failed) = self.failed.as_ref().filter(|failed| now < failed.retry_at) {
+            return Some(failed.failure.with_retry_time(Some(failed.retry_at - now)));
         }
-        let refused = self.refused.as_ref().filter(|refused| refused.is_of(password))?;
-        match refused.again {
-            Some(again) if again <= now => None,
-            again => Some(refused.failure.with_next_try(again.map(|again| again - now))),
+        let refused = self.refused.as_ref().filter(|refused| refused.matches(password))?;
+        match refused.retry_at {
+            Some(retry_at) if retry_at <= now => None,
+            retry_at => Some(refused.failure.with_retry_time(retry_at.map(|retry_at| retry_at - now))),
         }
     }
 
-    fn learn(
+    fn record_response(
         &mut self,
         outcome: Result<LoginAnswer, Failure>,
         password: &SecretString,
         now: Instant,
-    ) -> Result<Token, LoginFailure> {
-        let told = |what: &str, code: Option<&ErrorCode>| {
+    ) -> Result<Token, TokenFailure> {
+        let message = |what: &str, code: Option<&ErrorCode>| {
             code.map_or_else(|| what.to_owned(), |code| format!("{what} ({code})"))
         };
         let failure = match outcome {
@@ -235,39 +243,44 @@ impl Account {
             }
             Ok(LoginAnswer::FirmSelection) => {
                 let detail = "the account reaches several firms: name one in login.firm".to_owned();
-                self.refuse(password, LoginFailure::new(detail, None, None), now)
+                self.record_refusal(password, TokenFailure::new(detail, None, None), now)
             }
             Ok(LoginAnswer::Refused(code, request_id)) => {
-                let detail = told("the log-in was refused: check mail, password and firm", code.as_ref());
-                self.refuse(password, LoginFailure::new(detail, code, request_id), now)
+                let detail = message("the log-in was refused: check mail, password and firm", code.as_ref());
+                self.record_refusal(password, TokenFailure::new(detail, code, request_id), now)
             }
             Ok(LoginAnswer::Unavailable(code, request_id)) => {
-                let detail = told("the log-in route did not answer as documented", code.as_ref());
+                let detail = message("the log-in route did not answer as documented", code.as_ref());
                 let met = match code.as_ref().map(ErrorCode::documented) {
                     Some(Some(Code::UnderMaintenance)) => Reason::Maintenance,
                     Some(_) => Reason::ApiError,
                     None => Reason::Edge,
                 };
-                self.fail(LoginFailure::new(detail, code, request_id).that_met(met), now)
+                self.record_failure(TokenFailure::new(detail, code, request_id).with_cause(met), now)
             }
             // It says nothing about the account, which need not wait for it.
-            Err(failure) if failure.is_resource_exhaustion => LoginFailure { failure, request_id: None },
+            Err(failure) if failure.is_resource_exhaustion => TokenFailure { failure, request_id: None },
             Err(failure) => {
                 let detail = format!("the log-in failed: {}", failure.detail);
-                self.fail(LoginFailure::new(detail, None, None).that_met(failure.reason), now)
+                self.record_failure(TokenFailure::new(detail, None, None).with_cause(failure.reason), now)
             }
         };
         Err(failure)
     }
 
-    fn refuse(&mut self, password: &SecretString, failure: LoginFailure, now: Instant) -> LoginFailure {
-        let before = self.refused.as_ref().filter(|refused| refused.is_of(password));
+    fn record_refusal(
+        &mut self,
+        password: &SecretString,
+        failure: TokenFailure,
+        now: Instant,
+    ) -> TokenFailure {
+        let before = self.refused.as_ref().filter(|refused| refused.matches(password));
         let times = before.map_or(0, |refused| refused.times).saturating_add(1);
-        self.refused = Some(Refused {
-            password: KnownBy::Itself(password.clone()),
+        self.refused = Some(RefusedPassword {
+            password: KnownPassword::Plain(password.clone()),
             times,
             at: now,
-            again: (times < MOST_REFUSALS).then(|| now + SECOND_CHANCE),
+            retry_at: (times < MAX_REFUSALS).then(|| now + REFUSAL_RETRY_DELAY),
             failure: failure.clone(),
         });
         self.failed = None;
@@ -275,34 +288,34 @@ impl Account {
     }
 
     /// What was refused stays refused: a failure in between proves nothing about the password.
-    fn fail(&mut self, failure: LoginFailure, now: Instant) -> LoginFailure {
+    fn record_failure(&mut self, failure: TokenFailure, now: Instant) -> TokenFailure {
         let times = self.failed.as_ref().map_or(0, |failed| failed.times).saturating_add(1);
-        let again = now + doubling(FIRST_RETRY, times, LONGEST_RETRY);
-        self.failed = Some(Failed { times, again, failure: failure.clone() });
+        let retry_at = now + backoff(MIN_RETRY_DELAY, times, MAX_RETRY_DELAY);
+        self.failed = Some(FailedAttempt { times, retry_at, failure: failure.clone() });
         failure
     }
 }
 
-impl Refused {
+impl RefusedPassword {
     /// Goes on where the last process stopped.
-    fn remembered(RefusedLogins { times, last, password }: RefusedLogins) -> Self {
+    fn restored(RefusedLogins { times, last, password }: RefusedLogins) -> Self {
         // A clock that was set back must not stretch the wait.
-        let left = SECOND_CHANCE.saturating_sub(last.elapsed().unwrap_or_default());
+        let left = REFUSAL_RETRY_DELAY.saturating_sub(last.elapsed().unwrap_or_default());
         let detail = "the log-in was refused before the restart: check mail, password and firm";
         Self {
-            password: KnownBy::Mark(password),
+            password: KnownPassword::Fingerprint(password),
             times,
             at: Instant::now(),
-            again: (times < MOST_REFUSALS).then(|| Instant::now() + left),
-            failure: LoginFailure::new(detail.to_owned(), None, None),
+            retry_at: (times < MAX_REFUSALS).then(|| Instant::now() + left),
+            failure: TokenFailure::new(detail.to_owned(), None, None),
         }
     }
 
-    fn is_of(&self, password: &SecretString) -> bool {
+    fn matches(&self, password: &SecretString) -> bool {
         match &self.password {
-            KnownBy::Itself(refused) => refused.expose_secret() == password.expose_secret(),
+            KnownPassword::Plain(refused) => refused.expose_secret() == password.expose_secret(),
             // Not recognised yet: better wait in vain than try in vain.
-            KnownBy::Mark(_) => true,
+            KnownPassword::Fingerprint(_) => true,
         }
     }
 }
@@ -311,27 +324,27 @@ impl Token {
     /// A token is renewed when a tenth of its life is left, ten minutes at most.
     fn new(value: SecretString, lives_for: Duration, now: Instant) -> Self {
         let early = (lives_for / 10).min(Duration::from_mins(10));
-        let ends = now + lives_for;
-        let renew = ends.checked_sub(early).unwrap_or(now).max(now + SHORTEST_USE);
-        Self { value, obtained: now, ends, renew, expiry: SystemTime::now() + lives_for }
+        let expires = now + lives_for;
+        let renew_at = expires.checked_sub(early).unwrap_or(now).max(now + MIN_TOKEN_USE);
+        Self { value, obtained_at: now, expires, renew_at, expiry: SystemTime::now() + lives_for }
     }
 }
 
-impl LoginFailure {
+impl TokenFailure {
     fn new(detail: String, code: Option<ErrorCode>, request_id: Option<RequestId>) -> Self {
         Self { failure: Failure { code, ..Failure::new(Reason::Login, detail) }, request_id }
     }
 
     /// The same, for no fault of the account.
-    fn that_met(mut self, met: Reason) -> Self {
+    fn with_cause(mut self, met: Reason) -> Self {
         self.failure.met = Some(met);
         self
     }
 
     /// The same, telling for how long nothing is tried; `None`: not with this password.
-    fn with_next_try(&self, left: Option<Duration>) -> Self {
-        let mut again = self.clone();
-        again.failure.detail = match left {
+    fn with_retry_time(&self, left: Option<Duration>) -> Self {
+        let mut failure = self.clone();
+        failure.failure.detail = match left {
             Some(left) => {
                 let left = humantime::format_duration(Duration::from_secs(left.as_secs() + 1));
                 format!("{}; the next try is in {left}", self.failure.detail)
@@ -342,12 +355,12 @@ impl LoginFailure {
                 self.failure.detail
             ),
         };
-        again
+        failure
     }
 }
 
 /// `first`, twice that, four times that, … up to `longest`; `times` counts from one.
-fn doubling(first: Duration, times: u32, longest: Duration) -> Duration {
+fn backoff(first: Duration, times: u32, longest: Duration) -> Duration {
     let factor = 1_u32.checked_shl(times.saturating_sub(1)).unwrap_or(u32::MAX);
     first.saturating_mul(factor).min(longest)
 }
@@ -367,10 +380,10 @@ mod tests {
         (0..hours * 3600)
             .filter(|second| {
                 let now = start + Duration::from_secs(*second);
-                if account.must_wait(&password, now).is_some() {
+                if account.blocking_failure(&password, now).is_some() {
                     return false;
                 }
-                account.learn(Ok(answer()), &password, now).unwrap_err();
+                account.record_response(Ok(answer()), &password, now).unwrap_err();
                 true
             })
             .collect()
@@ -394,32 +407,38 @@ mod tests {
         let now = Instant::now();
         let mut account = Account::default();
         for minutes in [0, 20] {
-            account.learn(Ok(refused()), &"wrong".into(), now + Duration::from_mins(minutes)).unwrap_err();
+            account
+                .record_response(Ok(refused()), &"wrong".into(), now + Duration::from_mins(minutes))
+                .unwrap_err();
         }
-        account.learn(Ok(LoginAnswer::Unavailable(None, None)), &"wrong".into(), now).unwrap_err();
-        assert!(account.must_wait(&"wrong".into(), now + Duration::from_hours(9)).is_some());
+        account.record_response(Ok(LoginAnswer::Unavailable(None, None)), &"wrong".into(), now).unwrap_err();
+        assert!(account.blocking_failure(&"wrong".into(), now + Duration::from_hours(9)).is_some());
     }
 
     #[test]
     fn another_password_gets_its_chance_at_once() {
         let now = Instant::now();
         let mut account = Account::default();
-        account.learn(Ok(refused()), &"wrong".into(), now).unwrap_err();
-        assert!(account.must_wait(&"wrong".into(), now).is_some());
-        assert!(account.must_wait(&"mended".into(), now).is_none());
+        account.record_response(Ok(refused()), &"wrong".into(), now).unwrap_err();
+        assert!(account.blocking_failure(&"wrong".into(), now).is_some());
+        assert!(account.blocking_failure(&"mended".into(), now).is_none());
     }
 
     #[tokio::test]
     async fn refusals_before_a_restart_still_count_for_the_same_password_alone() {
         for (password, waits) in [("wrong", true), ("mended", false)] {
             let logins = RefusedLogins {
-                times: MOST_REFUSALS,
+                times: MAX_REFUSALS,
                 last: SystemTime::now() - Duration::from_hours(48),
-                password: PasswordFingerprint::salted([7; 16], &"wrong".into()),
+                password: PasswordFingerprint::with_salt([7; 16], &"wrong".into()),
             };
-            let mut account = Account { refused: Some(Refused::remembered(logins)), failed: None };
-            account.recognise(&password.into()).await;
-            assert_eq!(account.must_wait(&password.into(), Instant::now()).is_some(), waits, "{password}");
+            let mut account = Account { refused: Some(RefusedPassword::restored(logins)), failed: None };
+            account.resolve_fingerprint(&password.into()).await;
+            assert_eq!(
+                account.blocking_failure(&password.into(), Instant::now()).is_some(),
+                waits,
+                "{password}"
+            );
         }
     }
 
@@ -427,16 +446,16 @@ mod tests {
     fn a_token_is_renewed_before_it_ends() {
         let now = Instant::now();
         let token = Token::new("t".into(), Duration::from_hours(4), now);
-        assert_eq!(token.renew, now + Duration::from_mins(230));
+        assert_eq!(token.renew_at, now + Duration::from_mins(230));
         let short = Token::new("t".into(), Duration::from_mins(10), now);
-        assert_eq!(short.renew, now + Duration::from_mins(9));
+        assert_eq!(short.renew_at, now + Duration::from_mins(9));
     }
 
     #[test]
     fn a_token_that_is_over_on_arrival_is_used_for_a_minute_all_the_same() {
         let now = Instant::now();
         for lives_for in [Duration::ZERO, Duration::from_secs(2)] {
-            assert_eq!(Token::new("t".into(), lives_for, now).renew, now + SHORTEST_USE);
+            assert_eq!(Token::new("t".into(), lives_for, now).renew_at, now + MIN_TOKEN_USE);
         }
     }
 }

@@ -14,13 +14,13 @@ pub(super) struct BudgetGuard {
 
 impl BudgetGuard {
     /// Whether a probe would take from the last `keep_free` requests, or from a spent budget.
-    pub(super) fn is_closed(&self, keep_free: u32, now: Instant) -> bool {
+    pub(super) fn blocks(&self, keep_free: u32, now: Instant) -> bool {
         let low = self.remaining.is_some_and(|(left, until)| now < until && left < keep_free);
         low || self.spent_until.is_some_and(|until| now < until)
     }
 
     /// Enters what an answer received at `now` told; `refused` where the answer was that the budget is spent.
-    pub(super) fn note(&mut self, budget: &Budget, refused: bool, now: Instant) {
+    pub(super) fn update(&mut self, budget: &Budget, refused: bool, now: Instant) {
         let until = now + budget.holds_for;
         if let Some(remaining) = budget.remaining {
             self.remaining = Some((remaining, until));
@@ -43,35 +43,35 @@ mod tests {
 
     #[test]
     fn nothing_known_means_open() {
-        assert!(!BudgetGuard::default().is_closed(5, Instant::now()));
+        assert!(!BudgetGuard::default().blocks(5, Instant::now()));
     }
 
     #[test]
     fn below_what_is_kept_free_it_is_closed_until_the_reset() {
         let now = Instant::now();
         let mut budget_guard = BudgetGuard::default();
-        budget_guard.note(&told(Some(4), 10), false, now);
-        assert!(budget_guard.is_closed(5, now + Duration::from_millis(9_999)));
-        assert!(!budget_guard.is_closed(5, now + Duration::from_secs(10)), "a new window");
-        assert!(!budget_guard.is_closed(4, now), "four are not below four");
+        budget_guard.update(&told(Some(4), 10), false, now);
+        assert!(budget_guard.blocks(5, now + Duration::from_millis(9_999)));
+        assert!(!budget_guard.blocks(5, now + Duration::from_secs(10)), "a new window");
+        assert!(!budget_guard.blocks(4, now), "four are not below four");
     }
 
     #[test]
     fn a_refusal_closes_it_until_the_reset_even_where_nothing_is_kept_free() {
         let now = Instant::now();
         let mut budget_guard = BudgetGuard::default();
-        budget_guard.note(&told(None, 30), true, now);
-        assert!(budget_guard.is_closed(0, now + Duration::from_secs(29)));
-        assert!(!budget_guard.is_closed(0, now + Duration::from_secs(30)));
+        budget_guard.update(&told(None, 30), true, now);
+        assert!(budget_guard.blocks(0, now + Duration::from_secs(29)));
+        assert!(!budget_guard.blocks(0, now + Duration::from_secs(30)));
     }
 
     #[test]
     fn an_answer_that_tells_nothing_leaves_what_is_known() {
         let now = Instant::now();
         let mut budget_guard = BudgetGuard::default();
-        budget_guard.note(&told(Some(0), 10), false, now);
-        budget_guard.note(&told(None, 60), false, now);
-        assert!(budget_guard.is_closed(1, now + Duration::from_secs(9)));
-        assert!(!budget_guard.is_closed(1, now + Duration::from_secs(11)));
+        budget_guard.update(&told(Some(0), 10), false, now);
+        budget_guard.update(&told(None, 60), false, now);
+        assert!(budget_guard.blocks(1, now + Duration::from_secs(9)));
+        assert!(!budget_guard.blocks(1, now + Duration::from_secs(11)));
     }
 }

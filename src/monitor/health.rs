@@ -52,7 +52,7 @@ impl HealthMonitor {
             timeout: self.timing.timeout,
         };
         let report = self.prober.probe(call).await;
-        if self.context.is_out_of_resources(&report) {
+        if self.context.detect_resource_exhaustion(&report) {
             self.context.shared_state.health().probe.skip(Skip::NoResources, 1);
             return report;
         }

@@ -8,11 +8,11 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::account::LoginFailure;
+use super::account::TokenFailure;
 use super::budget_guard::BudgetGuard;
 use super::partner::PartnerMonitor;
-use super::token::{TokenHolder, unreadable};
-use super::{Context, MonitorSettings, log_episode, save};
+use super::token::{TokenProvider, unreadable};
+use super::{Context, MonitorSettings, log_episode, persist};
 use crate::config::{self, Probe, Target};
 use crate::key_state::{EvidenceSource, KeyState, PersistedKeyState, Transition};
 use crate::partner_api::KeyInfoMode;
@@ -30,21 +30,21 @@ use crate::watchdog::Watchdog;
 #[derive(Debug)]
 pub struct KeyMonitor {
     context: Arc<Context>,
-    rules: MonitorSettings,
+    settings: MonitorSettings,
     partner_monitor: Arc<PartnerMonitor>,
     key: Arc<MonitoredKey>,
     probes: Vec<Probe>,
     /// Its lock is held for the whole of a call: that is what makes it one at a time.
-    turn: Mutex<CallState>,
+    session: Mutex<KeySession>,
 }
 
 /// What one call leaves to the next.
 #[derive(Debug)]
-struct CallState {
-    holder: TokenHolder,
+struct KeySession {
+    tokens: TokenProvider,
     budget_guard: BudgetGuard,
     /// The token that all on the board is about.
-    about: Option<Fingerprint>,
+    fingerprint: Option<Fingerprint>,
 }
 
 /// What became of a probe that was to run.
@@ -62,36 +62,36 @@ impl KeyMonitor {
     #[must_use]
     pub fn new(
         context: Arc<Context>,
-        rules: MonitorSettings,
+        settings: MonitorSettings,
         partner_monitor: Arc<PartnerMonitor>,
         key: &config::Key,
         old: Option<&MonitoredKey>,
     ) -> Self {
-        let mut holder = TokenHolder::new(&key.credential);
-        let about = holder.fingerprint_now(&partner_monitor.partner.name, &key.name);
-        let memory = about
+        let mut tokens = TokenProvider::new(&key.credential);
+        let fingerprint = tokens.initial_fingerprint(&partner_monitor.partner.name, &key.name);
+        let persisted = fingerprint
             .as_ref()
-            .and_then(|about| context.store.key(&partner_monitor.partner.name, &key.name, about));
-        let memory = memory.unwrap_or_else(|| PersistedKeyState::new(SystemTime::now()));
+            .and_then(|fingerprint| context.store.key(&partner_monitor.partner.name, &key.name, fingerprint))
+            .unwrap_or_else(|| PersistedKeyState::new(SystemTime::now()));
         let probes = key.probes.iter();
         let probes = probes.map(|probe| ProbeStatus::new(Arc::clone(&probe.name), probe.timing.interval));
-        let mut status = KeyStatus::new(memory, probes);
+        let mut status = KeyStatus::new(persisted, probes);
         if let Some(old) = old {
             status.carry_over(&old.status());
         }
-        if let Some(token) = holder.permanent() {
+        if let Some(token) = tokens.permanent_token() {
             status.describe(token);
         }
         let (partner, name) = (Arc::clone(&partner_monitor.partner), Arc::clone(&key.name));
         let monitored_key = MonitoredKey::new(partner, name, key.access, status);
-        let turn = CallState { holder, budget_guard: BudgetGuard::default(), about };
+        let session = KeySession { tokens, budget_guard: BudgetGuard::default(), fingerprint };
         Self {
             context,
-            rules,
+            settings,
             partner_monitor,
             key: Arc::new(monitored_key),
             probes: key.probes.clone(),
-            turn: Mutex::new(turn),
+            session: Mutex::new(session),
         }
     }
 
@@ -121,9 +121,9 @@ impl KeyMonitor {
     /// Runs one probe, which was due at `due`. `None` where there is no such probe.
     pub async fn run(&self, index: usize, due: Option<Instant>) -> Option<ProbeRun> {
         let probe = self.probes.get(index)?;
-        let mut turn = self.turn.lock().await;
-        self.recall(&turn);
-        if turn.budget_guard.is_closed(self.rules.keep_free, Instant::now()) {
+        let mut session = self.session.lock().await;
+        self.restore_persisted(&session);
+        if session.budget_guard.blocks(self.settings.keep_free, Instant::now()) {
             self.skip(index, Skip::RateLimit, 1);
             return Some(ProbeRun::Skipped(Skip::RateLimit));
         }
@@ -131,12 +131,12 @@ impl KeyMonitor {
         let _permit = self.context.permits.acquire().await.ok();
         let _in_flight = self.context.metrics.in_flight();
         self.context.observe_start(due);
-        let report = self.ask_again_with_a_fresh_token(&mut turn, probe).await;
-        if self.context.is_out_of_resources(&report) {
+        let report = self.probe_with_token_renewal(&mut session, probe).await;
+        if self.context.detect_resource_exhaustion(&report) {
             self.skip(index, Skip::NoResources, 1);
             return Some(ProbeRun::Skipped(Skip::NoResources));
         }
-        self.show(index, probe, &turn, &report);
+        self.publish_report(index, probe, &session, &report);
         Some(ProbeRun::Done(Box::new(report)))
     }
 
@@ -148,29 +148,29 @@ impl KeyMonitor {
 
     /// A four-hour token may end early (another log-in, a restart at MyUnisoft's): only where a new one
     /// is refused too does the answer say something about the key.
-    async fn ask_again_with_a_fresh_token(&self, turn: &mut CallState, probe: &Probe) -> ProbeReport {
-        let mut report = self.ask(turn, probe).await;
+    async fn probe_with_token_renewal(&self, session: &mut KeySession, probe: &Probe) -> ProbeReport {
+        let mut report = self.send_request(session, probe).await;
         let evidence = report.answer.as_ref().and_then(|answer| answer.key);
         let is_refused = matches!(evidence, Some(KeyEvidence::NotFound | KeyEvidence::Invalid));
-        if is_refused && turn.holder.discard_aged() {
-            report = self.ask(turn, probe).await;
+        if is_refused && session.tokens.discard_if_old() {
+            report = self.send_request(session, probe).await;
         }
-        self.learn(turn, probe, &report).await;
+        self.apply_evidence(session, probe, &report).await;
         report
     }
 
     /// Sends one call, if token and secret can be had.
-    async fn ask(&self, turn: &mut CallState, probe: &Probe) -> ProbeReport {
-        let unsent = |LoginFailure { failure, request_id }| ProbeReport::unsent(failure, request_id);
+    async fn send_request(&self, session: &mut KeySession, probe: &Probe) -> ProbeReport {
+        let unsent = |TokenFailure { failure, request_id }| ProbeReport::unsent(failure, request_id);
         let (secret, secret_fingerprint) = match self.partner_monitor.secret() {
             Ok(secret) => secret,
             Err(error) => return unsent(unreadable(Reason::Secret, &error)),
         };
-        let token = match turn.holder.token(&self.context, &self.rules.prober).await {
+        let token = match session.tokens.token(&self.context, &self.settings.prober).await {
             Ok(token) => token.clone(),
             Err(failure) => return unsent(failure),
         };
-        self.notice_another_token(turn, &token);
+        self.reset_if_token_changed(session, &token);
         let (kind, path, society_id) = match &probe.target {
             Target::KeyInfo(mode @ KeyInfoMode::Extended) => {
                 (RequestKind::KeyInfo(*mode), KEY_INFO_EXTENDED_PATH, None)
@@ -180,62 +180,62 @@ impl KeyMonitor {
         };
         let credentials = Some(Credentials { token: &token, secret: &secret, society_id });
         let call = Call { kind, path, credentials, timeout: probe.timing.timeout };
-        let report = self.rules.prober.probe(call).await;
+        let report = self.settings.prober.probe(call).await;
         if let Some(answer) = &report.answer {
-            turn.budget_guard.note(&answer.budget, is_out_of_budget(&report), Instant::now());
+            session.budget_guard.update(&answer.budget, is_out_of_budget(&report), Instant::now());
         }
-        self.partner_monitor.learn(secret_fingerprint, &report, &self.context.store).await;
+        self.partner_monitor.apply_secret_evidence(secret_fingerprint, &report, &self.context.store).await;
         report
     }
 
     /// Takes up what the store remembers and this watch does not know: the storage folder, or the token,
     /// may have become readable only after the start. What this watch learnt itself, the store has too.
     /// Whoever was seen active has nothing more to gain from an older memory.
-    fn recall(&self, turn: &CallState) {
-        let Some(about) = &turn.about else { return };
+    fn restore_persisted(&self, session: &KeySession) {
+        let Some(fingerprint) = &session.fingerprint else { return };
         if self.key.status().persisted.has_been_active {
             return;
         }
-        if let Some(memory) = self.context.store.key(&self.key.partner.name, &self.key.name, about) {
-            self.key.status().persisted = memory;
+        if let Some(persisted) = self.context.store.key(&self.key.partner.name, &self.key.name, fingerprint) {
+            self.key.status().persisted = persisted;
         }
     }
 
     /// A replaced token starts anew: what was known is about another one.
-    fn notice_another_token(&self, turn: &mut CallState, token: &SecretString) {
-        let fingerprint = turn.holder.fingerprint(&self.key.partner.name, &self.key.name, token);
-        if turn.about.as_ref() == Some(&fingerprint) {
+    fn reset_if_token_changed(&self, session: &mut KeySession, token: &SecretString) {
+        let fingerprint = session.tokens.fingerprint(&self.key.partner.name, &self.key.name, token);
+        if session.fingerprint.as_ref() == Some(&fingerprint) {
             return;
         }
         let mut status = self.key.status();
         status.remember(PersistedKeyState::new(SystemTime::now()), None);
         status.describe(token);
         drop(status);
-        if turn.about.replace(fingerprint).is_some() {
+        if session.fingerprint.replace(fingerprint).is_some() {
             let (partner, key) = (&*self.key.partner.name, &*self.key.name);
             info!(partner, key, "the token was replaced: its history starts anew");
         }
-        self.recall(turn);
+        self.restore_persisted(session);
     }
 
     /// Moves the key's state where the answer says so: on disk first, then on the board.
-    async fn learn(&self, turn: &CallState, probe: &Probe, report: &ProbeReport) {
+    async fn apply_evidence(&self, session: &KeySession, probe: &Probe, report: &ProbeReport) {
         let Some(evidence) = report.answer.as_ref().and_then(|answer| answer.key) else { return };
-        let Some(fingerprint) = turn.about.clone() else { return };
+        let Some(fingerprint) = session.fingerprint.clone() else { return };
         let known = self.key.status().persisted;
-        let (next, change) = known.step(evidence, self.asked(probe), SystemTime::now());
+        let (next, change) = known.step(evidence, self.evidence_source(probe), SystemTime::now());
         if next == known {
             return;
         }
         let (partner, key) = (Arc::clone(&self.key.partner.name), Arc::clone(&self.key.name));
-        save(&self.context.store, Record::Key { partner, key, fingerprint, persisted: next }).await;
+        persist(&self.context.store, Record::Key { partner, key, fingerprint, persisted: next }).await;
         self.key.status().remember(next, Some(report));
         if let Some(change) = change {
-            self.log_state(change, probe, report);
+            self.log_transition(change, probe, report);
         }
     }
 
-    fn asked(&self, probe: &Probe) -> EvidenceSource {
+    fn evidence_source(&self, probe: &Probe) -> EvidenceSource {
         let extended = |probe: &Probe| matches!(probe.target, Target::KeyInfo(KeyInfoMode::Extended));
         if extended(probe) {
             return EvidenceSource::Authority;
@@ -249,19 +249,24 @@ impl KeyMonitor {
     }
 
     /// Puts the report on the board.
-    fn show(&self, index: usize, probe: &Probe, turn: &CallState, report: &ProbeReport) {
-        self.context.observe(probe.route(), self.rules.prober.host(), report);
+    fn publish_report(&self, index: usize, probe: &Probe, session: &KeySession, report: &ProbeReport) {
+        self.context.observe(probe.route(), self.settings.prober.host(), report);
         let mut status = self.key.status();
         if let Some(answer) = &report.answer {
             status.learn(answer);
         }
-        status.token_expiry = turn.holder.expiry().or(status.token_expiry);
+        status.token_expiry = session.tokens.expiry().or(status.token_expiry);
         let change = status.record(index, report);
         drop(status);
         log_episode(change.as_ref(), Some(&self.key), &probe.name);
     }
 
-    fn log_state(&self, Transition { from, to }: Transition<KeyState>, probe: &Probe, report: &ProbeReport) {
+    fn log_transition(
+        &self,
+        Transition { from, to }: Transition<KeyState>,
+        probe: &Probe,
+        report: &ProbeReport,
+    ) {
         let (partner, key, probe) = (&*self.key.partner.name, &*self.key.name, &*probe.name);
         let code = report.code();
         let request_id = report.request_id.as_ref().map(RequestId::as_str);

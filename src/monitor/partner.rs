@@ -19,16 +19,16 @@ use crate::store::{Fingerprint, Record, Store};
 pub struct PartnerMonitor {
     /// Its place on the board.
     pub partner: Arc<MonitoredPartner>,
-    secret: Mutex<Held>,
+    secret: Mutex<SecretWithFingerprint>,
     /// Held while a change is being saved, so that changes reach the disk in their order.
     saving: tokio::sync::Mutex<()>,
 }
 
 /// The secret, and what of it the board is about.
 #[derive(Debug)]
-struct Held {
+struct SecretWithFingerprint {
     watched: WatchedSecret,
-    about: Option<Fingerprint>,
+    fingerprint: Option<Fingerprint>,
 }
 
 impl PartnerMonitor {
@@ -36,12 +36,12 @@ impl PartnerMonitor {
     #[must_use]
     pub fn new(store: &Store, partner: &config::Partner) -> Self {
         let mut watched = WatchedSecret::new(partner.secret.clone(), SecretKind::HeaderValue);
-        let about = watched.current().ok().map(|secret| Fingerprint::of_secret(&partner.name, secret));
-        let memory = about.as_ref().and_then(|about| store.secret(&partner.name, about));
-        let memory = memory.unwrap_or_else(|| PersistedSecretState::new(SystemTime::now()));
+        let fingerprint = watched.current().ok().map(|secret| Fingerprint::of_secret(&partner.name, secret));
+        let persisted = fingerprint.as_ref().and_then(|fingerprint| store.secret(&partner.name, fingerprint));
+        let persisted = persisted.unwrap_or_else(|| PersistedSecretState::new(SystemTime::now()));
         Self {
-            partner: Arc::new(MonitoredPartner::new(Arc::clone(&partner.name), memory)),
-            secret: Mutex::new(Held { watched, about }),
+            partner: Arc::new(MonitoredPartner::new(Arc::clone(&partner.name), persisted)),
+            secret: Mutex::new(SecretWithFingerprint { watched, fingerprint }),
             saving: tokio::sync::Mutex::default(),
         }
     }
@@ -51,9 +51,9 @@ impl PartnerMonitor {
         let mut held = self.secret.lock().unwrap_or_else(PoisonError::into_inner);
         let secret = held.watched.current()?.clone();
         let fingerprint = Fingerprint::of_secret(&self.partner.name, &secret);
-        if held.about.as_ref() != Some(&fingerprint) {
+        if held.fingerprint.as_ref() != Some(&fingerprint) {
             *self.partner.secret() = PersistedSecretState::new(SystemTime::now());
-            if held.about.replace(fingerprint.clone()).is_some() {
+            if held.fingerprint.replace(fingerprint.clone()).is_some() {
                 info!(partner = &*self.partner.name, "the secret was replaced: its history starts anew");
             }
         }
@@ -61,8 +61,13 @@ impl PartnerMonitor {
     }
 
     /// Learns what the answer to a call made with the secret of this fingerprint says about it.
-    pub(super) async fn learn(&self, fingerprint: Fingerprint, report: &ProbeReport, store: &Store) {
-        self.recall(&fingerprint, store);
+    pub(super) async fn apply_secret_evidence(
+        &self,
+        fingerprint: Fingerprint,
+        report: &ProbeReport,
+        store: &Store,
+    ) {
+        self.restore_persisted(&fingerprint, store);
         let Some(evidence) = report.answer.as_ref().and_then(|answer| answer.secret) else { return };
         let step = || {
             let known = *self.partner.secret();
@@ -75,33 +80,33 @@ impl PartnerMonitor {
         let _saving = self.saving.lock().await;
         // Another key of this partner may have been first; and an answer to a secret that was
         // replaced meanwhile says nothing about the new one.
-        let Some((next, change)) = step().filter(|_| self.is_about(&fingerprint)) else { return };
+        let Some((next, change)) = step().filter(|_| self.belongs_to(&fingerprint)) else { return };
         let partner = Arc::clone(&self.partner.name);
-        super::save(store, Record::Secret { partner, fingerprint, persisted: next }).await;
+        super::persist(store, Record::Secret { partner, fingerprint, persisted: next }).await;
         *self.partner.secret() = next;
         if let Some(change) = change {
-            self.log(change, report);
+            self.log_transition(change, report);
         }
     }
 
     /// Takes up what the store remembers and this watch does not know: the storage folder, or the
     /// secret, may have become readable only after the start.
-    fn recall(&self, fingerprint: &Fingerprint, store: &Store) {
+    fn restore_persisted(&self, fingerprint: &Fingerprint, store: &Store) {
         // What is being saved right now is shown once it is on disk.
         let Ok(_saving) = self.saving.try_lock() else { return };
-        if self.partner.secret().has_been_active || !self.is_about(fingerprint) {
+        if self.partner.secret().has_been_active || !self.belongs_to(fingerprint) {
             return;
         }
-        if let Some(memory) = store.secret(&self.partner.name, fingerprint) {
-            *self.partner.secret() = memory;
+        if let Some(persisted) = store.secret(&self.partner.name, fingerprint) {
+            *self.partner.secret() = persisted;
         }
     }
 
-    fn is_about(&self, fingerprint: &Fingerprint) -> bool {
-        self.secret.lock().unwrap_or_else(PoisonError::into_inner).about.as_ref() == Some(fingerprint)
+    fn belongs_to(&self, fingerprint: &Fingerprint) -> bool {
+        self.secret.lock().unwrap_or_else(PoisonError::into_inner).fingerprint.as_ref() == Some(fingerprint)
     }
 
-    fn log(&self, Transition { from, to }: Transition<SecretState>, report: &ProbeReport) {
+    fn log_transition(&self, Transition { from, to }: Transition<SecretState>, report: &ProbeReport) {
         let partner = &*self.partner.name;
         let code = report.code();
         let request_id = report.request_id.as_ref().map(RequestId::as_str);

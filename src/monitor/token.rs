@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use tokio::time::{Duration, Instant};
 
 use super::Context;
-use super::account::{LoginFailure, Token};
+use super::account::{Token, TokenFailure};
 use crate::config::{Credential, Login};
 use crate::partner_api::failure::{Failure, Reason};
 use crate::probe::Prober;
@@ -13,18 +13,18 @@ use crate::store::Fingerprint;
 
 /// A refused token younger than this is not replaced by another log-in: a key that is revoked for
 /// good must not log in with every probe.
-const FRESH: Duration = Duration::from_mins(5);
+const MIN_AGE_TO_REPLACE: Duration = Duration::from_mins(5);
 
 /// Holds a key's token, and keeps it fresh.
 #[derive(Debug)]
-pub(super) enum TokenHolder {
+pub(super) enum TokenProvider {
     /// A permanent token, from wherever the operator keeps it.
     Permanent(WatchedSecret),
     /// A log-in, and the token it last yielded.
     Account { login: Login, password: WatchedSecret, token: Option<Token> },
 }
 
-impl TokenHolder {
+impl TokenProvider {
     pub(super) fn new(credential: &Credential) -> Self {
         match credential {
             Credential::Token(source) => {
@@ -52,22 +52,22 @@ impl TokenHolder {
         &mut self,
         context: &Context,
         prober: &Prober,
-    ) -> Result<&SecretString, LoginFailure> {
+    ) -> Result<&SecretString, TokenFailure> {
         match self {
             Self::Permanent(watched) => watched.current().map_err(|error| unreadable(Reason::Token, &error)),
             Self::Account { login, password, token } => {
                 let now = Instant::now();
-                if token.as_ref().is_none_or(|token| token.renew <= now) {
+                if token.as_ref().is_none_or(|token| token.renew_at <= now) {
                     let password = password.current().map_err(|error| unreadable(Reason::Login, &error))?;
                     match context.accounts.log_in(prober, &context.shared_state, login, password).await {
                         Ok(fresh) => *token = Some(fresh),
-                        Err(failure) if token.as_ref().is_none_or(|token| token.ends <= now) => {
+                        Err(failure) if token.as_ref().is_none_or(|token| token.expires <= now) => {
                             return Err(failure);
                         }
                         Err(_) => {}
                     }
                 }
-                token.as_ref().map(|token| &token.value).ok_or_else(|| LoginFailure {
+                token.as_ref().map(|token| &token.value).ok_or_else(|| TokenFailure {
                     failure: Failure::new(Reason::Login, "there is no token yet"),
                     request_id: None,
                 })
@@ -76,7 +76,7 @@ impl TokenHolder {
     }
 
     /// The same before the first probe, where it can be told without a log-in.
-    pub(super) fn fingerprint_now(&mut self, partner: &str, key: &str) -> Option<Fingerprint> {
+    pub(super) fn initial_fingerprint(&mut self, partner: &str, key: &str) -> Option<Fingerprint> {
         match self {
             Self::Permanent(watched) => {
                 watched.current().ok().map(|token| Fingerprint::of_token(partner, key, token))
@@ -86,7 +86,7 @@ impl TokenHolder {
     }
 
     /// A permanent token, if it can be read.
-    pub(super) fn permanent(&mut self) -> Option<&SecretString> {
+    pub(super) fn permanent_token(&mut self) -> Option<&SecretString> {
         match self {
             Self::Permanent(watched) => watched.current().ok(),
             Self::Account { .. } => None,
@@ -95,11 +95,13 @@ impl TokenHolder {
 
     /// Drops a log-in's token that the API no longer knows, unless it is so new that another log-in
     /// would bring nothing better. Whether one was dropped.
-    pub(super) fn discard_aged(&mut self) -> bool {
+    pub(super) fn discard_if_old(&mut self) -> bool {
         match self {
             Self::Account { token, .. } => {
                 let now = Instant::now();
-                token.take_if(|token| now.saturating_duration_since(token.obtained) >= FRESH).is_some()
+                token
+                    .take_if(|token| now.saturating_duration_since(token.obtained_at) >= MIN_AGE_TO_REPLACE)
+                    .is_some()
             }
             Self::Permanent(_) => false,
         }
@@ -115,6 +117,6 @@ impl TokenHolder {
 }
 
 /// A secret that can't be read right now fails the probe: nothing was asked, so nothing is known.
-pub(super) fn unreadable(reason: Reason, error: &SecretError) -> LoginFailure {
-    LoginFailure { failure: Failure::new(reason, error.to_string()), request_id: None }
+pub(super) fn unreadable(reason: Reason, error: &SecretError) -> TokenFailure {
+    TokenFailure { failure: Failure::new(reason, error.to_string()), request_id: None }
 }
