@@ -118,7 +118,7 @@ impl Fleet {
         tell_who_left(self.keys.len(), keys.len());
         (self.partners, self.keys) = (partners, keys);
         self.watch_health(settings, config.settings.health.timing);
-        self.context.store.retain(names(config));
+        self.context.store.set_configured_keys(names(config));
         self.context.watchdog.arm(config);
         Ok(())
     }

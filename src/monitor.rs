@@ -22,7 +22,7 @@ use crate::partner_api::request_id::RequestId;
 use crate::probe::Prober;
 use crate::report::ProbeReport;
 use crate::state::{Episode, EpisodeChange, MonitoredKey, SharedState};
-use crate::store::{Record, Store};
+use crate::store::{StateUpdate, Store};
 use crate::watchdog::Watchdog;
 
 pub use account::Accounts;
@@ -140,7 +140,7 @@ impl Context {
 /// Writes a record down before what it says is shown: a state that was once seen is not forgotten,
 /// not even by a `kill -9`. A disk in trouble must not hide it, so patience has an end; the store
 /// reports the trouble itself and keeps trying.
-async fn persist(store: &Store, record: Record) {
+async fn persist(store: &Store, record: StateUpdate) {
     let _ = timeout(SAVE_TIMEOUT, store.save(record)).await;
 }
 

@@ -23,21 +23,21 @@ use tracing::{error, info};
 use content::Content;
 use file::StateFile;
 
-pub use content::{Record, RefusedLogins};
+pub use content::{RefusedLogins, StateUpdate};
 pub use file::OpenError;
 pub use fingerprint::Fingerprint;
 
 use crate::key_state::{PersistedKeyState, PersistedSecretState};
 
 /// From the start of one write to that of the next.
-const PACE: Duration = Duration::from_secs(1);
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 /// After a write that failed.
-const RETRY: Duration = Duration::from_secs(5);
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// A write that takes so long counts as failed, again each time as long passes, and is waited for: a
 /// network file system may come back.
-const HUNG: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a stop waits for the last write.
-const LAST_WRITE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A record could not be written. It is kept and goes along with the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,19 +50,19 @@ pub struct NotWritten;
 pub struct Store(Arc<Shared>);
 
 struct Shared {
-    latest: Mutex<Latest>,
+    current: Mutex<Current>,
     /// Locked by the writer alone, on a thread that may block.
     file: Mutex<StateFile>,
-    calls: Arc<Calls>,
-    written: watch::Sender<Written>,
-    failed: Box<dyn Fn() + Send + Sync>,
+    signals: Arc<WriterSignals>,
+    progress: watch::Sender<Progress>,
+    on_failure: Box<dyn Fn() + Send + Sync>,
     /// It knows this only weakly, and ends with it. None where nothing is ever written.
     writer: Option<AbortOnDropHandle<()>>,
 }
 
 /// What calls the writer.
 #[derive(Debug, Default)]
-struct Calls {
+struct WriterSignals {
     /// There is something to write.
     dirty: Notify,
     /// It can't wait.
@@ -71,23 +71,23 @@ struct Calls {
 
 /// What is to be on disk, and the number of the change that made it so.
 #[derive(Clone, Debug, Default)]
-struct Latest {
+struct Current {
     content: Content,
-    change: u64,
+    revision: u64,
 }
 
 /// Up to which change the writer came.
 #[derive(Clone, Copy, Debug, Default)]
-struct Written {
+struct Progress {
     /// All up to this one are on disk.
-    done: u64,
+    written: u64,
     /// All up to this one were tried at least once.
-    tried: u64,
+    attempted: u64,
 }
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("written", &*self.written.borrow()).finish_non_exhaustive()
+        f.debug_struct("Shared").field("progress", &*self.progress.borrow()).finish_non_exhaustive()
     }
 }
 
@@ -99,26 +99,26 @@ impl Store {
     /// Only where another exporter uses the folder. A folder or file that can't be used is logged, and
     /// tried again until it can; then what it remembers is taken over, and [`Store::key`] and its like
     /// tell what they did not know before.
-    pub fn open(folder: &Path, failed: impl Fn() + Send + Sync + 'static) -> Result<Self, OpenError> {
+    pub fn open(folder: &Path, on_failure: impl Fn() + Send + Sync + 'static) -> Result<Self, OpenError> {
         let mut file = StateFile::new(folder);
-        let content = first_read(&mut file, folder)?;
-        let works = content.is_some();
-        let calls = Arc::new(Calls::default());
+        let content = initial_read(&mut file, folder)?;
+        let working = content.is_some();
+        let signals = Arc::new(WriterSignals::default());
         let shared = Arc::new_cyclic(|shared| Shared {
-            latest: Mutex::new(Latest { content: content.unwrap_or_default(), change: 0 }),
+            current: Mutex::new(Current { content: content.unwrap_or_default(), revision: 0 }),
             file: Mutex::new(file),
-            calls: Arc::clone(&calls),
-            written: watch::Sender::new(Written::default()),
-            failed: Box::new(failed),
-            writer: Some(AbortOnDropHandle::new(tokio::spawn(write_for_ever(
+            signals: Arc::clone(&signals),
+            progress: watch::Sender::new(Progress::default()),
+            on_failure: Box::new(on_failure),
+            writer: Some(AbortOnDropHandle::new(tokio::spawn(run_writer(
                 Weak::clone(shared),
-                calls,
-                works,
+                signals,
+                working,
             )))),
         });
         // A first write, needed or not: a folder that can't be written to shows now, and not when a state
         // changes; what is there to be read and couldn't be is wanted; what was damaged is mended.
-        shared.calls.dirty.notify_one();
+        shared.signals.dirty.notify_one();
         Ok(Self(shared))
     }
 
@@ -129,7 +129,7 @@ impl Store {
     /// Where there is a memory that can't be read. Where there is none, nothing is known.
     pub fn snapshot(folder: &Path) -> io::Result<Self> {
         let file = StateFile::new(folder);
-        file.peek().map(|content| Self::without_writer(file, content))
+        file.read_without_lock().map(|content| Self::without_writer(file, content))
     }
 
     /// A memory of nothing, which is never written.
@@ -140,11 +140,11 @@ impl Store {
 
     fn without_writer(file: StateFile, content: Content) -> Self {
         Self(Arc::new(Shared {
-            latest: Mutex::new(Latest { content, change: 0 }),
+            current: Mutex::new(Current { content, revision: 0 }),
             file: Mutex::new(file),
-            calls: Arc::default(),
-            written: watch::Sender::new(Written::default()),
-            failed: Box::new(|| {}),
+            signals: Arc::default(),
+            progress: watch::Sender::new(Progress::default()),
+            on_failure: Box::new(|| {}),
             writer: None,
         }))
     }
@@ -153,9 +153,9 @@ impl Store {
     ///
     /// # Errors
     /// Where the write failed. The record is kept, shown to later look-ups, and tried again.
-    pub async fn save(&self, record: Record) -> Result<(), NotWritten> {
-        match self.0.change(|content| content.enter(record)) {
-            Some(change) => self.0.wait_for(change).await,
+    pub async fn save(&self, record: StateUpdate) -> Result<(), NotWritten> {
+        match self.0.modify(|content| content.apply(record)) {
+            Some(revision) => self.0.wait_for(revision).await,
             None => Ok(()),
         }
     }
@@ -163,102 +163,102 @@ impl Store {
     /// What is remembered of a key, if it is about this token.
     #[must_use]
     pub fn key(&self, partner: &str, key: &str, fingerprint: &Fingerprint) -> Option<PersistedKeyState> {
-        self.0.latest().content.key(partner, key, fingerprint)
+        self.0.current().content.key(partner, key, fingerprint)
     }
 
     /// What is remembered of a partner's secret, if it is about this one.
     #[must_use]
     pub fn secret(&self, partner: &str, fingerprint: &Fingerprint) -> Option<PersistedSecretState> {
-        self.0.latest().content.secret(partner, fingerprint)
+        self.0.current().content.secret(partner, fingerprint)
     }
 
     /// The refused log-ins of an account.
     #[must_use]
     pub fn refused_logins(&self, auth_url: &str, mail: &str) -> Option<RefusedLogins> {
-        self.0.latest().content.refused_logins(auth_url, mail)
+        self.0.current().content.refused_logins(auth_url, mail)
     }
 
     /// Tells who is configured. Keys that leave are remembered for 30 days.
-    pub fn retain(&self, configured: impl Iterator<Item = (Arc<str>, Arc<str>)>) {
+    pub fn set_configured_keys(&self, configured: impl Iterator<Item = (Arc<str>, Arc<str>)>) {
         let configured: Vec<_> = configured.collect();
-        self.0.change(|content| content.retain(&configured, SystemTime::now()));
+        self.0.modify(|content| content.update_configured(&configured, SystemTime::now()));
     }
 
     /// Waits until everything is on disk, a second at the most. Whatever the writer was waiting for, it
     /// tries at once.
     pub async fn close(&self) {
-        let latest = self.0.latest().change;
-        if self.0.written.borrow().done >= latest {
+        let current = self.0.current().revision;
+        if self.0.progress.borrow().written >= current {
             return;
         }
         // A new number for the same content: what failed before is tried once more.
-        if let Some(change) = self.0.change(|_| true) {
-            self.0.calls.closing.notify_one();
+        if let Some(revision) = self.0.modify(|_| true) {
+            self.0.signals.closing.notify_one();
             // What is lost here was reported as the writes failed.
-            let _ = timeout(LAST_WRITE, self.0.wait_for(change)).await;
+            let _ = timeout(CLOSE_TIMEOUT, self.0.wait_for(revision)).await;
         }
     }
 }
 
 impl Shared {
-    fn latest(&self) -> MutexGuard<'_, Latest> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of the change, if it was one.
-    fn change(&self, change: impl FnOnce(&mut Content) -> bool) -> Option<u64> {
-        let mut latest = self.latest();
-        if !change(&mut latest.content) {
+    fn modify(&self, modify: impl FnOnce(&mut Content) -> bool) -> Option<u64> {
+        let mut current = self.current();
+        if !modify(&mut current.content) {
             return None;
         }
-        latest.change += 1;
-        self.calls.dirty.notify_one();
-        Some(latest.change)
+        current.revision += 1;
+        self.signals.dirty.notify_one();
+        Some(current.revision)
     }
 
-    async fn wait_for(&self, change: u64) -> Result<(), NotWritten> {
+    async fn wait_for(&self, revision: u64) -> Result<(), NotWritten> {
         if self.writer.is_none() {
             return Ok(());
         }
-        let mut written = self.written.subscribe();
-        let outcome = written.wait_for(|written| written.tried >= change).await;
-        if outcome.is_ok_and(|written| written.done >= change) { Ok(()) } else { Err(NotWritten) }
+        let mut progress = self.progress.subscribe();
+        let attempted = progress.wait_for(|progress| progress.attempted >= revision).await;
+        if attempted.is_ok_and(|progress| progress.written >= revision) { Ok(()) } else { Err(NotWritten) }
     }
 
     /// Brings the latest to disk, and tells up to which change. Blocks.
     fn write(&self) -> io::Result<u64> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(older) = file.unread()? {
-            self.latest().content.take_over(older);
+        if let Some(older) = file.read_if_new()? {
+            self.current().content.merge_older(older);
         }
-        let Latest { content, change } = self.latest().clone();
+        let Current { content, revision } = self.current().clone();
         file.replace(&content.to_json()?)?;
-        Ok(change)
+        Ok(revision)
     }
 
     /// Tells whoever waits, and the log: one line as writing begins to fail, one as it works again.
-    fn report(&self, outcome: &io::Result<u64>, tried: u64, works: &mut bool) {
+    fn report(&self, outcome: &io::Result<u64>, attempted: u64, working: &mut bool) {
         match outcome {
-            Ok(_) if !*works => info!("states are written to disk again"),
+            Ok(_) if !*working => info!("states are written to disk again"),
             Ok(_) => {}
             Err(cause) => {
-                (self.failed)();
-                if *works {
+                (self.on_failure)();
+                if *working {
                     error!(%cause, "states can't be written to disk: trying again until they can");
                 }
             }
         }
-        *works = outcome.is_ok();
-        self.written.send_modify(|written| match outcome {
-            Ok(done) => *written = Written { done: *done, tried: *done },
-            Err(_) => written.tried = tried,
+        *working = outcome.is_ok();
+        self.progress.send_modify(|progress| match *outcome {
+            Ok(written) => *progress = Progress { written, attempted: written },
+            Err(_) => progress.attempted = attempted,
         });
     }
 }
 
 /// What the file remembers; `None` where it can't be told yet.
-fn first_read(file: &mut StateFile, folder: &Path) -> Result<Option<Content>, OpenError> {
-    let cause = match file.unread() {
+fn initial_read(file: &mut StateFile, folder: &Path) -> Result<Option<Content>, OpenError> {
+    let cause = match file.read_if_new() {
         Ok(content) => return Ok(Some(content.unwrap_or_default())),
         Err(cause) => match cause.downcast() {
             Ok(in_use) => return Err(in_use),
@@ -271,38 +271,38 @@ fn first_read(file: &mut StateFile, folder: &Path) -> Result<Option<Content>, Op
 
 /// Writes whenever there is something to write. While it waits it holds on to nothing, so that the
 /// last handle's end is its own. Nothing calls it before there is a first handle.
-async fn write_for_ever(shared: Weak<Shared>, calls: Arc<Calls>, mut works: bool) {
+async fn run_writer(shared: Weak<Shared>, signals: Arc<WriterSignals>, mut working: bool) {
     loop {
-        calls.dirty.notified().await;
+        signals.dirty.notified().await;
         let started = Instant::now();
         let Some(writing) = shared.upgrade() else { return };
-        let change = writing.latest().change;
-        let mut write = pin!(in_background(move || writing.write()));
+        let revision = writing.current().revision;
+        let mut write = pin!(run_blocking(move || writing.write()));
         loop {
-            let outcome = timeout(HUNG, &mut write).await;
+            let outcome = timeout(WRITE_TIMEOUT, &mut write).await;
             let Some(reporting) = shared.upgrade() else { return };
             let hangs = || Err(io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer"));
             let ended = outcome.is_ok();
             // Whatever came since waits behind what hangs.
-            let tried = if ended { change } else { reporting.latest().change };
-            reporting.report(&outcome.unwrap_or_else(|_| hangs()), tried, &mut works);
+            let attempted = if ended { revision } else { reporting.current().revision };
+            reporting.report(&outcome.unwrap_or_else(|_| hangs()), attempted, &mut working);
             if ended {
                 break;
             }
         }
-        let next = if works { started + PACE } else { Instant::now() + RETRY };
+        let next = if working { started + WRITE_INTERVAL } else { Instant::now() + RETRY_DELAY };
         tokio::select! {
             () = sleep_until(next) => {}
-            () = calls.closing.notified() => {}
+            () = signals.closing.notified() => {}
         }
-        if !works {
-            calls.dirty.notify_one();
+        if !working {
+            signals.dirty.notify_one();
         }
     }
 }
 
 /// Does what blocks on a thread that may. To panic there is to fail.
-async fn in_background<T: Send + 'static>(
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|died| Err(io::Error::other(died)))

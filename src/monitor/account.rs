@@ -18,7 +18,7 @@ use crate::partner_api::request_id::RequestId;
 use crate::password_fingerprint::PasswordFingerprint;
 use crate::probe::Prober;
 use crate::state::SharedState;
-use crate::store::{Record, RefusedLogins, Store};
+use crate::store::{RefusedLogins, StateUpdate, Store};
 
 /// A refused password is tried once more, in case the refusal was an accident, and then never again:
 /// how many refusals lock an account is documented nowhere.
@@ -180,7 +180,7 @@ impl Accounts {
             None => Some(fingerprint_of(password).await),
         };
         let refused = mark.map(|password| RefusedLogins { times, last: SystemTime::now(), password });
-        super::persist(&self.store, Record::Login { auth_url, mail, refused }).await;
+        super::persist(&self.store, StateUpdate::Login { auth_url, mail, refused }).await;
     }
 }
 

@@ -23,7 +23,7 @@ use crate::partner_api::{KEY_INFO_EXTENDED_PATH, KEY_INFO_PATH};
 use crate::probe::{Call, Credentials};
 use crate::report::ProbeReport;
 use crate::state::{KeyStatus, MonitoredKey, ProbeStatus, Skip};
-use crate::store::{Fingerprint, Record};
+use crate::store::{Fingerprint, StateUpdate};
 use crate::watchdog::Watchdog;
 
 /// Asks with one key, one call at a time.
@@ -228,7 +228,7 @@ impl KeyMonitor {
             return;
         }
         let (partner, key) = (Arc::clone(&self.key.partner.name), Arc::clone(&self.key.name));
-        persist(&self.context.store, Record::Key { partner, key, fingerprint, persisted: next }).await;
+        persist(&self.context.store, StateUpdate::Key { partner, key, fingerprint, persisted: next }).await;
         self.key.status().remember(next, Some(report));
         if let Some(change) = change {
             self.log_transition(change, probe, report);

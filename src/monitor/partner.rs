@@ -12,7 +12,7 @@ use crate::partner_api::request_id::RequestId;
 use crate::report::ProbeReport;
 use crate::secret::{SecretError, SecretKind, WatchedSecret};
 use crate::state::MonitoredPartner;
-use crate::store::{Fingerprint, Record, Store};
+use crate::store::{Fingerprint, StateUpdate, Store};
 
 /// One partner's secret, shared by the watchers of its keys.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl PartnerMonitor {
         // replaced meanwhile says nothing about the new one.
         let Some((next, change)) = step().filter(|_| self.belongs_to(&fingerprint)) else { return };
         let partner = Arc::clone(&self.partner.name);
-        super::persist(store, Record::Secret { partner, fingerprint, persisted: next }).await;
+        super::persist(store, StateUpdate::Secret { partner, fingerprint, persisted: next }).await;
         *self.partner.secret() = next;
         if let Some(change) = change {
             self.log_transition(change, report);

@@ -13,14 +13,14 @@ use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, Persis
 use crate::password_fingerprint::PasswordFingerprint;
 
 /// Someone comments a key out and puts it back a week later: its memory waits that long for it.
-const KEPT_AFTER_LEAVING: Duration = Duration::from_hours(30 * 24);
+const RETENTION: Duration = Duration::from_hours(30 * 24);
 
 /// The form of the file. A file of another version is set aside, not guessed at.
 const VERSION: u32 = 1;
 
 /// One thing to remember.
 #[derive(Clone, Debug)]
-pub enum Record {
+pub enum StateUpdate {
     /// A key's memory.
     Key {
         /// Whose key it is.
@@ -67,8 +67,8 @@ pub struct RefusedLogins {
 /// Everything remembered.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Content {
-    keys: BTreeMap<(Arc<str>, Arc<str>), Bound<KeyState>>,
-    secrets: BTreeMap<Arc<str>, Bound<SecretState>>,
+    keys: BTreeMap<(Arc<str>, Arc<str>), StoredState<KeyState>>,
+    secrets: BTreeMap<Arc<str>, StoredState<SecretState>>,
     /// An account that was let in is noted with `None`: nothing of it is written, but what an older
     /// file says of its refusals is over.
     logins: BTreeMap<(String, String), Option<RefusedLogins>>,
@@ -76,7 +76,7 @@ pub(super) struct Content {
 
 /// A memory, and what it is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Bound<S> {
+struct StoredState<S> {
     fingerprint: Fingerprint,
     #[serde(flatten)]
     persisted: PersistedState<S>,
@@ -87,15 +87,15 @@ struct Bound<S> {
 
 impl Content {
     /// Enters a record. Whether there is something to write for it.
-    pub(super) fn enter(&mut self, record: Record) -> bool {
+    pub(super) fn apply(&mut self, record: StateUpdate) -> bool {
         match record {
-            Record::Key { partner, key, fingerprint, persisted } => {
-                self.keys.insert((partner, key), Bound { fingerprint, persisted, left: None });
+            StateUpdate::Key { partner, key, fingerprint, persisted } => {
+                self.keys.insert((partner, key), StoredState { fingerprint, persisted, left: None });
             }
-            Record::Secret { partner, fingerprint, persisted } => {
-                self.secrets.insert(partner, Bound { fingerprint, persisted, left: None });
+            StateUpdate::Secret { partner, fingerprint, persisted } => {
+                self.secrets.insert(partner, StoredState { fingerprint, persisted, left: None });
             }
-            Record::Login { auth_url, mail, refused } => {
+            StateUpdate::Login { auth_url, mail, refused } => {
                 let is_refused = refused.is_some();
                 let before = self.logins.insert((auth_url, mail), refused);
                 return is_refused || before.is_some_and(|before| before.is_some());
@@ -105,10 +105,10 @@ impl Content {
     }
 
     /// Takes over what an older file remembers, beneath what this process learnt before it could be
-    /// read. Who left the configuration meanwhile is marked at the next [`Self::retain`].
-    pub(super) fn take_over(&mut self, older: Self) {
-        take_over(&mut self.keys, older.keys);
-        take_over(&mut self.secrets, older.secrets);
+    /// read. Who left the configuration meanwhile is marked at the next [`Self::update_configured`].
+    pub(super) fn merge_older(&mut self, older: Self) {
+        merge_older(&mut self.keys, older.keys);
+        merge_older(&mut self.secrets, older.secrets);
         for (account, refused) in older.logins {
             self.logins.entry(account).or_insert(refused);
         }
@@ -120,13 +120,13 @@ impl Content {
         key: &str,
         fingerprint: &Fingerprint,
     ) -> Option<PersistedKeyState> {
-        let bound = self.keys.get(&(partner.into(), key.into()))?;
-        (bound.fingerprint == *fingerprint).then_some(bound.persisted)
+        let stored = self.keys.get(&(partner.into(), key.into()))?;
+        (stored.fingerprint == *fingerprint).then_some(stored.persisted)
     }
 
     pub(super) fn secret(&self, partner: &str, fingerprint: &Fingerprint) -> Option<PersistedSecretState> {
-        let bound = self.secrets.get(partner)?;
-        (bound.fingerprint == *fingerprint).then_some(bound.persisted)
+        let stored = self.secrets.get(partner)?;
+        (stored.fingerprint == *fingerprint).then_some(stored.persisted)
     }
 
     pub(super) fn refused_logins(&self, auth_url: &str, mail: &str) -> Option<RefusedLogins> {
@@ -134,31 +134,31 @@ impl Content {
     }
 
     /// Marks who is no longer configured, and forgets who left long ago. Whether anything changed.
-    pub(super) fn retain(&mut self, configured: &[(Arc<str>, Arc<str>)], now: SystemTime) -> bool {
+    pub(super) fn update_configured(&mut self, configured: &[(Arc<str>, Arc<str>)], now: SystemTime) -> bool {
         let keys: std::collections::BTreeSet<_> = configured.iter().collect();
         let partners: std::collections::BTreeSet<_> = configured.iter().map(|(partner, _)| partner).collect();
         let before = (self.keys.len(), self.secrets.len(), self.logins.len());
         let mut marked = false;
-        self.keys.retain(|name, bound| bound.stays(keys.contains(name), now, &mut marked));
-        self.secrets.retain(|name, bound| bound.stays(partners.contains(name), now, &mut marked));
+        self.keys.retain(|name, stored| stored.keep(keys.contains(name), now, &mut marked));
+        self.secrets.retain(|name, stored| stored.keep(partners.contains(name), now, &mut marked));
         self.logins.retain(|_, refused| refused.as_ref().is_none_or(|refused| is_recent(refused.last, now)));
         marked || before != (self.keys.len(), self.secrets.len(), self.logins.len())
     }
 
     /// The file's text: JSON that a person can read.
     pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        let keys = self.keys.iter().map(|((partner, key), bound)| KeyLine {
+        let keys = self.keys.iter().map(|((partner, key), stored)| KeyRecord {
             partner: Arc::clone(partner),
             key: Arc::clone(key),
-            bound: bound.clone(),
+            stored: stored.clone(),
         });
         let secrets = self
             .secrets
             .iter()
-            .map(|(partner, bound)| SecretLine { partner: Arc::clone(partner), bound: bound.clone() });
+            .map(|(partner, stored)| SecretRecord { partner: Arc::clone(partner), stored: stored.clone() });
         let logins = self.logins.iter().filter_map(|((auth_url, mail), refused)| {
             let (auth_url, mail) = (auth_url.clone(), mail.clone());
-            Some(LoginLine { auth_url, mail, refused: refused.clone()? })
+            Some(LoginRecord { auth_url, mail, refused: refused.clone()? })
         });
         let file = File {
             version: VERSION,
@@ -174,7 +174,7 @@ impl Content {
     /// # Errors
     /// Where it is not the file at all.
     pub(super) fn from_json(text: &[u8]) -> Result<(Self, Vec<String>), String> {
-        let file: Records<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        let file: RawFile<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         if file.version != VERSION {
             return Err(format!(
                 "it has version {}, and this exporter writes version {VERSION}",
@@ -182,12 +182,12 @@ impl Content {
             ));
         }
         let mut damage = Vec::new();
-        let keys = readable::<KeyLine>("keys", &file.keys, &mut damage);
-        let secrets = readable::<SecretLine>("secrets", &file.secrets, &mut damage);
-        let logins = readable::<LoginLine>("logins", &file.logins, &mut damage);
+        let keys = parse_records::<KeyRecord>("keys", &file.keys, &mut damage);
+        let secrets = parse_records::<SecretRecord>("secrets", &file.secrets, &mut damage);
+        let logins = parse_records::<LoginRecord>("logins", &file.logins, &mut damage);
         let content = Self {
-            keys: keys.map(|line| ((line.partner, line.key), line.bound)).collect(),
-            secrets: secrets.map(|line| (line.partner, line.bound)).collect(),
+            keys: keys.map(|line| ((line.partner, line.key), line.stored)).collect(),
+            secrets: secrets.map(|line| (line.partner, line.stored)).collect(),
             logins: logins.map(|line| ((line.auth_url, line.mail), Some(line.refused))).collect(),
         };
         Ok((content, damage))
@@ -195,7 +195,7 @@ impl Content {
 }
 
 /// The younger memory wins, but that the same token was active once is a fact that stays.
-fn take_over<K: Ord, S>(younger: &mut BTreeMap<K, Bound<S>>, older: BTreeMap<K, Bound<S>>) {
+fn merge_older<K: Ord, S>(younger: &mut BTreeMap<K, StoredState<S>>, older: BTreeMap<K, StoredState<S>>) {
     for (name, old) in older {
         match younger.entry(name) {
             Entry::Vacant(free) => drop(free.insert(old)),
@@ -207,8 +207,8 @@ fn take_over<K: Ord, S>(younger: &mut BTreeMap<K, Bound<S>>, older: BTreeMap<K, 
     }
 }
 
-impl<S> Bound<S> {
-    fn stays(&mut self, is_configured: bool, now: SystemTime, marked: &mut bool) -> bool {
+impl<S> StoredState<S> {
+    fn keep(&mut self, is_configured: bool, now: SystemTime, marked: &mut bool) -> bool {
         match (is_configured, self.left) {
             (true, None) => true,
             (true, Some(_)) => {
@@ -228,11 +228,11 @@ impl<S> Bound<S> {
 
 /// A time in the future, of a clock that was set back, is recent too.
 fn is_recent(time: SystemTime, now: SystemTime) -> bool {
-    now.duration_since(time).is_ok_and(|age| age < KEPT_AFTER_LEAVING) || time > now
+    now.duration_since(time).is_ok_and(|age| age < RETENTION) || time > now
 }
 
 /// Reads each record by itself: one that is damaged takes no other with it.
-fn readable<'a, T: Deserialize<'a> + 'a>(
+fn parse_records<'a, T: Deserialize<'a> + 'a>(
     list: &str,
     records: &[&'a RawValue],
     damage: &mut Vec<String>,
@@ -249,7 +249,7 @@ fn readable<'a, T: Deserialize<'a> + 'a>(
 
 /// The file as it is read: its records are looked into one by one.
 #[derive(Deserialize)]
-struct Records<'a> {
+struct RawFile<'a> {
     version: u32,
     #[serde(borrow)]
     keys: Vec<&'a RawValue>,
@@ -263,28 +263,28 @@ struct Records<'a> {
 #[derive(Serialize)]
 struct File {
     version: u32,
-    keys: Vec<KeyLine>,
-    secrets: Vec<SecretLine>,
-    logins: Vec<LoginLine>,
+    keys: Vec<KeyRecord>,
+    secrets: Vec<SecretRecord>,
+    logins: Vec<LoginRecord>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct KeyLine {
+struct KeyRecord {
     partner: Arc<str>,
     key: Arc<str>,
     #[serde(flatten)]
-    bound: Bound<KeyState>,
+    stored: StoredState<KeyState>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct SecretLine {
+struct SecretRecord {
     partner: Arc<str>,
     #[serde(flatten)]
-    bound: Bound<SecretState>,
+    stored: StoredState<SecretState>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct LoginLine {
+struct LoginRecord {
     auth_url: String,
     mail: String,
     #[serde(flatten)]
@@ -314,7 +314,7 @@ mod tests {
         let mut content = with_a_key();
         let secret =
             PersistedSecretState { state: SecretState::Rejected, since: at(2), has_been_active: true };
-        content.enter(Record::Secret {
+        content.apply(StateUpdate::Secret {
             partner: "acme".into(),
             fingerprint: fingerprint("s"),
             persisted: secret,
@@ -322,7 +322,7 @@ mod tests {
         let refused =
             RefusedLogins { times: 2, last: at(3), password: PasswordFingerprint::of(&"wrong".into()) };
         let (auth_url, mail) = ("https://auth".to_owned(), "api@durand.example".to_owned());
-        content.enter(Record::Login { auth_url, mail, refused: Some(refused.clone()) });
+        content.apply(StateUpdate::Login { auth_url, mail, refused: Some(refused.clone()) });
         let again = Content::from_json(&content.to_json().unwrap()).unwrap().0;
         assert_eq!(again.key("acme", "dupont", &fingerprint("t")).unwrap().state, KeyState::Active);
         assert_eq!(again.secret("acme", &fingerprint("s")), Some(secret));
@@ -341,24 +341,24 @@ mod tests {
     fn with(token: &str, persisted: PersistedKeyState) -> Content {
         let mut content = Content::default();
         let (partner, key) = ("acme".into(), "dupont".into());
-        content.enter(Record::Key { partner, key, fingerprint: fingerprint(token), persisted });
+        content.apply(StateUpdate::Key { partner, key, fingerprint: fingerprint(token), persisted });
         content
     }
 
     #[test]
     fn what_is_taken_over_late_yields_to_what_was_learnt_meanwhile() {
         let mut content = with("t", memory_of(KeyState::NotFound, 5, false));
-        content.take_over(with("t", memory_of(KeyState::Active, 1, true)));
+        content.merge_older(with("t", memory_of(KeyState::Active, 1, true)));
         let known = content.key("acme", "dupont", &fingerprint("t")).unwrap();
         assert_eq!(known, memory_of(KeyState::NotFound, 5, true), "that it was active once stays known");
-        content.take_over(with("t", memory_of(KeyState::Unknown, 1, false)));
+        content.merge_older(with("t", memory_of(KeyState::Unknown, 1, false)));
         assert_eq!(content.key("acme", "dupont", &fingerprint("t")), Some(known));
     }
 
     #[test]
     fn that_another_token_was_active_says_nothing_about_this_one() {
         let mut content = with("new", memory_of(KeyState::NotFound, 5, false));
-        content.take_over(with("old", memory_of(KeyState::Active, 1, true)));
+        content.merge_older(with("old", memory_of(KeyState::Active, 1, true)));
         let known = content.key("acme", "dupont", &fingerprint("new")).unwrap();
         assert_eq!(known, memory_of(KeyState::NotFound, 5, false));
     }
@@ -367,32 +367,32 @@ mod tests {
     fn refusals_are_taken_over_late_except_of_an_account_that_was_let_in_or_refused_meanwhile() {
         let refused =
             |times| RefusedLogins { times, last: at(1), password: PasswordFingerprint::of(&"p".into()) };
-        let login = |mail: &str, refused| Record::Login {
+        let login = |mail: &str, refused| StateUpdate::Login {
             auth_url: "https://auth".to_owned(),
             mail: mail.to_owned(),
             refused,
         };
         let (mut content, mut older) = (Content::default(), Content::default());
         for mail in ["untouched", "let in", "refused"] {
-            assert!(older.enter(login(mail, Some(refused(2)))));
+            assert!(older.apply(login(mail, Some(refused(2)))));
         }
-        assert!(!content.enter(login("let in", None)), "nothing to write");
-        assert!(content.enter(login("refused", Some(refused(1)))));
-        content.take_over(older);
+        assert!(!content.apply(login("let in", None)), "nothing to write");
+        assert!(content.apply(login("refused", Some(refused(1)))));
+        content.merge_older(older);
         let times = |mail| content.refused_logins("https://auth", mail).map(|refused| refused.times);
         assert_eq!(["untouched", "let in", "refused"].map(times), [Some(2), None, Some(1)]);
         let again = Content::from_json(&content.to_json().unwrap()).unwrap().0;
         assert_eq!(again.logins.len(), 2);
-        assert!(content.enter(login("refused", None)), "the file must forget it");
+        assert!(content.apply(login("refused", None)), "the file must forget it");
     }
 
     #[test]
     fn a_key_that_left_is_remembered_for_thirty_days() {
         let mut content = with_a_key();
-        assert!(content.retain(&[], at(10)));
-        assert!(!content.retain(&[], at(39)));
+        assert!(content.update_configured(&[], at(10)));
+        assert!(!content.update_configured(&[], at(39)));
         assert!(content.key("acme", "dupont", &fingerprint("t")).is_some());
-        assert!(content.retain(&[], at(40)));
+        assert!(content.update_configured(&[], at(40)));
         assert!(content.key("acme", "dupont", &fingerprint("t")).is_none());
     }
 
@@ -400,9 +400,9 @@ mod tests {
     fn a_key_that_comes_back_stays() {
         let mut content = with_a_key();
         let configured = [("acme".into(), "dupont".into())];
-        content.retain(&[], at(10));
-        assert!(content.retain(&configured, at(20)));
-        assert!(!content.retain(&configured, at(90)));
+        content.update_configured(&[], at(10));
+        assert!(content.update_configured(&configured, at(20)));
+        assert!(!content.update_configured(&configured, at(90)));
         assert!(content.key("acme", "dupont", &fingerprint("t")).is_some());
     }
 

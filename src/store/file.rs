@@ -10,13 +10,13 @@ use tracing::{error, warn};
 use super::content::Content;
 
 /// The file's name.
-const NAME: &str = "state.json";
+const FILE_NAME: &str = "state.json";
 /// The beginning of the names it has while it is being written.
-const TEMPORARY: &str = "state.json.new-";
+const TEMPORARY_PREFIX: &str = "state.json.new-";
 /// Held locked by the exporter that uses the folder.
-const LOCK: &str = "lock";
+const LOCK_NAME: &str = "lock";
 /// Of a hundred thousand keys it has some 40 MB: what is larger was not written here.
-const LARGEST: u64 = 256 << 20;
+const MAX_SIZE: u64 = 256 << 20;
 
 /// Why a store can't be used at all.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum OpenError {
 /// The folder, and the lock on it.
 #[derive(Debug)]
 pub(super) struct StateFile {
-    folder: PathBuf,
+    directory: PathBuf,
     /// The lock file that is held. It need not be the one that lies in the folder by now.
     lock: Option<File>,
     /// Whether the memory in the folder was taken over. Until then it must not be replaced.
@@ -38,8 +38,8 @@ pub(super) struct StateFile {
 
 impl StateFile {
     /// The file in `folder`, which is not touched yet.
-    pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), lock: None, read: false }
+    pub(super) fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), lock: None, read: false }
     }
 
     /// What the file remembers, where that was not taken over yet: once, as soon as the folder can be
@@ -47,8 +47,8 @@ impl StateFile {
     ///
     /// A damaged file is set aside, so that nothing of it is lost, and reported. One that can't be read
     /// or set aside stays as it is, and so does all that it remembers.
-    pub(super) fn unread(&mut self) -> io::Result<Option<Content>> {
-        self.prepare()?;
+    pub(super) fn read_if_new(&mut self) -> io::Result<Option<Content>> {
+        self.lock_directory()?;
         if self.read {
             return Ok(None);
         }
@@ -59,8 +59,8 @@ impl StateFile {
 
     /// What the file remembers, without the lock and whatever uses the folder: nothing is changed, not even
     /// a damaged file.
-    pub(super) fn peek(&self) -> io::Result<Content> {
-        match read_whole(&self.folder.join(NAME)) {
+    pub(super) fn read_without_lock(&self) -> io::Result<Content> {
+        match read_regular_file(&self.directory.join(FILE_NAME)) {
             Ok(text) => Content::from_json(&text).map(|(content, _)| content).map_err(io::Error::other),
             Err(absent) if absent.kind() == io::ErrorKind::NotFound => Ok(Content::default()),
             Err(cause) => Err(cause),
@@ -68,12 +68,12 @@ impl StateFile {
     }
 
     fn read(&self) -> io::Result<Content> {
-        let path = self.folder.join(NAME);
-        match read_whole(&path) {
+        let path = self.directory.join(FILE_NAME);
+        match read_regular_file(&path) {
             Ok(text) => match Content::from_json(&text) {
                 Ok((content, damage)) if damage.is_empty() => Ok(content),
-                Ok((content, damage)) => self.keep_original(&path, &damage).map(|()| content),
-                Err(cause) => self.set_aside(&path, &cause),
+                Ok((content, damage)) => self.copy_damaged(&path, &damage).map(|()| content),
+                Err(cause) => self.move_damaged(&path, &cause),
             },
             Err(absent) if absent.kind() == io::ErrorKind::NotFound => Ok(Content::default()),
             Err(cause) => {
@@ -83,15 +83,15 @@ impl StateFile {
     }
 
     /// A name for a damaged file.
-    fn aside(&self) -> PathBuf {
+    fn damaged_path(&self) -> PathBuf {
         let second = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        self.folder.join(format!("{NAME}.damaged-{second}"))
+        self.directory.join(format!("{FILE_NAME}.damaged-{second}"))
     }
 
     /// Gives a file, some of whose records can't be read, a second name, before the first is replaced by
     /// those that can.
-    fn keep_original(&self, path: &Path, damage: &[String]) -> io::Result<()> {
-        let aside = self.aside();
+    fn copy_damaged(&self, path: &Path, damage: &[String]) -> io::Result<()> {
+        let aside = self.damaged_path();
         // Not every file system knows second names.
         fs::hard_link(path, &aside).or_else(|_| fs::copy(path, &aside).map(drop))?;
         let (file, kept, count) = (path.display(), aside.display(), damage.len());
@@ -101,8 +101,8 @@ impl StateFile {
     }
 
     /// Gives a damaged file another name, and begins with nothing.
-    fn set_aside(&self, path: &Path, cause: &str) -> io::Result<Content> {
-        let aside = self.aside();
+    fn move_damaged(&self, path: &Path, cause: &str) -> io::Result<Content> {
+        let aside = self.damaged_path();
         let (file, kept) = (path.display(), aside.display());
         fs::rename(path, &aside).map_err(|stuck| {
             io::Error::new(
@@ -117,43 +117,43 @@ impl StateFile {
     /// Replaces the file: whoever reads it finds the old text or the new one, whole, whenever the
     /// process or the machine stops. Only after [`Self::unread`], lest it replace what nobody read.
     pub(super) fn replace(&self, text: &[u8]) -> io::Result<()> {
-        let mut new = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.folder)?;
+        let mut new = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(&self.directory)?;
         new.write_all(text)?;
         new.as_file().sync_all()?;
-        new.persist(self.folder.join(NAME))?;
-        File::open(&self.folder)?.sync_all()
+        new.persist(self.directory.join(FILE_NAME))?;
+        File::open(&self.directory)?.sync_all()
     }
 
     /// Makes the folder if it is missing, and locks it.
     ///
     /// A lock holds a file, not its name: where the folder was deleted and made again, or something
     /// was mounted over it, the one in it now is to be locked, and its memory is yet to be read.
-    fn prepare(&mut self) -> io::Result<()> {
-        create(&self.folder)?;
-        let lock = open_lock(&self.folder.join(LOCK))?;
+    fn lock_directory(&mut self) -> io::Result<()> {
+        create_directory(&self.directory)?;
+        let lock = open_lock_file(&self.directory.join(LOCK_NAME))?;
         if let Some(held) = &self.lock
-            && are_same(held, &lock)?
+            && is_same_file(held, &lock)?
         {
             return Ok(());
         }
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(io::Error::other(OpenError::InUse(self.folder.clone())));
+                return Err(io::Error::other(OpenError::InUse(self.directory.clone())));
             }
             Err(TryLockError::Error(cause)) => return Err(cause),
         }
         (self.lock, self.read) = (Some(lock), false);
-        warn_if_open(&self.folder);
-        self.sweep();
+        warn_if_world_writable(&self.directory);
+        self.remove_temporary_files();
         Ok(())
     }
 
     /// Removes what a killed process left half-written. They are only scraps: failing is no harm.
-    fn sweep(&self) {
-        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+    fn remove_temporary_files(&self) {
+        let Ok(entries) = fs::read_dir(&self.directory) else { return };
         for entry in entries.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -161,19 +161,19 @@ impl StateFile {
 }
 
 /// The file, if it is one: to open a pipe waits for a writer, and a device may never end.
-fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+fn read_regular_file(path: &Path) -> io::Result<Vec<u8>> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file; remove it"));
     }
-    if metadata.len() > LARGEST {
+    if metadata.len() > MAX_SIZE {
         return Err(io::Error::other("it is larger than 256 MiB, so it is no such memory; remove it"));
     }
     fs::read(path)
 }
 
 /// The lock, which nobody else may open: who can could hold it for ever.
-fn open_lock(path: &Path) -> io::Result<File> {
+fn open_lock_file(path: &Path) -> io::Result<File> {
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         let text = format!("{} is not a regular file; remove it", path.display());
         return Err(io::Error::other(text));
@@ -195,21 +195,21 @@ fn open_lock(path: &Path) -> io::Result<File> {
 /// The files in the folder are for the exporter's user alone, whatever the folder's mode; but who may
 /// write to a folder may replace what is in it.
 #[cfg(unix)]
-fn warn_if_open(folder: &Path) {
+fn warn_if_world_writable(directory: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
-    if fs::metadata(folder).is_ok_and(|metadata| metadata.permissions().mode() & 0o002 != 0) {
-        let folder = folder.display();
+    if fs::metadata(directory).is_ok_and(|metadata| metadata.permissions().mode() & 0o002 != 0) {
+        let folder = directory.display();
         warn!(%folder, "every user of the machine may write to the storage folder; take that right away (chmod o-w)");
     }
 }
 
 /// Elsewhere rights are not told by a mode.
 #[cfg(not(unix))]
-fn warn_if_open(_: &Path) {}
+fn warn_if_world_writable(_: &Path) {}
 
 /// Whether two open files are one and the same, whatever their names are by now.
 #[cfg(unix)]
-fn are_same(one: &File, other: &File) -> io::Result<bool> {
+fn is_same_file(one: &File, other: &File) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     let (one, other) = (one.metadata()?, other.metadata()?);
     Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
@@ -217,26 +217,26 @@ fn are_same(one: &File, other: &File) -> io::Result<bool> {
 
 /// Elsewhere an open file can't lose its name.
 #[cfg(not(unix))]
-fn are_same(_: &File, _: &File) -> io::Result<bool> {
+fn is_same_file(_: &File, _: &File) -> io::Result<bool> {
     Ok(true)
 }
 
 /// For the exporter's own user only.
-fn create(folder: &Path) -> io::Result<()> {
-    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
-    let missing: Vec<_> = folder.ancestors().take_while(is_missing).collect();
+fn create_directory(directory: &Path) -> io::Result<()> {
+    let is_missing = |directory: &&Path| !directory.as_os_str().is_empty() && !directory.exists();
+    let missing: Vec<_> = directory.ancestors().take_while(is_missing).collect();
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)?;
-    missing.into_iter().filter_map(Path::parent).for_each(sync);
+    builder.create(directory)?;
+    missing.into_iter().filter_map(Path::parent).for_each(sync_directory);
     Ok(())
 }
 
 /// Sees to it that what was made in a folder is still there after a power cut. Not every file system
 /// can; then there is nothing else to do.
-fn sync(folder: &Path) {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+fn sync_directory(directory: &Path) {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let _ = File::open(directory).and_then(|directory| directory.sync_all());
 }

@@ -45,7 +45,7 @@ impl Place {
     }
 
     /// Puts a folder there whose memory is that of another process.
-    fn remember(&self, records: impl IntoIterator<Item = Record>) {
+    fn remember(&self, records: impl IntoIterator<Item = StateUpdate>) {
         fs::create_dir(self.folder()).unwrap();
         fs::write(self.file(), text_of(records)).unwrap();
     }
@@ -62,10 +62,10 @@ impl Place {
     }
 }
 
-fn text_of(records: impl IntoIterator<Item = Record>) -> Vec<u8> {
+fn text_of(records: impl IntoIterator<Item = StateUpdate>) -> Vec<u8> {
     let mut content = Content::default();
     for record in records {
-        content.enter(record);
+        content.apply(record);
     }
     content.to_json().unwrap()
 }
@@ -74,12 +74,17 @@ fn fingerprint() -> Fingerprint {
     Fingerprint::of_token("acme", "any", &"t".into())
 }
 
-fn record(key: &str, state: KeyState, has_been_active: bool) -> Record {
+fn record(key: &str, state: KeyState, has_been_active: bool) -> StateUpdate {
     let memory = PersistedKeyState { state, since: SystemTime::UNIX_EPOCH, has_been_active };
-    Record::Key { partner: "acme".into(), key: key.into(), fingerprint: fingerprint(), persisted: memory }
+    StateUpdate::Key {
+        partner: "acme".into(),
+        key: key.into(),
+        fingerprint: fingerprint(),
+        persisted: memory,
+    }
 }
 
-fn active(key: &str) -> Record {
+fn active(key: &str) -> StateUpdate {
     record(key, KeyState::Active, true)
 }
 
@@ -89,13 +94,13 @@ fn state_in(content: &Content, key: &str) -> Option<KeyState> {
 
 impl Store {
     fn state(&self, key: &str) -> Option<KeyState> {
-        state_in(&self.0.latest().content, key)
+        state_in(&self.0.current().content, key)
     }
 }
 
 /// A bit more than until the next try.
 async fn next_try() {
-    sleep(RETRY + PACE).await;
+    sleep(RETRY_DELAY + WRITE_INTERVAL).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,7 +116,7 @@ async fn a_memory_that_arrives_late_is_kept_beneath_what_was_learnt_meanwhile() 
         password: PasswordFingerprint::of(&"wrong".into()),
     };
     let (auth_url, mail) = ("https://auth".to_owned(), "api@durand.example".to_owned());
-    let login = Record::Login { auth_url, mail, refused: Some(refused.clone()) };
+    let login = StateUpdate::Login { auth_url, mail, refused: Some(refused.clone()) };
     place.remember([active("dupont"), active("martin"), login]);
     next_try().await;
     let dupont = store.key("acme", "dupont", &fingerprint()).unwrap();
@@ -128,7 +133,7 @@ async fn a_memory_that_arrives_late_is_read_while_there_is_nothing_to_write() {
     let place = Place::new();
     fs::write(place.folder(), "").unwrap();
     let store = place.open();
-    sleep(PACE).await;
+    sleep(WRITE_INTERVAL).await;
     assert_eq!(place.failures(), 1, "that it can't be used is counted at once");
     fs::remove_file(place.folder()).unwrap();
     place.remember([active("martin")]);
@@ -154,7 +159,7 @@ async fn what_cannot_be_read_is_neither_replaced_nor_called_damaged() {
 fn an_unreadable_file_says_so_and_names_itself() {
     let place = Place::new();
     fs::create_dir_all(place.file()).unwrap();
-    let cause = StateFile::new(&place.folder()).unread().unwrap_err().to_string();
+    let cause = StateFile::new(&place.folder()).read_if_new().unwrap_err().to_string();
     assert!(cause.contains("state.json can't be read") && !cause.contains("damaged"), "{cause}");
 }
 
@@ -175,14 +180,14 @@ fn what_has_no_end_or_no_writer_is_not_read() {
         let place = Place::new();
         fs::create_dir(place.folder()).unwrap();
         make(&place.file());
-        let cause = StateFile::new(&place.folder()).unread().unwrap_err().to_string();
+        let cause = StateFile::new(&place.folder()).read_if_new().unwrap_err().to_string();
         assert!(cause.contains("state.json can't be read") && cause.contains(wanted), "{cause}");
     }
     for make in [|path: &Path| make_pipe(path), |path: &Path| fs::create_dir(path).unwrap()] {
         let place = Place::new();
         fs::create_dir(place.folder()).unwrap();
         make(&place.folder().join("lock"));
-        let cause = StateFile::new(&place.folder()).unread().unwrap_err().to_string();
+        let cause = StateFile::new(&place.folder()).read_if_new().unwrap_err().to_string();
         assert!(cause.contains("lock is not a regular file"), "{cause}");
     }
 }
@@ -313,9 +318,9 @@ async fn the_folder_is_free_again_when_the_last_handle_is_gone() {
 
 #[tokio::test]
 async fn a_panic_while_writing_is_a_failed_write_and_not_the_end_of_writing() {
-    let dies = in_background(|| -> io::Result<()> { panic!("while writing") });
+    let dies = run_blocking(|| -> io::Result<()> { panic!("while writing") });
     assert!(dies.await.is_err());
-    assert!(in_background(|| Ok(())).await.is_ok());
+    assert!(run_blocking(|| Ok(())).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -323,8 +328,8 @@ async fn a_time_of_a_clock_far_out_of_order_can_be_written() {
     let place = Place::new();
     let store = place.open();
     let mut early = active("dupont");
-    if let Record::Key { persisted: memory, .. } = &mut early {
-        memory.since = SystemTime::UNIX_EPOCH - PACE;
+    if let StateUpdate::Key { persisted: memory, .. } = &mut early {
+        memory.since = SystemTime::UNIX_EPOCH - WRITE_INTERVAL;
     }
     assert_eq!(store.save(early).await, Ok(()));
     assert_eq!(state_in(&place.on_disk(), "dupont"), Some(KeyState::Active));
@@ -374,7 +379,7 @@ async fn a_view_of_nothing_makes_nothing_and_one_of_damage_says_so() {
 
 /// Counts the writes from now on, failed ones too.
 fn count_writes(store: &Store) -> Arc<AtomicU32> {
-    let (mut written, writes) = (store.0.written.subscribe(), Arc::new(AtomicU32::new(0)));
+    let (mut written, writes) = (store.0.progress.subscribe(), Arc::new(AtomicU32::new(0)));
     let counted = Arc::clone(&writes);
     tokio::spawn(async move {
         while written.changed().await.is_ok() {
@@ -413,7 +418,7 @@ async fn what_changes_within_a_second_is_one_write() {
     }
     assert!(saves.join_all().await.iter().all(Result::is_ok));
     assert_eq!(started.elapsed().as_secs(), 1);
-    sleep(PACE * 10).await;
+    sleep(WRITE_INTERVAL * 10).await;
     assert_eq!(writes.load(Ordering::Relaxed), 2);
     assert_eq!(state_in(&place.on_disk(), "49"), Some(KeyState::Active));
 }
@@ -443,11 +448,11 @@ async fn all_who_wait_for_a_write_that_fails_are_told_and_their_records_go_along
     let outcomes = save_all(&store, keys()).await;
     assert!(outcomes.iter().all(Result::is_err));
     assert_eq!(store.state("key0"), Some(KeyState::Active), "it is not written, and known all the same");
-    sleep(RETRY * 2 + PACE).await;
+    sleep(RETRY_DELAY * 2 + WRITE_INTERVAL).await;
     let tries = writes.load(Ordering::Relaxed);
     assert_eq!((tries, place.failures()), (3, 3), "one every five seconds");
     fs::remove_file(place.folder()).unwrap();
-    sleep(RETRY * 3).await;
+    sleep(RETRY_DELAY * 3).await;
     assert_eq!(writes.load(Ordering::Relaxed), tries + 1, "written once, then nothing is left to do");
     assert_eq!(place.failures(), tries);
     let on_disk = place.on_disk();
@@ -504,7 +509,7 @@ async fn a_disk_that_hangs_is_told_and_what_waits_for_it_goes_on() {
     });
     for failures in 1..=3 {
         while place.failures() < failures {
-            tokio::time::advance(HUNG / 2).await;
+            tokio::time::advance(WRITE_TIMEOUT / 2).await;
             tokio::task::yield_now().await;
         }
     }
