@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 /// A file whose last change is younger than this may change again without any of its times moving:
 /// file systems stamp with the ticks of the kernel's clock, some with whole seconds.
-const SETTLED_AFTER: Duration = Duration::from_secs(2);
+const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 /// What a file's metadata say of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl FileVersion {
     pub(crate) fn is_settled(&self, now: SystemTime) -> bool {
         [self.modified, self.identity.changed].into_iter().flatten().all(|time| {
             // A time in the future proves nothing: it is not settled.
-            now.duration_since(time).is_ok_and(|age| age >= SETTLED_AFTER)
+            now.duration_since(time).is_ok_and(|age| age >= SETTLE_TIME)
         })
     }
 }

@@ -43,14 +43,14 @@ pub struct KeyIndex(RwLock<HashMap<Name, Arc<KeyMonitor>>>);
 #[derive(Debug)]
 struct RunningPartner {
     source: SecretSource,
-    watch: Arc<PartnerMonitor>,
+    monitor: Arc<PartnerMonitor>,
 }
 
 #[derive(Debug)]
 struct RunningKey {
     definition: Key,
     partner: Arc<PartnerMonitor>,
-    watch: Arc<KeyMonitor>,
+    monitor: Arc<KeyMonitor>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -101,7 +101,7 @@ impl Fleet {
         let settings = MonitorSettings { prober, keep_free: config.settings.rate_limit.keep_free };
         // From here on nothing can fail: the change is whole or not at all.
         self.context.metrics.set_probes(&routes(config));
-        let (partners, keys) = self.members(config, &settings);
+        let (partners, keys) = self.build_members(config, &settings);
         let shared_state = &self.context.shared_state;
         if shared_state.inventory().settings.api.base_url != config.settings.api.base_url {
             shared_state.health().forget();
@@ -109,23 +109,23 @@ impl Fleet {
         shared_state.set_inventory(state::Inventory {
             settings: Arc::new(config.settings.clone()),
             partners: config.partners.iter().filter_map(|p| Some(entry(partners.get(&p.name)?))).collect(),
-            keys: names(config)
-                .filter_map(|name| Some(Arc::clone(keys.get(&name)?.watch.monitored_key())))
+            keys: key_names(config)
+                .filter_map(|name| Some(Arc::clone(keys.get(&name)?.monitor.monitored_key())))
                 .collect(),
         });
         self.key_index.publish(&keys);
         // What was not taken over.
-        tell_who_left(self.keys.len(), keys.len());
+        log_removed_keys(self.keys.len(), keys.len());
         (self.partners, self.keys) = (partners, keys);
-        self.watch_health(settings, config.settings.health.timing);
-        self.context.store.set_configured_keys(names(config));
+        self.monitor_health(settings, config.settings.health.timing);
+        self.context.store.set_configured_keys(key_names(config));
         self.context.watchdog.arm(config);
         Ok(())
     }
 
     /// The members that `config` wants: the present ones where nothing about them changed, else new
     /// ones. Those that are not taken over end when the maps they are in are dropped.
-    fn members(&mut self, config: &Config, settings: &MonitorSettings) -> (Partners, Keys) {
+    fn build_members(&mut self, config: &Config, settings: &MonitorSettings) -> (Partners, Keys) {
         let same_settings = self.health.as_ref().is_some_and(|health| health.settings == *settings);
         let (mut partners, mut keys) = (Partners::new(), Keys::new());
         for partner in &config.partners {
@@ -133,11 +133,11 @@ impl Fleet {
             for key in &partner.keys {
                 let name = (Arc::clone(&partner.name), Arc::clone(&key.name));
                 let stays = |old: &RunningKey| {
-                    same_settings && old.definition == *key && Arc::ptr_eq(&old.partner, &member.watch)
+                    same_settings && old.definition == *key && Arc::ptr_eq(&old.partner, &member.monitor)
                 };
                 let member = match self.keys.remove(&name) {
                     Some(old) if stays(&old) => old,
-                    old => self.key(settings, &member.watch, key, old.as_ref()),
+                    old => self.key(settings, &member.monitor, key, old.as_ref()),
                 };
                 keys.insert(name, member);
             }
@@ -151,7 +151,7 @@ impl Fleet {
             Some(old) if old.source == partner.secret => old,
             _ => RunningPartner {
                 source: partner.secret.clone(),
-                watch: Arc::new(PartnerMonitor::new(&self.context.store, partner)),
+                monitor: Arc::new(PartnerMonitor::new(&self.context.store, partner)),
             },
         }
     }
@@ -163,26 +163,27 @@ impl Fleet {
         key: &Key,
         old: Option<&RunningKey>,
     ) -> RunningKey {
-        let old = old.map(|old| &**old.watch.monitored_key());
-        let watch =
+        let old = old.map(|old| &**old.monitor.monitored_key());
+        let monitor =
             KeyMonitor::new(Arc::clone(&self.context), settings.clone(), Arc::clone(partner), key, old);
-        let watch = Arc::new(watch);
-        let (probed, anchor) = (Arc::clone(&watch), self.anchor);
-        let task = tokio::spawn(restart_on_panic(move || run_key_probes(Arc::clone(&probed), anchor)));
+        let monitor = Arc::new(monitor);
+        let (monitored, anchor) = (Arc::clone(&monitor), self.anchor);
+        let task = tokio::spawn(restart_on_panic(move || run_key_probes(Arc::clone(&monitored), anchor)));
         RunningKey {
             definition: key.clone(),
             partner: Arc::clone(partner),
-            watch,
+            monitor,
             _task: AbortOnDropHandle::new(task),
         }
     }
 
-    fn watch_health(&mut self, settings: MonitorSettings, timing: Timing) {
+    fn monitor_health(&mut self, settings: MonitorSettings, timing: Timing) {
         if self.health.as_ref().is_some_and(|health| health.timing == timing && health.settings == settings) {
             return;
         }
-        let watch = Arc::new(HealthMonitor::new(Arc::clone(&self.context), settings.prober.clone(), timing));
-        let task = tokio::spawn(restart_on_panic(move || run_health_probe(Arc::clone(&watch))));
+        let monitor =
+            Arc::new(HealthMonitor::new(Arc::clone(&self.context), settings.prober.clone(), timing));
+        let task = tokio::spawn(restart_on_panic(move || run_health_probe(Arc::clone(&monitor))));
         self.health = Some(RunningHealthProbe { settings, timing, _task: AbortOnDropHandle::new(task) });
     }
 }
@@ -196,12 +197,12 @@ impl KeyIndex {
     }
 
     fn publish(&self, keys: &Keys) {
-        let by_name = keys.iter().map(|(name, member)| (name.clone(), Arc::clone(&member.watch))).collect();
+        let by_name = keys.iter().map(|(name, member)| (name.clone(), Arc::clone(&member.monitor))).collect();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = by_name;
     }
 }
 
-fn tell_who_left(left: usize, keys: usize) {
+fn log_removed_keys(left: usize, keys: usize) {
     match (left, keys) {
         (0, _) => {}
         (_, 0) => warn!(left, "no key is configured any longer: none is watched"),
@@ -210,11 +211,11 @@ fn tell_who_left(left: usize, keys: usize) {
 }
 
 fn entry(member: &RunningPartner) -> Arc<state::MonitoredPartner> {
-    Arc::clone(&member.watch.partner)
+    Arc::clone(&member.monitor.partner)
 }
 
 /// Every key's name, in the configuration's order.
-fn names(config: &Config) -> impl Iterator<Item = Name> + '_ {
+fn key_names(config: &Config) -> impl Iterator<Item = Name> + '_ {
     config
         .partners
         .iter()

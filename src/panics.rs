@@ -9,7 +9,7 @@ use tokio::time::{Duration, sleep};
 use tracing::error;
 
 /// How long a loop that panicked rests before it is begun again.
-const REST: Duration = Duration::from_secs(10);
+const RESTART_DELAY: Duration = Duration::from_secs(10);
 
 static COUNTER: OnceLock<IntCounter> = OnceLock::new();
 
@@ -32,12 +32,12 @@ pub fn install_hook() {
 
 /// Runs a loop for ever: where it panics, it is begun again after a rest. What it does outlives it in
 /// other hands, so a fresh loop goes on from there.
-pub async fn restart_on_panic<F: Future<Output = ()>>(mut begin: impl FnMut() -> F) {
+pub async fn restart_on_panic<F: Future<Output = ()>>(mut start: impl FnMut() -> F) {
     loop {
-        if AssertUnwindSafe(begin()).catch_unwind().await.is_ok() {
+        if AssertUnwindSafe(start()).catch_unwind().await.is_ok() {
             return;
         }
-        sleep(REST).await;
+        sleep(RESTART_DELAY).await;
     }
 }
 
@@ -50,14 +50,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_loop_that_panicked_is_begun_again_after_a_rest() {
-        let begun = Cell::new(0);
+        let starts = Cell::new(0);
         let started = tokio::time::Instant::now();
         restart_on_panic(|| async {
-            begun.set(begun.get() + 1);
-            assert!(begun.get() > 2, "as planned");
+            starts.set(starts.get() + 1);
+            assert!(starts.get() > 2, "as planned");
         })
         .await;
-        assert_eq!((begun.get(), started.elapsed()), (3, 2 * REST));
+        assert_eq!((starts.get(), started.elapsed()), (3, 2 * RESTART_DELAY));
     }
 
     /// The process that the next test starts.

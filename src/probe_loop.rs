@@ -10,36 +10,36 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::Timing;
 use crate::monitor::{HealthMonitor, KeyMonitor};
-use crate::schedule::{Due, Schedule, share};
+use crate::schedule::{DueTime, Schedule, offset_fraction};
 use crate::watchdog::Loop;
 
 /// Runs a key's probes, each on its own grid through `anchor`, for ever.
-pub async fn run_key_probes(watch: Arc<KeyMonitor>, anchor: Instant) {
-    let (partner, key) = (&watch.monitored_key().partner.name, &watch.monitored_key().name);
-    let count = watch.probes().len();
-    let schedules = watch.probes().iter().enumerate().map(|(index, probe)| {
-        Schedule::new(anchor, share(partner, key, index, count), probe.timing.interval)
+pub async fn run_key_probes(monitor: Arc<KeyMonitor>, anchor: Instant) {
+    let (partner, key) = (&monitor.monitored_key().partner.name, &monitor.monitored_key().name);
+    let count = monitor.probes().len();
+    let schedules = monitor.probes().iter().enumerate().map(|(index, probe)| {
+        Schedule::new(anchor, offset_fraction(partner, key, index, count), probe.timing.interval)
     });
     let mut timers = Timers::new(schedules);
     loop {
         let (index, due) = timers.next().await;
-        watch.watchdog().heartbeat(Loop::Keys);
+        monitor.watchdog().heartbeat(Loop::Keys);
         if due.missed > 0 {
-            watch.record_missed(index, due.missed);
+            monitor.record_missed(index, due.missed);
         }
         // Boxed, so that a sleeping key holds a pointer and not the room that a probe needs.
-        Box::pin(watch.run(index, Some(due.at))).await;
+        Box::pin(monitor.run(index, Some(due.at))).await;
     }
 }
 
 /// Runs the health probe, the first one at once, for ever.
-pub async fn run_health_probe(watch: Arc<HealthMonitor>) {
-    let Timing { interval, .. } = watch.timing();
+pub async fn run_health_probe(monitor: Arc<HealthMonitor>) {
+    let Timing { interval, .. } = monitor.timing();
     let mut timers = Timers::new([Schedule::new(Instant::now(), 0.0, interval)]);
     loop {
         let (_, due) = timers.next().await;
-        watch.watchdog().heartbeat(Loop::Health);
-        watch.run(Some(due.at)).await;
+        monitor.watchdog().heartbeat(Loop::Health);
+        monitor.run(Some(due.at)).await;
     }
 }
 
@@ -49,16 +49,16 @@ struct Timers(Vec<(Schedule, Instant)>);
 impl Timers {
     fn new(schedules: impl IntoIterator<Item = Schedule>) -> Self {
         let now = Instant::now();
-        Self(schedules.into_iter().map(|schedule| (schedule, schedule.next(now))).collect())
+        Self(schedules.into_iter().map(|schedule| (schedule, schedule.next_due(now))).collect())
     }
 
     /// Sleeps until a point's time has come: on which grid, which point, and how many before it went
     /// by unused while the caller was busy.
-    async fn next(&mut self) -> (usize, Due) {
+    async fn next(&mut self) -> (usize, DueTime) {
         let earliest = self.0.iter_mut().enumerate().min_by_key(|(_, (_, next))| *next);
         let Some((index, (schedule, next))) = earliest else { return pending().await };
         sleep_until(*next).await;
-        let due = schedule.catch_up(*next, Instant::now());
+        let due = schedule.latest_due(*next, Instant::now());
         *next = due.at + schedule.interval();
         (index, due)
     }
@@ -124,6 +124,6 @@ mod tests {
 
     #[test]
     fn a_key_s_task_can_move_between_threads() {
-        let _ = |watch: Arc<KeyMonitor>| assert_send(&run_key_probes(watch, Instant::now()));
+        let _ = |monitor: Arc<KeyMonitor>| assert_send(&run_key_probes(monitor, Instant::now()));
     }
 }

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::file_version::FileVersion;
 
 /// More than any token, secret or password needs; a longer file is some other file.
-const LARGEST: usize = 16 * 1024;
+const MAX_SIZE: usize = 16 * 1024;
 
 /// Where the operator keeps a secret.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl SecretSource {
     ///
     /// When there is nothing to read, or when what is there can't be a secret of this kind.
     pub fn read(&self, kind: SecretKind) -> Result<SecretString, SecretError> {
-        self.raw().and_then(|bytes| check(&bytes, kind)).map_err(|fault| self.error(fault))
+        self.read_raw().and_then(|bytes| check(&bytes, kind)).map_err(|fault| self.error(fault))
     }
 
     /// Whether every user of the machine may read the file that holds the secret.
@@ -65,7 +65,7 @@ impl SecretSource {
         }
     }
 
-    fn raw(&self) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
+    fn read_raw(&self) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
         match self {
             Self::File(path) => read_file(path),
             Self::Env(name) => std::env::var_os(name)
@@ -103,17 +103,17 @@ fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
     if !metadata.is_file() {
         return Err(SecretFault::NotAFile);
     }
-    let most = u64::try_from(LARGEST + "\r\n".len() + 1).unwrap_or(u64::MAX);
+    let max_read = u64::try_from(MAX_SIZE + "\r\n".len() + 1).unwrap_or(u64::MAX);
     // All the room at once: a buffer that grows leaves copies behind that nobody wipes.
-    let room = usize::try_from(metadata.len().min(most)).unwrap_or(LARGEST);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(room + 1));
-    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    let capacity = usize::try_from(metadata.len().min(max_read)).unwrap_or(MAX_SIZE);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity + 1));
+    File::open(path)?.take(max_read).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 fn check(bytes: &[u8], kind: SecretKind) -> Result<SecretString, SecretFault> {
     let bytes = bytes.strip_suffix(b"\r\n").or_else(|| bytes.strip_suffix(b"\n")).unwrap_or(bytes);
-    if bytes.len() > LARGEST {
+    if bytes.len() > MAX_SIZE {
         return Err(SecretFault::TooLarge);
     }
     let text = str::from_utf8(bytes).map_err(|_| SecretFault::NotUtf8)?;

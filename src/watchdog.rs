@@ -14,7 +14,7 @@ use crate::config::Config;
 /// What a loop may take beyond what its configuration explains: a machine that is busy, a suspended one.
 const GRACE: Duration = Duration::from_mins(1);
 /// So many intervals without a beat are no chance.
-const INTERVALS: u32 = 3;
+const MAX_MISSED_INTERVALS: u32 = 3;
 
 /// A kind of loop.
 #[derive(
@@ -68,23 +68,24 @@ impl Watchdog {
         let probes = || config.partners.iter().flat_map(|partner| &partner.keys).flat_map(|key| &key.probes);
         let shortest = probes().map(|probe| probe.timing.interval).min();
         let longest = probes().map(|probe| probe.timing.timeout).max().unwrap_or_default();
-        let allowed = |interval: Duration, timeout| interval.saturating_mul(INTERVALS) + timeout + GRACE;
+        let allowed =
+            |interval: Duration, timeout| interval.saturating_mul(MAX_MISSED_INTERVALS) + timeout + GRACE;
         let health = allowed(config.settings.health.timing.interval, config.settings.health.timing.timeout);
         let keys = shortest.map(|interval| allowed(interval, longest));
         let now = Instant::now();
-        let beat = |allowed| Heartbeat { last: now, allowed };
-        *self.lock() = [Some(beat(health)), keys.map(beat)];
+        let heartbeat = |allowed| Heartbeat { last: now, allowed };
+        *self.lock() = [Some(heartbeat(health)), keys.map(heartbeat)];
     }
 
     /// A loop turned.
     pub fn heartbeat(&self, which: Loop) {
         let [health, keys] = &mut *self.lock();
-        let beat = match which {
+        let heartbeat = match which {
             Loop::Health => health,
             Loop::Keys => keys,
         };
-        if let Some(beat) = beat {
-            beat.last = Instant::now();
+        if let Some(heartbeat) = heartbeat {
+            heartbeat.last = Instant::now();
         }
     }
 
@@ -96,10 +97,10 @@ impl Watchdog {
     /// The loop that has been silent for longer than can be explained, if there is one.
     #[must_use]
     pub fn stuck(&self) -> Option<StuckLoop> {
-        let beats = *self.lock();
-        Loop::VARIANTS.iter().zip(beats).find_map(|(&which, beat)| {
-            let silent = beat?.last.elapsed();
-            (silent > beat?.allowed).then_some(StuckLoop { which, silent })
+        let heartbeats = *self.lock();
+        Loop::VARIANTS.iter().zip(heartbeats).find_map(|(&which, heartbeat)| {
+            let silent = heartbeat?.last.elapsed();
+            (silent > heartbeat?.allowed).then_some(StuckLoop { which, silent })
         })
     }
 
@@ -120,7 +121,7 @@ mod tests {
         assert_eq!(watchdog.stuck(), None, "nothing is expected yet");
         watchdog.arm(&config);
         let timing = config.settings.health.timing;
-        let allowed = timing.interval * INTERVALS + timing.timeout + GRACE;
+        let allowed = timing.interval * MAX_MISSED_INTERVALS + timing.timeout + GRACE;
         for _ in 0..3 {
             advance(allowed).await;
             assert_eq!(watchdog.stuck(), None);
