@@ -1,4 +1,4 @@
-//! What the store holds, in memory and in its file.
+//! The content of the store, and its form in the file: JSON.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,42 +12,38 @@ use super::fingerprint::Fingerprint;
 use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, PersistedState, SecretState};
 use crate::password_fingerprint::PasswordFingerprint;
 
-/// Someone comments a key out and puts it back a week later: its memory waits that long for it.
+/// How long the state of a key or secret is kept after its removal from the configuration, because someone may
+/// comment a key out and put it back a week later. Refused log-ins are kept as long after the last refusal.
 const RETENTION: Duration = Duration::from_hours(30 * 24);
 
-/// The form of the file. A file of another version is set aside, not guessed at.
+/// The version of the file's form. A file of another version counts as damaged; its form is not guessed.
 const VERSION: u32 = 1;
 
-/// One thing to remember.
+/// One change to persist.
 #[derive(Clone, Debug)]
 pub enum StateUpdate {
-    /// A key's memory.
+    /// The state of a key.
     Key {
-        /// Whose key it is.
         partner: Arc<str>,
-        /// The key.
         key: Arc<str>,
-        /// Of the token that the memory is about.
+        /// Of the token that the state belongs to.
         fingerprint: Fingerprint,
-        /// The memory.
         persisted: PersistedKeyState,
     },
-    /// The memory of a partner's secret.
+    /// The state of a partner's secret.
     Secret {
-        /// The partner.
         partner: Arc<str>,
-        /// Of the secret that the memory is about.
+        /// Of the secret that the state belongs to.
         fingerprint: Fingerprint,
-        /// The memory.
         persisted: PersistedSecretState,
     },
-    /// An account's refused log-ins; `None` once it was let in.
+    /// The refused log-ins of an account.
     Login {
-        /// Where one logs in.
+        /// The URL of the log-in route.
         auth_url: String,
-        /// The account.
+        /// The account, in lower case.
         mail: String,
-        /// How often it was refused.
+        /// `None` after a successful log-in.
         refused: Option<RefusedLogins>,
     },
 }
@@ -55,45 +51,50 @@ pub enum StateUpdate {
 /// An account's refused log-ins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedLogins {
-    /// How often in a row the same password was refused.
+    /// How many times in a row the same password was refused.
     pub times: u32,
-    /// When last.
+    /// The time of the last refusal.
     #[serde(with = "crate::rfc3339")]
     pub last: SystemTime,
     /// Of the refused password.
     pub password: PasswordFingerprint,
 }
 
-/// Everything remembered.
+/// The whole persisted state.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Content {
     keys: BTreeMap<(Arc<str>, Arc<str>), StoredState<KeyState>>,
     secrets: BTreeMap<Arc<str>, StoredState<SecretState>>,
-    /// An account that was let in is noted with `None`: nothing of it is written, but what an older
-    /// file says of its refusals is over.
+    /// `None` for an account that logged in: nothing is written for it, but refusals from an older file no
+    /// longer count.
     logins: BTreeMap<(String, String), Option<RefusedLogins>>,
 }
 
-/// A memory, and what it is about.
+/// A persisted state, and the fingerprint of the token, account or secret that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct StoredState<S> {
     fingerprint: Fingerprint,
     #[serde(flatten)]
     persisted: PersistedState<S>,
-    /// Since when it is no longer configured.
-    #[serde(default, with = "crate::rfc3339::option", skip_serializing_if = "Option::is_none")]
-    left: Option<SystemTime>,
+    /// When it was removed from the configuration.
+    #[serde(
+        default,
+        rename = "left",
+        with = "crate::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    removed: Option<SystemTime>,
 }
 
 impl Content {
-    /// Enters a record. Whether there is something to write for it.
-    pub(super) fn apply(&mut self, record: StateUpdate) -> bool {
-        match record {
+    /// Applies an update. Returns whether the file has to be written for it.
+    pub(super) fn apply(&mut self, update: StateUpdate) -> bool {
+        match update {
             StateUpdate::Key { partner, key, fingerprint, persisted } => {
-                self.keys.insert((partner, key), StoredState { fingerprint, persisted, left: None });
+                self.keys.insert((partner, key), StoredState { fingerprint, persisted, removed: None });
             }
             StateUpdate::Secret { partner, fingerprint, persisted } => {
-                self.secrets.insert(partner, StoredState { fingerprint, persisted, left: None });
+                self.secrets.insert(partner, StoredState { fingerprint, persisted, removed: None });
             }
             StateUpdate::Login { auth_url, mail, refused } => {
                 let is_refused = refused.is_some();
@@ -104,8 +105,8 @@ impl Content {
         true
     }
 
-    /// Takes over what an older file remembers, beneath what this process learnt before it could be
-    /// read. Who left the configuration meanwhile is marked at the next [`Self::update_configured`].
+    /// Merges the content of a file that could be read only now: it is older than what this process knows. Keys
+    /// and partners that are no longer configured are marked at the next [`Self::update_configured`].
     pub(super) fn merge_older(&mut self, older: Self) {
         merge_older(&mut self.keys, older.keys);
         merge_older(&mut self.secrets, older.secrets);
@@ -133,7 +134,8 @@ impl Content {
         self.logins.get(&(auth_url.to_owned(), mail.to_owned())).cloned().flatten()
     }
 
-    /// Marks who is no longer configured, and forgets who left long ago. Whether anything changed.
+    /// Marks keys and partners that are no longer configured, and deletes those that were removed long ago.
+    /// Returns whether anything changed.
     pub(super) fn update_configured(&mut self, configured: &[(Arc<str>, Arc<str>)], now: SystemTime) -> bool {
         let keys: std::collections::BTreeSet<_> = configured.iter().collect();
         let partners: std::collections::BTreeSet<_> = configured.iter().map(|(partner, _)| partner).collect();
@@ -145,7 +147,7 @@ impl Content {
         marked || before != (self.keys.len(), self.secrets.len(), self.logins.len())
     }
 
-    /// The file's text: JSON that a person can read.
+    /// The file's text: indented JSON, so that a person can read it.
     pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         let keys = self.keys.iter().map(|((partner, key), stored)| KeyRecord {
             partner: Arc::clone(partner),
@@ -169,10 +171,10 @@ impl Content {
         serde_json::to_vec_pretty(&file)
     }
 
-    /// Reads the file's text: what it remembers, and what is wrong with records that can't be read.
+    /// Reads the file's text. Returns its content, and one message per record that cannot be read.
     ///
     /// # Errors
-    /// Where it is not the file at all.
+    /// If the text is not JSON of this form, or has another version.
     pub(super) fn from_json(text: &[u8]) -> Result<(Self, Vec<String>), String> {
         let file: RawFile<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         if file.version != VERSION {
@@ -186,21 +188,21 @@ impl Content {
         let secrets = parse_records::<SecretRecord>("secrets", &file.secrets, &mut damage);
         let logins = parse_records::<LoginRecord>("logins", &file.logins, &mut damage);
         let content = Self {
-            keys: keys.map(|line| ((line.partner, line.key), line.stored)).collect(),
-            secrets: secrets.map(|line| (line.partner, line.stored)).collect(),
-            logins: logins.map(|line| ((line.auth_url, line.mail), Some(line.refused))).collect(),
+            keys: keys.map(|record| ((record.partner, record.key), record.stored)).collect(),
+            secrets: secrets.map(|record| (record.partner, record.stored)).collect(),
+            logins: logins.map(|record| ((record.auth_url, record.mail), Some(record.refused))).collect(),
         };
         Ok((content, damage))
     }
 }
 
-/// The younger memory wins, but that the same token was active once is a fact that stays.
-fn merge_older<K: Ord, S>(younger: &mut BTreeMap<K, StoredState<S>>, older: BTreeMap<K, StoredState<S>>) {
+/// The newer state wins, but `has_been_active` of the same token or secret stays true.
+fn merge_older<K: Ord, S>(newer: &mut BTreeMap<K, StoredState<S>>, older: BTreeMap<K, StoredState<S>>) {
     for (name, old) in older {
-        match younger.entry(name) {
-            Entry::Vacant(free) => drop(free.insert(old)),
-            Entry::Occupied(mut taken) if taken.get().fingerprint == old.fingerprint => {
-                taken.get_mut().persisted.has_been_active |= old.persisted.has_been_active;
+        match newer.entry(name) {
+            Entry::Vacant(entry) => drop(entry.insert(old)),
+            Entry::Occupied(mut entry) if entry.get().fingerprint == old.fingerprint => {
+                entry.get_mut().persisted.has_been_active |= old.persisted.has_been_active;
             }
             Entry::Occupied(_) => {}
         }
@@ -208,30 +210,31 @@ fn merge_older<K: Ord, S>(younger: &mut BTreeMap<K, StoredState<S>>, older: BTre
 }
 
 impl<S> StoredState<S> {
+    /// Whether to keep this state. Sets `marked` if the removal date changed.
     fn keep(&mut self, is_configured: bool, now: SystemTime, marked: &mut bool) -> bool {
-        match (is_configured, self.left) {
+        match (is_configured, self.removed) {
             (true, None) => true,
             (true, Some(_)) => {
-                self.left = None;
+                self.removed = None;
                 *marked = true;
                 true
             }
             (false, None) => {
-                self.left = Some(now);
+                self.removed = Some(now);
                 *marked = true;
                 true
             }
-            (false, Some(left)) => is_recent(left, now),
+            (false, Some(removed)) => is_recent(removed, now),
         }
     }
 }
 
-/// A time in the future, of a clock that was set back, is recent too.
+/// A time in the future counts as recent too: the clock was set back.
 fn is_recent(time: SystemTime, now: SystemTime) -> bool {
     now.duration_since(time).is_ok_and(|age| age < RETENTION) || time > now
 }
 
-/// Reads each record by itself: one that is damaged takes no other with it.
+/// Parses each record separately, so that a damaged record does not affect the others.
 fn parse_records<'a, T: Deserialize<'a> + 'a>(
     list: &str,
     records: &[&'a RawValue],
@@ -247,7 +250,7 @@ fn parse_records<'a, T: Deserialize<'a> + 'a>(
     read.into_iter()
 }
 
-/// The file as it is read: its records are looked into one by one.
+/// The file as it is read, with unparsed records.
 #[derive(Deserialize)]
 struct RawFile<'a> {
     version: u32,
@@ -306,11 +309,11 @@ mod tests {
     }
 
     fn with_a_key() -> Content {
-        with("t", memory_of(KeyState::Active, 1, true))
+        with("t", state_of(KeyState::Active, 1, true))
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_content_is_read_back() {
         let mut content = with_a_key();
         let secret =
             PersistedSecretState { state: SecretState::Rejected, since: at(2), has_been_active: true };
@@ -330,11 +333,11 @@ mod tests {
     }
 
     #[test]
-    fn a_memory_of_another_token_does_not_count() {
+    fn the_state_of_another_token_is_not_returned() {
         assert_eq!(with_a_key().key("acme", "dupont", &fingerprint("another")), None);
     }
 
-    fn memory_of(state: KeyState, day: u32, has_been_active: bool) -> PersistedKeyState {
+    fn state_of(state: KeyState, day: u32, has_been_active: bool) -> PersistedKeyState {
         PersistedKeyState { state, since: at(day), has_been_active }
     }
 
@@ -346,25 +349,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_over_late_yields_to_what_was_learnt_meanwhile() {
-        let mut content = with("t", memory_of(KeyState::NotFound, 5, false));
-        content.merge_older(with("t", memory_of(KeyState::Active, 1, true)));
+    fn an_older_file_does_not_replace_a_newer_state() {
+        let mut content = with("t", state_of(KeyState::NotFound, 5, false));
+        content.merge_older(with("t", state_of(KeyState::Active, 1, true)));
         let known = content.key("acme", "dupont", &fingerprint("t")).unwrap();
-        assert_eq!(known, memory_of(KeyState::NotFound, 5, true), "that it was active once stays known");
-        content.merge_older(with("t", memory_of(KeyState::Unknown, 1, false)));
+        assert_eq!(known, state_of(KeyState::NotFound, 5, true), "has_been_active stays true");
+        content.merge_older(with("t", state_of(KeyState::Unknown, 1, false)));
         assert_eq!(content.key("acme", "dupont", &fingerprint("t")), Some(known));
     }
 
     #[test]
-    fn that_another_token_was_active_says_nothing_about_this_one() {
-        let mut content = with("new", memory_of(KeyState::NotFound, 5, false));
-        content.merge_older(with("old", memory_of(KeyState::Active, 1, true)));
+    fn an_earlier_active_token_does_not_mark_another_token_as_active() {
+        let mut content = with("new", state_of(KeyState::NotFound, 5, false));
+        content.merge_older(with("old", state_of(KeyState::Active, 1, true)));
         let known = content.key("acme", "dupont", &fingerprint("new")).unwrap();
-        assert_eq!(known, memory_of(KeyState::NotFound, 5, false));
+        assert_eq!(known, state_of(KeyState::NotFound, 5, false));
     }
 
     #[test]
-    fn refusals_are_taken_over_late_except_of_an_account_that_was_let_in_or_refused_meanwhile() {
+    fn refusals_in_an_older_file_count_unless_the_account_logged_in_or_was_refused_since() {
         let refused =
             |times| RefusedLogins { times, last: at(1), password: PasswordFingerprint::of(&"p".into()) };
         let login = |mail: &str, refused| StateUpdate::Login {
@@ -373,21 +376,21 @@ mod tests {
             refused,
         };
         let (mut content, mut older) = (Content::default(), Content::default());
-        for mail in ["untouched", "let in", "refused"] {
+        for mail in ["untouched", "logged in", "refused"] {
             assert!(older.apply(login(mail, Some(refused(2)))));
         }
-        assert!(!content.apply(login("let in", None)), "nothing to write");
+        assert!(!content.apply(login("logged in", None)), "nothing to write");
         assert!(content.apply(login("refused", Some(refused(1)))));
         content.merge_older(older);
         let times = |mail| content.refused_logins("https://auth", mail).map(|refused| refused.times);
-        assert_eq!(["untouched", "let in", "refused"].map(times), [Some(2), None, Some(1)]);
+        assert_eq!(["untouched", "logged in", "refused"].map(times), [Some(2), None, Some(1)]);
         let again = Content::from_json(&content.to_json().unwrap()).unwrap().0;
         assert_eq!(again.logins.len(), 2);
-        assert!(content.apply(login("refused", None)), "the file must forget it");
+        assert!(content.apply(login("refused", None)), "the refusal must be removed from the file");
     }
 
     #[test]
-    fn a_key_that_left_is_remembered_for_thirty_days() {
+    fn the_state_of_a_removed_key_is_kept_for_thirty_days() {
         let mut content = with_a_key();
         assert!(content.update_configured(&[], at(10)));
         assert!(!content.update_configured(&[], at(39)));
@@ -397,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_comes_back_stays() {
+    fn a_key_that_is_configured_again_is_kept() {
         let mut content = with_a_key();
         let configured = [("acme".into(), "dupont".into())];
         content.update_configured(&[], at(10));
@@ -407,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_not_the_file_is_refused_and_harms_nothing() {
+    fn text_of_another_form_or_version_is_an_error() {
         let other_version = br#"{"version":9,"keys":[],"secrets":[],"logins":[]}"#;
         let torn = &with_a_key().to_json().unwrap()[..50];
         for text in [&b""[..], b"null", b"[]", b"{}", b"\xff\xfe", other_version, torn] {
@@ -416,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_can_t_be_read_takes_no_other_with_it_and_is_named() {
+    fn an_unreadable_record_is_named_and_does_not_affect_the_others() {
         let text = String::from_utf8(with_a_key().to_json().unwrap()).unwrap();
         let (_, good) = text.split_once("\"keys\": [").unwrap();
         let wrong = r#"{"partner":"a","key":"b","fingerprint":"f","state":"fine",
