@@ -116,7 +116,7 @@ fn check_config_as_nobody(folder: &Path) {
         .unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{told}");
-    assert!(told.contains("may not be read by the user the exporter runs as"), "{told}");
+    assert!(told.contains("is not readable by the user that runs the exporter"), "{told}");
 }
 
 #[test]
