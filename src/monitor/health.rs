@@ -1,4 +1,4 @@
-//! Watches the API's health route.
+//! Monitors the API's health route.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::report::ProbeReport;
 use crate::state::Skip;
 use crate::watchdog::Watchdog;
 
-/// Asks the health route. It waits for no permit: when the fleet is stuck, this is what tells why.
+/// Probes the health route. It does not wait for a permit: if all keys' probes hang, the health probe shows why.
 #[derive(Debug)]
 pub struct HealthMonitor {
     context: Arc<Context>,
@@ -22,26 +22,24 @@ pub struct HealthMonitor {
 }
 
 impl HealthMonitor {
-    /// Watches the health route of `prober`'s API.
     #[must_use]
     pub fn new(context: Arc<Context>, prober: Prober, timing: Timing) -> Self {
         context.shared_state.health().probe.interval = timing.interval;
         Self { context, prober, timing }
     }
 
-    /// When it wants to be run.
     #[must_use]
     pub const fn timing(&self) -> Timing {
         self.timing
     }
 
-    /// Where its loop shows that it turns.
+    /// Receives the heartbeats of its loop.
     #[must_use]
     pub fn watchdog(&self) -> &Watchdog {
         &self.context.watchdog
     }
 
-    /// Runs one probe, which was due at `due`.
+    /// Runs one probe that was due at `due`; `None` if it is not scheduled.
     pub async fn run(&self, due: Option<Instant>) -> ProbeReport {
         let _in_flight = self.context.metrics.in_flight();
         self.context.observe_start(due);

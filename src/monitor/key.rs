@@ -1,4 +1,4 @@
-//! Watches one key.
+//! Monitors one key.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -26,7 +26,7 @@ use crate::state::{KeyStatus, MonitoredKey, ProbeStatus, Skip};
 use crate::store::{Fingerprint, StateUpdate};
 use crate::watchdog::Watchdog;
 
-/// Asks with one key, one call at a time.
+/// Sends the probes of one key, one request at a time.
 #[derive(Debug)]
 pub struct KeyMonitor {
     context: Arc<Context>,
@@ -34,31 +34,30 @@ pub struct KeyMonitor {
     partner_monitor: Arc<PartnerMonitor>,
     key: Arc<MonitoredKey>,
     probes: Vec<Probe>,
-    /// Its lock is held for the whole of a call: that is what makes it one at a time.
+    /// Locked during a whole probe, so that there is only one request at a time.
     session: Mutex<KeySession>,
 }
 
-/// What one call leaves to the next.
+/// What one request leaves for the next one.
 #[derive(Debug)]
 struct KeySession {
     tokens: TokenProvider,
     budget_guard: BudgetGuard,
-    /// The token that all on the board is about.
+    /// Of the token or account that the key in the shared state belongs to.
     fingerprint: Option<Fingerprint>,
 }
 
-/// What became of a probe that was to run.
+/// The result of running a probe.
 #[derive(Debug)]
 pub enum ProbeRun {
-    /// It ran.
     Done(Box<ProbeReport>),
-    /// It was left out, for the sake of the key's budget or for want of what a connection takes.
+    /// It was skipped: the key's budget is low, or there are no file descriptors or memory for a connection.
     Skipped(Skip),
 }
 
 impl KeyMonitor {
-    /// Watches `key`, going on from what the store remembers of it and, where its definition changed
-    /// in mid-life, from the figures that `old` has.
+    /// Starts with the persisted state of `key`, if there is one. If the definition of the key changed, `old` is the
+    /// same key under the earlier configuration, and its history is carried over.
     #[must_use]
     pub fn new(
         context: Arc<Context>,
@@ -95,30 +94,31 @@ impl KeyMonitor {
         }
     }
 
-    /// Its probes, in order: an index into them is what [`Self::run`] takes.
+    /// The probes in the order of the configuration; [`Self::run`] takes an index into them.
     #[must_use]
     pub fn probes(&self) -> &[Probe] {
         &self.probes
     }
 
-    /// Its place on the board.
+    /// The key in the shared state.
     #[must_use]
     pub const fn monitored_key(&self) -> &Arc<MonitoredKey> {
         &self.key
     }
 
-    /// Where its loop shows that it turns.
+    /// Receives the heartbeats of its loop.
     #[must_use]
     pub fn watchdog(&self) -> &Watchdog {
         &self.context.watchdog
     }
 
-    /// Counts points of the schedule that went by while the key was busy.
+    /// Counts due times that were missed because the key was busy.
     pub fn record_missed(&self, index: usize, times: u64) {
         self.skip(index, Skip::StillRunning, times);
     }
 
-    /// Runs one probe, which was due at `due`. `None` where there is no such probe.
+    /// Runs one probe that was due at `due` (`None` if it is not scheduled). Returns `None` if there is no probe with
+    /// this index.
     pub async fn run(&self, index: usize, due: Option<Instant>) -> Option<ProbeRun> {
         let probe = self.probes.get(index)?;
         let mut session = self.session.lock().await;
@@ -127,7 +127,7 @@ impl KeyMonitor {
             self.skip(index, Skip::RateLimit, 1);
             return Some(ProbeRun::Skipped(Skip::RateLimit));
         }
-        // The semaphore is never closed; if it were, unbounded probing would beat none.
+        // The semaphore is never closed. If it were, probing without a limit would be better than not probing.
         let _permit = self.context.permits.acquire().await.ok();
         let _in_flight = self.context.metrics.in_flight();
         self.context.observe_start(due);
@@ -146,20 +146,19 @@ impl KeyMonitor {
         }
     }
 
-    /// A four-hour token may end early (another log-in, a restart at MyUnisoft's): only where a new one
-    /// is refused too does the answer say something about the key.
+    /// A four-hour token may become invalid early (another log-in, a restart at MyUnisoft): only if a new token is
+    /// refused too does the response prove something about the key.
     async fn probe_with_token_renewal(&self, session: &mut KeySession, probe: &Probe) -> ProbeReport {
         let mut report = self.send_request(session, probe).await;
         let evidence = report.answer.as_ref().and_then(|answer| answer.key);
-        let is_refused = matches!(evidence, Some(KeyEvidence::NotFound | KeyEvidence::Invalid));
-        if is_refused && session.tokens.discard_if_old() {
+        if evidence.is_some_and(is_token_refused) && session.tokens.discard_if_old() {
             report = self.send_request(session, probe).await;
         }
         self.apply_evidence(session, probe, &report).await;
         report
     }
 
-    /// Sends one call, if token and secret can be had.
+    /// Sends one request, if there are a token and a secret. Applies the evidence about the secret.
     async fn send_request(&self, session: &mut KeySession, probe: &Probe) -> ProbeReport {
         let unsent = |TokenFailure { failure, request_id }| ProbeReport::unsent(failure, request_id);
         let (secret, secret_fingerprint) = match self.partner_monitor.secret() {
@@ -171,16 +170,7 @@ impl KeyMonitor {
             Err(failure) => return unsent(failure),
         };
         self.reset_if_token_changed(session, &token);
-        let (kind, path, society_id) = match &probe.target {
-            Target::KeyInfo(mode @ KeyInfoMode::Extended) => {
-                (RequestKind::KeyInfo(*mode), KEY_INFO_EXTENDED_PATH, None)
-            }
-            Target::KeyInfo(mode @ KeyInfoMode::Routes) => (RequestKind::KeyInfo(*mode), KEY_INFO_PATH, None),
-            Target::Canary(canary) => (RequestKind::Canary(canary.method), &*canary.path, canary.society_id),
-        };
-        let credentials = Some(Credentials { token: &token, secret: &secret, society_id });
-        let call = Call { kind, path, credentials, timeout: probe.timing.timeout };
-        let report = self.settings.prober.probe(call).await;
+        let report = self.settings.prober.probe(request(probe, &token, &secret)).await;
         if let Some(answer) = &report.answer {
             session.budget_guard.update(&answer.budget, is_out_of_budget(&report), Instant::now());
         }
@@ -188,9 +178,9 @@ impl KeyMonitor {
         report
     }
 
-    /// Takes up what the store remembers and this watch does not know: the storage folder, or the token,
-    /// may have become readable only after the start. What this watch learnt itself, the store has too.
-    /// Whoever was seen active has nothing more to gain from an older memory.
+    /// Restores a persisted state that this monitor does not know yet: the storage directory or the token may have
+    /// become readable only after the start. The store also has the states that this monitor itself determined. A key
+    /// that was active needs no older state.
     fn restore_persisted(&self, session: &KeySession) {
         let Some(fingerprint) = &session.fingerprint else { return };
         if self.key.status().persisted.has_been_active {
@@ -201,7 +191,7 @@ impl KeyMonitor {
         }
     }
 
-    /// A replaced token starts anew: what was known is about another one.
+    /// If the token was replaced, the state starts again from unknown: the known state belongs to another token.
     fn reset_if_token_changed(&self, session: &mut KeySession, token: &SecretString) {
         let fingerprint = session.tokens.fingerprint(&self.key.partner.name, &self.key.name, token);
         if session.fingerprint.as_ref() == Some(&fingerprint) {
@@ -213,12 +203,12 @@ impl KeyMonitor {
         drop(status);
         if session.fingerprint.replace(fingerprint).is_some() {
             let (partner, key) = (&*self.key.partner.name, &*self.key.name);
-            info!(partner, key, "the token was replaced: its history starts anew");
+            info!(partner, key, "the token was replaced; its state starts again");
         }
         self.restore_persisted(session);
     }
 
-    /// Moves the key's state where the answer says so: on disk first, then on the board.
+    /// Changes the key's state if the response proves something: first on disk, then in the shared state.
     async fn apply_evidence(&self, session: &KeySession, probe: &Probe, report: &ProbeReport) {
         let Some(evidence) = report.answer.as_ref().and_then(|answer| answer.key) else { return };
         let Some(fingerprint) = session.fingerprint.clone() else { return };
@@ -236,19 +226,19 @@ impl KeyMonitor {
     }
 
     fn evidence_source(&self, probe: &Probe) -> EvidenceSource {
-        let extended = |probe: &Probe| matches!(probe.target, Target::KeyInfo(KeyInfoMode::Extended));
-        if extended(probe) {
+        let is_extended = |probe: &Probe| matches!(probe.target, Target::KeyInfo(KeyInfoMode::Extended));
+        if is_extended(probe) {
             return EvidenceSource::Authority;
         }
-        // A key/info that no longer answers can't have the last word: the key would be pending for ever.
-        let speaks = self.probes.iter().position(extended).is_some_and(|index| {
+        // If key/info no longer responds, canaries decide: otherwise the key would stay pending for ever.
+        let key_info_works = self.probes.iter().position(is_extended).is_some_and(|index| {
             let status = self.key.status();
             status.probes.get(index).is_some_and(|probe| probe.episode.is_none())
         });
-        if speaks { EvidenceSource::CanaryBesideKeyInfo } else { EvidenceSource::Authority }
+        if key_info_works { EvidenceSource::CanaryBesideKeyInfo } else { EvidenceSource::Authority }
     }
 
-    /// Puts the report on the board.
+    /// Records the report in the metrics and in the shared state.
     fn publish_report(&self, index: usize, probe: &Probe, session: &KeySession, report: &ProbeReport) {
         self.context.observe(probe.route(), self.settings.prober.host(), report);
         let mut status = self.key.status();
@@ -278,7 +268,32 @@ impl KeyMonitor {
     }
 }
 
-/// A proxy's 429 is respected too, although the API's budget may not be what is spent.
+/// Whether the response may mean that the token expired early.
+const fn is_token_refused(evidence: KeyEvidence) -> bool {
+    match evidence {
+        KeyEvidence::NotFound | KeyEvidence::Invalid => true,
+        KeyEvidence::Activated
+        | KeyEvidence::NotActivated
+        | KeyEvidence::Accepted
+        | KeyEvidence::Disconnected
+        | KeyEvidence::FolderNotFound
+        | KeyEvidence::Forbidden => false,
+    }
+}
+
+fn request<'a>(probe: &'a Probe, token: &'a SecretString, secret: &'a SecretString) -> Call<'a> {
+    let (kind, path, society_id) = match &probe.target {
+        Target::KeyInfo(mode @ KeyInfoMode::Extended) => {
+            (RequestKind::KeyInfo(*mode), KEY_INFO_EXTENDED_PATH, None)
+        }
+        Target::KeyInfo(mode @ KeyInfoMode::Routes) => (RequestKind::KeyInfo(*mode), KEY_INFO_PATH, None),
+        Target::Canary(canary) => (RequestKind::Canary(canary.method), &*canary.path, canary.society_id),
+    };
+    let credentials = Some(Credentials { token, secret, society_id });
+    Call { kind, path, credentials, timeout: probe.timing.timeout }
+}
+
+/// A 429 of a proxy counts too, although then the API's budget may not be exhausted.
 fn is_out_of_budget(report: &ProbeReport) -> bool {
     let reason = report.outcome.as_ref().err().map(|failure| failure.reason);
     reason == Some(Reason::RateLimited) || report.status == Some(429)

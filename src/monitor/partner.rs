@@ -1,4 +1,4 @@
-//! Watches one partner's secret, which all its keys are sent with.
+//! Monitors one partner's secret, which is sent with the requests of all its keys.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -14,17 +14,17 @@ use crate::secret::{SecretError, SecretKind, WatchedSecret};
 use crate::state::MonitoredPartner;
 use crate::store::{Fingerprint, StateUpdate, Store};
 
-/// One partner's secret, shared by the watchers of its keys.
+/// Monitors one partner's secret; shared by the monitors of its keys.
 #[derive(Debug)]
 pub struct PartnerMonitor {
-    /// Its place on the board.
+    /// The partner in the shared state.
     pub partner: Arc<MonitoredPartner>,
     secret: Mutex<SecretWithFingerprint>,
-    /// Held while a change is being saved, so that changes reach the disk in their order.
+    /// Locked while a change is being persisted, so that changes reach the disk in order.
     saving: tokio::sync::Mutex<()>,
 }
 
-/// The secret, and what of it the board is about.
+/// The secret, and the fingerprint of the secret that the shared state belongs to.
 #[derive(Debug)]
 struct SecretWithFingerprint {
     watched: WatchedSecret,
@@ -32,7 +32,7 @@ struct SecretWithFingerprint {
 }
 
 impl PartnerMonitor {
-    /// Watches `partner`'s secret, going on from what the store remembers of it.
+    /// Starts with the persisted state of the secret, if there is one.
     #[must_use]
     pub fn new(store: &Store, partner: &config::Partner) -> Self {
         let mut watched = WatchedSecret::new(partner.secret.clone(), SecretKind::HeaderValue);
@@ -46,21 +46,22 @@ impl PartnerMonitor {
         }
     }
 
-    /// The secret, read afresh where its file changed. A replaced one starts anew.
+    /// The current secret, read again if its file changed. The state of a replaced secret starts again from unknown.
     pub(super) fn secret(&self) -> Result<(SecretString, Fingerprint), SecretError> {
-        let mut held = self.secret.lock().unwrap_or_else(PoisonError::into_inner);
-        let secret = held.watched.current()?.clone();
+        let mut secret_lock = self.secret.lock().unwrap_or_else(PoisonError::into_inner);
+        let secret = secret_lock.watched.current()?.clone();
         let fingerprint = Fingerprint::of_secret(&self.partner.name, &secret);
-        if held.fingerprint.as_ref() != Some(&fingerprint) {
+        if secret_lock.fingerprint.as_ref() != Some(&fingerprint) {
             *self.partner.secret() = PersistedSecretState::new(SystemTime::now());
-            if held.fingerprint.replace(fingerprint.clone()).is_some() {
-                info!(partner = &*self.partner.name, "the secret was replaced: its history starts anew");
+            if secret_lock.fingerprint.replace(fingerprint.clone()).is_some() {
+                info!(partner = &*self.partner.name, "the secret was replaced; its state starts again");
             }
         }
         Ok((secret, fingerprint))
     }
 
-    /// Learns what the answer to a call made with the secret of this fingerprint says about it.
+    /// Applies what the response to a request proves about the secret with this fingerprint, which the request was
+    /// sent with. A change is persisted before it is shown.
     pub(super) async fn apply_secret_evidence(
         &self,
         fingerprint: Fingerprint,
@@ -69,18 +70,18 @@ impl PartnerMonitor {
     ) {
         self.restore_persisted(&fingerprint, store);
         let Some(evidence) = report.answer.as_ref().and_then(|answer| answer.secret) else { return };
-        let step = || {
+        let next_state = || {
             let known = *self.partner.secret();
             let (next, change) = known.step(evidence, SystemTime::now());
             (next != known).then_some((next, change))
         };
-        if step().is_none() {
+        if next_state().is_none() {
             return;
         }
-        let _saving = self.saving.lock().await;
-        // Another key of this partner may have been first; and an answer to a secret that was
-        // replaced meanwhile says nothing about the new one.
-        let Some((next, change)) = step().filter(|_| self.belongs_to(&fingerprint)) else { return };
+        let _guard = self.saving.lock().await;
+        // Another key of this partner may have applied the same evidence, and a response to a secret that was
+        // replaced meanwhile proves nothing about the new one.
+        let Some((next, change)) = next_state().filter(|_| self.belongs_to(&fingerprint)) else { return };
         let partner = Arc::clone(&self.partner.name);
         super::persist(store, StateUpdate::Secret { partner, fingerprint, persisted: next }).await;
         *self.partner.secret() = next;
@@ -89,11 +90,11 @@ impl PartnerMonitor {
         }
     }
 
-    /// Takes up what the store remembers and this watch does not know: the storage folder, or the
-    /// secret, may have become readable only after the start.
+    /// Restores a persisted state that this monitor does not know yet: the storage directory or the secret may have
+    /// become readable only after the start. A secret that was active needs no older state.
     fn restore_persisted(&self, fingerprint: &Fingerprint, store: &Store) {
-        // What is being saved right now is shown once it is on disk.
-        let Ok(_saving) = self.saving.try_lock() else { return };
+        // A state that is being persisted is shown when it is on disk.
+        let Ok(_guard) = self.saving.try_lock() else { return };
         if self.partner.secret().has_been_active || !self.belongs_to(fingerprint) {
             return;
         }

@@ -1,4 +1,6 @@
-//! Where a key's token is right now.
+//! Provides a key's current token.
+
+use std::time::SystemTime;
 
 use secrecy::SecretString;
 use tokio::time::{Duration, Instant};
@@ -11,16 +13,16 @@ use crate::probe::Prober;
 use crate::secret::{SecretError, SecretKind, WatchedSecret};
 use crate::store::Fingerprint;
 
-/// A refused token younger than this is not replaced by another log-in: a key that is revoked for
-/// good must not log in with every probe.
+/// A refused token that is younger than this is not replaced by another log-in: a revoked key must not log in
+/// with every probe.
 const MIN_AGE_TO_REPLACE: Duration = Duration::from_mins(5);
 
-/// Holds a key's token, and keeps it fresh.
+/// Provides a key's token, and renews it before it expires.
 #[derive(Debug)]
 pub(super) enum TokenProvider {
-    /// A permanent token, from wherever the operator keeps it.
+    /// A permanent token from the operator's secret source.
     Permanent(WatchedSecret),
-    /// A log-in, and the token it last yielded.
+    /// A log-in, and its last token.
     Account { login: Login, password: WatchedSecret, token: Option<Token> },
 }
 
@@ -38,7 +40,8 @@ impl TokenProvider {
         }
     }
 
-    /// What the key's memory is bound to. An account's tokens come and go: there it is the account.
+    /// The fingerprint that the key's persisted state belongs to. The tokens of an account change, so for a log-in it
+    /// is the fingerprint of the account.
     pub(super) fn fingerprint(&self, partner: &str, key: &str, token: &SecretString) -> Fingerprint {
         match self {
             Self::Permanent(_) => Fingerprint::of_token(partner, key, token),
@@ -46,8 +49,8 @@ impl TokenProvider {
         }
     }
 
-    /// The token to use now. A log-in's is renewed before it ends; should that fail, the old one
-    /// serves until its end, so that no probe is lost.
+    /// The token to use now. The token of a log-in is renewed before it expires. If the renewal fails, the old token
+    /// is used until it expires, so that no probe is lost.
     pub(super) async fn token(
         &mut self,
         context: &Context,
@@ -75,7 +78,7 @@ impl TokenProvider {
         }
     }
 
-    /// The same before the first probe, where it can be told without a log-in.
+    /// The fingerprint before the first probe; `None` if a permanent token cannot be read yet. Does not log in.
     pub(super) fn initial_fingerprint(&mut self, partner: &str, key: &str) -> Option<Fingerprint> {
         match self {
             Self::Permanent(watched) => {
@@ -85,7 +88,7 @@ impl TokenProvider {
         }
     }
 
-    /// A permanent token, if it can be read.
+    /// The permanent token, if the key has one that can be read.
     pub(super) fn permanent_token(&mut self) -> Option<&SecretString> {
         match self {
             Self::Permanent(watched) => watched.current().ok(),
@@ -93,8 +96,8 @@ impl TokenProvider {
         }
     }
 
-    /// Drops a log-in's token that the API no longer knows, unless it is so new that another log-in
-    /// would bring nothing better. Whether one was dropped.
+    /// Drops a log-in's token that the API refused, unless it is so new that another log-in would not help. Returns
+    /// whether a token was dropped.
     pub(super) fn discard_if_old(&mut self) -> bool {
         match self {
             Self::Account { token, .. } => {
@@ -107,16 +110,16 @@ impl TokenProvider {
         }
     }
 
-    /// When the token in use ends, where that is known without asking the token itself.
-    pub(super) fn expiry(&self) -> Option<std::time::SystemTime> {
+    /// When the current token of a log-in expires; `None` for a permanent token.
+    pub(super) fn expiry(&self) -> Option<SystemTime> {
         match self {
             Self::Account { token: Some(token), .. } => Some(token.expiry),
-            _ => None,
+            Self::Account { token: None, .. } | Self::Permanent(_) => None,
         }
     }
 }
 
-/// A secret that can't be read right now fails the probe: nothing was asked, so nothing is known.
+/// The failure of a probe whose token or secret cannot be read: no request was sent, so nothing is known.
 pub(super) fn unreadable(reason: Reason, error: &SecretError) -> TokenFailure {
     TokenFailure { failure: Failure::new(reason, error.to_string()), request_id: None }
 }
