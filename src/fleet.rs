@@ -1,8 +1,8 @@
-//! The fleet: all monitors with their tasks, as the configuration says. A new configuration changes as little as
-//! possible.
+//! The fleet: all monitors with their tasks, as the configuration says. A new configuration changes as
+//! little as possible.
 //!
-//! A key with an unchanged definition keeps its task. A changed key gets a new task with the same schedule and its
-//! former history. A removed key is removed immediately, from the shared state too.
+//! A key with an unchanged definition keeps its task. A changed key gets a new task with the same
+//! schedule and its former history. A removed key is removed immediately, from the shared state too.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -63,7 +63,6 @@ struct RunningHealthProbe {
 
 impl Fleet {
     /// A fleet without keys.
-    #[must_use]
     pub fn new(context: Arc<Context>) -> Self {
         Self {
             context,
@@ -75,12 +74,10 @@ impl Fleet {
         }
     }
 
-    #[must_use]
     pub const fn context(&self) -> &Arc<Context> {
         &self.context
     }
 
-    #[must_use]
     pub fn key_index(&self) -> Arc<KeyIndex> {
         Arc::clone(&self.key_index)
     }
@@ -115,8 +112,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// The partners and keys of `config`: the present ones if they are unchanged, else new ones. The present ones
-    /// that are not used end when the maps that contain them are dropped.
+    /// The partners and keys of `config`: the present ones if they are unchanged, else new ones. The
+    /// present ones that are not used end when the maps that contain them are dropped.
     fn build_partners_and_keys(&mut self, config: &Config, settings: &MonitorSettings) -> (Partners, Keys) {
         let same_settings = self.health.as_ref().is_some_and(|health| health.settings == *settings);
         let (mut partners, mut keys) = (Partners::new(), Keys::new());
@@ -183,7 +180,6 @@ impl Fleet {
 }
 
 impl KeyIndex {
-    #[must_use]
     pub fn find(&self, partner: &str, key: &str) -> Option<Arc<KeyMonitor>> {
         let by_name = self.0.read().unwrap_or_else(PoisonError::into_inner);
         by_name.get(&(partner.into(), key.into())).cloned()

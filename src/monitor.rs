@@ -30,13 +30,13 @@ pub use health::HealthMonitor;
 pub use key::{KeyMonitor, ProbeRun};
 pub use partner::PartnerMonitor;
 
-/// The maximum number of keys' probes in flight. If the API hangs, each probe takes its whole timeout: without a
-/// limit, a large fleet would open thousands of connections and make the problem worse. With 500 ms per probe,
-/// this is enough for 60,000 probes per minute.
+/// The maximum number of keys' probes in flight. If the API hangs, each probe takes its whole timeout:
+/// without a limit, a large fleet would open thousands of connections and make the problem worse. With
+/// 500 ms per probe, this is enough for 60,000 probes per minute.
 const MAX_PROBES_IN_FLIGHT: usize = 512;
 
-/// How long a changed state waits to be on disk before it is shown anyway. The writer takes about one second at
-/// most, unless the disk fails.
+/// How long a changed state waits to be on disk before it is shown anyway. The writer takes about one
+/// second at most, unless the disk fails.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The settings that all monitors of one configuration share.
@@ -48,7 +48,8 @@ pub struct MonitorSettings {
     pub keep_free: u32,
 }
 
-/// Two probers are equal only if they are the same object, because each reads its certificate authorities itself.
+/// Two probers are equal only if they are the same object, because each reads its certificate
+/// authorities itself.
 impl PartialEq for MonitorSettings {
     fn eq(&self, other: &Self) -> bool {
         self.keep_free == other.keep_free && self.prober.is(&other.prober)
@@ -72,7 +73,6 @@ pub struct Context {
 }
 
 impl Context {
-    #[must_use]
     pub fn new(shared_state: Arc<SharedState>, metrics: Arc<Metrics>, store: Store) -> Self {
         let accounts = Accounts::new(store.clone());
         Self {
@@ -88,7 +88,6 @@ impl Context {
     }
 
     /// Whether probes run: from the first scheduled probe until [`Self::stop_probing`].
-    #[must_use]
     pub fn is_probing(&self) -> bool {
         self.probing.load(Ordering::Relaxed)
     }
@@ -109,8 +108,8 @@ impl Context {
         }
     }
 
-    /// Whether this probe failed because the process or machine is out of resources: then it proves nothing. Logs
-    /// one line when this starts and one when it ends.
+    /// Whether this probe failed because the process or machine is out of resources: then it proves
+    /// nothing. Logs one line when this starts and one when it ends.
     fn detect_resource_exhaustion(&self, report: &ProbeReport) -> bool {
         let exhaustion = report.outcome.as_ref().err().filter(|failure| failure.is_resource_exhaustion);
         if let Some(failure) = exhaustion {
@@ -133,14 +132,15 @@ impl Context {
     }
 }
 
-/// Persists a state before it is shown: a state that was shown once survives even `kill -9`. A failing disk must
-/// not hide the state, so the wait has a timeout; the store itself reports the failure and retries.
+/// Persists a state before it is shown: a state that was shown once survives even `kill -9`. A failing
+/// disk must not hide the state, so the wait has a timeout; the store itself reports the failure and
+/// retries.
 async fn persist(store: &Store, update: StateUpdate) {
     let _ = timeout(SAVE_TIMEOUT, store.save(update)).await;
 }
 
-/// Logs one line when a failure episode begins and one when it ends, and none in between. `key` is `None` for the
-/// health probe.
+/// Logs one line when a failure episode begins and one when it ends, and none in between. `key` is
+/// `None` for the health probe.
 fn log_episode(change: Option<&EpisodeChange>, key: Option<&MonitoredKey>, probe: &str) {
     let partner = key.map(|key| &*key.partner.name);
     let key = key.map(|key| &*key.name);

@@ -1,5 +1,5 @@
-//! Panic handling: each panic is logged without its message, which may contain a secret, and counted. Loops are
-//! restarted.
+//! Panic handling: each panic is logged without its message, which may contain a secret, and counted.
+//! Loops are restarted.
 
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::sync::OnceLock;
@@ -31,8 +31,8 @@ pub fn install_hook() {
     }));
 }
 
-/// Runs a loop until it returns. If it panics, it is restarted after a delay. Its results are kept outside it, so
-/// the new loop continues from them.
+/// Runs a loop until it returns. If it panics, it is restarted after a delay. Its results are kept
+/// outside it, so the new loop continues from them.
 pub async fn restart_on_panic<F: Future<Output = ()>>(mut start: impl FnMut() -> F) {
     loop {
         if AssertUnwindSafe(start()).catch_unwind().await.is_ok() {

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Takes about a tenth of a second: little compared with a log-in, much for a dictionary attack.
 const ROUNDS: NonZeroU32 = NonZeroU32::new(200_000).unwrap();
 
-/// A salted, slow hash of a refused password, truncated to one byte. One byte is enough to tell most changed
-/// passwords from the refused one. Of a dictionary, one word in 256 matches it: too many to find the password.
-/// With four bytes, only one word would match.
+/// A salted, slow hash of a refused password, truncated to one byte. One byte is enough to tell most
+/// changed passwords from the refused one. Of a dictionary, one word in 256 matches it: too many to find
+/// the password. With four bytes, only one word would match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordFingerprint {
     salt: [u8; 16],
@@ -21,7 +21,6 @@ pub struct PasswordFingerprint {
 
 impl PasswordFingerprint {
     /// Takes about a tenth of a second of CPU time.
-    #[must_use]
     pub fn of(password: &SecretString) -> Self {
         let mut salt = [0; 16];
         // Without a source of randomness the salt is constant; the fingerprint still works.
@@ -36,7 +35,6 @@ impl PasswordFingerprint {
 
     /// Whether the fingerprint is of this password; also true for one in 256 other passwords. As slow as
     /// [`Self::of`].
-    #[must_use]
     pub fn matches(&self, password: &SecretString) -> bool {
         hash(self.salt, password) == self.hash
     }

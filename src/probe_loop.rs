@@ -1,7 +1,8 @@
 //! Runs the probes when they are due: one task per key, which sleeps until a probe is due and then runs it.
 //!
-//! With one task per key, the requests of a key never overlap. Its schedule ([`crate::schedule`]) spreads the fleet
-//! over the interval. Dropping a task drops its probe in flight; nothing has to be undone.
+//! With one task per key, the requests of a key never overlap. Its schedule ([`crate::schedule`])
+//! spreads the fleet over the interval. Dropping a task drops its probe in flight; nothing has to be
+//! undone.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -52,8 +53,8 @@ impl Timers {
         Self(schedules.into_iter().map(|schedule| (schedule, schedule.next_due(now))).collect())
     }
 
-    /// Sleeps until a probe is due. Returns the index of its schedule, its due time, and how many due times before
-    /// it were missed while the caller was busy.
+    /// Sleeps until a probe is due. Returns the index of its schedule, its due time, and how many due
+    /// times before it were missed while the caller was busy.
     async fn next(&mut self) -> (usize, DueTime) {
         let earliest = self.0.iter_mut().enumerate().min_by_key(|(_, (_, next))| *next);
         let Some((index, (schedule, next))) = earliest else { return pending().await };
@@ -70,8 +71,9 @@ mod tests {
 
     use super::*;
 
-    /// Follows `schedules`, given as (first due time, interval), for `span` seconds. Each run takes `busy(index)`
-    /// seconds. Returns (index of the schedule, second of start, missed due times) for each run.
+    /// Follows `schedules`, given as (first due time, interval), for `span` seconds. Each run takes
+    /// `busy(index)` seconds. Returns (index of the schedule, second of start, missed due times) for
+    /// each run.
     async fn runs(
         schedules: &[(u64, u64)],
         span: u64,

@@ -1,8 +1,9 @@
 //! Computes when a probe is due; [`crate::probe_loop`] does the waiting.
 //!
-//! Each probe has one due time per interval, shifted by a fraction of the interval that depends only on the names
-//! of partner and key and on the probe's position. So the probes of the fleet are spread over the interval, in
-//! the same way in each process; a reload does not shift any probe; and a late probe does not delay later ones.
+//! Each probe has one due time per interval, shifted by a fraction of the interval that depends only on
+//! the names of partner and key and on the probe's position. So the probes of the fleet are spread over
+//! the interval, in the same way in each process; a reload does not shift any probe; and a late probe
+//! does not delay later ones.
 
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Duration, Instant};
@@ -24,19 +25,17 @@ pub struct DueTime {
 }
 
 impl Schedule {
-    /// The first due time is `anchor + offset × interval`. `interval` must not be zero; `offset` is in `0..1`.
-    #[must_use]
+    /// The first due time is `anchor + offset × interval`. `interval` must not be zero; `offset` is in
+    /// `0..1`.
     pub fn new(anchor: Instant, offset: f64, interval: Duration) -> Self {
         Self { first: anchor + interval.mul_f64(offset), interval }
     }
 
-    #[must_use]
     pub const fn interval(&self) -> Duration {
         self.interval
     }
 
     /// The first due time that is not before `now`.
-    #[must_use]
     pub fn next_due(&self, now: Instant) -> Instant {
         let Some(elapsed) = now.checked_duration_since(self.first) else { return self.first };
         let intervals = elapsed.as_nanos().div_ceil(self.interval.as_nanos());
@@ -44,7 +43,6 @@ impl Schedule {
     }
 
     /// The latest due time at `now`, for a caller that was waiting for the due time `expected`.
-    #[must_use]
     pub fn latest_due(&self, expected: Instant, now: Instant) -> DueTime {
         let missed = now.saturating_duration_since(expected).as_nanos() / self.interval.as_nanos();
         DueTime {
@@ -61,9 +59,9 @@ fn multiply(interval: Duration, count: u128) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
-/// The fraction of the interval, in `0..1`, by which a key's probe number `index` of `count` is shifted. The probes
-/// of one key have equal distances, so that a revocation is detected as early as their number allows.
-#[must_use]
+/// The fraction of the interval, in `0..1`, by which a key's probe number `index` of `count` is shifted.
+/// The probes of one key have equal distances, so that a revocation is detected as early as their number
+/// allows.
 #[expect(clippy::cast_precision_loss, reason = "53 bits of a hash, and small counts")]
 pub fn offset_fraction(partner: &str, key: &str, index: usize, count: usize) -> f64 {
     let mut hash = Sha256::new();

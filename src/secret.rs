@@ -57,7 +57,6 @@ impl SecretSource {
     }
 
     /// Whether every user of this machine can read the file that contains the secret.
-    #[must_use]
     pub fn is_world_readable(&self) -> bool {
         match self {
             Self::File(path) => checked_yaml::file::is_world_readable(path),
@@ -144,14 +143,12 @@ pub struct SecretError {
 }
 
 impl SecretError {
-    #[must_use]
     pub fn fault(&self) -> &SecretFault {
         &self.fault
     }
 
     /// The same error without the name of the file or variable: the name may be the secret itself, written in
     /// the wrong field.
-    #[must_use]
     pub(crate) fn without_name(self) -> Self {
         let place = match self.place {
             Place::File(_) | Place::UnnamedFile => Place::UnnamedFile,
@@ -260,7 +257,6 @@ struct CachedSecret {
 
 impl WatchedSecret {
     /// Reads nothing yet.
-    #[must_use]
     pub fn new(source: SecretSource, kind: SecretKind) -> Self {
         Self { source, kind, cached: None }
     }

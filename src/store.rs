@@ -95,8 +95,9 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Store {
-    /// Opens the persisted state in `directory`, which is created if it is missing. `on_write_failure` is
-    /// called for each failed write. Must be called within a Tokio runtime, because it spawns the writer task.
+    /// Opens the persisted state in `directory`, which is created if it is missing. `on_write_failure`
+    /// is called for each failed write. Must be called within a Tokio runtime, because it spawns the
+    /// writer task.
     ///
     /// # Errors
     /// Only if another exporter uses the directory. A directory or file that cannot be used is logged and
@@ -122,8 +123,8 @@ impl Store {
                 working,
             )))),
         });
-        // Always write once at start: a directory that is not writable shows now, not at the first change of a
-        // state; a file that could not be read is tried again; a damaged file is repaired.
+        // Always write once at start: a directory that is not writable shows now, not at the first
+        // change of a state; a file that could not be read is tried again; a damaged file is repaired.
         shared.signals.dirty.notify_one();
         Ok(Self(shared))
     }
@@ -139,7 +140,6 @@ impl Store {
     }
 
     /// An empty store that is never written.
-    #[must_use]
     pub fn in_memory() -> Self {
         Self::without_writer(StateFile::new(Path::new("")), Content::default())
     }
@@ -167,25 +167,22 @@ impl Store {
     }
 
     /// The persisted state of a key, if it belongs to the token with this fingerprint.
-    #[must_use]
     pub fn key(&self, partner: &str, key: &str, fingerprint: &Fingerprint) -> Option<PersistedKeyState> {
         self.0.current().content.key(partner, key, fingerprint)
     }
 
     /// The persisted state of a partner's secret, if it belongs to the secret with this fingerprint.
-    #[must_use]
     pub fn secret(&self, partner: &str, fingerprint: &Fingerprint) -> Option<PersistedSecretState> {
         self.0.current().content.secret(partner, fingerprint)
     }
 
     /// The refused log-ins of an account; `mail` in lower case.
-    #[must_use]
     pub fn refused_logins(&self, auth_url: &str, mail: &str) -> Option<RefusedLogins> {
         self.0.current().content.refused_logins(auth_url, mail)
     }
 
-    /// Sets which keys are configured, as pairs of partner and key. The state of a key that is removed from the
-    /// configuration is kept for 30 days.
+    /// Sets which keys are configured, as pairs of partner and key. The state of a key that is removed
+    /// from the configuration is kept for 30 days.
     pub fn set_configured_keys(&self, configured: impl Iterator<Item = (Arc<str>, Arc<str>)>) {
         let configured: Vec<_> = configured.collect();
         self.0.modify(|content| content.update_configured(&configured, SystemTime::now()));
@@ -243,8 +240,8 @@ impl Shared {
         Ok(revision)
     }
 
-    /// Reports to the waiting tasks and to the log: one line when writing starts to fail, one when it succeeds
-    /// again.
+    /// Reports to the waiting tasks and to the log: one line when writing starts to fail, one when it
+    /// succeeds again.
     fn report(&self, outcome: &io::Result<u64>, attempted: u64, working: &mut bool) {
         match outcome {
             Ok(_) if !*working => info!("the state file can be written again"),

@@ -1,7 +1,7 @@
 //! The watchdog behind `/-/healthy`: it detects that a kind of probe loop no longer runs.
 //!
-//! A single key that is not probed shows in its own metrics, because its times stop changing. The watchdog is for
-//! the case that only a restart can fix: no loop of a kind runs any more.
+//! A single key that is not probed shows in its own metrics, because its times stop changing. The
+//! watchdog is for the case that only a restart can fix: no loop of a kind runs any more.
 
 use serde_with::SerializeDisplay;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -93,7 +93,6 @@ impl Watchdog {
     }
 
     /// The first kind of loop without a heartbeat for longer than allowed, if any.
-    #[must_use]
     pub fn stuck(&self) -> Option<StuckLoop> {
         let heartbeats = *self.lock();
         Loop::VARIANTS.iter().zip(heartbeats).find_map(|(&which, heartbeat)| {

@@ -20,17 +20,18 @@ use crate::probe::Prober;
 use crate::state::SharedState;
 use crate::store::{RefusedLogins, StateUpdate, Store};
 
-/// A refused password is tried once more, in case the refusal was an error, and then never again: no documentation
-/// says how many refusals lock an account.
+/// A refused password is tried once more, in case the refusal was an error, and then never again: no
+/// documentation says how many refusals lock an account.
 const MAX_REFUSALS: u32 = 2;
 /// The delay before that second try.
 const REFUSAL_RETRY_DELAY: Duration = Duration::from_mins(15);
-/// The delay after a log-in that failed for a reason other than the account. It doubles with each further failure.
+/// The delay after a log-in that failed for a reason other than the account. It doubles with each
+/// further failure.
 const MIN_RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The maximum delay after such a failure.
 const MAX_RETRY_DELAY: Duration = Duration::from_mins(5);
-/// A token is used for at least this long, even if it seems to have expired already: a wrong clock, here or at the
-/// server, must not make every probe log in.
+/// A token is used for at least this long, even if it seems to have expired already: a wrong clock, here
+/// or at the server, must not make every probe log in.
 const MIN_TOKEN_USE: Duration = Duration::from_mins(1);
 /// The timeout of one log-in.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,7 +43,7 @@ pub struct Accounts {
     by_id: Mutex<HashMap<AccountId, Arc<tokio::sync::Mutex<Account>>>>,
 }
 
-/// The URL of the log-in route, and the mail in lower case.
+/// The URL of the log-in route, and the mail in lower case, because upper and lower case make no difference.
 type AccountId = (String, String);
 
 /// The state of one account. Its lock is held during a log-in.
@@ -103,7 +104,6 @@ pub(super) struct TokenFailure {
 
 impl Accounts {
     /// Refused log-ins are restored from `store` and persisted to it.
-    #[must_use]
     pub fn new(store: Store) -> Self {
         Self { store, by_id: Mutex::default() }
     }
@@ -116,12 +116,12 @@ impl Accounts {
         login: &config::Login,
         password: &SecretString,
     ) -> Result<Token, TokenFailure> {
-        let account = self.account(prober, login);
+        let id = (prober.auth_url().to_owned(), login.mail.to_lowercase());
+        let account = self.account(&id);
         let mut account = account.lock().await;
         if account.refused.is_none() {
             // At each log-in: the storage directory may have become usable only after the first one.
-            let persisted = self.store.refused_logins(prober.auth_url(), &login.mail.to_lowercase());
-            account.refused = persisted.map(RefusedPassword::restored);
+            account.refused = self.store.refused_logins(&id.0, &id.1).map(RefusedPassword::restored);
         }
         account.resolve_fingerprint(password).await;
         if let Some(failure) = account.blocking_failure(password, Instant::now()) {
@@ -135,13 +135,13 @@ impl Accounts {
         let outcome = account.record_response(report.outcome, password, Instant::now());
         // A success is persisted each time: a state file with older refusals may become readable later.
         if account.refusals() != before || outcome.is_ok() {
-            self.persist_refusals(prober, login, password, account.refusals()).await;
+            self.persist_refusals(id, password, account.refusals()).await;
         }
         outcome
     }
 
-    /// Allows every account one more try after a reload: the operator says that something was fixed, here or at
-    /// MyUnisoft.
+    /// Allows every account one more try after a reload: the operator says that something was fixed,
+    /// here or at MyUnisoft.
     pub fn allow_another_try(&self) {
         let by_id = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
         for account in by_id.values() {
@@ -156,22 +156,13 @@ impl Accounts {
         }
     }
 
-    fn account(&self, prober: &Prober, login: &config::Login) -> Arc<tokio::sync::Mutex<Account>> {
+    fn account(&self, id: &AccountId) -> Arc<tokio::sync::Mutex<Account>> {
         let mut by_id = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
-        // Upper and lower case in the mail make no difference.
-        let id = (prober.auth_url().to_owned(), login.mail.to_lowercase());
-        Arc::clone(by_id.entry(id).or_default())
+        Arc::clone(by_id.entry(id.clone()).or_default())
     }
 
     /// Persists the number of refusals, so that a restart does not reset it for a wrong password.
-    async fn persist_refusals(
-        &self,
-        prober: &Prober,
-        login: &config::Login,
-        password: &SecretString,
-        times: u32,
-    ) {
-        let (auth_url, mail) = (prober.auth_url().to_owned(), login.mail.to_lowercase());
+    async fn persist_refusals(&self, (auth_url, mail): AccountId, password: &SecretString, times: u32) {
         // A second fingerprint of the same password would reveal more of it to a person who sees both.
         let same = self.store.refused_logins(&auth_url, &mail).filter(|_| times > 1);
         let fingerprint = match same {
@@ -198,8 +189,8 @@ impl Account {
         self.refused.as_ref().map_or(0, |refused| refused.times)
     }
 
-    /// Drops a refusal from before the restart if it was of another password. One in 256 other passwords matches
-    /// the fingerprint too; it is not tried until a reload allows a try.
+    /// Drops a refusal from before the restart if it was of another password. One in 256 other passwords
+    /// matches the fingerprint too; it is not tried until a reload allows a try.
     async fn resolve_fingerprint(&mut self, password: &SecretString) {
         if let Some(RefusedPassword { password: known @ KnownPassword::Fingerprint(_), .. }) =
             &mut self.refused
@@ -345,7 +336,8 @@ impl TokenFailure {
         self
     }
 
-    /// The same failure, with the time until the next try; `None` means that this password is not tried again.
+    /// The same failure, with the time until the next try; `None` means that this password is not tried
+    /// again.
     fn with_retry_time(&self, left: Option<Duration>) -> Self {
         let mut failure = self.clone();
         failure.failure.detail = match left {

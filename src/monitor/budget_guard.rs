@@ -4,8 +4,8 @@ use tokio::time::Instant;
 
 use crate::partner_api::budget::Budget;
 
-/// The known request budget of one key. The values of a response are valid until the budget is reset. After that,
-/// nothing is known and the next probe may be sent.
+/// The known request budget of one key. The values of a response are valid until the budget is reset.
+/// After that, nothing is known and the next probe may be sent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct BudgetGuard {
     remaining: Option<(u32, Instant)>,

@@ -13,7 +13,8 @@ use crate::report::ProbeReport;
 use crate::state::Skip;
 use crate::watchdog::Watchdog;
 
-/// Probes the health route. It does not wait for a permit: if all keys' probes hang, the health probe shows why.
+/// Probes the health route. It does not wait for a permit: if all keys' probes hang, the health probe
+/// shows why.
 #[derive(Debug)]
 pub struct HealthMonitor {
     context: Arc<Context>,
@@ -22,19 +23,16 @@ pub struct HealthMonitor {
 }
 
 impl HealthMonitor {
-    #[must_use]
     pub fn new(context: Arc<Context>, prober: Prober, timing: Timing) -> Self {
         context.shared_state.health().probe.interval = timing.interval;
         Self { context, prober, timing }
     }
 
-    #[must_use]
     pub const fn timing(&self) -> Timing {
         self.timing
     }
 
     /// Receives the heartbeats of its loop.
-    #[must_use]
     pub fn watchdog(&self) -> &Watchdog {
         &self.context.watchdog
     }

@@ -56,9 +56,8 @@ pub enum ProbeRun {
 }
 
 impl KeyMonitor {
-    /// Starts with the persisted state of `key`, if there is one. If the definition of the key changed, `old` is the
-    /// same key under the earlier configuration, and its history is carried over.
-    #[must_use]
+    /// Starts with the persisted state of `key`, if there is one. If the definition of the key changed,
+    /// `old` is the same key under the earlier configuration, and its history is carried over.
     pub fn new(
         context: Arc<Context>,
         settings: MonitorSettings,
@@ -95,19 +94,16 @@ impl KeyMonitor {
     }
 
     /// The probes in the order of the configuration; [`Self::run`] takes an index into them.
-    #[must_use]
     pub fn probes(&self) -> &[Probe] {
         &self.probes
     }
 
     /// The key in the shared state.
-    #[must_use]
     pub const fn monitored_key(&self) -> &Arc<MonitoredKey> {
         &self.key
     }
 
     /// Receives the heartbeats of its loop.
-    #[must_use]
     pub fn watchdog(&self) -> &Watchdog {
         &self.context.watchdog
     }
@@ -117,8 +113,8 @@ impl KeyMonitor {
         self.skip(index, Skip::StillRunning, times);
     }
 
-    /// Runs one probe that was due at `due` (`None` if it is not scheduled). Returns `None` if there is no probe with
-    /// this index.
+    /// Runs one probe that was due at `due` (`None` if it is not scheduled). Returns `None` if there is
+    /// no probe with this index.
     pub async fn run(&self, index: usize, due: Option<Instant>) -> Option<ProbeRun> {
         let probe = self.probes.get(index)?;
         let mut session = self.session.lock().await;
@@ -127,7 +123,8 @@ impl KeyMonitor {
             self.skip(index, Skip::RateLimit, 1);
             return Some(ProbeRun::Skipped(Skip::RateLimit));
         }
-        // The semaphore is never closed. If it were, probing without a limit would be better than not probing.
+        // The semaphore is never closed. If it were, probing without a limit would be better than not
+        // probing.
         let _permit = self.context.permits.acquire().await.ok();
         let _in_flight = self.context.metrics.in_flight();
         self.context.observe_start(due);
@@ -146,8 +143,8 @@ impl KeyMonitor {
         }
     }
 
-    /// A four-hour token may become invalid early (another log-in, a restart at MyUnisoft): only if a new token is
-    /// refused too does the response prove something about the key.
+    /// A four-hour token may become invalid early (another log-in, a restart at MyUnisoft): only if a
+    /// new token is refused too does the response prove something about the key.
     async fn probe_with_token_renewal(&self, session: &mut KeySession, probe: &Probe) -> ProbeReport {
         let mut report = self.send_request(session, probe).await;
         let evidence = report.answer.as_ref().and_then(|answer| answer.key);
@@ -178,9 +175,9 @@ impl KeyMonitor {
         report
     }
 
-    /// Restores a persisted state that this monitor does not know yet: the storage directory or the token may have
-    /// become readable only after the start. The store also has the states that this monitor itself determined. A key
-    /// that was active needs no older state.
+    /// Restores a persisted state that this monitor does not know yet: the storage directory or the
+    /// token may have become readable only after the start. The store also has the states that this
+    /// monitor itself determined. A key that was active needs no older state.
     fn restore_persisted(&self, session: &KeySession) {
         let Some(fingerprint) = &session.fingerprint else { return };
         if self.key.status().persisted.has_been_active {
@@ -191,7 +188,8 @@ impl KeyMonitor {
         }
     }
 
-    /// If the token was replaced, the state starts again from unknown: the known state belongs to another token.
+    /// If the token was replaced, the state starts again from unknown: the known state belongs to
+    /// another token.
     fn reset_if_token_changed(&self, session: &mut KeySession, token: &SecretString) {
         let fingerprint = session.tokens.fingerprint(&self.key.partner.name, &self.key.name, token);
         if session.fingerprint.as_ref() == Some(&fingerprint) {

@@ -33,7 +33,6 @@ struct SecretWithFingerprint {
 
 impl PartnerMonitor {
     /// Starts with the persisted state of the secret, if there is one.
-    #[must_use]
     pub fn new(store: &Store, partner: &config::Partner) -> Self {
         let mut watched = WatchedSecret::new(partner.secret.clone(), SecretKind::HeaderValue);
         let fingerprint = watched.current().ok().map(|secret| Fingerprint::of_secret(&partner.name, secret));
@@ -46,22 +45,23 @@ impl PartnerMonitor {
         }
     }
 
-    /// The current secret, read again if its file changed. The state of a replaced secret starts again from unknown.
+    /// The current secret, read again if its file changed. The state of a replaced secret starts again
+    /// from unknown.
     pub(super) fn secret(&self) -> Result<(SecretString, Fingerprint), SecretError> {
-        let mut secret_lock = self.secret.lock().unwrap_or_else(PoisonError::into_inner);
-        let secret = secret_lock.watched.current()?.clone();
+        let mut guarded = self.secret.lock().unwrap_or_else(PoisonError::into_inner);
+        let secret = guarded.watched.current()?.clone();
         let fingerprint = Fingerprint::of_secret(&self.partner.name, &secret);
-        if secret_lock.fingerprint.as_ref() != Some(&fingerprint) {
+        if guarded.fingerprint.as_ref() != Some(&fingerprint) {
             *self.partner.secret() = PersistedSecretState::new(SystemTime::now());
-            if secret_lock.fingerprint.replace(fingerprint.clone()).is_some() {
+            if guarded.fingerprint.replace(fingerprint.clone()).is_some() {
                 info!(partner = &*self.partner.name, "the secret was replaced; its state starts again");
             }
         }
         Ok((secret, fingerprint))
     }
 
-    /// Applies what the response to a request proves about the secret with this fingerprint, which the request was
-    /// sent with. A change is persisted before it is shown.
+    /// Applies what the response to a request proves about the secret with this fingerprint, which the
+    /// request was sent with. A change is persisted before it is shown.
     pub(super) async fn apply_secret_evidence(
         &self,
         fingerprint: Fingerprint,
@@ -90,8 +90,9 @@ impl PartnerMonitor {
         }
     }
 
-    /// Restores a persisted state that this monitor does not know yet: the storage directory or the secret may have
-    /// become readable only after the start. A secret that was active needs no older state.
+    /// Restores a persisted state that this monitor does not know yet: the storage directory or the
+    /// secret may have become readable only after the start. A secret that was active needs no older
+    /// state.
     fn restore_persisted(&self, fingerprint: &Fingerprint, store: &Store) {
         // A state that is being persisted is shown when it is on disk.
         let Ok(_guard) = self.saving.try_lock() else { return };

@@ -40,8 +40,8 @@ impl TokenProvider {
         }
     }
 
-    /// The fingerprint that the key's persisted state belongs to. The tokens of an account change, so for a log-in it
-    /// is the fingerprint of the account.
+    /// The fingerprint that the key's persisted state belongs to. The tokens of an account change, so
+    /// for a log-in it is the fingerprint of the account.
     pub(super) fn fingerprint(&self, partner: &str, key: &str, token: &SecretString) -> Fingerprint {
         match self {
             Self::Permanent(_) => Fingerprint::of_token(partner, key, token),
@@ -49,8 +49,8 @@ impl TokenProvider {
         }
     }
 
-    /// The token to use now. The token of a log-in is renewed before it expires. If the renewal fails, the old token
-    /// is used until it expires, so that no probe is lost.
+    /// The token to use now. The token of a log-in is renewed before it expires. If the renewal fails,
+    /// the old token is used until it expires, so that no probe is lost.
     pub(super) async fn token(
         &mut self,
         context: &Context,
@@ -78,7 +78,8 @@ impl TokenProvider {
         }
     }
 
-    /// The fingerprint before the first probe; `None` if a permanent token cannot be read yet. Does not log in.
+    /// The fingerprint before the first probe; `None` if a permanent token cannot be read yet. Does not
+    /// log in.
     pub(super) fn initial_fingerprint(&mut self, partner: &str, key: &str) -> Option<Fingerprint> {
         match self {
             Self::Permanent(watched) => {
@@ -96,8 +97,8 @@ impl TokenProvider {
         }
     }
 
-    /// Drops a log-in's token that the API refused, unless it is so new that another log-in would not help. Returns
-    /// whether a token was dropped.
+    /// Drops a log-in's token that the API refused, unless it is so new that another log-in would not
+    /// help. Returns whether a token was dropped.
     pub(super) fn discard_if_old(&mut self) -> bool {
         match self {
             Self::Account { token, .. } => {

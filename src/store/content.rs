@@ -12,8 +12,9 @@ use super::fingerprint::Fingerprint;
 use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, PersistedState, SecretState};
 use crate::password_fingerprint::PasswordFingerprint;
 
-/// How long the state of a key or secret is kept after its removal from the configuration, because someone may
-/// comment a key out and put it back a week later. Refused log-ins are kept as long after the last refusal.
+/// How long the state of a key or secret is kept after its removal from the configuration, because
+/// someone may comment a key out and put it back a week later. Refused log-ins are kept as long after
+/// the last refusal.
 const RETENTION: Duration = Duration::from_hours(30 * 24);
 
 /// The version of the file's form. A file of another version counts as damaged; its form is not guessed.
@@ -105,8 +106,9 @@ impl Content {
         true
     }
 
-    /// Merges the content of a file that could be read only now: it is older than what this process knows. Keys
-    /// and partners that are no longer configured are marked at the next [`Self::update_configured`].
+    /// Merges the content of a file that could be read only now: it is older than what this process
+    /// knows. Keys and partners that are no longer configured are marked at the next
+    /// [`Self::update_configured`].
     pub(super) fn merge_older(&mut self, older: Self) {
         merge_older(&mut self.keys, older.keys);
         merge_older(&mut self.secrets, older.secrets);
@@ -176,7 +178,7 @@ impl Content {
     /// # Errors
     /// If the text is not JSON of this form, or has another version.
     pub(super) fn from_json(text: &[u8]) -> Result<(Self, Vec<String>), String> {
-        let file: RawFile<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        let file: UnparsedFile<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         if file.version != VERSION {
             return Err(format!(
                 "it has version {}, and this exporter writes version {VERSION}",
@@ -250,26 +252,16 @@ fn parse_records<'a, T: Deserialize<'a> + 'a>(
     read.into_iter()
 }
 
-/// The file as it is read, with unparsed records.
-#[derive(Deserialize)]
-struct RawFile<'a> {
+/// The file, with records that are typed for writing and unparsed for reading.
+#[derive(Serialize, Deserialize)]
+struct File<K, S, L> {
     version: u32,
-    #[serde(borrow)]
-    keys: Vec<&'a RawValue>,
-    #[serde(borrow)]
-    secrets: Vec<&'a RawValue>,
-    #[serde(borrow)]
-    logins: Vec<&'a RawValue>,
+    keys: Vec<K>,
+    secrets: Vec<S>,
+    logins: Vec<L>,
 }
 
-/// The file as it is written.
-#[derive(Serialize)]
-struct File {
-    version: u32,
-    keys: Vec<KeyRecord>,
-    secrets: Vec<SecretRecord>,
-    logins: Vec<LoginRecord>,
-}
+type UnparsedFile<'a> = File<&'a RawValue, &'a RawValue, &'a RawValue>;
 
 #[derive(Serialize, Deserialize)]
 struct KeyRecord {

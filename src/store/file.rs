@@ -14,7 +14,8 @@ const FILE_NAME: &str = "state.json";
 const TEMPORARY_PREFIX: &str = "state.json.new-";
 /// The file that the exporter which uses the directory keeps locked.
 const LOCK_NAME: &str = "lock";
-/// The maximum size in bytes. With a hundred thousand keys, the file has about 40 MB: a larger one is not ours.
+/// The maximum size in bytes. With a hundred thousand keys, the file has about 40 MB: a larger one is
+/// not ours.
 const MAX_SIZE: u64 = 256 << 20;
 
 /// Why the store cannot be opened at all.
@@ -48,8 +49,8 @@ impl StateFile {
     /// directory can be used, and again if another directory has taken its place (created again, or mounted
     /// over it).
     ///
-    /// A damaged file is reported and kept under another name, so that nothing of it is lost. A file that cannot
-    /// be read or renamed stays unchanged, with all its content.
+    /// A damaged file is reported and kept under another name, so that nothing of it is lost. A file
+    /// that cannot be read or renamed stays unchanged, with all its content.
     pub(super) fn read_if_new(&mut self) -> io::Result<Option<Content>> {
         self.lock_directory()?;
         if self.read {
@@ -119,9 +120,9 @@ impl StateFile {
         Ok(Content::default())
     }
 
-    /// Replaces the file atomically: a reader finds the complete old text or the complete new text, even if the
-    /// process or the machine stops at any moment. Call it only after [`Self::read_if_new`], so that it does not
-    /// replace a file that was not read.
+    /// Replaces the file atomically: a reader finds the complete old text or the complete new text, even
+    /// if the process or the machine stops at any moment. Call it only after [`Self::read_if_new`], so
+    /// that it does not replace a file that was not read.
     pub(super) fn replace(&self, text: &[u8]) -> io::Result<()> {
         let mut new = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(&self.directory)?;
         new.write_all(text)?;
@@ -132,9 +133,9 @@ impl StateFile {
 
     /// Creates the directory if it is missing, and locks it.
     ///
-    /// A lock belongs to a file, not to its name. If the directory was deleted and created again, or something
-    /// was mounted over it, the lock file that is there now must be locked, and the state file there must be
-    /// read.
+    /// A lock belongs to a file, not to its name. If the directory was deleted and created again, or
+    /// something was mounted over it, the lock file that is there now must be locked, and the state file
+    /// there must be read.
     fn lock_directory(&mut self) -> io::Result<()> {
         create_directory(&self.directory)?;
         let lock = open_lock_file(&self.directory.join(LOCK_NAME))?;
@@ -156,7 +157,8 @@ impl StateFile {
         Ok(())
     }
 
-    /// Removes temporary files that a killed process left. They contain nothing of value, so errors are ignored.
+    /// Removes temporary files that a killed process left. They contain nothing of value, so errors are
+    /// ignored.
     fn remove_temporary_files(&self) {
         let Ok(entries) = fs::read_dir(&self.directory) else { return };
         for entry in entries.flatten() {
@@ -199,8 +201,8 @@ fn open_lock_file(path: &Path) -> io::Result<File> {
     Ok(lock)
 }
 
-/// Only the exporter's user can access the files in the directory, whatever the directory's mode is. But anyone
-/// who can write to a directory can replace the files in it.
+/// Only the exporter's user can access the files in the directory, whatever the directory's mode is. But
+/// anyone who can write to a directory can replace the files in it.
 #[cfg(unix)]
 fn warn_if_world_writable(directory: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
@@ -244,8 +246,8 @@ fn create_directory(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes new entries of a directory survive a power cut. Some file systems cannot do this; there is no other way
-/// then.
+/// Makes new entries of a directory survive a power cut. Some file systems cannot do this; there is no
+/// other way then.
 fn sync_directory(directory: &Path) {
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let _ = File::open(directory).and_then(|directory| directory.sync_all());

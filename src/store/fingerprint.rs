@@ -7,25 +7,23 @@ use sha2::{Digest as _, Sha256};
 use crate::config::Login;
 use crate::partner_api::Firm;
 
-/// A SHA-256 hash, truncated to 128 bits. Tokens and partners' secrets are long and random, so they cannot be
-/// found from their hash by guessing. A password is neither long nor random, so the fingerprint of an account is
-/// made from its mail and firm instead.
+/// A SHA-256 hash, truncated to 128 bits. Tokens and partners' secrets are long and random, so they
+/// cannot be found from their hash by guessing. A password is neither long nor random, so the
+/// fingerprint of an account is made from its mail and firm instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint(Box<str>);
 
 impl Fingerprint {
-    #[must_use]
     pub fn of_token(partner: &str, key: &str, token: &SecretString) -> Self {
         Self::of(&["token", partner, key, token.expose_secret()])
     }
 
-    #[must_use]
     pub fn of_secret(partner: &str, secret: &SecretString) -> Self {
         Self::of(&["secret", partner, secret.expose_secret()])
     }
 
-    /// Of an API Cabinet account, because its tokens change. Upper and lower case in the mail make no difference.
-    #[must_use]
+    /// Of an API Cabinet account, because its tokens change. Upper and lower case in the mail make no
+    /// difference.
     pub fn of_login(partner: &str, key: &str, login: &Login) -> Self {
         let firm = match &login.firm {
             None => String::new(),
