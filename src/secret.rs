@@ -83,7 +83,7 @@ impl SecretSource {
         SecretError { place, fault }
     }
 
-    /// If it is unchanged, the secret is unchanged. `None` if there is no such file.
+    /// Compared to detect that the secret may have changed. `None` if there is no such file.
     fn version(&self) -> Option<FileVersion> {
         match self {
             Self::File(path) => FileVersion::of(path),
