@@ -1,14 +1,14 @@
-//! What tells that a file changed, without reading it.
+//! Detects changes of a file from its metadata, without reading it.
 
 use std::fs::{self, Metadata};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// A file whose last change is younger than this may change again without any of its times moving:
-/// file systems stamp with the ticks of the kernel's clock, some with whole seconds.
-const SETTLED_AFTER: Duration = Duration::from_secs(2);
+/// A file that changed more recently than this may change again without a change of its times: file systems
+/// store times in ticks of the kernel's clock, some in whole seconds.
+const SETTLE_TIME: Duration = Duration::from_secs(2);
 
-/// What a file's metadata say of its content.
+/// The metadata of a file that change with its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileVersion {
     size: u64,
@@ -16,21 +16,21 @@ pub(crate) struct FileVersion {
     identity: Identity,
 }
 
-/// What only some systems tell of a file: it gives away a replacement that kept size and time.
+/// Metadata that only some systems have. They reveal a replacement that kept size and modification time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Identity {
     device: u64,
     inode: u64,
-    /// The last change of content, name or rights.
+    /// The time of the last change of content, name or permissions.
     changed: Option<SystemTime>,
 }
 
 impl FileVersion {
-    /// Of what is no file and never changes.
+    /// For sources that are not files and never change.
     pub(crate) const FIXED: Self =
         Self { size: 0, modified: None, identity: Identity { device: 0, inode: 0, changed: None } };
 
-    /// Of the file that stands there now, behind any links; none where there is none.
+    /// The current version of the file at `path`; follows symbolic links. `None` if there is no file.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
         Some(Self {
@@ -40,11 +40,11 @@ impl FileVersion {
         })
     }
 
-    /// Whether enough time has passed for a further change to be sure to move a stamp.
+    /// Whether the last change is old enough that any further change will change the metadata.
     pub(crate) fn is_settled(&self, now: SystemTime) -> bool {
         [self.modified, self.identity.changed].into_iter().flatten().all(|time| {
-            // A time in the future proves nothing: it is not settled.
-            now.duration_since(time).is_ok_and(|age| age >= SETTLED_AFTER)
+            // A time in the future proves nothing, so the file is not settled.
+            now.duration_since(time).is_ok_and(|age| age >= SETTLE_TIME)
         })
     }
 }
@@ -70,16 +70,16 @@ mod tests {
     use super::*;
 
     fn version() -> (tempfile::TempDir, FileVersion) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
         fs::write(&path, "content").unwrap();
         let version = FileVersion::of(&path).unwrap();
-        (folder, version)
+        (directory, version)
     }
 
     #[test]
-    fn every_part_gives_a_change_away() {
-        let (_folder, now) = version();
+    fn each_part_reveals_a_change() {
+        let (_directory, now) = version();
         for then in [
             FileVersion { size: now.size + 1, ..now },
             FileVersion { modified: Some(SystemTime::UNIX_EPOCH), ..now },
@@ -94,11 +94,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_changed_just_now_is_not_settled() {
-        let (_folder, version) = version();
+    fn a_recently_changed_file_is_not_settled() {
+        let (_directory, version) = version();
         let changed = version.identity.changed.unwrap();
         assert!(!version.is_settled(changed));
-        assert!(!version.is_settled(changed - Duration::from_hours(1)), "a clock that was put back");
+        assert!(!version.is_settled(changed - Duration::from_hours(1)), "the clock was set back");
         assert!(version.is_settled(changed + Duration::from_secs(3)));
     }
 }

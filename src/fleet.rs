@@ -1,8 +1,8 @@
-//! All watchers: turns a configuration into watchers with their tasks, and a new configuration into
-//! the smallest change.
+//! The fleet: all monitors with their tasks, as the configuration says. A new configuration changes as
+//! little as possible.
 //!
-//! A key whose definition stays keeps its task, untouched. One that changed starts a new task on the
-//! same grid, with the history it had. One that left is gone at once, from the board too.
+//! A key with an unchanged definition keeps its task. A changed key gets a new task with the same
+//! schedule and its former history. A removed key is removed immediately, from the shared state too.
 
 #[cfg(test)]
 mod tests;
@@ -16,22 +16,22 @@ use tracing::{info, warn};
 
 use crate::config::{Config, HEALTH, Key, Partner, Probe, Timing};
 use crate::monitor::{Context, HealthMonitor, KeyMonitor, MonitorSettings, PartnerMonitor};
-use crate::panics::survive;
+use crate::panics::restart_on_panic;
 use crate::probe::{BuildError, Prober};
 use crate::probe_loop::{run_health_probe, run_key_probes};
 use crate::secret::SecretSource;
-use crate::state;
+use crate::state::Inventory;
 
-/// Partner and key, as configured.
+/// The configured names of partner and key.
 type Name = (Arc<str>, Arc<str>);
 type Partners = HashMap<Arc<str>, RunningPartner>;
 type Keys = HashMap<Name, RunningKey>;
 
-/// Every watcher with its task. Dropping it ends every probe.
+/// All monitors with their tasks. Dropping it ends all probes.
 #[derive(Debug)]
 pub struct Fleet {
     context: Arc<Context>,
-    /// Where every grid starts, for the whole life of the process.
+    /// The start of all schedules, for the whole life of the process.
     anchor: Instant,
     key_index: Arc<KeyIndex>,
     partners: Partners,
@@ -39,34 +39,33 @@ pub struct Fleet {
     health: Option<RunningHealthProbe>,
 }
 
-/// The keys' watchers by name, for whoever wants a probe now.
+/// The monitors of the keys by name, for probes on request.
 #[derive(Debug, Default)]
 pub struct KeyIndex(RwLock<HashMap<Name, Arc<KeyMonitor>>>);
 
 #[derive(Debug)]
 struct RunningPartner {
     source: SecretSource,
-    watch: Arc<PartnerMonitor>,
+    monitor: Arc<PartnerMonitor>,
 }
 
 #[derive(Debug)]
 struct RunningKey {
     definition: Key,
     partner: Arc<PartnerMonitor>,
-    watch: Arc<KeyMonitor>,
+    monitor: Arc<KeyMonitor>,
     _task: AbortOnDropHandle<()>,
 }
 
 #[derive(Debug)]
 struct RunningHealthProbe {
-    rules: MonitorSettings,
+    settings: MonitorSettings,
     timing: Timing,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Fleet {
-    /// Nobody watched yet.
-    #[must_use]
+    /// A fleet without keys.
     pub fn new(context: Arc<Context>) -> Self {
         Self {
             context,
@@ -78,69 +77,65 @@ impl Fleet {
         }
     }
 
-    /// What all watchers work with.
-    #[must_use]
     pub const fn context(&self) -> &Arc<Context> {
         &self.context
     }
 
-    /// The keys' watchers by name.
-    #[must_use]
     pub fn key_index(&self) -> Arc<KeyIndex> {
         Arc::clone(&self.key_index)
     }
 
-    /// Watches what `config` says, and nothing else. Must be called within the runtime.
+    /// Monitors exactly what `config` says. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// Where no connection to the API could be prepared. Then nothing has changed.
+    /// If the API client cannot be built. Nothing has changed then.
     pub fn apply(&mut self, config: &Config) -> Result<(), BuildError> {
         let prober = match &self.health {
-            Some(health) if health.rules.prober.matches(&config.settings.api) => health.rules.prober.clone(),
+            Some(health) if health.settings.prober.matches(&config.settings.api) => {
+                health.settings.prober.clone()
+            }
             _ => Prober::new(&config.settings.api)?,
         };
-        let rules = MonitorSettings { prober, keep_free: config.settings.rate_limit.keep_free };
-        // From here on nothing can fail: the change is whole or not at all.
+        let settings = MonitorSettings { prober, keep_free: config.settings.rate_limit.keep_free };
+        // From here on, nothing can fail: the change is made completely or not at all.
         self.context.metrics.set_probes(&routes(config));
-        let (partners, keys) = self.members(config, &rules);
+        let (partners, keys) = self.build_partners_and_keys(config, &settings);
         let shared_state = &self.context.shared_state;
         if shared_state.inventory().settings.api.base_url != config.settings.api.base_url {
             shared_state.health().forget();
         }
-        shared_state.set_inventory(state::Inventory {
-            settings: Arc::new(config.settings.clone()),
-            partners: config.partners.iter().filter_map(|p| Some(entry(partners.get(&p.name)?))).collect(),
-            keys: names(config).filter_map(|name| Some(Arc::clone(keys.get(&name)?.watch.entry()))).collect(),
-        });
+        shared_state.set_inventory(inventory(config, &partners, &keys));
         self.key_index.publish(&keys);
-        // What was not taken over.
-        tell_who_left(self.keys.len(), keys.len());
+        // `self.keys` contains only the removed keys now.
+        log_removed_keys(self.keys.len(), keys.len());
         (self.partners, self.keys) = (partners, keys);
-        self.watch_health(rules, config.settings.health.timing);
-        self.context.store.retain(names(config));
+        self.monitor_health(settings, config.settings.health.timing);
+        self.context.store.set_configured_keys(key_names(config));
         self.context.watchdog.arm(config);
         Ok(())
     }
 
-    /// The members that `config` wants: the present ones where nothing about them changed, else new
-    /// ones. Those that are not taken over end when the maps they are in are dropped.
-    fn members(&mut self, config: &Config, rules: &MonitorSettings) -> (Partners, Keys) {
-        let same_rules = self.health.as_ref().is_some_and(|health| health.rules.are(rules));
+    /// The partners and keys of `config`: the present ones if they are unchanged, else new ones. The
+    /// present ones that are not used end when the maps that contain them are dropped.
+    fn build_partners_and_keys(&mut self, config: &Config, settings: &MonitorSettings) -> (Partners, Keys) {
+        let same_settings = self.health.as_ref().is_some_and(|health| health.settings == *settings);
         let (mut partners, mut keys) = (Partners::new(), Keys::new());
         for partner in &config.partners {
-            let member = self.partner(partner);
+            let running_partner = self.partner(partner);
             for key in &partner.keys {
                 let name = (Arc::clone(&partner.name), Arc::clone(&key.name));
-                let stays = |old: &RunningKey| {
-                    same_rules && old.definition == *key && Arc::ptr_eq(&old.partner, &member.watch)
+                let is_unchanged = |old: &RunningKey| {
+                    same_settings
+                        && old.definition == *key
+                        && Arc::ptr_eq(&old.partner, &running_partner.monitor)
                 };
-                let member = match self.keys.remove(&name) {
-                    Some(old) if stays(&old) => old,
-                    old => self.key(rules, &member.watch, key, old.as_ref()),
+                let running_key = match self.keys.remove(&name) {
+                    Some(old) if is_unchanged(&old) => old,
+                    old => self.key(settings, &running_partner.monitor, key, old.as_ref()),
                 };
-                keys.insert(name, member);
+                keys.insert(name, running_key);
             }
-            partners.insert(Arc::clone(&partner.name), member);
+            partners.insert(Arc::clone(&partner.name), running_partner);
         }
         (partners, keys)
     }
@@ -150,76 +145,83 @@ impl Fleet {
             Some(old) if old.source == partner.secret => old,
             _ => RunningPartner {
                 source: partner.secret.clone(),
-                watch: Arc::new(PartnerMonitor::new(&self.context.store, partner)),
+                monitor: Arc::new(PartnerMonitor::new(&self.context.store, partner)),
             },
         }
     }
 
     fn key(
         &self,
-        rules: &MonitorSettings,
+        settings: &MonitorSettings,
         partner: &Arc<PartnerMonitor>,
         key: &Key,
         old: Option<&RunningKey>,
     ) -> RunningKey {
-        let old = old.map(|old| &**old.watch.entry());
-        let watch = KeyMonitor::new(Arc::clone(&self.context), rules.clone(), Arc::clone(partner), key, old);
-        let watch = Arc::new(watch);
-        let (probed, anchor) = (Arc::clone(&watch), self.anchor);
-        let task = tokio::spawn(survive(move || run_key_probes(Arc::clone(&probed), anchor)));
+        let old = old.map(|old| &**old.monitor.monitored_key());
+        let monitor =
+            KeyMonitor::new(Arc::clone(&self.context), settings.clone(), Arc::clone(partner), key, old);
+        let monitor = Arc::new(monitor);
+        let (monitored, anchor) = (Arc::clone(&monitor), self.anchor);
+        let task = tokio::spawn(restart_on_panic(move || run_key_probes(Arc::clone(&monitored), anchor)));
         RunningKey {
             definition: key.clone(),
             partner: Arc::clone(partner),
-            watch,
+            monitor,
             _task: AbortOnDropHandle::new(task),
         }
     }
 
-    fn watch_health(&mut self, rules: MonitorSettings, timing: Timing) {
-        if self.health.as_ref().is_some_and(|health| health.timing == timing && health.rules.are(&rules)) {
+    fn monitor_health(&mut self, settings: MonitorSettings, timing: Timing) {
+        if self.health.as_ref().is_some_and(|health| health.timing == timing && health.settings == settings) {
             return;
         }
-        let watch = Arc::new(HealthMonitor::new(Arc::clone(&self.context), rules.prober.clone(), timing));
-        let task = tokio::spawn(survive(move || run_health_probe(Arc::clone(&watch))));
-        self.health = Some(RunningHealthProbe { rules, timing, _task: AbortOnDropHandle::new(task) });
+        let monitor =
+            Arc::new(HealthMonitor::new(Arc::clone(&self.context), settings.prober.clone(), timing));
+        let task = tokio::spawn(restart_on_panic(move || run_health_probe(Arc::clone(&monitor))));
+        self.health = Some(RunningHealthProbe { settings, timing, _task: AbortOnDropHandle::new(task) });
     }
 }
 
 impl KeyIndex {
-    /// The watcher of the key of these names.
-    #[must_use]
     pub fn find(&self, partner: &str, key: &str) -> Option<Arc<KeyMonitor>> {
         let by_name = self.0.read().unwrap_or_else(PoisonError::into_inner);
         by_name.get(&(partner.into(), key.into())).cloned()
     }
 
     fn publish(&self, keys: &Keys) {
-        let by_name = keys.iter().map(|(name, member)| (name.clone(), Arc::clone(&member.watch))).collect();
+        let by_name = keys.iter().map(|(name, key)| (name.clone(), Arc::clone(&key.monitor))).collect();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = by_name;
     }
 }
 
-fn tell_who_left(left: usize, keys: usize) {
+fn log_removed_keys(left: usize, keys: usize) {
     match (left, keys) {
         (0, _) => {}
-        (_, 0) => warn!(left, "no key is configured any longer: none is watched"),
-        _ => info!(left, keys, "keys left the configuration: they are watched no longer"),
+        (_, 0) => warn!(left, "no key is configured any more; no key is monitored"),
+        _ => info!(left, keys, "keys were removed from the configuration; they are no longer monitored"),
     }
 }
 
-fn entry(member: &RunningPartner) -> Arc<state::MonitoredPartner> {
-    Arc::clone(&member.watch.entry)
+/// The members in the order of the configuration.
+fn inventory(config: &Config, partners: &Partners, keys: &Keys) -> Inventory {
+    let partners = config.partners.iter().filter_map(|partner| partners.get(&partner.name));
+    let keys = key_names(config).filter_map(|name| keys.get(&name));
+    Inventory {
+        settings: Arc::new(config.settings.clone()),
+        partners: partners.map(|partner| Arc::clone(&partner.monitor.partner)).collect(),
+        keys: keys.map(|key| Arc::clone(key.monitor.monitored_key())).collect(),
+    }
 }
 
-/// Every key's name, in the configuration's order.
-fn names(config: &Config) -> impl Iterator<Item = Name> + '_ {
+/// The names of all keys, in the order of the configuration.
+fn key_names(config: &Config) -> impl Iterator<Item = Name> + '_ {
     config
         .partners
         .iter()
         .flat_map(|partner| partner.keys.iter().map(|key| (Arc::clone(&partner.name), Arc::clone(&key.name))))
 }
 
-/// Every route that some key is asked for, and the health route.
+/// All routes that keys are probed on, and the health route.
 fn routes(config: &Config) -> Vec<&str> {
     let keys = config.partners.iter().flat_map(|partner| &partner.keys);
     let routes = keys.flat_map(|key| &key.probes).map(Probe::route);

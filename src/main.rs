@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     let is_probe = matches!(command, Some(Command::Probe { .. }));
     let default_level = if is_probe { Level::Error } else { Level::Info };
     logging::start(flags.log_level.unwrap_or(default_level), flags.log_format);
-    panics::log();
+    panics::install_hook();
     match command {
         None => commands::exporter(&flags),
         Some(Command::Demo) => commands::demo(&flags),

@@ -1,6 +1,6 @@
-//! Watching: ask, learn from the answer, write down what was learnt.
+//! Monitors: send a probe, judge what its response proves, persist a changed state, then show it.
 //!
-//! A watcher runs one probe when it is told to; when that is, is the scheduler's business.
+//! A monitor runs one probe when it is called; [`crate::probe_loop`] decides when.
 
 mod account;
 mod budget_guard;
@@ -22,7 +22,7 @@ use crate::partner_api::request_id::RequestId;
 use crate::probe::Prober;
 use crate::report::ProbeReport;
 use crate::state::{Episode, EpisodeChange, MonitoredKey, SharedState};
-use crate::store::{Record, Store};
+use crate::store::{StateUpdate, Store};
 use crate::watchdog::Watchdog;
 
 pub use account::Accounts;
@@ -30,54 +30,49 @@ pub use health::HealthMonitor;
 pub use key::{KeyMonitor, ProbeRun};
 pub use partner::PartnerMonitor;
 
-/// How many keys' probes may be under way at once. While the API hangs each lasts its whole timeout:
-/// without a bound, a large fleet would open thousands of connections, and add to the trouble. At
-/// 500 ms a probe this is enough for 60,000 probes a minute.
-const MOST_IN_FLIGHT: usize = 512;
+/// The maximum number of keys' probes in flight. If the API hangs, each probe takes its whole timeout:
+/// without a limit, a large fleet would open thousands of connections and make the problem worse. With
+/// 500 ms per probe, this is enough for 60,000 probes per minute.
+const MAX_PROBES_IN_FLIGHT: usize = 512;
 
-/// How long a change of state waits to be on disk before it is shown all the same. The writer takes
-/// about a second at the most, unless the disk is in trouble.
-const SAVE_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a changed state waits to be on disk before it is shown anyway. The writer takes about one
+/// second at most, unless the disk fails.
+const SAVE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What the watchers of one configuration have in common.
+/// The settings that all monitors of one configuration share.
 #[derive(Clone, Debug)]
 pub struct MonitorSettings {
-    /// How to reach the API.
+    /// Sends requests to the API.
     pub prober: Prober,
-    /// A key whose remaining budget is known to be below this many requests is not probed.
+    /// A key is not probed if its remaining budget is known to be below this number of requests.
     pub keep_free: u32,
 }
 
-impl MonitorSettings {
-    /// Whether these are the very same rules.
-    #[must_use]
-    pub fn are(&self, other: &Self) -> bool {
+/// Two probers are equal only if they are the same object, because each reads its certificate
+/// authorities itself.
+impl PartialEq for MonitorSettings {
+    fn eq(&self, other: &Self) -> bool {
         self.keep_free == other.keep_free && self.prober.is(&other.prober)
     }
 }
 
-/// What every watcher works with, for the whole life of the process.
+/// What all monitors share for the whole life of the process.
 #[derive(Debug)]
 pub struct Context {
-    /// Where findings are shown.
     pub shared_state: Arc<SharedState>,
-    /// Where they are counted.
     pub metrics: Arc<Metrics>,
-    /// Where states are remembered.
     pub store: Store,
-    /// Where log-ins are kept within bounds.
+    /// Limits the log-ins of each account.
     pub accounts: Accounts,
-    /// Whether the loops turn.
+    /// Detects loops that no longer run.
     pub watchdog: Watchdog,
     permits: Semaphore,
     probing: AtomicBool,
-    /// Whether nothing can be asked for want of descriptors or memory.
+    /// Whether no probe can be sent, because the process has no file descriptors or memory left.
     out_of_resources: AtomicBool,
 }
 
 impl Context {
-    /// Brings the four together.
-    #[must_use]
     pub fn new(shared_state: Arc<SharedState>, metrics: Arc<Metrics>, store: Store) -> Self {
         let accounts = Accounts::new(store.clone());
         Self {
@@ -86,25 +81,24 @@ impl Context {
             store,
             accounts,
             watchdog: Watchdog::default(),
-            permits: Semaphore::new(MOST_IN_FLIGHT),
+            permits: Semaphore::new(MAX_PROBES_IN_FLIGHT),
             probing: AtomicBool::new(false),
             out_of_resources: AtomicBool::new(false),
         }
     }
 
-    /// Whether the probe loop runs: from its first start on, until it is told to stop.
-    #[must_use]
+    /// Whether probes run: from the first scheduled probe until [`Self::stop_probing`].
     pub fn is_probing(&self) -> bool {
         self.probing.load(Ordering::Relaxed)
     }
 
-    /// The probe loop is about to end.
+    /// Records that the probe loops are about to end, so that the watchdog expects no more heartbeats.
     pub fn stop_probing(&self) {
         self.probing.store(false, Ordering::Relaxed);
         self.watchdog.disarm();
     }
 
-    /// Counts one probe that was really sent.
+    /// Records the metrics of a probe, if it was really sent, and the certificate's expiry.
     fn observe(&self, route: &str, host: &str, report: &ProbeReport) {
         if !report.phases.total().is_zero() {
             self.metrics.observe_probe(route, &report.phases);
@@ -114,22 +108,22 @@ impl Context {
         }
     }
 
-    /// Whether this probe could not be made for a reason of our own: then it tells nothing. One line in
-    /// the log as that begins, one as it ends.
-    fn is_out_of_resources(&self, report: &ProbeReport) -> bool {
-        let ours = report.outcome.as_ref().err().filter(|failure| failure.is_resource_exhaustion);
-        if let Some(failure) = ours {
+    /// Whether this probe failed because the process or machine is out of resources: then it proves
+    /// nothing. Logs one line when this starts and one when it ends.
+    fn detect_resource_exhaustion(&self, report: &ProbeReport) -> bool {
+        let exhaustion = report.outcome.as_ref().err().filter(|failure| failure.is_resource_exhaustion);
+        if let Some(failure) = exhaustion {
             if !self.out_of_resources.swap(true, Ordering::Relaxed) {
                 let cause = &*failure.detail;
-                error!(cause, "probes can't be made: the process has run out of descriptors or memory");
+                error!(cause, "cannot send probes: no file descriptors or memory left");
             }
         } else if !report.phases.total().is_zero() && self.out_of_resources.swap(false, Ordering::Relaxed) {
-            info!("probes can be made again");
+            info!("probes can be sent again");
         }
-        ours.is_some()
+        exhaustion.is_some()
     }
 
-    /// A probe that was due at `due` starts now.
+    /// Records that a probe starts now; `due` is `None` if it is not scheduled.
     fn observe_start(&self, due: Option<Instant>) {
         if let Some(due) = due {
             self.probing.store(true, Ordering::Relaxed);
@@ -138,17 +132,18 @@ impl Context {
     }
 }
 
-/// Writes a record down before what it says is shown: a state that was once seen is not forgotten,
-/// not even by a `kill -9`. A disk in trouble must not hide it, so patience has an end; the store
-/// reports the trouble itself and keeps trying.
-async fn save(store: &Store, record: Record) {
-    let _ = timeout(SAVE_PATIENCE, store.save(record)).await;
+/// Persists a state before it is shown: a state that was shown once survives even `kill -9`. A failing
+/// disk must not hide the state, so the wait has a timeout; the store itself reports the failure and
+/// retries.
+async fn persist(store: &Store, update: StateUpdate) {
+    let _ = timeout(SAVE_TIMEOUT, store.save(update)).await;
 }
 
-/// One line as a failure episode begins, one as it ends, none in between. `key` is `None` for health.
+/// Logs one line when a failure episode begins and one when it ends, and none in between. `key` is
+/// `None` for the health probe.
 fn log_episode(change: Option<&EpisodeChange>, key: Option<&MonitoredKey>, probe: &str) {
-    let partner = key.map(|entry| &*entry.partner.name);
-    let key = key.map(|entry| &*entry.name);
+    let partner = key.map(|key| &*key.partner.name);
+    let key = key.map(|key| &*key.name);
     match change {
         Some(EpisodeChange::Began(Episode { failure, request_id, .. })) => {
             let code = failure.code.as_ref().map(ErrorCode::as_str);

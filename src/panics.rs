@@ -1,4 +1,5 @@
-//! Panics: none is expected, none may go unseen, none may tell a secret.
+//! Panic handling: each panic is logged without its message, which may contain a secret, and counted.
+//! Loops are restarted.
 
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::sync::OnceLock;
@@ -8,36 +9,36 @@ use prometheus::IntCounter;
 use tokio::time::{Duration, sleep};
 use tracing::error;
 
-/// How long a loop that panicked rests before it is begun again.
-const REST: Duration = Duration::from_secs(10);
+/// The delay before a loop that panicked is restarted.
+const RESTART_DELAY: Duration = Duration::from_secs(10);
 
 static COUNTER: OnceLock<IntCounter> = OnceLock::new();
 
-/// From now on panics are counted here too. Only the first call has an effect.
+/// Counts panics in `counter` from now on. Only the first call has an effect.
 pub fn count_in(counter: IntCounter) {
     let _ = COUNTER.set(counter);
 }
 
-/// From now on a panic is one line in the log, with its place and without its message: that may quote
-/// whatever the code had in its hands.
-pub fn log() {
+/// Logs each panic as one line, with its source location but without its message: the message may contain any
+/// value of the program.
+pub fn install_hook() {
     panic::set_hook(Box::new(|info| {
         if let Some(counter) = COUNTER.get() {
             counter.inc();
         }
         let place = info.location().map(Location::to_string).unwrap_or_default();
-        error!(place, "the exporter panicked, which is a defect: please report the place");
+        error!(place, "the exporter panicked; this is a bug: please report the place");
     }));
 }
 
-/// Runs a loop for ever: where it panics, it is begun again after a rest. What it does outlives it in
-/// other hands, so a fresh loop goes on from there.
-pub async fn survive<F: Future<Output = ()>>(mut begin: impl FnMut() -> F) {
+/// Runs a loop until it returns. If it panics, it is restarted after a delay. Its results are kept
+/// outside it, so the new loop continues from them.
+pub async fn restart_on_panic<F: Future<Output = ()>>(mut start: impl FnMut() -> F) {
     loop {
-        if AssertUnwindSafe(begin()).catch_unwind().await.is_ok() {
+        if AssertUnwindSafe(start()).catch_unwind().await.is_ok() {
             return;
         }
-        sleep(REST).await;
+        sleep(RESTART_DELAY).await;
     }
 }
 
@@ -49,42 +50,42 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_loop_that_panicked_is_begun_again_after_a_rest() {
-        let begun = Cell::new(0);
+    async fn a_loop_that_panics_is_restarted_after_a_delay() {
+        let starts = Cell::new(0);
         let started = tokio::time::Instant::now();
-        survive(|| async {
-            begun.set(begun.get() + 1);
-            assert!(begun.get() > 2, "as planned");
+        restart_on_panic(|| async {
+            starts.set(starts.get() + 1);
+            assert!(starts.get() > 2, "planned panic");
         })
         .await;
-        assert_eq!((begun.get(), started.elapsed()), (3, 2 * REST));
+        assert_eq!((starts.get(), started.elapsed()), (3, 2 * RESTART_DELAY));
     }
 
-    /// The process that the next test starts.
+    /// Runs in the process that the next test starts.
     #[test]
-    fn a_process_that_panics_with_a_secret_where_it_is_told_to() {
+    fn a_process_panics_with_a_secret_if_requested() {
         if std::env::var_os("PANIC_WITH").is_none() {
             return;
         }
         crate::logging::start(crate::logging::Level::Trace, crate::logging::Format::Logfmt);
         let counter = IntCounter::new("panics", "panics").unwrap();
-        log();
+        install_hook();
         count_in(counter.clone());
         let secret = std::env::var("PANIC_WITH").unwrap();
-        let _ = std::thread::spawn(move || panic!("in the hand: {secret}")).join();
+        let _ = std::thread::spawn(move || panic!("with a value: {secret}")).join();
         assert_eq!(counter.get(), 1);
     }
 
     #[test]
-    fn a_panic_is_logged_and_counted_without_what_it_says() {
-        let test = "panics::tests::a_process_that_panics_with_a_secret_where_it_is_told_to";
+    fn a_panic_is_counted_and_logged_without_its_message() {
+        let test = "panics::tests::a_process_panics_with_a_secret_if_requested";
         let mut child = Command::new(std::env::current_exe().unwrap());
         child.args(["--exact", test, "--nocapture"]).env("PANIC_WITH", "hunter2");
         let output = child.output().unwrap();
-        let said =
+        let log =
             format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{said}");
-        assert!(said.contains("level=error") && said.contains("panics.rs:"), "{said}");
-        assert!(!said.contains("hunter2"), "{said}");
+        assert!(output.status.success(), "{log}");
+        assert!(log.contains("level=error") && log.contains("panics.rs:"), "{log}");
+        assert!(!log.contains("hunter2"), "{log}");
     }
 }

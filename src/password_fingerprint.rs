@@ -1,49 +1,41 @@
-//! How a refused password is known again after a restart, without being kept.
+//! Recognizes a refused password after a restart without storing the password.
 
 use std::num::NonZeroU32;
 
 use ring::pbkdf2;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Serialize};
 
-/// About a tenth of a second: nothing beside a log-in, much beside a dictionary.
+/// Takes about a tenth of a second: little compared with a log-in, much for a dictionary attack.
 const ROUNDS: NonZeroU32 = NonZeroU32::new(200_000).unwrap();
 
-/// A salted, slow hash of a password that was refused, cut to one byte. That is enough to tell most
-/// changed passwords from the refused one, and it leaves one in 256 of whatever dictionary someone
-/// tries on it: too many to tell which it was. Four bytes would leave one.
+/// A salted, slow hash of a refused password, truncated to one byte. One byte is enough to tell most
+/// changed passwords from the refused one. Of a dictionary, one word in 256 matches it: too many to find
+/// the password. With four bytes, only one word would match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordFingerprint {
     salt: [u8; 16],
-    #[serde(deserialize_with = "first")]
     hash: [u8; 1],
 }
 
-/// Older files have four bytes here, which begin with the one that is wanted.
-fn first<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 1], D::Error> {
-    let hash = Vec::<u8>::deserialize(deserializer)?;
-    hash.first_chunk().copied().ok_or_else(|| D::Error::custom("a hash without a byte"))
-}
-
 impl PasswordFingerprint {
-    /// Marks a password. Takes about a tenth of a second of computing.
-    #[must_use]
+    /// Takes about a tenth of a second of CPU time.
     pub fn of(password: &SecretString) -> Self {
         let mut salt = [0; 16];
-        // Without randomness the salt is a constant one: the mark still marks.
+        // Without a source of randomness the salt is constant; the fingerprint still works.
         let _ = SystemRandom::new().fill(&mut salt);
-        Self::salted(salt, password)
+        Self::with_salt(salt, password)
     }
 
-    /// The mark of this salt. A test that compares passwords fixes it: one in 256 is taken for another.
-    pub(crate) fn salted(salt: [u8; 16], password: &SecretString) -> Self {
+    /// Tests that compare passwords use a fixed salt, because one password in 256 matches by chance.
+    pub(crate) fn with_salt(salt: [u8; 16], password: &SecretString) -> Self {
         Self { salt, hash: hash(salt, password) }
     }
 
-    /// Whether it marks this password, or one of the one in 256 that look the same. As slow as marking.
-    #[must_use]
-    pub fn is_of(&self, password: &SecretString) -> bool {
+    /// Whether the fingerprint is of this password; also true for one in 256 other passwords. As slow as
+    /// [`Self::of`].
+    pub fn matches(&self, password: &SecretString) -> bool {
         hash(self.salt, password) == self.hash
     }
 }
@@ -59,25 +51,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_knows_its_password_and_no_other() {
-        let mark = PasswordFingerprint::salted([7; 16], &"wrong".into());
-        assert!(mark.is_of(&"wrong".into()));
-        assert!(!mark.is_of(&"mended".into()));
+    fn a_fingerprint_matches_its_password_and_not_another() {
+        let fingerprint = PasswordFingerprint::with_salt([7; 16], &"wrong".into());
+        assert!(fingerprint.matches(&"wrong".into()));
+        assert!(!fingerprint.matches(&"fixed".into()));
     }
 
     #[test]
-    fn the_same_password_is_marked_otherwise_each_time() {
+    fn two_fingerprints_of_the_same_password_differ() {
         assert_ne!(PasswordFingerprint::of(&"wrong".into()), PasswordFingerprint::of(&"wrong".into()));
     }
+
     #[test]
-    fn a_mark_of_four_bytes_is_read_as_its_first() {
-        let mark = PasswordFingerprint::salted([7; 16], &"wrong".into());
-        let text = serde_json::to_string(&mark).unwrap();
-        assert_eq!(serde_json::from_str::<PasswordFingerprint>(&text).unwrap(), mark);
-        let end = format!("[{}]}}", mark.hash[0]);
-        let older = text.replace(&end, &format!("[{},1,2,3]}}", mark.hash[0]));
-        assert_ne!(older, text);
-        assert_eq!(serde_json::from_str::<PasswordFingerprint>(&older).unwrap(), mark);
-        assert!(serde_json::from_str::<PasswordFingerprint>(&text.replace(&end, "[]}")).is_err());
+    fn a_fingerprint_that_is_written_is_read_again_and_has_exactly_one_byte() {
+        let fingerprint = PasswordFingerprint::with_salt([7; 16], &"wrong".into());
+        let text = serde_json::to_string(&fingerprint).unwrap();
+        assert_eq!(serde_json::from_str::<PasswordFingerprint>(&text).unwrap(), fingerprint);
+        let end = format!("[{}]}}", fingerprint.hash[0]);
+        for other in ["[]}", "[1,2,3,4]}"] {
+            let other = text.replace(&end, other);
+            assert_ne!(other, text);
+            assert!(serde_json::from_str::<PasswordFingerprint>(&other).is_err(), "{other}");
+        }
     }
 }

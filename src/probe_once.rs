@@ -103,7 +103,7 @@ impl ProbeOnce {
         let mut partners = Vec::new();
         for partner in &config.partners {
             let watch = Arc::new(PartnerMonitor::new(&context.store, partner));
-            partners.push(Arc::clone(&watch.entry));
+            partners.push(Arc::clone(&watch.partner));
             let key =
                 |key| KeyMonitor::new(Arc::clone(&context), rules.clone(), Arc::clone(&watch), key, None);
             keys.extend(partner.keys.iter().map(key));
@@ -111,7 +111,7 @@ impl ProbeOnce {
         context.shared_state.set_inventory(Inventory {
             settings: Arc::new(config.settings.clone()),
             partners,
-            keys: keys.iter().map(|key| Arc::clone(key.entry())).collect(),
+            keys: keys.iter().map(|key| Arc::clone(key.monitored_key())).collect(),
         });
         Ok(Self { context, health, keys })
     }
@@ -152,7 +152,7 @@ impl ProbeOnce {
     #[must_use]
     pub fn succeeded(&self) -> bool {
         let key = |key: &KeyMonitor| {
-            let probes = &key.entry().status().probes;
+            let probes = &key.monitored_key().status().probes;
             probes.iter().all(|probe| probe.last.as_ref().is_some_and(LastProbe::success))
         };
         self.context.shared_state.health().state == HealthState::Up && self.keys.iter().all(key)

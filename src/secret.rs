@@ -1,4 +1,4 @@
-//! Where a secret comes from. A secret can be used; it can't be printed.
+//! Reads secrets from where the operator keeps them. A secret can be used, but never printed.
 
 #[cfg(test)]
 mod tests;
@@ -14,53 +14,52 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::file_version::FileVersion;
 
-/// More than any token, secret or password needs; a longer file is some other file.
-const LARGEST: usize = 16 * 1024;
+/// In bytes. No token, secret or password needs more; a larger file is the wrong file.
+const MAX_SIZE: usize = 16 * 1024;
 
 /// Where the operator keeps a secret.
 #[derive(Clone, Debug)]
 pub enum SecretSource {
-    /// A file that holds the secret and at most one final line break; read afresh when it changes.
+    /// A file with the secret and at most one line break at its end. It is read again if it changes.
     File(PathBuf),
-    /// An environment variable.
+    /// The name of an environment variable.
     Env(String),
-    /// In the configuration itself. `SecretString` prints as `[REDACTED]`.
+    /// The secret itself, from the configuration. `SecretString` prints as `[REDACTED]`.
     Inline(SecretString),
 }
 
-/// Whether two sources are the same place; of secrets that stand in the configuration, whether they are the same.
+/// Two sources are equal if they are the same file or variable, or the same inline secret.
 impl PartialEq for SecretSource {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::File(one), Self::File(other)) => one == other,
             (Self::Env(one), Self::Env(other)) => one == other,
             (Self::Inline(one), Self::Inline(other)) => one.expose_secret() == other.expose_secret(),
-            _ => false,
+            (Self::File(_) | Self::Env(_) | Self::Inline(_), _) => false,
         }
     }
 }
 
-/// What a secret is for, which decides the characters it may hold.
+/// What a secret is used for, which decides which characters it may contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretKind {
-    /// A token or a partner's secret: it travels in an HTTP header, so only visible ASCII will do.
+    /// A token or a partner's secret. It is sent in an HTTP header, so it contains only visible ASCII.
     HeaderValue,
-    /// A password: it travels in a JSON body, so any text will do that has no control characters.
+    /// A password. It is sent in a JSON body, so it is any text without control characters.
     Password,
 }
 
 impl SecretSource {
-    /// Reads the secret as it is now, and checks its form.
+    /// Reads the current secret and checks its form.
     ///
     /// # Errors
     ///
-    /// When there is nothing to read, or when what is there can't be a secret of this kind.
+    /// If the secret cannot be read, or its content cannot be a secret of this kind.
     pub fn read(&self, kind: SecretKind) -> Result<SecretString, SecretError> {
-        self.raw().and_then(|bytes| check(&bytes, kind)).map_err(|fault| self.error(fault))
+        self.read_raw().and_then(|bytes| check(&bytes, kind)).map_err(|fault| self.error(fault))
     }
 
-    /// Whether every user of the machine may read the file that holds the secret.
-    #[must_use]
+    /// Whether every user of this machine can read the file that contains the secret.
     pub fn is_world_readable(&self) -> bool {
         match self {
             Self::File(path) => checked_yaml::file::is_world_readable(path),
@@ -68,7 +67,7 @@ impl SecretSource {
         }
     }
 
-    fn raw(&self) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
+    fn read_raw(&self) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
         match self {
             Self::File(path) => read_file(path),
             Self::Env(name) => std::env::var_os(name)
@@ -87,18 +86,18 @@ impl SecretSource {
         SecretError { place, fault }
     }
 
-    /// What to compare to know whether the secret may have changed.
+    /// Compared to detect that the secret may have changed. `None` if there is no such file.
     fn version(&self) -> Option<FileVersion> {
         match self {
             Self::File(path) => FileVersion::of(path),
-            // Neither changes while the process lives.
+            // They do not change while the process runs.
             Self::Env(_) | Self::Inline(_) => Some(FileVersion::FIXED),
         }
     }
 }
 
 fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
-    // Asked before opening: to open a named pipe would wait for a writer, perhaps for ever.
+    // Checked before opening: opening a named pipe waits for a writer, perhaps for ever.
     let metadata = fs::metadata(path)?;
     if metadata.is_dir() {
         return Err(SecretFault::Directory);
@@ -106,17 +105,17 @@ fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
     if !metadata.is_file() {
         return Err(SecretFault::NotAFile);
     }
-    let most = u64::try_from(LARGEST + "\r\n".len() + 1).unwrap_or(u64::MAX);
-    // All the room at once: a buffer that grows leaves copies behind that nobody wipes.
-    let room = usize::try_from(metadata.len().min(most)).unwrap_or(LARGEST);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(room + 1));
-    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    let max_read = u64::try_from(MAX_SIZE + "\r\n".len() + 1).unwrap_or(u64::MAX);
+    // Allocate everything at once: a growing buffer leaves copies in memory that are not wiped.
+    let capacity = usize::try_from(metadata.len().min(max_read)).unwrap_or(MAX_SIZE);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity + 1));
+    File::open(path)?.take(max_read).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 fn check(bytes: &[u8], kind: SecretKind) -> Result<SecretString, SecretFault> {
     let bytes = bytes.strip_suffix(b"\r\n").or_else(|| bytes.strip_suffix(b"\n")).unwrap_or(bytes);
-    if bytes.len() > LARGEST {
+    if bytes.len() > MAX_SIZE {
         return Err(SecretFault::TooLarge);
     }
     let text = str::from_utf8(bytes).map_err(|_| SecretFault::NotUtf8)?;
@@ -138,7 +137,7 @@ fn check(bytes: &[u8], kind: SecretKind) -> Result<SecretString, SecretFault> {
     Ok(SecretString::from(text))
 }
 
-/// Why a secret can't be had. It says where and what to do, never what was read.
+/// Why a secret cannot be read. It says where and what to do, and never contains what was read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place} {fault}")]
 pub struct SecretError {
@@ -147,15 +146,12 @@ pub struct SecretError {
 }
 
 impl SecretError {
-    /// What is wrong.
-    #[must_use]
     pub fn fault(&self) -> &SecretFault {
         &self.fault
     }
 
-    /// The same error, not naming the file or the variable: for a name that may itself be the secret,
-    /// written under the wrong field.
-    #[must_use]
+    /// The same error without the name of the file or variable: the name may be the secret itself, written in
+    /// the wrong field.
     pub(crate) fn without_name(self) -> Self {
         let place = match self.place {
             Place::File(_) | Place::UnnamedFile => Place::UnnamedFile,
@@ -180,58 +176,59 @@ impl fmt::Display for Place {
         match self {
             Self::File(path) => write!(f, "the file {}", path.display()),
             Self::UnnamedFile => {
-                f.write_str("the file named here (not shown, as it may be the secret itself)")
+                f.write_str("the file named here (not shown, because it may be the secret itself)")
             }
             Self::Env(name) => write!(f, "the environment variable {name}"),
-            Self::UnnamedEnv => {
-                f.write_str("the environment variable named here (not shown, as it may be the secret itself)")
-            }
+            Self::UnnamedEnv => f.write_str(
+                "the environment variable named here (not shown, because it may be the secret itself)",
+            ),
             Self::Inline => f.write_str("the value"),
         }
     }
 }
 
-/// What can be wrong with a secret.
+/// What is wrong with a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretFault {
-    /// No such file.
     #[error("does not exist; create it, or correct the path")]
     NotFound,
-    /// The file, or a folder above it, is closed to the exporter.
-    #[error("may not be read by the user the exporter runs as; let that user read it and enter its folder")]
+    /// The exporter has no permission for the file or a directory above it.
+    #[error(
+        "is not readable by the user that runs the exporter; allow that user to read it and to enter its directory"
+    )]
     NoPermission,
-    /// A folder stands where the file should.
-    #[error("is a directory; name the file in it")]
+    #[error("is a directory; give the path of a file in it")]
     Directory,
     /// A pipe, a socket or a device.
     #[error("is not a regular file; keep the secret in a regular file")]
     NotAFile,
-    /// The operating system said something else.
-    #[error("can't be read ({0}); mend the file or its path")]
+    /// Any other error of the operating system.
+    #[error("cannot be read ({0}); fix the file or its path")]
     Unreadable(io::ErrorKind),
-    /// No such variable.
-    #[error("is not set; set it where the exporter is started")]
+    /// There is no such environment variable.
+    #[error("is not set; set it in the environment of the exporter")]
     NotSet,
-    /// Larger than 16 KiB.
-    #[error("is larger than 16 KiB, so it is no secret; check which one is meant")]
+    #[error("is larger than 16 KiB, so it is not a secret; check the path or name")]
     TooLarge,
-    /// Some other encoding, or no text at all.
+    /// Another encoding, or not text.
     #[error("is not UTF-8 text; save it as UTF-8")]
     NotUtf8,
-    /// Nothing, or a line break alone.
-    #[error("is empty; put the secret there")]
+    /// No content, or only a line break.
+    #[error("is empty; write the secret there")]
     Empty,
-    /// An editor's mark at the beginning would become part of the secret.
-    #[error("begins with a byte-order mark; save it as UTF-8 without one")]
+    /// Some editors write this mark; it would become part of the secret.
+    #[error("starts with a byte-order mark; save it as UTF-8 without byte-order mark")]
     ByteOrderMark,
-    /// More than the secret's own line, be it a blank one.
-    #[error("has more than one line; leave the secret alone, with at most one line break after it")]
+    /// More than one line, even if the others are blank.
+    #[error("has more than one line; keep only the secret and at most one line break after it")]
     SeveralLines,
-    /// A tab, a NUL, a lone carriage return and the like.
-    #[error("has a control character in it; write the secret again without it")]
+    /// For example a tab, a NUL or a carriage return without line feed.
+    #[error("contains a control character; remove it")]
     ControlCharacter,
-    /// Blanks, accents and the like.
-    #[error("has a character that no HTTP header can carry; use visible ASCII alone, without blanks")]
+    /// For example a space or an accented letter.
+    #[error(
+        "contains a character that is not allowed in an HTTP header; use only visible ASCII characters, without spaces"
+    )]
     NotForHeader,
 }
 
@@ -246,82 +243,43 @@ impl From<io::Error> for SecretFault {
     }
 }
 
-/// A secret that follows its file: read again when the file changed, and only then.
+/// A secret that follows its file: read again if the file changed, and only then.
 #[derive(Debug)]
 pub struct WatchedSecret {
     source: SecretSource,
     kind: SecretKind,
-    held: Option<CachedSecret>,
+    cached: Option<CachedSecret>,
 }
 
 #[derive(Debug)]
 struct CachedSecret {
     value: SecretString,
-    /// The state of the file from which `value` was read; none when it must be read again anyway.
+    /// The version of the file from which `value` was read; `None` if the file must be read again.
     version: Option<FileVersion>,
 }
 
-/// What a look at a secret's source found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refreshed {
-    /// The secret is the one that was last read.
-    Same,
-    /// The secret is another one, or is read for the first time.
-    Changed,
-}
-
 impl WatchedSecret {
-    /// A secret that is yet to be read.
-    #[must_use]
+    /// Reads nothing yet.
     pub fn new(source: SecretSource, kind: SecretKind) -> Self {
-        Self { source, kind, held: None }
-    }
-
-    /// Where the secret comes from.
-    #[must_use]
-    pub fn source(&self) -> &SecretSource {
-        &self.source
-    }
-
-    /// Looks whether the secret changed since the last call of this or of [`Self::current`].
-    ///
-    /// # Errors
-    ///
-    /// As [`SecretSource::read`]. An older value is not served in the place of one that can't be read.
-    pub fn refresh(&mut self) -> Result<Refreshed, SecretError> {
-        self.look().map(|(refreshed, _)| refreshed)
+        Self { source, kind, cached: None }
     }
 
     /// The secret as it is now.
     ///
     /// # Errors
     ///
-    /// As [`Self::refresh`].
+    /// As [`SecretSource::read`]. An older value never replaces one that cannot be read.
     pub fn current(&mut self) -> Result<&SecretString, SecretError> {
-        self.look().map(|(_, value)| value)
-    }
-
-    fn look(&mut self) -> Result<(Refreshed, &SecretString), SecretError> {
-        // Stamped before it is read: a write in between shows as a change at the next look.
+        // Taken before the read: a write in between shows as a change at the next call.
         let version = self.source.version();
-        let last = match self.held.take() {
-            Some(held) if held.version.is_some() && held.version == version => {
-                return Ok((Refreshed::Same, &self.held.insert(held).value));
-            }
-            last => last,
-        };
-        match self.source.read(self.kind) {
-            Ok(value) => {
-                let same = last.is_some_and(|last| last.value.expose_secret() == value.expose_secret());
+        let cached = match self.cached.take() {
+            Some(cached) if cached.version.is_some() && cached.version == version => cached,
+            Some(_) | None => {
+                let value = self.source.read(self.kind)?;
                 let version = version.filter(|version| version.is_settled(SystemTime::now()));
-                let held = self.held.insert(CachedSecret { value, version });
-                Ok((if same { Refreshed::Same } else { Refreshed::Changed }, &held.value))
+                CachedSecret { value, version }
             }
-            Err(error) => {
-                // Kept to compare with, not to serve: a file that comes back as it was did not change.
-                self.held = last.map(|last| CachedSecret { version: None, ..last });
-                Err(error)
-            }
-        }
+        };
+        Ok(&self.cached.insert(cached).value)
     }
 }

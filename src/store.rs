@@ -1,7 +1,9 @@
-//! What must outlive a restart: the states of keys and secrets, and the log-ins that were refused.
+//! The persisted state: what must survive a restart. It holds the states of keys and secrets, and the refused
+//! log-ins.
 //!
-//! One readable file, replaced whole. Records that wait are written together, at most about once a
-//! second, so that ten thousand keys that become active in a minute are not ten thousand writes.
+//! It is one human-readable file, which each write replaces as a whole. Waiting updates are written together,
+//! about once per second at most: if ten thousand keys become active within a minute, there are not ten
+//! thousand writes.
 
 mod content;
 mod file;
@@ -23,287 +25,290 @@ use tracing::{error, info};
 use content::Content;
 use file::StateFile;
 
-pub use content::{Record, RefusedLogins};
+pub use content::{RefusedLogins, StateUpdate};
 pub use file::OpenError;
 pub use fingerprint::Fingerprint;
 
 use crate::key_state::{PersistedKeyState, PersistedSecretState};
 
-/// From the start of one write to that of the next.
-const PACE: Duration = Duration::from_secs(1);
-/// After a write that failed.
-const RETRY: Duration = Duration::from_secs(5);
-/// A write that takes so long counts as failed, again each time as long passes, and is waited for: a
-/// network file system may come back.
-const HUNG: Duration = Duration::from_secs(10);
-/// How long a stop waits for the last write.
-const LAST_WRITE: Duration = Duration::from_secs(1);
+/// The minimum time between the starts of two writes.
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
+/// The delay after a failed write.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
+/// A write that takes this long counts as failed, and counts as failed again each time the same time passes.
+/// The writer still waits for it: a network file system may come back.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long [`Store::close`] waits for the last write.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A record could not be written. It is kept and goes along with the next attempt.
+/// An update could not be written. It is kept and is part of the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the state could not be written to disk")]
 pub struct NotWritten;
 
-/// A handle on the store. Cheap to clone; the folder is free again as the last handle goes, and the
-/// last records are in it only if [`Store::close`] was awaited.
+/// A handle to the store, cheap to clone. Dropping the last handle unlocks the storage directory. The last
+/// updates are on disk only if [`Store::close`] was awaited.
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Shared>);
 
 struct Shared {
-    latest: Mutex<Latest>,
-    /// Locked by the writer alone, on a thread that may block.
+    current: Mutex<Current>,
+    /// Only the writer locks it, on a thread that may block.
     file: Mutex<StateFile>,
-    calls: Arc<Calls>,
-    written: watch::Sender<Written>,
-    failed: Box<dyn Fn() + Send + Sync>,
-    /// It knows this only weakly, and ends with it. None where nothing is ever written.
+    signals: Arc<WriterSignals>,
+    progress: watch::Sender<Progress>,
+    on_write_failure: Box<dyn Fn() + Send + Sync>,
+    /// Holds only a weak reference to this struct and ends when it is dropped. `None` if nothing is ever
+    /// written.
     writer: Option<AbortOnDropHandle<()>>,
 }
 
-/// What calls the writer.
+/// Wakes the writer.
 #[derive(Debug, Default)]
-struct Calls {
+struct WriterSignals {
     /// There is something to write.
     dirty: Notify,
-    /// It can't wait.
+    /// The store is closing: write without delay.
     closing: Notify,
 }
 
-/// What is to be on disk, and the number of the change that made it so.
+/// What should be on disk, and its revision: the number of changes since start.
 #[derive(Clone, Debug, Default)]
-struct Latest {
+struct Current {
     content: Content,
-    change: u64,
+    revision: u64,
 }
 
-/// Up to which change the writer came.
+/// How far the writer is.
 #[derive(Clone, Copy, Debug, Default)]
-struct Written {
-    /// All up to this one are on disk.
-    done: u64,
-    /// All up to this one were tried at least once.
-    tried: u64,
+struct Progress {
+    /// All revisions up to this one are on disk.
+    written: u64,
+    /// A write of all revisions up to this one was attempted at least once.
+    attempted: u64,
 }
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("written", &*self.written.borrow()).finish_non_exhaustive()
+        f.debug_struct("Shared").field("progress", &*self.progress.borrow()).finish_non_exhaustive()
     }
 }
 
 impl Store {
-    /// Opens the memory in `folder`, making the folder if it is missing. `failed` is called at each
-    /// write that fails. Must be called within the runtime: a task of its own writes.
+    /// Opens the persisted state in `directory`, which is created if it is missing. `on_write_failure`
+    /// is called for each failed write. Must be called within a Tokio runtime, because it spawns the
+    /// writer task.
     ///
     /// # Errors
-    /// Only where another exporter uses the folder. A folder or file that can't be used is logged, and
-    /// tried again until it can; then what it remembers is taken over, and [`Store::key`] and its like
-    /// tell what they did not know before.
-    pub fn open(folder: &Path, failed: impl Fn() + Send + Sync + 'static) -> Result<Self, OpenError> {
-        let mut file = StateFile::new(folder);
-        let content = first_read(&mut file, folder)?;
-        let works = content.is_some();
-        let calls = Arc::new(Calls::default());
+    /// Only if another exporter uses the directory. A directory or file that cannot be used is logged and
+    /// retried until it can be used. Its content is then merged, and [`Self::key`], [`Self::secret`] and
+    /// [`Self::refused_logins`] return what they did not know before.
+    pub fn open(
+        directory: &Path,
+        on_write_failure: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self, OpenError> {
+        let mut file = StateFile::new(directory);
+        let content = initial_read(&mut file, directory)?;
+        let working = content.is_some();
+        let signals = Arc::new(WriterSignals::default());
         let shared = Arc::new_cyclic(|shared| Shared {
-            latest: Mutex::new(Latest { content: content.unwrap_or_default(), change: 0 }),
+            current: Mutex::new(Current { content: content.unwrap_or_default(), revision: 0 }),
             file: Mutex::new(file),
-            calls: Arc::clone(&calls),
-            written: watch::Sender::new(Written::default()),
-            failed: Box::new(failed),
-            writer: Some(AbortOnDropHandle::new(tokio::spawn(write_for_ever(
+            signals: Arc::clone(&signals),
+            progress: watch::Sender::new(Progress::default()),
+            on_write_failure: Box::new(on_write_failure),
+            writer: Some(AbortOnDropHandle::new(tokio::spawn(run_writer(
                 Weak::clone(shared),
-                calls,
-                works,
+                signals,
+                working,
             )))),
         });
-        // A first write, needed or not: a folder that can't be written to shows now, and not when a state
-        // changes; what is there to be read and couldn't be is wanted; what was damaged is mended.
-        shared.calls.dirty.notify_one();
+        // Always write once at start: a directory that is not writable shows now, not at the first
+        // change of a state; a file that could not be read is tried again; a damaged file is repaired.
+        shared.signals.dirty.notify_one();
         Ok(Self(shared))
     }
 
-    /// A view of the memory in `folder`, which an exporter may be using: what is remembered here is known
-    /// to this view alone, and nothing is ever written.
+    /// Loads the persisted state in `directory` without locking it: an exporter may be using it. Updates stay
+    /// in this copy and are never written.
     ///
     /// # Errors
-    /// Where there is a memory that can't be read. Where there is none, nothing is known.
-    pub fn view(folder: &Path) -> io::Result<Self> {
-        let file = StateFile::new(folder);
-        file.peek().map(|content| Self::unwritten(file, content))
+    /// If the file exists but cannot be read. If there is no file, the copy is empty.
+    pub fn snapshot(directory: &Path) -> io::Result<Self> {
+        let file = StateFile::new(directory);
+        file.read_without_lock().map(|content| Self::without_writer(file, content))
     }
 
-    /// A memory of nothing, which is never written.
-    #[must_use]
-    pub fn nothing() -> Self {
-        Self::unwritten(StateFile::new(Path::new("")), Content::default())
+    /// An empty store that is never written.
+    pub fn in_memory() -> Self {
+        Self::without_writer(StateFile::new(Path::new("")), Content::default())
     }
 
-    fn unwritten(file: StateFile, content: Content) -> Self {
+    fn without_writer(file: StateFile, content: Content) -> Self {
         Self(Arc::new(Shared {
-            latest: Mutex::new(Latest { content, change: 0 }),
+            current: Mutex::new(Current { content, revision: 0 }),
             file: Mutex::new(file),
-            calls: Arc::default(),
-            written: watch::Sender::new(Written::default()),
-            failed: Box::new(|| {}),
+            signals: Arc::default(),
+            progress: watch::Sender::new(Progress::default()),
+            on_write_failure: Box::new(|| {}),
             writer: None,
         }))
     }
 
-    /// Remembers a record, and resolves once it is on disk.
+    /// Applies an update, and resolves when it is on disk.
     ///
     /// # Errors
-    /// Where the write failed. The record is kept, shown to later look-ups, and tried again.
-    pub async fn save(&self, record: Record) -> Result<(), NotWritten> {
-        match self.0.change(|content| content.enter(record)) {
-            Some(change) => self.0.wait_for(change).await,
+    /// If the write failed. The update is kept, later look-ups see it, and the write is retried.
+    pub async fn save(&self, update: StateUpdate) -> Result<(), NotWritten> {
+        match self.0.modify(|content| content.apply(update)) {
+            Some(revision) => self.0.wait_for(revision).await,
             None => Ok(()),
         }
     }
 
-    /// What is remembered of a key, if it is about this token.
-    #[must_use]
+    /// The persisted state of a key, if it belongs to the token with this fingerprint.
     pub fn key(&self, partner: &str, key: &str, fingerprint: &Fingerprint) -> Option<PersistedKeyState> {
-        self.0.latest().content.key(partner, key, fingerprint)
+        self.0.current().content.key(partner, key, fingerprint)
     }
 
-    /// What is remembered of a partner's secret, if it is about this one.
-    #[must_use]
+    /// The persisted state of a partner's secret, if it belongs to the secret with this fingerprint.
     pub fn secret(&self, partner: &str, fingerprint: &Fingerprint) -> Option<PersistedSecretState> {
-        self.0.latest().content.secret(partner, fingerprint)
+        self.0.current().content.secret(partner, fingerprint)
     }
 
-    /// The refused log-ins of an account.
-    #[must_use]
+    /// The refused log-ins of an account; `mail` in lower case.
     pub fn refused_logins(&self, auth_url: &str, mail: &str) -> Option<RefusedLogins> {
-        self.0.latest().content.refused_logins(auth_url, mail)
+        self.0.current().content.refused_logins(auth_url, mail)
     }
 
-    /// Tells who is configured. Keys that leave are remembered for 30 days.
-    pub fn retain(&self, configured: impl Iterator<Item = (Arc<str>, Arc<str>)>) {
+    /// Sets which keys are configured, as pairs of partner and key. The state of a key that is removed
+    /// from the configuration is kept for 30 days.
+    pub fn set_configured_keys(&self, configured: impl Iterator<Item = (Arc<str>, Arc<str>)>) {
         let configured: Vec<_> = configured.collect();
-        self.0.change(|content| content.retain(&configured, SystemTime::now()));
+        self.0.modify(|content| content.update_configured(&configured, SystemTime::now()));
     }
 
-    /// Waits until everything is on disk, a second at the most. Whatever the writer was waiting for, it
-    /// tries at once.
+    /// Waits until everything is on disk, for at most one second. The writer stops any wait of its own and
+    /// tries immediately.
     pub async fn close(&self) {
-        let latest = self.0.latest().change;
-        if self.0.written.borrow().done >= latest {
+        let current = self.0.current().revision;
+        if self.0.progress.borrow().written >= current {
             return;
         }
-        // A new number for the same content: what failed before is tried once more.
-        if let Some(change) = self.0.change(|_| true) {
-            self.0.calls.closing.notify_one();
-            // What is lost here was reported as the writes failed.
-            let _ = timeout(LAST_WRITE, self.0.wait_for(change)).await;
+        // A new revision of the same content: a write that failed before is tried once more.
+        if let Some(revision) = self.0.modify(|_| true) {
+            self.0.signals.closing.notify_one();
+            // If it fails, the earlier failed writes were reported already.
+            let _ = timeout(CLOSE_TIMEOUT, self.0.wait_for(revision)).await;
         }
     }
 }
 
 impl Shared {
-    fn latest(&self) -> MutexGuard<'_, Latest> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the change, if it was one.
-    fn change(&self, change: impl FnOnce(&mut Content) -> bool) -> Option<u64> {
-        let mut latest = self.latest();
-        if !change(&mut latest.content) {
+    /// Returns the new revision if `modify` reports a change to write.
+    fn modify(&self, modify: impl FnOnce(&mut Content) -> bool) -> Option<u64> {
+        let mut current = self.current();
+        if !modify(&mut current.content) {
             return None;
         }
-        latest.change += 1;
-        self.calls.dirty.notify_one();
-        Some(latest.change)
+        current.revision += 1;
+        self.signals.dirty.notify_one();
+        Some(current.revision)
     }
 
-    async fn wait_for(&self, change: u64) -> Result<(), NotWritten> {
+    async fn wait_for(&self, revision: u64) -> Result<(), NotWritten> {
         if self.writer.is_none() {
             return Ok(());
         }
-        let mut written = self.written.subscribe();
-        let outcome = written.wait_for(|written| written.tried >= change).await;
-        if outcome.is_ok_and(|written| written.done >= change) { Ok(()) } else { Err(NotWritten) }
+        let mut progress = self.progress.subscribe();
+        let attempted = progress.wait_for(|progress| progress.attempted >= revision).await;
+        if attempted.is_ok_and(|progress| progress.written >= revision) { Ok(()) } else { Err(NotWritten) }
     }
 
-    /// Brings the latest to disk, and tells up to which change. Blocks.
+    /// Writes the current content to disk and returns its revision. Blocks.
     fn write(&self) -> io::Result<u64> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(older) = file.unread()? {
-            self.latest().content.take_over(older);
+        if let Some(older) = file.read_if_new()? {
+            self.current().content.merge_older(older);
         }
-        let Latest { content, change } = self.latest().clone();
+        let Current { content, revision } = self.current().clone();
         file.replace(&content.to_json()?)?;
-        Ok(change)
+        Ok(revision)
     }
 
-    /// Tells whoever waits, and the log: one line as writing begins to fail, one as it works again.
-    fn report(&self, outcome: &io::Result<u64>, tried: u64, works: &mut bool) {
+    /// Reports to the waiting tasks and to the log: one line when writing starts to fail, one when it
+    /// succeeds again.
+    fn report(&self, outcome: &io::Result<u64>, attempted: u64, working: &mut bool) {
         match outcome {
-            Ok(_) if !*works => info!("states are written to disk again"),
+            Ok(_) if !*working => info!("the state file can be written again"),
             Ok(_) => {}
             Err(cause) => {
-                (self.failed)();
-                if *works {
-                    error!(%cause, "states can't be written to disk: trying again until they can");
+                (self.on_write_failure)();
+                if *working {
+                    error!(%cause, "cannot write the state file; retrying");
                 }
             }
         }
-        *works = outcome.is_ok();
-        self.written.send_modify(|written| match outcome {
-            Ok(done) => *written = Written { done: *done, tried: *done },
-            Err(_) => written.tried = tried,
+        *working = outcome.is_ok();
+        self.progress.send_modify(|progress| match *outcome {
+            Ok(written) => *progress = Progress { written, attempted: written },
+            Err(_) => progress.attempted = attempted,
         });
     }
 }
 
-/// What the file remembers; `None` where it can't be told yet.
-fn first_read(file: &mut StateFile, folder: &Path) -> Result<Option<Content>, OpenError> {
-    let cause = match file.unread() {
+/// The content of the file; `None` if it cannot be read yet.
+fn initial_read(file: &mut StateFile, directory: &Path) -> Result<Option<Content>, OpenError> {
+    let cause = match file.read_if_new() {
         Ok(content) => return Ok(Some(content.unwrap_or_default())),
         Err(cause) => match cause.downcast() {
             Ok(in_use) => return Err(in_use),
             Err(cause) => cause,
         },
     };
-    error!(folder = %folder.display(), %cause, "states can't be kept on disk: trying again until they can");
+    error!(folder = %directory.display(), %cause, "cannot use the storage directory; retrying");
     Ok(None)
 }
 
-/// Writes whenever there is something to write. While it waits it holds on to nothing, so that the
-/// last handle's end is its own. Nothing calls it before there is a first handle.
-async fn write_for_ever(shared: Weak<Shared>, calls: Arc<Calls>, mut works: bool) {
+/// Writes whenever there is something to write. While it waits, it holds no strong reference, so that it does
+/// not keep the store alive after the last handle is dropped. It is not woken before the first handle exists.
+async fn run_writer(shared: Weak<Shared>, signals: Arc<WriterSignals>, mut working: bool) {
     loop {
-        calls.dirty.notified().await;
+        signals.dirty.notified().await;
         let started = Instant::now();
         let Some(writing) = shared.upgrade() else { return };
-        let change = writing.latest().change;
-        let mut write = pin!(in_background(move || writing.write()));
+        let revision = writing.current().revision;
+        let mut write = pin!(run_blocking(move || writing.write()));
         loop {
-            let outcome = timeout(HUNG, &mut write).await;
+            let outcome = timeout(WRITE_TIMEOUT, &mut write).await;
             let Some(reporting) = shared.upgrade() else { return };
-            let hangs = || Err(io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer"));
+            let timed_out = || Err(io::Error::new(io::ErrorKind::TimedOut, "the disk does not respond"));
             let ended = outcome.is_ok();
-            // Whatever came since waits behind what hangs.
-            let tried = if ended { change } else { reporting.latest().change };
-            reporting.report(&outcome.unwrap_or_else(|_| hangs()), tried, &mut works);
+            // Updates that came meanwhile wait for the same write, so they failed too.
+            let attempted = if ended { revision } else { reporting.current().revision };
+            reporting.report(&outcome.unwrap_or_else(|_| timed_out()), attempted, &mut working);
             if ended {
                 break;
             }
         }
-        let next = if works { started + PACE } else { Instant::now() + RETRY };
+        let next = if working { started + WRITE_INTERVAL } else { Instant::now() + RETRY_DELAY };
         tokio::select! {
             () = sleep_until(next) => {}
-            () = calls.closing.notified() => {}
+            () = signals.closing.notified() => {}
         }
-        if !works {
-            calls.dirty.notify_one();
+        if !working {
+            signals.dirty.notify_one();
         }
     }
 }
 
-/// Does what blocks on a thread that may. To panic there is to fail.
-async fn in_background<T: Send + 'static>(
+/// Runs blocking work on a thread for blocking work. A panic there is returned as an error.
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|died| Err(io::Error::other(died)))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
 }

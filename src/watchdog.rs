@@ -1,7 +1,7 @@
-//! Whether the loops still turn: what `/-/healthy` tells.
+//! The watchdog behind `/-/healthy`: it detects that a kind of probe loop no longer runs.
 //!
-//! A single key that is not probed shows in its own metrics, whose times stand still. This is about what
-//! only a restart could mend: that no loop turns at all any more.
+//! A single key that is not probed shows in its own metrics, because its times stop changing. The
+//! watchdog is for the case that only a restart can fix: no loop of a kind runs any more.
 
 use serde_with::SerializeDisplay;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,12 +11,12 @@ use tokio::time::{Duration, Instant};
 
 use crate::config::Config;
 
-/// What a loop may take beyond what its configuration explains: a machine that is busy, a suspended one.
+/// Extra time beyond what the configuration explains, for a busy or suspended machine.
 const GRACE: Duration = Duration::from_mins(1);
-/// So many intervals without a beat are no chance.
-const INTERVALS: u32 = 3;
+/// So many intervals without a heartbeat are not a coincidence.
+const MAX_MISSED_INTERVALS: u32 = 3;
 
-/// A kind of loop.
+/// A kind of probe loop. Its text is part of the response of `/-/healthy`.
 #[derive(
     Clone,
     Copy,
@@ -34,72 +34,70 @@ const INTERVALS: u32 = 3;
 )]
 #[strum(const_into_str)]
 pub enum Loop {
-    /// The health probe's.
     #[strum(serialize = "the health probe")]
     Health,
-    /// All the keys', of which any may beat.
+    /// The loops of all keys together: a heartbeat of any of them counts.
     #[strum(serialize = "the keys' probes")]
     Keys,
 }
 
-/// When each kind of loop last turned.
+/// The last heartbeat of each kind of loop; `None` if none is expected.
 #[derive(Debug, Default)]
 pub struct Watchdog(Mutex<[Option<Heartbeat>; 2]>);
 
-/// The last beat, and how long until the next one may take.
+/// The last heartbeat, and the maximum time until the next one.
 #[derive(Clone, Copy, Debug)]
 struct Heartbeat {
     last: Instant,
     allowed: Duration,
 }
 
-/// A loop that does not turn.
+/// A kind of loop that no longer runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StuckLoop {
-    /// Which.
     pub which: Loop,
-    /// For how long nothing of it was seen.
+    /// The time since its last heartbeat.
     pub silent: Duration,
 }
 
 impl Watchdog {
-    /// From now on beats are expected as `config` explains them.
+    /// Expects heartbeats from now on, as often as the intervals and timeouts of `config` require.
     pub fn arm(&self, config: &Config) {
         let probes = || config.partners.iter().flat_map(|partner| &partner.keys).flat_map(|key| &key.probes);
         let shortest = probes().map(|probe| probe.timing.interval).min();
         let longest = probes().map(|probe| probe.timing.timeout).max().unwrap_or_default();
-        let allowed = |interval: Duration, timeout| interval.saturating_mul(INTERVALS) + timeout + GRACE;
+        let allowed =
+            |interval: Duration, timeout| interval.saturating_mul(MAX_MISSED_INTERVALS) + timeout + GRACE;
         let health = allowed(config.settings.health.timing.interval, config.settings.health.timing.timeout);
         let keys = shortest.map(|interval| allowed(interval, longest));
         let now = Instant::now();
-        let beat = |allowed| Heartbeat { last: now, allowed };
-        *self.lock() = [Some(beat(health)), keys.map(beat)];
+        let heartbeat = |allowed| Heartbeat { last: now, allowed };
+        *self.lock() = [Some(heartbeat(health)), keys.map(heartbeat)];
     }
 
-    /// A loop turned.
+    /// Records that a loop ran.
     pub fn heartbeat(&self, which: Loop) {
         let [health, keys] = &mut *self.lock();
-        let beat = match which {
+        let heartbeat = match which {
             Loop::Health => health,
             Loop::Keys => keys,
         };
-        if let Some(beat) = beat {
-            beat.last = Instant::now();
+        if let Some(heartbeat) = heartbeat {
+            heartbeat.last = Instant::now();
         }
     }
 
-    /// Nothing is expected any more: the loops were told to end.
+    /// Expects no more heartbeats: the loops were asked to stop.
     pub fn disarm(&self) {
         *self.lock() = [None; 2];
     }
 
-    /// The loop that has been silent for longer than can be explained, if there is one.
-    #[must_use]
+    /// The first kind of loop without a heartbeat for longer than allowed, if any.
     pub fn stuck(&self) -> Option<StuckLoop> {
-        let beats = *self.lock();
-        Loop::VARIANTS.iter().zip(beats).find_map(|(&which, beat)| {
-            let silent = beat?.last.elapsed();
-            (silent > beat?.allowed).then_some(StuckLoop { which, silent })
+        let heartbeats = *self.lock();
+        Loop::VARIANTS.iter().zip(heartbeats).find_map(|(&which, heartbeat)| {
+            let silent = heartbeat?.last.elapsed();
+            (silent > heartbeat?.allowed).then_some(StuckLoop { which, silent })
         })
     }
 
@@ -115,12 +113,12 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_loop_that_turns_is_not_stuck_and_one_that_stands_is() {
+    async fn a_loop_without_heartbeats_is_stuck() {
         let (watchdog, config) = (Watchdog::default(), Config::default());
         assert_eq!(watchdog.stuck(), None, "nothing is expected yet");
         watchdog.arm(&config);
         let timing = config.settings.health.timing;
-        let allowed = timing.interval * INTERVALS + timing.timeout + GRACE;
+        let allowed = timing.interval * MAX_MISSED_INTERVALS + timing.timeout + GRACE;
         for _ in 0..3 {
             advance(allowed).await;
             assert_eq!(watchdog.stuck(), None);
@@ -130,7 +128,7 @@ mod tests {
         let silent = allowed + Duration::from_secs(1);
         assert_eq!(watchdog.stuck(), Some(StuckLoop { which: Loop::Health, silent }));
         watchdog.heartbeat(Loop::Keys);
-        assert!(watchdog.stuck().is_some(), "another loop's beat is none of its own");
+        assert!(watchdog.stuck().is_some(), "the heartbeat of another kind does not count");
         watchdog.heartbeat(Loop::Health);
         assert_eq!(watchdog.stuck(), None);
         watchdog.disarm();

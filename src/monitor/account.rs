@@ -1,7 +1,7 @@
-//! API Cabinet accounts: at most one log-in at a time for each, and never so many refused ones that
-//! the account is locked.
+//! API Cabinet accounts: at most one log-in at a time per account, and never so many refused log-ins that the
+//! account is locked.
 //!
-//! The limits are an account's, not a key's: twenty keys may share one mail and one wrong password.
+//! The limits are per account, not per key: twenty keys may share one mail and one wrong password.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,214 +18,216 @@ use crate::partner_api::request_id::RequestId;
 use crate::password_fingerprint::PasswordFingerprint;
 use crate::probe::Prober;
 use crate::state::SharedState;
-use crate::store::{Record, RefusedLogins, Store};
+use crate::store::{RefusedLogins, StateUpdate, Store};
 
-/// A refused password is tried once more, in case the refusal was an accident, and then never again:
-/// how many refusals lock an account is documented nowhere.
-const MOST_REFUSALS: u32 = 2;
-/// Before that one more try.
-const SECOND_CHANCE: Duration = Duration::from_mins(15);
-/// The wait after a log-in that failed for no fault of the password; it doubles with each further one.
-const FIRST_RETRY: Duration = Duration::from_secs(5);
-/// The longest wait after such a failure.
-const LONGEST_RETRY: Duration = Duration::from_mins(5);
-/// A token is used for at least that long, be it over already by what was said of it: a clock that is
-/// wrong, here or there, must not make every probe log in.
-const SHORTEST_USE: Duration = Duration::from_mins(1);
-/// How long one log-in may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// A refused password is tried once more, in case the refusal was an error, and then never again: no
+/// documentation says how many refusals lock an account.
+const MAX_REFUSALS: u32 = 2;
+/// The delay before that second try.
+const REFUSAL_RETRY_DELAY: Duration = Duration::from_mins(15);
+/// The delay after a log-in that failed for a reason other than the account. It doubles with each
+/// further failure.
+const MIN_RETRY_DELAY: Duration = Duration::from_secs(5);
+/// The maximum delay after such a failure.
+const MAX_RETRY_DELAY: Duration = Duration::from_mins(5);
+/// A token is used for at least this long, even if it seems to have expired already: a wrong clock, here
+/// or at the server, must not make every probe log in.
+const MIN_TOKEN_USE: Duration = Duration::from_mins(1);
+/// The timeout of one log-in.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Every account that some key logs in with.
+/// All accounts that keys log in with.
 #[derive(Debug)]
 pub struct Accounts {
     store: Store,
     by_id: Mutex<HashMap<AccountId, Arc<tokio::sync::Mutex<Account>>>>,
 }
 
-/// Where one logs in, and the mail.
+/// The URL of the log-in route, and the mail in lower case, because upper and lower case make no difference.
 type AccountId = (String, String);
 
-/// What is known of one account. Its lock is held while a log-in is under way.
+/// The state of one account. Its lock is held during a log-in.
 #[derive(Debug, Default)]
 struct Account {
-    refused: Option<Refused>,
-    failed: Option<Failed>,
+    refused: Option<RefusedPassword>,
+    failed: Option<FailedAttempt>,
 }
 
 /// A password that the log-in route refused.
 #[derive(Debug)]
-struct Refused {
-    password: KnownBy,
+struct RefusedPassword {
+    password: KnownPassword,
     times: u32,
-    /// When it was refused last.
+    /// The time of the last refusal.
     at: Instant,
-    /// When it may be tried again; `None`: never.
-    again: Option<Instant>,
-    failure: LoginFailure,
+    /// When it may be tried again; `None` means never.
+    retry_at: Option<Instant>,
+    failure: TokenFailure,
 }
 
-/// How a refused password is recognised.
+/// A refused password, as far as this process knows it.
 #[derive(Debug)]
-enum KnownBy {
+enum KnownPassword {
     /// It was refused in this process.
-    Itself(SecretString),
+    Plain(SecretString),
     /// It was refused before a restart.
-    Mark(PasswordFingerprint),
+    Fingerprint(PasswordFingerprint),
 }
 
-/// A log-in that failed for no fault of the password.
+/// A log-in that failed for a reason other than the account.
 #[derive(Debug)]
-struct Failed {
+struct FailedAttempt {
     times: u32,
-    again: Instant,
-    failure: LoginFailure,
+    retry_at: Instant,
+    failure: TokenFailure,
 }
 
-/// A four-hour token.
+/// A token from a log-in, valid for four hours.
 #[derive(Debug)]
 pub(super) struct Token {
     pub(super) value: SecretString,
-    pub(super) obtained: Instant,
-    /// When it ends, by the monotonic clock.
-    pub(super) ends: Instant,
-    /// When it is time to fetch the next one.
-    pub(super) renew: Instant,
-    /// When it ends, for people.
+    pub(super) obtained_at: Instant,
+    /// When it expires, by the monotonic clock.
+    pub(super) expires: Instant,
+    /// When to fetch the next one.
+    pub(super) renew_at: Instant,
+    /// When it expires, by the wall clock, for display.
     pub(super) expiry: SystemTime,
 }
 
-/// Why there is no token.
+/// Why there is no token or secret for a request.
 #[derive(Clone, Debug)]
-pub(super) struct LoginFailure {
+pub(super) struct TokenFailure {
     pub(super) failure: Failure,
     pub(super) request_id: Option<RequestId>,
 }
 
 impl Accounts {
-    /// Accounts as `store` remembers them.
-    #[must_use]
+    /// Refused log-ins are restored from `store` and persisted to it.
     pub fn new(store: Store) -> Self {
         Self { store, by_id: Mutex::default() }
     }
 
-    /// Logs in, unless the account has to be left alone for now.
+    /// Logs in, unless the account must not be tried now; then returns the failure of the last try.
     pub(super) async fn log_in(
         &self,
         prober: &Prober,
         shared_state: &SharedState,
         login: &config::Login,
         password: &SecretString,
-    ) -> Result<Token, LoginFailure> {
-        let account = self.account(prober, login);
+    ) -> Result<Token, TokenFailure> {
+        let id = (prober.auth_url().to_owned(), login.mail.to_lowercase());
+        let account = self.account(&id);
         let mut account = account.lock().await;
         if account.refused.is_none() {
-            // At each log-in: the storage folder may have become usable only after the first one.
-            let remembered = self.store.refused_logins(prober.auth_url(), &login.mail.to_lowercase());
-            account.refused = remembered.map(Refused::remembered);
+            // At each log-in: the storage directory may have become usable only after the first one.
+            account.refused = self.store.refused_logins(&id.0, &id.1).map(RefusedPassword::restored);
         }
-        account.recognise(password).await;
-        if let Some(failure) = account.must_wait(password, Instant::now()) {
+        account.resolve_fingerprint(password).await;
+        if let Some(failure) = account.blocking_failure(password, Instant::now()) {
             return Err(failure);
         }
-        let report = prober.log_in(&login.mail, password, login.firm.as_ref(), TIMEOUT).await;
+        let report = prober.log_in(&login.mail, password, login.firm.as_ref(), LOGIN_TIMEOUT).await;
         if let Some(expiry) = report.certificate_expiry {
             shared_state.set_certificate_expiry(prober.auth_host(), expiry);
         }
         let before = account.refusals();
-        let outcome = account.learn(report.outcome, password, Instant::now());
-        // That it was let in is told each time: an older memory of refusals may yet come to light.
+        let outcome = account.record_response(report.outcome, password, Instant::now());
+        // A success is persisted each time: a state file with older refusals may become readable later.
         if account.refusals() != before || outcome.is_ok() {
-            self.remember(prober, login, password, account.refusals()).await;
+            self.persist_refusals(id, password, account.refusals()).await;
         }
         outcome
     }
 
-    /// A reload is the operator's word that something was mended, if only at MyUnisoft's: every
-    /// account gets one more try.
+    /// Allows every account one more try after a reload: the operator says that something was fixed,
+    /// here or at MyUnisoft.
     pub fn allow_another_try(&self) {
         let by_id = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
         for account in by_id.values() {
-            // One whose log-in is under way is being tried right now.
+            // A locked account has a log-in in progress, so it is being tried already.
             if let Ok(mut account) = account.try_lock() {
                 account.failed = None;
                 if let Some(refused) = &mut account.refused {
-                    // However often it is reloaded: there are sidecars that do so at each change.
-                    refused.again = Some(refused.at + SECOND_CHANCE);
+                    // The delay holds for frequent reloads too: some sidecars reload at each change.
+                    refused.retry_at = Some(refused.at + REFUSAL_RETRY_DELAY);
                 }
             }
         }
     }
 
-    fn account(&self, prober: &Prober, login: &config::Login) -> Arc<tokio::sync::Mutex<Account>> {
+    fn account(&self, id: &AccountId) -> Arc<tokio::sync::Mutex<Account>> {
         let mut by_id = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
-        // A mail is the same account however it is capitalised.
-        let id = (prober.auth_url().to_owned(), login.mail.to_lowercase());
-        Arc::clone(by_id.entry(id).or_default())
+        Arc::clone(by_id.entry(id.clone()).or_default())
     }
 
-    /// A restart must not give a wrong password a fresh start.
-    async fn remember(&self, prober: &Prober, login: &config::Login, password: &SecretString, times: u32) {
-        let (auth_url, mail) = (prober.auth_url().to_owned(), login.mail.to_lowercase());
-        // Another mark of the same password would tell more of it to whoever sees both.
+    /// Persists the number of refusals, so that a restart does not reset it for a wrong password.
+    async fn persist_refusals(&self, (auth_url, mail): AccountId, password: &SecretString, times: u32) {
+        // A second fingerprint of the same password would reveal more of it to a person who sees both.
         let same = self.store.refused_logins(&auth_url, &mail).filter(|_| times > 1);
-        let mark = match same {
+        let fingerprint = match same {
             _ if times == 0 => None,
             Some(known) => Some(known.password),
-            None => Some(mark(password).await),
+            None => Some(fingerprint_of(password).await),
         };
-        let refused = mark.map(|password| RefusedLogins { times, last: SystemTime::now(), password });
-        super::save(&self.store, Record::Login { auth_url, mail, refused }).await;
+        let refused = fingerprint.map(|password| RefusedLogins { times, last: SystemTime::now(), password });
+        super::persist(&self.store, StateUpdate::Login { auth_url, mail, refused }).await;
     }
 }
 
-/// Marking is slow on purpose, so it is kept off the threads that probe.
-async fn mark(password: &SecretString) -> PasswordFingerprint {
+/// The hash is slow on purpose, so it runs on a thread for blocking work.
+async fn fingerprint_of(password: &SecretString) -> PasswordFingerprint {
     let copy = password.clone();
-    let marked = tokio::task::spawn_blocking(move || PasswordFingerprint::of(&copy)).await;
-    // It only fails where the runtime ends, and then nothing is kept any more.
-    marked.unwrap_or_else(|_| PasswordFingerprint::of(password))
+    let fingerprint = tokio::task::spawn_blocking(move || PasswordFingerprint::of(&copy)).await;
+    // It fails only when the runtime shuts down; nothing is persisted then.
+    fingerprint.unwrap_or_else(|_| PasswordFingerprint::of(password))
 }
 
 impl Account {
-    /// How often the password last tried was refused.
+    /// How many times the last tried password was refused.
     fn refusals(&self) -> u32 {
         self.refused.as_ref().map_or(0, |refused| refused.times)
     }
 
-    /// Forgets a refusal from before the restart if it was of another password. One in 256 others can't
-    /// be told from it, and is left alone like it until a reload gives it its try.
-    async fn recognise(&mut self, password: &SecretString) {
-        if let Some(Refused { password: known @ KnownBy::Mark(_), .. }) = &mut self.refused {
-            let (candidate, KnownBy::Mark(mark)) = (password.clone(), &*known) else { return };
-            let mark = mark.clone();
-            let same = tokio::task::spawn_blocking(move || mark.is_of(&candidate)).await.unwrap_or(true);
+    /// Drops a refusal from before the restart if it was of another password. One in 256 other passwords
+    /// matches the fingerprint too; it is not tried until a reload allows a try.
+    async fn resolve_fingerprint(&mut self, password: &SecretString) {
+        if let Some(RefusedPassword { password: known @ KnownPassword::Fingerprint(_), .. }) =
+            &mut self.refused
+        {
+            let (candidate, KnownPassword::Fingerprint(fingerprint)) = (password.clone(), &*known) else {
+                return;
+            };
+            let fingerprint = fingerprint.clone();
+            let same =
+                tokio::task::spawn_blocking(move || fingerprint.matches(&candidate)).await.unwrap_or(true);
             if same {
-                *known = KnownBy::Itself(password.clone());
+                *known = KnownPassword::Plain(password.clone());
             } else {
                 self.refused = None;
             }
         }
     }
 
-    /// The failure to report instead of trying, while the account is to be left alone.
-    fn must_wait(&self, password: &SecretString, now: Instant) -> Option<LoginFailure> {
-        if let Some(failed) = self.failed.as_ref().filter(|failed| now < failed.again) {
-            return Some(failed.failure.with_next_try(Some(failed.again - now)));
+    /// The failure to report instead of a log-in, while the account must not be tried.
+    fn blocking_failure(&self, password: &SecretString, now: Instant) -> Option<TokenFailure> {
+        if let Some(failed) = self.failed.as_ref().filter(|failed| now < failed.retry_at) {
+            return Some(failed.failure.with_retry_time(Some(failed.retry_at - now)));
         }
-        let refused = self.refused.as_ref().filter(|refused| refused.is_of(password))?;
-        match refused.again {
-            Some(again) if again <= now => None,
-            again => Some(refused.failure.with_next_try(again.map(|again| again - now))),
+        let refused = self.refused.as_ref().filter(|refused| refused.matches(password))?;
+        match refused.retry_at {
+            Some(retry_at) if retry_at <= now => None,
+            retry_at => Some(refused.failure.with_retry_time(retry_at.map(|retry_at| retry_at - now))),
         }
     }
 
-    fn learn(
+    fn record_response(
         &mut self,
         outcome: Result<LoginAnswer, Failure>,
         password: &SecretString,
         now: Instant,
-    ) -> Result<Token, LoginFailure> {
-        let told = |what: &str, code: Option<&ErrorCode>| {
+    ) -> Result<Token, TokenFailure> {
+        let message = |what: &str, code: Option<&ErrorCode>| {
             code.map_or_else(|| what.to_owned(), |code| format!("{what} ({code})"))
         };
         let failure = match outcome {
@@ -234,122 +236,129 @@ impl Account {
                 return Ok(Token::new(token, lives_for, now));
             }
             Ok(LoginAnswer::FirmSelection) => {
-                let detail = "the account reaches several firms: name one in login.firm".to_owned();
-                self.refuse(password, LoginFailure::new(detail, None, None), now)
+                let detail =
+                    "the account has access to several firms: set one of them in login.firm".to_owned();
+                self.record_refusal(password, TokenFailure::new(detail, None, None), now)
             }
             Ok(LoginAnswer::Refused(code, request_id)) => {
-                let detail = told("the log-in was refused: check mail, password and firm", code.as_ref());
-                self.refuse(password, LoginFailure::new(detail, code, request_id), now)
+                let detail = message("the log-in was refused: check mail, password and firm", code.as_ref());
+                self.record_refusal(password, TokenFailure::new(detail, code, request_id), now)
             }
             Ok(LoginAnswer::Unavailable(code, request_id)) => {
-                let detail = told("the log-in route did not answer as documented", code.as_ref());
+                let detail = message("the response of the log-in route is not as documented", code.as_ref());
                 let met = match code.as_ref().map(ErrorCode::documented) {
                     Some(Some(Code::UnderMaintenance)) => Reason::Maintenance,
                     Some(_) => Reason::ApiError,
                     None => Reason::Edge,
                 };
-                self.fail(LoginFailure::new(detail, code, request_id).that_met(met), now)
+                self.record_failure(TokenFailure::new(detail, code, request_id).with_cause(met), now)
             }
-            // It says nothing about the account, which need not wait for it.
-            Err(failure) if failure.is_resource_exhaustion => LoginFailure { failure, request_id: None },
+            // It says nothing about the account, so the account does not have to wait.
+            Err(failure) if failure.is_resource_exhaustion => TokenFailure { failure, request_id: None },
             Err(failure) => {
                 let detail = format!("the log-in failed: {}", failure.detail);
-                self.fail(LoginFailure::new(detail, None, None).that_met(failure.reason), now)
+                self.record_failure(TokenFailure::new(detail, None, None).with_cause(failure.reason), now)
             }
         };
         Err(failure)
     }
 
-    fn refuse(&mut self, password: &SecretString, failure: LoginFailure, now: Instant) -> LoginFailure {
-        let before = self.refused.as_ref().filter(|refused| refused.is_of(password));
+    fn record_refusal(
+        &mut self,
+        password: &SecretString,
+        failure: TokenFailure,
+        now: Instant,
+    ) -> TokenFailure {
+        let before = self.refused.as_ref().filter(|refused| refused.matches(password));
         let times = before.map_or(0, |refused| refused.times).saturating_add(1);
-        self.refused = Some(Refused {
-            password: KnownBy::Itself(password.clone()),
+        self.refused = Some(RefusedPassword {
+            password: KnownPassword::Plain(password.clone()),
             times,
             at: now,
-            again: (times < MOST_REFUSALS).then(|| now + SECOND_CHANCE),
+            retry_at: (times < MAX_REFUSALS).then(|| now + REFUSAL_RETRY_DELAY),
             failure: failure.clone(),
         });
         self.failed = None;
         failure
     }
 
-    /// What was refused stays refused: a failure in between proves nothing about the password.
-    fn fail(&mut self, failure: LoginFailure, now: Instant) -> LoginFailure {
+    /// A refused password stays refused: a failure between two tries proves nothing about the password.
+    fn record_failure(&mut self, failure: TokenFailure, now: Instant) -> TokenFailure {
         let times = self.failed.as_ref().map_or(0, |failed| failed.times).saturating_add(1);
-        let again = now + doubling(FIRST_RETRY, times, LONGEST_RETRY);
-        self.failed = Some(Failed { times, again, failure: failure.clone() });
+        let retry_at = now + backoff(MIN_RETRY_DELAY, times, MAX_RETRY_DELAY);
+        self.failed = Some(FailedAttempt { times, retry_at, failure: failure.clone() });
         failure
     }
 }
 
-impl Refused {
-    /// Goes on where the last process stopped.
-    fn remembered(RefusedLogins { times, last, password }: RefusedLogins) -> Self {
-        // A clock that was set back must not stretch the wait.
-        let left = SECOND_CHANCE.saturating_sub(last.elapsed().unwrap_or_default());
+impl RefusedPassword {
+    /// Continues with the refusals of the previous process.
+    fn restored(RefusedLogins { times, last, password }: RefusedLogins) -> Self {
+        // If the clock was set back, the delay must not become longer.
+        let left = REFUSAL_RETRY_DELAY.saturating_sub(last.elapsed().unwrap_or_default());
         let detail = "the log-in was refused before the restart: check mail, password and firm";
         Self {
-            password: KnownBy::Mark(password),
+            password: KnownPassword::Fingerprint(password),
             times,
             at: Instant::now(),
-            again: (times < MOST_REFUSALS).then(|| Instant::now() + left),
-            failure: LoginFailure::new(detail.to_owned(), None, None),
+            retry_at: (times < MAX_REFUSALS).then(|| Instant::now() + left),
+            failure: TokenFailure::new(detail.to_owned(), None, None),
         }
     }
 
-    fn is_of(&self, password: &SecretString) -> bool {
+    fn matches(&self, password: &SecretString) -> bool {
         match &self.password {
-            KnownBy::Itself(refused) => refused.expose_secret() == password.expose_secret(),
-            // Not recognised yet: better wait in vain than try in vain.
-            KnownBy::Mark(_) => true,
+            KnownPassword::Plain(refused) => refused.expose_secret() == password.expose_secret(),
+            // Not compared yet: an unnecessary wait is better than an unnecessary try.
+            KnownPassword::Fingerprint(_) => true,
         }
     }
 }
 
 impl Token {
-    /// A token is renewed when a tenth of its life is left, ten minutes at most.
+    /// A token is renewed when a tenth of its lifetime is left, or ten minutes if that is less.
     fn new(value: SecretString, lives_for: Duration, now: Instant) -> Self {
         let early = (lives_for / 10).min(Duration::from_mins(10));
-        let ends = now + lives_for;
-        let renew = ends.checked_sub(early).unwrap_or(now).max(now + SHORTEST_USE);
-        Self { value, obtained: now, ends, renew, expiry: SystemTime::now() + lives_for }
+        let expires = now + lives_for;
+        let renew_at = expires.checked_sub(early).unwrap_or(now).max(now + MIN_TOKEN_USE);
+        Self { value, obtained_at: now, expires, renew_at, expiry: SystemTime::now() + lives_for }
     }
 }
 
-impl LoginFailure {
+impl TokenFailure {
     fn new(detail: String, code: Option<ErrorCode>, request_id: Option<RequestId>) -> Self {
         Self { failure: Failure { code, ..Failure::new(Reason::Login, detail) }, request_id }
     }
 
-    /// The same, for no fault of the account.
-    fn that_met(mut self, met: Reason) -> Self {
+    /// The same failure, with the reason why the log-in failed, if it is not the account.
+    fn with_cause(mut self, met: Reason) -> Self {
         self.failure.underlying = Some(met);
         self
     }
 
-    /// The same, telling for how long nothing is tried; `None`: not with this password.
-    fn with_next_try(&self, left: Option<Duration>) -> Self {
-        let mut again = self.clone();
-        again.failure.detail = match left {
+    /// The same failure, with the time until the next try; `None` means that this password is not tried
+    /// again.
+    fn with_retry_time(&self, left: Option<Duration>) -> Self {
+        let mut failure = self.clone();
+        failure.failure.detail = match left {
             Some(left) => {
                 let left = humantime::format_duration(Duration::from_secs(left.as_secs() + 1));
                 format!("{}; the next try is in {left}", self.failure.detail)
             }
             None => format!(
-                "{}; lest the account be locked, there is no further try until the password changes or the \
+                "{}; to avoid locking the account, there is no further try until the password changes or the \
                  configuration is reloaded",
                 self.failure.detail
             ),
         };
-        again
+        failure
     }
 }
 
-/// `first`, twice that, four times that, … up to `longest`; `times` counts from one.
-fn doubling(first: Duration, times: u32, longest: Duration) -> Duration {
+/// `min` × 1, 2, 4, … up to `max`; `times` counts from one.
+fn backoff(min: Duration, times: u32, max: Duration) -> Duration {
     let factor = 1_u32.checked_shl(times.saturating_sub(1)).unwrap_or(u32::MAX);
-    first.saturating_mul(factor).min(longest)
+    min.saturating_mul(factor).min(max)
 }
 
 #[cfg(test)]
@@ -360,29 +369,29 @@ mod tests {
         LoginAnswer::Refused(None, None)
     }
 
-    /// Tries every second; tells the seconds at which a log-in was sent.
+    /// Tries to log in every second; returns the seconds at which a log-in was sent.
     fn tries(account: &mut Account, password: &str, answer: fn() -> LoginAnswer, hours: u64) -> Vec<u64> {
         let start = Instant::now();
         let password = password.into();
         (0..hours * 3600)
             .filter(|second| {
                 let now = start + Duration::from_secs(*second);
-                if account.must_wait(&password, now).is_some() {
+                if account.blocking_failure(&password, now).is_some() {
                     return false;
                 }
-                account.learn(Ok(answer()), &password, now).unwrap_err();
+                account.record_response(Ok(answer()), &password, now).unwrap_err();
                 true
             })
             .collect()
     }
 
     #[test]
-    fn a_refused_password_is_tried_once_more_and_then_never_again() {
+    fn a_refused_password_is_tried_twice_and_then_never_again() {
         assert_eq!(tries(&mut Account::default(), "wrong", refused, 100), [0, 900]);
     }
 
     #[test]
-    fn a_passing_failure_is_tried_again_within_minutes_and_gently() {
+    fn a_temporary_failure_is_retried_with_growing_delays_up_to_five_minutes() {
         let unavailable = || LoginAnswer::Unavailable(None, None);
         let tries = tries(&mut Account::default(), "right", unavailable, 1);
         assert_eq!(tries[..4], [0, 5, 15, 35]);
@@ -390,53 +399,59 @@ mod tests {
     }
 
     #[test]
-    fn a_passing_failure_does_not_wash_a_refusal_away() {
+    fn a_temporary_failure_does_not_reset_a_refusal() {
         let now = Instant::now();
         let mut account = Account::default();
         for minutes in [0, 20] {
-            account.learn(Ok(refused()), &"wrong".into(), now + Duration::from_mins(minutes)).unwrap_err();
+            account
+                .record_response(Ok(refused()), &"wrong".into(), now + Duration::from_mins(minutes))
+                .unwrap_err();
         }
-        account.learn(Ok(LoginAnswer::Unavailable(None, None)), &"wrong".into(), now).unwrap_err();
-        assert!(account.must_wait(&"wrong".into(), now + Duration::from_hours(9)).is_some());
+        account.record_response(Ok(LoginAnswer::Unavailable(None, None)), &"wrong".into(), now).unwrap_err();
+        assert!(account.blocking_failure(&"wrong".into(), now + Duration::from_hours(9)).is_some());
     }
 
     #[test]
-    fn another_password_gets_its_chance_at_once() {
+    fn another_password_is_tried_immediately() {
         let now = Instant::now();
         let mut account = Account::default();
-        account.learn(Ok(refused()), &"wrong".into(), now).unwrap_err();
-        assert!(account.must_wait(&"wrong".into(), now).is_some());
-        assert!(account.must_wait(&"mended".into(), now).is_none());
+        account.record_response(Ok(refused()), &"wrong".into(), now).unwrap_err();
+        assert!(account.blocking_failure(&"wrong".into(), now).is_some());
+        assert!(account.blocking_failure(&"fixed".into(), now).is_none());
     }
 
     #[tokio::test]
-    async fn refusals_before_a_restart_still_count_for_the_same_password_alone() {
-        for (password, waits) in [("wrong", true), ("mended", false)] {
+    async fn refusals_before_a_restart_count_for_the_same_password_only() {
+        for (password, waits) in [("wrong", true), ("fixed", false)] {
             let logins = RefusedLogins {
-                times: MOST_REFUSALS,
+                times: MAX_REFUSALS,
                 last: SystemTime::now() - Duration::from_hours(48),
-                password: PasswordFingerprint::salted([7; 16], &"wrong".into()),
+                password: PasswordFingerprint::with_salt([7; 16], &"wrong".into()),
             };
-            let mut account = Account { refused: Some(Refused::remembered(logins)), failed: None };
-            account.recognise(&password.into()).await;
-            assert_eq!(account.must_wait(&password.into(), Instant::now()).is_some(), waits, "{password}");
+            let mut account = Account { refused: Some(RefusedPassword::restored(logins)), failed: None };
+            account.resolve_fingerprint(&password.into()).await;
+            assert_eq!(
+                account.blocking_failure(&password.into(), Instant::now()).is_some(),
+                waits,
+                "{password}"
+            );
         }
     }
 
     #[test]
-    fn a_token_is_renewed_before_it_ends() {
+    fn a_token_is_renewed_before_it_expires() {
         let now = Instant::now();
         let token = Token::new("t".into(), Duration::from_hours(4), now);
-        assert_eq!(token.renew, now + Duration::from_mins(230));
+        assert_eq!(token.renew_at, now + Duration::from_mins(230));
         let short = Token::new("t".into(), Duration::from_mins(10), now);
-        assert_eq!(short.renew, now + Duration::from_mins(9));
+        assert_eq!(short.renew_at, now + Duration::from_mins(9));
     }
 
     #[test]
-    fn a_token_that_is_over_on_arrival_is_used_for_a_minute_all_the_same() {
+    fn a_token_that_has_expired_on_arrival_is_used_for_a_minute() {
         let now = Instant::now();
         for lives_for in [Duration::ZERO, Duration::from_secs(2)] {
-            assert_eq!(Token::new("t".into(), lives_for, now).renew, now + SHORTEST_USE);
+            assert_eq!(Token::new("t".into(), lives_for, now).renew_at, now + MIN_TOKEN_USE);
         }
     }
 }

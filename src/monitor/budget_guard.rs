@@ -1,32 +1,33 @@
-//! What a key's budget allows: probes never take what the customer's production traffic needs.
+//! The budget guard: probes never use requests that the customer's production traffic needs.
 
 use tokio::time::Instant;
 
 use crate::partner_api::budget::Budget;
 
-/// What is known of one key's budget right now. What an answer told holds until the budget starts
-/// anew; then nothing is known, and the next probe may ask again.
+/// The known request budget of one key. The values of a response are valid until the budget is reset.
+/// After that, nothing is known and the next probe may be sent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct BudgetGuard {
     remaining: Option<(u32, Instant)>,
-    spent_until: Option<Instant>,
+    exhausted_until: Option<Instant>,
 }
 
 impl BudgetGuard {
-    /// Whether a probe would take from the last `keep_free` requests, or from a spent budget.
-    pub(super) fn is_closed(&self, keep_free: u32, now: Instant) -> bool {
+    /// Whether a probe would use one of the last `keep_free` requests, or the budget is exhausted.
+    pub(super) fn blocks(&self, keep_free: u32, now: Instant) -> bool {
         let low = self.remaining.is_some_and(|(left, until)| now < until && left < keep_free);
-        low || self.spent_until.is_some_and(|until| now < until)
+        low || self.exhausted_until.is_some_and(|until| now < until)
     }
 
-    /// Enters what an answer received at `now` told; `refused` where the answer was that the budget is spent.
-    pub(super) fn note(&mut self, budget: &Budget, refused: bool, now: Instant) {
+    /// Records the budget of a response received at `now`; `refused` if the response was that the budget is
+    /// exhausted.
+    pub(super) fn update(&mut self, budget: &Budget, refused: bool, now: Instant) {
         let until = now + budget.holds_for;
         if let Some(remaining) = budget.remaining {
             self.remaining = Some((remaining, until));
         }
         if refused {
-            self.spent_until = Some(until);
+            self.exhausted_until = Some(until);
         }
     }
 }
@@ -37,41 +38,41 @@ mod tests {
 
     use super::*;
 
-    fn told(remaining: Option<u32>, seconds: u64) -> Budget {
+    fn budget(remaining: Option<u32>, seconds: u64) -> Budget {
         Budget { total: Some(20), remaining, reset: None, holds_for: Duration::from_secs(seconds) }
     }
 
     #[test]
-    fn nothing_known_means_open() {
-        assert!(!BudgetGuard::default().is_closed(5, Instant::now()));
+    fn an_unknown_budget_does_not_block() {
+        assert!(!BudgetGuard::default().blocks(5, Instant::now()));
     }
 
     #[test]
-    fn below_what_is_kept_free_it_is_closed_until_the_reset() {
+    fn a_budget_below_keep_free_blocks_until_the_reset() {
         let now = Instant::now();
         let mut budget_guard = BudgetGuard::default();
-        budget_guard.note(&told(Some(4), 10), false, now);
-        assert!(budget_guard.is_closed(5, now + Duration::from_millis(9_999)));
-        assert!(!budget_guard.is_closed(5, now + Duration::from_secs(10)), "a new window");
-        assert!(!budget_guard.is_closed(4, now), "four are not below four");
+        budget_guard.update(&budget(Some(4), 10), false, now);
+        assert!(budget_guard.blocks(5, now + Duration::from_millis(9_999)));
+        assert!(!budget_guard.blocks(5, now + Duration::from_secs(10)), "a new window");
+        assert!(!budget_guard.blocks(4, now), "4 is not below 4");
     }
 
     #[test]
-    fn a_refusal_closes_it_until_the_reset_even_where_nothing_is_kept_free() {
+    fn a_refusal_blocks_until_the_reset_even_if_keep_free_is_zero() {
         let now = Instant::now();
         let mut budget_guard = BudgetGuard::default();
-        budget_guard.note(&told(None, 30), true, now);
-        assert!(budget_guard.is_closed(0, now + Duration::from_secs(29)));
-        assert!(!budget_guard.is_closed(0, now + Duration::from_secs(30)));
+        budget_guard.update(&budget(None, 30), true, now);
+        assert!(budget_guard.blocks(0, now + Duration::from_secs(29)));
+        assert!(!budget_guard.blocks(0, now + Duration::from_secs(30)));
     }
 
     #[test]
-    fn an_answer_that_tells_nothing_leaves_what_is_known() {
+    fn a_response_without_remaining_requests_keeps_the_known_value() {
         let now = Instant::now();
         let mut budget_guard = BudgetGuard::default();
-        budget_guard.note(&told(Some(0), 10), false, now);
-        budget_guard.note(&told(None, 60), false, now);
-        assert!(budget_guard.is_closed(1, now + Duration::from_secs(9)));
-        assert!(!budget_guard.is_closed(1, now + Duration::from_secs(11)));
+        budget_guard.update(&budget(Some(0), 10), false, now);
+        budget_guard.update(&budget(None, 60), false, now);
+        assert!(budget_guard.blocks(1, now + Duration::from_secs(9)));
+        assert!(!budget_guard.blocks(1, now + Duration::from_secs(11)));
     }
 }

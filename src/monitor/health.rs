@@ -1,4 +1,4 @@
-//! Watches the API's health route.
+//! Monitors the API's health route.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use crate::report::ProbeReport;
 use crate::state::Skip;
 use crate::watchdog::Watchdog;
 
-/// Asks the health route. It waits for no permit: when the fleet is stuck, this is what tells why.
+/// Probes the health route. It does not wait for a permit: if all keys' probes hang, the health probe
+/// shows why.
 #[derive(Debug)]
 pub struct HealthMonitor {
     context: Arc<Context>,
@@ -22,26 +23,21 @@ pub struct HealthMonitor {
 }
 
 impl HealthMonitor {
-    /// Watches the health route of `prober`'s API.
-    #[must_use]
     pub fn new(context: Arc<Context>, prober: Prober, timing: Timing) -> Self {
         context.shared_state.health().probe.interval = timing.interval;
         Self { context, prober, timing }
     }
 
-    /// When it wants to be run.
-    #[must_use]
     pub const fn timing(&self) -> Timing {
         self.timing
     }
 
-    /// Where its loop shows that it turns.
-    #[must_use]
+    /// Receives the heartbeats of its loop.
     pub fn watchdog(&self) -> &Watchdog {
         &self.context.watchdog
     }
 
-    /// Runs one probe, which was due at `due`.
+    /// Runs one probe that was due at `due`; `None` if it is not scheduled.
     pub async fn run(&self, due: Option<Instant>) -> ProbeReport {
         let _in_flight = self.context.metrics.in_flight();
         self.context.observe_start(due);
@@ -52,7 +48,7 @@ impl HealthMonitor {
             timeout: self.timing.timeout,
         };
         let report = self.prober.probe(call).await;
-        if self.context.is_out_of_resources(&report) {
+        if self.context.detect_resource_exhaustion(&report) {
             self.context.shared_state.health().probe.skip(Skip::NoResources, 1);
             return report;
         }

@@ -1,4 +1,4 @@
-//! Watches one partner's secret, which all its keys are sent with.
+//! Monitors one partner's secret, which is sent with the requests of all its keys.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -12,97 +12,104 @@ use crate::partner_api::request_id::RequestId;
 use crate::report::ProbeReport;
 use crate::secret::{SecretError, SecretKind, WatchedSecret};
 use crate::state::MonitoredPartner;
-use crate::store::{Fingerprint, Record, Store};
+use crate::store::{Fingerprint, StateUpdate, Store};
 
-/// One partner's secret, shared by the watchers of its keys.
+/// Monitors one partner's secret; shared by the monitors of its keys.
 #[derive(Debug)]
 pub struct PartnerMonitor {
-    /// Its place on the board.
-    pub entry: Arc<MonitoredPartner>,
-    secret: Mutex<Held>,
-    /// Held while a change is being saved, so that changes reach the disk in their order.
+    /// The partner in the shared state.
+    pub partner: Arc<MonitoredPartner>,
+    secret: Mutex<SecretWithFingerprint>,
+    /// Locked while a change is being persisted, so that changes reach the disk in order.
     saving: tokio::sync::Mutex<()>,
 }
 
-/// The secret, and what of it the board is about.
+/// The secret, and the fingerprint of the secret that the shared state belongs to.
 #[derive(Debug)]
-struct Held {
+struct SecretWithFingerprint {
     watched: WatchedSecret,
-    about: Option<Fingerprint>,
+    fingerprint: Option<Fingerprint>,
 }
 
 impl PartnerMonitor {
-    /// Watches `partner`'s secret, going on from what the store remembers of it.
-    #[must_use]
+    /// Starts with the persisted state of the secret, if there is one.
     pub fn new(store: &Store, partner: &config::Partner) -> Self {
         let mut watched = WatchedSecret::new(partner.secret.clone(), SecretKind::HeaderValue);
-        let about = watched.current().ok().map(|secret| Fingerprint::of_secret(&partner.name, secret));
-        let memory = about.as_ref().and_then(|about| store.secret(&partner.name, about));
-        let memory = memory.unwrap_or_else(|| PersistedSecretState::new(SystemTime::now()));
+        let fingerprint = watched.current().ok().map(|secret| Fingerprint::of_secret(&partner.name, secret));
+        let persisted = fingerprint.as_ref().and_then(|fingerprint| store.secret(&partner.name, fingerprint));
+        let persisted = persisted.unwrap_or_else(|| PersistedSecretState::new(SystemTime::now()));
         Self {
-            entry: Arc::new(MonitoredPartner::new(Arc::clone(&partner.name), memory)),
-            secret: Mutex::new(Held { watched, about }),
+            partner: Arc::new(MonitoredPartner::new(Arc::clone(&partner.name), persisted)),
+            secret: Mutex::new(SecretWithFingerprint { watched, fingerprint }),
             saving: tokio::sync::Mutex::default(),
         }
     }
 
-    /// The secret, read afresh where its file changed. A replaced one starts anew.
+    /// The current secret, read again if its file changed. The state of a replaced secret starts again
+    /// from unknown.
     pub(super) fn secret(&self) -> Result<(SecretString, Fingerprint), SecretError> {
-        let mut held = self.secret.lock().unwrap_or_else(PoisonError::into_inner);
-        let secret = held.watched.current()?.clone();
-        let fingerprint = Fingerprint::of_secret(&self.entry.name, &secret);
-        if held.about.as_ref() != Some(&fingerprint) {
-            *self.entry.secret() = PersistedSecretState::new(SystemTime::now());
-            if held.about.replace(fingerprint.clone()).is_some() {
-                info!(partner = &*self.entry.name, "the secret was replaced: its history starts anew");
+        let mut guarded = self.secret.lock().unwrap_or_else(PoisonError::into_inner);
+        let secret = guarded.watched.current()?.clone();
+        let fingerprint = Fingerprint::of_secret(&self.partner.name, &secret);
+        if guarded.fingerprint.as_ref() != Some(&fingerprint) {
+            *self.partner.secret() = PersistedSecretState::new(SystemTime::now());
+            if guarded.fingerprint.replace(fingerprint.clone()).is_some() {
+                info!(partner = &*self.partner.name, "the secret was replaced; its state starts again");
             }
         }
         Ok((secret, fingerprint))
     }
 
-    /// Learns what the answer to a call made with the secret of this fingerprint says about it.
-    pub(super) async fn learn(&self, fingerprint: Fingerprint, report: &ProbeReport, store: &Store) {
-        self.recall(&fingerprint, store);
+    /// Applies what the response to a request proves about the secret with this fingerprint, which the
+    /// request was sent with. A change is persisted before it is shown.
+    pub(super) async fn apply_secret_evidence(
+        &self,
+        fingerprint: Fingerprint,
+        report: &ProbeReport,
+        store: &Store,
+    ) {
+        self.restore_persisted(&fingerprint, store);
         let Some(evidence) = report.judgement.as_ref().and_then(|answer| answer.secret) else { return };
-        let step = || {
-            let known = *self.entry.secret();
+        let next_state = || {
+            let known = *self.partner.secret();
             let (next, change) = known.step(evidence, SystemTime::now());
             (next != known).then_some((next, change))
         };
-        if step().is_none() {
+        if next_state().is_none() {
             return;
         }
-        let _saving = self.saving.lock().await;
-        // Another key of this partner may have been first; and an answer to a secret that was
-        // replaced meanwhile says nothing about the new one.
-        let Some((next, change)) = step().filter(|_| self.is_about(&fingerprint)) else { return };
-        let partner = Arc::clone(&self.entry.name);
-        super::save(store, Record::Secret { partner, fingerprint, persisted: next }).await;
-        *self.entry.secret() = next;
+        let _guard = self.saving.lock().await;
+        // Another key of this partner may have applied the same evidence, and a response to a secret that was
+        // replaced meanwhile proves nothing about the new one.
+        let Some((next, change)) = next_state().filter(|_| self.belongs_to(&fingerprint)) else { return };
+        let partner = Arc::clone(&self.partner.name);
+        super::persist(store, StateUpdate::Secret { partner, fingerprint, persisted: next }).await;
+        *self.partner.secret() = next;
         if let Some(change) = change {
-            self.log(change, report);
+            self.log_transition(change, report);
         }
     }
 
-    /// Takes up what the store remembers and this watch does not know: the storage folder, or the
-    /// secret, may have become readable only after the start.
-    fn recall(&self, fingerprint: &Fingerprint, store: &Store) {
-        // What is being saved right now is shown once it is on disk.
-        let Ok(_saving) = self.saving.try_lock() else { return };
-        if self.entry.secret().has_been_active || !self.is_about(fingerprint) {
+    /// Restores a persisted state that this monitor does not know yet: the storage directory or the
+    /// secret may have become readable only after the start. A secret that was active needs no older
+    /// state.
+    fn restore_persisted(&self, fingerprint: &Fingerprint, store: &Store) {
+        // A state that is being persisted is shown when it is on disk.
+        let Ok(_guard) = self.saving.try_lock() else { return };
+        if self.partner.secret().has_been_active || !self.belongs_to(fingerprint) {
             return;
         }
-        if let Some(memory) = store.secret(&self.entry.name, fingerprint) {
-            *self.entry.secret() = memory;
+        if let Some(persisted) = store.secret(&self.partner.name, fingerprint) {
+            *self.partner.secret() = persisted;
         }
     }
 
-    fn is_about(&self, fingerprint: &Fingerprint) -> bool {
-        self.secret.lock().unwrap_or_else(PoisonError::into_inner).about.as_ref() == Some(fingerprint)
+    fn belongs_to(&self, fingerprint: &Fingerprint) -> bool {
+        self.secret.lock().unwrap_or_else(PoisonError::into_inner).fingerprint.as_ref() == Some(fingerprint)
     }
 
-    fn log(&self, Transition { from, to }: Transition<SecretState>, report: &ProbeReport) {
-        let partner = &*self.entry.name;
+    fn log_transition(&self, Transition { from, to }: Transition<SecretState>, report: &ProbeReport) {
+        let partner = &*self.partner.name;
         let code = report.code();
         let request_id = report.request_id.as_ref().map(RequestId::as_str);
         if to == SecretState::Active {

@@ -1,30 +1,32 @@
-//! Where a key's token is right now.
+//! Provides a key's current token.
+
+use std::time::SystemTime;
 
 use secrecy::SecretString;
 use tokio::time::{Duration, Instant};
 
 use super::Context;
-use super::account::{LoginFailure, Token};
+use super::account::{Token, TokenFailure};
 use crate::config::{Credential, Login};
 use crate::partner_api::failure::{Failure, Reason};
 use crate::probe::Prober;
 use crate::secret::{SecretError, SecretKind, WatchedSecret};
 use crate::store::Fingerprint;
 
-/// A refused token younger than this is not replaced by another log-in: a key that is revoked for
-/// good must not log in with every probe.
-const FRESH: Duration = Duration::from_mins(5);
+/// A refused token that is younger than this is not replaced by another log-in: a revoked key must not log in
+/// with every probe.
+const MIN_AGE_TO_REPLACE: Duration = Duration::from_mins(5);
 
-/// Holds a key's token, and keeps it fresh.
+/// Provides a key's token, and renews it before it expires.
 #[derive(Debug)]
-pub(super) enum TokenHolder {
-    /// A permanent token, from wherever the operator keeps it.
+pub(super) enum TokenProvider {
+    /// A permanent token from the operator's secret source.
     Permanent(WatchedSecret),
-    /// A log-in, and the token it last yielded.
+    /// A log-in, and its last token.
     Account { login: Login, password: WatchedSecret, token: Option<Token> },
 }
 
-impl TokenHolder {
+impl TokenProvider {
     pub(super) fn new(credential: &Credential) -> Self {
         match credential {
             Credential::Token(source) => {
@@ -38,7 +40,8 @@ impl TokenHolder {
         }
     }
 
-    /// What the key's memory is bound to. An account's tokens come and go: there it is the account.
+    /// The fingerprint that the key's persisted state belongs to. The tokens of an account change, so
+    /// for a log-in it is the fingerprint of the account.
     pub(super) fn fingerprint(&self, partner: &str, key: &str, token: &SecretString) -> Fingerprint {
         match self {
             Self::Permanent(_) => Fingerprint::of_token(partner, key, token),
@@ -46,28 +49,28 @@ impl TokenHolder {
         }
     }
 
-    /// The token to use now. A log-in's is renewed before it ends; should that fail, the old one
-    /// serves until its end, so that no probe is lost.
+    /// The token to use now. The token of a log-in is renewed before it expires. If the renewal fails,
+    /// the old token is used until it expires, so that no probe is lost.
     pub(super) async fn token(
         &mut self,
         context: &Context,
         prober: &Prober,
-    ) -> Result<&SecretString, LoginFailure> {
+    ) -> Result<&SecretString, TokenFailure> {
         match self {
             Self::Permanent(watched) => watched.current().map_err(|error| unreadable(Reason::Token, &error)),
             Self::Account { login, password, token } => {
                 let now = Instant::now();
-                if token.as_ref().is_none_or(|token| token.renew <= now) {
+                if token.as_ref().is_none_or(|token| token.renew_at <= now) {
                     let password = password.current().map_err(|error| unreadable(Reason::Login, &error))?;
                     match context.accounts.log_in(prober, &context.shared_state, login, password).await {
                         Ok(fresh) => *token = Some(fresh),
-                        Err(failure) if token.as_ref().is_none_or(|token| token.ends <= now) => {
+                        Err(failure) if token.as_ref().is_none_or(|token| token.expires <= now) => {
                             return Err(failure);
                         }
                         Err(_) => {}
                     }
                 }
-                token.as_ref().map(|token| &token.value).ok_or_else(|| LoginFailure {
+                token.as_ref().map(|token| &token.value).ok_or_else(|| TokenFailure {
                     failure: Failure::new(Reason::Login, "there is no token yet"),
                     request_id: None,
                 })
@@ -75,8 +78,9 @@ impl TokenHolder {
         }
     }
 
-    /// The same before the first probe, where it can be told without a log-in.
-    pub(super) fn fingerprint_now(&mut self, partner: &str, key: &str) -> Option<Fingerprint> {
+    /// The fingerprint before the first probe; `None` if a permanent token cannot be read yet. Does not
+    /// log in.
+    pub(super) fn initial_fingerprint(&mut self, partner: &str, key: &str) -> Option<Fingerprint> {
         match self {
             Self::Permanent(watched) => {
                 watched.current().ok().map(|token| Fingerprint::of_token(partner, key, token))
@@ -85,36 +89,38 @@ impl TokenHolder {
         }
     }
 
-    /// A permanent token, if it can be read.
-    pub(super) fn permanent(&mut self) -> Option<&SecretString> {
+    /// The permanent token, if the key has one that can be read.
+    pub(super) fn permanent_token(&mut self) -> Option<&SecretString> {
         match self {
             Self::Permanent(watched) => watched.current().ok(),
             Self::Account { .. } => None,
         }
     }
 
-    /// Drops a log-in's token that the API no longer knows, unless it is so new that another log-in
-    /// would bring nothing better. Whether one was dropped.
-    pub(super) fn discard_aged(&mut self) -> bool {
+    /// Drops a log-in's token that the API refused, unless it is so new that another log-in would not
+    /// help. Returns whether a token was dropped.
+    pub(super) fn discard_if_old(&mut self) -> bool {
         match self {
             Self::Account { token, .. } => {
                 let now = Instant::now();
-                token.take_if(|token| now.saturating_duration_since(token.obtained) >= FRESH).is_some()
+                token
+                    .take_if(|token| now.saturating_duration_since(token.obtained_at) >= MIN_AGE_TO_REPLACE)
+                    .is_some()
             }
             Self::Permanent(_) => false,
         }
     }
 
-    /// When the token in use ends, where that is known without asking the token itself.
-    pub(super) fn expiry(&self) -> Option<std::time::SystemTime> {
+    /// When the current token of a log-in expires; `None` for a permanent token.
+    pub(super) fn expiry(&self) -> Option<SystemTime> {
         match self {
             Self::Account { token: Some(token), .. } => Some(token.expiry),
-            _ => None,
+            Self::Account { token: None, .. } | Self::Permanent(_) => None,
         }
     }
 }
 
-/// A secret that can't be read right now fails the probe: nothing was asked, so nothing is known.
-pub(super) fn unreadable(reason: Reason, error: &SecretError) -> LoginFailure {
-    LoginFailure { failure: Failure::new(reason, error.to_string()), request_id: None }
+/// The failure of a probe whose token or secret cannot be read: no request was sent, so nothing is known.
+pub(super) fn unreadable(reason: Reason, error: &SecretError) -> TokenFailure {
+    TokenFailure { failure: Failure::new(reason, error.to_string()), request_id: None }
 }

@@ -4,8 +4,7 @@ use std::fs::{self};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::{CachedSecret, Refreshed, SecretError, SecretFault, SecretKind, SecretSource, WatchedSecret};
-use crate::file_version::FileVersion;
+use super::{CachedSecret, SecretError, SecretFault, SecretKind, SecretSource, WatchedSecret};
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 
@@ -118,70 +117,66 @@ fn path(source: &SecretSource) -> &Path {
     }
 }
 
+/// The secret that is read now, or why there is none.
+fn current(watched: &mut WatchedSecret) -> Result<String, SecretFault> {
+    text(watched.current().cloned())
+}
+
 #[test]
-fn a_change_of_the_file_is_seen_at_the_next_look() {
+fn a_changed_file_is_read_again_at_the_next_call() {
     let (_folder, source) = written("one");
     let mut watched = watched(&source);
-    assert_eq!(watched.refresh(), Ok(Refreshed::Changed));
-    assert_eq!(watched.refresh(), Ok(Refreshed::Same));
+    assert_eq!(current(&mut watched), Ok("one".to_owned()));
+    assert_eq!(current(&mut watched), Ok("one".to_owned()));
     // Of the same size and at once: no clock needs to have ticked in between.
     fs::write(path(&source), "two").unwrap();
-    assert_eq!(watched.current().unwrap().expose_secret(), "two");
-    assert_eq!(watched.refresh(), Ok(Refreshed::Same));
+    assert_eq!(current(&mut watched), Ok("two".to_owned()));
+    assert_eq!(current(&mut watched), Ok("two".to_owned()));
 }
 
 #[test]
-fn a_file_that_is_replaced_by_the_same_content_did_not_change() {
+fn a_file_that_is_replaced_by_the_same_content_gives_the_same_secret() {
     let (folder, source) = written("one");
     let mut watched = watched(&source);
-    watched.refresh().unwrap();
+    assert_eq!(current(&mut watched), Ok("one".to_owned()));
     fs::write(folder.path().join("new"), "one\n").unwrap();
     fs::rename(folder.path().join("new"), path(&source)).unwrap();
-    assert_eq!(watched.refresh(), Ok(Refreshed::Same));
+    assert_eq!(current(&mut watched), Ok("one".to_owned()));
 }
 
 #[test]
-fn a_value_whose_file_is_gone_or_broken_is_not_served() {
+fn a_value_is_not_served_after_its_file_was_deleted_or_damaged() {
     let (_folder, source) = written("one");
     let mut watched = watched(&source);
-    watched.refresh().unwrap();
+    assert_eq!(current(&mut watched), Ok("one".to_owned()));
     fs::remove_file(path(&source)).unwrap();
-    assert_eq!(*watched.current().unwrap_err().fault(), SecretFault::NotFound);
+    assert_eq!(current(&mut watched), Err(SecretFault::NotFound));
     fs::write(path(&source), "").unwrap();
-    assert_eq!(*watched.current().unwrap_err().fault(), SecretFault::Empty);
-    assert_eq!(*watched.refresh().unwrap_err().fault(), SecretFault::Empty);
+    assert_eq!(current(&mut watched), Err(SecretFault::Empty));
+    assert_eq!(current(&mut watched), Err(SecretFault::Empty));
     fs::write(path(&source), "one").unwrap();
-    assert_eq!(watched.refresh(), Ok(Refreshed::Same), "it came back as it was");
-    assert_eq!(watched.current().unwrap().expose_secret(), "one");
+    assert_eq!(current(&mut watched), Ok("one".to_owned()), "the file has its former content again");
 }
 
 #[test]
-fn a_secret_of_the_environment_or_inline_is_always_the_same() {
-    for source in [SecretSource::Env("CARGO_PKG_NAME".to_owned()), SecretSource::Inline("planted".into())] {
+fn an_environment_or_inline_secret_never_changes_and_is_never_printed() {
+    let environment = SecretSource::Env("CARGO_PKG_NAME".to_owned());
+    for (source, value) in
+        [(environment, "myunisoft-exporter"), (SecretSource::Inline("planted".into()), "planted")]
+    {
         let mut watched = watched(&source);
-        assert_eq!(watched.refresh(), Ok(Refreshed::Changed));
-        assert_eq!(watched.refresh(), Ok(Refreshed::Same));
+        assert_eq!(current(&mut watched), Ok(value.to_owned()));
+        assert_eq!(current(&mut watched), Ok(value.to_owned()));
         assert!(!format!("{watched:?}").contains("planted"));
     }
 }
 
-fn file_source(content: &str) -> (TempDir, SecretSource) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("secret");
-    fs::write(&path, content).unwrap();
-    (folder, SecretSource::File(path))
-}
-
-/// What was read of a file an hour ago, when it said `value`.
-fn held(source: &SecretSource, value: &str, version: Option<FileVersion>) -> WatchedSecret {
-    let held = Some(CachedSecret { value: SecretString::from(value), version });
-    WatchedSecret { source: source.clone(), kind: SecretKind::HeaderValue, held }
-}
-
 #[test]
-fn a_file_whose_stamp_did_not_move_is_not_read_again() {
-    let (_folder, source) = file_source("on-disk");
-    let mut watched = held(&source, "in-memory", source.version());
-    assert_eq!(watched.refresh(), Ok(Refreshed::Same));
-    assert_eq!(watched.current().unwrap().expose_secret(), "in-memory");
+fn a_file_with_an_unchanged_version_is_not_read_again() {
+    let (_folder, source) = written("on-disk");
+    let cached = CachedSecret { value: SecretString::from("in-memory"), version: source.version() };
+    let mut watched = WatchedSecret { source, kind: SecretKind::HeaderValue, cached: Some(cached) };
+    for _ in 0..2 {
+        assert_eq!(watched.current().unwrap().expose_secret(), "in-memory");
+    }
 }

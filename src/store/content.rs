@@ -1,4 +1,4 @@
-//! What the store holds, in memory and in its file.
+//! The content of the store, and its form in the file: JSON.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,42 +14,39 @@ use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, Persis
 use crate::password_fingerprint::PasswordFingerprint;
 use crate::rfc3339::Rfc3339;
 
-/// Someone comments a key out and puts it back a week later: its memory waits that long for it.
-const KEPT_AFTER_LEAVING: Duration = Duration::from_hours(30 * 24);
+/// How long the state of a key or secret is kept after its removal from the configuration, because
+/// someone may comment a key out and put it back a week later. Refused log-ins are kept as long after
+/// the last refusal.
+const RETENTION: Duration = Duration::from_hours(30 * 24);
 
-/// The form of the file. A file of another version is set aside, not guessed at.
+/// The version of the file's form. A file of another version counts as damaged; its form is not guessed.
 const VERSION: u32 = 1;
 
-/// One thing to remember.
+/// One change to persist.
 #[derive(Clone, Debug)]
-pub enum Record {
-    /// A key's memory.
+pub enum StateUpdate {
+    /// The state of a key.
     Key {
-        /// Whose key it is.
         partner: Arc<str>,
-        /// The key.
         key: Arc<str>,
-        /// Of the token that the memory is about.
+        /// Of the token that the state belongs to.
         fingerprint: Fingerprint,
-        /// The memory.
         persisted: PersistedKeyState,
     },
-    /// The memory of a partner's secret.
+    /// The state of a partner's secret.
     Secret {
-        /// The partner.
         partner: Arc<str>,
-        /// Of the secret that the memory is about.
+        /// Of the secret that the state belongs to.
         fingerprint: Fingerprint,
-        /// The memory.
         persisted: PersistedSecretState,
     },
-    /// An account's refused log-ins; `None` once it was let in.
+    /// The refused log-ins of an account.
     Login {
-        /// Where one logs in.
+        /// The URL of the log-in route.
         auth_url: String,
-        /// The account.
+        /// The account, in lower case.
         mail: String,
-        /// How often it was refused.
+        /// `None` after a successful log-in.
         refused: Option<RefusedLogins>,
     },
 }
@@ -58,49 +55,49 @@ pub enum Record {
 #[serde_as]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedLogins {
-    /// How often in a row the same password was refused.
+    /// How many times in a row the same password was refused.
     pub times: u32,
-    /// When last.
+    /// The time of the last refusal.
     #[serde_as(as = "Rfc3339")]
     pub last: SystemTime,
     /// Of the refused password.
     pub password: PasswordFingerprint,
 }
 
-/// Everything remembered.
+/// The whole persisted state.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Content {
-    keys: BTreeMap<(Arc<str>, Arc<str>), Bound<KeyState>>,
-    secrets: BTreeMap<Arc<str>, Bound<SecretState>>,
-    /// An account that was let in is noted with `None`: nothing of it is written, but what an older
-    /// file says of its refusals is over.
+    keys: BTreeMap<(Arc<str>, Arc<str>), StoredState<KeyState>>,
+    secrets: BTreeMap<Arc<str>, StoredState<SecretState>>,
+    /// `None` for an account that logged in: nothing is written for it, but refusals from an older file no
+    /// longer count.
     logins: BTreeMap<(String, String), Option<RefusedLogins>>,
 }
 
-/// A memory, and what it is about.
+/// A persisted state, and the fingerprint of the token, account or secret that it belongs to.
 #[serde_as]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Bound<S> {
+struct StoredState<S> {
     fingerprint: Fingerprint,
     #[serde(flatten)]
     persisted: PersistedState<S>,
-    /// Since when it is no longer configured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// When it was removed from the configuration.
+    #[serde(default, rename = "left", skip_serializing_if = "Option::is_none")]
     #[serde_as(as = "Option<Rfc3339>")]
-    left: Option<SystemTime>,
+    removed: Option<SystemTime>,
 }
 
 impl Content {
-    /// Enters a record. Whether there is something to write for it.
-    pub(super) fn enter(&mut self, record: Record) -> bool {
-        match record {
-            Record::Key { partner, key, fingerprint, persisted } => {
-                self.keys.insert((partner, key), Bound { fingerprint, persisted, left: None });
+    /// Applies an update. Returns whether the file has to be written for it.
+    pub(super) fn apply(&mut self, update: StateUpdate) -> bool {
+        match update {
+            StateUpdate::Key { partner, key, fingerprint, persisted } => {
+                self.keys.insert((partner, key), StoredState { fingerprint, persisted, removed: None });
             }
-            Record::Secret { partner, fingerprint, persisted } => {
-                self.secrets.insert(partner, Bound { fingerprint, persisted, left: None });
+            StateUpdate::Secret { partner, fingerprint, persisted } => {
+                self.secrets.insert(partner, StoredState { fingerprint, persisted, removed: None });
             }
-            Record::Login { auth_url, mail, refused } => {
+            StateUpdate::Login { auth_url, mail, refused } => {
                 let is_refused = refused.is_some();
                 let before = self.logins.insert((auth_url, mail), refused);
                 return is_refused || before.is_some_and(|before| before.is_some());
@@ -109,11 +106,12 @@ impl Content {
         true
     }
 
-    /// Takes over what an older file remembers, beneath what this process learnt before it could be
-    /// read. Who left the configuration meanwhile is marked at the next [`Self::retain`].
-    pub(super) fn take_over(&mut self, older: Self) {
-        take_over(&mut self.keys, older.keys);
-        take_over(&mut self.secrets, older.secrets);
+    /// Merges the content of a file that could be read only now: it is older than what this process
+    /// knows. Keys and partners that are no longer configured are marked at the next
+    /// [`Self::update_configured`].
+    pub(super) fn merge_older(&mut self, older: Self) {
+        merge_older(&mut self.keys, older.keys);
+        merge_older(&mut self.secrets, older.secrets);
         for (account, refused) in older.logins {
             self.logins.entry(account).or_insert(refused);
         }
@@ -125,45 +123,46 @@ impl Content {
         key: &str,
         fingerprint: &Fingerprint,
     ) -> Option<PersistedKeyState> {
-        let bound = self.keys.get(&(partner.into(), key.into()))?;
-        (bound.fingerprint == *fingerprint).then_some(bound.persisted)
+        let stored = self.keys.get(&(partner.into(), key.into()))?;
+        (stored.fingerprint == *fingerprint).then_some(stored.persisted)
     }
 
     pub(super) fn secret(&self, partner: &str, fingerprint: &Fingerprint) -> Option<PersistedSecretState> {
-        let bound = self.secrets.get(partner)?;
-        (bound.fingerprint == *fingerprint).then_some(bound.persisted)
+        let stored = self.secrets.get(partner)?;
+        (stored.fingerprint == *fingerprint).then_some(stored.persisted)
     }
 
     pub(super) fn refused_logins(&self, auth_url: &str, mail: &str) -> Option<RefusedLogins> {
         self.logins.get(&(auth_url.to_owned(), mail.to_owned())).cloned().flatten()
     }
 
-    /// Marks who is no longer configured, and forgets who left long ago. Whether anything changed.
-    pub(super) fn retain(&mut self, configured: &[(Arc<str>, Arc<str>)], now: SystemTime) -> bool {
+    /// Marks keys and partners that are no longer configured, and deletes those that were removed long ago.
+    /// Returns whether anything changed.
+    pub(super) fn update_configured(&mut self, configured: &[(Arc<str>, Arc<str>)], now: SystemTime) -> bool {
         let keys: std::collections::BTreeSet<_> = configured.iter().collect();
         let partners: std::collections::BTreeSet<_> = configured.iter().map(|(partner, _)| partner).collect();
         let before = (self.keys.len(), self.secrets.len(), self.logins.len());
         let mut marked = false;
-        self.keys.retain(|name, bound| bound.stays(keys.contains(name), now, &mut marked));
-        self.secrets.retain(|name, bound| bound.stays(partners.contains(name), now, &mut marked));
+        self.keys.retain(|name, stored| stored.keep(keys.contains(name), now, &mut marked));
+        self.secrets.retain(|name, stored| stored.keep(partners.contains(name), now, &mut marked));
         self.logins.retain(|_, refused| refused.as_ref().is_none_or(|refused| is_recent(refused.last, now)));
         marked || before != (self.keys.len(), self.secrets.len(), self.logins.len())
     }
 
-    /// The file's text: JSON that a person can read.
+    /// The file's text: indented JSON, so that a person can read it.
     pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        let keys = self.keys.iter().map(|((partner, key), bound)| KeyLine {
+        let keys = self.keys.iter().map(|((partner, key), stored)| KeyRecord {
             partner: Arc::clone(partner),
             key: Arc::clone(key),
-            bound: bound.clone(),
+            stored: stored.clone(),
         });
         let secrets = self
             .secrets
             .iter()
-            .map(|(partner, bound)| SecretLine { partner: Arc::clone(partner), bound: bound.clone() });
+            .map(|(partner, stored)| SecretRecord { partner: Arc::clone(partner), stored: stored.clone() });
         let logins = self.logins.iter().filter_map(|((auth_url, mail), refused)| {
             let (auth_url, mail) = (auth_url.clone(), mail.clone());
-            Some(LoginLine { auth_url, mail, refused: refused.clone()? })
+            Some(LoginRecord { auth_url, mail, refused: refused.clone()? })
         });
         let file = File {
             version: VERSION,
@@ -174,12 +173,12 @@ impl Content {
         serde_json::to_vec_pretty(&file)
     }
 
-    /// Reads the file's text: what it remembers, and what is wrong with records that can't be read.
+    /// Reads the file's text. Returns its content, and one message per record that cannot be read.
     ///
     /// # Errors
-    /// Where it is not the file at all.
+    /// If the text is not JSON of this form, or has another version.
     pub(super) fn from_json(text: &[u8]) -> Result<(Self, Vec<String>), String> {
-        let file: Records<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        let file: UnparsedFile<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         if file.version != VERSION {
             return Err(format!(
                 "it has version {}, and this exporter writes version {VERSION}",
@@ -187,57 +186,58 @@ impl Content {
             ));
         }
         let mut damage = Vec::new();
-        let keys = readable::<KeyLine>("keys", &file.keys, &mut damage);
-        let secrets = readable::<SecretLine>("secrets", &file.secrets, &mut damage);
-        let logins = readable::<LoginLine>("logins", &file.logins, &mut damage);
+        let keys = parse_records::<KeyRecord>("keys", &file.keys, &mut damage);
+        let secrets = parse_records::<SecretRecord>("secrets", &file.secrets, &mut damage);
+        let logins = parse_records::<LoginRecord>("logins", &file.logins, &mut damage);
         let content = Self {
-            keys: keys.map(|line| ((line.partner, line.key), line.bound)).collect(),
-            secrets: secrets.map(|line| (line.partner, line.bound)).collect(),
-            logins: logins.map(|line| ((line.auth_url, line.mail), Some(line.refused))).collect(),
+            keys: keys.map(|record| ((record.partner, record.key), record.stored)).collect(),
+            secrets: secrets.map(|record| (record.partner, record.stored)).collect(),
+            logins: logins.map(|record| ((record.auth_url, record.mail), Some(record.refused))).collect(),
         };
         Ok((content, damage))
     }
 }
 
-/// The younger memory wins, but that the same token was active once is a fact that stays.
-fn take_over<K: Ord, S>(younger: &mut BTreeMap<K, Bound<S>>, older: BTreeMap<K, Bound<S>>) {
+/// The newer state wins, but `has_been_active` of the same token or secret stays true.
+fn merge_older<K: Ord, S>(newer: &mut BTreeMap<K, StoredState<S>>, older: BTreeMap<K, StoredState<S>>) {
     for (name, old) in older {
-        match younger.entry(name) {
-            Entry::Vacant(free) => drop(free.insert(old)),
-            Entry::Occupied(mut taken) if taken.get().fingerprint == old.fingerprint => {
-                taken.get_mut().persisted.has_been_active |= old.persisted.has_been_active;
+        match newer.entry(name) {
+            Entry::Vacant(entry) => drop(entry.insert(old)),
+            Entry::Occupied(mut entry) if entry.get().fingerprint == old.fingerprint => {
+                entry.get_mut().persisted.has_been_active |= old.persisted.has_been_active;
             }
             Entry::Occupied(_) => {}
         }
     }
 }
 
-impl<S> Bound<S> {
-    fn stays(&mut self, is_configured: bool, now: SystemTime, marked: &mut bool) -> bool {
-        match (is_configured, self.left) {
+impl<S> StoredState<S> {
+    /// Whether to keep this state. Sets `marked` if the removal date changed.
+    fn keep(&mut self, is_configured: bool, now: SystemTime, marked: &mut bool) -> bool {
+        match (is_configured, self.removed) {
             (true, None) => true,
             (true, Some(_)) => {
-                self.left = None;
+                self.removed = None;
                 *marked = true;
                 true
             }
             (false, None) => {
-                self.left = Some(now);
+                self.removed = Some(now);
                 *marked = true;
                 true
             }
-            (false, Some(left)) => is_recent(left, now),
+            (false, Some(removed)) => is_recent(removed, now),
         }
     }
 }
 
-/// A time in the future, of a clock that was set back, is recent too.
+/// A time in the future counts as recent too: the clock was set back.
 fn is_recent(time: SystemTime, now: SystemTime) -> bool {
-    now.duration_since(time).is_ok_and(|age| age < KEPT_AFTER_LEAVING) || time > now
+    now.duration_since(time).is_ok_and(|age| age < RETENTION) || time > now
 }
 
-/// Reads each record by itself: one that is damaged takes no other with it.
-fn readable<'a, T: Deserialize<'a> + 'a>(
+/// Parses each record separately, so that a damaged record does not affect the others.
+fn parse_records<'a, T: Deserialize<'a> + 'a>(
     list: &str,
     records: &[&'a RawValue],
     damage: &mut Vec<String>,
@@ -252,44 +252,34 @@ fn readable<'a, T: Deserialize<'a> + 'a>(
     read.into_iter()
 }
 
-/// The file as it is read: its records are looked into one by one.
-#[derive(Deserialize)]
-struct Records<'a> {
+/// The file, with records that are typed for writing and unparsed for reading.
+#[derive(Serialize, Deserialize)]
+struct File<K, S, L> {
     version: u32,
-    #[serde(borrow)]
-    keys: Vec<&'a RawValue>,
-    #[serde(borrow)]
-    secrets: Vec<&'a RawValue>,
-    #[serde(borrow)]
-    logins: Vec<&'a RawValue>,
+    keys: Vec<K>,
+    secrets: Vec<S>,
+    logins: Vec<L>,
 }
 
-/// The file as it is written.
-#[derive(Serialize)]
-struct File {
-    version: u32,
-    keys: Vec<KeyLine>,
-    secrets: Vec<SecretLine>,
-    logins: Vec<LoginLine>,
-}
+type UnparsedFile<'a> = File<&'a RawValue, &'a RawValue, &'a RawValue>;
 
 #[derive(Serialize, Deserialize)]
-struct KeyLine {
+struct KeyRecord {
     partner: Arc<str>,
     key: Arc<str>,
     #[serde(flatten)]
-    bound: Bound<KeyState>,
+    stored: StoredState<KeyState>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct SecretLine {
+struct SecretRecord {
     partner: Arc<str>,
     #[serde(flatten)]
-    bound: Bound<SecretState>,
+    stored: StoredState<SecretState>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct LoginLine {
+struct LoginRecord {
     auth_url: String,
     mail: String,
     #[serde(flatten)]
@@ -311,15 +301,15 @@ mod tests {
     }
 
     fn with_a_key() -> Content {
-        with("t", memory_of(KeyState::Active, 1, true))
+        with("t", state_of(KeyState::Active, 1, true))
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_content_is_read_back() {
         let mut content = with_a_key();
         let secret =
             PersistedSecretState { state: SecretState::Rejected, since: at(2), has_been_active: true };
-        content.enter(Record::Secret {
+        content.apply(StateUpdate::Secret {
             partner: "acme".into(),
             fingerprint: fingerprint("s"),
             persisted: secret,
@@ -327,7 +317,7 @@ mod tests {
         let refused =
             RefusedLogins { times: 2, last: at(3), password: PasswordFingerprint::of(&"wrong".into()) };
         let (auth_url, mail) = ("https://auth".to_owned(), "api@durand.example".to_owned());
-        content.enter(Record::Login { auth_url, mail, refused: Some(refused.clone()) });
+        content.apply(StateUpdate::Login { auth_url, mail, refused: Some(refused.clone()) });
         let again = Content::from_json(&content.to_json().unwrap()).unwrap().0;
         assert_eq!(again.key("acme", "dupont", &fingerprint("t")).unwrap().state, KeyState::Active);
         assert_eq!(again.secret("acme", &fingerprint("s")), Some(secret));
@@ -335,95 +325,84 @@ mod tests {
     }
 
     #[test]
-    fn a_memory_of_another_token_does_not_count() {
+    fn the_state_of_another_token_is_not_returned() {
         assert_eq!(with_a_key().key("acme", "dupont", &fingerprint("another")), None);
     }
 
-    fn memory_of(state: KeyState, day: u32, has_been_active: bool) -> PersistedKeyState {
+    fn state_of(state: KeyState, day: u32, has_been_active: bool) -> PersistedKeyState {
         PersistedKeyState { state, since: at(day), has_been_active }
     }
 
     fn with(token: &str, persisted: PersistedKeyState) -> Content {
         let mut content = Content::default();
         let (partner, key) = ("acme".into(), "dupont".into());
-        content.enter(Record::Key { partner, key, fingerprint: fingerprint(token), persisted });
+        content.apply(StateUpdate::Key { partner, key, fingerprint: fingerprint(token), persisted });
         content
     }
 
     #[test]
-    fn what_is_taken_over_late_yields_to_what_was_learnt_meanwhile() {
-        let mut content = with("t", memory_of(KeyState::NotFound, 5, false));
-        content.take_over(with("t", memory_of(KeyState::Active, 1, true)));
+    fn an_older_file_does_not_replace_a_newer_state() {
+        let mut content = with("t", state_of(KeyState::NotFound, 5, false));
+        content.merge_older(with("t", state_of(KeyState::Active, 1, true)));
         let known = content.key("acme", "dupont", &fingerprint("t")).unwrap();
-        assert_eq!(known, memory_of(KeyState::NotFound, 5, true), "that it was active once stays known");
-        content.take_over(with("t", memory_of(KeyState::Unknown, 1, false)));
+        assert_eq!(known, state_of(KeyState::NotFound, 5, true), "has_been_active stays true");
+        content.merge_older(with("t", state_of(KeyState::Unknown, 1, false)));
         assert_eq!(content.key("acme", "dupont", &fingerprint("t")), Some(known));
     }
 
     #[test]
-    fn that_another_token_was_active_says_nothing_about_this_one() {
-        let mut content = with("new", memory_of(KeyState::NotFound, 5, false));
-        content.take_over(with("old", memory_of(KeyState::Active, 1, true)));
+    fn an_earlier_active_token_does_not_mark_another_token_as_active() {
+        let mut content = with("new", state_of(KeyState::NotFound, 5, false));
+        content.merge_older(with("old", state_of(KeyState::Active, 1, true)));
         let known = content.key("acme", "dupont", &fingerprint("new")).unwrap();
-        assert_eq!(known, memory_of(KeyState::NotFound, 5, false));
+        assert_eq!(known, state_of(KeyState::NotFound, 5, false));
     }
 
     #[test]
-    fn refusals_are_taken_over_late_except_of_an_account_that_was_let_in_or_refused_meanwhile() {
+    fn refusals_in_an_older_file_count_unless_the_account_logged_in_or_was_refused_since() {
         let refused =
             |times| RefusedLogins { times, last: at(1), password: PasswordFingerprint::of(&"p".into()) };
-        let login = |mail: &str, refused| Record::Login {
+        let login = |mail: &str, refused| StateUpdate::Login {
             auth_url: "https://auth".to_owned(),
             mail: mail.to_owned(),
             refused,
         };
         let (mut content, mut older) = (Content::default(), Content::default());
-        for mail in ["untouched", "let in", "refused"] {
-            assert!(older.enter(login(mail, Some(refused(2)))));
+        for mail in ["untouched", "logged in", "refused"] {
+            assert!(older.apply(login(mail, Some(refused(2)))));
         }
-        assert!(!content.enter(login("let in", None)), "nothing to write");
-        assert!(content.enter(login("refused", Some(refused(1)))));
-        content.take_over(older);
+        assert!(!content.apply(login("logged in", None)), "nothing to write");
+        assert!(content.apply(login("refused", Some(refused(1)))));
+        content.merge_older(older);
         let times = |mail| content.refused_logins("https://auth", mail).map(|refused| refused.times);
-        assert_eq!(["untouched", "let in", "refused"].map(times), [Some(2), None, Some(1)]);
+        assert_eq!(["untouched", "logged in", "refused"].map(times), [Some(2), None, Some(1)]);
         let again = Content::from_json(&content.to_json().unwrap()).unwrap().0;
         assert_eq!(again.logins.len(), 2);
-        assert!(content.enter(login("refused", None)), "the file must forget it");
+        assert!(content.apply(login("refused", None)), "the refusal must be removed from the file");
     }
 
     #[test]
-    fn a_key_that_left_is_remembered_for_thirty_days() {
+    fn the_state_of_a_removed_key_is_kept_for_thirty_days() {
         let mut content = with_a_key();
-        assert!(content.retain(&[], at(10)));
-        assert!(!content.retain(&[], at(39)));
+        assert!(content.update_configured(&[], at(10)));
+        assert!(!content.update_configured(&[], at(39)));
         assert!(content.key("acme", "dupont", &fingerprint("t")).is_some());
-        assert!(content.retain(&[], at(40)));
+        assert!(content.update_configured(&[], at(40)));
         assert!(content.key("acme", "dupont", &fingerprint("t")).is_none());
     }
 
     #[test]
-    fn a_key_that_comes_back_stays() {
+    fn a_key_that_is_configured_again_is_kept() {
         let mut content = with_a_key();
         let configured = [("acme".into(), "dupont".into())];
-        content.retain(&[], at(10));
-        assert!(content.retain(&configured, at(20)));
-        assert!(!content.retain(&configured, at(90)));
+        content.update_configured(&[], at(10));
+        assert!(content.update_configured(&configured, at(20)));
+        assert!(!content.update_configured(&configured, at(90)));
         assert!(content.key("acme", "dupont", &fingerprint("t")).is_some());
     }
 
     #[test]
-    fn a_file_whose_marks_are_four_bytes_long_is_not_damaged() {
-        let older = br#"{"version":1,"keys":[],"secrets":[],"logins":[{"auth_url":"https://auth","mail":"m",
-            "times":2,"last":"2026-01-01T00:00:00Z",
-            "password":{"salt":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16],"hash":[239,201,243,205]}}]}"#;
-        let content = Content::from_json(older).unwrap().0;
-        assert_eq!(content.refused_logins("https://auth", "m").unwrap().times, 2);
-        let text = String::from_utf8(content.to_json().unwrap()).unwrap();
-        assert!(text.contains("239") && !text.contains("201"), "{text}");
-    }
-
-    #[test]
-    fn whatever_is_not_the_file_is_refused_and_harms_nothing() {
+    fn text_of_another_form_or_version_is_an_error() {
         let other_version = br#"{"version":9,"keys":[],"secrets":[],"logins":[]}"#;
         let torn = &with_a_key().to_json().unwrap()[..50];
         for text in [&b""[..], b"null", b"[]", b"{}", b"\xff\xfe", other_version, torn] {
@@ -432,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_can_t_be_read_takes_no_other_with_it_and_is_named() {
+    fn an_unreadable_record_is_named_and_does_not_affect_the_others() {
         let text = String::from_utf8(with_a_key().to_json().unwrap()).unwrap();
         let (_, good) = text.split_once("\"keys\": [").unwrap();
         let wrong = r#"{"partner":"a","key":"b","fingerprint":"f","state":"fine",

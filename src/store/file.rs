@@ -1,4 +1,4 @@
-//! The file: taken over once, then replaced whole.
+//! The state file and its lock: the file is read once, then replaced as a whole by each write.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
@@ -9,46 +9,50 @@ use tracing::{error, warn};
 
 use super::content::Content;
 
-/// The file's name.
-const NAME: &str = "state.json";
-/// The beginning of the names it has while it is being written.
-const TEMPORARY: &str = "state.json.new-";
-/// Held locked by the exporter that uses the folder.
-const LOCK: &str = "lock";
-/// Of a hundred thousand keys it has some 40 MB: what is larger was not written here.
-const LARGEST: u64 = 256 << 20;
+const FILE_NAME: &str = "state.json";
+/// The prefix of the temporary file's name while it is being written.
+const TEMPORARY_PREFIX: &str = "state.json.new-";
+/// The file that the exporter which uses the directory keeps locked.
+const LOCK_NAME: &str = "lock";
+/// The maximum size in bytes. With a hundred thousand keys, the file has about 40 MB: a larger one is
+/// not ours.
+const MAX_SIZE: u64 = 256 << 20;
 
-/// Why a store can't be used at all.
+/// Why the store cannot be opened at all.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Two exporters would overwrite each other's memory.
-    #[error("another exporter uses the storage folder {}; give each its own --storage.path", .0.display())]
+    /// Two exporters would overwrite each other's state.
+    #[error(
+        "another exporter uses the storage directory {}; give each exporter its own --storage.path",
+        .0.display()
+    )]
     InUse(PathBuf),
 }
 
-/// The folder, and the lock on it.
+/// The state file in the storage directory, and the lock on the directory.
 #[derive(Debug)]
 pub(super) struct StateFile {
-    folder: PathBuf,
-    /// The lock file that is held. It need not be the one that lies in the folder by now.
+    directory: PathBuf,
+    /// The locked file. The directory may contain another lock file by now.
     lock: Option<File>,
-    /// Whether the memory in the folder was taken over. Until then it must not be replaced.
+    /// Whether the state file in the directory was read. Until then, it must not be replaced.
     read: bool,
 }
 
 impl StateFile {
-    /// The file in `folder`, which is not touched yet.
-    pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), lock: None, read: false }
+    /// Does not access the directory yet.
+    pub(super) fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), lock: None, read: false }
     }
 
-    /// What the file remembers, where that was not taken over yet: once, as soon as the folder can be
-    /// used, and again when another folder has come into its place, made anew or mounted over it.
+    /// Locks the directory and reads the file, unless it was read already. It is read once, as soon as the
+    /// directory can be used, and again if another directory has taken its place (created again, or mounted
+    /// over it).
     ///
-    /// A damaged file is set aside, so that nothing of it is lost, and reported. One that can't be read
-    /// or set aside stays as it is, and so does all that it remembers.
-    pub(super) fn unread(&mut self) -> io::Result<Option<Content>> {
-        self.prepare()?;
+    /// A damaged file is reported and kept under another name, so that nothing of it is lost. A file
+    /// that cannot be read or renamed stays unchanged, with all its content.
+    pub(super) fn read_if_new(&mut self) -> io::Result<Option<Content>> {
+        self.lock_directory()?;
         if self.read {
             return Ok(None);
         }
@@ -57,10 +61,10 @@ impl StateFile {
         Ok(Some(content))
     }
 
-    /// What the file remembers, without the lock and whatever uses the folder: nothing is changed, not even
-    /// a damaged file.
-    pub(super) fn peek(&self) -> io::Result<Content> {
-        match read_whole(&self.folder.join(NAME)) {
+    /// Reads the file without locking the directory, whether or not an exporter uses it. Changes nothing, not
+    /// even a damaged file.
+    pub(super) fn read_without_lock(&self) -> io::Result<Content> {
+        match read_regular_file(&self.directory.join(FILE_NAME)) {
             Ok(text) => Content::from_json(&text).map(|(content, _)| content).map_err(io::Error::other),
             Err(absent) if absent.kind() == io::ErrorKind::NotFound => Ok(Content::default()),
             Err(cause) => Err(cause),
@@ -68,112 +72,117 @@ impl StateFile {
     }
 
     fn read(&self) -> io::Result<Content> {
-        let path = self.folder.join(NAME);
-        match read_whole(&path) {
+        let path = self.directory.join(FILE_NAME);
+        match read_regular_file(&path) {
             Ok(text) => match Content::from_json(&text) {
                 Ok((content, damage)) if damage.is_empty() => Ok(content),
-                Ok((content, damage)) => self.keep_original(&path, &damage).map(|()| content),
-                Err(cause) => self.set_aside(&path, &cause),
+                Ok((content, damage)) => self.copy_damaged(&path, &damage).map(|()| content),
+                Err(cause) => self.move_damaged(&path, &cause),
             },
             Err(absent) if absent.kind() == io::ErrorKind::NotFound => Ok(Content::default()),
             Err(cause) => {
-                Err(io::Error::new(cause.kind(), format!("{} can't be read: {cause}", path.display())))
+                Err(io::Error::new(cause.kind(), format!("cannot read {}: {cause}", path.display())))
             }
         }
     }
 
-    /// A name for a damaged file.
-    fn aside(&self) -> PathBuf {
+    /// The path under which a damaged file is kept.
+    fn damaged_path(&self) -> PathBuf {
         let second = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        self.folder.join(format!("{NAME}.damaged-{second}"))
+        self.directory.join(format!("{FILE_NAME}.damaged-{second}"))
     }
 
-    /// Gives a file, some of whose records can't be read, a second name, before the first is replaced by
-    /// those that can.
-    fn keep_original(&self, path: &Path, damage: &[String]) -> io::Result<()> {
-        let aside = self.aside();
-        // Not every file system knows second names.
-        fs::hard_link(path, &aside).or_else(|_| fs::copy(path, &aside).map(drop))?;
-        let (file, kept, count) = (path.display(), aside.display(), damage.len());
+    /// Keeps a copy of a file with some unreadable records, before the file is replaced by the readable ones.
+    fn copy_damaged(&self, path: &Path, damage: &[String]) -> io::Result<()> {
+        let kept_path = self.damaged_path();
+        // Some file systems have no hard links.
+        fs::hard_link(path, &kept_path).or_else(|_| fs::copy(path, &kept_path).map(drop))?;
+        let (file, kept, count) = (path.display(), kept_path.display(), damage.len());
         let first = damage.first().map_or("", String::as_str);
-        error!(%file, %kept, count, first, "records of the memory are damaged: a copy is kept, and the others are used");
+        error!(
+            %file, %kept, count, first,
+            "some records of the state file are damaged; kept a copy and loaded the other records"
+        );
         Ok(())
     }
 
-    /// Gives a damaged file another name, and begins with nothing.
-    fn set_aside(&self, path: &Path, cause: &str) -> io::Result<Content> {
-        let aside = self.aside();
-        let (file, kept) = (path.display(), aside.display());
-        fs::rename(path, &aside).map_err(|stuck| {
+    /// Renames a damaged file, and starts with an empty state.
+    fn move_damaged(&self, path: &Path, cause: &str) -> io::Result<Content> {
+        let kept_path = self.damaged_path();
+        let (file, kept) = (path.display(), kept_path.display());
+        fs::rename(path, &kept_path).map_err(|error| {
             io::Error::new(
-                stuck.kind(),
-                format!("{file} is damaged ({cause}), and can't be set aside: {stuck}"),
+                error.kind(),
+                format!("{file} is damaged ({cause}) and cannot be renamed: {error}"),
             )
         })?;
-        error!(%file, %kept, cause, "the memory of states is damaged: set aside, and starting anew");
+        error!(%file, %kept, cause, "the state file is damaged; renamed it and started with an empty state");
         Ok(Content::default())
     }
 
-    /// Replaces the file: whoever reads it finds the old text or the new one, whole, whenever the
-    /// process or the machine stops. Only after [`Self::unread`], lest it replace what nobody read.
+    /// Replaces the file atomically: a reader finds the complete old text or the complete new text, even
+    /// if the process or the machine stops at any moment. Call it only after [`Self::read_if_new`], so
+    /// that it does not replace a file that was not read.
     pub(super) fn replace(&self, text: &[u8]) -> io::Result<()> {
-        let mut new = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.folder)?;
+        let mut new = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(&self.directory)?;
         new.write_all(text)?;
         new.as_file().sync_all()?;
-        new.persist(self.folder.join(NAME))?;
-        File::open(&self.folder)?.sync_all()
+        new.persist(self.directory.join(FILE_NAME))?;
+        File::open(&self.directory)?.sync_all()
     }
 
-    /// Makes the folder if it is missing, and locks it.
+    /// Creates the directory if it is missing, and locks it.
     ///
-    /// A lock holds a file, not its name: where the folder was deleted and made again, or something
-    /// was mounted over it, the one in it now is to be locked, and its memory is yet to be read.
-    fn prepare(&mut self) -> io::Result<()> {
-        create(&self.folder)?;
-        let lock = open_lock(&self.folder.join(LOCK))?;
+    /// A lock belongs to a file, not to its name. If the directory was deleted and created again, or
+    /// something was mounted over it, the lock file that is there now must be locked, and the state file
+    /// there must be read.
+    fn lock_directory(&mut self) -> io::Result<()> {
+        create_directory(&self.directory)?;
+        let lock = open_lock_file(&self.directory.join(LOCK_NAME))?;
         if let Some(held) = &self.lock
-            && are_same(held, &lock)?
+            && is_same_file(held, &lock)?
         {
             return Ok(());
         }
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(io::Error::other(OpenError::InUse(self.folder.clone())));
+                return Err(io::Error::other(OpenError::InUse(self.directory.clone())));
             }
             Err(TryLockError::Error(cause)) => return Err(cause),
         }
         (self.lock, self.read) = (Some(lock), false);
-        warn_if_open(&self.folder);
-        self.sweep();
+        warn_if_world_writable(&self.directory);
+        self.remove_temporary_files();
         Ok(())
     }
 
-    /// Removes what a killed process left half-written. They are only scraps: failing is no harm.
-    fn sweep(&self) {
-        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+    /// Removes temporary files that a killed process left. They contain nothing of value, so errors are
+    /// ignored.
+    fn remove_temporary_files(&self) {
+        let Ok(entries) = fs::read_dir(&self.directory) else { return };
         for entry in entries.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
                 let _ = fs::remove_file(entry.path());
             }
         }
     }
 }
 
-/// The file, if it is one: to open a pipe waits for a writer, and a device may never end.
-fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+/// Reads only regular files: opening a pipe waits for a writer, and reading a device may never end.
+fn read_regular_file(path: &Path) -> io::Result<Vec<u8>> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file; remove it"));
     }
-    if metadata.len() > LARGEST {
-        return Err(io::Error::other("it is larger than 256 MiB, so it is no such memory; remove it"));
+    if metadata.len() > MAX_SIZE {
+        return Err(io::Error::other("it is larger than 256 MiB, so it is not a state file; remove it"));
     }
     fs::read(path)
 }
 
-/// The lock, which nobody else may open: who can could hold it for ever.
-fn open_lock(path: &Path) -> io::Result<File> {
+/// Only the exporter's user may open the lock file: anyone who can open it could hold the lock for ever.
+fn open_lock_file(path: &Path) -> io::Result<File> {
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         let text = format!("{} is not a regular file; remove it", path.display());
         return Err(io::Error::other(text));
@@ -186,57 +195,60 @@ fn open_lock(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        // One that an operator made. Where it belongs to somebody else it stays as it is.
+        // The operator may have created it with another mode. If it belongs to another user, its mode stays.
         let _ = lock.set_permissions(fs::Permissions::from_mode(0o600));
     }
     Ok(lock)
 }
 
-/// The files in the folder are for the exporter's user alone, whatever the folder's mode; but who may
-/// write to a folder may replace what is in it.
+/// Only the exporter's user can access the files in the directory, whatever the directory's mode is. But
+/// anyone who can write to a directory can replace the files in it.
 #[cfg(unix)]
-fn warn_if_open(folder: &Path) {
+fn warn_if_world_writable(directory: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
-    if fs::metadata(folder).is_ok_and(|metadata| metadata.permissions().mode() & 0o002 != 0) {
-        let folder = folder.display();
-        warn!(%folder, "every user of the machine may write to the storage folder; take that right away (chmod o-w)");
+    if fs::metadata(directory).is_ok_and(|metadata| metadata.permissions().mode() & 0o002 != 0) {
+        let folder = directory.display();
+        warn!(
+            %folder,
+            "every user of this machine can write to the storage directory; remove this permission (chmod o-w)"
+        );
     }
 }
 
-/// Elsewhere rights are not told by a mode.
+/// Other systems have no permission bits.
 #[cfg(not(unix))]
-fn warn_if_open(_: &Path) {}
+fn warn_if_world_writable(_: &Path) {}
 
-/// Whether two open files are one and the same, whatever their names are by now.
+/// Whether two open files are the same file, whatever their current names are.
 #[cfg(unix)]
-fn are_same(one: &File, other: &File) -> io::Result<bool> {
+fn is_same_file(one: &File, other: &File) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     let (one, other) = (one.metadata()?, other.metadata()?);
     Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
 }
 
-/// Elsewhere an open file can't lose its name.
+/// On other systems, an open file cannot lose its name.
 #[cfg(not(unix))]
-fn are_same(_: &File, _: &File) -> io::Result<bool> {
+fn is_same_file(_: &File, _: &File) -> io::Result<bool> {
     Ok(true)
 }
 
-/// For the exporter's own user only.
-fn create(folder: &Path) -> io::Result<()> {
-    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
-    let missing: Vec<_> = folder.ancestors().take_while(is_missing).collect();
+/// Creates the directory and its missing parents, with access for the exporter's user only.
+fn create_directory(directory: &Path) -> io::Result<()> {
+    let is_missing = |directory: &&Path| !directory.as_os_str().is_empty() && !directory.exists();
+    let missing: Vec<_> = directory.ancestors().take_while(is_missing).collect();
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)?;
-    missing.into_iter().filter_map(Path::parent).for_each(sync);
+    builder.create(directory)?;
+    missing.into_iter().filter_map(Path::parent).for_each(sync_directory);
     Ok(())
 }
 
-/// Sees to it that what was made in a folder is still there after a power cut. Not every file system
-/// can; then there is nothing else to do.
-fn sync(folder: &Path) {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+/// Makes new entries of a directory survive a power cut. Some file systems cannot do this; there is no
+/// other way then.
+fn sync_directory(directory: &Path) {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let _ = File::open(directory).and_then(|directory| directory.sync_all());
 }

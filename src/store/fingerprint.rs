@@ -1,4 +1,4 @@
-//! What binds a memory to the token or secret it is about.
+//! Fingerprints: they tell which token, account or secret a persisted state belongs to.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -7,27 +7,23 @@ use sha2::{Digest as _, Sha256};
 use crate::config::Login;
 use crate::partner_api::Firm;
 
-/// A truncated SHA-256. Tokens and partners' secrets are long and random, so their hash can't be
-/// guessed; a password is neither, so an account is known by its mail and firm instead.
+/// A SHA-256 hash, truncated to 128 bits. Tokens and partners' secrets are long and random, so they
+/// cannot be found from their hash by guessing. A password is neither long nor random, so the
+/// fingerprint of an account is made from its mail and firm instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint(Box<str>);
 
 impl Fingerprint {
-    /// Of a permanent token.
-    #[must_use]
     pub fn of_token(partner: &str, key: &str, token: &SecretString) -> Self {
         Self::of(&["token", partner, key, token.expose_secret()])
     }
 
-    /// Of a partner's secret.
-    #[must_use]
     pub fn of_secret(partner: &str, secret: &SecretString) -> Self {
         Self::of(&["secret", partner, secret.expose_secret()])
     }
 
-    /// Of an API Cabinet account: its tokens come and go. A mail is the same account however it is
-    /// capitalised.
-    #[must_use]
+    /// Of an API Cabinet account, because its tokens change. Upper and lower case in the mail make no
+    /// difference.
     pub fn of_login(partner: &str, key: &str, login: &Login) -> Self {
         let firm = match &login.firm {
             None => String::new(),
@@ -56,7 +52,7 @@ mod tests {
     use crate::secret::SecretSource;
 
     #[test]
-    fn a_fingerprint_depends_on_the_token_and_on_whose_it_is() {
+    fn a_fingerprint_depends_on_the_token_the_partner_and_the_key() {
         let of = |partner, key, token: &str| Fingerprint::of_token(partner, key, &token.into());
         assert_eq!(of("acme", "dupont", "t"), of("acme", "dupont", "t"));
         for other in [of("acme", "dupont", "u"), of("acme", "martin", "t"), of("acmed", "upont", "t")] {
@@ -66,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_that_is_capitalised_otherwise_is_the_same_account() {
+    fn the_case_of_a_mail_does_not_change_the_fingerprint() {
         let of = |mail: &str| {
             let password = SecretSource::Inline("p".into());
             Fingerprint::of_login("acme", "durand", &Login { mail: mail.to_owned(), password, firm: None })
@@ -76,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_does_not_contain_what_it_is_of() {
+    fn a_fingerprint_does_not_contain_the_token() {
         let fingerprint = Fingerprint::of_token("acme", "dupont", &"canary".into());
         assert!(!serde_json::to_string(&fingerprint).unwrap().contains("canary"));
         assert_eq!(fingerprint.0.len(), 32);

@@ -1,4 +1,4 @@
-//! The store against a real folder, in paused time.
+//! The store with a real directory, in paused time.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::*;
 use crate::key_state::KeyState;
 use crate::password_fingerprint::PasswordFingerprint;
 
-/// A folder to be, whose parent is there already.
+/// A storage directory that does not exist yet, in an existing parent.
 struct Place {
     parent: tempfile::TempDir,
     failures: Arc<AtomicU32>,
@@ -21,12 +21,12 @@ impl Place {
         Self { parent: tempfile::tempdir().unwrap(), failures: Arc::default() }
     }
 
-    fn folder(&self) -> PathBuf {
+    fn directory(&self) -> PathBuf {
         self.parent.path().join("data")
     }
 
     fn file(&self) -> PathBuf {
-        self.folder().join("state.json")
+        self.directory().join("state.json")
     }
 
     fn open(&self) -> Store {
@@ -35,7 +35,7 @@ impl Place {
 
     fn try_open(&self) -> Result<Store, OpenError> {
         let failures = Arc::clone(&self.failures);
-        Store::open(&self.folder(), move || {
+        Store::open(&self.directory(), move || {
             failures.fetch_add(1, Ordering::Relaxed);
         })
     }
@@ -44,28 +44,28 @@ impl Place {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// Puts a folder there whose memory is that of another process.
-    fn remember(&self, records: impl IntoIterator<Item = Record>) {
-        fs::create_dir(self.folder()).unwrap();
-        fs::write(self.file(), text_of(records)).unwrap();
+    /// Creates the directory with the persisted state of another process.
+    fn create_with(&self, updates: impl IntoIterator<Item = StateUpdate>) {
+        fs::create_dir(self.directory()).unwrap();
+        fs::write(self.file(), text_of(updates)).unwrap();
     }
 
     fn on_disk(&self) -> Content {
         Content::from_json(&fs::read(self.file()).unwrap()).unwrap().0
     }
 
-    /// Those in the folder whose name begins like this.
-    fn named(&self, beginning: &str) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.folder()).unwrap().map(|entry| entry.unwrap());
-        let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(beginning));
+    /// The entries of the directory whose name begins with this prefix.
+    fn named(&self, prefix: &str) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.directory()).unwrap().map(|entry| entry.unwrap());
+        let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
         named.map(|entry| entry.path()).collect()
     }
 }
 
-fn text_of(records: impl IntoIterator<Item = Record>) -> Vec<u8> {
+fn text_of(updates: impl IntoIterator<Item = StateUpdate>) -> Vec<u8> {
     let mut content = Content::default();
-    for record in records {
-        content.enter(record);
+    for update in updates {
+        content.apply(update);
     }
     content.to_json().unwrap()
 }
@@ -74,46 +74,46 @@ fn fingerprint() -> Fingerprint {
     Fingerprint::of_token("acme", "any", &"t".into())
 }
 
-fn record(key: &str, state: KeyState, has_been_active: bool) -> Record {
-    let memory = PersistedKeyState { state, since: SystemTime::UNIX_EPOCH, has_been_active };
-    Record::Key { partner: "acme".into(), key: key.into(), fingerprint: fingerprint(), persisted: memory }
+fn update(key: &str, state: KeyState, has_been_active: bool) -> StateUpdate {
+    let persisted = PersistedKeyState { state, since: SystemTime::UNIX_EPOCH, has_been_active };
+    StateUpdate::Key { partner: "acme".into(), key: key.into(), fingerprint: fingerprint(), persisted }
 }
 
-fn active(key: &str) -> Record {
-    record(key, KeyState::Active, true)
+fn active(key: &str) -> StateUpdate {
+    update(key, KeyState::Active, true)
 }
 
 fn state_in(content: &Content, key: &str) -> Option<KeyState> {
-    content.key("acme", key, &fingerprint()).map(|memory| memory.state)
+    content.key("acme", key, &fingerprint()).map(|persisted| persisted.state)
 }
 
 impl Store {
     fn state(&self, key: &str) -> Option<KeyState> {
-        state_in(&self.0.latest().content, key)
+        state_in(&self.0.current().content, key)
     }
 }
 
-/// A bit more than until the next try.
-async fn next_try() {
-    sleep(RETRY + PACE).await;
+/// Slightly longer than the delay until the next attempt.
+async fn next_attempt() {
+    sleep(RETRY_DELAY + WRITE_INTERVAL).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_memory_that_arrives_late_is_kept_beneath_what_was_learnt_meanwhile() {
+async fn a_file_that_becomes_readable_late_does_not_replace_newer_states() {
     let place = Place::new();
-    fs::write(place.folder(), "a file in the folder's place").unwrap();
+    fs::write(place.directory(), "a file in place of the directory").unwrap();
     let store = place.open();
-    assert_eq!(store.save(record("dupont", KeyState::NotFound, false)).await, Err(NotWritten));
-    fs::remove_file(place.folder()).unwrap();
+    assert_eq!(store.save(update("dupont", KeyState::NotFound, false)).await, Err(NotWritten));
+    fs::remove_file(place.directory()).unwrap();
     let refused = RefusedLogins {
         times: 2,
         last: SystemTime::UNIX_EPOCH,
         password: PasswordFingerprint::of(&"wrong".into()),
     };
     let (auth_url, mail) = ("https://auth".to_owned(), "api@durand.example".to_owned());
-    let login = Record::Login { auth_url, mail, refused: Some(refused.clone()) };
-    place.remember([active("dupont"), active("martin"), login]);
-    next_try().await;
+    let login = StateUpdate::Login { auth_url, mail, refused: Some(refused.clone()) };
+    place.create_with([active("dupont"), active("martin"), login]);
+    next_attempt().await;
     let dupont = store.key("acme", "dupont", &fingerprint()).unwrap();
     assert_eq!((dupont.state, dupont.has_been_active), (KeyState::NotFound, true));
     assert_eq!(store.state("martin"), Some(KeyState::Active));
@@ -124,38 +124,39 @@ async fn a_memory_that_arrives_late_is_kept_beneath_what_was_learnt_meanwhile() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_memory_that_arrives_late_is_read_while_there_is_nothing_to_write() {
+async fn a_file_that_becomes_readable_late_is_read_without_anything_to_write() {
     let place = Place::new();
-    fs::write(place.folder(), "").unwrap();
+    fs::write(place.directory(), "").unwrap();
     let store = place.open();
-    sleep(PACE).await;
-    assert_eq!(place.failures(), 1, "that it can't be used is counted at once");
-    fs::remove_file(place.folder()).unwrap();
-    place.remember([active("martin")]);
-    next_try().await;
+    sleep(WRITE_INTERVAL).await;
+    assert_eq!(place.failures(), 1, "the failure is counted immediately");
+    fs::remove_file(place.directory()).unwrap();
+    place.create_with([active("martin")]);
+    next_attempt().await;
     assert_eq!(store.state("martin"), Some(KeyState::Active));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_read_is_neither_replaced_nor_called_damaged() {
+async fn an_unreadable_file_is_neither_replaced_nor_reported_as_damaged() {
     let place = Place::new();
-    fs::create_dir_all(place.file().join("a directory in the file's place")).unwrap();
+    fs::create_dir_all(place.file().join("a directory in place of the file")).unwrap();
     let store = place.open();
     assert_eq!(store.save(active("dupont")).await, Err(NotWritten));
-    next_try().await;
-    assert!(place.failures() >= 2, "each try is counted");
+    next_attempt().await;
+    assert!(place.failures() >= 2, "each attempt is counted");
     assert!(place.file().is_dir() && place.named("state.json.").is_empty());
     fs::remove_dir_all(place.file()).unwrap();
-    next_try().await;
+    next_attempt().await;
     assert_eq!(state_in(&place.on_disk(), "dupont"), Some(KeyState::Active));
 }
 
 #[test]
-fn an_unreadable_file_says_so_and_names_itself() {
+fn the_error_for_an_unreadable_file_names_the_file() {
     let place = Place::new();
     fs::create_dir_all(place.file()).unwrap();
-    let cause = StateFile::new(&place.folder()).unread().unwrap_err().to_string();
-    assert!(cause.contains("state.json can't be read") && !cause.contains("damaged"), "{cause}");
+    let cause = StateFile::new(&place.directory()).read_if_new().unwrap_err().to_string();
+    assert!(cause.contains("cannot read") && cause.contains("state.json"), "{cause}");
+    assert!(!cause.contains("damaged"), "{cause}");
 }
 
 fn make_pipe(path: &Path) {
@@ -163,7 +164,7 @@ fn make_pipe(path: &Path) {
 }
 
 #[test]
-fn what_has_no_end_or_no_writer_is_not_read() {
+fn pipes_devices_directories_and_huge_files_are_not_read() {
     type Maker = fn(&Path);
     let makers: [(Maker, &str); 4] = [
         (|path| make_pipe(path), "not a regular file"),
@@ -171,30 +172,30 @@ fn what_has_no_end_or_no_writer_is_not_read() {
         (|path| fs::create_dir(path).unwrap(), "not a regular file"),
         (|path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap(), "larger than 256 MiB"),
     ];
-    for (make, wanted) in makers {
+    for (make, expected) in makers {
         let place = Place::new();
-        fs::create_dir(place.folder()).unwrap();
+        fs::create_dir(place.directory()).unwrap();
         make(&place.file());
-        let cause = StateFile::new(&place.folder()).unread().unwrap_err().to_string();
-        assert!(cause.contains("state.json can't be read") && cause.contains(wanted), "{cause}");
+        let cause = StateFile::new(&place.directory()).read_if_new().unwrap_err().to_string();
+        assert!(cause.contains("cannot read") && cause.contains(expected), "{cause}");
     }
     for make in [|path: &Path| make_pipe(path), |path: &Path| fs::create_dir(path).unwrap()] {
         let place = Place::new();
-        fs::create_dir(place.folder()).unwrap();
-        make(&place.folder().join("lock"));
-        let cause = StateFile::new(&place.folder()).unread().unwrap_err().to_string();
+        fs::create_dir(place.directory()).unwrap();
+        make(&place.directory().join("lock"));
+        let cause = StateFile::new(&place.directory()).read_if_new().unwrap_err().to_string();
         assert!(cause.contains("lock is not a regular file"), "{cause}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_damaged_file_that_cannot_be_set_aside_is_not_replaced() {
+async fn a_damaged_file_that_cannot_be_renamed_is_not_replaced() {
     let place = Place::new();
-    fs::create_dir(place.folder()).unwrap();
+    fs::create_dir(place.directory()).unwrap();
     fs::write(place.file(), "{\"version\":1,\"ke").unwrap();
-    // Directories that bear every name it could be set aside under for the next minutes.
+    // Directories with every name that the damaged file could get in the next five minutes.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    let taken = (now..now + 300).map(|second| place.folder().join(format!("state.json.damaged-{second}")));
+    let taken = (now..now + 300).map(|second| place.directory().join(format!("state.json.damaged-{second}")));
     let taken: Vec<_> = taken.collect();
     for name in &taken {
         fs::create_dir(name).unwrap();
@@ -205,19 +206,19 @@ async fn a_damaged_file_that_cannot_be_set_aside_is_not_replaced() {
     for name in &taken {
         fs::remove_dir(name).unwrap();
     }
-    next_try().await;
+    next_attempt().await;
     assert_eq!(state_in(&place.on_disk(), "dupont"), Some(KeyState::Active));
     let kept = place.named("state.json.damaged-");
     assert_eq!(fs::read_to_string(&kept[0]).unwrap(), "{\"version\":1,\"ke");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_mounted_over_the_folder_is_read_before_it_is_replaced() {
+async fn a_directory_mounted_over_the_storage_directory_is_read_before_it_is_replaced() {
     let place = Place::new();
     let store = place.open();
     store.save(active("dupont")).await.unwrap();
-    fs::rename(place.folder(), place.parent.path().join("hidden")).unwrap();
-    place.remember([active("martin")]);
+    fs::rename(place.directory(), place.parent.path().join("hidden")).unwrap();
+    place.create_with([active("martin")]);
     store.save(active("petit")).await.unwrap();
     let on_disk = place.on_disk();
     for key in ["dupont", "martin", "petit"] {
@@ -226,71 +227,71 @@ async fn what_is_mounted_over_the_folder_is_read_before_it_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_folder_that_was_deleted_is_made_and_locked_again() {
+async fn a_deleted_directory_is_created_and_locked_again() {
     let place = Place::new();
     let store = place.open();
     store.save(active("dupont")).await.unwrap();
-    fs::remove_dir_all(place.folder()).unwrap();
+    fs::remove_dir_all(place.directory()).unwrap();
     store.save(active("martin")).await.unwrap();
     assert_eq!(state_in(&place.on_disk(), "dupont"), Some(KeyState::Active));
     assert!(matches!(place.try_open(), Err(OpenError::InUse(_))));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_exporter_is_noticed_after_the_folder_was_deleted() {
+async fn a_second_exporter_is_detected_after_the_directory_was_deleted() {
     let place = Place::new();
     let first = place.open();
     first.save(active("dupont")).await.unwrap();
-    fs::remove_dir_all(place.folder()).unwrap();
+    fs::remove_dir_all(place.directory()).unwrap();
     let second = place.open();
     second.save(active("martin")).await.unwrap();
     assert_eq!(first.save(active("dupont")).await, Err(NotWritten));
     assert!(place.failures() >= 1);
-    assert_eq!(state_in(&place.on_disk(), "dupont"), None, "the folder is the second one's");
+    assert_eq!(state_in(&place.on_disk(), "dupont"), None, "the directory belongs to the second exporter");
     let cause = first.0.write().unwrap_err().to_string();
     assert!(cause.contains("another exporter uses"), "{cause}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_writes_at_once_where_the_writer_paces_itself() {
+async fn closing_writes_immediately_during_the_write_interval() {
     let place = Place::new();
     let store = place.open();
     store.save(active("dupont")).await.unwrap();
-    let (asked, other) = (Instant::now(), store.clone());
+    let (closed, other) = (Instant::now(), store.clone());
     let saving = tokio::spawn(async move { other.save(active("martin")).await });
     tokio::task::yield_now().await;
     store.close().await;
-    assert_eq!(asked.elapsed(), Duration::ZERO);
+    assert_eq!(closed.elapsed(), Duration::ZERO);
     assert_eq!(state_in(&place.on_disk(), "martin"), Some(KeyState::Active));
     assert_eq!(saving.await.unwrap(), Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_tries_at_once_where_the_writer_waits_after_a_failure() {
+async fn closing_retries_immediately_after_a_failed_write() {
     let place = Place::new();
-    fs::write(place.folder(), "").unwrap();
+    fs::write(place.directory(), "").unwrap();
     let store = place.open();
     store.save(active("dupont")).await.unwrap_err();
-    fs::remove_file(place.folder()).unwrap();
-    let asked = Instant::now();
+    fs::remove_file(place.directory()).unwrap();
+    let closed = Instant::now();
     store.close().await;
-    assert_eq!(asked.elapsed(), Duration::ZERO);
+    assert_eq!(closed.elapsed(), Duration::ZERO);
     assert_eq!(state_in(&place.on_disk(), "dupont"), Some(KeyState::Active));
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_does_not_wait_for_a_disk_in_trouble() {
+async fn closing_does_not_wait_if_the_disk_fails() {
     let place = Place::new();
-    fs::write(place.folder(), "").unwrap();
+    fs::write(place.directory(), "").unwrap();
     let store = place.open();
     store.save(active("dupont")).await.unwrap_err();
-    let (asked, before) = (Instant::now(), place.failures());
+    let (closed, before) = (Instant::now(), place.failures());
     store.close().await;
-    assert_eq!((asked.elapsed(), place.failures()), (Duration::ZERO, before + 1));
+    assert_eq!((closed.elapsed(), place.failures()), (Duration::ZERO, before + 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_writes_nothing_where_everything_is_written() {
+async fn closing_writes_nothing_if_everything_is_written() {
     let place = Place::new();
     let store = place.open();
     store.save(active("dupont")).await.unwrap();
@@ -300,81 +301,81 @@ async fn closing_writes_nothing_where_everything_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_folder_is_free_again_when_the_last_handle_is_gone() {
+async fn the_directory_is_unlocked_when_the_last_handle_is_dropped() {
     let place = Place::new();
     let store = place.open();
     let other = store.clone();
     store.save(active("dupont")).await.unwrap();
     drop(store);
-    assert!(matches!(place.try_open(), Err(OpenError::InUse(_))), "one handle is left");
+    assert!(matches!(place.try_open(), Err(OpenError::InUse(_))), "there is one handle left");
     drop(other);
     assert_eq!(place.open().state("dupont"), Some(KeyState::Active));
 }
 
 #[tokio::test]
-async fn a_panic_while_writing_is_a_failed_write_and_not_the_end_of_writing() {
-    let dies = in_background(|| -> io::Result<()> { panic!("while writing") });
-    assert!(dies.await.is_err());
-    assert!(in_background(|| Ok(())).await.is_ok());
+async fn a_panic_while_writing_is_a_failed_write_and_writing_continues() {
+    let panicking = run_blocking(|| -> io::Result<()> { panic!("while writing") });
+    assert!(panicking.await.is_err());
+    assert!(run_blocking(|| Ok(())).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_of_a_clock_far_out_of_order_can_be_written() {
+async fn a_time_before_1970_can_be_written() {
     let place = Place::new();
     let store = place.open();
     let mut early = active("dupont");
-    if let Record::Key { persisted: memory, .. } = &mut early {
-        memory.since = SystemTime::UNIX_EPOCH - PACE;
+    if let StateUpdate::Key { persisted, .. } = &mut early {
+        persisted.since = SystemTime::UNIX_EPOCH - WRITE_INTERVAL;
     }
     assert_eq!(store.save(early).await, Ok(()));
     assert_eq!(state_in(&place.on_disk(), "dupont"), Some(KeyState::Active));
 }
 
 #[tokio::test(start_paused = true)]
-async fn folder_and_file_are_for_the_exporter_s_user_alone() {
+async fn only_the_exporter_s_user_can_access_directory_and_files() {
     use std::os::unix::fs::PermissionsExt;
     let parent = tempfile::tempdir().unwrap();
-    let folder = parent.path().join("new/and/deep");
-    let store = Store::open(&folder, || {}).unwrap();
+    let directory = parent.path().join("new/and/deep");
+    let store = Store::open(&directory, || {}).unwrap();
     store.save(active("dupont")).await.unwrap();
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
-    assert_eq!(mode(folder.join("state.json")), 0o600);
-    assert_eq!(mode(folder.join("lock")), 0o600, "whoever may open it may hold it");
-    for made in [parent.path().join("new"), parent.path().join("new/and"), folder] {
-        assert_eq!(mode(made), 0o700);
+    assert_eq!(mode(directory.join("state.json")), 0o600);
+    assert_eq!(mode(directory.join("lock")), 0o600, "a user who can open the lock file can hold the lock");
+    for created in [parent.path().join("new"), parent.path().join("new/and"), directory] {
+        assert_eq!(mode(created), 0o700);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_view_knows_what_is_remembered_and_changes_nothing_while_an_exporter_runs() {
+async fn a_snapshot_has_the_persisted_state_and_changes_nothing_while_an_exporter_runs() {
     let place = Place::new();
     let store = place.open();
     store.save(active("dupont")).await.unwrap();
     let before = fs::read(place.file()).unwrap();
-    let view = Store::view(&place.folder()).unwrap();
-    assert_eq!(view.state("dupont"), Some(KeyState::Active));
-    view.save(record("dupont", KeyState::Revoked, true)).await.unwrap();
-    assert_eq!(view.state("dupont"), Some(KeyState::Revoked), "it knows what it learnt itself");
-    view.close().await;
-    next_try().await;
+    let snapshot = Store::snapshot(&place.directory()).unwrap();
+    assert_eq!(snapshot.state("dupont"), Some(KeyState::Active));
+    snapshot.save(update("dupont", KeyState::Revoked, true)).await.unwrap();
+    assert_eq!(snapshot.state("dupont"), Some(KeyState::Revoked), "its own update is visible in it");
+    snapshot.close().await;
+    next_attempt().await;
     assert_eq!(fs::read(place.file()).unwrap(), before);
     assert_eq!(store.state("dupont"), Some(KeyState::Active));
 }
 
 #[tokio::test]
-async fn a_view_of_nothing_makes_nothing_and_one_of_damage_says_so() {
+async fn a_snapshot_of_a_missing_directory_is_empty_and_of_a_damaged_file_an_error() {
     let place = Place::new();
-    assert_eq!(Store::view(&place.folder()).unwrap().state("dupont"), None);
-    assert!(!place.folder().exists());
-    fs::create_dir(place.folder()).unwrap();
+    assert_eq!(Store::snapshot(&place.directory()).unwrap().state("dupont"), None);
+    assert!(!place.directory().exists());
+    fs::create_dir(place.directory()).unwrap();
     fs::write(place.file(), "nonsense").unwrap();
-    assert!(Store::view(&place.folder()).is_err());
+    assert!(Store::snapshot(&place.directory()).is_err());
     assert_eq!(fs::read_to_string(place.file()).unwrap(), "nonsense");
 }
 
-/// Counts the writes from now on, failed ones too.
+/// Counts all writes from now on, including failed ones.
 fn count_writes(store: &Store) -> Arc<AtomicU32> {
-    let (mut written, writes) = (store.0.written.subscribe(), Arc::new(AtomicU32::new(0)));
+    let (mut written, writes) = (store.0.progress.subscribe(), Arc::new(AtomicU32::new(0)));
     let counted = Arc::clone(&writes);
     tokio::spawn(async move {
         while written.changed().await.is_ok() {
@@ -384,7 +385,7 @@ fn count_writes(store: &Store) -> Arc<AtomicU32> {
     writes
 }
 
-/// Saves all of these at once, and tells what became of each.
+/// Saves an update for each key concurrently, and returns each result.
 async fn save_all(store: &Store, keys: impl Iterator<Item = String>) -> Vec<Result<(), NotWritten>> {
     let saves = keys.map(|key| {
         let store = store.clone();
@@ -399,12 +400,12 @@ async fn save_all(store: &Store, keys: impl Iterator<Item = String>) -> Vec<Resu
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_changes_within_a_second_is_one_write() {
+async fn changes_within_one_second_are_one_write() {
     let place = Place::new();
     let store = place.open();
     let (writes, started) = (count_writes(&store), Instant::now());
     store.save(active("first")).await.unwrap();
-    assert_eq!(started.elapsed(), Duration::ZERO, "the first one need not wait");
+    assert_eq!(started.elapsed(), Duration::ZERO, "the first update does not wait");
     let mut saves = tokio::task::JoinSet::new();
     for number in 0..50 {
         let store = store.clone();
@@ -413,13 +414,13 @@ async fn what_changes_within_a_second_is_one_write() {
     }
     assert!(saves.join_all().await.iter().all(Result::is_ok));
     assert_eq!(started.elapsed().as_secs(), 1);
-    sleep(PACE * 10).await;
+    sleep(WRITE_INTERVAL * 10).await;
     assert_eq!(writes.load(Ordering::Relaxed), 2);
     assert_eq!(state_in(&place.on_disk(), "49"), Some(KeyState::Active));
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_who_wait_for_one_write_are_told_of_it() {
+async fn all_updates_of_one_write_are_confirmed() {
     let place = Place::new();
     let store = place.open();
     store.save(active("first")).await.unwrap();
@@ -433,34 +434,38 @@ async fn all_who_wait_for_one_write_are_told_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_who_wait_for_a_write_that_fails_are_told_and_their_records_go_along_with_the_next() {
+async fn all_updates_of_a_failed_write_get_an_error_and_are_part_of_the_next_write() {
     let place = Place::new();
     let store = place.open();
     store.save(active("first")).await.unwrap();
-    fs::remove_dir_all(place.folder()).unwrap();
-    fs::write(place.folder(), "a file in the folder's place").unwrap();
+    fs::remove_dir_all(place.directory()).unwrap();
+    fs::write(place.directory(), "a file in place of the directory").unwrap();
     let (writes, keys) = (count_writes(&store), || (0..10).map(|number| format!("key{number}")));
     let outcomes = save_all(&store, keys()).await;
     assert!(outcomes.iter().all(Result::is_err));
-    assert_eq!(store.state("key0"), Some(KeyState::Active), "it is not written, and known all the same");
-    sleep(RETRY * 2 + PACE).await;
-    let tries = writes.load(Ordering::Relaxed);
-    assert_eq!((tries, place.failures()), (3, 3), "one every five seconds");
-    fs::remove_file(place.folder()).unwrap();
-    sleep(RETRY * 3).await;
-    assert_eq!(writes.load(Ordering::Relaxed), tries + 1, "written once, then nothing is left to do");
-    assert_eq!(place.failures(), tries);
+    assert_eq!(store.state("key0"), Some(KeyState::Active), "it is not written but already visible");
+    sleep(RETRY_DELAY * 2 + WRITE_INTERVAL).await;
+    let attempts = writes.load(Ordering::Relaxed);
+    assert_eq!((attempts, place.failures()), (3, 3), "one every five seconds");
+    fs::remove_file(place.directory()).unwrap();
+    sleep(RETRY_DELAY * 3).await;
+    assert_eq!(
+        writes.load(Ordering::Relaxed),
+        attempts + 1,
+        "written once, then there is nothing left to write"
+    );
+    assert_eq!(place.failures(), attempts);
     let on_disk = place.on_disk();
     assert!(keys().all(|key| state_in(&on_disk, &key).is_some()));
     store.save(active("later")).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_killed_process_left_half_written_is_swept_and_nothing_else() {
+async fn only_temporary_files_of_a_killed_process_are_removed() {
     let place = Place::new();
-    place.remember([active("dupont")]);
+    place.create_with([active("dupont")]);
     for name in ["state.json.new-x1Y2z3", "state.json.new-", "state.json.damaged-1", "notes.txt"] {
-        fs::write(place.folder().join(name), "half of").unwrap();
+        fs::write(place.directory().join(name), "half of").unwrap();
     }
     let store = place.open();
     assert_eq!(store.state("dupont"), Some(KeyState::Active));
@@ -471,7 +476,7 @@ async fn what_a_killed_process_left_half_written_is_swept_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_file_is_replaced_whole_and_never_changed() {
+async fn the_file_is_replaced_and_never_modified_in_place() {
     use std::io::Read;
     let place = Place::new();
     let store = place.open();
@@ -481,15 +486,15 @@ async fn the_file_is_replaced_whole_and_never_changed() {
     store.save(active("martin")).await.unwrap();
     let mut read = Vec::new();
     reading.read_to_end(&mut read).unwrap();
-    assert_eq!(read, before, "whoever opened the old file reads all of it");
+    assert_eq!(read, before, "a reader of the old file reads all of it");
     assert_ne!(fs::read(place.file()).unwrap(), before);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_disk_that_hangs_is_told_and_what_waits_for_it_goes_on() {
+async fn a_hanging_disk_is_reported_and_waiting_updates_get_an_error() {
     let place = Place::new();
     let store = place.open();
-    // The writer's own lock stands for a disk that does not answer.
+    // Holding the writer's lock simulates a disk that does not respond.
     let shared = Arc::clone(&store.0);
     let (held, release) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
     let disk = std::thread::spawn(move || {
@@ -504,7 +509,7 @@ async fn a_disk_that_hangs_is_told_and_what_waits_for_it_goes_on() {
     });
     for failures in 1..=3 {
         while place.failures() < failures {
-            tokio::time::advance(HUNG / 2).await;
+            tokio::time::advance(WRITE_TIMEOUT / 2).await;
             tokio::task::yield_now().await;
         }
     }
@@ -516,14 +521,14 @@ async fn a_disk_that_hangs_is_told_and_what_waits_for_it_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_memory_with_a_damaged_record_the_others_are_used_and_the_original_is_kept() {
+async fn a_file_with_a_damaged_record_is_kept_and_the_other_records_are_used() {
     let place = Place::new();
-    place.remember([active("dupont"), active("martin")]);
+    place.create_with([active("dupont"), active("martin")]);
     let original = fs::read_to_string(place.file()).unwrap().replacen("active", "fine", 1);
     fs::write(place.file(), &original).unwrap();
     let store = place.open();
     assert_eq!((store.state("dupont"), store.state("martin")), (None, Some(KeyState::Active)));
-    next_try().await;
+    next_attempt().await;
     assert_eq!(state_in(&place.on_disk(), "martin"), Some(KeyState::Active));
     let kept = place.named("state.json.damaged-");
     assert_eq!(fs::read_to_string(&kept[0]).unwrap(), original);

@@ -46,7 +46,7 @@ async fn a_damaged_memory_is_set_aside_and_reported_and_never_fatal() {
     std::fs::create_dir(&data).unwrap();
     std::fs::write(data.join("state.json"), "{\"version\":1,\"keys\":[{\"par").unwrap();
     let exporter = Exporter::start(folder.path(), &[]).await;
-    exporter.server.line(&["level=error", "state.json.damaged-", "set aside"]).await;
+    exporter.server.line(&["level=error", "state.json.damaged-", "the state file is damaged"]).await;
     exporter.shows(&state_line("dupont", "active")).await;
     let kept = std::fs::read_dir(&data).unwrap().flatten();
     let kept: Vec<_> = kept.filter(|f| f.file_name().to_string_lossy().contains("damaged")).collect();

@@ -300,5 +300,5 @@ fn a_secret_file_without_read_permission_is_reported_as_such() {
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(text.contains("may not be read by the user the exporter runs as"), "{text}");
+    assert!(text.contains("is not readable by the user that runs the exporter"), "{text}");
 }

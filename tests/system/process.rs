@@ -28,7 +28,7 @@ async fn a_full_disk_loses_nothing_and_is_told() {
     command.arg(format!("--storage.path={}", folder.path().join("data").display()));
     simulator.key("dupont").unwrap().revoke();
     let exporter = Exporter::listening(Server::spawn(&mut command)).await;
-    exporter.server.line(&["level=error", "can't be written to disk"]).await;
+    exporter.server.line(&["level=error", "cannot write the state file"]).await;
     exporter.shows(&state_line("dupont", "revoked")).await;
     let metrics = exporter.metrics().await;
     assert!(!metrics.contains("myunisoft_exporter_storage_write_failures_total 0\n"), "{metrics}");

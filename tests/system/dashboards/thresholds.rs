@@ -72,6 +72,7 @@ fn the_burn_rate_is_drawn_with_the_factors_of_its_alerts() {
 #[test]
 fn the_places_for_probes_are_drawn_where_they_end() {
     let source = include_str!("../../../src/monitor.rs");
-    let most = source.split_once("const MOST_IN_FLIGHT: usize = ").unwrap().1.split_once(';').unwrap().0;
+    let most =
+        source.split_once("const MAX_PROBES_IN_FLIGHT: usize = ").unwrap().1.split_once(';').unwrap().0;
     assert_eq!(thresholds(EXPORTER, "Probes in flight"), [most.parse::<f64>().unwrap()]);
 }

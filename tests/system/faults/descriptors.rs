@@ -30,7 +30,7 @@ async fn without_descriptors_no_probe_is_made_and_none_is_told_as_the_api_s_fail
     let has = |metrics: &str, series: &str| metrics.lines().any(|line| line == series);
     scrape().await;
     allow(&exporter, 3);
-    exporter.server.line(&["level=error", "probes can't be made", "descriptors"]).await;
+    exporter.server.line(&["level=error", "cannot send probes", "descriptors"]).await;
     let skipped = |metrics: &str, who: &str| {
         let line = metrics.lines().find(|line| {
             line.starts_with("myunisoft_probes_skipped_total{")
@@ -53,7 +53,7 @@ async fn without_descriptors_no_probe_is_made_and_none_is_told_as_the_api_s_fail
     }
     assert!(!exporter.server.output().contains("probe failing"), "{}", exporter.server.output());
     allow(&exporter, 1_024);
-    exporter.server.line(&["level=info", "probes can be made again"]).await;
+    exporter.server.line(&["level=info", "probes can be sent again"]).await;
     let ran = "myunisoft_probes_total{probe=\"key_info\",partner=\"acme\",key=\"dupont\"}";
     let before = exporter.figure(ran).await;
     until("a probe", || async { (exporter.figure(ran).await > before).then_some(()) }).await;

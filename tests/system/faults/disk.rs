@@ -35,7 +35,7 @@ fn state_in(data: &Path) -> String {
 async fn is_told(exporter: &Exporter, simulator: &Simulator, data: &Path) {
     simulator.key("dupont").unwrap().revoke();
     exporter.shows(&state_line("dupont", "revoked")).await;
-    exporter.server.line(&["level=error", "can't be written to disk", "cause="]).await;
+    exporter.server.line(&["level=error", "cannot write the state file", "cause="]).await;
     assert!(exporter.figure(FAILED_WRITES).await > 0.0);
     assert_eq!(exporter.get("/-/healthy").await.unwrap().0, 200, "no restart mends a disk");
     assert!(!data.join("state.json").exists() || state_in(data) == "active", "the old memory is whole");
@@ -43,7 +43,7 @@ async fn is_told(exporter: &Exporter, simulator: &Simulator, data: &Path) {
 
 /// The trouble is over: all is written, without anybody's help.
 async fn recovers(exporter: &Exporter, data: &Path) {
-    exporter.server.line(&["level=info", "written to disk again"]).await;
+    exporter.server.line(&["level=info", "the state file can be written again"]).await;
     assert_eq!(state_in(data), "revoked");
     let failed = exporter.figure(FAILED_WRITES).await;
     exporter.shows(&format!("{FAILED_WRITES} {failed}")).await;
@@ -125,11 +125,11 @@ async fn storage_that_comes_back_is_read_before_anything_in_it_is_replaced() {
     std::fs::write(&data, "").unwrap();
     simulator.key("dupont").unwrap().revoke();
     let exporter = Exporter::start(folder.path(), &[]).await;
-    exporter.server.line(&["level=error", "can't be kept on disk"]).await;
+    exporter.server.line(&["level=error", "cannot use the storage directory"]).await;
     exporter.shows(&state_line("dupont", "not_found")).await;
     std::fs::remove_file(&data).unwrap();
     std::fs::rename(&away, &data).unwrap();
-    exporter.server.line(&["written to disk again"]).await;
+    exporter.server.line(&["the state file can be written again"]).await;
     exporter.shows(&state_line("dupont", "revoked")).await;
 }
 
@@ -141,11 +141,14 @@ async fn a_pipe_or_a_device_in_the_memory_s_place_holds_up_neither_the_start_nor
     std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o777)).unwrap();
     assert!(Command::new("mkfifo").arg(data.join("state.json")).status().unwrap().success());
     let mut exporter = Exporter::start(folder.path(), &[]).await;
-    exporter.server.line(&["level=warn", "every user of the machine may write to the storage folder"]).await;
-    exporter.server.line(&["level=error", "state.json can't be read", "not a regular file"]).await;
+    exporter
+        .server
+        .line(&["level=warn", "every user of this machine can write to the storage directory"])
+        .await;
+    exporter.server.line(&["level=error", "cannot read", "state.json", "not a regular file"]).await;
     exporter.shows(&state_line("dupont", "active")).await;
     std::fs::remove_file(data.join("state.json")).unwrap();
-    exporter.server.line(&["level=info", "written to disk again"]).await;
+    exporter.server.line(&["level=info", "the state file can be written again"]).await;
     assert_eq!(state_in(&data), "active");
     // Another folder comes in its place, with a file that never ends.
     let before = exporter.figure(FAILED_WRITES).await;
