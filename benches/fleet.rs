@@ -17,7 +17,7 @@ use myunisoft_exporter::state::history::PROBES_KEPT;
 use myunisoft_exporter::state::{
     Inventory, KeyStatus, MonitoredKey, MonitoredPartner, ProbeStatus, SharedState,
 };
-use myunisoft_exporter::status::{self, Filter, KeyView, Overview};
+use myunisoft_exporter::status::{self, Filter, Overview, StatusSource};
 use prometheus::{GaugeVec, Opts, Registry, TextEncoder};
 use tokio::time::Instant;
 
@@ -68,19 +68,18 @@ fn shared_state() -> Arc<SharedState> {
 
 /// The page as a request makes it, from the choice of its keys to its last byte.
 fn overview(shared_state: &SharedState) -> usize {
-    let (fleet, now) = (shared_state.inventory(), SystemTime::now());
-    let selection = status::select(&fleet, &Filter::default());
-    let overview = Overview::of(shared_state, &fleet, &selection, now);
-    let listing = Listing::of(&selection, Filter::default(), 1, false);
+    let source = StatusSource::new(shared_state);
+    let selection = status::select(&source.inventory, &Filter::default());
+    let overview = Overview::of(&source, &selection);
+    let listing = Listing::of(&source, &selection, Filter::default(), 1);
     let frame = Frame { edition: "" };
     page::overview(frame, &overview, &listing).into_string().len()
 }
 
 fn json(shared_state: &SharedState) -> usize {
-    let fleet = shared_state.inventory();
-    let selection = status::select(&fleet, &Filter::default());
-    let view = |entry: &Arc<MonitoredKey>| serde_json::to_vec(&KeyView::of(entry, false)).unwrap().len();
-    selection.keys.iter().map(view).sum()
+    let source = StatusSource::new(shared_state);
+    let selection = status::select(&source.inventory, &Filter::default());
+    status::document(&source, selection).unwrap().map(|piece| piece.len()).sum()
 }
 
 /// What the process holds, in bytes.

@@ -75,7 +75,7 @@ pub struct Trouble<'a> {
     /// Whether the answer carried a request-id, as all of the API's do.
     pub is_the_api_s: bool,
     /// Whether the certificate that the API's host shows has ended.
-    pub certificate_ended: bool,
+    pub certificate_expired: bool,
 }
 
 /// All that the diagnosis of a key rests on.
@@ -219,7 +219,7 @@ fn of_the_way(trouble: &Trouble<'_>) -> Option<Verdict> {
             format!("No connection to the API: {detail}."),
             "Check firewall, proxy and route from this machine; if other networks fail too, it is MyUnisoft's side.",
         ),
-        Reason::Tls if trouble.certificate_ended => Some(Verdict::new(
+        Reason::Tls if trouble.certificate_expired => Some(Verdict::new(
             Blame::Platform,
             "The certificate that is shown in the API's name has ended.",
             "See who issued it: if it is MyUnisoft's, tell their support; if a proxy of yours shows it, renew it \

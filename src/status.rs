@@ -12,6 +12,7 @@ mod seconds;
 mod selection;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -19,11 +20,38 @@ use serde::Serialize;
 use crate::key_state::KeyState;
 use crate::state::{Inventory, SharedState};
 
-pub use api::{ApiView, Availability, SlotView, certificate_ended};
+pub use api::{ApiView, Availability, SlotView};
 pub use document::document;
 pub use key::{ErrorView, KeyDetail, KeyView, MoveView, PastView, ProbeView, RateLimitView};
 pub use partner::PartnerView;
 pub use selection::{Filter, Selection, select};
+
+/// What views are made from: the shared state, the keys and partners configured at one moment, and the time.
+#[derive(Clone, Debug)]
+pub struct StatusSource<'a> {
+    shared_state: &'a SharedState,
+    /// The inventory at that moment. A reload does not change it.
+    pub inventory: Arc<Inventory>,
+    /// That moment.
+    pub now: SystemTime,
+    /// When the first certificate in the chain of the API's host expires, as last seen.
+    certificate_expiry: Option<SystemTime>,
+}
+
+impl<'a> StatusSource<'a> {
+    /// Takes the present inventory and time.
+    pub fn new(shared_state: &'a SharedState) -> Self {
+        let inventory = shared_state.inventory();
+        let host = inventory.settings.api.base_url.host_str();
+        let certificate_expiry = host.and_then(|host| shared_state.certificates().get(host).copied());
+        Self { shared_state, inventory, now: SystemTime::now(), certificate_expiry }
+    }
+
+    /// Whether the certificate of the API's host has expired. If it has, a failed handshake is not the network's fault.
+    fn certificate_expired(&self) -> bool {
+        self.certificate_expiry.is_some_and(|expiry| expiry <= self.now)
+    }
+}
 
 /// Everything but the keys, which are too many to be held all at once.
 #[derive(Clone, Debug, Serialize)]
@@ -61,18 +89,12 @@ pub struct ExporterView {
 }
 
 impl Overview {
-    /// What is known at `now`. `selection` is what the same filter chose.
-    #[must_use]
-    pub fn of(
-        shared_state: &SharedState,
-        inventory: &Inventory,
-        selection: &Selection,
-        now: SystemTime,
-    ) -> Self {
+    /// The overview of the partners and states in `selection`.
+    pub fn of(source: &StatusSource<'_>, selection: &Selection) -> Self {
         Self {
             exporter: ExporterView { version: env!("CARGO_PKG_VERSION") },
-            now,
-            api: ApiView::of(shared_state, inventory, now),
+            now: source.now,
+            api: ApiView::of(source),
             key_states: selection.states.clone(),
             failing_keys: selection.failing,
             partners: selection.partners.clone(),

@@ -15,7 +15,7 @@ fn trouble(failure: &Failure) -> Trouble<'_> {
         reached: Some(Phase::Transfer),
         status: Some(400),
         is_the_api_s: true,
-        certificate_ended: false,
+        certificate_expired: false,
     }
 }
 
@@ -179,7 +179,7 @@ fn a_time_out_is_the_network_s_until_the_api_has_the_request() {
 #[test]
 fn a_certificate_that_has_ended_is_the_platform_s_and_another_doubt_is_not() {
     let failure = failure(Reason::Tls, None);
-    let ended = Trouble { certificate_ended: true, ..trouble(&failure) };
+    let ended = Trouble { certificate_expired: true, ..trouble(&failure) };
     assert_eq!(of_health(true, false, Some(ended)).blame, Some(Blame::Platform));
     assert_eq!(of_health(true, false, Some(trouble(&failure))).blame, Some(Blame::Network));
 }

@@ -1,7 +1,6 @@
 //! The pages, and the files that they load.
 
 use std::sync::LazyLock;
-use std::time::SystemTime;
 
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
@@ -12,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::AppState;
 use super::query::{KeyQuery, NO_STORE, QueryError, QueryResult, StatusQuery, parse};
 use crate::page::{self, ASSETS, Frame, Listing};
-use crate::status::{self, ApiView, Filter, KeyDetail, Overview};
+use crate::status::{self, ApiView, Filter, KeyDetail, Overview, StatusSource};
 
 /// Changes whenever an asset does, so that each can be kept by browsers for ever.
 static EDITION: LazyLock<String> = LazyLock::new(|| {
@@ -43,12 +42,10 @@ pub(super) async fn overview(State(app): State<AppState>, wanted: QueryResult<St
         Ok(asked) => asked,
         Err(refusal) => return refused(StatusCode::BAD_REQUEST, &refusal),
     };
-    let shared_state = &app.context.shared_state;
-    let (inventory, now) = (shared_state.inventory(), SystemTime::now());
-    let selection = status::select(&inventory, &filter);
-    let overview = Overview::of(shared_state, &inventory, &selection, now);
-    let certificate_ended = status::certificate_ended(shared_state, &inventory, now);
-    let listing = Listing::of(&selection, filter, page, certificate_ended);
+    let source = StatusSource::new(&app.context.shared_state);
+    let selection = status::select(&source.inventory, &filter);
+    let overview = Overview::of(&source, &selection);
+    let listing = Listing::of(&source, &selection, filter, page);
     told(page::overview(frame(), &overview, &listing))
 }
 
@@ -58,18 +55,16 @@ pub(super) async fn key(State(app): State<AppState>, wanted: QueryResult<KeyQuer
         Ok(wanted) => wanted,
         Err(refusal) => return refused(StatusCode::BAD_REQUEST, &refusal),
     };
-    let shared_state = &app.context.shared_state;
-    let (inventory, now) = (shared_state.inventory(), SystemTime::now());
-    let entry = match wanted.find(&inventory) {
+    let source = StatusSource::new(&app.context.shared_state);
+    let entry = match wanted.find(&source.inventory) {
         Ok(entry) => entry,
         Err(refusal) => return refused(StatusCode::NOT_FOUND, &refusal),
     };
-    let detail = KeyDetail::of(entry, status::certificate_ended(shared_state, &inventory, now));
+    let detail = KeyDetail::of(&source, entry);
     let its_partner = Filter { partner: Some(entry.partner.name.to_string()), ..Filter::default() };
-    let selection = status::select(&inventory, &its_partner);
+    let selection = status::select(&source.inventory, &its_partner);
     let partner = selection.partners.iter().find(|partner| partner.partner == entry.partner.name);
-    let api = ApiView::of(shared_state, &inventory, now);
-    told(page::key(frame(), &detail, partner, &api, now))
+    told(page::key(frame(), &detail, partner, &ApiView::of(&source), source.now))
 }
 
 /// A file that the pages load.

@@ -9,7 +9,7 @@ use super::parts::{Tone, badge, budget, copyable, error, last, moment, nothing, 
 use super::{Frame, api, chart, link};
 use crate::format;
 use crate::key_state::KeyState;
-use crate::status::{ApiView, Filter, KeyDetail, Overview, PartnerView, Selection};
+use crate::status::{ApiView, Filter, KeyDetail, Overview, PartnerView, Selection, StatusSource};
 
 /// How many partners are shown: a filter finds the others.
 const PARTNERS_SHOWN: usize = 20;
@@ -35,12 +35,12 @@ pub struct Listing {
 impl Listing {
     /// The keys that `selection` has on this page; beyond the last page it is the last.
     #[must_use]
-    pub fn of(selection: &Selection, filter: Filter, page: usize, certificate_ended: bool) -> Self {
+    pub fn of(source: &StatusSource<'_>, selection: &Selection, filter: Filter, page: usize) -> Self {
         let total = selection.keys.len();
         let pages = total.div_ceil(KEYS_SHOWN);
         let page = page.clamp(1, pages.max(1));
         let shown = selection.keys.iter().skip((page - 1) * KEYS_SHOWN).take(KEYS_SHOWN);
-        let keys = shown.map(|entry| KeyDetail::of(entry, certificate_ended)).collect();
+        let keys = shown.map(|entry| KeyDetail::of(source, entry)).collect();
         Self { filter, keys, total, page, pages }
     }
 }

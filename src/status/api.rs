@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use super::key::trouble;
-use super::{PastView, ProbeView, seconds};
+use super::{PastView, ProbeView, StatusSource, seconds};
 use crate::diagnosis::{self, Verdict};
 use crate::partner_api::failure::Reason;
 use crate::report::Phases;
 use crate::state::history::Slot;
-use crate::state::{HealthState, Inventory, SharedState, Skip};
+use crate::state::{HealthState, Skip};
 
 /// What the availability is counted over.
 const WINDOW: Duration = Duration::from_hours(24);
@@ -88,41 +88,27 @@ pub struct SlotView {
 }
 
 impl ApiView {
-    /// What is known at `now`.
-    #[must_use]
-    pub fn of(shared_state: &SharedState, inventory: &Inventory, now: SystemTime) -> Self {
-        let certificate_expiry = certificate_expiry(shared_state, inventory);
-        let health = shared_state.health().clone();
-        let ended = certificate_expiry.is_some_and(|end| end <= now);
-        let day: Vec<_> = health.day.slots(now).map(|slot| SlotView::of(slot, now)).collect();
+    pub fn of(source: &StatusSource<'_>) -> Self {
+        let settings = &source.inventory.settings;
+        let health = source.shared_state.health().clone();
+        let day: Vec<_> = health.day.slots(source.now).map(|slot| SlotView::of(slot, source.now)).collect();
         Self {
-            url: inventory.settings.api.base_url.as_str().into(),
+            url: settings.api.base_url.as_str().into(),
             state: health.state,
             since: health.since,
             watched_since: health.watched_since,
             verdict: diagnosis::of_health(
                 health.probe.last.is_some(),
                 health.probe.last_skip == Some(Skip::NoResources),
-                trouble(&health.probe, ended),
+                trouble(&health.probe, source.certificate_expired()),
             ),
-            certificate_expiry,
-            availability: Availability::of(&day, inventory.settings.health.objective),
+            certificate_expiry: source.certificate_expiry,
+            availability: Availability::of(&day, settings.health.objective),
             probe: ProbeView::of(&health.probe),
             day,
             history: health.recent.iter().rev().map(PastView::of).collect(),
         }
     }
-}
-
-/// Whether the certificate that the API's host shows has ended: then a failed handshake is not the network's fault.
-#[must_use]
-pub fn certificate_ended(shared_state: &SharedState, inventory: &Inventory, now: SystemTime) -> bool {
-    certificate_expiry(shared_state, inventory).is_some_and(|end| end <= now)
-}
-
-fn certificate_expiry(shared_state: &SharedState, inventory: &Inventory) -> Option<SystemTime> {
-    let host = inventory.settings.api.base_url.host_str()?;
-    shared_state.certificates().get(host).copied()
 }
 
 impl Availability {

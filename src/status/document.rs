@@ -1,9 +1,6 @@
 //! The whole status as one JSON document, piece by piece.
 
-use std::sync::Arc;
-
-use super::{KeyView, Overview};
-use crate::state::MonitoredKey;
+use super::{KeyView, Overview, Selection, StatusSource};
 
 /// How many keys a piece has: of ten thousand, few are held in memory at once.
 const PIECE: usize = 64;
@@ -13,14 +10,14 @@ const PIECE: usize = 64;
 /// # Errors
 /// Never, as far as can be seen: it is what the serialiser's signature wants.
 pub fn document(
-    overview: &Overview,
-    keys: Vec<Arc<MonitoredKey>>,
-    certificate_ended: bool,
+    source: &StatusSource<'_>,
+    selection: Selection,
 ) -> serde_json::Result<impl Iterator<Item = Vec<u8>> + use<>> {
-    let mut head = serde_json::to_vec(overview)?;
+    let mut head = serde_json::to_vec(&Overview::of(source, &selection))?;
     // The closing brace comes after the keys.
     head.pop();
     head.extend_from_slice(b",\"keys\":[");
+    let (keys, certificate_expired) = (selection.keys, source.certificate_expired());
     let pieces = (0..keys.len()).step_by(PIECE).map(move |start| {
         let mut piece = Vec::new();
         for (place, entry) in keys.iter().enumerate().skip(start).take(PIECE) {
@@ -28,7 +25,7 @@ pub fn document(
                 piece.push(b',');
             }
             // A view holds nothing that JSON can't: it fails nowhere.
-            let _ = serde_json::to_writer(&mut piece, &KeyView::of(entry, certificate_ended));
+            let _ = serde_json::to_writer(&mut piece, &KeyView::of(entry, certificate_expired));
         }
         piece
     });

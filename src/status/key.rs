@@ -7,7 +7,7 @@ use strum::VariantArray as _;
 
 use serde::Serialize;
 
-use super::seconds;
+use super::{StatusSource, seconds};
 use crate::diagnosis::{self, Case, Trouble, Verdict};
 use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::Access;
@@ -182,16 +182,20 @@ pub struct PastView {
 }
 
 impl KeyView {
-    /// What is known of a key. `certificate_ended`: whether the API's certificate has.
-    #[must_use]
-    pub fn of(entry: &MonitoredKey, certificate_ended: bool) -> Self {
+    /// `certificate_expired`: whether the certificate of the API's host has expired.
+    pub(super) fn of(entry: &MonitoredKey, certificate_expired: bool) -> Self {
         let secret = entry.partner.secret().state;
-        Self::from(entry, &entry.status(), secret, certificate_ended)
+        Self::from(entry, &entry.status(), secret, certificate_expired)
     }
 
-    fn from(entry: &MonitoredKey, status: &KeyStatus, secret: SecretState, certificate_ended: bool) -> Self {
+    fn from(
+        entry: &MonitoredKey,
+        status: &KeyStatus,
+        secret: SecretState,
+        certificate_expired: bool,
+    ) -> Self {
         let known = |id: &String| (!id.is_empty()).then(|| id.clone());
-        let case = case(status, secret, certificate_ended);
+        let case = case(status, secret, certificate_expired);
         Self {
             partner: Arc::clone(&entry.partner.name),
             key: Arc::clone(&entry.name),
@@ -229,11 +233,11 @@ impl KeyView {
 }
 
 /// What the diagnosis of a key rests on.
-fn case(status: &KeyStatus, secret: SecretState, certificate_ended: bool) -> Case<'_> {
+fn case(status: &KeyStatus, secret: SecretState, certificate_expired: bool) -> Case<'_> {
     Case {
         state: status.persisted.state,
         secret,
-        troubles: status.probes.iter().filter_map(|probe| trouble(probe, certificate_ended)).collect(),
+        troubles: status.probes.iter().filter_map(|probe| trouble(probe, certificate_expired)).collect(),
         was_asked: status.probes.iter().any(|probe| probe.last.is_some()),
         over_budget: status.probes.iter().any(|probe| probe.last_skip == Some(Skip::RateLimit)),
         is_out_of_resources: status.probes.iter().any(|probe| probe.last_skip == Some(Skip::NoResources)),
@@ -242,7 +246,7 @@ fn case(status: &KeyStatus, secret: SecretState, certificate_ended: bool) -> Cas
 
 /// What the last probe met, if it failed. The episode keeps how its trouble began, which may be something
 /// else by now.
-pub(super) fn trouble(probe: &ProbeStatus, certificate_ended: bool) -> Option<Trouble<'_>> {
+pub(super) fn trouble(probe: &ProbeStatus, certificate_expired: bool) -> Option<Trouble<'_>> {
     let last = probe.last.as_ref()?;
     Some(Trouble {
         probe: &probe.name,
@@ -250,7 +254,7 @@ pub(super) fn trouble(probe: &ProbeStatus, certificate_ended: bool) -> Option<Tr
         reached: last.reached,
         status: last.status,
         is_the_api_s: last.request_id.is_some(),
-        certificate_ended,
+        certificate_expired,
     })
 }
 
@@ -303,13 +307,11 @@ impl ProbeView {
 }
 
 impl KeyDetail {
-    /// What is known of a key, and what was.
-    #[must_use]
-    pub fn of(entry: &MonitoredKey, certificate_ended: bool) -> Self {
+    pub fn of(source: &StatusSource<'_>, entry: &MonitoredKey) -> Self {
         let secret = entry.partner.secret().state;
         let status = entry.status();
         Self {
-            key: KeyView::from(entry, &status, secret, certificate_ended),
+            key: KeyView::from(entry, &status, secret, source.certificate_expired()),
             state_changes: status.transitions.iter().rev().map(MoveView::of).collect(),
             history: status.recent.iter().rev().map(PastView::of).collect(),
         }

@@ -16,7 +16,7 @@ use myunisoft_exporter::report::{Phases, ProbeReport};
 use myunisoft_exporter::state::{
     Inventory, KeyStatus, MonitoredKey, MonitoredPartner, ProbeStatus, SharedState,
 };
-use myunisoft_exporter::status::{self, Filter, KeyDetail, Overview};
+use myunisoft_exporter::status::{self, Filter, KeyDetail, Overview, StatusSource};
 use partner_simulator::{Limits, Simulator};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -428,13 +428,13 @@ fn large_board() -> SharedState {
 #[test]
 fn a_page_of_ten_thousand_keys_in_trouble_stays_under_a_megabyte_and_every_key_is_on_one() {
     let shared_state = large_board();
-    let (inventory, now) = (shared_state.inventory(), SystemTime::now());
-    let selection = status::select(&inventory, &Filter::default());
-    let overview = Overview::of(&shared_state, &inventory, &selection, now);
+    let source = StatusSource::new(&shared_state);
+    let selection = status::select(&source.inventory, &Filter::default());
+    let overview = Overview::of(&source, &selection);
     let frame = Frame { edition: "1" };
     let mut seen = BTreeSet::new();
     for page in 1..=100 {
-        let listing = Listing::of(&selection, Filter::default(), page, false);
+        let listing = Listing::of(&source, &selection, Filter::default(), page);
         assert_eq!((listing.page, listing.pages, listing.total), (page, 100, 10_000));
         seen.extend(listing.keys.iter().map(|detail| Arc::clone(&detail.key.key)));
         if page % 33 == 1 {
@@ -443,10 +443,10 @@ fn a_page_of_ten_thousand_keys_in_trouble_stays_under_a_megabyte_and_every_key_i
         }
     }
     assert_eq!(seen.len(), 10_000);
-    let beyond = Listing::of(&selection, Filter::default(), usize::MAX, false);
+    let beyond = Listing::of(&source, &selection, Filter::default(), usize::MAX);
     assert_eq!((beyond.page, beyond.keys.len()), (100, 100), "beyond the last is the last");
-    let one = KeyDetail::of(inventory.keys.first().unwrap(), false);
+    let one = KeyDetail::of(&source, source.inventory.keys.first().unwrap());
     assert_eq!(one.history.len(), 50);
-    let html = page::key(frame, &one, None, &overview.api, now).into_string();
+    let html = page::key(frame, &one, None, &overview.api, source.now).into_string();
     assert!(html.len() < 1_000_000, "{} bytes", html.len());
 }
