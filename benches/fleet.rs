@@ -13,7 +13,7 @@ use myunisoft_exporter::partner_api::Access;
 use myunisoft_exporter::partner_api::failure::{Failure, Reason};
 use myunisoft_exporter::partner_api::request_id::RequestId;
 use myunisoft_exporter::report::{Phases, ProbeReport};
-use myunisoft_exporter::state::history::PROBES_KEPT;
+use myunisoft_exporter::state::history::MAX_RECENT_PROBES;
 use myunisoft_exporter::state::{
     Inventory, KeyStatus, MonitoredKey, MonitoredPartner, ProbeStatus, SharedState,
 };
@@ -50,7 +50,7 @@ fn shared_state() -> Arc<SharedState> {
         let memory = PersistedKeyState { state, since: SystemTime::now(), has_been_active: true };
         let mut status = KeyStatus::new(memory, ["key_info", "exercices"].map(probe));
         let refused = || Err(Failure::new(Reason::Token, "the API refused with ERR-API-TOKEN-NOT-FOUND"));
-        for round in 0..PROBES_KEPT {
+        for round in 0..MAX_RECENT_PROBES {
             status.record(round % 2, &report(if lost { refused() } else { Ok(()) }));
         }
         let name = format!("customer-{number}").into();
@@ -138,5 +138,5 @@ fn main() {
     {
         println!("{name:<17} {took:>10.1?}  {bytes:>10} bytes, {:.2} of the exposition", ratio(took));
     }
-    println!("memory            {each:>10} bytes a key, with {PROBES_KEPT} probes remembered");
+    println!("memory            {each:>10} bytes a key, with {MAX_RECENT_PROBES} probes remembered");
 }

@@ -102,7 +102,7 @@ impl Fleet {
         let (partners, keys) = self.members(config, &rules);
         let shared_state = &self.context.shared_state;
         if shared_state.inventory().settings.api.base_url != config.settings.api.base_url {
-            shared_state.health().forget();
+            shared_state.health().reset();
         }
         shared_state.set_inventory(state::Inventory {
             settings: Arc::new(config.settings.clone()),

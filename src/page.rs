@@ -128,7 +128,7 @@ impl Frame {
 
 /// A page that says what can't be shown.
 #[must_use]
-pub fn refusal(frame: Frame, text: &str) -> Markup {
+pub fn error_page(frame: Frame, text: &str) -> Markup {
     frame.page(
         "Nothing to show",
         &html! {

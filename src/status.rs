@@ -22,7 +22,7 @@ use crate::state::{Inventory, SharedState};
 
 pub use api::{ApiView, Availability, SlotView};
 pub use document::document;
-pub use key::{ErrorView, KeyDetail, KeyView, MoveView, PastView, ProbeView, RateLimitView};
+pub use key::{ErrorView, KeyDetail, KeyView, PastProbeView, ProbeView, RateLimitView, TransitionView};
 pub use partner::PartnerView;
 pub use selection::{Filter, Selection, select};
 

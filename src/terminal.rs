@@ -13,12 +13,12 @@ use crate::format;
 use crate::key_state::KeyState;
 use crate::report::{Phase, Phases};
 use crate::state::HealthState;
-use crate::status::{ApiView, KeyDetail, Overview, PastView, ProbeView, common_scale};
+use crate::status::{ApiView, KeyDetail, Overview, PastProbeView, ProbeView, common_scale};
 
 /// How wide a waterfall is, in characters.
 const WATERFALL: usize = 24;
 /// A name is cut at this length, lest one makes all others' columns too wide.
-const LONGEST_NAME: usize = 40;
+const MAX_NAME: usize = 40;
 
 /// Whether colours are understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,13 +129,13 @@ fn full_name(detail: &KeyDetail) -> String {
 
 /// A name as wide as a column may be.
 fn cut(name: &str) -> String {
-    if name.chars().count() <= LONGEST_NAME {
+    if name.chars().count() <= MAX_NAME {
         return name.to_owned();
     }
-    name.chars().take(LONGEST_NAME - 1).chain(['…']).collect()
+    name.chars().take(MAX_NAME - 1).chain(['…']).collect()
 }
 
-fn row(ink: Ink, probe: &ProbeView, history: &[PastView]) -> Row {
+fn row(ink: Ink, probe: &ProbeView, history: &[PastProbeView]) -> Row {
     let status = probe.http_status_code.map(|code| code.to_string());
     let what = match (probe.reason, probe.up, probe.last_skip) {
         (Some(reason), ..) => reason.to_string(),
@@ -156,7 +156,7 @@ fn row(ink: Ink, probe: &ProbeView, history: &[PastView]) -> Row {
     }
 }
 
-fn last_phases(probe: &ProbeView, history: &[PastView]) -> Option<Phases> {
+fn last_phases(probe: &ProbeView, history: &[PastProbeView]) -> Option<Phases> {
     history.iter().find(|past| past.probe == probe.probe).map(|past| past.phases)
 }
 
@@ -249,7 +249,7 @@ fn write_verdict(text: &mut String, name: &str, verdict: &Verdict, colours: Colo
 }
 
 /// The figures and the request-id of a failed probe.
-fn write_error(text: &mut String, probe: &ProbeView, history: &[PastView]) {
+fn write_error(text: &mut String, probe: &ProbeView, history: &[PastProbeView]) {
     let Some(error) = &probe.error else { return };
     let code = error.code.as_deref().map(|code| format!(" {code}")).unwrap_or_default();
     let line = format!("{}: {}{code}: {}", probe.probe, error.reason, error.detail);

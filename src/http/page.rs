@@ -32,7 +32,7 @@ fn told(page: Markup) -> Response {
 }
 
 fn refused(status: StatusCode, refusal: &QueryError) -> Response {
-    (status, told(page::refusal(frame(), refusal.text()))).into_response()
+    (status, told(page::error_page(frame(), refusal.text()))).into_response()
 }
 
 /// Everything at a glance.

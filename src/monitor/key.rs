@@ -79,7 +79,7 @@ impl KeyMonitor {
             status.carry_over(&old.status());
         }
         if let Some(token) = holder.permanent() {
-            status.describe(token);
+            status.reset_from_token(token);
         }
         let entry = MonitoredKey::new(Arc::clone(&partner.entry), Arc::clone(&key.name), key.access, status);
         let turn = CallState { holder, budget_guard: BudgetGuard::default(), about };
@@ -206,8 +206,8 @@ impl KeyMonitor {
             return;
         }
         let mut status = self.entry.status();
-        status.remember(PersistedKeyState::new(SystemTime::now()), None);
-        status.describe(token);
+        status.set_persisted(PersistedKeyState::new(SystemTime::now()), None);
+        status.reset_from_token(token);
         drop(status);
         if turn.about.replace(fingerprint).is_some() {
             let (partner, key) = (&*self.entry.partner.name, &*self.entry.name);
@@ -227,7 +227,7 @@ impl KeyMonitor {
         }
         let (partner, key) = (Arc::clone(&self.entry.partner.name), Arc::clone(&self.entry.name));
         save(&self.context.store, Record::Key { partner, key, fingerprint, persisted: next }).await;
-        self.entry.status().remember(next, Some(report));
+        self.entry.status().set_persisted(next, Some(report));
         if let Some(change) = change {
             self.log_state(change, probe, report);
         }
@@ -251,7 +251,7 @@ impl KeyMonitor {
         self.context.observe(probe.route(), self.rules.prober.host(), report);
         let mut status = self.entry.status();
         if let Some(answer) = &report.answer {
-            status.learn(answer);
+            status.record_response(answer);
         }
         status.token_expiry = turn.holder.expiry().or(status.token_expiry);
         let change = status.record(index, report);

@@ -18,7 +18,7 @@ pub(super) fn card(status: &Overview, now: SystemTime) -> Markup {
         section #api.card data-live aria-labelledby="api-title" {
             h2 #api-title.headline { (headline(api, now)) }
             @if api.verdict.blame.is_some() { (verdict(&api.verdict)) }
-            @if let Some(id) = api.probe.id_to_quote().filter(|_| api.verdict.blame.is_some()) {
+            @if let Some(id) = api.probe.request_id_to_quote().filter(|_| api.verdict.blame.is_some()) {
                 p { "Request-id to quote: " (copyable(id)) }
             }
             (headline_of_keys(status))
@@ -115,7 +115,7 @@ fn facts(api: &ApiView, now: SystemTime) -> Markup {
                     }
                 }
             }
-            div { dt { "Watched" } dd { "since " (moment(api.watched_since, now)) } }
+            div { dt { "Watched" } dd { "since " (moment(api.monitored_since, now)) } }
             div.wide { dt { "URL" } dd { code { (api.url) } } }
         }
     }

@@ -11,8 +11,8 @@ use maud::{Markup, html};
 use crate::format;
 use crate::partner_api::failure::Reason;
 use crate::report::Phases;
-use crate::state::history::{PROBES_KEPT, SLOTS_KEPT};
-use crate::status::{PastView, SlotView, common_scale};
+use crate::state::history::{MAX_RECENT_PROBES, MAX_SLOTS};
+use crate::status::{PastProbeView, SlotView, common_scale};
 
 const BAR: f64 = 8.0;
 const HEIGHT: f64 = 100.0;
@@ -51,7 +51,7 @@ fn short(number: f64) -> String {
 
 /// The last day, a bar for each quarter of an hour: green for what succeeded, hatched for what failed.
 pub(super) fn uptime(day: &[SlotView], label: &str) -> Markup {
-    let width = float(SLOTS_KEPT) * BAR;
+    let width = float(MAX_SLOTS) * BAR;
     html! {
         svg.uptime viewBox={ "0 0 " (width) " 40" } preserveAspectRatio="none" role="img" aria-label=(label) {
             (patterns("uptime"))
@@ -64,7 +64,7 @@ pub(super) fn uptime(day: &[SlotView], label: &str) -> Markup {
 fn uptime_bar(slot: &SlotView) -> Markup {
     let total = f64::from(slot.succeeded + slot.failed + slot.maintenance).max(1.0);
     let share = |count: u32| 40.0 * f64::from(count) / total;
-    let x = float(SLOTS_KEPT.saturating_sub(slot.age + 1)) * BAR;
+    let x = float(MAX_SLOTS.saturating_sub(slot.age + 1)) * BAR;
     // However few failed: they are seen.
     let failed = if slot.failed > 0 { share(slot.failed).max(6.0) } else { 0.0 };
     let maintenance = share(slot.maintenance).min(40.0 - failed);
@@ -108,26 +108,26 @@ struct Column {
 pub(super) fn latency_of_the_day(day: &[SlotView]) -> Markup {
     let column = |slot: &SlotView| {
         let phases = slot.phases?;
-        let x = float(SLOTS_KEPT.saturating_sub(slot.age + 1)) * BAR;
+        let x = float(MAX_SLOTS.saturating_sub(slot.age + 1)) * BAR;
         let title = format!("{} UTC, on average {}", format::clock(slot.start), told(&phases));
         Some(Column { x, phases, mark: None, title })
     };
-    plot("day", &day.iter().filter_map(column).collect::<Vec<_>>(), float(SLOTS_KEPT) * BAR)
+    plot("day", &day.iter().filter_map(column).collect::<Vec<_>>(), float(MAX_SLOTS) * BAR)
 }
 
 /// What the last probes took, oldest on the left; `history` is newest first.
-pub(super) fn latency_of_the_last(history: &[PastView]) -> Markup {
-    let column = |(age, past): (usize, &PastView)| Column {
-        x: float(PROBES_KEPT.saturating_sub(age + 1)) * BAR,
+pub(super) fn latency_of_the_last(history: &[PastProbeView]) -> Markup {
+    let column = |(age, past): (usize, &PastProbeView)| Column {
+        x: float(MAX_RECENT_PROBES.saturating_sub(age + 1)) * BAR,
         phases: past.phases,
         mark: past.reason.map(|reason| if reason == Reason::Maintenance { "maintenance" } else { "failed" }),
         title: format!("{} UTC, {}, {}", format::clock(past.finished), outcome(past), told(&past.phases)),
     };
-    plot("last", &history.iter().enumerate().map(column).collect::<Vec<_>>(), float(PROBES_KEPT) * BAR)
+    plot("last", &history.iter().enumerate().map(column).collect::<Vec<_>>(), float(MAX_RECENT_PROBES) * BAR)
 }
 
 /// How a probe ended, in a word.
-pub(super) fn outcome(past: &PastView) -> String {
+pub(super) fn outcome(past: &PastProbeView) -> String {
     past.reason.map_or_else(|| "succeeded".to_owned(), |reason| reason.to_string())
 }
 
@@ -197,7 +197,7 @@ fn top_of_scale(highest: Duration) -> Option<Duration> {
 
 /// The last probes of a key, oldest on the left, `history` being newest first: how long each took, and
 /// which failed. Two paths, however many there are: a page has a hundred of these.
-pub(super) fn sparkline<'a>(history: impl ExactSizeIterator<Item = &'a PastView> + Clone) -> Markup {
+pub(super) fn sparkline<'a>(history: impl ExactSizeIterator<Item = &'a PastProbeView> + Clone) -> Markup {
     if history.len() == 0 {
         return super::parts::nothing();
     }
@@ -206,7 +206,7 @@ pub(super) fn sparkline<'a>(history: impl ExactSizeIterator<Item = &'a PastView>
     let label = format!("{}, {failures} failed", format::count(history.len(), "probe", "probes"));
     let (mut succeeded, mut failed) = (String::new(), String::new());
     for (age, past) in history.enumerate() {
-        let x = PROBES_KEPT.saturating_sub(age + 1) * 3 + 1;
+        let x = MAX_RECENT_PROBES.saturating_sub(age + 1) * 3 + 1;
         let height = (18.0 * past.duration.as_secs_f64() / scale).clamp(2.0, 18.0);
         let path = if past.up { &mut succeeded } else { &mut failed };
         let _ = write!(path, "M{x} 20v-{}", short(if past.up { height } else { 20.0 }));

@@ -8,7 +8,9 @@ use super::parts::{Tone, badge, budget, copyable, error, moment, nothing, state_
 use super::{Frame, chart, link};
 use crate::format;
 use crate::rfc3339;
-use crate::status::{ApiView, KeyDetail, KeyView, MoveView, PartnerView, PastView, ProbeView, common_scale};
+use crate::status::{
+    ApiView, KeyDetail, KeyView, PartnerView, PastProbeView, ProbeView, TransitionView, common_scale,
+};
 
 /// The page. `partner` is the key's; its secret's state is shown, for without it no key works.
 #[must_use]
@@ -155,7 +157,7 @@ fn counted<'a, R: std::fmt::Display + 'a>(counts: impl ExactSizeIterator<Item = 
     }
 }
 
-fn history(history: &[PastView], now: SystemTime) -> Markup {
+fn history(history: &[PastProbeView], now: SystemTime) -> Markup {
     let scale = common_scale(history.iter().map(|past| past.duration));
     html! {
         section #history.card data-live aria-labelledby="history-title" {
@@ -175,7 +177,7 @@ fn history(history: &[PastView], now: SystemTime) -> Markup {
     }
 }
 
-fn past_row(past: &PastView, scale: Duration, now: SystemTime) -> Markup {
+fn past_row(past: &PastProbeView, scale: Duration, now: SystemTime) -> Markup {
     let tone = if past.up { Tone::Good } else { Tone::Bad };
     html! {
         tr {
@@ -198,7 +200,7 @@ fn past_row(past: &PastView, scale: Duration, now: SystemTime) -> Markup {
     }
 }
 
-fn transitions(transitions: &[MoveView], now: SystemTime) -> Markup {
+fn transitions(transitions: &[TransitionView], now: SystemTime) -> Markup {
     html! {
         section #transitions.card data-live aria-labelledby="transitions-title" {
             h2 #transitions-title { "History of its state" }

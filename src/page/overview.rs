@@ -195,7 +195,7 @@ fn summary(listing: &Listing) -> String {
 
 fn row(detail: &KeyDetail, api: &ApiView, now: SystemTime) -> Markup {
     let key = &detail.key;
-    let probe = key.telling_probe();
+    let probe = key.displayed_probe();
     let error_view = probe.and_then(|probe| probe.error.as_ref());
     // What an outage does to all keys alike need not be told of each at length.
     let as_the_api = key.verdict.blame.is_some()

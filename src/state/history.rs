@@ -14,13 +14,13 @@ use crate::partner_api::request_id::RequestId;
 use crate::report::{Phase, Phases, ProbeReport};
 
 /// How many of its last probes a key remembers, all its probes together.
-pub const PROBES_KEPT: usize = 50;
+pub const MAX_RECENT_PROBES: usize = 50;
 /// How many moves of its state a key remembers.
-pub const MOVES_KEPT: usize = 20;
+pub const MAX_TRANSITIONS: usize = 20;
 /// How long a [`Slot`] lasts, in seconds.
 const SLOT_SECONDS: u64 = 15 * 60;
 /// How many slots are kept: a day.
-pub const SLOTS_KEPT: usize = 96;
+pub const MAX_SLOTS: usize = 96;
 
 /// The last probes, oldest first.
 #[derive(Clone, Debug, Default)]
@@ -124,7 +124,7 @@ impl PastProbe {
 impl RecentProbes {
     /// Enters a probe; the oldest makes room for it.
     pub fn push(&mut self, past: PastProbe) {
-        push(&mut self.0, past, PROBES_KEPT);
+        push(&mut self.0, past, MAX_RECENT_PROBES);
     }
 
     /// Oldest first.
@@ -137,7 +137,7 @@ impl RecentProbes {
 impl TransitionHistory {
     /// Enters a move; the oldest makes room for it.
     pub fn push(&mut self, entered: TransitionRecord) {
-        if self.0.len() == MOVES_KEPT {
+        if self.0.len() == MAX_TRANSITIONS {
             self.0.pop_front();
         }
         self.0.push_back(entered);
@@ -172,16 +172,16 @@ impl Day {
 
     /// The slots that had a probe, oldest first, none older than a day before `now`.
     pub fn slots(&self, now: SystemTime) -> impl Iterator<Item = &Slot> {
-        let oldest = number_at(now).saturating_sub(SLOTS_KEPT as u64 - 1);
+        let oldest = number_at(now).saturating_sub(MAX_SLOTS as u64 - 1);
         self.0.iter().filter(move |slot| slot.number >= oldest)
     }
 
     /// The slot of this number. One that the clock has just left takes a straggler of the one before;
     /// but where the clock was set back, what lies in its future was written by a wrong clock.
     fn slot(&mut self, number: u64) -> Option<&mut Slot> {
-        self.0.retain(|slot| slot.number <= number + 1 && slot.number + SLOTS_KEPT as u64 > number);
+        self.0.retain(|slot| slot.number <= number + 1 && slot.number + MAX_SLOTS as u64 > number);
         if self.0.back().is_none_or(|last| last.number < number) {
-            push(&mut self.0, Slot { number, ..Slot::default() }, SLOTS_KEPT + 1);
+            push(&mut self.0, Slot { number, ..Slot::default() }, MAX_SLOTS + 1);
         }
         self.0.back_mut()
     }
@@ -276,7 +276,7 @@ mod tests {
         for second in 0..60 {
             recent.push(PastProbe::of("p".into(), &report(noon() + Duration::from_secs(second), Ok(()))));
         }
-        assert_eq!(recent.iter().len(), PROBES_KEPT);
+        assert_eq!(recent.iter().len(), MAX_RECENT_PROBES);
         assert_eq!(recent.iter().next().unwrap().finished(), noon() + Duration::from_secs(10));
     }
 
@@ -284,8 +284,8 @@ mod tests {
     fn a_day_is_kept_in_quarters_of_an_hour() {
         let times: Vec<_> = (0..200).map(|quarter| noon() + QUARTER * quarter).collect();
         let (day, now) = (day(&times), noon() + QUARTER * 199);
-        assert_eq!(day.slots(now).count(), SLOTS_KEPT);
-        assert_eq!(day.slots(now).map(|slot| slot.age(now)).max(), Some(SLOTS_KEPT - 1));
+        assert_eq!(day.slots(now).count(), MAX_SLOTS);
+        assert_eq!(day.slots(now).map(|slot| slot.age(now)).max(), Some(MAX_SLOTS - 1));
         assert_eq!(day.slots(now + QUARTER * 300).count(), 0, "what is older is not the last day");
     }
 

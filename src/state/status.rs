@@ -82,7 +82,7 @@ pub struct HealthStatus {
     /// Since when, as far as this process has seen; while nothing was asked, since it began.
     pub since: SystemTime,
     /// Since when this process has watched it.
-    pub watched_since: SystemTime,
+    pub monitored_since: SystemTime,
     /// Its last probes.
     pub recent: RecentProbes,
     /// Its last day.
@@ -203,7 +203,7 @@ impl KeyStatus {
     }
 
     /// Labels the key with what its token says of itself, until key/info says more.
-    pub fn describe(&mut self, token: &SecretString) {
+    pub fn reset_from_token(&mut self, token: &SecretString) {
         let claims = Claims::of(token.expose_secret()).unwrap_or_default();
         self.identity = claims.identity;
         self.token_expiry = claims.expires;
@@ -227,7 +227,7 @@ impl KeyStatus {
     }
 
     /// Enters what an answer tells beside its outcome.
-    pub fn learn(&mut self, answer: &Judgement) {
+    pub fn record_response(&mut self, answer: &Judgement) {
         if answer.budget.is_told() {
             self.budget = Some(answer.budget);
         }
@@ -240,7 +240,7 @@ impl KeyStatus {
     }
 
     /// Enters what a move of the state leaves behind; `report` is what said so, where an answer did.
-    pub fn remember(&mut self, persisted: PersistedKeyState, report: Option<&ProbeReport>) {
+    pub fn set_persisted(&mut self, persisted: PersistedKeyState, report: Option<&ProbeReport>) {
         if persisted.state != self.persisted.state {
             count(&mut self.changes, persisted.state);
             let failure = report.and_then(|report| report.outcome.as_ref().err());
@@ -264,7 +264,7 @@ impl KeyStatus {
 
 impl HealthStatus {
     /// Begins anew with another API: what was known is not about it. What is counted goes on, as counters do.
-    pub fn forget(&mut self) {
+    pub fn reset(&mut self) {
         let Self { probe, .. } = std::mem::take(self);
         self.probe = ProbeStatus { last: None, last_success: None, episode: None, last_skip: None, ..probe };
     }
@@ -294,7 +294,7 @@ impl Default for HealthStatus {
             probe: ProbeStatus::new(HEALTH.into(), Duration::ZERO),
             state: HealthState::Unknown,
             since: now,
-            watched_since: now,
+            monitored_since: now,
             recent: RecentProbes::default(),
             day: Day::default(),
         }

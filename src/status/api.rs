@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use super::key::trouble;
-use super::{PastView, ProbeView, StatusSource, seconds};
+use super::{PastProbeView, ProbeView, StatusSource, seconds};
 use crate::diagnosis::{self, Verdict};
 use crate::partner_api::failure::Reason;
 use crate::report::Phases;
@@ -28,7 +28,7 @@ pub struct ApiView {
     pub since: SystemTime,
     /// Since when this process has watched it.
     #[serde(rename = "watched_since_timestamp_seconds", with = "seconds")]
-    pub watched_since: SystemTime,
+    pub monitored_since: SystemTime,
     /// What is wrong, whose fault it is, what to do.
     pub verdict: Verdict,
     /// When the first certificate of its chain ends, as last shown.
@@ -41,7 +41,7 @@ pub struct ApiView {
     /// The last day, oldest first, in quarters of an hour; those without a probe are left out.
     pub day: Vec<SlotView>,
     /// The last probes, newest first.
-    pub history: Vec<PastView>,
+    pub history: Vec<PastProbeView>,
 }
 
 /// How much of the time the API was there, and what is left of the error budget.
@@ -96,7 +96,7 @@ impl ApiView {
             url: settings.api.base_url.as_str().into(),
             state: health.state,
             since: health.since,
-            watched_since: health.watched_since,
+            monitored_since: health.monitored_since,
             verdict: diagnosis::of_health(
                 health.probe.last.is_some(),
                 health.probe.last_skip == Some(Skip::NoResources),
@@ -106,7 +106,7 @@ impl ApiView {
             availability: Availability::of(&day, settings.health.objective),
             probe: ProbeView::of(&health.probe),
             day,
-            history: health.recent.iter().rev().map(PastView::of).collect(),
+            history: health.recent.iter().rev().map(PastProbeView::of).collect(),
         }
     }
 }

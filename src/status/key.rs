@@ -56,7 +56,7 @@ pub struct KeyView {
     pub probes: Vec<ProbeView>,
     /// Which of them the verdict is about.
     #[serde(skip)]
-    told_by: Option<Arc<str>>,
+    verdict_probe: Option<Arc<str>>,
 }
 
 /// A key's budget.
@@ -136,14 +136,14 @@ pub struct KeyDetail {
     #[serde(flatten)]
     pub key: KeyView,
     /// The moves of its state, newest first, as far as this process has seen them.
-    pub state_changes: Vec<MoveView>,
+    pub state_changes: Vec<TransitionView>,
     /// Its last probes, newest first.
-    pub history: Vec<PastView>,
+    pub history: Vec<PastProbeView>,
 }
 
 /// A move of a key's state.
 #[derive(Clone, Debug, Serialize)]
-pub struct MoveView {
+pub struct TransitionView {
     /// When.
     #[serde(rename = "timestamp_seconds", with = "seconds")]
     pub at: SystemTime,
@@ -157,7 +157,7 @@ pub struct MoveView {
 
 /// A probe that ran.
 #[derive(Clone, Debug, Serialize)]
-pub struct PastView {
+pub struct PastProbeView {
     /// Its name.
     pub probe: Arc<str>,
     /// When it ended.
@@ -203,7 +203,7 @@ impl KeyView {
             state: status.persisted.state,
             since: status.persisted.since,
             verdict: diagnosis::of_key(&case),
-            told_by: diagnosis::gravest(&case.troubles).map(|trouble| trouble.probe.into()),
+            verdict_probe: diagnosis::gravest(&case.troubles).map(|trouble| trouble.probe.into()),
             schema_id: known(&status.identity.schema_id),
             third_party_id: known(&status.identity.third_party_id),
             society_id: known(&status.identity.society_id),
@@ -219,16 +219,18 @@ impl KeyView {
     /// The probe to show where there is room for one: the one that the verdict is about, else the one that ran
     /// last.
     #[must_use]
-    pub fn telling_probe(&self) -> Option<&ProbeView> {
-        let about =
-            self.told_by.as_ref().and_then(|name| self.probes.iter().find(|probe| probe.probe == *name));
+    pub fn displayed_probe(&self) -> Option<&ProbeView> {
+        let about = self
+            .verdict_probe
+            .as_ref()
+            .and_then(|name| self.probes.iter().find(|probe| probe.probe == *name));
         about.or_else(|| self.probes.iter().max_by_key(|probe| probe.last))
     }
 
     /// The request-id to quote: of the trouble's beginning, else of the last answer.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        self.telling_probe().and_then(ProbeView::id_to_quote)
+        self.displayed_probe().and_then(ProbeView::request_id_to_quote)
     }
 }
 
@@ -267,7 +269,7 @@ impl RateLimitView {
 impl ProbeView {
     /// The request-id to quote: of the trouble's beginning, else of the last answer.
     #[must_use]
-    pub fn id_to_quote(&self) -> Option<&str> {
+    pub fn request_id_to_quote(&self) -> Option<&str> {
         let first = self.error.as_ref().and_then(|error| error.request_id.as_deref());
         first.or(self.request_id.as_deref())
     }
@@ -312,13 +314,13 @@ impl KeyDetail {
         let status = entry.status();
         Self {
             key: KeyView::from(entry, &status, secret, source.certificate_expired()),
-            state_changes: status.transitions.iter().rev().map(MoveView::of).collect(),
-            history: status.recent.iter().rev().map(PastView::of).collect(),
+            state_changes: status.transitions.iter().rev().map(TransitionView::of).collect(),
+            history: status.recent.iter().rev().map(PastProbeView::of).collect(),
         }
     }
 }
 
-impl MoveView {
+impl TransitionView {
     fn of(entered: &TransitionRecord) -> Self {
         Self {
             at: entered.at,
@@ -329,7 +331,7 @@ impl MoveView {
     }
 }
 
-impl PastView {
+impl PastProbeView {
     /// What is kept of a probe.
     #[must_use]
     pub fn of(past: &PastProbe) -> Self {
