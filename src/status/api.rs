@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::key::trouble;
+use super::key::failed;
 use super::{PastProbeView, ProbeView, StatusSource, seconds};
 use crate::diagnosis::{self, Verdict};
 use crate::partner_api::failure::Reason;
@@ -97,10 +97,10 @@ impl ApiView {
             state: health.state,
             since: health.since,
             monitored_since: health.monitored_since,
-            verdict: diagnosis::of_health(
+            verdict: diagnosis::diagnose_api(
                 health.probe.last.is_some(),
                 health.probe.last_skip == Some(Skip::NoResources),
-                trouble(&health.probe, source.certificate_expired()),
+                failed(&health.probe, source.certificate_expired()),
             ),
             certificate_expiry: source.certificate_expiry,
             availability: Availability::of(&day, settings.health.objective),

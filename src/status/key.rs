@@ -8,7 +8,7 @@ use strum::VariantArray as _;
 use serde::Serialize;
 
 use super::{StatusSource, seconds};
-use crate::diagnosis::{self, Case, Trouble, Verdict};
+use crate::diagnosis::{self, FailedProbe, KeyFacts, Verdict};
 use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::Access;
 use crate::partner_api::budget::Budget;
@@ -195,15 +195,15 @@ impl KeyView {
         certificate_expired: bool,
     ) -> Self {
         let known = |id: &String| (!id.is_empty()).then(|| id.clone());
-        let case = case(status, secret, certificate_expired);
+        let facts = facts(status, secret, certificate_expired);
         Self {
             partner: Arc::clone(&entry.partner.name),
             key: Arc::clone(&entry.name),
             access: entry.access,
             state: status.persisted.state,
             since: status.persisted.since,
-            verdict: diagnosis::of_key(&case),
-            verdict_probe: diagnosis::gravest(&case.troubles).map(|trouble| trouble.probe.into()),
+            verdict: diagnosis::diagnose_key(&facts),
+            verdict_probe: diagnosis::most_important(&facts.failed_probes).map(|failed| failed.probe.into()),
             schema_id: known(&status.identity.schema_id),
             third_party_id: known(&status.identity.third_party_id),
             society_id: known(&status.identity.society_id),
@@ -234,28 +234,28 @@ impl KeyView {
     }
 }
 
-/// What the diagnosis of a key rests on.
-fn case(status: &KeyStatus, secret: SecretState, certificate_expired: bool) -> Case<'_> {
-    Case {
+fn facts(status: &KeyStatus, secret: SecretState, certificate_expired: bool) -> KeyFacts<'_> {
+    let skipped = |skip| status.probes.iter().any(|probe| probe.last_skip == Some(skip));
+    KeyFacts {
         state: status.persisted.state,
         secret,
-        troubles: status.probes.iter().filter_map(|probe| trouble(probe, certificate_expired)).collect(),
-        was_asked: status.probes.iter().any(|probe| probe.last.is_some()),
-        over_budget: status.probes.iter().any(|probe| probe.last_skip == Some(Skip::RateLimit)),
-        is_out_of_resources: status.probes.iter().any(|probe| probe.last_skip == Some(Skip::NoResources)),
+        failed_probes: status.probes.iter().filter_map(|probe| failed(probe, certificate_expired)).collect(),
+        was_probed: status.probes.iter().any(|probe| probe.last.is_some()),
+        over_budget: skipped(Skip::RateLimit),
+        out_of_resources: skipped(Skip::NoResources),
     }
 }
 
-/// What the last probe met, if it failed. The episode keeps how its trouble began, which may be something
-/// else by now.
-pub(super) fn trouble(probe: &ProbeStatus, certificate_expired: bool) -> Option<Trouble<'_>> {
+/// The last run of a probe, if it failed. The failure episode is not enough: it keeps its first failure, and the last
+/// one may be of another kind.
+pub(super) fn failed(probe: &ProbeStatus, certificate_expired: bool) -> Option<FailedProbe<'_>> {
     let last = probe.last.as_ref()?;
-    Some(Trouble {
+    Some(FailedProbe {
         probe: &probe.name,
         failure: last.failure.as_ref()?,
         reached: last.reached,
         status: last.status,
-        is_the_api_s: last.request_id.is_some(),
+        from_api: last.request_id.is_some(),
         certificate_expired,
     })
 }

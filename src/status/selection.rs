@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::PartnerView;
-use super::key::trouble;
-use crate::diagnosis::is_of_the_key;
+use super::key::failed;
+use crate::diagnosis::concerns_key;
 use crate::key_state::KeyState;
 use crate::state::{Inventory, KeyStatus, MonitoredKey, MonitoredPartner};
 
@@ -96,11 +96,10 @@ fn is_failing(status: &KeyStatus) -> bool {
     status.probes.iter().any(|probe| probe.episode.is_some())
 }
 
-/// Whether a probe fails for a reason of the key's own, or its partner's.
-fn fails_by_itself(status: &KeyStatus) -> bool {
-    // Whether the certificate has ended is no matter here: that is nothing of the key's.
-    let mut troubles = status.probes.iter().filter_map(|probe| trouble(probe, false));
-    troubles.any(|trouble| is_of_the_key(&trouble))
+/// Whether a probe fails because of the key or its partner.
+fn has_own_failure(status: &KeyStatus) -> bool {
+    // Whether the certificate has expired does not matter here: it is never a problem of the key.
+    status.probes.iter().filter_map(|probe| failed(probe, false)).any(|failed| concerns_key(&failed))
 }
 
 /// Of a key that works and that nothing is the matter with.
@@ -116,7 +115,7 @@ fn gravity(status: &KeyStatus) -> u8 {
         KeyState::Invalid => 3,
         KeyState::Forbidden => 4,
         KeyState::NotFound => 5,
-        KeyState::Unknown | KeyState::Active if fails_by_itself(status) => 6,
+        KeyState::Unknown | KeyState::Active if has_own_failure(status) => 6,
         KeyState::Pending => 7,
         KeyState::Unknown | KeyState::Active if is_failing(status) => 8,
         KeyState::Unknown => 9,

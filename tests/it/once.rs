@@ -68,7 +68,7 @@ async fn a_table_tells_each_probe_and_what_is_the_matter_and_what_to_do() {
     line(&["exercices", "200 ok"]);
     line(&["acme/petit", "not_found", "401 token", "req-"]);
     line(&["acme/petit: key: The API does not know the token"]);
-    line(&["Next: Check that the token was copied whole"]);
+    line(&["Next: Check that the token was copied completely"]);
     line(&["key_info: token ERR-API-TOKEN-NOT-FOUND"]);
     line(&["connect ", "processing ", "transfer "]);
     line(&["request-id: req-"]);
