@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
+use serde_with::serde_as;
 
 use crate::key_state::KeyState;
 use crate::state::{Inventory, SharedState};
@@ -24,6 +25,7 @@ pub use api::{ApiView, Availability, SlotView};
 pub use document::document;
 pub use key::{ErrorView, KeyDetail, KeyView, PastProbeView, ProbeView, RateLimitView, TransitionView};
 pub use partner::PartnerView;
+use seconds::Seconds;
 pub use selection::{Filter, Selection, select};
 
 /// What views are made from: the shared state, the keys and partners configured at one moment, and the time.
@@ -54,12 +56,14 @@ impl<'a> StatusSource<'a> {
 }
 
 /// Everything but the keys, which are too many to be held all at once.
+#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub struct Overview {
     /// Who tells.
     pub exporter: ExporterView,
     /// When.
-    #[serde(rename = "timestamp_seconds", with = "seconds")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "timestamp_seconds")]
     pub now: SystemTime,
     /// The API as its health route tells.
     pub api: ApiView,

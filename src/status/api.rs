@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
+use serde_with::serde_as;
 
 use super::key::failed;
-use super::{PastProbeView, ProbeView, StatusSource, seconds};
+use super::seconds::Seconds;
+use super::{PastProbeView, ProbeView, StatusSource};
 use crate::diagnosis::{self, Verdict};
 use crate::partner_api::failure::Reason;
 use crate::report::Phases;
@@ -17,6 +19,7 @@ use crate::state::{HealthState, Skip};
 const WINDOW: Duration = Duration::from_hours(24);
 
 /// The API.
+#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub struct ApiView {
     /// Its base URL.
@@ -24,15 +27,18 @@ pub struct ApiView {
     /// In one word.
     pub state: HealthState,
     /// Since when, as far as this process has seen.
-    #[serde(rename = "state_since_timestamp_seconds", with = "seconds")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "state_since_timestamp_seconds")]
     pub since: SystemTime,
     /// Since when this process has watched it.
-    #[serde(rename = "watched_since_timestamp_seconds", with = "seconds")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "watched_since_timestamp_seconds")]
     pub monitored_since: SystemTime,
     /// What is wrong, whose fault it is, what to do.
     pub verdict: Verdict,
     /// When the first certificate of its chain ends, as last shown.
-    #[serde(rename = "tls_certificate_expiry_timestamp_seconds", with = "seconds::option")]
+    #[serde_as(as = "Option<Seconds>")]
+    #[serde(rename = "tls_certificate_expiry_timestamp_seconds")]
     pub certificate_expiry: Option<SystemTime>,
     /// Over the last day, as far as this process has seen it.
     pub availability: Availability,
@@ -45,10 +51,12 @@ pub struct ApiView {
 }
 
 /// How much of the time the API was there, and what is left of the error budget.
+#[serde_as]
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Availability {
     /// Over which span.
-    #[serde(rename = "window_seconds", with = "seconds::span")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "window_seconds")]
     pub window: Duration,
     /// The share of probes that are to succeed, announced maintenance apart.
     pub objective: f64,
@@ -66,10 +74,12 @@ pub struct Availability {
 }
 
 /// A quarter of an hour of the health route.
+#[serde_as]
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct SlotView {
     /// When it began.
-    #[serde(rename = "start_timestamp_seconds", with = "seconds")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "start_timestamp_seconds")]
     pub start: SystemTime,
     /// How many slots it lies before the present one.
     #[serde(skip)]
@@ -83,7 +93,8 @@ pub struct SlotView {
     /// Why a probe first failed.
     pub reason: Option<Reason>,
     /// What the phases of those that succeeded took on average.
-    #[serde(rename = "mean_phase_duration_seconds", with = "seconds::phases::option")]
+    #[serde_as(as = "Option<Seconds>")]
+    #[serde(rename = "mean_phase_duration_seconds")]
     pub phases: Option<Phases>,
 }
 

@@ -6,8 +6,10 @@ use std::time::{Duration, SystemTime};
 use strum::VariantArray as _;
 
 use serde::Serialize;
+use serde_with::serde_as;
 
-use super::{StatusSource, seconds};
+use super::StatusSource;
+use super::seconds::Seconds;
 use crate::diagnosis::{self, FailedProbe, KeyFacts, Verdict};
 use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::Access;
@@ -20,6 +22,7 @@ use crate::state::history::{PastProbe, TransitionRecord};
 use crate::state::{KeyStatus, LastProbe, MonitoredKey, ProbeStatus, Skip};
 
 /// A key.
+#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub struct KeyView {
     /// Whose key it is.
@@ -31,7 +34,8 @@ pub struct KeyView {
     /// Its state.
     pub state: KeyState,
     /// Since when.
-    #[serde(rename = "state_since_timestamp_seconds", with = "seconds")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "state_since_timestamp_seconds")]
     pub since: SystemTime,
     /// What is wrong, whose fault it is, what to do.
     pub verdict: Verdict,
@@ -48,7 +52,8 @@ pub struct KeyView {
     /// How many routes it may call.
     pub routes: Option<usize>,
     /// When its token ends, if it does.
-    #[serde(rename = "token_expiry_timestamp_seconds", with = "seconds::option")]
+    #[serde_as(as = "Option<Seconds>")]
+    #[serde(rename = "token_expiry_timestamp_seconds")]
     pub token_expiry: Option<SystemTime>,
     /// Its budget, as last answered.
     pub rate_limit: Option<RateLimitView>,
@@ -60,6 +65,7 @@ pub struct KeyView {
 }
 
 /// A key's budget.
+#[serde_as]
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct RateLimitView {
     /// Requests in the whole window.
@@ -68,11 +74,13 @@ pub struct RateLimitView {
     #[serde(rename = "remaining_requests")]
     pub remaining: Option<u32>,
     /// When it starts anew.
-    #[serde(rename = "reset_timestamp_seconds", with = "seconds::option")]
+    #[serde_as(as = "Option<Seconds>")]
+    #[serde(rename = "reset_timestamp_seconds")]
     pub reset: Option<SystemTime>,
 }
 
 /// A probe.
+#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub struct ProbeView {
     /// Its name.
@@ -80,16 +88,20 @@ pub struct ProbeView {
     /// Whether the last one succeeded; `None`: none ran.
     pub up: Option<bool>,
     /// From when it is due until it is due again.
-    #[serde(rename = "interval_seconds", with = "seconds::span")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "interval_seconds")]
     pub interval: Duration,
     /// How long the last one took.
-    #[serde(rename = "last_duration_seconds", with = "seconds::span::option")]
+    #[serde_as(as = "Option<Seconds>")]
+    #[serde(rename = "last_duration_seconds")]
     pub last_duration: Option<Duration>,
     /// When the last one ended.
-    #[serde(rename = "last_timestamp_seconds", with = "seconds::option")]
+    #[serde_as(as = "Option<Seconds>")]
+    #[serde(rename = "last_timestamp_seconds")]
     pub last: Option<SystemTime>,
     /// When one last succeeded.
-    #[serde(rename = "last_success_timestamp_seconds", with = "seconds::option")]
+    #[serde_as(as = "Option<Seconds>")]
+    #[serde(rename = "last_success_timestamp_seconds")]
     pub last_success: Option<SystemTime>,
     /// The last one's HTTP status; `None`: no answer came.
     pub http_status_code: Option<u16>,
@@ -114,6 +126,7 @@ pub struct ProbeView {
 }
 
 /// The trouble that a probe is in, as it began.
+#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub struct ErrorView {
     /// Why.
@@ -125,7 +138,8 @@ pub struct ErrorView {
     /// To quote to MyUnisoft's support.
     pub request_id: Option<String>,
     /// When it began.
-    #[serde(rename = "since_timestamp_seconds", with = "seconds")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "since_timestamp_seconds")]
     pub since: SystemTime,
 }
 
@@ -142,10 +156,12 @@ pub struct KeyDetail {
 }
 
 /// A move of a key's state.
+#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub struct TransitionView {
     /// When.
-    #[serde(rename = "timestamp_seconds", with = "seconds")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "timestamp_seconds")]
     pub at: SystemTime,
     /// The state that was entered.
     pub to: KeyState,
@@ -156,12 +172,14 @@ pub struct TransitionView {
 }
 
 /// A probe that ran.
+#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub struct PastProbeView {
     /// Its name.
     pub probe: Arc<str>,
     /// When it ended.
-    #[serde(rename = "timestamp_seconds", with = "seconds")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "timestamp_seconds")]
     pub finished: SystemTime,
     /// Whether it succeeded.
     pub up: bool,
@@ -174,10 +192,12 @@ pub struct PastProbeView {
     /// The failure's request-id.
     pub request_id: Option<String>,
     /// How long it took.
-    #[serde(rename = "duration_seconds", with = "seconds::span")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "duration_seconds")]
     pub duration: Duration,
     /// Where its time went.
-    #[serde(rename = "phase_duration_seconds", with = "seconds::phases")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "phase_duration_seconds")]
     pub phases: Phases,
 }
 

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::Serialize;
+use serde_with::serde_as;
 
-use super::seconds;
+use super::seconds::Seconds;
 use crate::key_state::{KeyState, SecretState};
 use crate::state::MonitoredPartner;
 
 /// A partner.
+#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub struct PartnerView {
     /// Its name.
@@ -18,7 +20,8 @@ pub struct PartnerView {
     /// The state of its secret.
     pub secret_state: SecretState,
     /// Since when.
-    #[serde(rename = "secret_state_since_timestamp_seconds", with = "seconds")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "secret_state_since_timestamp_seconds")]
     pub since: SystemTime,
     /// How many keys of it are watched.
     pub keys: usize,
