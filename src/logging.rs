@@ -14,6 +14,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 
+use crate::format::is_harmful;
 use crate::rfc3339;
 
 /// `--log.level`
@@ -128,14 +129,11 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let text: String =
-            format!("{value:?}").chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect();
-        self.add(field, text.into());
+        self.add(field, harmless(&format!("{value:?}")).into());
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        let text: String = value.chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect();
-        self.add(field, text.into());
+        self.add(field, harmless(value).into());
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -155,12 +153,9 @@ impl Visit for Fields {
     }
 }
 
-/// What would steer a terminal, or turn the rest of a line around. Line breaks are left: both formats
-/// write them as `\n`.
-fn is_harmful(c: char) -> bool {
-    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let breaks = matches!(c, '\u{2028}' | '\u{2029}');
-    (c.is_control() && c != '\n') || turns || breaks
+/// The text with each harmful character replaced. Line breaks are kept, because both formats write them as `\n`.
+fn harmless(text: &str) -> String {
+    text.replace(|c| c != '\n' && is_harmful(c), "\u{fffd}")
 }
 
 #[cfg(test)]

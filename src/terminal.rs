@@ -3,13 +3,12 @@
 //! Nothing is told by colour alone: the phases of a waterfall are characters of their own, and a state is
 //! a word. What comes from the configuration or the network can't move the cursor.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 use strum::VariantArray as _;
 
 use crate::diagnosis::Verdict;
-use crate::format;
+use crate::format::{self, harmless};
 use crate::key_state::KeyState;
 use crate::report::{Phase, Phases};
 use crate::state::HealthState;
@@ -276,18 +275,6 @@ fn summary(api: &ApiView, keys: &[KeyDetail]) -> String {
     format!("API {}; {keys}.", api.state)
 }
 
-/// The text without what a terminal would obey, or what would turn its direction.
-fn harmless(text: &str) -> Cow<'_, str> {
-    let obeyed = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if text.chars().any(obeyed) {
-        return Cow::Owned(text.chars().map(|c| if obeyed(c) { '\u{fffd}' } else { c }).collect());
-    }
-    Cow::Borrowed(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,12 +294,6 @@ mod tests {
         let cut = waterfall(&whole, whole.total() / 2);
         assert_eq!(cut, "-----=========#########>", "longer than the scale");
         assert_eq!(waterfall(&phases([0; 5]), Duration::ZERO), "");
-    }
-
-    #[test]
-    fn what_a_terminal_would_obey_is_replaced() {
-        assert_eq!(harmless("a\x1b[2Jb\u{202e}\r\n"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}\u{fffd}");
-        assert_eq!(harmless("Société Générale/clé"), "Société Générale/clé");
     }
 
     #[test]
