@@ -68,11 +68,11 @@ async fn a_table_tells_each_probe_and_what_is_the_matter_and_what_to_do() {
     line(&["exercices", "200 ok"]);
     line(&["acme/petit", "not_found", "401 token", "req-"]);
     line(&["acme/petit: key: The API does not know the token"]);
-    line(&["Next: Check that the token was copied completely"]);
+    line(&["What to do: Check that the token was copied completely"]);
     line(&["key_info: token ERR-API-TOKEN-NOT-FOUND"]);
     line(&["connect ", "processing ", "transfer "]);
     line(&["request-id: req-"]);
-    line(&["API up; 3 keys, 1 with something the matter."]);
+    line(&["API up; 3 keys, 1 with a problem."]);
     assert!(!table.contains('\x1b'), "no colour where it is no terminal");
     assert!(!table.contains(SECRET));
 }
@@ -85,7 +85,7 @@ async fn the_exit_code_is_0_only_if_all_that_was_asked_for_succeeded() {
     assert!(
         table.contains("acme/martin")
             && !table.contains("dupont")
-            && table.contains("API up; 1 key, nothing")
+            && table.contains("API up; 1 key, none with a problem")
     );
     assert_eq!(probe(folder.path(), &["--key=petit"]).await.2, Some(1));
     simulator.key("dupont").unwrap().revoke();
@@ -155,7 +155,7 @@ fn in_a_terminal(folder: &Path, environment: &str, flags: &str) -> String {
 async fn colours_are_shown_in_a_terminal_unless_they_are_not_wanted() {
     let (_simulator, folder) = three_keys().await;
     let coloured = in_a_terminal(folder.path(), "TERM=xterm", "");
-    assert!(coloured.contains("\x1b[32m200 ok") && coloured.contains("\x1b[31m"), "{coloured}");
+    assert!(coloured.contains("\x1b[38;5;2m200 ok") && coloured.contains("\x1b[31m"), "{coloured}");
     for plain in ["TERM=xterm NO_COLOR=1", "TERM=dumb"] {
         let plain = in_a_terminal(folder.path(), plain, "");
         assert!(plain.contains("200 ok") && !plain.contains("\x1b[3"), "{plain}");
