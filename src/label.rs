@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 /// Escapes a label's value: names come from configuration files and may hold anything printable.
-#[must_use]
 pub(crate) fn escape(value: &str) -> Cow<'_, str> {
     if !value.contains(['\\', '"', '\n']) {
         return Cow::Borrowed(value);

@@ -127,7 +127,6 @@ impl Frame {
 }
 
 /// A page that says what can't be shown.
-#[must_use]
 pub fn error_page(frame: Frame, text: &str) -> Markup {
     frame.page(
         "Nothing to show",

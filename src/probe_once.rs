@@ -114,13 +114,11 @@ impl ProbeOnce {
     }
 
     /// How many keys there are to probe.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
     /// Whether there is no key to probe, but the API alone.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -140,13 +138,11 @@ impl ProbeOnce {
     }
 
     /// What was found.
-    #[must_use]
     pub fn shared_state(&self) -> &SharedState {
         &self.context.shared_state
     }
 
     /// Whether every probe ran and succeeded.
-    #[must_use]
     pub fn succeeded(&self) -> bool {
         let key = |key: &KeyMonitor| {
             let probes = &key.entry().status().probes;

@@ -77,7 +77,6 @@ pub struct Overview {
 
 /// How long the scale of several waterfalls is to be: as the longest, or four times the median where that
 /// is less. One probe that hung would make nothing of all others.
-#[must_use]
 pub fn common_scale(durations: impl Iterator<Item = Duration>) -> Duration {
     let mut durations: Vec<_> = durations.collect();
     durations.sort_unstable();

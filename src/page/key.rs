@@ -13,7 +13,6 @@ use crate::status::{
 };
 
 /// The page. `partner` is the key's; its secret's state is shown, for without it no key works.
-#[must_use]
 pub fn key(
     frame: Frame,
     detail: &KeyDetail,

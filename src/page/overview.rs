@@ -34,7 +34,6 @@ pub struct Listing {
 
 impl Listing {
     /// The keys that `selection` has on this page; beyond the last page it is the last.
-    #[must_use]
     pub fn of(source: &StatusSource<'_>, selection: &Selection, filter: Filter, page: usize) -> Self {
         let total = selection.keys.len();
         let pages = total.div_ceil(KEYS_SHOWN);
@@ -46,7 +45,6 @@ impl Listing {
 }
 
 /// The page.
-#[must_use]
 pub fn overview(frame: Frame, status: &Overview, listing: &Listing) -> Markup {
     let now = status.now;
     let title = match status.failing_keys {

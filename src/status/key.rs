@@ -238,7 +238,6 @@ impl KeyView {
 
     /// The probe to show where there is room for one: the one that the verdict is about, else the one that ran
     /// last.
-    #[must_use]
     pub fn displayed_probe(&self) -> Option<&ProbeView> {
         let about = self
             .verdict_probe
@@ -248,7 +247,6 @@ impl KeyView {
     }
 
     /// The request-id to quote: of the trouble's beginning, else of the last answer.
-    #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.displayed_probe().and_then(ProbeView::request_id_to_quote)
     }
@@ -288,7 +286,6 @@ impl RateLimitView {
 
 impl ProbeView {
     /// The request-id to quote: of the trouble's beginning, else of the last answer.
-    #[must_use]
     pub fn request_id_to_quote(&self) -> Option<&str> {
         let first = self.error.as_ref().and_then(|error| error.request_id.as_deref());
         first.or(self.request_id.as_deref())
@@ -353,7 +350,6 @@ impl TransitionView {
 
 impl PastProbeView {
     /// What is kept of a probe.
-    #[must_use]
     pub fn of(past: &PastProbe) -> Self {
         Self {
             probe: Arc::clone(&past.probe),

@@ -36,7 +36,6 @@ pub struct Selection {
 }
 
 /// Chooses among the fleet.
-#[must_use]
 pub fn select(inventory: &Inventory, filter: &Filter) -> Selection {
     let partner = PartnerFilter::new(inventory, filter.partner.as_deref());
     let name = filter.name.as_deref().map(str::to_lowercase);
