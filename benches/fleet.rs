@@ -70,8 +70,8 @@ fn shared_state() -> Arc<SharedState> {
 fn overview(shared_state: &SharedState) -> usize {
     let source = StatusSource::new(shared_state);
     let selection = status::select(&source.inventory, &Filter::default());
-    let overview = Overview::of(&source, &selection);
-    let listing = Listing::of(&source, &selection, Filter::default(), 1);
+    let overview = Overview::new(&source, &selection);
+    let listing = Listing::new(&source, &selection, Filter::default(), 1);
     let frame = Frame { edition: "" };
     page::overview(frame, &overview, &listing).into_string().len()
 }

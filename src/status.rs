@@ -93,11 +93,11 @@ pub struct ExporterView {
 
 impl Overview {
     /// The overview of the partners and states in `selection`.
-    pub fn of(source: &StatusSource<'_>, selection: &Selection) -> Self {
+    pub fn new(source: &StatusSource<'_>, selection: &Selection) -> Self {
         Self {
             exporter: ExporterView { version: env!("CARGO_PKG_VERSION") },
             now: source.now,
-            api: ApiView::of(source),
+            api: ApiView::new(source),
             key_states: selection.states.clone(),
             failing_keys: selection.failing,
             partners: selection.partners.clone(),

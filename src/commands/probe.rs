@@ -77,8 +77,8 @@ fn tell(once: &ProbeOnce, output: Output) -> Result<(), Failure> {
             print(format_args!("{}", String::from_utf8(text)?))?;
         }
         Output::Table => {
-            let overview = Overview::of(&source, &selection);
-            let keys: Vec<_> = selection.keys.iter().map(|key| KeyDetail::of(&source, key)).collect();
+            let overview = Overview::new(&source, &selection);
+            let keys: Vec<_> = selection.keys.iter().map(|key| KeyDetail::new(&source, key)).collect();
             print(format_args!("{}", terminal::table(&overview, &keys, colours())))?;
         }
     }

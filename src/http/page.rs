@@ -44,8 +44,8 @@ pub(super) async fn overview(State(app): State<AppState>, wanted: QueryResult<St
     };
     let source = StatusSource::new(&app.context.shared_state);
     let selection = status::select(&source.inventory, &filter);
-    let overview = Overview::of(&source, &selection);
-    let listing = Listing::of(&source, &selection, filter, page);
+    let overview = Overview::new(&source, &selection);
+    let listing = Listing::new(&source, &selection, filter, page);
     told(page::overview(frame(), &overview, &listing))
 }
 
@@ -60,11 +60,11 @@ pub(super) async fn key(State(app): State<AppState>, wanted: QueryResult<KeyQuer
         Ok(entry) => entry,
         Err(refusal) => return refused(StatusCode::NOT_FOUND, &refusal),
     };
-    let detail = KeyDetail::of(&source, entry);
+    let detail = KeyDetail::new(&source, entry);
     let its_partner = Filter { partner: Some(entry.partner.name.to_string()), ..Filter::default() };
     let selection = status::select(&source.inventory, &its_partner);
     let partner = selection.partners.iter().find(|partner| partner.partner == entry.partner.name);
-    told(page::key(frame(), &detail, partner, &ApiView::of(&source), source.now))
+    told(page::key(frame(), &detail, partner, &ApiView::new(&source), source.now))
 }
 
 /// A file that the pages load.

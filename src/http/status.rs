@@ -36,7 +36,7 @@ pub(super) async fn key(State(app): State<AppState>, wanted: QueryResult<KeyQuer
     };
     let source = StatusSource::new(&app.context.shared_state);
     match wanted.find(&source.inventory) {
-        Ok(entry) => (NO_STORE, Json(KeyDetail::of(&source, entry))).into_response(),
+        Ok(entry) => (NO_STORE, Json(KeyDetail::new(&source, entry))).into_response(),
         Err(refusal) => (StatusCode::NOT_FOUND, Json(refusal)).into_response(),
     }
 }

@@ -34,12 +34,12 @@ pub struct Listing {
 
 impl Listing {
     /// The keys that `selection` has on this page; beyond the last page it is the last.
-    pub fn of(source: &StatusSource<'_>, selection: &Selection, filter: Filter, page: usize) -> Self {
+    pub fn new(source: &StatusSource<'_>, selection: &Selection, filter: Filter, page: usize) -> Self {
         let total = selection.keys.len();
         let pages = total.div_ceil(KEYS_SHOWN);
         let page = page.clamp(1, pages.max(1));
         let shown = selection.keys.iter().skip((page - 1) * KEYS_SHOWN).take(KEYS_SHOWN);
-        let keys = shown.map(|entry| KeyDetail::of(source, entry)).collect();
+        let keys = shown.map(|key| KeyDetail::new(source, key)).collect();
         Self { filter, keys, total, page, pages }
     }
 }

@@ -99,10 +99,10 @@ pub struct SlotView {
 }
 
 impl ApiView {
-    pub fn of(source: &StatusSource<'_>) -> Self {
+    pub fn new(source: &StatusSource<'_>) -> Self {
         let settings = &source.inventory.settings;
         let health = source.shared_state.health().clone();
-        let day: Vec<_> = health.day.slots(source.now).map(|slot| SlotView::of(slot, source.now)).collect();
+        let day: Vec<_> = health.day.slots(source.now).map(|slot| SlotView::new(slot, source.now)).collect();
         Self {
             url: settings.api.base_url.as_str().into(),
             state: health.state,
@@ -114,17 +114,17 @@ impl ApiView {
                 failed(&health.probe, source.certificate_expired()),
             ),
             certificate_expiry: source.certificate_expiry,
-            availability: Availability::of(&day, settings.health.objective),
-            probe: ProbeView::of(&health.probe),
+            availability: Availability::new(&day, settings.health.objective),
+            probe: ProbeView::new(&health.probe),
             day,
-            history: health.recent.iter().rev().map(PastProbeView::of).collect(),
+            history: health.recent.iter().rev().map(PastProbeView::new).collect(),
         }
     }
 }
 
 impl Availability {
     #[expect(clippy::cast_precision_loss, reason = "a day's probes fit")]
-    fn of(day: &[SlotView], objective: f64) -> Self {
+    fn new(day: &[SlotView], objective: f64) -> Self {
         let sum = |count: fn(&SlotView) -> u32| day.iter().map(|slot| u64::from(count(slot))).sum::<u64>();
         let (succeeded, failed) = (sum(|slot| slot.succeeded), sum(|slot| slot.failed));
         let counted = (succeeded + failed) as f64;
@@ -143,7 +143,7 @@ impl Availability {
 }
 
 impl SlotView {
-    fn of(slot: &Slot, now: SystemTime) -> Self {
+    fn new(slot: &Slot, now: SystemTime) -> Self {
         Self {
             start: slot.start(),
             age: slot.age(now),

@@ -13,19 +13,19 @@ pub fn document(
     source: &StatusSource<'_>,
     selection: Selection,
 ) -> serde_json::Result<impl Iterator<Item = Vec<u8>> + use<>> {
-    let mut head = serde_json::to_vec(&Overview::of(source, &selection))?;
+    let mut head = serde_json::to_vec(&Overview::new(source, &selection))?;
     // The closing brace comes after the keys.
     head.pop();
     head.extend_from_slice(b",\"keys\":[");
     let (keys, certificate_expired) = (selection.keys, source.certificate_expired());
     let pieces = (0..keys.len()).step_by(PIECE).map(move |start| {
         let mut piece = Vec::new();
-        for (place, entry) in keys.iter().enumerate().skip(start).take(PIECE) {
+        for (place, key) in keys.iter().enumerate().skip(start).take(PIECE) {
             if place > 0 {
                 piece.push(b',');
             }
             // A view holds nothing that JSON can't: it fails nowhere.
-            let _ = serde_json::to_writer(&mut piece, &KeyView::of(entry, certificate_expired));
+            let _ = serde_json::to_writer(&mut piece, &KeyView::new(key, certificate_expired));
         }
         piece
     });

@@ -203,13 +203,13 @@ pub struct PastProbeView {
 
 impl KeyView {
     /// `certificate_expired`: whether the certificate of the API's host has expired.
-    pub(super) fn of(entry: &MonitoredKey, certificate_expired: bool) -> Self {
-        let secret = entry.partner.secret().state;
-        Self::from(entry, &entry.status(), secret, certificate_expired)
+    pub(super) fn new(key: &MonitoredKey, certificate_expired: bool) -> Self {
+        let secret = key.partner.secret().state;
+        Self::with_status(key, &key.status(), secret, certificate_expired)
     }
 
-    fn from(
-        entry: &MonitoredKey,
+    fn with_status(
+        key: &MonitoredKey,
         status: &KeyStatus,
         secret: SecretState,
         certificate_expired: bool,
@@ -217,9 +217,9 @@ impl KeyView {
         let known = |id: &String| (!id.is_empty()).then(|| id.clone());
         let facts = facts(status, secret, certificate_expired);
         Self {
-            partner: Arc::clone(&entry.partner.name),
-            key: Arc::clone(&entry.name),
-            access: entry.access,
+            partner: Arc::clone(&key.partner.name),
+            key: Arc::clone(&key.name),
+            access: key.access,
             state: status.persisted.state,
             since: status.persisted.since,
             verdict: diagnosis::diagnose_key(&facts),
@@ -231,8 +231,8 @@ impl KeyView {
             latest_version: status.version.map(|version| version.latest),
             routes: status.routes,
             token_expiry: status.token_expiry,
-            rate_limit: status.budget.map(RateLimitView::of),
-            probes: status.probes.iter().map(ProbeView::of).collect(),
+            rate_limit: status.budget.map(RateLimitView::new),
+            probes: status.probes.iter().map(ProbeView::new).collect(),
         }
     }
 
@@ -279,7 +279,7 @@ pub(super) fn failed(probe: &ProbeStatus, certificate_expired: bool) -> Option<F
 }
 
 impl RateLimitView {
-    const fn of(budget: Budget) -> Self {
+    const fn new(budget: Budget) -> Self {
         Self { requests: budget.total, remaining: budget.remaining, reset: budget.reset }
     }
 }
@@ -292,7 +292,7 @@ impl ProbeView {
     }
 
     /// What is known of a probe.
-    pub(super) fn of(probe: &ProbeStatus) -> Self {
+    pub(super) fn new(probe: &ProbeStatus) -> Self {
         let last = probe.last.as_ref();
         let error = probe.episode.as_ref().map(|episode| ErrorView {
             reason: episode.failure.reason,
@@ -326,19 +326,19 @@ impl ProbeView {
 }
 
 impl KeyDetail {
-    pub fn of(source: &StatusSource<'_>, entry: &MonitoredKey) -> Self {
-        let secret = entry.partner.secret().state;
-        let status = entry.status();
+    pub fn new(source: &StatusSource<'_>, key: &MonitoredKey) -> Self {
+        let secret = key.partner.secret().state;
+        let status = key.status();
         Self {
-            key: KeyView::from(entry, &status, secret, source.certificate_expired()),
-            state_changes: status.transitions.iter().rev().map(TransitionView::of).collect(),
-            history: status.recent.iter().rev().map(PastProbeView::of).collect(),
+            key: KeyView::with_status(key, &status, secret, source.certificate_expired()),
+            state_changes: status.transitions.iter().rev().map(TransitionView::new).collect(),
+            history: status.recent.iter().rev().map(PastProbeView::new).collect(),
         }
     }
 }
 
 impl TransitionView {
-    fn of(entered: &TransitionRecord) -> Self {
+    fn new(entered: &TransitionRecord) -> Self {
         Self {
             at: entered.at,
             to: entered.to,
@@ -350,7 +350,7 @@ impl TransitionView {
 
 impl PastProbeView {
     /// What is kept of a probe.
-    pub fn of(past: &PastProbe) -> Self {
+    pub fn new(past: &PastProbe) -> Self {
         Self {
             probe: Arc::clone(&past.probe),
             finished: past.finished(),

@@ -33,10 +33,10 @@ pub struct PartnerView {
 
 impl PartnerView {
     /// A partner none of whose keys is counted yet.
-    pub(super) fn new(entry: &MonitoredPartner) -> Self {
-        let secret = *entry.secret();
+    pub(super) fn new(partner: &MonitoredPartner) -> Self {
+        let secret = *partner.secret();
         Self {
-            partner: Arc::clone(&entry.name),
+            partner: Arc::clone(&partner.name),
             secret_state: secret.state,
             since: secret.since,
             keys: 0,

@@ -35,59 +35,60 @@ pub struct Selection {
     pub failing: usize,
 }
 
-/// Chooses among the fleet.
+/// Selects the keys and partners that the filter accepts, and counts the states.
 pub fn select(inventory: &Inventory, filter: &Filter) -> Selection {
-    let partner = PartnerFilter::new(inventory, filter.partner.as_deref());
+    let partner_filter = PartnerFilter::new(inventory, filter.partner.as_deref());
     let name = filter.name.as_deref().map(str::to_lowercase);
     let mut partners: Vec<_> = inventory
         .partners
         .iter()
-        .filter(|entry| partner.admits(entry))
-        .map(|entry| PartnerView::new(entry))
+        .filter(|partner| partner_filter.accepts(partner))
+        .map(|partner| PartnerView::new(partner))
         .collect();
     let places: HashMap<_, _> =
         partners.iter().enumerate().map(|(place, view)| (Arc::clone(&view.partner), place)).collect();
-    let (mut counts, mut failing) = (BTreeMap::new(), 0);
+    let (mut states, mut failing) = (BTreeMap::new(), 0);
     let mut keys = Vec::new();
-    for entry in &inventory.keys {
-        let Some(view) = places.get(&entry.partner.name).and_then(|place| partners.get_mut(*place)) else {
+    for key in &inventory.keys {
+        let Some(partner) = places.get(&key.partner.name).and_then(|place| partners.get_mut(*place)) else {
             continue;
         };
-        let status = entry.status();
+        let status = key.status();
         let state = status.persisted.state;
-        view.count(state, is_failing(&status));
-        if name.as_ref().is_some_and(|name| !entry.name.to_lowercase().contains(name)) {
+        partner.count(state, is_failing(&status));
+        if name.as_ref().is_some_and(|name| !key.name.to_lowercase().contains(name)) {
             continue;
         }
-        *counts.entry(state).or_default() += 1;
+        *states.entry(state).or_default() += 1;
         failing += usize::from(is_failing(&status));
         if filter.state.is_none_or(|wanted| wanted == state) {
-            keys.push((order(&status), entry));
+            keys.push((order(&status), key));
         }
     }
     keys.sort_by_key(|(order, _)| *order);
     partners.sort_by_key(PartnerView::order);
-    let keys = keys.into_iter().map(|(_, entry)| Arc::clone(entry)).collect();
-    Selection { keys, partners, states: counts, failing }
+    let keys = keys.into_iter().map(|(_, key)| Arc::clone(key)).collect();
+    Selection { keys, partners, states, failing }
 }
 
-/// A name typed whole is that partner's alone; a part of a name is of all that hold it.
+/// Accepts the partner whose name is the text of the filter; if there is none, every partner whose name contains it.
 struct PartnerFilter {
-    wanted: Option<String>,
-    exactly: bool,
+    text: Option<String>,
+    is_whole_name: bool,
 }
 
 impl PartnerFilter {
-    fn new(inventory: &Inventory, wanted: Option<&str>) -> Self {
-        let wanted = wanted.map(str::to_lowercase);
-        let exactly = inventory.partners.iter().any(|entry| Some(entry.name.to_lowercase()) == wanted);
-        Self { wanted, exactly }
+    fn new(inventory: &Inventory, text: Option<&str>) -> Self {
+        let text = text.map(str::to_lowercase);
+        let is_whole_name =
+            inventory.partners.iter().any(|partner| Some(partner.name.to_lowercase()) == text);
+        Self { text, is_whole_name }
     }
 
-    fn admits(&self, entry: &MonitoredPartner) -> bool {
-        let Some(wanted) = &self.wanted else { return true };
-        let name = entry.name.to_lowercase();
-        if self.exactly { name == *wanted } else { name.contains(wanted) }
+    fn accepts(&self, partner: &MonitoredPartner) -> bool {
+        let Some(text) = &self.text else { return true };
+        let name = partner.name.to_lowercase();
+        if self.is_whole_name { name == *text } else { name.contains(text) }
     }
 }
 

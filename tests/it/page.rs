@@ -430,11 +430,11 @@ fn a_page_of_ten_thousand_keys_in_trouble_stays_under_a_megabyte_and_every_key_i
     let shared_state = large_board();
     let source = StatusSource::new(&shared_state);
     let selection = status::select(&source.inventory, &Filter::default());
-    let overview = Overview::of(&source, &selection);
+    let overview = Overview::new(&source, &selection);
     let frame = Frame { edition: "1" };
     let mut seen = BTreeSet::new();
     for page in 1..=100 {
-        let listing = Listing::of(&source, &selection, Filter::default(), page);
+        let listing = Listing::new(&source, &selection, Filter::default(), page);
         assert_eq!((listing.page, listing.pages, listing.total), (page, 100, 10_000));
         seen.extend(listing.keys.iter().map(|detail| Arc::clone(&detail.key.key)));
         if page % 33 == 1 {
@@ -443,9 +443,9 @@ fn a_page_of_ten_thousand_keys_in_trouble_stays_under_a_megabyte_and_every_key_i
         }
     }
     assert_eq!(seen.len(), 10_000);
-    let beyond = Listing::of(&source, &selection, Filter::default(), usize::MAX);
+    let beyond = Listing::new(&source, &selection, Filter::default(), usize::MAX);
     assert_eq!((beyond.page, beyond.keys.len()), (100, 100), "beyond the last is the last");
-    let one = KeyDetail::of(&source, source.inventory.keys.first().unwrap());
+    let one = KeyDetail::new(&source, source.inventory.keys.first().unwrap());
     assert_eq!(one.history.len(), 50);
     let html = page::key(frame, &one, None, &overview.api, source.now).into_string();
     assert!(html.len() < 1_000_000, "{} bytes", html.len());
