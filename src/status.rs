@@ -1,8 +1,7 @@
-//! The status: what there is to tell of the API, the partners and the keys, in one shape.
+//! The status of the API, the partners and the keys, as views of the shared state.
 //!
-//! The page, its JSON and `probe` on the command line are all made of this, so they can't tell different
-//! stories. Its words and units are those of the metrics; docs/status.md describes it. Pure: a board and
-//! a time in, a view out.
+//! The page, its JSON and the command `probe` use the same views, so that they cannot differ. Names and units are those of
+//! the metrics; docs/status.md describes them. The views read the shared state and never change it.
 
 mod api;
 mod document;
@@ -59,24 +58,21 @@ impl<'a> StatusSource<'a> {
 #[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub struct Overview {
-    /// Who tells.
     pub exporter: ExporterView,
-    /// When.
     #[serde_as(as = "Seconds")]
     #[serde(rename = "timestamp_seconds")]
     pub now: SystemTime,
-    /// The API as its health route tells.
     pub api: ApiView,
-    /// How many keys are in which state, among those that the filter lets through whatever their state.
+    /// The number of keys in each state. The filter on the state does not apply.
     pub key_states: BTreeMap<KeyState, usize>,
-    /// How many of these have a probe that fails.
+    /// The number of these keys that have a failing probe.
     pub failing_keys: usize,
-    /// The partners that the filter wants, the gravest trouble first.
+    /// The partners that the filter accepts, the most severe problems first.
     pub partners: Vec<PartnerView>,
 }
 
-/// How long the scale of several waterfalls is to be: as the longest, or four times the median where that
-/// is less. One probe that hung would make nothing of all others.
+/// The common scale of several waterfalls: the longest duration, but at most four times the median. Otherwise one probe
+/// that hung would make all others too short to read.
 pub fn common_scale(durations: impl Iterator<Item = Duration>) -> Duration {
     let mut durations: Vec<_> = durations.collect();
     durations.sort_unstable();
@@ -84,15 +80,12 @@ pub fn common_scale(durations: impl Iterator<Item = Duration>) -> Duration {
     durations.last().copied().unwrap_or_default().min(median * 4)
 }
 
-/// The exporter itself.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ExporterView {
-    /// Its version.
     pub version: &'static str,
 }
 
 impl Overview {
-    /// The overview of the partners and states in `selection`.
     pub fn new(source: &StatusSource<'_>, selection: &Selection) -> Self {
         Self {
             exporter: ExporterView { version: env!("CARGO_PKG_VERSION") },

@@ -1,4 +1,4 @@
-//! The API, as its health route tells.
+//! The view of the API, from its health route.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,84 +15,74 @@ use crate::report::Phases;
 use crate::state::history::Slot;
 use crate::state::{HealthState, Skip};
 
-/// What the availability is counted over.
+/// The period of the availability.
 const WINDOW: Duration = Duration::from_hours(24);
 
-/// The API.
 #[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub struct ApiView {
-    /// Its base URL.
+    /// The base URL.
     pub url: Arc<str>,
-    /// In one word.
     pub state: HealthState,
-    /// Since when, as far as this process has seen.
+    /// When this process first saw this state.
     #[serde_as(as = "Seconds")]
     #[serde(rename = "state_since_timestamp_seconds")]
     pub since: SystemTime,
-    /// Since when this process has watched it.
+    /// When this process began to monitor the API.
     #[serde_as(as = "Seconds")]
     #[serde(rename = "watched_since_timestamp_seconds")]
     pub monitored_since: SystemTime,
-    /// What is wrong, whose fault it is, what to do.
     pub verdict: Verdict,
-    /// When the first certificate of its chain ends, as last shown.
+    /// When the first certificate in the chain expires, as last seen.
     #[serde_as(as = "Option<Seconds>")]
     #[serde(rename = "tls_certificate_expiry_timestamp_seconds")]
     pub certificate_expiry: Option<SystemTime>,
-    /// Over the last day, as far as this process has seen it.
     pub availability: Availability,
-    /// The health probe.
     pub probe: ProbeView,
-    /// The last day, oldest first, in quarters of an hour; those without a probe are left out.
+    /// The last 24 hours in quarters of an hour, oldest first, without those that have no probe.
     pub day: Vec<SlotView>,
     /// The last probes, newest first.
     pub history: Vec<PastProbeView>,
 }
 
-/// How much of the time the API was there, and what is left of the error budget.
+/// The share of health probes that succeeded in the last 24 hours, or in the part of them that this process has monitored,
+/// and what is left of the error budget.
 #[serde_as]
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Availability {
-    /// Over which span.
     #[serde_as(as = "Seconds")]
     #[serde(rename = "window_seconds")]
     pub window: Duration,
-    /// The share of probes that are to succeed, announced maintenance apart.
+    /// The share of probes that should succeed, not counting announced maintenance.
     pub objective: f64,
-    /// Probes that succeeded.
     pub succeeded: u64,
-    /// Probes that failed, announced maintenance apart.
+    /// Without the probes that met announced maintenance.
     pub failed: u64,
-    /// Probes that were answered with announced maintenance.
     pub maintenance: u64,
-    /// The share that succeeded, announced maintenance apart; `None`: there was none.
+    /// The share that succeeded, not counting announced maintenance; `None` if there were no probes.
     pub ratio: Option<f64>,
-    /// What is left of the failures that the objective allows for so many probes: 1 is all, 0 nothing,
-    /// and below 0 it is overspent.
+    /// What is left of the failures that the objective allows for this number of probes: 1 is all, 0 is nothing, below 0 is
+    /// overspent.
     pub error_budget_remaining_ratio: Option<f64>,
 }
 
-/// A quarter of an hour of the health route.
+/// The results of the health probes in a quarter of an hour.
 #[serde_as]
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct SlotView {
-    /// When it began.
     #[serde_as(as = "Seconds")]
     #[serde(rename = "start_timestamp_seconds")]
     pub start: SystemTime,
-    /// How many slots it lies before the present one.
+    /// The number of slots between this one and the present one.
     #[serde(skip)]
     pub age: usize,
-    /// Probes that succeeded.
     pub succeeded: u32,
-    /// Probes that failed, announced maintenance apart.
+    /// Without the probes that met announced maintenance.
     pub failed: u32,
-    /// Probes that were answered with announced maintenance.
     pub maintenance: u32,
-    /// Why a probe first failed.
+    /// The reason of the first failure.
     pub reason: Option<Reason>,
-    /// What the phases of those that succeeded took on average.
+    /// The average phases of the probes that succeeded.
     #[serde_as(as = "Option<Seconds>")]
     #[serde(rename = "mean_phase_duration_seconds")]
     pub phases: Option<Phases>,

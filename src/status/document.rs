@@ -1,14 +1,14 @@
-//! The whole status as one JSON document, piece by piece.
+//! The whole status as one JSON document, in pieces.
 
 use super::{KeyView, Overview, Selection, StatusSource};
 
-/// How many keys a piece has: of ten thousand, few are held in memory at once.
+/// The number of keys in one piece, so that the views of 10,000 keys are never in memory together.
 const PIECE: usize = 64;
 
-/// The pieces of the document, in order: everything but the keys, then these.
+/// The pieces of the document, in order: first everything except the keys, then the keys.
 ///
 /// # Errors
-/// Never, as far as can be seen: it is what the serialiser's signature wants.
+/// No known case; the serialiser's signature requires the error.
 pub fn document(
     source: &StatusSource<'_>,
     selection: Selection,
@@ -24,7 +24,7 @@ pub fn document(
             if place > 0 {
                 piece.push(b',');
             }
-            // A view holds nothing that JSON can't: it fails nowhere.
+            // Cannot fail: every view can be written as JSON, and so can be every write to memory.
             let _ = serde_json::to_writer(&mut piece, &KeyView::new(key, certificate_expired));
         }
         piece

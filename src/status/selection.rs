@@ -1,4 +1,4 @@
-//! Which keys to tell of, and in which order: the gravest first.
+//! Selects the keys to show, and orders them: the most severe problems first.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -11,27 +11,27 @@ use crate::diagnosis::concerns_key;
 use crate::key_state::KeyState;
 use crate::state::{Inventory, KeyStatus, MonitoredKey, MonitoredPartner};
 
-/// Which keys are wanted; each part that is `None` lets all through.
+/// Which keys to select. A field that is `None` accepts all keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// In this state.
     pub state: Option<KeyState>,
-    /// Of the partner of this name; where there is none, of those whose name holds it. Capitals don't count.
+    /// The whole name of a partner; if no partner has this name, a part of the name. Case does not matter.
     pub partner: Option<String>,
-    /// Whose name holds this. Capitals don't count.
+    /// A part of the key's name. Case does not matter.
     pub name: Option<String>,
 }
 
-/// What a filter chose.
+/// What a filter selected.
 #[derive(Clone, Debug)]
 pub struct Selection {
-    /// The keys, the gravest trouble first, then the newest; those that work as configured.
+    /// The most severe problems first, and of equal ones the most recent state change first. Keys that work are in the order
+    /// of the configuration.
     pub keys: Vec<Arc<MonitoredKey>>,
-    /// The partners that the filter lets through, with the counts of all their keys; the gravest first.
+    /// The partners that the filter accepts, with the counts of all their keys; the most severe problems first.
     pub partners: Vec<PartnerView>,
-    /// How many keys are in which state, whatever state the filter wants.
+    /// The number of keys in each state. The filter on the state does not apply.
     pub states: BTreeMap<KeyState, usize>,
-    /// How many of these have a probe that fails.
+    /// The number of these keys that have a failing probe.
     pub failing: usize,
 }
 
@@ -47,7 +47,7 @@ pub fn select(inventory: &Inventory, filter: &Filter) -> Selection {
         .collect();
     let places: HashMap<_, _> =
         partners.iter().enumerate().map(|(place, view)| (Arc::clone(&view.partner), place)).collect();
-    let (mut states, mut failing) = (BTreeMap::new(), 0);
+    let (mut state_counts, mut failing) = (BTreeMap::new(), 0);
     let mut keys = Vec::new();
     for key in &inventory.keys {
         let Some(partner) = places.get(&key.partner.name).and_then(|place| partners.get_mut(*place)) else {
@@ -59,7 +59,7 @@ pub fn select(inventory: &Inventory, filter: &Filter) -> Selection {
         if name.as_ref().is_some_and(|name| !key.name.to_lowercase().contains(name)) {
             continue;
         }
-        *states.entry(state).or_default() += 1;
+        *state_counts.entry(state).or_default() += 1;
         failing += usize::from(is_failing(&status));
         if filter.state.is_none_or(|wanted| wanted == state) {
             keys.push((order(&status), key));
@@ -68,7 +68,7 @@ pub fn select(inventory: &Inventory, filter: &Filter) -> Selection {
     keys.sort_by_key(|(order, _)| *order);
     partners.sort_by_key(PartnerView::order);
     let keys = keys.into_iter().map(|(_, key)| Arc::clone(key)).collect();
-    Selection { keys, partners, states, failing }
+    Selection { keys, partners, states: state_counts, failing }
 }
 
 /// Accepts the partner whose name is the text of the filter; if there is none, every partner whose name contains it.
@@ -102,12 +102,12 @@ fn has_own_failure(status: &KeyStatus) -> bool {
     status.probes.iter().filter_map(|probe| failed(probe, false)).any(|failed| concerns_key(&failed))
 }
 
-/// Of a key that works and that nothing is the matter with.
-const WELL: u8 = 10;
+/// The severity of a key without a problem.
+const NO_PROBLEM: u8 = 10;
 
-/// The gravest is 0: keys that are lost, then those with a trouble of their own, then those that wait, then
-/// those that fail as all others do while the API or the way to it is down.
-fn gravity(status: &KeyStatus) -> u8 {
+/// The most severe is 0: first the keys that are lost, then those with a problem of their own, then those that are not
+/// activated, then those that fail only because the API is down or cannot be reached.
+fn severity(status: &KeyStatus) -> u8 {
     match status.persisted.state {
         KeyState::Revoked => 0,
         KeyState::Disconnected => 1,
@@ -119,13 +119,13 @@ fn gravity(status: &KeyStatus) -> u8 {
         KeyState::Pending => 7,
         KeyState::Unknown | KeyState::Active if is_failing(status) => 8,
         KeyState::Unknown => 9,
-        KeyState::Active => WELL,
+        KeyState::Active => NO_PROBLEM,
     }
 }
 
 fn order(status: &KeyStatus) -> (u8, Reverse<SystemTime>) {
-    let gravity = gravity(status);
-    // What works keeps the configuration's order.
-    let since = if gravity < WELL { status.persisted.since } else { SystemTime::UNIX_EPOCH };
-    (gravity, Reverse(since))
+    let severity = severity(status);
+    // Keys without a problem stay in the order of the configuration.
+    let since = if severity < NO_PROBLEM { status.persisted.since } else { SystemTime::UNIX_EPOCH };
+    (severity, Reverse(since))
 }
