@@ -35,13 +35,13 @@ pub fn distance(time: SystemTime, now: SystemTime) -> String {
 }
 
 /// The duration of a probe or a phase, with at most three significant digits.
-pub fn latency(took: Duration) -> String {
-    let millis = took.as_secs_f64() * 1e3;
-    match took {
-        _ if took.is_zero() => "0 ms".to_owned(),
+pub fn latency(duration: Duration) -> String {
+    let millis = duration.as_secs_f64() * 1e3;
+    match duration {
+        _ if duration.is_zero() => "0 ms".to_owned(),
         _ if millis < 10.0 => format!("{millis:.1} ms"),
         _ if millis < 999.5 => format!("{millis:.0} ms"),
-        _ => format!("{:.2} s", took.as_secs_f64()),
+        _ => format!("{:.2} s", duration.as_secs_f64()),
     }
 }
 
