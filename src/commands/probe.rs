@@ -32,7 +32,7 @@ pub(crate) fn probe(names: &[String], output: Output, flags: &Flags) -> ExitCode
     let mut succeeded = false;
     let outcome = run(async || {
         let once = ProbeOnce::new(&config, memory(&flags.storage_path), Arc::new(Metrics::new()?))?;
-        let bar = progress_bar(once.len());
+        let bar = progress_bar(once.key_count());
         once.run(|| bar.inc(1)).await;
         bar.finish_and_clear();
         succeeded = once.succeeded();
