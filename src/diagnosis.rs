@@ -1,21 +1,22 @@
-//! Makes the verdict: what is wrong, whose fault it is, and what to do next. It reads no shared state and no clock.
+//! Makes the verdict: what is wrong, whose fault it is, and what to do next. It reads no shared state and no
+//! clock.
 //!
-//! The reason of a failure says what was seen. The fault follows from it only together with the state of the key, the
-//! state of the partner's secret, and the last phase of the probe. The page, its JSON and the command `probe` show the
-//! same verdict.
-
-use serde_with::SerializeDisplay;
-use strum::{Display, EnumString, IntoStaticStr, VariantArray};
-#[cfg(test)]
-mod tests;
+//! The reason of a failure says what was seen. The fault follows from it only together with the state of the
+//! key, the state of the partner's secret, and the last phase of the probe. The page, its JSON and the command
+//! `probe` show the same verdict.
 
 use serde::Serialize;
+use serde_with::SerializeDisplay;
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::config::KEY_INFO;
 use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::error::{Code, ErrorCode};
 use crate::partner_api::failure::{Failure, Reason};
 use crate::report::Phase;
+
+#[cfg(test)]
+mod tests;
 
 /// Where the problem is.
 #[derive(
@@ -105,8 +106,8 @@ impl Verdict {
 
 /// The verdict about the API, from its health route.
 ///
-/// `failed`: the last health probe, if it failed. `out_of_resources`: the last due one was skipped because the exporter
-/// has no file descriptors, ports or memory.
+/// `failed`: the last health probe, if it failed. `out_of_resources`: the last due one was skipped because the
+/// exporter has no file descriptors, ports or memory.
 pub fn diagnose_api(was_probed: bool, out_of_resources: bool, failed: Option<FailedProbe<'_>>) -> Verdict {
     if out_of_resources {
         return no_resources();
@@ -124,8 +125,8 @@ pub fn diagnose_key(facts: &KeyFacts<'_>) -> Verdict {
     }
     let bad_state = !matches!(facts.state, KeyState::Unknown | KeyState::Active);
     match most_important(&facts.failed_probes) {
-        // The failures of a key that is lost or not activated are consequences of its state. The state also stays true
-        // while the API cannot be reached.
+        // The failures of a key that is lost or not activated are consequences of its state. The state also
+        // stays true while the API cannot be reached.
         Some(probe) if bad_state && !concerns_credentials(probe) => state_verdict(facts),
         Some(probe) => failure_verdict(facts, probe),
         None if facts.over_budget && !bad_state => skipped_for_budget(),
@@ -138,7 +139,8 @@ pub fn most_important<'a, 'p>(failed: &'p [FailedProbe<'a>]) -> Option<&'p Faile
     failed.iter().min_by_key(|probe| rank(probe).unwrap_or(u8::MAX))
 }
 
-/// Whether the failure is about the key or its partner: a failure of the API or of the network does not explain it.
+/// Whether the failure is about the key or its partner: a failure of the API or of the network does not explain
+/// it.
 pub fn concerns_key(probe: &FailedProbe<'_>) -> bool {
     rank(probe).is_some()
 }

@@ -91,8 +91,8 @@ pub(crate) fn is_harmful(c: char) -> bool {
     c.is_control() || sets_direction || breaks_line
 }
 
-/// The text with each harmful character replaced by U+FFFD. Names come from the configuration and details from the
-/// network: neither is trusted.
+/// The text with each harmful character replaced by U+FFFD. Names come from the configuration and details from
+/// the network: neither is trusted.
 pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
     if text.contains(is_harmful) { text.replace(is_harmful, "\u{fffd}").into() } else { text.into() }
 }

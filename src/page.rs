@@ -1,7 +1,8 @@
 //! Renders the views of the status as HTML pages.
 //!
-//! `maud` escapes every text: names come from the configuration and details from the network, and neither is trusted. The
-//! pages have no inline style and no inline script, so that the content security policy can forbid both.
+//! `maud` escapes every text: names come from the configuration and details from the network, and neither is
+//! trusted. The pages have no inline style and no inline script, so that the content security policy can forbid
+//! both.
 
 mod api;
 mod chart;
@@ -47,8 +48,8 @@ pub struct Frame {
     pub edition: &'static str,
 }
 
-/// A link with the parameters that have a value. It is relative, so that it works below any path prefix, also one that a
-/// proxy adds: all pages are in the same directory.
+/// A link with the parameters that have a value. It is relative, so that it works below any path prefix, also
+/// one that a proxy adds: all pages are in the same directory.
 fn link(path: &str, parameters: &[(&str, &str)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(parameters.iter().filter(|(_, value)| !value.is_empty()));

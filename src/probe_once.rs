@@ -1,7 +1,7 @@
 //! Runs every configured probe once, for the command `probe`: without schedule, probe loop or server.
 //!
-//! It uses the same monitors as the exporter, so the verdicts are the same. It reads the persisted state in the storage
-//! directory and writes nothing there, because an exporter may be running at the same time.
+//! It uses the same monitors as the exporter, so the verdicts are the same. It reads the persisted state in the
+//! storage directory and writes nothing there, because an exporter may be running at the same time.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use crate::probe::{BuildError, Prober};
 use crate::state::{HealthState, Inventory, LastProbe, SharedState};
 use crate::store::Store;
 
-/// The number of keys that are probed at the same time: a person waits for the result, but the API also serves other
-/// customers.
+/// The number of keys that are probed at the same time: a person waits for the result, but the API also serves
+/// other customers.
 const MAX_CONCURRENT_KEYS: usize = 32;
 
 #[derive(Debug)]
@@ -44,8 +44,8 @@ fn hint(nearest: Option<&str>) -> String {
     }
 }
 
-/// Removes all keys from the configuration except the named ones. A name is that of a key, or `PARTNER/KEY`. Without names
-/// it keeps all keys.
+/// Removes all keys from the configuration except the named ones. A name is that of a key, or `PARTNER/KEY`.
+/// Without names it keeps all keys.
 ///
 /// # Errors
 /// The first name that no key has.
@@ -71,7 +71,8 @@ pub fn choose(mut config: Config, names: &[String]) -> Result<Config, UnknownKey
     Ok(config)
 }
 
-/// The key that `PARTNER/KEY` names. If there is none, all keys with exactly this name, which may contain a slash.
+/// The key that `PARTNER/KEY` names. If there is none, all keys with exactly this name, which may contain a
+/// slash.
 fn keys_named(config: &Config, name: &str) -> Vec<(Arc<str>, Arc<str>)> {
     let keys = || {
         let partners = config.partners.iter();

@@ -1,8 +1,9 @@
-//! The shared state in memory: what the exporter knows at this moment about the API and every partner, key and probe.
+//! The shared state in memory: what the exporter knows at this moment about the API and every partner, key and
+//! probe.
 //!
-//! The probes write it; `/metrics` and the pages read it. It makes no decisions, and it never holds anything from the body
-//! of a response. Each key has its own lock, which is held only for a few assignments, so that 10,000 keys and a scrape do
-//! not wait for each other.
+//! The probes write it; `/metrics` and the pages read it. It makes no decisions, and it never holds the body of
+//! a response. Each key has its own lock, which is held only for a few assignments, so that 10,000 keys and a
+//! scrape do not wait for each other.
 
 pub mod history;
 mod status;
@@ -27,8 +28,8 @@ pub struct SharedState {
     certificates: Mutex<BTreeMap<String, SystemTime>>,
 }
 
-/// The configured partners and keys. A reload replaces the whole inventory; partners and keys that did not change are
-/// carried over.
+/// The configured partners and keys. A reload replaces the whole inventory; partners and keys that did not
+/// change are carried over.
 #[derive(Debug, Default)]
 pub struct Inventory {
     pub settings: Arc<Settings>,
@@ -50,8 +51,8 @@ pub struct MonitoredPartner {
 pub struct MonitoredKey {
     pub partner: Arc<MonitoredPartner>,
     pub name: Arc<str>,
-    /// The labels of all series about the key, escaped for the text format. They are in every sample, so they are built
-    /// once.
+    /// The labels of all series about the key, escaped for the text format. They are in every sample, so they
+    /// are built once.
     pub labels: Box<str>,
     pub access: Access,
     status: Mutex<KeyStatus>,

@@ -1,7 +1,8 @@
 //! The status of the API, the partners and the keys, as views of the shared state.
 //!
-//! The page, its JSON and the command `probe` use the same views, so that they cannot differ. Names and units are those of
-//! the metrics; docs/status.md describes them. The views read the shared state and never change it.
+//! The page, its JSON and the command `probe` use the same views, so that they cannot differ. Names and units
+//! are those of the metrics; docs/status.md describes them. The views read the shared state and never change
+//! it.
 
 mod api;
 mod document;
@@ -48,13 +49,14 @@ impl<'a> StatusSource<'a> {
         Self { shared_state, inventory, now: SystemTime::now(), certificate_expiry }
     }
 
-    /// Whether the certificate of the API's host has expired. If it has, a failed handshake is not the network's fault.
+    /// Whether the certificate of the API's host has expired. If it has, a failed handshake is not the
+    /// network's fault.
     fn certificate_expired(&self) -> bool {
         self.certificate_expiry.is_some_and(|expiry| expiry <= self.now)
     }
 }
 
-/// Everything but the keys, which are too many to be held all at once.
+/// The whole status except the keys: the views of 10,000 keys would take too much memory.
 #[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub struct Overview {
@@ -71,8 +73,8 @@ pub struct Overview {
     pub partners: Vec<PartnerView>,
 }
 
-/// The common scale of several waterfalls: the longest duration, but at most four times the median. Otherwise one probe
-/// that hung would make all others too short to read.
+/// The common scale of several waterfalls: the longest duration, but at most four times the median. Otherwise
+/// one probe that hung would make all others too short to read.
 pub fn common_scale(durations: impl Iterator<Item = Duration>) -> Duration {
     let mut durations: Vec<_> = durations.collect();
     durations.sort_unstable();

@@ -1,7 +1,7 @@
 //! Prints the status in a terminal: a table of the probes, each with its waterfall, and then the problems.
 //!
-//! Nothing depends on colour alone: each phase of a waterfall has its own character, and each state is a word. Texts from
-//! the configuration or the network cannot control the terminal.
+//! Nothing depends on colour alone: each phase of a waterfall has its own character, and each state is a word.
+//! Texts from the configuration or the network cannot control the terminal.
 
 use std::fmt::Write as _;
 use std::time::Duration;

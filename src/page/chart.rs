@@ -1,7 +1,8 @@
 //! The charts, as SVG: uptime bars, latency by phase, sparklines, waterfalls.
 //!
-//! Colours are classes of the style sheet, never inline styles. Failures are also hatched, so that no chart depends on
-//! colour alone, and the numbers of each chart are also text: in titles, in a label, or in a table next to it.
+//! Colours are classes of the style sheet, never inline styles. Failures are also hatched, so that no chart
+//! depends on colour alone, and the numbers of each chart are also text: in titles, in a label, or in a table
+//! next to it.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
@@ -49,7 +50,8 @@ fn rounded(number: f64) -> String {
     tenths.to_string()
 }
 
-/// The last 24 hours, one bar per quarter of an hour: green for probes that succeeded, hatched for those that failed.
+/// The last 24 hours, one bar per quarter of an hour: green for probes that succeeded, hatched for those that
+/// failed.
 pub(super) fn uptime(day: &[SlotView], label: &str) -> Markup {
     let width = float(MAX_SLOTS) * BAR;
     html! {
@@ -200,8 +202,8 @@ fn top_of_scale(highest: Duration) -> Option<Duration> {
     if highest.is_zero() { None } else { tops.find(|top| *top >= highest) }
 }
 
-/// The durations of a key's last probes, oldest on the left, and which of them failed; `history` is newest first. It always
-/// has only two paths, because a page has a hundred sparklines.
+/// The durations of a key's last probes, oldest on the left, and which of them failed; `history` is newest
+/// first. It always has only two paths, because a page has a hundred sparklines.
 pub(super) fn sparkline<'a>(history: impl ExactSizeIterator<Item = &'a PastProbeView> + Clone) -> Markup {
     if history.len() == 0 {
         return super::parts::nothing();

@@ -12,7 +12,8 @@ use crate::status::{
     ApiView, KeyDetail, KeyView, PartnerView, PastProbeView, ProbeView, TransitionView, common_scale,
 };
 
-/// The page. `partner` is the key's partner: the page shows the state of its secret, because no key works without it.
+/// The page. `partner` is the key's partner: the page shows the state of its secret, because no key works
+/// without it.
 pub fn key(
     frame: Frame,
     detail: &KeyDetail,

@@ -1,6 +1,6 @@
 //! The history: the last probes, the last state changes, and the last day of the health route.
 //!
-//! It is bounded, it is in memory only, and it holds no text from the body of a response.
+//! It is bounded, it is in memory only, and it never holds the body of a response.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ pub const MAX_SLOTS: usize = 96;
 #[derive(Clone, Debug, Default)]
 pub struct RecentProbes(VecDeque<PastProbe>);
 
-/// One probe that ran. 10,000 keys have 50 of these each, so it is small: times are whole milliseconds and microseconds,
-/// and only failures have a request ID, because only those are quoted to the support.
+/// One probe that ran. 10,000 keys have 50 of these each, so it is small: times are whole milliseconds and
+/// microseconds, and only failures have a request ID, because only those are quoted to the support.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastProbe {
     pub probe: Arc<str>,
@@ -163,8 +163,9 @@ impl Day {
         self.0.iter().filter(move |slot| slot.number >= oldest)
     }
 
-    /// The slot with this number; if the next slot exists already, that one, because the report came late or the clock
-    /// stepped back a little. Slots further in the future are removed: the clock was wrong when they were written.
+    /// The slot with this number; if the next slot exists already, that one, because the report came late or
+    /// the clock stepped back a little. Slots further in the future are removed: the clock was wrong when they
+    /// were written.
     fn slot(&mut self, number: u64) -> Option<&mut Slot> {
         self.0.retain(|slot| slot.number <= number + 1 && slot.number + MAX_SLOTS as u64 > number);
         if self.0.back().is_none_or(|last| last.number < number) {

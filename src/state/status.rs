@@ -1,5 +1,5 @@
-//! The status of one key, of its probes and of the health route, and how a report, a response or a state change updates
-//! it.
+//! The status of one key, of its probes and of the health route, and how a report, a response or a state change
+//! updates it.
 
 use serde_with::SerializeDisplay;
 use std::sync::Arc;
@@ -41,7 +41,8 @@ pub enum Skip {
     RateLimit,
     /// Another probe of the key still ran until this one was due again.
     StillRunning,
-    /// This process or its machine has no file descriptors, ports or memory left, so that no request could be sent.
+    /// This process or its machine has no file descriptors, ports or memory left, so that no request could be
+    /// sent.
     NoResources,
 }
 
@@ -142,8 +143,9 @@ pub struct LastProbe {
     pub reached: Option<Phase>,
 }
 
-/// A failure episode: consecutive failures of one kind ([`Reason::continues`]). It keeps its *first* failure, so that its
-/// series changes once per episode, and an alert quotes the request ID from the start of the episode.
+/// A failure episode: consecutive failures of one kind ([`Reason::continues`]). It keeps its *first* failure,
+/// so that its series changes once per episode, and an alert quotes the request ID from the start of the
+/// episode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Episode {
     pub since: SystemTime,
@@ -185,8 +187,8 @@ impl KeyStatus {
         }
     }
 
-    /// Takes IDs and expiry from the claims in a new token, and removes what earlier responses said. key/info can replace
-    /// the IDs.
+    /// Takes IDs and expiry from the claims in a new token, and removes what earlier responses said. key/info
+    /// can replace the IDs.
     pub fn reset_from_token(&mut self, token: &SecretString) {
         let claims = Claims::of(token.expose_secret()).unwrap_or_default();
         self.identity = claims.identity;
@@ -223,8 +225,8 @@ impl KeyStatus {
         }
     }
 
-    /// Sets the persisted state. If the state changes, this is counted and added to the history; `report` is the one that
-    /// caused the change, if a response did.
+    /// Sets the persisted state. If the state changes, this is counted and added to the history; `report` is
+    /// the one that caused the change, if a response did.
     pub fn set_persisted(&mut self, persisted: PersistedKeyState, report: Option<&ProbeReport>) {
         if persisted.state != self.persisted.state {
             count(&mut self.changes, persisted.state);
@@ -248,8 +250,8 @@ impl KeyStatus {
 }
 
 impl HealthStatus {
-    /// Starts again for another API: the data is about the old one. The counters continue, because a counter never goes
-    /// back.
+    /// Starts again for another API: the data is about the old one. The counters continue, because a counter
+    /// never goes back.
     pub fn reset(&mut self) {
         let Self { probe, .. } = std::mem::take(self);
         self.probe = ProbeStatus { last: None, last_success: None, episode: None, last_skip: None, ..probe };

@@ -45,8 +45,8 @@ pub struct ApiView {
     pub history: Vec<PastProbeView>,
 }
 
-/// The share of health probes that succeeded in the last 24 hours, or in the part of them that this process has monitored,
-/// and what is left of the error budget.
+/// The share of health probes that succeeded in the last 24 hours, or in the part of them that this process has
+/// monitored, and what is left of the error budget.
 #[serde_as]
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Availability {
@@ -61,8 +61,8 @@ pub struct Availability {
     pub maintenance: u64,
     /// The share that succeeded, not counting announced maintenance; `None` if there were no probes.
     pub ratio: Option<f64>,
-    /// What is left of the failures that the objective allows for this number of probes: 1 is all, 0 is nothing, below 0 is
-    /// overspent.
+    /// What is left of the failures that the objective allows for this number of probes: 1 is all, 0 is
+    /// nothing, below 0 is overspent.
     pub error_budget_remaining_ratio: Option<f64>,
 }
 

@@ -24,7 +24,7 @@ pub fn document(
             if place > 0 {
                 piece.push(b',');
             }
-            // Cannot fail: every view can be written as JSON, and so can be every write to memory.
+            // Cannot fail: every view can be written as JSON, and writing to memory always succeeds.
             let _ = serde_json::to_writer(&mut piece, &KeyView::new(key, certificate_expired));
         }
         piece

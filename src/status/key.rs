@@ -217,7 +217,8 @@ impl KeyView {
         }
     }
 
-    /// The probe to show if there is room for one only: the one that the verdict is about, or else the one that ran last.
+    /// The probe to show if there is room for one only: the one that the verdict is about, or else the one that
+    /// ran last.
     pub fn displayed_probe(&self) -> Option<&ProbeView> {
         let verdict_probe = self
             .verdict_probe
@@ -244,8 +245,8 @@ fn facts(status: &KeyStatus, secret: SecretState, certificate_expired: bool) -> 
     }
 }
 
-/// The last run of a probe, if it failed. The failure episode is not enough: it keeps its first failure, and the last
-/// one may be of another kind.
+/// The last run of a probe, if it failed. The failure episode is not enough: it keeps its first failure, and
+/// the last one may be of another kind.
 pub(super) fn failed(probe: &ProbeStatus, certificate_expired: bool) -> Option<FailedProbe<'_>> {
     let last = probe.last.as_ref()?;
     Some(FailedProbe {

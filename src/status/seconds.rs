@@ -7,8 +7,9 @@ use serde_with::SerializeAs;
 
 use crate::report::Phases;
 
-/// Writes a time as seconds since the Unix epoch, to the millisecond; a duration as seconds, to the microsecond; and
-/// phases as an object with the duration of each. A time before the epoch, which only a wrong clock gives, becomes 0.
+/// Writes a time as seconds since the Unix epoch, to the millisecond; a duration as seconds, to the
+/// microsecond; and phases as an object with the duration of each. A time before the epoch, which only a wrong
+/// clock gives, becomes 0.
 pub(super) struct Seconds;
 
 impl SerializeAs<SystemTime> for Seconds {

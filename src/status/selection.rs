@@ -24,8 +24,8 @@ pub struct Filter {
 /// What a filter selected.
 #[derive(Clone, Debug)]
 pub struct Selection {
-    /// The most severe problems first, and of equal ones the most recent state change first. Keys that work are in the order
-    /// of the configuration.
+    /// The most severe problems first, and of equal ones the most recent state change first. Keys that work are
+    /// in the order of the configuration.
     pub keys: Vec<Arc<MonitoredKey>>,
     /// The partners that the filter accepts, with the counts of all their keys; the most severe problems first.
     pub partners: Vec<PartnerView>,
@@ -71,7 +71,8 @@ pub fn select(inventory: &Inventory, filter: &Filter) -> Selection {
     Selection { keys, partners, states: state_counts, failing }
 }
 
-/// Accepts the partner whose name is the text of the filter; if there is none, every partner whose name contains it.
+/// Accepts the partner whose name is the text of the filter; if there is none, every partner whose name
+/// contains it.
 struct PartnerFilter {
     text: Option<String>,
     is_whole_name: bool,
@@ -105,8 +106,8 @@ fn has_own_failure(status: &KeyStatus) -> bool {
 /// The severity of a key without a problem.
 const NO_PROBLEM: u8 = 10;
 
-/// The most severe is 0: first the keys that are lost, then those with a problem of their own, then those that are not
-/// activated, then those that fail only because the API is down or cannot be reached.
+/// The most severe is 0: first the keys that are lost, then those with a problem of their own, then those that
+/// are not activated, then those that fail only because the API is down or cannot be reached.
 fn severity(status: &KeyStatus) -> u8 {
     match status.persisted.state {
         KeyState::Revoked => 0,
