@@ -203,72 +203,37 @@ fn failure_verdict(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
 /// The verdict about a failure that says something about the network or the API, and nothing about the key.
 fn api_or_network_problem(probe: &FailedProbe<'_>) -> Option<Verdict> {
     let detail = &probe.failure.detail;
-    let (blame, summary, action) = match probe.failure.reason {
-        Reason::Dns => (
-            Blame::Network,
+    let network = |summary: String, action| Some(Verdict::new(Blame::Network, summary, action));
+    match probe.failure.reason {
+        Reason::Dns => network(
             format!("The host name of the API, or of the proxy, cannot be resolved: {detail}."),
             "Check the name resolution of this machine. The API may well work from another network.",
         ),
-        Reason::Connect => (
-            Blame::Network,
+        Reason::Connect => network(
             format!("No connection to the API: {detail}."),
-            "Check the firewall, the proxy and the routing of this machine. If other networks fail too, the problem is \
-             at MyUnisoft.",
+            "Check the firewall, the proxy and the routing of this machine. If other networks fail too, the \
+             problem is at MyUnisoft.",
         ),
-        Reason::Tls if probe.certificate_expired => (
-            Blame::Platform,
-            "The certificate of the API's host has expired.".to_owned(),
-            "Check who issued the certificate. If it is MyUnisoft's, tell their support; if it comes from your own \
-             proxy, renew it there. Until then the exporter sends nothing, because the secrets would not be protected.",
-        ),
-        Reason::Tls => (
-            Blame::Network,
-            format!("The TLS connection to the API is not trusted: {detail}."),
-            "If your proxy decrypts TLS, set its certificate authority in api.ca_file. Otherwise find out who responds \
-             instead of the API.",
-        ),
-        Reason::Timeout if probe.reached >= Some(Phase::Processing) => (
-            Blame::Platform,
-            format!("The API accepts the request, but does not respond in time: {detail}."),
-            "Wait. If it lasts, tell MyUnisoft's support: the network path to the API works, so the API is overloaded \
-             or hangs.",
-        ),
-        Reason::Timeout => (
-            Blame::Network,
-            format!("The API cannot be reached in time: {detail}."),
-            "Check the firewall, the proxy and the routing of this machine: the request did not reach the API.",
-        ),
-        Reason::Io => (
-            Blame::Network,
+        Reason::Tls => Some(tls_failed(probe)),
+        Reason::Timeout => Some(timed_out(probe)),
+        Reason::Io => network(
             format!("The connection broke: {detail}."),
             "If it lasts, check the proxies and load balancers between this machine and the API.",
         ),
-        Reason::Redirect => (
-            Blame::Network,
+        Reason::Redirect => network(
             format!("The response is a redirect: {detail}."),
             "Check api.base_url, and whether a proxy here requires a log-in first.",
         ),
-        Reason::Edge if probe.from_api => (
-            Blame::Platform,
-            format!("MyUnisoft's side responds with an error that gives no cause: {detail}."),
-            "Wait. If it lasts, tell MyUnisoft's support and quote the request ID.",
-        ),
-        Reason::Edge => (
-            Blame::Network,
-            format!("Something between this machine and the API responds instead of the API: {detail}."),
-            "Check api.base_url, your own proxy and your firewall first. If they are not the cause, it is MyUnisoft's \
-             load balancer.",
-        ),
-        Reason::UnexpectedBody | Reason::UnexpectedStatus if !probe.from_api => (
-            Blame::Network,
+        Reason::Edge => Some(edge_responded(probe)),
+        Reason::UnexpectedBody | Reason::UnexpectedStatus if !probe.from_api => network(
             format!("The response does not come from the API: {detail}."),
             "Check whether a proxy or a captive portal responds instead of the API.",
         ),
-        Reason::Maintenance => (
+        Reason::Maintenance => Some(Verdict::new(
             Blame::Platform,
-            "MyUnisoft has announced maintenance.".to_owned(),
+            "MyUnisoft has announced maintenance.",
             "Wait until it ends. There is nothing to do on your side.",
-        ),
+        )),
         Reason::UnexpectedBody
         | Reason::UnexpectedStatus
         | Reason::Token
@@ -276,9 +241,60 @@ fn api_or_network_problem(probe: &FailedProbe<'_>) -> Option<Verdict> {
         | Reason::Forbidden
         | Reason::RateLimited
         | Reason::ApiError
-        | Reason::Login => return None,
-    };
-    Some(Verdict::new(blame, summary, action))
+        | Reason::Login => None,
+    }
+}
+
+fn tls_failed(probe: &FailedProbe<'_>) -> Verdict {
+    if probe.certificate_expired {
+        return Verdict::new(
+            Blame::Platform,
+            "The certificate of the API's host has expired.",
+            "Check who issued the certificate. If it is MyUnisoft's, tell their support; if it comes from your \
+             own proxy, renew it there. Until then the exporter sends nothing, because the secrets would not be \
+             protected.",
+        );
+    }
+    Verdict::new(
+        Blame::Network,
+        format!("The TLS connection to the API is not trusted: {}.", probe.failure.detail),
+        "If your proxy decrypts TLS, set its certificate authority in api.ca_file. Otherwise find out who \
+         responds instead of the API.",
+    )
+}
+
+fn timed_out(probe: &FailedProbe<'_>) -> Verdict {
+    let detail = &probe.failure.detail;
+    if probe.reached >= Some(Phase::Processing) {
+        return Verdict::new(
+            Blame::Platform,
+            format!("The API accepts the request, but does not respond in time: {detail}."),
+            "Wait. If it lasts, tell MyUnisoft's support: the network path to the API works, so the API is \
+             overloaded or hangs.",
+        );
+    }
+    Verdict::new(
+        Blame::Network,
+        format!("The API cannot be reached in time: {detail}."),
+        "Check the firewall, the proxy and the routing of this machine: the request did not reach the API.",
+    )
+}
+
+fn edge_responded(probe: &FailedProbe<'_>) -> Verdict {
+    let detail = &probe.failure.detail;
+    if probe.from_api {
+        return Verdict::new(
+            Blame::Platform,
+            format!("MyUnisoft's side responds with an error that gives no cause: {detail}."),
+            "Wait. If it lasts, tell MyUnisoft's support and quote the request ID.",
+        );
+    }
+    Verdict::new(
+        Blame::Network,
+        format!("Something between this machine and the API responds instead of the API: {detail}."),
+        "Check api.base_url, your own proxy and your firewall first. If they are not the cause, it is \
+         MyUnisoft's load balancer.",
+    )
 }
 
 fn platform_failed(probe: &FailedProbe<'_>) -> Verdict {
