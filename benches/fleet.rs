@@ -13,11 +13,11 @@ use myunisoft_exporter::partner_api::Access;
 use myunisoft_exporter::partner_api::failure::{Failure, Reason};
 use myunisoft_exporter::partner_api::request_id::RequestId;
 use myunisoft_exporter::report::{Phases, ProbeReport};
-use myunisoft_exporter::state::history::PROBES_KEPT;
+use myunisoft_exporter::state::history::MAX_RECENT_PROBES;
 use myunisoft_exporter::state::{
     Inventory, KeyStatus, MonitoredKey, MonitoredPartner, ProbeStatus, SharedState,
 };
-use myunisoft_exporter::status::{self, Filter, KeyView, Overview};
+use myunisoft_exporter::status::{self, Filter, Overview, StatusSource};
 use prometheus::{GaugeVec, Opts, Registry, TextEncoder};
 use tokio::time::Instant;
 
@@ -50,7 +50,7 @@ fn shared_state() -> Arc<SharedState> {
         let memory = PersistedKeyState { state, since: SystemTime::now(), has_been_active: true };
         let mut status = KeyStatus::new(memory, ["key_info", "exercices"].map(probe));
         let refused = || Err(Failure::new(Reason::Token, "the API refused with ERR-API-TOKEN-NOT-FOUND"));
-        for round in 0..PROBES_KEPT {
+        for round in 0..MAX_RECENT_PROBES {
             status.record(round % 2, &report(if lost { refused() } else { Ok(()) }));
         }
         let name = format!("customer-{number}").into();
@@ -68,19 +68,18 @@ fn shared_state() -> Arc<SharedState> {
 
 /// The page as a request makes it, from the choice of its keys to its last byte.
 fn overview(shared_state: &SharedState) -> usize {
-    let (fleet, now) = (shared_state.inventory(), SystemTime::now());
-    let selection = status::select(&fleet, &Filter::default());
-    let overview = Overview::of(shared_state, &fleet, &selection, now);
-    let listing = Listing::of(&selection, Filter::default(), 1, false);
+    let source = StatusSource::new(shared_state);
+    let selection = status::select(&source.inventory, &Filter::default());
+    let overview = Overview::new(&source, &selection);
+    let listing = Listing::new(&source, &selection, Filter::default(), 1);
     let frame = Frame { edition: "" };
     page::overview(frame, &overview, &listing).into_string().len()
 }
 
 fn json(shared_state: &SharedState) -> usize {
-    let fleet = shared_state.inventory();
-    let selection = status::select(&fleet, &Filter::default());
-    let view = |entry: &Arc<MonitoredKey>| serde_json::to_vec(&KeyView::of(entry, false)).unwrap().len();
-    selection.keys.iter().map(view).sum()
+    let source = StatusSource::new(shared_state);
+    let selection = status::select(&source.inventory, &Filter::default());
+    status::document(&source, selection).unwrap().map(|piece| piece.len()).sum()
 }
 
 /// What the process holds, in bytes.
@@ -139,5 +138,5 @@ fn main() {
     {
         println!("{name:<17} {took:>10.1?}  {bytes:>10} bytes, {:.2} of the exposition", ratio(took));
     }
-    println!("memory            {each:>10} bytes a key, with {PROBES_KEPT} probes remembered");
+    println!("memory            {each:>10} bytes a key, with {MAX_RECENT_PROBES} probes remembered");
 }

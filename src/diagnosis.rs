@@ -1,14 +1,13 @@
-//! The diagnosis: what is wrong in one sentence, who is to blame, and what to do next. Pure.
+//! Makes the verdict: what is wrong, whose fault it is, and what to do next. It reads no shared state and no
+//! clock.
 //!
-//! A failure's reason says what was seen; whom to call follows from it only together with the state of the key, of
-//! its partner's secret, and how far the probe came. The page, its JSON and `probe` on the command line all say this.
-
-use serde_with::SerializeDisplay;
-use strum::{Display, EnumString, IntoStaticStr, VariantArray};
-#[cfg(test)]
-mod tests;
+//! The reason of a failure says what was seen. The fault follows from it only together with the state of the
+//! key, the state of the partner's secret, and the last phase of the probe. The page, its JSON and the command
+//! `probe` show the same verdict.
 
 use serde::Serialize;
+use serde_with::SerializeDisplay;
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::config::KEY_INFO;
 use crate::key_state::{KeyState, SecretState};
@@ -16,7 +15,10 @@ use crate::partner_api::error::{Code, ErrorCode};
 use crate::partner_api::failure::{Failure, Reason};
 use crate::report::Phase;
 
-/// Where the trouble lies.
+#[cfg(test)]
+mod tests;
+
+/// Where the problem is.
 #[derive(
     Clone,
     Copy,
@@ -34,69 +36,66 @@ use crate::report::Phase;
 )]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub enum Blame {
-    /// MyUnisoft's API itself.
+    /// MyUnisoft's API.
     Platform,
-    /// What lies between: name service, network, a proxy or a firewall.
+    /// Everything between the exporter and the API: name resolution, network, proxy, firewall.
     Network,
-    /// The partner's secret, and so all its keys.
+    /// The partner's secret, and therefore all its keys.
     Secret,
     /// This key: its token, its activation, its log-in.
     Key,
-    /// This key's permission for one route, or the route's own refusal.
+    /// This key's permission for one route, or a refusal by the route itself.
     Route,
-    /// The key's budget of requests.
+    /// The key's request budget.
     Budget,
     /// The machine or the files of this exporter.
     Exporter,
 }
 
-/// What there is to say.
+/// What the page says about the API or a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// Where the trouble lies; `None` while there is none, or nothing is known.
+    /// Where the problem is; `None` if there is no problem, or nothing is known yet.
     pub blame: Option<Blame>,
-    /// What is the matter, in one sentence.
+    /// What is wrong, in one sentence.
     pub summary: String,
     /// What to do next, if anything.
     pub action: Option<&'static str>,
 }
 
-/// One failing probe.
+/// The last run of a probe, which failed.
 #[derive(Clone, Copy, Debug)]
-pub struct Trouble<'a> {
-    /// Its name.
+pub struct FailedProbe<'a> {
+    /// The probe's name.
     pub probe: &'a str,
-    /// Why it fails.
     pub failure: &'a Failure,
-    /// The last phase that it came to; `None`: it could not be sent.
+    /// The last phase that the probe reached; `None` if it could not be sent.
     pub reached: Option<Phase>,
-    /// The HTTP status, if an answer came.
+    /// The HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// Whether the answer carried a request-id, as all of the API's do.
-    pub is_the_api_s: bool,
-    /// Whether the certificate that the API's host shows has ended.
-    pub certificate_ended: bool,
+    /// Whether the response had a request ID, as all responses of the API do.
+    pub from_api: bool,
+    /// Whether the certificate of the API's host has expired.
+    pub certificate_expired: bool,
 }
 
-/// All that the diagnosis of a key rests on.
+/// Everything that the verdict about a key depends on.
 #[derive(Clone, Debug)]
-pub struct Case<'a> {
-    /// The key's state.
+pub struct KeyFacts<'a> {
     pub state: KeyState,
-    /// The state of its partner's secret.
+    /// The state of the partner's secret.
     pub secret: SecretState,
-    /// Its failing probes.
-    pub troubles: Vec<Trouble<'a>>,
-    /// Whether any of its probes ran.
-    pub was_asked: bool,
-    /// Whether its last due probe was left out for the sake of its budget.
+    pub failed_probes: Vec<FailedProbe<'a>>,
+    /// Whether any of the key's probes ran.
+    pub was_probed: bool,
+    /// Whether the last due probe was skipped to save the request budget.
     pub over_budget: bool,
-    /// Whether its last due probe could not be made for want of something of the exporter's own.
-    pub is_out_of_resources: bool,
+    /// Whether the last due probe was skipped because the exporter has no file descriptors, ports or memory.
+    pub out_of_resources: bool,
 }
 
 impl Verdict {
-    fn fine(summary: impl Into<String>) -> Self {
+    fn no_problem(summary: impl Into<String>) -> Self {
         Self { blame: None, summary: summary.into(), action: None }
     }
 
@@ -105,350 +104,439 @@ impl Verdict {
     }
 }
 
-/// The API's, as its health route tells; `None` for `trouble`: its last probe succeeded. `is_starved`: the
-/// last due one could not be made for want of something of the exporter's own.
-#[must_use]
-pub fn of_health(was_asked: bool, is_out_of_resources: bool, trouble: Option<Trouble<'_>>) -> Verdict {
-    match trouble {
-        _ if is_out_of_resources => out_of_resources(),
-        Some(trouble) => of_the_way(&trouble).unwrap_or_else(|| health_refused(&trouble)),
-        None if was_asked => Verdict::fine("The API answers."),
-        None => Verdict::fine("The API was not asked yet."),
+/// The verdict about the API, from its health route.
+///
+/// `failed`: the last health probe, if it failed. `out_of_resources`: the last due one was skipped because the
+/// exporter has no file descriptors, ports or memory.
+pub fn diagnose_api(was_probed: bool, out_of_resources: bool, failed: Option<FailedProbe<'_>>) -> Verdict {
+    if out_of_resources {
+        return no_resources();
+    }
+    match failed {
+        Some(probe) => api_or_network_problem(&probe).unwrap_or_else(|| health_refused(&probe)),
+        None if was_probed => Verdict::no_problem("The API responds."),
+        None => Verdict::no_problem("The API has not been probed yet."),
     }
 }
 
-/// A key's.
-#[must_use]
-pub fn of_key(case: &Case<'_>) -> Verdict {
-    let says_nothing = matches!(case.state, KeyState::Unknown | KeyState::Active);
-    match gravest(&case.troubles) {
-        _ if case.is_out_of_resources => out_of_resources(),
-        // What is known of a key that is lost, or not activated, comes before what follows from it, and stays
-        // true while the way to the API is not.
-        Some(trouble) if !says_nothing && !is_of_the_credentials(trouble) => of_state(case),
-        Some(trouble) => of_trouble(case, trouble),
-        None if case.over_budget && says_nothing => spared(),
-        None => of_state(case),
+pub fn diagnose_key(facts: &KeyFacts<'_>) -> Verdict {
+    if facts.out_of_resources {
+        return no_resources();
+    }
+    let bad_state = !matches!(facts.state, KeyState::Unknown | KeyState::Active);
+    match most_important(&facts.failed_probes) {
+        // The failures of a key that is lost or not activated are consequences of its state. The state also
+        // stays true while the API cannot be reached.
+        Some(probe) if bad_state && !concerns_credentials(probe) => state_verdict(facts),
+        Some(probe) => failure_verdict(facts, probe),
+        None if facts.over_budget && !bad_state => skipped_for_budget(),
+        None => state_verdict(facts),
     }
 }
 
-/// The trouble that a verdict is about: what concerns most comes first.
-#[must_use]
-pub fn gravest<'a, 't>(troubles: &'t [Trouble<'a>]) -> Option<&'t Trouble<'a>> {
-    troubles.iter().min_by_key(|trouble| concern(trouble).unwrap_or(usize::MAX))
+/// The failed probe that the verdict is about: a problem of the key or of its partner comes first.
+pub fn most_important<'a, 'p>(failed: &'p [FailedProbe<'a>]) -> Option<&'p FailedProbe<'a>> {
+    failed.iter().min_by_key(|probe| rank(probe).unwrap_or(u8::MAX))
 }
 
-/// Whether it is about the key or its partner: no outage of the API, or of the way there, explains it.
-#[must_use]
-pub fn is_of_the_key(trouble: &Trouble<'_>) -> bool {
-    concern(trouble).is_some()
+/// Whether the failure is about the key or its partner: a failure of the API or of the network does not explain
+/// it.
+pub fn concerns_key(probe: &FailedProbe<'_>) -> bool {
+    rank(probe).is_some()
 }
 
-/// Of what is about the key or its partner, the first of these is 0.
-fn concern(trouble: &Trouble<'_>) -> Option<usize> {
-    use Reason as R;
-    const ORDER: [Reason; 6] = [R::Secret, R::Token, R::Login, R::Forbidden, R::RateLimited, R::ApiError];
-    let Trouble { failure, status, .. } = *trouble;
-    let explained = is_platform_fault(failure, status) || failure.underlying.is_some();
-    ORDER.iter().position(|reason| *reason == failure.reason && !explained)
+/// The importance of a problem of the key or of its partner, 0 first; `None` for all other failures.
+fn rank(probe: &FailedProbe<'_>) -> Option<u8> {
+    if is_platform_fault(probe) || probe.failure.underlying.is_some() {
+        return None;
+    }
+    match probe.failure.reason {
+        Reason::Secret => Some(0),
+        Reason::Token => Some(1),
+        Reason::Login => Some(2),
+        Reason::Forbidden => Some(3),
+        Reason::RateLimited => Some(4),
+        Reason::ApiError => Some(5),
+        Reason::Dns
+        | Reason::Connect
+        | Reason::Tls
+        | Reason::Timeout
+        | Reason::Io
+        | Reason::Redirect
+        | Reason::Edge
+        | Reason::UnexpectedStatus
+        | Reason::UnexpectedBody
+        | Reason::Maintenance => None,
+    }
 }
 
-/// Whether it is about the secret, the token or the log-in.
-fn is_of_the_credentials(trouble: &Trouble<'_>) -> bool {
-    matches!(trouble.failure.reason, Reason::Secret | Reason::Token | Reason::Login) && is_of_the_key(trouble)
+/// Whether the failure is about the secret, the token or the log-in.
+fn concerns_credentials(probe: &FailedProbe<'_>) -> bool {
+    matches!(probe.failure.reason, Reason::Secret | Reason::Token | Reason::Login) && concerns_key(probe)
 }
 
-fn of_trouble(case: &Case<'_>, trouble: &Trouble<'_>) -> Verdict {
-    if let Some(verdict) = of_the_way(trouble) {
+fn failure_verdict(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
+    if let Some(verdict) = api_or_network_problem(probe) {
         return verdict;
     }
-    match trouble.failure.reason {
-        Reason::Secret => of_secret(case.secret, trouble),
-        Reason::Token => of_token(case.state, trouble),
-        Reason::Login => of_login(trouble),
-        Reason::Forbidden if case.state == KeyState::Forbidden => of_state(case),
-        Reason::Forbidden => Verdict::new(
-            Blame::Route,
-            if case.state == KeyState::Active {
-                format!("The key works, but may not call the route of the probe {}.", trouble.probe)
-            } else {
-                format!("The key may not call the route of the probe {}.", trouble.probe)
-            },
-            if is_key_info(trouble) {
-                "Have the permission for key/info added to the key, or do without it (key_info: {mode: off})."
-            } else {
-                "Have the permission for this route added to the key, or give the key another canary."
-            },
-        ),
-        Reason::RateLimited if is_crowded(trouble) => Verdict::new(
-            Blame::Budget,
-            "Too many requests of the key are under way at once.",
-            "Find out what sends them: the probes send one at a time, beside the customer's production traffic.",
-        ),
-        Reason::RateLimited => Verdict::new(
-            Blame::Budget,
-            "The key's budget of requests is spent.",
-            "Find out what spends it: the probes share it with the customer's production traffic. \
-             Longer intervals leave more of it.",
-        ),
-        Reason::ApiError if is_platform_fault(trouble.failure, trouble.status) => platform_failed(trouble),
-        Reason::ApiError if trouble.status == Some(401) || is_key_info(trouble) => Verdict::new(
-            Blame::Key,
-            format!("The API refuses the key with a code that is not documented: {}.", code(trouble)),
-            "Ask MyUnisoft's support what the code means for this key, and quote the request-id.",
-        ),
-        Reason::ApiError => Verdict::new(
-            Blame::Route,
-            format!("The route of the probe {} refuses the request: {}.", trouble.probe, code(trouble)),
-            "Check the canary's path and its society: this refusal is the route's own, and the key itself was let in.",
-        ),
-        _ => platform_failed(trouble),
+    match probe.failure.reason {
+        Reason::Secret => secret_refused(facts.secret, probe),
+        Reason::Token => token_refused(facts.state, probe),
+        Reason::Login => login_failed(probe),
+        Reason::Forbidden => route_forbidden(facts, probe),
+        Reason::RateLimited => rate_limited(probe),
+        Reason::ApiError => api_error(probe),
+        // Only the first two get here: `api_or_network_problem` has a verdict for each of the others.
+        Reason::UnexpectedStatus
+        | Reason::UnexpectedBody
+        | Reason::Dns
+        | Reason::Connect
+        | Reason::Tls
+        | Reason::Timeout
+        | Reason::Io
+        | Reason::Redirect
+        | Reason::Edge
+        | Reason::Maintenance => platform_failed(probe),
     }
 }
 
-/// What says something about a probe's way, or about the API, and nothing about the key.
-fn of_the_way(trouble: &Trouble<'_>) -> Option<Verdict> {
-    let detail = &trouble.failure.detail;
+/// The verdict about a failure that says something about the network or the API, and nothing about the key.
+fn api_or_network_problem(probe: &FailedProbe<'_>) -> Option<Verdict> {
+    let detail = &probe.failure.detail;
     let network = |summary: String, action| Some(Verdict::new(Blame::Network, summary, action));
-    match trouble.failure.reason {
+    match probe.failure.reason {
         Reason::Dns => network(
-            format!("A name can't be resolved, the API's or the proxy's: {detail}."),
-            "Check this machine's name service; in a browser on another network the API may well work.",
+            format!("The host name of the API, or of the proxy, cannot be resolved: {detail}."),
+            "Check the name resolution of this machine. The API may well work from another network.",
         ),
         Reason::Connect => network(
             format!("No connection to the API: {detail}."),
-            "Check firewall, proxy and route from this machine; if other networks fail too, it is MyUnisoft's side.",
+            "Check the firewall, the proxy and the routing of this machine. If other networks fail too, the \
+             problem is at MyUnisoft.",
         ),
-        Reason::Tls if trouble.certificate_ended => Some(Verdict::new(
-            Blame::Platform,
-            "The certificate that is shown in the API's name has ended.",
-            "See who issued it: if it is MyUnisoft's, tell their support; if a proxy of yours shows it, renew it \
-             there. Until then nothing is sent, for the secrets would travel unprotected.",
-        )),
-        Reason::Tls => network(
-            format!("No trusted connection to the API: {detail}."),
-            "If a proxy here opens TLS, name its authority in api.ca_file; otherwise find out who answers in the \
-             API's place.",
-        ),
-        Reason::Timeout if trouble.reached >= Some(Phase::Processing) => Some(Verdict::new(
-            Blame::Platform,
-            format!("The API takes the request and does not answer in time: {detail}."),
-            "Wait, and tell MyUnisoft's support if it lasts: the way to the API is open, so it is busy or hangs.",
-        )),
-        Reason::Timeout => network(
-            format!("The API can't be reached in time: {detail}."),
-            "Check firewall, proxy and route from this machine: the request did not get as far as the API.",
-        ),
+        Reason::Tls => Some(tls_failed(probe)),
+        Reason::Timeout => Some(timed_out(probe)),
         Reason::Io => network(
             format!("The connection broke: {detail}."),
-            "If it lasts, look at the proxies and load balancers between here and the API.",
+            "If it lasts, check the proxies and load balancers between this machine and the API.",
         ),
         Reason::Redirect => network(
-            format!("Something answers with a redirect: {detail}."),
-            "Check api.base_url, and whether a proxy here wants a log-in first.",
+            format!("The response is a redirect: {detail}."),
+            "Check api.base_url, and whether a proxy here requires a log-in first.",
         ),
-        Reason::Edge if trouble.is_the_api_s => Some(Verdict::new(
-            Blame::Platform,
-            format!("MyUnisoft's side answers without saying why: {detail}."),
-            "Wait; if it lasts, tell MyUnisoft's support, and quote the request-id.",
-        )),
-        Reason::Edge => network(
-            format!("Something before the API answers in its place: {detail}."),
-            "Look at api.base_url and at your own proxy and firewall first; if they are innocent, it is MyUnisoft's \
-             load balancer.",
-        ),
-        Reason::UnexpectedBody | Reason::UnexpectedStatus if !trouble.is_the_api_s => network(
-            format!("The answer is not the API's: {detail}."),
-            "Check whether a proxy or a captive portal answers in the API's place.",
+        Reason::Edge => Some(edge_responded(probe)),
+        Reason::UnexpectedBody | Reason::UnexpectedStatus if !probe.from_api => network(
+            format!("The response does not come from the API: {detail}."),
+            "Check whether a proxy or a captive portal responds instead of the API.",
         ),
         Reason::Maintenance => Some(Verdict::new(
             Blame::Platform,
             "MyUnisoft has announced maintenance.",
-            "Wait for its end; nothing is to be done on your side.",
+            "Wait until it ends. There is nothing to do on your side.",
         )),
-        _ => None,
+        Reason::UnexpectedBody
+        | Reason::UnexpectedStatus
+        | Reason::Token
+        | Reason::Secret
+        | Reason::Forbidden
+        | Reason::RateLimited
+        | Reason::ApiError
+        | Reason::Login => None,
     }
 }
 
-fn platform_failed(trouble: &Trouble<'_>) -> Verdict {
+fn tls_failed(probe: &FailedProbe<'_>) -> Verdict {
+    if probe.certificate_expired {
+        return Verdict::new(
+            Blame::Platform,
+            "The certificate of the API's host has expired.",
+            "Check who issued the certificate. If it is MyUnisoft's, tell their support; if it comes from your \
+             own proxy, renew it there. Until then the exporter sends nothing, because the secrets would not be \
+             protected.",
+        );
+    }
     Verdict::new(
-        Blame::Platform,
-        format!("The API fails by itself: {}.", trouble.failure.detail),
-        "Wait; if it lasts, tell MyUnisoft's support, and quote the request-id.",
+        Blame::Network,
+        format!("The TLS connection to the API is not trusted: {}.", probe.failure.detail),
+        "If your proxy decrypts TLS, set its certificate authority in api.ca_file. Otherwise find out who \
+         responds instead of the API.",
     )
 }
 
-/// The health route is asked without credentials: a refusal is about the machine that asks.
-fn health_refused(trouble: &Trouble<'_>) -> Verdict {
-    match trouble.status {
+fn timed_out(probe: &FailedProbe<'_>) -> Verdict {
+    let detail = &probe.failure.detail;
+    if probe.reached >= Some(Phase::Processing) {
+        return Verdict::new(
+            Blame::Platform,
+            format!("The API accepts the request, but does not respond in time: {detail}."),
+            "Wait. If it lasts, tell MyUnisoft's support: the network path to the API works, so the API is \
+             overloaded or hangs.",
+        );
+    }
+    Verdict::new(
+        Blame::Network,
+        format!("The API cannot be reached in time: {detail}."),
+        "Check the firewall, the proxy and the routing of this machine: the request did not reach the API.",
+    )
+}
+
+fn edge_responded(probe: &FailedProbe<'_>) -> Verdict {
+    let detail = &probe.failure.detail;
+    if probe.from_api {
+        return Verdict::new(
+            Blame::Platform,
+            format!("MyUnisoft's side responds with an error that gives no cause: {detail}."),
+            "Wait. If it lasts, tell MyUnisoft's support and quote the request ID.",
+        );
+    }
+    Verdict::new(
+        Blame::Network,
+        format!("Something between this machine and the API responds instead of the API: {detail}."),
+        "Check api.base_url, your own proxy and your firewall first. If they are not the cause, it is \
+         MyUnisoft's load balancer.",
+    )
+}
+
+fn platform_failed(probe: &FailedProbe<'_>) -> Verdict {
+    Verdict::new(
+        Blame::Platform,
+        format!("The API itself fails: {}.", probe.failure.detail),
+        "Wait. If it lasts, tell MyUnisoft's support and quote the request ID.",
+    )
+}
+
+/// The health probe sends no credentials, so a refusal is about this machine.
+fn health_refused(probe: &FailedProbe<'_>) -> Verdict {
+    match probe.status {
         Some(401 | 403 | 429) => Verdict::new(
             Blame::Platform,
             format!(
-                "The API refuses this machine, which asks its health route without a key: {}.",
-                code(trouble)
+                "The API refuses this machine, which calls the health route without a key: {}.",
+                code(probe)
             ),
-            "Ask MyUnisoft's support whether they block or limit this machine's address, and quote the request-id.",
+            "Ask MyUnisoft's support whether they block or limit the address of this machine, and quote the request ID.",
         ),
-        _ => platform_failed(trouble),
+        _ => platform_failed(probe),
     }
 }
 
-fn out_of_resources() -> Verdict {
+fn no_resources() -> Verdict {
     Verdict::new(
         Blame::Exporter,
-        "Nothing can be asked: the exporter's machine has run out of descriptors, ports or memory.",
-        "Raise its limits (open files, memory), or stop what uses them up. What is shown is from before.",
+        "The exporter cannot probe: its machine has no file descriptors, ports or memory left.",
+        "Raise the limits of the exporter (open files, memory), or stop what uses them up. The data shown here is from \
+         before.",
     )
 }
 
-fn of_secret(state: SecretState, trouble: &Trouble<'_>) -> Verdict {
-    if trouble.reached.is_none() {
-        return unreadable("The partner's secret", trouble);
+fn secret_refused(state: SecretState, probe: &FailedProbe<'_>) -> Verdict {
+    if probe.reached.is_none() {
+        return unreadable("The partner's secret", probe);
     }
-    if state == SecretState::Rejected {
-        return Verdict::new(
+    match state {
+        SecretState::Rejected => Verdict::new(
             Blame::Secret,
-            format!("The API refuses the partner's secret, which it accepted before: {}.", code(trouble)),
-            "Ask MyUnisoft's support what became of the secret, and quote the request-id: none of the partner's keys \
+            format!("The API refuses the partner's secret, which it accepted before: {}.", code(probe)),
+            "Ask MyUnisoft's support what happened to the secret, and quote the request ID: none of the partner's keys \
              works without it.",
-        );
+        ),
+        SecretState::Unknown | SecretState::Pending | SecretState::Active => Verdict::new(
+            Blame::Secret,
+            format!("The API does not know the partner's secret, or does not know it yet: {}.", code(probe)),
+            "Compare the secret with the one that MyUnisoft issued. A new secret works when MyUnisoft has activated it.",
+        ),
     }
-    Verdict::new(
-        Blame::Secret,
-        format!("The API does not know the partner's secret, or not yet: {}.", code(trouble)),
-        "Compare the secret with the one that MyUnisoft gave out. A new one works once MyUnisoft has activated it.",
-    )
 }
 
-fn of_token(state: KeyState, trouble: &Trouble<'_>) -> Verdict {
-    if trouble.reached.is_none() {
-        return unreadable("The key's token", trouble);
+fn token_refused(state: KeyState, probe: &FailedProbe<'_>) -> Verdict {
+    if probe.reached.is_none() {
+        return unreadable("The key's token", probe);
     }
-    if trouble.failure.code.as_ref().and_then(ErrorCode::documented) == Some(Code::TokenActivationFailure) {
+    if documented_code(probe) == Some(Code::TokenActivationFailure) {
         return Verdict::new(
             Blame::Key,
-            "The key can't be activated.",
-            "Have it generated anew in MyUnisoft; if that fails too, ask MyUnisoft's support and quote the request-id.",
+            "The key cannot be activated.",
+            "Have a new key generated in MyUnisoft. If that fails too, ask MyUnisoft's support and quote the request ID.",
         );
     }
-    of_key_state(state).unwrap_or_else(|| {
+    key_state_problem(state).unwrap_or_else(|| {
         Verdict::new(
             Blame::Key,
-            format!("The API refuses the token: {}.", code(trouble)),
-            "Compare the token with the one in MyUnisoft, and have it generated anew if it is gone.",
+            format!("The API refuses the token: {}.", code(probe)),
+            "Compare the token with the one in MyUnisoft. If it no longer exists there, have a new one generated.",
         )
     })
 }
 
-fn of_login(trouble: &Trouble<'_>) -> Verdict {
-    let detail = &trouble.failure.detail;
-    match trouble.failure.underlying {
-        None => {}
-        Some(Reason::Maintenance | Reason::ApiError | Reason::RateLimited) => {
-            return Verdict::new(
-                Blame::Platform,
-                format!("The log-in route fails by itself: {detail}."),
-                "Wait; if it lasts, tell MyUnisoft's support. The account is not at fault, as far as is known.",
-            );
-        }
-        Some(_) => {
-            return Verdict::new(
-                Blame::Network,
-                format!("The log-in does not come through: {detail}."),
-                "Check api.auth_url, firewall and proxy from this machine. The account is not at fault, as far as is \
-                 known.",
-            );
-        }
+fn login_failed(probe: &FailedProbe<'_>) -> Verdict {
+    let detail = &probe.failure.detail;
+    match probe.failure.underlying {
+        None => Verdict::new(
+            Blame::Key,
+            format!("The log-in gives no token: {detail}."),
+            "Check the account's mail address, password and firm. The exporter does not keep retrying a refused \
+             password, so that the account is not locked.",
+        ),
+        Some(Reason::Maintenance | Reason::ApiError | Reason::RateLimited) => Verdict::new(
+            Blame::Platform,
+            format!("The log-in route itself fails: {detail}."),
+            "Wait. If it lasts, tell MyUnisoft's support. As far as is known, the account is not at fault.",
+        ),
+        Some(
+            Reason::Dns
+            | Reason::Connect
+            | Reason::Tls
+            | Reason::Timeout
+            | Reason::Io
+            | Reason::Redirect
+            | Reason::Edge
+            | Reason::UnexpectedStatus
+            | Reason::UnexpectedBody
+            | Reason::Token
+            | Reason::Secret
+            | Reason::Forbidden
+            | Reason::Login,
+        ) => Verdict::new(
+            Blame::Network,
+            format!("The log-in route cannot be reached: {detail}."),
+            "Check api.auth_url, and the firewall and the proxy of this machine. As far as is known, the account is not \
+             at fault.",
+        ),
+    }
+}
+
+fn route_forbidden(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
+    if facts.state == KeyState::Forbidden {
+        return state_verdict(facts);
+    }
+    let subject = if facts.state == KeyState::Active { "The key works, but" } else { "The key" };
+    Verdict::new(
+        Blame::Route,
+        format!("{subject} may not call the route of the probe {}.", probe.probe),
+        if probe.probe == KEY_INFO {
+            "Have the permission for key/info added to the key, or turn this probe off (key_info: {mode: off})."
+        } else {
+            "Have the permission for this route added to the key, or configure another canary for the key."
+        },
+    )
+}
+
+fn rate_limited(probe: &FailedProbe<'_>) -> Verdict {
+    let code = documented_code(probe);
+    if matches!(code, Some(Code::TooManyConcurrentRequest | Code::TooManyConcurrentRequests)) {
+        return Verdict::new(
+            Blame::Budget,
+            "Too many requests of the key run at the same time.",
+            "Find out what sends them: the exporter sends one request at a time, in addition to the customer's \
+             production traffic.",
+        );
     }
     Verdict::new(
-        Blame::Key,
-        format!("No token could be had by logging in: {}.", trouble.failure.detail),
-        "Check the account's mail, password and firm. A password that was refused is not tried again and again, so \
-         that the account isn't locked.",
+        Blame::Budget,
+        "The key's request budget is used up.",
+        "Find out what uses it up: the probes share it with the customer's production traffic. Longer intervals leave \
+         more of it.",
     )
 }
 
-fn unreadable(what: &str, trouble: &Trouble<'_>) -> Verdict {
+fn api_error(probe: &FailedProbe<'_>) -> Verdict {
+    if is_platform_fault(probe) {
+        return platform_failed(probe);
+    }
+    if probe.status == Some(401) || probe.probe == KEY_INFO {
+        return Verdict::new(
+            Blame::Key,
+            format!("The API refuses the key with an error code that is not documented: {}.", code(probe)),
+            "Ask MyUnisoft's support what the code means for this key, and quote the request ID.",
+        );
+    }
+    Verdict::new(
+        Blame::Route,
+        format!("The route of the probe {} refuses the request: {}.", probe.probe, code(probe)),
+        "Check the canary's path and society: the route itself refuses the request, and the API accepted the key.",
+    )
+}
+
+/// A secret or token that the exporter could not read, so that it sent nothing.
+fn unreadable(subject: &str, probe: &FailedProbe<'_>) -> Verdict {
     Verdict::new(
         Blame::Exporter,
-        format!("{what} can't be read: {}.", trouble.failure.detail),
-        "Mend the file or the variable that the configuration names; it is read again at the next probe.",
+        format!("{subject} can't be read: {}.", probe.failure.detail),
+        "Repair the file or the variable that the configuration names. The exporter reads it again at the next probe.",
     )
 }
 
-fn spared() -> Verdict {
+fn skipped_for_budget() -> Verdict {
     Verdict::new(
         Blame::Budget,
-        "The key is not asked, to leave what is left of its budget to production traffic.",
-        "Find out what spends it. It is asked again as soon as enough is left (rate_limit.keep_free).",
+        "The key is not probed, to leave the rest of its request budget to production traffic.",
+        "Find out what uses the budget up. The probes continue when enough of it is left (rate_limit.keep_free).",
     )
 }
 
-/// Where no probe fails.
-fn of_state(case: &Case<'_>) -> Verdict {
-    of_key_state(case.state).unwrap_or_else(|| match case.state {
-        KeyState::Active => Verdict::fine("The key works."),
-        _ if case.was_asked => Verdict::fine("The API has not said anything about the key yet."),
-        _ => Verdict::fine("The key was not asked yet."),
+/// The verdict that follows from the state alone.
+fn state_verdict(facts: &KeyFacts<'_>) -> Verdict {
+    key_state_problem(facts.state).unwrap_or_else(|| {
+        Verdict::no_problem(match (facts.state == KeyState::Active, facts.was_probed) {
+            (true, _) => "The key works.",
+            (false, true) => "The API has not said anything about the key yet.",
+            (false, false) => "The key has not been probed yet.",
+        })
     })
 }
 
-fn of_key_state(state: KeyState) -> Option<Verdict> {
+/// `None` for the states that are no problem.
+fn key_state_problem(state: KeyState) -> Option<Verdict> {
     let (summary, action) = match state {
         KeyState::Unknown | KeyState::Active => return None,
         KeyState::Pending => (
             "The key is not activated yet.",
-            "Have whoever made the key finish it in MyUnisoft, where it is shown as “En attente de connexion”.",
+            "Have the person who created the key complete it in MyUnisoft, which shows it as “En attente de connexion”.",
         ),
         KeyState::NotFound => (
             "The API does not know the token, and has never accepted it.",
-            "Check that the token was copied whole, and for this environment; else it was not created yet, or revoked \
-             before.",
+            "Check that the token was copied completely, and for this environment. Otherwise it does not exist yet, or \
+             was revoked before.",
         ),
         KeyState::Revoked => (
-            "The key was revoked: the API does not know its token any more.",
-            "Ask the customer whether that was meant. A new token has to be generated in MyUnisoft and put in the old \
-             one's place.",
+            "The key was revoked: the API no longer knows its token.",
+            "Ask the customer whether this was intended. To continue, have a new token generated in MyUnisoft and \
+             replace the old one with it.",
         ),
         KeyState::Disconnected => (
             "MyUnisoft's technical team has disconnected this integration.",
-            "Ask MyUnisoft's support for the reason, and quote the request-id.",
+            "Ask MyUnisoft's support for the reason, and quote the request ID.",
         ),
         KeyState::FolderNotFound => (
-            "There is no active folder behind the key any more.",
-            "Ask the customer what became of the folder; the token has to be generated anew in the one to be used.",
+            "The key no longer has an active folder.",
+            "Ask the customer what happened to the folder. A new token must be generated in the folder to use.",
         ),
         KeyState::Invalid => (
-            "The token is not a valid one.",
-            "Check that it was copied whole, is a token at all, and was made for this environment.",
+            "The token is not valid.",
+            "Check that the value is a token, that it was copied completely, and that it is for this environment.",
         ),
         KeyState::Forbidden => (
             "The key has no permission to use the API.",
-            "Have the permission granted in MyUnisoft by whoever manages the folder or the firm.",
+            "Have the permission granted in MyUnisoft by the person who manages the folder or the firm.",
         ),
     };
     Some(Verdict::new(Blame::Key, summary, action))
 }
 
-/// Whether the API failed by itself: it says so, or its status does.
-fn is_platform_fault(failure: &Failure, status: Option<u16>) -> bool {
-    let documented = failure.code.as_ref().and_then(ErrorCode::documented);
-    failure.reason == Reason::ApiError
-        && (failure.code.is_none()
+/// Whether the API itself failed: its error code or its HTTP status says so.
+fn is_platform_fault(probe: &FailedProbe<'_>) -> bool {
+    let documented = documented_code(probe);
+    probe.failure.reason == Reason::ApiError
+        && (probe.failure.code.is_none()
             || matches!(documented, Some(Code::Http | Code::Internal))
-            || (documented.is_none() && status.is_some_and(|status| status >= 500)))
+            || (documented.is_none() && probe.status.is_some_and(|status| status >= 500)))
 }
 
-fn is_key_info(trouble: &Trouble<'_>) -> bool {
-    trouble.probe == KEY_INFO
+fn documented_code(probe: &FailedProbe<'_>) -> Option<Code> {
+    probe.failure.code.as_ref().and_then(ErrorCode::documented)
 }
 
-fn is_crowded(trouble: &Trouble<'_>) -> bool {
-    let documented = trouble.failure.code.as_ref().and_then(ErrorCode::documented);
-    matches!(documented, Some(Code::TooManyConcurrentRequest | Code::TooManyConcurrentRequests))
-}
-
-/// The API's code, where it gave one.
-fn code<'a>(trouble: &Trouble<'a>) -> &'a str {
-    trouble.failure.code.as_ref().map_or("without a code", |code| code.as_str())
+/// The API's error code, for the end of a sentence.
+fn code<'a>(probe: &FailedProbe<'a>) -> &'a str {
+    probe.failure.code.as_ref().map_or("it gives no error code", ErrorCode::as_str)
 }

@@ -102,7 +102,7 @@ impl Fleet {
         let (partners, keys) = self.build_partners_and_keys(config, &settings);
         let shared_state = &self.context.shared_state;
         if shared_state.inventory().settings.api.base_url != config.settings.api.base_url {
-            shared_state.health().forget();
+            shared_state.health().reset();
         }
         shared_state.set_inventory(inventory(config, &partners, &keys));
         self.key_index.publish(&keys);

@@ -1,12 +1,12 @@
-//! Figures as people read them, on the page and in the terminal.
+//! Formats numbers, times and texts for the page and the terminal.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use crate::rfc3339;
 
-/// A span in its two largest units: `3 d 4 h`, `2 min 5 s`, `40 s`.
-#[must_use]
+/// A duration in its two largest units: `3 d 4 h`, `2 min 5 s`, `40 s`.
 pub fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     let units = [
@@ -18,14 +18,13 @@ pub fn span(span: Duration) -> String {
     let Some(first) = units.iter().position(|(count, _)| *count > 0) else { return "0 s".to_owned() };
     let mut text = String::new();
     for (count, unit) in units.iter().skip(first).take(2).filter(|(count, _)| *count > 0) {
-        // Writing to a string can't fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{}{count} {unit}", if text.is_empty() { "" } else { " " });
     }
     text
 }
 
-/// How long `time` is ago, or until then.
-#[must_use]
+/// How long ago `time` was, or how long it is until then.
 pub fn distance(time: SystemTime, now: SystemTime) -> String {
     match (now.duration_since(time), time.duration_since(now)) {
         (Ok(past), _) if past < Duration::from_secs(1) => "just now".to_owned(),
@@ -35,61 +34,67 @@ pub fn distance(time: SystemTime, now: SystemTime) -> String {
     }
 }
 
-/// How long a probe or a phase took, with three digits at the most where they mean something.
-#[must_use]
-pub fn latency(took: Duration) -> String {
-    let millis = took.as_secs_f64() * 1e3;
-    match took {
-        _ if took.is_zero() => "0 ms".to_owned(),
+/// The duration of a probe or a phase, with at most three significant digits.
+pub fn latency(duration: Duration) -> String {
+    let millis = duration.as_secs_f64() * 1e3;
+    match duration {
+        _ if duration.is_zero() => "0 ms".to_owned(),
         _ if millis < 10.0 => format!("{millis:.1} ms"),
         _ if millis < 999.5 => format!("{millis:.0} ms"),
-        _ => format!("{:.2} s", took.as_secs_f64()),
+        _ => format!("{:.2} s", duration.as_secs_f64()),
     }
 }
 
-/// A share in percent, rounded down: what failed once is no hundred percent.
-#[must_use]
+/// A ratio in percent, rounded down: with one failure it is never 100 %.
 pub fn percent(ratio: f64) -> String {
     let hundredths = (ratio * 10_000.0 + 1e-6).floor() / 100.0;
     format!("{hundredths} %")
 }
 
-/// A share in percent as somebody wrote it, to the millionth.
-#[must_use]
+/// A ratio in percent as it was configured, to the millionth of a percent.
 pub fn whole_percent(ratio: f64) -> String {
     let millionths = (ratio * 1e8).round() / 1e6;
     format!("{millionths} %")
 }
 
-/// How many times over: `1.2 times`, `61 times`.
-#[must_use]
+/// A factor: `1.2 times`, `61 times`.
 pub fn times(factor: f64) -> String {
     if factor < 10.0 { format!("{factor:.1} times") } else { format!("{factor:.0} times") }
 }
 
-/// A moment, to the second, in UTC.
-#[must_use]
+/// A date and time in UTC, to the second.
 pub fn moment(time: SystemTime) -> String {
     let text = rfc3339::seconds(time).to_string();
     text.replace('T', " ").replace('Z', " UTC")
 }
 
-/// The day of a moment, in UTC.
-#[must_use]
+/// The date of a time, in UTC.
 pub fn day(time: SystemTime) -> String {
     moment(time).chars().take("2026-11-25".len()).collect()
 }
 
-/// The time of day of a moment, to the second, in UTC.
-#[must_use]
+/// The time of day, to the second, in UTC.
 pub fn clock(time: SystemTime) -> String {
     moment(time).chars().skip("2026-11-25 ".len()).take("10:00:00".len()).collect()
 }
 
-/// A number of things.
-#[must_use]
+/// A number with its noun in singular or plural.
 pub fn count(number: usize, one: &str, several: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { several })
+}
+
+/// Whether a character could control a terminal, change the direction of the text, or break a line.
+pub(crate) fn is_harmful(c: char) -> bool {
+    let sets_direction =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let breaks_line = matches!(c, '\u{2028}' | '\u{2029}');
+    c.is_control() || sets_direction || breaks_line
+}
+
+/// The text with each harmful character replaced by U+FFFD. Names come from the configuration and details from
+/// the network: neither is trusted.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    if text.contains(is_harmful) { text.replace(is_harmful, "\u{fffd}").into() } else { text.into() }
 }
 
 #[cfg(test)]
@@ -97,7 +102,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_told_in_their_two_largest_units() {
+    fn characters_that_could_control_a_terminal_are_replaced() {
+        assert_eq!(
+            harmless("a\x1b[2Jb\u{202e}\r\n\u{2028}"),
+            "a\u{fffd}[2Jb\u{fffd}\u{fffd}\u{fffd}\u{fffd}"
+        );
+        assert_eq!(harmless("Société Générale/clé"), "Société Générale/clé");
+    }
+
+    #[test]
+    fn a_span_has_its_two_largest_units() {
         for (seconds, text) in [
             (0, "0 s"),
             (40, "40 s"),
@@ -113,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_distance_says_which_way() {
+    fn a_distance_says_whether_it_is_past_or_future() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         assert_eq!(distance(now, now), "just now");
         assert_eq!(distance(now - Duration::from_secs(61), now), "1 min 1 s ago");
@@ -121,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn latencies_have_no_more_digits_than_mean_something() {
+    fn a_latency_has_at_most_three_significant_digits() {
         for (micros, text) in [
             (0, "0 ms"),
             (40, "0.0 ms"),
@@ -135,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_rounded_down() {
+    fn a_percentage_is_rounded_down() {
         assert_eq!(percent(0.999_99), "99.99 %");
         assert_eq!(percent(0.999), "99.9 %");
         assert_eq!(percent(1.0), "100 %");
@@ -144,12 +158,12 @@ mod tests {
     }
 
     #[test]
-    fn multiples_have_a_digit_after_the_point_while_it_means_something() {
+    fn a_small_factor_has_one_decimal_and_a_large_one_has_none() {
         assert_eq!((times(1.25), times(61.2)), ("1.2 times".to_owned(), "61 times".to_owned()));
     }
 
     #[test]
-    fn moments_are_in_utc() {
+    fn times_are_in_utc() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_037_732_500);
         assert_eq!(moment(time), "2025-11-25 02:28:52 UTC");
         assert_eq!((day(time), clock(time)), ("2025-11-25".to_owned(), "02:28:52".to_owned()));

@@ -1,9 +1,8 @@
-//! Label values in the Prometheus text format.
+//! Escapes label values for the Prometheus text format.
 
 use std::borrow::Cow;
 
-/// Escapes a label's value: names come from configuration files and may hold anything printable.
-#[must_use]
+/// Escapes the value of a label. Names come from configuration files and may contain any printable character.
 pub(crate) fn escape(value: &str) -> Cow<'_, str> {
     if !value.contains(['\\', '"', '\n']) {
         return Cow::Borrowed(value);
@@ -16,7 +15,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_end_a_value_is_escaped_and_the_rest_is_left() {
+    fn only_characters_that_end_a_label_value_are_escaped() {
         assert_eq!(escape("Société d'Études <script>"), "Société d'Études <script>");
         assert_eq!(escape("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
     }

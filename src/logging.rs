@@ -14,6 +14,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 
+use crate::format::is_harmful;
 use crate::rfc3339;
 
 /// `--log.level`
@@ -154,17 +155,10 @@ impl Visit for Fields {
     }
 }
 
+/// Replaces characters that could harm a terminal. Line breaks are kept, because both formats write them as
+/// `\n`.
 fn replace_unsafe(text: &str) -> String {
-    text.chars().map(|c| if is_unsafe_in_terminal(c) { '\u{fffd}' } else { c }).collect()
-}
-
-/// Whether a character could control a terminal, or reverse the direction of the text after it. Line
-/// breaks are not replaced, because both formats write them as `\n`.
-fn is_unsafe_in_terminal(c: char) -> bool {
-    let changes_direction =
-        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let breaks_line = matches!(c, '\u{2028}' | '\u{2029}');
-    (c.is_control() && c != '\n') || changes_direction || breaks_line
+    text.replace(|c| c != '\n' && is_harmful(c), "\u{fffd}")
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The pages that people look at: views of the status in, HTML out. Pure.
+//! Renders the views of the status as HTML pages.
 //!
-//! Every text goes through `maud`, which escapes it: names come from the configuration and details from
-//! the network, and none of them is trusted. No style and no script stands in a page itself, so that the
-//! policy of [`door`](crate::door) can forbid both.
+//! `maud` escapes every text: names come from the configuration and details from the network, and neither is
+//! trusted. The pages have no inline style and no inline script, so that the content security policy can forbid
+//! both.
 
 mod api;
 mod chart;
@@ -20,48 +20,44 @@ pub use overview::{Listing, overview};
 /// A file that the pages load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asset {
-    /// Its name below `/static/`.
+    /// The name below `/static/`.
     pub name: &'static str,
-    /// Its media type.
     pub media_type: &'static str,
-    /// The file.
     pub content: &'static str,
 }
 
-/// How the pages look, in daylight and in the dark, on a desk and on a phone.
 const STYLE: Asset = Asset {
     name: "style.css",
     media_type: "text/css; charset=utf-8",
     content: include_str!("page/style.css"),
 };
-/// What they do with JavaScript: refresh themselves, and copy.
+/// Refreshes the pages and copies request IDs. The pages work without it.
 const SCRIPT: Asset = Asset {
     name: "status.js",
     media_type: "text/javascript; charset=utf-8",
     content: include_str!("page/status.js"),
 };
-/// The sign in the browser's tab.
+/// The icon in the browser's tab.
 const ICON: Asset =
     Asset { name: "icon.svg", media_type: "image/svg+xml", content: include_str!("page/icon.svg") };
 
-/// All of them.
 pub const ASSETS: [Asset; 3] = [STYLE, SCRIPT, ICON];
 
-/// What all pages of a site share.
+/// The frame of every page: head, header and footer.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame {
-    /// What tells this version's assets from the next one's.
+    /// Changes whenever an asset changes, so that browsers do not use an old one.
     pub edition: &'static str,
 }
 
-/// Where something is, with parameters; those without a value are left out. `path` is relative: all pages
-/// stand side by side, wherever they are mounted and whatever a proxy before them calls that place.
+/// A link with the parameters that have a value. It is relative, so that it works below any path prefix, also
+/// one that a proxy adds: all pages are in the same directory.
 fn link(path: &str, parameters: &[(&str, &str)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(parameters.iter().filter(|(_, value)| !value.is_empty()));
     let query = query.finish();
-    let mark = if query.is_empty() { "" } else { "?" };
-    format!("./{path}{mark}{query}")
+    let separator = if query.is_empty() { "" } else { "?" };
+    format!("./{path}{separator}{query}")
 }
 
 impl Frame {
@@ -69,7 +65,6 @@ impl Frame {
         format!("./static/{}?v={}", asset.name, self.edition)
     }
 
-    /// A whole page.
     fn page(self, title: &str, content: &Markup) -> Markup {
         html! {
             (DOCTYPE)
@@ -100,7 +95,7 @@ impl Frame {
                     img src=(self.asset(ICON)) alt="" width="24" height="24";
                     "myunisoft-exporter"
                 }
-                // Of use with JavaScript alone, which shows it.
+                // Hidden until the script shows it: it is useless without JavaScript.
                 div #refresh hidden {
                     span #refreshed role="status" {}
                     button #pause type="button" aria-pressed="false" { "Pause" }
@@ -128,14 +123,13 @@ impl Frame {
     }
 }
 
-/// A page that says what can't be shown.
-#[must_use]
-pub fn refusal(frame: Frame, text: &str) -> Markup {
+/// A page with an error message only.
+pub fn error_page(frame: Frame, text: &str) -> Markup {
     frame.page(
-        "Nothing to show",
+        "Error",
         &html! {
             section.card {
-                h1 { "This can't be shown" }
+                h1 { "This page cannot be shown" }
                 p { (text) }
                 p { a href=(link("", &[])) { "All keys" } }
             }

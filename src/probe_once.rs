@@ -1,7 +1,7 @@
-//! Every configured probe once, for whoever wants to know now: no schedule, no loop, no server.
+//! Runs every configured probe once, for the command `probe`: without schedule, probe loop or server.
 //!
-//! It asks as the exporter does, by the same watchers, so it comes to the same verdicts. It knows what an
-//! exporter remembers in the storage folder and writes nothing there: one may be running beside it.
+//! It uses the same monitors as the exporter, so the verdicts are the same. It reads the persisted state in the
+//! storage directory and writes nothing there, because an exporter may be running at the same time.
 
 #[cfg(test)]
 mod tests;
@@ -9,21 +9,20 @@ mod tests;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures_util::{StreamExt as _, stream};
-
-use crate::state::{HealthState, Inventory, LastProbe, SharedState};
 use checked_yaml::nearest;
+use futures_util::{StreamExt as _, stream};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::monitor::{Context, HealthMonitor, KeyMonitor, MonitorSettings, PartnerMonitor};
 use crate::probe::{BuildError, Prober};
+use crate::state::{HealthState, Inventory, LastProbe, SharedState};
 use crate::store::Store;
 
-/// How many keys are probed at once: a person waits, but the API has other customers.
-const AT_ONCE: usize = 32;
+/// The number of keys that are probed at the same time: a person waits for the result, but the API also serves
+/// other customers.
+const MAX_CONCURRENT_KEYS: usize = 32;
 
-/// What is to be probed.
 #[derive(Debug)]
 pub struct ProbeOnce {
     context: Arc<Context>,
@@ -35,77 +34,79 @@ pub struct ProbeOnce {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("--key: no key is named `{name}`; {}", hint(nearest.as_deref()))]
 pub struct UnknownKey {
-    /// As given.
+    /// The name as given.
     pub name: String,
-    /// A key's name that is close to it.
+    /// The most similar name of a key, if there is one.
     pub nearest: Option<String>,
 }
 
 fn hint(nearest: Option<&str>) -> String {
-    let write = "write the name of a configured key, or PARTNER/KEY";
-    nearest.map_or_else(|| write.to_owned(), |nearest| format!("did you mean `{nearest}`?"))
+    match nearest {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => "write the name of a configured key, or PARTNER/KEY".to_owned(),
+    }
 }
 
-/// The configuration with no other keys than these, each named by its own name or as `PARTNER/KEY`;
-/// all of them where none is named.
+/// Removes all keys from the configuration except the named ones. A name is that of a key, or `PARTNER/KEY`.
+/// Without names it keeps all keys.
 ///
 /// # Errors
-/// The first name that fits no key.
+/// The first name that no key has.
 pub fn choose(mut config: Config, names: &[String]) -> Result<Config, UnknownKey> {
     if names.is_empty() {
         return Ok(config);
     }
-    let mut wanted = HashSet::new();
+    let mut chosen = HashSet::new();
     for name in names {
-        let found = named(&config, name);
-        if found.is_empty() {
+        let matches = keys_named(&config, name);
+        if matches.is_empty() {
             let known = config.partners.iter().flat_map(|partner| &partner.keys).map(|key| &*key.name);
             let nearest = nearest(name, known).map(str::to_owned);
             return Err(UnknownKey { name: name.clone(), nearest });
         }
-        wanted.extend(found);
+        chosen.extend(matches);
     }
     for partner in &mut config.partners {
         let owner = Arc::clone(&partner.name);
-        partner.keys.retain(|key| wanted.contains(&(Arc::clone(&owner), Arc::clone(&key.name))));
+        partner.keys.retain(|key| chosen.contains(&(Arc::clone(&owner), Arc::clone(&key.name))));
     }
     config.partners.retain(|partner| !partner.keys.is_empty());
     Ok(config)
 }
 
-/// The one key that `PARTNER/KEY` names; where there is none, every key that has the whole name.
-fn named(config: &Config, name: &str) -> Vec<(Arc<str>, Arc<str>)> {
+/// The key that `PARTNER/KEY` names. If there is none, all keys with exactly this name, which may contain a
+/// slash.
+fn keys_named(config: &Config, name: &str) -> Vec<(Arc<str>, Arc<str>)> {
     let keys = || {
-        config
-            .partners
-            .iter()
-            .flat_map(|partner| partner.keys.iter().map(move |key| (&partner.name, &key.name)))
+        let partners = config.partners.iter();
+        partners.flat_map(|partner| partner.keys.iter().map(move |key| (&partner.name, &key.name)))
     };
-    let is_whole = |partner: &str, key: &str| {
+    let is_full_name = |partner: &str, key: &str| {
         name.strip_prefix(partner).and_then(|rest| rest.strip_prefix('/')) == Some(key)
     };
     let owned = |(partner, key): (&Arc<str>, &Arc<str>)| (Arc::clone(partner), Arc::clone(key));
-    let one: Vec<_> = keys().filter(|(partner, key)| is_whole(partner, key)).map(owned).collect();
+    let one: Vec<_> = keys().filter(|(partner, key)| is_full_name(partner, key)).map(owned).collect();
     if one.is_empty() { keys().filter(|(_, key)| ***key == *name).map(owned).collect() } else { one }
 }
 
 impl ProbeOnce {
-    /// Prepares to probe what `config` says. Must be called within the runtime.
+    /// Prepares the probes that `config` defines. Must be called within the tokio runtime.
     ///
     /// # Errors
-    /// Where no connection to the API could be prepared.
+    /// If the HTTP client for the API cannot be built.
     pub fn new(config: &Config, store: Store, metrics: Arc<Metrics>) -> Result<Self, BuildError> {
         let context = Arc::new(Context::new(Arc::new(SharedState::default()), metrics, store));
         let prober = Prober::new(&config.settings.api)?;
         let health = HealthMonitor::new(Arc::clone(&context), prober.clone(), config.settings.health.timing);
-        let rules = MonitorSettings { prober, keep_free: config.settings.rate_limit.keep_free };
+        let settings = MonitorSettings { prober, keep_free: config.settings.rate_limit.keep_free };
         let mut keys = Vec::new();
         let mut partners = Vec::new();
         for partner in &config.partners {
-            let watch = Arc::new(PartnerMonitor::new(&context.store, partner));
-            partners.push(Arc::clone(&watch.partner));
-            let key =
-                |key| KeyMonitor::new(Arc::clone(&context), rules.clone(), Arc::clone(&watch), key, None);
+            let monitor = Arc::new(PartnerMonitor::new(&context.store, partner));
+            partners.push(Arc::clone(&monitor.partner));
+            let key = |key| {
+                KeyMonitor::new(Arc::clone(&context), settings.clone(), Arc::clone(&monitor), key, None)
+            };
             keys.extend(partner.keys.iter().map(key));
         }
         context.shared_state.set_inventory(Inventory {
@@ -116,19 +117,11 @@ impl ProbeOnce {
         Ok(Self { context, health, keys })
     }
 
-    /// How many keys there are to probe.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn key_count(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether there is no key to probe, but the API alone.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-
-    /// Probes the health route, then every key; `done` is called as each key is done.
+    /// Probes the health route, then every key. Calls `done` after each key.
     pub async fn run(&self, done: impl Fn()) {
         self.health.run(None).await;
         let probing = stream::iter(&self.keys).map(|key| async {
@@ -136,25 +129,22 @@ impl ProbeOnce {
                 key.run(index, None).await;
             }
         });
-        let mut ended = probing.buffer_unordered(AT_ONCE);
-        while ended.next().await.is_some() {
+        let mut finished = probing.buffer_unordered(MAX_CONCURRENT_KEYS);
+        while finished.next().await.is_some() {
             done();
         }
     }
 
-    /// What was found.
-    #[must_use]
     pub fn shared_state(&self) -> &SharedState {
         &self.context.shared_state
     }
 
     /// Whether every probe ran and succeeded.
-    #[must_use]
     pub fn succeeded(&self) -> bool {
-        let key = |key: &KeyMonitor| {
+        let key_succeeded = |key: &KeyMonitor| {
             let probes = &key.monitored_key().status().probes;
             probes.iter().all(|probe| probe.last.as_ref().is_some_and(LastProbe::success))
         };
-        self.context.shared_state.health().state == HealthState::Up && self.keys.iter().all(key)
+        self.context.shared_state.health().state == HealthState::Up && self.keys.iter().all(key_succeeded)
     }
 }

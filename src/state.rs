@@ -1,8 +1,9 @@
-//! The board: what is known right now of the API, every partner, key and probe.
+//! The shared state in memory: what the exporter knows at this moment about the API and every partner, key and
+//! probe.
 //!
-//! Probes write to it, `/metrics` and the pages read from it. Nothing here decides anything, and
-//! nothing of an answer's body ever gets here. Each key has a lock of its own, held for a few
-//! assignments only, so that ten thousand keys and a scrape do not wait for one another.
+//! The probes write it; `/metrics` and the pages read it. It makes no decisions, and it never holds the body of
+//! a response. Each key has its own lock, which is held only for a few assignments, so that 10,000 keys and a
+//! scrape do not wait for each other.
 
 pub mod history;
 mod status;
@@ -20,7 +21,6 @@ pub use status::{
     Episode, EpisodeChange, HealthState, HealthStatus, KeyStatus, LastProbe, ProbeStatus, Skip,
 };
 
-/// The board itself.
 #[derive(Debug, Default)]
 pub struct SharedState {
     health: Mutex<HealthStatus>,
@@ -28,59 +28,50 @@ pub struct SharedState {
     certificates: Mutex<BTreeMap<String, SystemTime>>,
 }
 
-/// Who is watched; replaced whole when the configuration is. Entries that stay are carried over.
+/// The configured partners and keys. A reload replaces the whole inventory; partners and keys that did not
+/// change are carried over.
 #[derive(Debug, Default)]
 pub struct Inventory {
-    /// What holds for the whole fleet.
     pub settings: Arc<Settings>,
-    /// The partners, in the configuration's order.
+    /// In the order of the configuration.
     pub partners: Vec<Arc<MonitoredPartner>>,
-    /// All their keys, partner by partner.
+    /// The keys of all partners, partner by partner.
     pub keys: Vec<Arc<MonitoredKey>>,
 }
 
-/// A partner on the board.
 #[derive(Debug)]
 pub struct MonitoredPartner {
-    /// Its label.
     pub name: Arc<str>,
-    /// The labels of what is about it, as they are written.
+    /// The labels of all series about the partner, escaped for the text format.
     pub labels: Box<str>,
     secret: Mutex<PersistedSecretState>,
 }
 
-/// A key on the board.
 #[derive(Debug)]
 pub struct MonitoredKey {
-    /// Whose key it is.
     pub partner: Arc<MonitoredPartner>,
-    /// Its label.
     pub name: Arc<str>,
-    /// The labels of what is about it, as they are written: made once, for they stand in every sample.
+    /// The labels of all series about the key, escaped for the text format. They are in every sample, so they
+    /// are built once.
     pub labels: Box<str>,
-    /// What its token opens.
     pub access: Access,
     status: Mutex<KeyStatus>,
 }
 
 impl SharedState {
-    /// What is known of the health route.
     pub fn health(&self) -> MutexGuard<'_, HealthStatus> {
         lock(&self.health)
     }
 
-    /// Who is watched now.
-    #[must_use]
     pub fn inventory(&self) -> Arc<Inventory> {
         Arc::clone(&self.inventory.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts another fleet up, at once and whole.
     pub fn set_inventory(&self, inventory: Inventory) {
         *self.inventory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inventory);
     }
 
-    /// Notes when a host's certificate chain ends (the earliest of it), verified or not.
+    /// Records when the first certificate in a host's chain expires, whether the chain is trusted or not.
     pub fn set_certificate_expiry(&self, host: &str, expiry: SystemTime) {
         let mut certificates = lock(&self.certificates);
         match certificates.get_mut(host) {
@@ -89,50 +80,42 @@ impl SharedState {
         }
     }
 
-    /// Each host seen, with the earliest end of its certificate chain.
-    #[must_use]
+    /// For each host that a probe connected to, when the first certificate in its chain expires.
     pub fn certificates(&self) -> BTreeMap<String, SystemTime> {
         lock(&self.certificates).clone()
     }
 }
 
 impl Inventory {
-    /// The key of these names.
-    #[must_use]
+    /// Finds a key by the name of its partner and its own name.
     pub fn key(&self, partner: &str, key: &str) -> Option<&Arc<MonitoredKey>> {
-        self.keys.iter().find(|entry| *entry.name == *key && *entry.partner.name == *partner)
+        self.keys.iter().find(|candidate| *candidate.name == *key && *candidate.partner.name == *partner)
     }
 }
 
 impl MonitoredPartner {
-    /// A partner whose secret is remembered as `memory`.
-    #[must_use]
-    pub fn new(name: Arc<str>, memory: PersistedSecretState) -> Self {
+    pub fn new(name: Arc<str>, secret: PersistedSecretState) -> Self {
         let labels = format!("partner=\"{}\"", escape(&name)).into();
-        Self { name, labels, secret: Mutex::new(memory) }
+        Self { name, labels, secret: Mutex::new(secret) }
     }
 
-    /// The state of its secret.
     pub fn secret(&self) -> MutexGuard<'_, PersistedSecretState> {
         lock(&self.secret)
     }
 }
 
 impl MonitoredKey {
-    /// A key with what is known of it.
-    #[must_use]
     pub fn new(partner: Arc<MonitoredPartner>, name: Arc<str>, access: Access, status: KeyStatus) -> Self {
         let labels = format!("{},key=\"{}\"", partner.labels, escape(&name)).into();
         Self { partner, name, labels, access, status: Mutex::new(status) }
     }
 
-    /// What is known of it.
     pub fn status(&self) -> MutexGuard<'_, KeyStatus> {
         lock(&self.status)
     }
 }
 
-/// A panic while a lock is held leaves plain figures behind, none of them half-written: go on with them.
+/// Ignores the poison of a lock: what a panic leaves behind are plain values, and none of them is half-written.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,13 +4,12 @@ use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use myunisoft_exporter::cli::{Flags, Output};
 use myunisoft_exporter::metrics::Metrics;
 use myunisoft_exporter::probe_once::{self, ProbeOnce};
-use myunisoft_exporter::status::{self, Filter, KeyDetail, Overview};
+use myunisoft_exporter::status::{self, Filter, KeyDetail, Overview, StatusSource};
 use myunisoft_exporter::store::Store;
 use myunisoft_exporter::terminal::{self, Colours};
 use tracing::error;
@@ -35,7 +34,7 @@ pub(crate) fn probe(names: &[String], output: Output, flags: &Flags) -> ExitCode
     let mut succeeded = false;
     let outcome = run_async(async || {
         let once = ProbeOnce::new(&config, persisted_state(&flags.storage_path), Arc::new(Metrics::new()?))?;
-        let bar = progress_bar(once.len());
+        let bar = progress_bar(once.key_count());
         once.run(|| bar.inc(1)).await;
         bar.finish_and_clear();
         succeeded = once.succeeded();
@@ -72,20 +71,17 @@ fn progress_bar(keys: usize) -> ProgressBar {
 }
 
 fn print_result(once: &ProbeOnce, output: Output) -> Result<(), Failure> {
-    let (shared_state, now) = (once.shared_state(), SystemTime::now());
-    let inventory = shared_state.inventory();
-    let selection = status::select(&inventory, &Filter::default());
-    let overview = Overview::of(shared_state, &inventory, &selection, now);
-    let certificate_ended = status::certificate_ended(shared_state, &inventory, now);
+    let source = StatusSource::new(once.shared_state());
+    let selection = status::select(&source.inventory, &Filter::default());
     match output {
         Output::Json => {
-            let pieces = status::document(&overview, selection.keys, certificate_ended)?;
+            let pieces = status::document(&source, selection)?;
             let text = pieces.flatten().collect();
             print(format_args!("{}", String::from_utf8(text)?))?;
         }
         Output::Table => {
-            let keys: Vec<_> =
-                selection.keys.iter().map(|entry| KeyDetail::of(entry, certificate_ended)).collect();
+            let overview = Overview::new(&source, &selection);
+            let keys: Vec<_> = selection.keys.iter().map(|key| KeyDetail::new(&source, key)).collect();
             print(format_args!("{}", terminal::table(&overview, &keys, colours())))?;
         }
     }

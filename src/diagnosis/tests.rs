@@ -1,46 +1,46 @@
-//! Whose fault it is, told apart.
+//! Each failure is blamed on the right party.
 
 use super::*;
 
 const FORBIDDEN_ROUTE: Code = Code::ForbiddenRoute;
 
 fn failure(reason: Reason, code: Option<Code>) -> Failure {
-    Failure { code: code.map(Into::into), ..Failure::new(reason, "what was seen") }
+    Failure { code: code.map(Into::into), ..Failure::new(reason, "something was seen") }
 }
 
-fn trouble(failure: &Failure) -> Trouble<'_> {
-    Trouble {
+fn failed(failure: &Failure) -> FailedProbe<'_> {
+    FailedProbe {
         probe: "exercices",
         failure,
         reached: Some(Phase::Transfer),
         status: Some(400),
-        is_the_api_s: true,
-        certificate_ended: false,
+        from_api: true,
+        certificate_expired: false,
     }
 }
 
-fn case(state: KeyState, troubles: Vec<Trouble<'_>>) -> Case<'_> {
-    Case {
+fn facts(state: KeyState, failed_probes: Vec<FailedProbe<'_>>) -> KeyFacts<'_> {
+    KeyFacts {
         state,
         secret: SecretState::Active,
-        troubles,
-        was_asked: true,
+        failed_probes,
+        was_probed: true,
         over_budget: false,
-        is_out_of_resources: false,
+        out_of_resources: false,
     }
 }
 
 fn blame(state: KeyState, reason: Reason, code: Option<Code>) -> Blame {
-    of_key(&case(state, vec![trouble(&failure(reason, code))])).blame.unwrap()
+    diagnose_key(&facts(state, vec![failed(&failure(reason, code))])).blame.unwrap()
 }
 
 #[test]
-fn every_reason_has_someone_to_blame_and_something_to_do() {
+fn every_reason_has_a_blame_and_an_action() {
     for reason in Reason::VARIANTS {
         let failure = failure(*reason, None);
         for verdict in [
-            of_key(&case(KeyState::Active, vec![trouble(&failure)])),
-            of_health(true, false, Some(trouble(&failure))),
+            diagnose_key(&facts(KeyState::Active, vec![failed(&failure)])),
+            diagnose_api(true, false, Some(failed(&failure))),
         ] {
             assert!(verdict.blame.is_some() && verdict.action.is_some(), "{reason}: {verdict:?}");
             assert!(verdict.summary.ends_with('.') && !verdict.summary.contains(".."), "{verdict:?}");
@@ -49,16 +49,16 @@ fn every_reason_has_someone_to_blame_and_something_to_do() {
 }
 
 #[test]
-fn every_state_but_active_and_unknown_is_the_key_s_own_trouble() {
+fn every_state_except_active_and_unknown_is_a_problem_of_the_key() {
     for state in KeyState::VARIANTS {
-        let verdict = of_key(&case(*state, Vec::new()));
+        let verdict = diagnose_key(&facts(*state, Vec::new()));
         let fine = matches!(state, KeyState::Active | KeyState::Unknown);
         assert_eq!(verdict.blame, (!fine).then_some(Blame::Key), "{state}");
     }
 }
 
 #[test]
-fn blame_is_told_apart() {
+fn each_failure_has_its_blame() {
     use KeyState::{Active, Forbidden, Revoked};
     for (state, reason, code, to_blame) in [
         (Active, Reason::Maintenance, Some(Code::UnderMaintenance), Blame::Platform),
@@ -79,49 +79,49 @@ fn blame_is_told_apart() {
 }
 
 #[test]
-fn what_is_known_of_a_lost_key_stays_true_while_the_api_is_down() {
+fn the_verdict_about_a_lost_key_stays_while_the_api_is_down() {
     for reason in [Reason::Edge, Reason::Connect, Reason::Maintenance] {
         let failure = failure(reason, None);
         for state in [KeyState::Revoked, KeyState::Pending, KeyState::Forbidden] {
-            let verdict = of_key(&case(state, vec![trouble(&failure)]));
+            let verdict = diagnose_key(&facts(state, vec![failed(&failure)]));
             assert_eq!(verdict.blame, Some(Blame::Key), "{reason} {state}: {verdict:?}");
         }
     }
-    let spared = Case { over_budget: true, ..case(KeyState::Pending, Vec::new()) };
-    assert_eq!(of_key(&spared).blame, Some(Blame::Key));
+    let over_budget = KeyFacts { over_budget: true, ..facts(KeyState::Pending, Vec::new()) };
+    assert_eq!(diagnose_key(&over_budget).blame, Some(Blame::Key));
 }
 
 #[test]
-fn a_key_that_is_not_activated_is_told_so_before_what_follows_from_it() {
+fn a_missing_activation_is_reported_before_its_consequences() {
     for (reason, code) in [
         (Reason::Forbidden, Some(FORBIDDEN_ROUTE)),
         (Reason::ApiError, Some(Code::MissingRule)),
         (Reason::RateLimited, Some(Code::TooManyRequest)),
     ] {
-        let verdict = of_key(&case(KeyState::Pending, vec![trouble(&failure(reason, code))]));
+        let verdict = diagnose_key(&facts(KeyState::Pending, vec![failed(&failure(reason, code))]));
         assert!(verdict.summary.contains("not activated"), "{reason}: {verdict:?}");
     }
     let forbidden = failure(Reason::Forbidden, Some(FORBIDDEN_ROUTE));
-    let verdict = of_key(&case(KeyState::Unknown, vec![trouble(&forbidden)]));
-    assert!(!verdict.summary.contains("works"), "nothing says so: {verdict:?}");
+    let verdict = diagnose_key(&facts(KeyState::Unknown, vec![failed(&forbidden)]));
+    assert!(!verdict.summary.contains("works"), "nothing proves that the key works: {verdict:?}");
 }
 
 #[test]
-fn an_exporter_that_can_ask_nothing_blames_itself_and_tells_nothing_of_others() {
-    let out_of_resources = Case { is_out_of_resources: true, ..case(KeyState::Active, Vec::new()) };
-    assert_eq!(of_key(&out_of_resources).blame, Some(Blame::Exporter));
-    assert_eq!(of_health(true, true, None).blame, Some(Blame::Exporter));
+fn an_exporter_without_resources_blames_only_itself() {
+    let out_of_resources = KeyFacts { out_of_resources: true, ..facts(KeyState::Active, Vec::new()) };
+    assert_eq!(diagnose_key(&out_of_resources).blame, Some(Blame::Exporter));
+    assert_eq!(diagnose_api(true, true, None).blame, Some(Blame::Exporter));
 }
 
 #[test]
-fn a_health_route_that_refuses_is_not_one_to_wait_for() {
+fn a_refused_health_probe_is_not_reported_as_an_outage() {
     let failure = failure(Reason::RateLimited, Some(Code::TooManyRequest));
-    let limited = Trouble { status: Some(429), ..trouble(&failure) };
-    assert!(of_health(true, false, Some(limited)).summary.contains("refuses this machine"));
+    let limited = FailedProbe { status: Some(429), ..failed(&failure) };
+    assert!(diagnose_api(true, false, Some(limited)).summary.contains("refuses this machine"));
 }
 
 #[test]
-fn an_undocumented_code_is_blamed_by_its_status() {
+fn the_http_status_decides_the_blame_for_an_undocumented_code() {
     let failure = Failure { code: Some(ErrorCode::redacted()), ..failure(Reason::ApiError, None) };
     for (status, probe, to_blame) in [
         (500, "exercices", Blame::Platform),
@@ -131,13 +131,17 @@ fn an_undocumented_code_is_blamed_by_its_status() {
         (400, "exercices", Blame::Route),
         (422, "exercices", Blame::Route),
     ] {
-        let trouble = Trouble { status: Some(status), probe, ..trouble(&failure) };
-        assert_eq!(of_key(&case(KeyState::Active, vec![trouble])).blame, Some(to_blame), "{status} {probe}");
+        let last = FailedProbe { status: Some(status), probe, ..failed(&failure) };
+        assert_eq!(
+            diagnose_key(&facts(KeyState::Active, vec![last])).blame,
+            Some(to_blame),
+            "{status} {probe}"
+        );
     }
 }
 
 #[test]
-fn a_log_in_that_failed_for_no_fault_of_the_account_is_blamed_on_what_it_met() {
+fn a_failed_log_in_is_blamed_on_the_account_only_if_nothing_else_failed() {
     for (underlying, to_blame) in [
         (None, Blame::Key),
         (Some(Reason::Connect), Blame::Network),
@@ -148,7 +152,7 @@ fn a_log_in_that_failed_for_no_fault_of_the_account_is_blamed_on_what_it_met() {
     ] {
         let failure = Failure { underlying, ..failure(Reason::Login, None) };
         assert_eq!(
-            of_key(&case(KeyState::Active, vec![trouble(&failure)])).blame,
+            diagnose_key(&facts(KeyState::Active, vec![failed(&failure)])).blame,
             Some(to_blame),
             "{underlying:?}"
         );
@@ -156,17 +160,21 @@ fn a_log_in_that_failed_for_no_fault_of_the_account_is_blamed_on_what_it_met() {
 }
 
 #[test]
-fn an_answer_that_is_not_documented_is_the_api_s_only_with_a_request_id() {
+fn an_undocumented_response_comes_from_the_api_only_with_a_request_id() {
     for reason in [Reason::UnexpectedStatus, Reason::Edge] {
         let failure = failure(reason, None);
-        let stranger = Trouble { is_the_api_s: false, ..trouble(&failure) };
-        assert_eq!(of_health(true, false, Some(stranger)).blame, Some(Blame::Network), "{reason}");
-        assert_eq!(of_health(true, false, Some(trouble(&failure))).blame, Some(Blame::Platform), "{reason}");
+        let foreign = FailedProbe { from_api: false, ..failed(&failure) };
+        assert_eq!(diagnose_api(true, false, Some(foreign)).blame, Some(Blame::Network), "{reason}");
+        assert_eq!(
+            diagnose_api(true, false, Some(failed(&failure))).blame,
+            Some(Blame::Platform),
+            "{reason}"
+        );
     }
 }
 
 #[test]
-fn a_time_out_is_the_network_s_until_the_api_has_the_request() {
+fn a_timeout_is_blamed_on_the_network_until_the_api_has_the_request() {
     let failure = failure(Reason::Timeout, None);
     for (reached, to_blame) in [
         (Phase::Resolve, Blame::Network),
@@ -175,40 +183,44 @@ fn a_time_out_is_the_network_s_until_the_api_has_the_request() {
         (Phase::Processing, Blame::Platform),
         (Phase::Transfer, Blame::Platform),
     ] {
-        let trouble = Trouble { reached: Some(reached), ..trouble(&failure) };
-        assert_eq!(of_health(true, false, Some(trouble)).blame, Some(to_blame), "{reached}");
+        let probe = FailedProbe { reached: Some(reached), ..failed(&failure) };
+        assert_eq!(diagnose_api(true, false, Some(probe)).blame, Some(to_blame), "{reached}");
     }
 }
 
 #[test]
-fn a_certificate_that_has_ended_is_the_platform_s_and_another_doubt_is_not() {
+fn only_an_expired_certificate_is_blamed_on_the_platform() {
     let failure = failure(Reason::Tls, None);
-    let ended = Trouble { certificate_ended: true, ..trouble(&failure) };
-    assert_eq!(of_health(true, false, Some(ended)).blame, Some(Blame::Platform));
-    assert_eq!(of_health(true, false, Some(trouble(&failure))).blame, Some(Blame::Network));
+    let expired = FailedProbe { certificate_expired: true, ..failed(&failure) };
+    assert_eq!(diagnose_api(true, false, Some(expired)).blame, Some(Blame::Platform));
+    assert_eq!(diagnose_api(true, false, Some(failed(&failure))).blame, Some(Blame::Network));
 }
 
 #[test]
-fn a_portal_s_page_is_the_network_s_and_a_strange_answer_of_the_api_its_own() {
+fn an_unexpected_body_is_blamed_on_the_platform_only_if_the_api_sent_it() {
     let failure = failure(Reason::UnexpectedBody, None);
-    let foreign = Trouble { is_the_api_s: false, ..trouble(&failure) };
-    assert_eq!(of_health(true, false, Some(foreign)).blame, Some(Blame::Network));
-    assert_eq!(of_health(true, false, Some(trouble(&failure))).blame, Some(Blame::Platform));
+    let foreign = FailedProbe { from_api: false, ..failed(&failure) };
+    assert_eq!(diagnose_api(true, false, Some(foreign)).blame, Some(Blame::Network));
+    assert_eq!(diagnose_api(true, false, Some(failed(&failure))).blame, Some(Blame::Platform));
 }
 
 #[test]
-fn what_concerns_most_is_told_first() {
+fn the_most_important_failure_determines_the_verdict() {
     let (secret, timeout) =
         (failure(Reason::Secret, Some(Code::InvalidSecret)), failure(Reason::Timeout, None));
-    let verdict = of_key(&case(KeyState::Active, vec![trouble(&timeout), trouble(&secret)]));
+    let verdict = diagnose_key(&facts(KeyState::Active, vec![failed(&timeout), failed(&secret)]));
     assert_eq!(verdict.blame, Some(Blame::Secret));
 }
 
 #[test]
-fn a_file_that_can_t_be_read_is_not_the_key_s_fault() {
+fn an_unreadable_secret_file_is_blamed_on_the_exporter() {
     for reason in [Reason::Token, Reason::Secret] {
         let failure = failure(reason, None);
-        let unsent = Trouble { reached: None, ..trouble(&failure) };
-        assert_eq!(of_key(&case(KeyState::Active, vec![unsent])).blame, Some(Blame::Exporter), "{reason}");
+        let unsent = FailedProbe { reached: None, ..failed(&failure) };
+        assert_eq!(
+            diagnose_key(&facts(KeyState::Active, vec![unsent])).blame,
+            Some(Blame::Exporter),
+            "{reason}"
+        );
     }
 }

@@ -1,7 +1,6 @@
 //! The HTML pages, and the static files that they load.
 
 use std::sync::LazyLock;
-use std::time::SystemTime;
 
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
@@ -12,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::AppState;
 use super::query::{KeyQuery, NO_STORE, QueryError, QueryResult, StatusQuery, parse};
 use crate::page::{self, ASSETS, Frame, Listing};
-use crate::status::{self, ApiView, Filter, KeyDetail, Overview};
+use crate::status::{self, ApiView, Filter, KeyDetail, Overview, StatusSource};
 
 /// A hash of all assets. It is part of their URLs, so browsers may cache them forever.
 static EDITION: LazyLock<String> = LazyLock::new(|| {
@@ -33,7 +32,7 @@ fn html(page: Markup) -> Response {
 }
 
 fn error_page(status: StatusCode, error: &QueryError) -> Response {
-    (status, html(page::refusal(frame(), error.text()))).into_response()
+    (status, html(page::error_page(frame(), error.text()))).into_response()
 }
 
 /// The overview of the fleet.
@@ -43,12 +42,10 @@ pub(super) async fn overview(State(app): State<AppState>, query: QueryResult<Sta
         Ok(parsed) => parsed,
         Err(error) => return error_page(StatusCode::BAD_REQUEST, &error),
     };
-    let shared_state = &app.context.shared_state;
-    let (inventory, now) = (shared_state.inventory(), SystemTime::now());
-    let selection = status::select(&inventory, &filter);
-    let overview = Overview::of(shared_state, &inventory, &selection, now);
-    let certificate_ended = status::certificate_ended(shared_state, &inventory, now);
-    let listing = Listing::of(&selection, filter, page, certificate_ended);
+    let source = StatusSource::new(&app.context.shared_state);
+    let selection = status::select(&source.inventory, &filter);
+    let overview = Overview::new(&source, &selection);
+    let listing = Listing::new(&source, &selection, filter, page);
     html(page::overview(frame(), &overview, &listing))
 }
 
@@ -58,18 +55,16 @@ pub(super) async fn key(State(app): State<AppState>, query: QueryResult<KeyQuery
         Ok(query) => query,
         Err(error) => return error_page(StatusCode::BAD_REQUEST, &error),
     };
-    let shared_state = &app.context.shared_state;
-    let (inventory, now) = (shared_state.inventory(), SystemTime::now());
-    let entry = match query.find(&inventory) {
+    let source = StatusSource::new(&app.context.shared_state);
+    let entry = match query.find(&source.inventory) {
         Ok(entry) => entry,
         Err(error) => return error_page(StatusCode::NOT_FOUND, &error),
     };
-    let detail = KeyDetail::of(entry, status::certificate_ended(shared_state, &inventory, now));
+    let detail = KeyDetail::new(&source, entry);
     let same_partner = Filter { partner: Some(entry.partner.name.to_string()), ..Filter::default() };
-    let selection = status::select(&inventory, &same_partner);
+    let selection = status::select(&source.inventory, &same_partner);
     let partner = selection.partners.iter().find(|partner| partner.partner == entry.partner.name);
-    let api = ApiView::of(shared_state, &inventory, now);
-    html(page::key(frame(), &detail, partner, &api, now))
+    html(page::key(frame(), &detail, partner, &ApiView::new(&source), source.now))
 }
 
 /// A static file.

@@ -1,8 +1,6 @@
 //! `/api/v1/status`: the status of all keys, or of one key, as JSON.
 
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::SystemTime;
 
 use axum::Json;
 use axum::body::Body;
@@ -13,7 +11,7 @@ use futures_util::stream;
 
 use super::AppState;
 use super::query::{KeyQuery, NO_STORE, QueryResult, StatusQuery, parse};
-use crate::status::{self, KeyDetail, Overview};
+use crate::status::{self, KeyDetail, StatusSource};
 
 /// The API, the partners and the keys that the parameters select; everything without parameters.
 pub(super) async fn all(State(app): State<AppState>, query: QueryResult<StatusQuery>) -> Response {
@@ -21,12 +19,9 @@ pub(super) async fn all(State(app): State<AppState>, query: QueryResult<StatusQu
         Ok(filter) => filter,
         Err(error) => return (StatusCode::BAD_REQUEST, Json(error)).into_response(),
     };
-    let shared_state = Arc::clone(&app.context.shared_state);
-    let (inventory, now) = (shared_state.inventory(), SystemTime::now());
-    let selection = status::select(&inventory, &filter);
-    let overview = Overview::of(&shared_state, &inventory, &selection, now);
-    let certificate_ended = status::certificate_ended(&shared_state, &inventory, now);
-    let Ok(chunks) = status::document(&overview, selection.keys, certificate_ended) else {
+    let source = StatusSource::new(&app.context.shared_state);
+    let selection = status::select(&source.inventory, &filter);
+    let Ok(chunks) = status::document(&source, selection) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let body = Body::from_stream(stream::iter(chunks.map(Ok::<_, Infallible>)));
@@ -39,13 +34,9 @@ pub(super) async fn key(State(app): State<AppState>, query: QueryResult<KeyQuery
         Ok(query) => query,
         Err(error) => return (StatusCode::BAD_REQUEST, Json(error)).into_response(),
     };
-    let shared_state = &app.context.shared_state;
-    let inventory = shared_state.inventory();
-    match query.find(&inventory) {
-        Ok(entry) => {
-            let certificate_ended = status::certificate_ended(shared_state, &inventory, SystemTime::now());
-            (NO_STORE, Json(KeyDetail::of(entry, certificate_ended))).into_response()
-        }
+    let source = StatusSource::new(&app.context.shared_state);
+    match query.find(&source.inventory) {
+        Ok(entry) => (NO_STORE, Json(KeyDetail::new(&source, entry))).into_response(),
         Err(error) => (StatusCode::NOT_FOUND, Json(error)).into_response(),
     }
 }

@@ -78,7 +78,7 @@ impl KeyMonitor {
             status.carry_over(&old.status());
         }
         if let Some(token) = tokens.permanent_token() {
-            status.describe(token);
+            status.reset_from_token(token);
         }
         let (partner, name) = (Arc::clone(&partner_monitor.partner), Arc::clone(&key.name));
         let monitored_key = MonitoredKey::new(partner, name, key.access, status);
@@ -196,8 +196,8 @@ impl KeyMonitor {
             return;
         }
         let mut status = self.key.status();
-        status.remember(PersistedKeyState::new(SystemTime::now()), None);
-        status.describe(token);
+        status.set_persisted(PersistedKeyState::new(SystemTime::now()), None);
+        status.reset_from_token(token);
         drop(status);
         if session.fingerprint.replace(fingerprint).is_some() {
             let (partner, key) = (&*self.key.partner.name, &*self.key.name);
@@ -217,7 +217,7 @@ impl KeyMonitor {
         }
         let (partner, key) = (Arc::clone(&self.key.partner.name), Arc::clone(&self.key.name));
         persist(&self.context.store, StateUpdate::Key { partner, key, fingerprint, persisted: next }).await;
-        self.key.status().remember(next, Some(report));
+        self.key.status().set_persisted(next, Some(report));
         if let Some(change) = change {
             self.log_transition(change, probe, report);
         }
@@ -241,7 +241,7 @@ impl KeyMonitor {
         self.context.observe(probe.route(), self.settings.prober.host(), report);
         let mut status = self.key.status();
         if let Some(answer) = &report.judgement {
-            status.learn(answer);
+            status.record_response(answer);
         }
         status.token_expiry = session.tokens.expiry().or(status.token_expiry);
         let change = status.record(index, report);

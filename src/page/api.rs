@@ -1,4 +1,4 @@
-//! What the first page tells of the API: one sentence, its availability, its last day.
+//! The API on the overview page: its state in one sentence, its availability, its last 24 hours.
 
 use std::time::SystemTime;
 
@@ -16,10 +16,11 @@ pub(super) fn card(status: &Overview, now: SystemTime) -> Markup {
     let api = &status.api;
     html! {
         section #api.card data-live aria-labelledby="api-title" {
-            h2 #api-title.headline { (headline(api, now)) }
+            h2 #api-title { "API" }
+            p #api-state.headline { (headline(api, now)) }
             @if api.verdict.blame.is_some() { (verdict(&api.verdict)) }
-            @if let Some(id) = api.probe.id_to_quote().filter(|_| api.verdict.blame.is_some()) {
-                p { "Request-id to quote: " (copyable(id)) }
+            @if let Some(id) = api.probe.request_id_to_quote().filter(|_| api.verdict.blame.is_some()) {
+                p { "Request ID to quote: " (copyable(id)) }
             }
             (headline_of_keys(status))
             (facts(api, now))
@@ -30,14 +31,14 @@ pub(super) fn card(status: &Overview, now: SystemTime) -> Markup {
             h3 { "Latency by phase" }
             (chart::legend())
             div.plots {
-                div { p.caption { "Last " (format::count(api.history.len(), "probe", "probes")) } (chart::latency_of_the_last(&api.history)) }
-                div { p.caption { "Means of quarter hours, last 24 hours" } (chart::latency_of_the_day(&api.day)) }
+                div { p.caption { "Last " (format::count(api.history.len(), "probe", "probes")) } (chart::latency_of_recent_probes(&api.history)) }
+                div { p.caption { "Averages of 15 minutes, last 24 hours" } (chart::latency_of_the_day(&api.day)) }
             }
         }
     }
 }
 
-/// The one sentence.
+/// The state of the API, in one sentence.
 fn headline(api: &ApiView, now: SystemTime) -> Markup {
     let (tone, word, text) = match api.state {
         HealthState::Up => (Tone::Good, "up", "The API has been up"),
@@ -45,7 +46,7 @@ fn headline(api: &ApiView, now: SystemTime) -> Markup {
         HealthState::Maintenance => {
             (Tone::Warning, "maintenance", "The API has been in announced maintenance")
         }
-        HealthState::Unknown => (Tone::Unknown, "unknown", "The API has not been asked yet"),
+        HealthState::Unknown => (Tone::Unknown, "unknown", "The API has not been probed yet"),
     };
     let span = format::span(now.duration_since(api.since).unwrap_or_default());
     html! {
@@ -58,7 +59,7 @@ fn headline(api: &ApiView, now: SystemTime) -> Markup {
     }
 }
 
-/// Whether anything is the matter with a key, and where to read what.
+/// How many keys have a problem, with a link to the list.
 fn headline_of_keys(status: &Overview) -> Markup {
     let all = status.key_states.values().sum::<usize>();
     html! {
@@ -68,7 +69,7 @@ fn headline_of_keys(status: &Overview) -> Markup {
                     (badge(Tone::Bad, "failing")) " "
                     a href="#keys" { (status.failing_keys) " of " (format::count(all, "key", "keys")) } "."
                 } @else {
-                    (badge(Tone::Good, "ok")) " No key fails: " a href="#keys" { (format::count(all, "key", "keys")) } "."
+                    (badge(Tone::Good, "ok")) " No key is failing: " a href="#keys" { (format::count(all, "key", "keys")) } "."
                 }
             }
         }
@@ -96,7 +97,7 @@ fn facts(api: &ApiView, now: SystemTime) -> Markup {
                 dt { "Error budget left" }
                 dd {
                     @match availability.error_budget_remaining_ratio {
-                        Some(left) if left < 0.0 => { "none: spent " (format::times(1.0 - left)) " over" }
+                        Some(left) if left < 0.0 => { "none (used " (format::times(1.0 - left)) ")" }
                         Some(left) => {
                             (format::percent(left)) " "
                             meter min="0" max="1" low="0.25" value=(left.clamp(0.0, 1.0)) aria-label="Error budget left" {}
@@ -107,15 +108,15 @@ fn facts(api: &ApiView, now: SystemTime) -> Markup {
             }
             div { dt { "Last probe" } dd { (last(probe)) } }
             div {
-                dt { "Certificate ends" }
+                dt { "Certificate expires" }
                 dd {
                     @match api.certificate_expiry {
-                        Some(end) => { (format::day(end)) " " span.faint { (moment(end, now)) } }
+                        Some(expiry) => { (format::day(expiry)) " " span.faint { (moment(expiry, now)) } }
                         None => (nothing()),
                     }
                 }
             }
-            div { dt { "Watched" } dd { "since " (moment(api.watched_since, now)) } }
+            div { dt { "Monitored" } dd { "since " (moment(api.monitored_since, now)) } }
             div.wide { dt { "URL" } dd { code { (api.url) } } }
         }
     }

@@ -1,7 +1,8 @@
-//! The drawings: uptime bars, latency by phase, sparklines, waterfalls. SVG, without a style of its own.
+//! The charts, as SVG: uptime bars, latency by phase, sparklines, waterfalls.
 //!
-//! Colours are classes of the style sheet; what failed is hatched as well, so that no drawing is told by
-//! colour alone, and each drawing has its figures as text: in titles, in a label, or in a table beside it.
+//! Colours are classes of the style sheet, never inline styles. Failures are also hatched, so that no chart
+//! depends on colour alone, and the numbers of each chart are also text: in titles, in a label, or in a table
+//! next to it.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
@@ -11,13 +12,13 @@ use maud::{Markup, html};
 use crate::format;
 use crate::partner_api::failure::Reason;
 use crate::report::Phases;
-use crate::state::history::{PROBES_KEPT, SLOTS_KEPT};
-use crate::status::{PastView, SlotView, common_scale};
+use crate::state::history::{MAX_RECENT_PROBES, MAX_SLOTS};
+use crate::status::{PastProbeView, SlotView, common_scale};
 
 const BAR: f64 = 8.0;
 const HEIGHT: f64 = 100.0;
 
-/// The patterns that tell what failed and what was announced, for each drawing by itself.
+/// The fill patterns of failures and of announced maintenance. Each chart has its own, with its own IDs.
 fn patterns(id: &str) -> Markup {
     html! {
         defs {
@@ -34,24 +35,25 @@ fn patterns(id: &str) -> Markup {
     }
 }
 
-fn filled(id: &str, what: &str) -> String {
-    format!("url(#{id}-{what})")
+fn fill(id: &str, pattern: &str) -> String {
+    format!("url(#{id}-{pattern})")
 }
 
-#[expect(clippy::cast_precision_loss, reason = "places and counts of a drawing are small")]
+#[expect(clippy::cast_precision_loss, reason = "positions and counts in a chart are small")]
 const fn float(number: usize) -> f64 {
     number as f64
 }
 
-/// To a tenth: no eye sees more.
-fn short(number: f64) -> String {
+/// Rounded to a tenth, which is precise enough to draw.
+fn rounded(number: f64) -> String {
     let tenths = (number * 10.0).round() / 10.0;
     tenths.to_string()
 }
 
-/// The last day, a bar for each quarter of an hour: green for what succeeded, hatched for what failed.
+/// The last 24 hours, one bar per quarter of an hour: green for probes that succeeded, hatched for those that
+/// failed.
 pub(super) fn uptime(day: &[SlotView], label: &str) -> Markup {
-    let width = float(SLOTS_KEPT) * BAR;
+    let width = float(MAX_SLOTS) * BAR;
     html! {
         svg.uptime viewBox={ "0 0 " (width) " 40" } preserveAspectRatio="none" role="img" aria-label=(label) {
             (patterns("uptime"))
@@ -64,14 +66,14 @@ pub(super) fn uptime(day: &[SlotView], label: &str) -> Markup {
 fn uptime_bar(slot: &SlotView) -> Markup {
     let total = f64::from(slot.succeeded + slot.failed + slot.maintenance).max(1.0);
     let share = |count: u32| 40.0 * f64::from(count) / total;
-    let x = float(SLOTS_KEPT.saturating_sub(slot.age + 1)) * BAR;
-    // However few failed: they are seen.
+    let x = float(MAX_SLOTS.saturating_sub(slot.age + 1)) * BAR;
+    // A minimum height, so that even one failure is visible.
     let failed = if slot.failed > 0 { share(slot.failed).max(6.0) } else { 0.0 };
     let maintenance = share(slot.maintenance).min(40.0 - failed);
     let mut title = format!("{} UTC: {} succeeded", format::clock(slot.start), slot.succeeded);
     for (count, what) in [(slot.failed, "failed"), (slot.maintenance, "in announced maintenance")] {
         if count > 0 {
-            // Writing to a string can't fail.
+            // Writing to a string cannot fail.
             let _ = write!(title, ", {count} {what}");
         }
     }
@@ -82,59 +84,64 @@ fn uptime_bar(slot: &SlotView) -> Markup {
     html! {
         g {
             title { (title) }
-            rect.succeeded x=(x) y=(short(failed + maintenance)) width=(width)
-                height=(short(40.0 - failed - maintenance)) {}
+            rect.succeeded x=(x) y=(rounded(failed + maintenance)) width=(width)
+                height=(rounded(40.0 - failed - maintenance)) {}
             @if maintenance > 0.0 {
-                rect x=(x) y=(short(failed)) width=(width) height=(short(maintenance))
-                    fill=(filled("uptime", "maintenance")) {}
+                rect x=(x) y=(rounded(failed)) width=(width) height=(rounded(maintenance))
+                    fill=(fill("uptime", "maintenance")) {}
             }
             @if failed > 0.0 {
-                rect x=(x) y="0" width=(width) height=(short(failed)) fill=(filled("uptime", "failed")) {}
+                rect x=(x) y="0" width=(width) height=(rounded(failed)) fill=(fill("uptime", "failed")) {}
             }
         }
     }
 }
 
-/// One column of a plot by phase.
+/// One column of a latency chart.
 struct Column {
     x: f64,
     phases: Phases,
-    /// The pattern of what it met instead of success.
+    /// The pattern of its mark, if the probe did not succeed.
     mark: Option<&'static str>,
     title: String,
 }
 
-/// What the health probes of the last day took, on average over each quarter of an hour.
+/// The average latency of the health probes in each quarter of an hour of the last 24 hours.
 pub(super) fn latency_of_the_day(day: &[SlotView]) -> Markup {
     let column = |slot: &SlotView| {
         let phases = slot.phases?;
-        let x = float(SLOTS_KEPT.saturating_sub(slot.age + 1)) * BAR;
-        let title = format!("{} UTC, on average {}", format::clock(slot.start), told(&phases));
+        let x = float(MAX_SLOTS.saturating_sub(slot.age + 1)) * BAR;
+        let title = format!("{} UTC, on average {}", format::clock(slot.start), durations(&phases));
         Some(Column { x, phases, mark: None, title })
     };
-    plot("day", &day.iter().filter_map(column).collect::<Vec<_>>(), float(SLOTS_KEPT) * BAR)
+    plot("day", &day.iter().filter_map(column).collect::<Vec<_>>(), float(MAX_SLOTS) * BAR)
 }
 
-/// What the last probes took, oldest on the left; `history` is newest first.
-pub(super) fn latency_of_the_last(history: &[PastView]) -> Markup {
-    let column = |(age, past): (usize, &PastView)| Column {
-        x: float(PROBES_KEPT.saturating_sub(age + 1)) * BAR,
+/// The latency of the last probes, oldest on the left; `history` is newest first.
+pub(super) fn latency_of_recent_probes(history: &[PastProbeView]) -> Markup {
+    let column = |(age, past): (usize, &PastProbeView)| Column {
+        x: float(MAX_RECENT_PROBES.saturating_sub(age + 1)) * BAR,
         phases: past.phases,
         mark: past.reason.map(|reason| if reason == Reason::Maintenance { "maintenance" } else { "failed" }),
-        title: format!("{} UTC, {}, {}", format::clock(past.finished), outcome(past), told(&past.phases)),
+        title: format!(
+            "{} UTC, {}, {}",
+            format::clock(past.finished),
+            outcome(past),
+            durations(&past.phases)
+        ),
     };
-    plot("last", &history.iter().enumerate().map(column).collect::<Vec<_>>(), float(PROBES_KEPT) * BAR)
+    plot("last", &history.iter().enumerate().map(column).collect::<Vec<_>>(), float(MAX_RECENT_PROBES) * BAR)
 }
 
-/// How a probe ended, in a word.
-pub(super) fn outcome(past: &PastView) -> String {
+/// The result of a probe, in one word.
+pub(super) fn outcome(past: &PastProbeView) -> String {
     past.reason.map_or_else(|| "succeeded".to_owned(), |reason| reason.to_string())
 }
 
-fn told(phases: &Phases) -> String {
+fn durations(phases: &Phases) -> String {
     let mut text = format::latency(phases.total());
-    for (place, (phase, took)) in phases.iter().filter(|(_, took)| !took.is_zero()).enumerate() {
-        let _ = write!(text, "{} {phase} {}", if place == 0 { ":" } else { "," }, format::latency(took));
+    for (place, (phase, duration)) in phases.iter().filter(|(_, duration)| !duration.is_zero()).enumerate() {
+        let _ = write!(text, "{} {phase} {}", if place == 0 { ":" } else { "," }, format::latency(duration));
     }
     text
 }
@@ -142,7 +149,7 @@ fn told(phases: &Phases) -> String {
 fn plot(id: &str, columns: &[Column], width: f64) -> Markup {
     let totals = || columns.iter().map(|column| column.phases.total());
     let Some(top) = top_of_scale(common_scale(totals())) else {
-        return html! { p.faint { "Nothing measured yet." } };
+        return html! { p.faint { "No measurements yet." } };
     };
     let highest = totals().max().unwrap_or_default();
     let label = format!("Latency by phase, up to {}", format::latency(highest));
@@ -165,8 +172,8 @@ fn stacked(id: &str, column: &Column, top: Duration) -> Markup {
     let parts: Vec<_> = column
         .phases
         .iter()
-        .map(|(phase, took)| {
-            let height = HEIGHT * took.as_secs_f64() / top.as_secs_f64();
+        .map(|(phase, duration)| {
+            let height = HEIGHT * duration.as_secs_f64() / top.as_secs_f64();
             let below = y;
             y -= height;
             (phase, y.max(0.0), below - y.max(0.0))
@@ -177,27 +184,27 @@ fn stacked(id: &str, column: &Column, top: Duration) -> Markup {
         g {
             title { (column.title) }
             @for (phase, y, height) in parts {
-                rect.(phase.into_str()) x=(column.x) y=(short(y)) width=(BAR - 1.0) height=(short(height)) {}
+                rect.(phase.into_str()) x=(column.x) y=(rounded(y)) width=(BAR - 1.0) height=(rounded(height)) {}
             }
-            // Higher than the plot.
+            // The column is higher than the chart.
             @if column.phases.total() > top { path.cut d={ "M" (column.x) " 12l" (BAR - 1.0) " -5" } {} }
             @if let Some(mark) = column.mark {
-                rect x=(column.x) y="0" width=(BAR - 1.0) height="8" fill=(filled(id, mark)) {}
+                rect x=(column.x) y="0" width=(BAR - 1.0) height="8" fill=(fill(id, mark)) {}
             }
         }
     }
 }
 
-/// The next 1, 2 or 5 of any size above; none where nothing was measured.
+/// The smallest of 1, 2, 5, 10, 20, 50 … ms that is not below `highest`; `None` if that is zero.
 fn top_of_scale(highest: Duration) -> Option<Duration> {
     let steps = (0..8).flat_map(|power| [1, 2, 5].map(|step| step * 10_u64.pow(power)));
     let mut tops = steps.map(Duration::from_millis);
     if highest.is_zero() { None } else { tops.find(|top| *top >= highest) }
 }
 
-/// The last probes of a key, oldest on the left, `history` being newest first: how long each took, and
-/// which failed. Two paths, however many there are: a page has a hundred of these.
-pub(super) fn sparkline<'a>(history: impl ExactSizeIterator<Item = &'a PastView> + Clone) -> Markup {
+/// The durations of a key's last probes, oldest on the left, and which of them failed; `history` is newest
+/// first. It always has only two paths, because a page has a hundred sparklines.
+pub(super) fn sparkline<'a>(history: impl ExactSizeIterator<Item = &'a PastProbeView> + Clone) -> Markup {
     if history.len() == 0 {
         return super::parts::nothing();
     }
@@ -206,10 +213,10 @@ pub(super) fn sparkline<'a>(history: impl ExactSizeIterator<Item = &'a PastView>
     let label = format!("{}, {failures} failed", format::count(history.len(), "probe", "probes"));
     let (mut succeeded, mut failed) = (String::new(), String::new());
     for (age, past) in history.enumerate() {
-        let x = PROBES_KEPT.saturating_sub(age + 1) * 3 + 1;
+        let x = MAX_RECENT_PROBES.saturating_sub(age + 1) * 3 + 1;
         let height = (18.0 * past.duration.as_secs_f64() / scale).clamp(2.0, 18.0);
         let path = if past.up { &mut succeeded } else { &mut failed };
-        let _ = write!(path, "M{x} 20v-{}", short(if past.up { height } else { 20.0 }));
+        let _ = write!(path, "M{x} 20v-{}", rounded(if past.up { height } else { 20.0 }));
     }
     html! {
         svg.sparkline viewBox="0 0 150 20" role="img" aria-label=(label) {
@@ -220,34 +227,34 @@ pub(super) fn sparkline<'a>(history: impl ExactSizeIterator<Item = &'a PastView>
     }
 }
 
-/// Where one probe's time went; one that is longer than the scale is cut, and marked as such.
+/// The phases of one probe on a time scale. A probe that is longer than the scale is cut, with a mark.
 pub(super) fn waterfall(phases: &Phases, scale: Duration) -> Markup {
     const WIDTH: f64 = 200.0;
     let unit = WIDTH / scale.as_secs_f64().max(f64::EPSILON);
     let mut x = 0.0;
     let parts: Vec<_> = phases
         .iter()
-        .filter(|(_, took)| !took.is_zero())
-        .map(|(phase, took)| {
+        .filter(|(_, duration)| !duration.is_zero())
+        .map(|(phase, duration)| {
             let start = x;
-            x += took.as_secs_f64() * unit;
+            x += duration.as_secs_f64() * unit;
             (phase, start, x.min(WIDTH) - start)
         })
         .filter(|(_, start, _)| *start < WIDTH)
         .collect();
-    let label = told(phases);
+    let label = durations(phases);
     html! {
         svg.waterfall viewBox={ "0 0 " (WIDTH) " 12" } preserveAspectRatio="none" role="img" aria-label=(label) {
             title { (label) }
             @for (phase, x, width) in parts {
-                rect.(phase.into_str()) x=(short(x)) y="1" width=(short(width.max(0.5))) height="10" {}
+                rect.(phase.into_str()) x=(rounded(x)) y="1" width=(rounded(width.max(0.5))) height="10" {}
             }
             @if phases.total() > scale { path.cut d="M192 0l3 12M196 0l3 12" {} }
         }
     }
 }
 
-/// Which colour is which phase.
+/// The colours of the phases.
 pub(super) fn legend() -> Markup {
     html! {
         ul.legend aria-label="Phases" {
@@ -256,25 +263,25 @@ pub(super) fn legend() -> Markup {
     }
 }
 
-/// How what failed and what was announced are drawn.
+/// The patterns of the results.
 pub(super) fn legend_of_outcomes() -> Markup {
     html! {
-        ul.legend aria-label="Outcomes" {
+        ul.legend aria-label="Results" {
             li { svg.sample viewBox="0 0 12 12" aria-hidden="true" { rect.succeeded width="12" height="12" {} } "succeeded" }
-            @for what in ["failed", "maintenance"] {
+            @for pattern in ["failed", "maintenance"] {
                 li {
                     svg.sample viewBox="0 0 12 12" aria-hidden="true" {
-                        // The patterns of the drawing that this explains.
-                        rect width="12" height="12" fill=(filled("uptime", what)) {}
+                        // The patterns of the uptime chart.
+                        rect width="12" height="12" fill=(fill("uptime", pattern)) {}
                     }
-                    (what)
+                    (pattern)
                 }
             }
         }
     }
 }
 
-/// When the drawings of a day begin and end.
+/// The time axis of the charts of 24 hours.
 pub(super) fn hours(now: SystemTime) -> Markup {
     html! {
         div.hours { span { "24 h ago" } span { "now, " (format::clock(now)) " UTC" } }

@@ -1,4 +1,4 @@
-//! One key's own page: what is known of it, its last probes, the history of its state.
+//! The page of one key: its state, its recent probes, the history of its state.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,10 +8,12 @@ use super::parts::{Tone, badge, budget, copyable, error, moment, nothing, state_
 use super::{Frame, chart, link};
 use crate::format;
 use crate::rfc3339;
-use crate::status::{ApiView, KeyDetail, KeyView, MoveView, PartnerView, PastView, ProbeView, common_scale};
+use crate::status::{
+    ApiView, KeyDetail, KeyView, PartnerView, PastProbeView, ProbeView, TransitionView, common_scale,
+};
 
-/// The page. `partner` is the key's; its secret's state is shown, for without it no key works.
-#[must_use]
+/// The page. `partner` is the key's partner: the page shows the state of its secret, because no key works
+/// without it.
 pub fn key(
     frame: Frame,
     detail: &KeyDetail,
@@ -46,9 +48,9 @@ fn state(view: &KeyView, partner: Option<&PartnerView>, api: &ApiView, now: Syst
                 span.partner { "of " (view.partner) }
             }
             (verdict(&view.verdict))
-            @if let Some(id) = view.request_id().filter(|_| view.verdict.blame.is_some()) { p { "Request-id to quote: " (copyable(id)) } }
+            @if let Some(id) = view.request_id().filter(|_| view.verdict.blame.is_some()) { p { "Request ID to quote: " (copyable(id)) } }
             dl.facts {
-                div { dt { "In this state" } dd { "since " (format::moment(view.since)) " " span.faint { (moment(view.since, now)) } } }
+                div { dt { "State since" } dd { (format::moment(view.since)) " " span.faint { (moment(view.since, now)) } } }
                 div { dt { "Access" } dd { (view.access) } }
                 div {
                     dt { "Partner's secret" }
@@ -59,14 +61,14 @@ fn state(view: &KeyView, partner: Option<&PartnerView>, api: &ApiView, now: Syst
                         }
                     }
                 }
-                div { dt { "Budget left" } dd { (budget(view.rate_limit.as_ref())) } }
+                div { dt { "Request budget left" } dd { (budget(view.rate_limit.as_ref())) } }
                 div {
-                    dt { "Token ends" }
-                    dd { @match view.token_expiry { Some(end) => { (format::moment(end)) " " span.faint { (moment(end, now)) } }, None => "never" } }
+                    dt { "Token expires" }
+                    dd { @match view.token_expiry { Some(expiry) => { (format::moment(expiry)) " " span.faint { (moment(expiry, now)) } }, None => "never" } }
                 }
                 div {
-                    dt { "API's certificate ends" }
-                    dd { @match api.certificate_expiry { Some(end) => { (format::day(end)) " " span.faint { (moment(end, now)) } }, None => (nothing()) } }
+                    dt { "API's certificate expires" }
+                    dd { @match api.certificate_expiry { Some(expiry) => { (format::day(expiry)) " " span.faint { (moment(expiry, now)) } }, None => (nothing()) } }
                 }
                 (identity(view))
             }
@@ -94,10 +96,10 @@ fn probes(probes: &[ProbeView], now: SystemTime) -> Markup {
     html! {
         section #probes.card data-live aria-labelledby="probes-title" {
             h2 #probes-title { "Probes" }
-            @if probes.is_empty() { p { "None is configured for this key." } } @else {
+            @if probes.is_empty() { p { "No probe is configured for this key." } } @else {
             table.cards {
                 thead { tr {
-                    @for column in ["Probe", "Last", "When", "Every", "Ran", "Failed", "Left out", "Trouble, as it began"] {
+                    @for column in ["Probe", "Last run", "When", "Interval", "Runs", "Failed", "Skipped", "Failure episode"] {
                         th scope="col" { (column) }
                     }
                 } }
@@ -112,25 +114,25 @@ fn probe_row(probe: &ProbeView, now: SystemTime) -> Markup {
     let tone = match probe.up {
         Some(true) => (Tone::Good, "ok"),
         Some(false) => (Tone::Bad, "failed"),
-        None => (Tone::Unknown, "not yet"),
+        None => (Tone::Unknown, "not run"),
     };
     html! {
         tr {
             th scope="row" data-label="Probe" { (probe.probe) }
-            td data-label="Last" {
+            td data-label="Last run" {
                 (badge(tone.0, tone.1))
-                @if let Some(took) = probe.last_duration {
-                    " " @match probe.http_status_code { Some(code) => (code), None => "no answer" }
-                    " in " (format::latency(took))
+                @if let Some(duration) = probe.last_duration {
+                    " " @match probe.http_status_code { Some(code) => (code), None => "no response" }
+                    " in " (format::latency(duration))
                     @if let Some(reason) = probe.reason { ": " span.reason { (reason) } }
                 }
             }
             td data-label="When" { @match probe.last { Some(last) => (moment(last, now)), None => (nothing()) } }
-            td data-label="Every" { (format::span(probe.interval)) }
-            td data-label="Ran" { (probe.total) }
+            td data-label="Interval" { (format::span(probe.interval)) }
+            td data-label="Runs" { (probe.total) }
             td data-label="Failed" { (counted(probe.failures.iter())) }
-            td data-label="Left out" { (counted(probe.skipped.iter())) }
-            td data-label="Trouble, as it began" {
+            td data-label="Skipped" { (counted(probe.skipped.iter())) }
+            td data-label="Failure episode" {
                 @match &probe.error {
                     Some(view) => {
                         p { (error(view, now)) }
@@ -144,7 +146,7 @@ fn probe_row(probe: &ProbeView, now: SystemTime) -> Markup {
     }
 }
 
-/// How often, by reason.
+/// Counts by reason, as text.
 fn counted<'a, R: std::fmt::Display + 'a>(counts: impl ExactSizeIterator<Item = (&'a R, &'a u64)>) -> Markup {
     html! {
         @if counts.len() == 0 { "0" }
@@ -155,16 +157,17 @@ fn counted<'a, R: std::fmt::Display + 'a>(counts: impl ExactSizeIterator<Item = 
     }
 }
 
-fn history(history: &[PastView], now: SystemTime) -> Markup {
+fn history(history: &[PastProbeView], now: SystemTime) -> Markup {
     let scale = common_scale(history.iter().map(|past| past.duration));
     html! {
         section #history.card data-live aria-labelledby="history-title" {
-            h2 #history-title { "Last " (format::count(history.len(), "probe", "probes")) }
+            h2 #history-title { "Recent probes" }
+            @if history.is_empty() { p.faint { "No probe ran yet." } }
             @if !history.is_empty() {
                 (chart::legend())
                 table.cards.waterfalls {
                     thead { tr {
-                        @for column in ["When", "Probe", "Outcome", "Duration", "Phases", "Request-id"] {
+                        @for column in ["When", "Probe", "Result", "Duration", "Phases", "Request ID"] {
                             th scope="col" { (column) }
                         }
                     } }
@@ -175,7 +178,7 @@ fn history(history: &[PastView], now: SystemTime) -> Markup {
     }
 }
 
-fn past_row(past: &PastView, scale: Duration, now: SystemTime) -> Markup {
+fn past_row(past: &PastProbeView, scale: Duration, now: SystemTime) -> Markup {
     let tone = if past.up { Tone::Good } else { Tone::Bad };
     html! {
         tr {
@@ -186,33 +189,33 @@ fn past_row(past: &PastView, scale: Duration, now: SystemTime) -> Markup {
                 " " span.faint { (format::distance(past.finished, now)) }
             }
             td data-label="Probe" { (past.probe) }
-            td data-label="Outcome" {
+            td data-label="Result" {
                 (badge(tone, &chart::outcome(past)))
                 @if let Some(status) = past.http_status_code { " " (status) }
                 @if let Some(code) = past.code { " " code { (code) } }
             }
             td data-label="Duration" { (format::latency(past.duration)) }
             td data-label="Phases" { (chart::waterfall(&past.phases, scale)) }
-            td data-label="Request-id" { @match &past.request_id { Some(id) => (copyable(id)), None => (nothing()) } }
+            td data-label="Request ID" { @match &past.request_id { Some(id) => (copyable(id)), None => (nothing()) } }
         }
     }
 }
 
-fn transitions(transitions: &[MoveView], now: SystemTime) -> Markup {
+fn transitions(transitions: &[TransitionView], now: SystemTime) -> Markup {
     html! {
         section #transitions.card data-live aria-labelledby="transitions-title" {
-            h2 #transitions-title { "History of its state" }
+            h2 #transitions-title { "State history" }
             @if transitions.is_empty() {
-                p.faint { "No change since this exporter began to watch." }
+                p.faint { "No state change since this exporter started to monitor the key." }
             } @else {
                 ol.transitions {
-                    @for entered in transitions {
+                    @for transition in transitions {
                         li {
-                            time datetime=(rfc3339::millis(entered.at)) { (format::moment(entered.at)) }
-                            " " span.faint { (format::distance(entered.at, now)) } " "
-                            (badge(Tone::of_key(entered.to), entered.to.into_str()))
-                            @if let Some(code) = &entered.code { " " code { (code) } }
-                            @if let Some(id) = &entered.request_id { " " (copyable(id)) }
+                            time datetime=(rfc3339::millis(transition.at)) { (format::moment(transition.at)) }
+                            " " span.faint { (format::distance(transition.at, now)) } " "
+                            (badge(Tone::of_key(transition.to), transition.to.into_str()))
+                            @if let Some(code) = &transition.code { " " code { (code) } }
+                            @if let Some(id) = &transition.request_id { " " (copyable(id)) }
                         }
                     }
                 }

@@ -1,4 +1,4 @@
-//! The first page: the API, every partner, every key, the gravest first.
+//! The overview page: the API, the partners, and the keys, the most severe problems first.
 
 use std::time::SystemTime;
 use strum::VariantArray as _;
@@ -9,44 +9,40 @@ use super::parts::{Tone, badge, budget, copyable, error, last, moment, nothing, 
 use super::{Frame, api, chart, link};
 use crate::format;
 use crate::key_state::KeyState;
-use crate::status::{ApiView, Filter, KeyDetail, Overview, PartnerView, Selection};
+use crate::status::{ApiView, Filter, KeyDetail, Overview, PartnerView, Selection, StatusSource};
 
-/// How many partners are shown: a filter finds the others.
+/// The number of partners on the page; a filter finds the others.
 const PARTNERS_SHOWN: usize = 20;
 
-/// How many keys a page shows: even if every one of them is in trouble it stays under a megabyte.
+/// The number of keys on one page: it stays below one megabyte even if every key has a problem.
 const KEYS_SHOWN: usize = 100;
 
 /// The keys of one page.
 #[derive(Clone, Debug)]
 pub struct Listing {
-    /// Which keys are wanted.
     pub filter: Filter,
-    /// Those on this page.
+    /// The keys on this page.
     pub keys: Vec<KeyDetail>,
-    /// How many are wanted in all.
+    /// The number of keys on all pages.
     pub total: usize,
-    /// Which page this is, from 1.
+    /// The number of this page, from 1.
     pub page: usize,
-    /// How many there are.
+    /// The number of pages.
     pub pages: usize,
 }
 
 impl Listing {
-    /// The keys that `selection` has on this page; beyond the last page it is the last.
-    #[must_use]
-    pub fn of(selection: &Selection, filter: Filter, page: usize, certificate_ended: bool) -> Self {
+    /// The keys of `selection` on the page with this number, or on the last page if the number is too large.
+    pub fn new(source: &StatusSource<'_>, selection: &Selection, filter: Filter, page: usize) -> Self {
         let total = selection.keys.len();
         let pages = total.div_ceil(KEYS_SHOWN);
         let page = page.clamp(1, pages.max(1));
         let shown = selection.keys.iter().skip((page - 1) * KEYS_SHOWN).take(KEYS_SHOWN);
-        let keys = shown.map(|entry| KeyDetail::of(entry, certificate_ended)).collect();
+        let keys = shown.map(|key| KeyDetail::new(source, key)).collect();
         Self { filter, keys, total, page, pages }
     }
 }
 
-/// The page.
-#[must_use]
 pub fn overview(frame: Frame, status: &Overview, listing: &Listing) -> Markup {
     let now = status.now;
     let title = match status.failing_keys {
@@ -54,7 +50,7 @@ pub fn overview(frame: Frame, status: &Overview, listing: &Listing) -> Markup {
         failing => format!("API {}, {} failing", status.api.state, format::count(failing, "key", "keys")),
     };
     let content = html! {
-        h1.unseen { "Status of MyUnisoft's Partner API and of the keys" }
+        h1.unseen { "Status of MyUnisoft's Partner API, the partners and the keys" }
         (api::card(status, now))
         (partners(&status.partners, now))
         (keys(status, listing, now))
@@ -65,7 +61,7 @@ pub fn overview(frame: Frame, status: &Overview, listing: &Listing) -> Markup {
 fn partners(partners: &[PartnerView], now: SystemTime) -> Markup {
     html! {
         section #partners.card data-live aria-labelledby="partners-title" {
-            h2 #partners-title { (format::count(partners.len(), "partner", "partners")) }
+            h2 #partners-title { "Partners (" (partners.len()) ")" }
             @if !partners.is_empty() {
                 div.scroll #partners-table tabindex="0" role="region" aria-labelledby="partners-title" {
                 table.cards {
@@ -78,7 +74,7 @@ fn partners(partners: &[PartnerView], now: SystemTime) -> Markup {
                 }
             }
             @if partners.len() > PARTNERS_SHOWN {
-                p.faint { "The gravest " (PARTNERS_SHOWN) " are shown; filter by name to see others." }
+                p.faint { "The " (PARTNERS_SHOWN) " partners with the most severe problems are shown. Filter by name to see others." }
             }
         }
     }
@@ -116,7 +112,7 @@ fn keys(status: &Overview, listing: &Listing, now: SystemTime) -> Markup {
                 @if !listing.keys.is_empty() {
                     table.cards.keys {
                         thead { tr {
-                            @for column in ["Key", "State", "Last probes", "Last", "Budget", "What is the matter", "Request-id", "Token ends"] {
+                            @for column in ["Key", "State", "Recent probes", "Last run", "Budget", "What is wrong", "Request ID", "Token expires"] {
                                 th scope="col" { (column) }
                             }
                         } }
@@ -149,13 +145,13 @@ fn filter_form(filter: &Filter) -> Markup {
     }
 }
 
-/// How many keys are in which state, each a filter.
+/// The number of keys in each state, as links that filter by it.
 fn states(status: &Overview, filter: &Filter) -> Markup {
     let link = |state: &str| place(filter, state, 1);
     html! {
         nav.states aria-label="Keys by state" {
             a href=(link("")) aria-current=[filter.state.is_none().then_some("true")] {
-                (status.key_states.values().sum::<usize>()) " in all"
+                (status.key_states.values().sum::<usize>()) " in total"
             }
             @for (state, count) in &status.key_states {
                 a href=(link(state.into_str())) aria-current=[(filter.state == Some(*state)).then_some("true")] {
@@ -166,7 +162,7 @@ fn states(status: &Overview, filter: &Filter) -> Markup {
     }
 }
 
-/// The same list, in another state or on another page.
+/// A link to the same list, filtered by another state or on another page.
 fn place(filter: &Filter, state: &str, page: usize) -> String {
     let page = if page > 1 { page.to_string() } else { String::new() };
     let (partner, name) = (filter.partner.as_deref(), filter.name.as_deref());
@@ -185,20 +181,20 @@ fn summary(listing: &Listing) -> String {
     let keys = format::count(listing.total, "key", "keys");
     match listing.pages {
         0 if listing.filter == Filter::default() => {
-            "No key is configured: only the API is watched.".to_owned()
+            "No key is configured: only the API is monitored.".to_owned()
         }
-        0 => "No key is like that.".to_owned(),
-        1 => format!("{keys}, the gravest trouble first."),
-        pages => format!("{keys}, the gravest trouble first: page {} of {pages}.", listing.page),
+        0 => "No key matches the filter.".to_owned(),
+        1 => format!("{keys}, the most severe problems first."),
+        pages => format!("{keys}, the most severe problems first: page {} of {pages}.", listing.page),
     }
 }
 
 fn row(detail: &KeyDetail, api: &ApiView, now: SystemTime) -> Markup {
     let key = &detail.key;
-    let probe = key.telling_probe();
+    let probe = key.displayed_probe();
     let error_view = probe.and_then(|probe| probe.error.as_ref());
-    // What an outage does to all keys alike need not be told of each at length.
-    let as_the_api = key.verdict.blame.is_some()
+    // During an outage all keys have the same problem: the row of each key is short.
+    let fails_like_api = key.verdict.blame.is_some()
         && key.verdict.blame == api.verdict.blame
         && probe.and_then(|probe| probe.reason) == api.probe.reason;
     let link = link("key", &[("partner", &key.partner), ("key", &key.key)]);
@@ -210,20 +206,20 @@ fn row(detail: &KeyDetail, api: &ApiView, now: SystemTime) -> Markup {
             td data-label="State" {
                 (state_of(key)) " " span.faint { (moment(key.since, now)) }
             }
-            td data-label="Last probes" { (chart::sparkline(detail.history.iter())) }
-            td data-label="Last" { @match probe { Some(probe) => (last(probe)), None => (nothing()) } }
+            td data-label="Recent probes" { (chart::sparkline(detail.history.iter())) }
+            td data-label="Last run" { @match probe { Some(probe) => (last(probe)), None => (nothing()) } }
             td data-label="Budget" { (budget(key.rate_limit.as_ref())) }
-            td data-label="What is the matter" {
-                @if as_the_api {
-                    p.verdict { "Fails as the API does: " (key.verdict.summary) }
+            td data-label="What is wrong" {
+                @if fails_like_api {
+                    p.verdict { "Fails like the API: " (key.verdict.summary) }
                 } @else {
                     @if key.verdict.blame.is_some() { (verdict(&key.verdict)) } @else { (key.verdict.summary) }
                     @if let Some(view) = error_view { p { (error(view, now)) } }
                 }
             }
-            td data-label="Request-id" { @match key.request_id() { Some(id) => (copyable(id)), None => (nothing()) } }
-            td data-label="Token ends" {
-                @match key.token_expiry { Some(end) => (moment(end, now)), None => span.faint { "never" } }
+            td data-label="Request ID" { @match key.request_id() { Some(id) => (copyable(id)), None => (nothing()) } }
+            td data-label="Token expires" {
+                @match key.token_expiry { Some(expiry) => (moment(expiry, now)), None => span.faint { "never" } }
             }
         }
     }

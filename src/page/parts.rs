@@ -1,4 +1,4 @@
-//! What several pages are made of.
+//! Parts that several pages use.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use crate::key_state::{KeyState, SecretState};
 use crate::rfc3339;
 use crate::status::{ErrorView, KeyView, ProbeView, RateLimitView};
 
-/// How something is, for colours and signs; never told by a colour alone.
+/// The tone of a badge: a colour and a sign, so that it never depends on colour alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tone {
     Good,
@@ -65,14 +65,14 @@ impl Tone {
     }
 }
 
-/// A state: a sign, its word, a colour.
+/// A badge with a sign, a word and a colour.
 pub(super) fn badge(tone: Tone, word: &str) -> Markup {
     html! {
         span.badge.(tone.class()) { span.sign aria-hidden="true" { (tone.sign()) } (word) }
     }
 }
 
-/// The state of a key; one that is let in and has a failing probe all the same is not shown as all well.
+/// The state of a key. An active key with a failing probe also gets a warning, so that it does not look fine.
 pub(super) fn state_of(key: &KeyView) -> Markup {
     let fails = key.state == KeyState::Active && key.verdict.blame.is_some();
     html! {
@@ -81,7 +81,7 @@ pub(super) fn state_of(key: &KeyView) -> Markup {
     }
 }
 
-/// A moment, with how long ago it was beside it.
+/// A relative time, with the exact one as its title.
 pub(super) fn moment(time: SystemTime, now: SystemTime) -> Markup {
     html! {
         time datetime=(rfc3339::seconds(time)) title=(format::moment(time)) {
@@ -100,18 +100,18 @@ pub(super) fn copyable(text: &str) -> Markup {
     }
 }
 
-/// What is wrong, whom it concerns, what to do.
+/// Where the problem is, what is wrong, and what to do.
 pub(super) fn verdict(verdict: &Verdict) -> Markup {
     html! {
         p.verdict {
             @if let Some(blame) = verdict.blame { span.blame { (blame) } " " }
             (verdict.summary)
         }
-        @if let Some(action) = verdict.action { p.action { (action) } }
+        @if let Some(action) = verdict.action { p.action { "What to do: " (action) } }
     }
 }
 
-/// What is left of a budget.
+/// What is left of a request budget.
 pub(super) fn budget(limit: Option<&RateLimitView>) -> Markup {
     html! {
         @match limit.and_then(|limit| Some((limit.remaining?, limit.requests))) {
@@ -125,7 +125,7 @@ pub(super) fn budget(limit: Option<&RateLimitView>) -> Markup {
     }
 }
 
-/// The trouble of a probe, as it began: its reason, code and for how long.
+/// The failure episode of a probe: reason and error code of its first failure, and how long it has lasted.
 pub(super) fn error(error: &ErrorView, now: SystemTime) -> Markup {
     html! {
         span.reason { (error.reason) }
@@ -134,20 +134,20 @@ pub(super) fn error(error: &ErrorView, now: SystemTime) -> Markup {
     }
 }
 
-/// The last status and duration of a probe.
+/// The HTTP status and the duration of a probe's last run.
 pub(super) fn last(probe: &ProbeView) -> Markup {
     html! {
         @match probe.last_duration {
-            Some(took) => {
-                @match probe.http_status_code { Some(code) => (code), None => "no answer" }
-                " in " (format::latency(took))
+            Some(duration) => {
+                @match probe.http_status_code { Some(code) => (code), None => "no response" }
+                " in " (format::latency(duration))
             }
             None => (nothing()),
         }
     }
 }
 
-/// Where there is nothing to show.
+/// The placeholder for a missing value.
 pub(super) fn nothing() -> Markup {
     html! { span.faint { "–" } }
 }

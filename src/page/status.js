@@ -1,20 +1,19 @@
-// What the pages do beyond being read: they refresh themselves, and copy what is to be quoted.
-// Without this file everything is there all the same.
+// Refreshes the pages and copies request IDs. The pages show all data without this file.
 "use strict";
 
 const PERIOD = 5000;
 const refreshed = document.getElementById("refreshed");
 const pause = document.getElementById("pause");
 let paused = false;
-let turn = 0;
+let requests = 0;
 
-// Whoever marks text to copy it would lose the mark.
-function isMarking() {
+// A refresh would remove the user's selection.
+function isSelecting() {
 	const selection = document.getSelection();
 	return selection !== null && !selection.isCollapsed;
 }
 
-// The same place in the new content, by what identifies it.
+// The element of the new content that has the same identifying attributes.
 function sameIn(region, element) {
 	const traits = ["id", "href", "data-copy"].filter((name) => element.hasAttribute(name));
 	if (traits.length === 0) {
@@ -47,20 +46,20 @@ function replace(fresh) {
 	}
 }
 
-function tell(text, stale) {
+function showStatus(text, stale) {
 	refreshed.textContent = text;
 	document.getElementById("refresh").classList.toggle("stale", stale);
 }
 
-// This page, without the name and password that an address may hold: with these it can't be fetched.
-function here() {
+// The address of this page without user name and password: fetch() refuses an address that has them.
+function pageUrl() {
 	const url = new URL(location.href);
 	url.username = "";
 	url.password = "";
 	return url;
 }
 
-// As all times of the page, in UTC.
+// In UTC, like all times on the page.
 function updated() {
 	return `Updated ${new Date().toISOString().slice(11, 19)} UTC`;
 }
@@ -69,28 +68,28 @@ async function refresh() {
 	if (document.hidden) {
 		return;
 	}
-	if (isMarking()) {
-		tell("Not refreshed while text is marked", true);
+	if (isSelecting()) {
+		showStatus("Not refreshed while text is selected", true);
 		return;
 	}
-	// An answer that another one overtook is old.
-	turn += 1;
-	const mine = turn;
+	// A response is outdated if a later request was sent.
+	requests += 1;
+	const request = requests;
 	try {
-		const answer = await fetch(here(), { cache: "no-store", signal: AbortSignal.timeout(PERIOD * 2) });
-		if (!answer.ok) {
-			tell(`Not refreshed: the exporter answers with ${answer.status}. What you see is old.`, true);
+		const response = await fetch(pageUrl(), { cache: "no-store", signal: AbortSignal.timeout(PERIOD * 2) });
+		if (!response.ok) {
+			showStatus(`Not refreshed: the exporter responds with status ${response.status}. This page is out of date.`, true);
 			return;
 		}
-		const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-		// Much may have happened while it was fetched.
-		if (!paused && !isMarking() && mine === turn) {
+		const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+		// The user may have paused or selected text in the meantime.
+		if (!paused && !isSelecting() && request === requests) {
 			replace(fresh);
-			tell(updated(), false);
+			showStatus(updated(), false);
 		}
 	} catch {
 		if (!paused) {
-			tell("Not refreshed: the exporter can't be reached. What you see is old.", true);
+			showStatus("Not refreshed: the exporter can't be reached. This page is out of date.", true);
 		}
 	}
 }
@@ -102,14 +101,14 @@ async function keepFresh() {
 	setTimeout(keepFresh, PERIOD);
 }
 
-// Over plain HTTP browsers offer no clipboard, but the old command works.
+// Over plain HTTP browsers offer no clipboard API, but the older command works.
 async function copy(text) {
 	if (navigator.clipboard !== undefined) {
 		try {
 			await navigator.clipboard.writeText(text);
 			return true;
 		} catch {
-			// Not allowed here: the other way.
+			// Not allowed here. Use the older command.
 		}
 	}
 	const field = document.createElement("textarea");
@@ -145,7 +144,7 @@ pause.addEventListener("click", () => {
 	paused = !paused;
 	pause.setAttribute("aria-pressed", String(paused));
 	pause.textContent = paused ? "Resume" : "Pause";
-	tell(paused ? "Paused" : "", false);
+	showStatus(paused ? "Paused" : "", false);
 });
 
 document.addEventListener("visibilitychange", () => {
@@ -155,9 +154,9 @@ document.addEventListener("visibilitychange", () => {
 });
 
 reveal(document);
-// A page that only says what is wrong has nothing to refresh.
+// A page with only an error message has nothing to refresh.
 if (document.querySelector("[data-live]") !== null) {
 	document.getElementById("refresh").hidden = false;
-	tell(updated(), false);
+	showStatus(updated(), false);
 	setTimeout(keepFresh, PERIOD);
 }

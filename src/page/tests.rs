@@ -11,7 +11,7 @@ use crate::partner_api::failure::{Failure, Reason};
 use crate::partner_api::request_id::RequestId;
 use crate::report::{Phases, ProbeReport};
 use crate::state::{Inventory, KeyStatus, MonitoredKey, MonitoredPartner, ProbeStatus, SharedState};
-use crate::status::{self, Filter, KeyDetail, Overview};
+use crate::status::{self, Filter, KeyDetail, Overview, StatusSource};
 
 /// Ten thousand keys of long names, all in trouble, with all that can be remembered of each.
 fn large_board() -> SharedState {
@@ -54,13 +54,13 @@ fn large_board() -> SharedState {
 #[test]
 fn a_page_of_ten_thousand_keys_in_trouble_stays_under_a_megabyte_and_every_key_is_on_one() {
     let shared_state = large_board();
-    let (inventory, now) = (shared_state.inventory(), SystemTime::now());
-    let selection = status::select(&inventory, &Filter::default());
-    let overview = Overview::of(&shared_state, &inventory, &selection, now);
+    let source = StatusSource::new(&shared_state);
+    let selection = status::select(&source.inventory, &Filter::default());
+    let overview = Overview::new(&source, &selection);
     let frame = Frame { edition: "1" };
     let mut seen = BTreeSet::new();
     for page in 1..=100 {
-        let listing = Listing::of(&selection, Filter::default(), page, false);
+        let listing = Listing::new(&source, &selection, Filter::default(), page);
         assert_eq!((listing.page, listing.pages, listing.total), (page, 100, 10_000));
         seen.extend(listing.keys.iter().map(|detail| Arc::clone(&detail.key.key)));
         if page % 33 == 1 {
@@ -69,10 +69,10 @@ fn a_page_of_ten_thousand_keys_in_trouble_stays_under_a_megabyte_and_every_key_i
         }
     }
     assert_eq!(seen.len(), 10_000);
-    let beyond = Listing::of(&selection, Filter::default(), usize::MAX, false);
+    let beyond = Listing::new(&source, &selection, Filter::default(), usize::MAX);
     assert_eq!((beyond.page, beyond.keys.len()), (100, 100), "beyond the last is the last");
-    let one = KeyDetail::of(inventory.keys.first().unwrap(), false);
+    let one = KeyDetail::new(&source, source.inventory.keys.first().unwrap());
     assert_eq!(one.history.len(), 50);
-    let html = page::key(frame, &one, None, &overview.api, now).into_string();
+    let html = page::key(frame, &one, None, &overview.api, source.now).into_string();
     assert!(html.len() < 1_000_000, "{} bytes", html.len());
 }

@@ -1,6 +1,6 @@
-//! What was: the last probes, the moves of a state, and the last day of the health route.
+//! The history: the last probes, the last state changes, and the last day of the health route.
 //!
-//! All of it is bounded, lives in memory alone, and holds nothing of an answer but its figures.
+//! It is bounded, it is in memory only, and it never holds the body of a response.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,78 +13,71 @@ use crate::partner_api::failure::Reason;
 use crate::partner_api::request_id::RequestId;
 use crate::report::{Phase, Phases, ProbeReport};
 
-/// How many of its last probes a key remembers, all its probes together.
-pub const PROBES_KEPT: usize = 50;
-/// How many moves of its state a key remembers.
-pub const MOVES_KEPT: usize = 20;
-/// How long a [`Slot`] lasts, in seconds.
+/// The number of probes in the history of a key, all its probes together.
+pub const MAX_RECENT_PROBES: usize = 50;
+/// The number of state changes in the history of a key.
+pub const MAX_TRANSITIONS: usize = 20;
+/// The length of a [`Slot`], in seconds.
 const SLOT_SECONDS: u64 = 15 * 60;
-/// How many slots are kept: a day.
-pub const SLOTS_KEPT: usize = 96;
+/// The number of slots in the history: one day.
+pub const MAX_SLOTS: usize = 96;
 
 /// The last probes, oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct RecentProbes(VecDeque<PastProbe>);
 
-/// One probe that ran. Ten thousand keys remember fifty each, so it is kept small: milliseconds and
-/// microseconds in whole numbers, and a request-id only where one may be asked for, which is of failures.
+/// One probe that ran. 10,000 keys have 50 of these each, so it is small: times are whole milliseconds and
+/// microseconds, and only failures have a request ID, because only those are quoted to the support.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastProbe {
-    /// The probe's name.
     pub probe: Arc<str>,
     finished_ms: u64,
     phases_us: [u32; Phase::VARIANTS.len()],
     status: u16,
-    /// Why it failed; `None`: it succeeded.
+    /// Why it failed; `None` if it succeeded.
     pub reason: Option<Reason>,
-    /// The API's code, where it is a documented one.
+    /// The API's error code, if it is a documented one.
     pub code: Option<Code>,
-    /// The failure's request-id.
     pub request_id: Option<RequestId>,
 }
 
-/// A move of a key's state.
+/// A state change of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransitionRecord {
-    /// When.
     pub at: SystemTime,
-    /// The state that was entered.
+    /// The new state.
     pub to: KeyState,
-    /// The code of the answer that said so.
+    /// The error code in the response that caused the change.
     pub code: Option<ErrorCode>,
-    /// The id of the answer that said so; a replaced token has none.
+    /// The request ID of the response that caused the change; `None` if the cause is a replaced token.
     pub request_id: Option<RequestId>,
 }
 
-/// The last moves of a key's state, oldest first.
+/// The last state changes of a key, oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct TransitionHistory(VecDeque<TransitionRecord>);
 
-/// The health route's last day, in slots of a quarter of an hour of the wall clock.
+/// The last 24 hours of the health route, in slots of a quarter of an hour by the wall clock.
 #[derive(Clone, Debug, Default)]
 pub struct Day(VecDeque<Slot>);
 
-/// A quarter of an hour of the health route.
+/// The results of the health probes in a quarter of an hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Slot {
-    /// Its number since the epoch.
+    /// The number of slots between the Unix epoch and this one.
     number: u64,
-    /// Probes that succeeded.
     pub succeeded: u32,
-    /// Probes that failed, announced maintenance apart.
+    /// Without the probes that met announced maintenance.
     pub failed: u32,
-    /// Probes that were answered with announced maintenance.
     pub maintenance: u32,
-    /// Why a probe first failed.
+    /// The reason of the first failure.
     pub reason: Option<Reason>,
-    /// Of the probes that succeeded, each phase's sum.
+    /// The sum of each phase over the probes that succeeded.
     phases: [Duration; Phase::VARIANTS.len()],
 }
 
 impl PastProbe {
-    /// What is kept of a report.
-    #[must_use]
-    pub fn of(probe: Arc<str>, report: &ProbeReport) -> Self {
+    pub fn new(probe: Arc<str>, report: &ProbeReport) -> Self {
         let mut phases_us = [0; Phase::VARIANTS.len()];
         for (kept, (_, took)) in phases_us.iter_mut().zip(report.phases.iter()) {
             *kept = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
@@ -102,67 +95,61 @@ impl PastProbe {
         }
     }
 
-    /// When it ended, to the millisecond.
-    #[must_use]
+    /// When the probe ended, to the millisecond.
     pub fn finished(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_millis(self.finished_ms)
     }
 
-    /// Where its time went, to the microsecond.
-    #[must_use]
+    /// To the microsecond.
     pub fn phases(&self) -> Phases {
         Phases::new(self.phases_us.map(|micros| Duration::from_micros(micros.into())))
     }
 
-    /// The HTTP status, if an answer came.
-    #[must_use]
+    /// The HTTP status, if there was a response.
     pub fn status(&self) -> Option<u16> {
         (self.status != 0).then_some(self.status)
     }
 }
 
 impl RecentProbes {
-    /// Enters a probe; the oldest makes room for it.
+    /// Adds a probe. If the history is full, the oldest probe is removed.
     pub fn push(&mut self, past: PastProbe) {
-        push(&mut self.0, past, PROBES_KEPT);
+        push(&mut self.0, past, MAX_RECENT_PROBES);
     }
 
     /// Oldest first.
-    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &PastProbe> + ExactSizeIterator {
         self.0.iter()
     }
 }
 
 impl TransitionHistory {
-    /// Enters a move; the oldest makes room for it.
-    pub fn push(&mut self, entered: TransitionRecord) {
-        if self.0.len() == MOVES_KEPT {
+    /// Adds a state change. If the history is full, the oldest one is removed.
+    pub fn push(&mut self, transition: TransitionRecord) {
+        if self.0.len() == MAX_TRANSITIONS {
             self.0.pop_front();
         }
-        self.0.push_back(entered);
+        self.0.push_back(transition);
     }
 
     /// Oldest first.
-    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &TransitionRecord> {
         self.0.iter()
     }
 }
 
-/// Takes its whole room at once: memory that grows for an hour would look like a leak.
-fn push<T>(ring: &mut VecDeque<T>, item: T, most: usize) {
-    if ring.capacity() < most {
-        ring.reserve_exact(most - ring.len());
+/// Allocates the whole capacity at once: memory that grows for an hour would look like a leak.
+fn push<T>(ring: &mut VecDeque<T>, item: T, max: usize) {
+    if ring.capacity() < max {
+        ring.reserve_exact(max - ring.len());
     }
-    if ring.len() == most {
+    if ring.len() == max {
         ring.pop_front();
     }
     ring.push_back(item);
 }
 
 impl Day {
-    /// Enters a health probe.
     pub fn record(&mut self, report: &ProbeReport) {
         let since = report.finished.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         if let Some(slot) = self.slot(since.as_secs() / SLOT_SECONDS) {
@@ -170,24 +157,25 @@ impl Day {
         }
     }
 
-    /// The slots that had a probe, oldest first, none older than a day before `now`.
+    /// The slots that have a probe and are at most 24 hours old at `now`, oldest first.
     pub fn slots(&self, now: SystemTime) -> impl Iterator<Item = &Slot> {
-        let oldest = number_at(now).saturating_sub(SLOTS_KEPT as u64 - 1);
+        let oldest = number_at(now).saturating_sub(MAX_SLOTS as u64 - 1);
         self.0.iter().filter(move |slot| slot.number >= oldest)
     }
 
-    /// The slot of this number. One that the clock has just left takes a straggler of the one before;
-    /// but where the clock was set back, what lies in its future was written by a wrong clock.
+    /// The slot with this number; if the next slot exists already, that one, because the report came late or
+    /// the clock stepped back a little. Slots further in the future are removed: the clock was wrong when they
+    /// were written.
     fn slot(&mut self, number: u64) -> Option<&mut Slot> {
-        self.0.retain(|slot| slot.number <= number + 1 && slot.number + SLOTS_KEPT as u64 > number);
+        self.0.retain(|slot| slot.number <= number + 1 && slot.number + MAX_SLOTS as u64 > number);
         if self.0.back().is_none_or(|last| last.number < number) {
-            push(&mut self.0, Slot { number, ..Slot::default() }, SLOTS_KEPT + 1);
+            push(&mut self.0, Slot { number, ..Slot::default() }, MAX_SLOTS + 1);
         }
         self.0.back_mut()
     }
 }
 
-/// The number of the slot that `time` lies in.
+/// The number of the slot that contains `time`.
 fn number_at(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / SLOT_SECONDS
 }
@@ -209,20 +197,16 @@ impl Slot {
         }
     }
 
-    /// When it began.
-    #[must_use]
     pub fn start(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(self.number * SLOT_SECONDS)
     }
 
-    /// How many slots it lies before the one that holds `now`.
-    #[must_use]
+    /// The number of slots between this one and the one that contains `now`.
     pub fn age(&self, now: SystemTime) -> usize {
         usize::try_from(number_at(now).saturating_sub(self.number)).unwrap_or(usize::MAX)
     }
 
-    /// What the phases of a probe that succeeded took on average.
-    #[must_use]
+    /// The average phases of the probes that succeeded; `None` if there are none.
     pub fn mean_phases(&self) -> Option<Phases> {
         let succeeded = (self.succeeded > 0).then_some(self.succeeded)?;
         Some(Phases::new(self.phases.map(|sum| sum / succeeded)))
@@ -261,36 +245,36 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_is_kept_to_the_microsecond_and_its_request_id_only_if_it_failed() {
-        let past = PastProbe::of("health".into(), &report(noon(), Ok(())));
+    fn a_past_probe_has_microseconds_and_only_a_failed_one_has_a_request_id() {
+        let past = PastProbe::new("health".into(), &report(noon(), Ok(())));
         assert_eq!((past.finished(), past.status(), past.request_id.clone()), (noon(), Some(200), None));
         assert_eq!(past.phases().total(), Duration::from_millis(15));
-        let failed = PastProbe::of("health".into(), &report(noon(), Err(Reason::Timeout)));
+        let failed = PastProbe::new("health".into(), &report(noon(), Err(Reason::Timeout)));
         assert_eq!(failed.request_id.unwrap().as_str(), "req-1");
         assert!(size_of::<PastProbe>() <= 72, "{}", size_of::<PastProbe>());
     }
 
     #[test]
-    fn the_oldest_probe_makes_room() {
+    fn the_oldest_probe_is_removed_from_a_full_history() {
         let mut recent = RecentProbes::default();
         for second in 0..60 {
-            recent.push(PastProbe::of("p".into(), &report(noon() + Duration::from_secs(second), Ok(()))));
+            recent.push(PastProbe::new("p".into(), &report(noon() + Duration::from_secs(second), Ok(()))));
         }
-        assert_eq!(recent.iter().len(), PROBES_KEPT);
+        assert_eq!(recent.iter().len(), MAX_RECENT_PROBES);
         assert_eq!(recent.iter().next().unwrap().finished(), noon() + Duration::from_secs(10));
     }
 
     #[test]
-    fn a_day_is_kept_in_quarters_of_an_hour() {
+    fn the_last_day_is_stored_in_quarters_of_an_hour() {
         let times: Vec<_> = (0..200).map(|quarter| noon() + QUARTER * quarter).collect();
         let (day, now) = (day(&times), noon() + QUARTER * 199);
-        assert_eq!(day.slots(now).count(), SLOTS_KEPT);
-        assert_eq!(day.slots(now).map(|slot| slot.age(now)).max(), Some(SLOTS_KEPT - 1));
-        assert_eq!(day.slots(now + QUARTER * 300).count(), 0, "what is older is not the last day");
+        assert_eq!(day.slots(now).count(), MAX_SLOTS);
+        assert_eq!(day.slots(now).map(|slot| slot.age(now)).max(), Some(MAX_SLOTS - 1));
+        assert_eq!(day.slots(now + QUARTER * 300).count(), 0, "older slots are not part of the last day");
     }
 
     #[test]
-    fn maintenance_is_no_failure_and_failures_take_no_part_in_the_mean() {
+    fn maintenance_is_not_a_failure_and_failures_do_not_change_the_mean() {
         let mut day = day(&[noon(), noon()]);
         day.record(&report(noon(), Err(Reason::Maintenance)));
         day.record(&report(noon(), Err(Reason::Connect)));
@@ -302,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_wrong_for_a_while_leaves_nothing_behind() {
+    fn slots_that_a_wrong_clock_wrote_are_removed() {
         let mut day = day(&[noon(), noon() + QUARTER * 35_000]);
         assert_eq!(day.slots(noon() + QUARTER * 35_000).count(), 1);
         day.record(&report(noon() + QUARTER, Ok(())));
@@ -310,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_steps_back_a_little_loses_nothing() {
+    fn a_small_step_back_of_the_clock_loses_no_slot() {
         let day = day(&[noon() - QUARTER, noon(), noon() - Duration::from_secs(1)]);
         let counts: Vec<_> = day.slots(noon()).map(|slot| slot.succeeded).collect();
         assert_eq!(counts, [1, 2]);

@@ -1,4 +1,5 @@
-//! What is known of one key and of each of its probes: how a report, an answer or a move of the state is entered.
+//! The status of one key, of its probes and of the health route, and how a report, a response or a state change
+//! updates it.
 
 use serde_with::SerializeDisplay;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::partner_api::request_id::RequestId;
 use crate::partner_api::token::{Claims, Identity};
 use crate::report::{Phase, ProbeReport};
 
-/// Why a probe that was due did not run: the `reason` label of skipped probes.
+/// Why a due probe did not run: the label `reason` of skipped probes.
 #[derive(
     Clone,
     Copy,
@@ -36,15 +37,16 @@ use crate::report::{Phase, ProbeReport};
 )]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub enum Skip {
-    /// The key's budget is known to be low, or spent.
+    /// The key's request budget is low or used up.
     RateLimit,
-    /// The key was still busy when it was due, until it was due again.
+    /// Another probe of the key still ran until this one was due again.
     StillRunning,
-    /// This process, or its machine, has run out of descriptors or memory: nothing could be asked.
+    /// This process or its machine has no file descriptors, ports or memory left, so that no request could be
+    /// sent.
     NoResources,
 }
 
-/// The API in one word, as its health route tells.
+/// The state of the API, from its health route.
 #[derive(
     Clone,
     Copy,
@@ -62,131 +64,114 @@ pub enum Skip {
 )]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub enum HealthState {
-    /// Nothing was asked yet.
+    /// No health probe ran yet.
     Unknown,
     /// The last probe succeeded.
     Up,
-    /// The last probe was answered with announced maintenance.
+    /// The response to the last probe announced maintenance.
     Maintenance,
     /// The last probe failed.
     Down,
 }
 
-/// What is known of the health route.
 #[derive(Clone, Debug)]
 pub struct HealthStatus {
-    /// Its probe.
     pub probe: ProbeStatus,
-    /// In one word.
     pub state: HealthState,
-    /// Since when, as far as this process has seen; while nothing was asked, since it began.
+    /// When this process first saw this state; before the first probe, when monitoring began.
     pub since: SystemTime,
-    /// Since when this process has watched it.
-    pub watched_since: SystemTime,
-    /// Its last probes.
+    /// When this process began to monitor the API.
+    pub monitored_since: SystemTime,
     pub recent: RecentProbes,
-    /// Its last day.
     pub day: Day,
 }
 
-/// What is known of a key.
 #[derive(Clone, Debug)]
 pub struct KeyStatus {
-    /// Its state.
     pub persisted: PersistedKeyState,
-    /// How often each state was entered since the start, in the order of first entry.
+    /// How often each state was entered since the start of the process, in the order of first entry.
     pub changes: Vec<(KeyState, u64)>,
-    /// The ids behind it: key/info's word, else the token's own.
+    /// The IDs behind the key: from key/info, or else from the token.
     pub identity: Identity,
     /// From key/info.
     pub version: Option<Version>,
-    /// From key/info: how many routes it may call.
+    /// From key/info: the number of routes that the key may call.
     pub routes: Option<usize>,
-    /// When its token ends, if it does.
+    /// When the token expires, if it does.
     pub token_expiry: Option<SystemTime>,
-    /// Its budget, as last told.
+    /// The request budget in the last response that had one.
     pub budget: Option<Budget>,
-    /// Its probes, in the configuration's order.
+    /// In the order of the configuration.
     pub probes: Vec<ProbeStatus>,
-    /// The last that ran, of all its probes.
+    /// The last runs of all its probes together.
     pub recent: RecentProbes,
-    /// The last moves of its state.
     pub transitions: TransitionHistory,
 }
 
-/// What is known of one probe.
 #[derive(Clone, Debug)]
 pub struct ProbeStatus {
-    /// Its label.
     pub name: Arc<str>,
-    /// From when it is due until it is due again.
+    /// The time between two due times.
     pub interval: Duration,
-    /// How many ran.
+    /// The number of runs.
     pub total: u64,
-    /// How many failed, by reason, in the order of first failure.
+    /// The number of failed runs by reason, in the order of first failure.
     pub failures: Vec<(Reason, u64)>,
-    /// How many did not run, in the order of [`Skip::VARIANTS`].
+    /// The number of skipped runs, in the order of [`Skip::VARIANTS`].
     pub skipped: [u64; Skip::VARIANTS.len()],
-    /// Why it did not run when it was last due; `None`: it ran.
+    /// Why the probe was skipped when it was last due; `None` if it ran.
     pub last_skip: Option<Skip>,
-    /// The last one.
     pub last: Option<LastProbe>,
-    /// When one last succeeded.
+    /// When a run last succeeded.
     pub last_success: Option<SystemTime>,
-    /// The failure episode under way.
+    /// The present failure episode.
     pub episode: Option<Episode>,
 }
 
-/// The last probe's figures.
+/// The last run of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastProbe {
-    /// When it ended.
+    /// When the run ended.
     pub finished: SystemTime,
-    /// How long it took.
     pub duration: Duration,
-    /// The HTTP status, if an answer came.
+    /// The HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// The request-id, if the answer had one.
+    /// The request ID, if the response had one.
     pub request_id: Option<RequestId>,
-    /// Why it failed, if it did.
     pub failure: Option<Failure>,
-    /// The last phase that it came to; `None`: it could not be sent.
+    /// The last phase that the probe reached; `None` if it could not be sent.
     pub reached: Option<Phase>,
 }
 
-/// One trouble: failures without a success between them, of one kind ([`Reason::belongs_to_episode_of`]). It keeps
-/// its *first* failure, so that its series changes once an episode and an alert quotes the request-id
-/// of the moment it began.
+/// A failure episode: consecutive failures of one kind ([`Reason::belongs_to_episode_of`]). It keeps its *first* failure,
+/// so that its series changes once per episode, and an alert quotes the request ID from the start of the
+/// episode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Episode {
-    /// When it began.
     pub since: SystemTime,
-    /// Its first failure.
+    /// The first failure.
     pub failure: Failure,
-    /// The first failure's request-id.
+    /// The request ID of the first failure.
     pub request_id: Option<RequestId>,
 }
 
-/// What a report changed, as far as the log is concerned.
+/// A change that the log reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EpisodeChange {
-    /// The first failure after a success, or of another kind, or ever.
+    /// The first failure of all, after a success, or of another kind.
     Began(Episode),
     /// The first success after failures.
     Ended(Episode),
 }
 
 impl LastProbe {
-    /// Whether it succeeded.
-    #[must_use]
     pub const fn success(&self) -> bool {
         self.failure.is_none()
     }
 }
 
 impl KeyStatus {
-    /// A key of which only its memory and its probes are known.
-    #[must_use]
+    /// A key of which only the persisted state and the probes are known.
     pub fn new(persisted: PersistedKeyState, probes: impl IntoIterator<Item = ProbeStatus>) -> Self {
         Self {
             persisted,
@@ -202,8 +187,9 @@ impl KeyStatus {
         }
     }
 
-    /// Labels the key with what its token says of itself, until key/info says more.
-    pub fn describe(&mut self, token: &SecretString) {
+    /// Takes IDs and expiry from the claims in a new token, and removes what earlier responses said. key/info
+    /// can replace the IDs.
+    pub fn reset_from_token(&mut self, token: &SecretString) {
         let claims = Claims::parse(token.expose_secret()).unwrap_or_default();
         self.identity = claims.identity;
         self.token_expiry = claims.expires;
@@ -212,7 +198,7 @@ impl KeyStatus {
         self.budget = None;
     }
 
-    /// Takes over the figures of the same key under an earlier configuration.
+    /// Takes over the history and the counters of the same key under an earlier configuration.
     pub fn carry_over(&mut self, old: &Self) {
         self.changes.clone_from(&old.changes);
         self.identity.clone_from(&old.identity);
@@ -226,12 +212,12 @@ impl KeyStatus {
         }
     }
 
-    /// Enters what an answer tells beside its outcome.
-    pub fn learn(&mut self, answer: &Judgement) {
-        if answer.budget.is_reported() {
-            self.budget = Some(answer.budget);
+    /// Records what a response says besides success or failure: the budget, and the data of key/info.
+    pub fn record_response(&mut self, response: &Judgement) {
+        if response.budget.is_reported() {
+            self.budget = Some(response.budget);
         }
-        let Some(info) = &answer.key_info else { return };
+        let Some(info) = &response.key_info else { return };
         self.routes = Some(info.routes);
         if let Some(extended) = &info.extended {
             self.version = extended.version;
@@ -239,8 +225,9 @@ impl KeyStatus {
         }
     }
 
-    /// Enters what a move of the state leaves behind; `report` is what said so, where an answer did.
-    pub fn remember(&mut self, persisted: PersistedKeyState, report: Option<&ProbeReport>) {
+    /// Sets the persisted state. If the state changes, this is counted and added to the history; `report` is
+    /// the one that caused the change, if a response did.
+    pub fn set_persisted(&mut self, persisted: PersistedKeyState, report: Option<&ProbeReport>) {
         if persisted.state != self.persisted.state {
             count(&mut self.changes, persisted.state);
             let failure = report.and_then(|report| report.outcome.as_ref().err());
@@ -254,24 +241,25 @@ impl KeyStatus {
         self.persisted = persisted;
     }
 
-    /// Enters the report of the probe at `index`, and tells whether a failure episode began or ended with it.
+    /// Records the report of the probe at `index`. Returns whether a failure episode began or ended.
     pub fn record(&mut self, index: usize, report: &ProbeReport) -> Option<EpisodeChange> {
         let probe = self.probes.get_mut(index)?;
-        self.recent.push(PastProbe::of(Arc::clone(&probe.name), report));
+        self.recent.push(PastProbe::new(Arc::clone(&probe.name), report));
         probe.record(report)
     }
 }
 
 impl HealthStatus {
-    /// Begins anew with another API: what was known is not about it. What is counted goes on, as counters do.
-    pub fn forget(&mut self) {
+    /// Starts again for another API: the data is about the old one. The counters continue, because a counter
+    /// never goes back.
+    pub fn reset(&mut self) {
         let Self { probe, .. } = std::mem::take(self);
         self.probe = ProbeStatus { last: None, last_success: None, episode: None, last_skip: None, ..probe };
     }
 
-    /// Enters a report, and tells whether a failure episode began or ended with it.
+    /// Records a report. Returns whether a failure episode began or ended.
     pub fn record(&mut self, report: &ProbeReport) -> Option<EpisodeChange> {
-        self.recent.push(PastProbe::of(Arc::clone(&self.probe.name), report));
+        self.recent.push(PastProbe::new(Arc::clone(&self.probe.name), report));
         self.day.record(report);
         let change = self.probe.record(report);
         let state = match &report.outcome {
@@ -290,11 +278,11 @@ impl Default for HealthStatus {
     fn default() -> Self {
         let now = SystemTime::now();
         Self {
-            // The interval is known once a configuration is.
+            // The interval is set when a configuration is applied.
             probe: ProbeStatus::new(HEALTH.into(), Duration::ZERO),
             state: HealthState::Unknown,
             since: now,
-            watched_since: now,
+            monitored_since: now,
             recent: RecentProbes::default(),
             day: Day::default(),
         }
@@ -302,8 +290,6 @@ impl Default for HealthStatus {
 }
 
 impl ProbeStatus {
-    /// A probe that has not run yet.
-    #[must_use]
     pub const fn new(name: Arc<str>, interval: Duration) -> Self {
         Self {
             name,
@@ -318,7 +304,7 @@ impl ProbeStatus {
         }
     }
 
-    /// Enters a report, and tells whether a failure episode began or ended with it.
+    /// Records a report. Returns whether a failure episode began or ended.
     pub fn record(&mut self, report: &ProbeReport) -> Option<EpisodeChange> {
         self.total += 1;
         self.last_skip = None;
@@ -337,9 +323,9 @@ impl ProbeStatus {
             }
             Err(failure) => {
                 count(&mut self.failures, failure.reason);
-                let goes_on =
+                let continues =
                     |episode: &Episode| failure.reason.belongs_to_episode_of(episode.failure.reason);
-                if self.episode.as_ref().is_some_and(goes_on) {
+                if self.episode.as_ref().is_some_and(continues) {
                     return None;
                 }
                 let episode = Episode {
@@ -353,7 +339,7 @@ impl ProbeStatus {
         }
     }
 
-    /// Counts probes that were due and did not run.
+    /// Counts `times` skipped runs.
     pub fn skip(&mut self, reason: Skip, times: u64) {
         self.last_skip = Some(reason);
         let [rate_limit, still_running, no_resources] = &mut self.skipped;
@@ -365,9 +351,9 @@ impl ProbeStatus {
     }
 }
 
-/// Adds one to a word's count. A handful of words at most ever occur, so a list beats a map.
+/// Adds one to the count of a word. There are only a few different words, so a list is faster than a map.
 fn count<W: PartialEq>(counts: &mut Vec<(W, u64)>, word: W) {
-    match counts.iter_mut().find(|(known, _)| *known == word) {
+    match counts.iter_mut().find(|(counted, _)| *counted == word) {
         Some((_, times)) => *times += 1,
         None => counts.push((word, 1)),
     }

@@ -1,133 +1,120 @@
-//! The API, as its health route tells.
+//! The view of the API, from its health route.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
+use serde_with::serde_as;
 
-use super::key::trouble;
-use super::{PastView, ProbeView, seconds};
+use super::key::failed;
+use super::seconds::Seconds;
+use super::{PastProbeView, ProbeView, StatusSource};
 use crate::diagnosis::{self, Verdict};
 use crate::partner_api::failure::Reason;
 use crate::report::Phases;
 use crate::state::history::Slot;
-use crate::state::{HealthState, Inventory, SharedState, Skip};
+use crate::state::{HealthState, Skip};
 
-/// What the availability is counted over.
+/// The period of the availability.
 const WINDOW: Duration = Duration::from_hours(24);
 
-/// The API.
+#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub struct ApiView {
-    /// Its base URL.
+    /// The base URL.
     pub url: Arc<str>,
-    /// In one word.
     pub state: HealthState,
-    /// Since when, as far as this process has seen.
-    #[serde(rename = "state_since_timestamp_seconds", with = "seconds")]
+    /// When this process first saw this state.
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "state_since_timestamp_seconds")]
     pub since: SystemTime,
-    /// Since when this process has watched it.
-    #[serde(rename = "watched_since_timestamp_seconds", with = "seconds")]
-    pub watched_since: SystemTime,
-    /// What is wrong, whose fault it is, what to do.
+    /// When this process began to monitor the API.
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "watched_since_timestamp_seconds")]
+    pub monitored_since: SystemTime,
     pub verdict: Verdict,
-    /// When the first certificate of its chain ends, as last shown.
-    #[serde(rename = "tls_certificate_expiry_timestamp_seconds", with = "seconds::option")]
+    /// When the first certificate in the chain expires, as last seen.
+    #[serde_as(as = "Option<Seconds>")]
+    #[serde(rename = "tls_certificate_expiry_timestamp_seconds")]
     pub certificate_expiry: Option<SystemTime>,
-    /// Over the last day, as far as this process has seen it.
     pub availability: Availability,
-    /// The health probe.
     pub probe: ProbeView,
-    /// The last day, oldest first, in quarters of an hour; those without a probe are left out.
+    /// The last 24 hours in quarters of an hour, oldest first, without those that have no probe.
     pub day: Vec<SlotView>,
     /// The last probes, newest first.
-    pub history: Vec<PastView>,
+    pub history: Vec<PastProbeView>,
 }
 
-/// How much of the time the API was there, and what is left of the error budget.
+/// The share of health probes that succeeded in the last 24 hours, or in the part of them that this process has
+/// monitored, and what is left of the error budget.
+#[serde_as]
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Availability {
-    /// Over which span.
-    #[serde(rename = "window_seconds", with = "seconds::span")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "window_seconds")]
     pub window: Duration,
-    /// The share of probes that are to succeed, announced maintenance apart.
+    /// The share of probes that should succeed, not counting announced maintenance.
     pub objective: f64,
-    /// Probes that succeeded.
     pub succeeded: u64,
-    /// Probes that failed, announced maintenance apart.
+    /// Without the probes that met announced maintenance.
     pub failed: u64,
-    /// Probes that were answered with announced maintenance.
     pub maintenance: u64,
-    /// The share that succeeded, announced maintenance apart; `None`: there was none.
+    /// The share that succeeded, not counting announced maintenance; `None` if there were no probes.
     pub ratio: Option<f64>,
-    /// What is left of the failures that the objective allows for so many probes: 1 is all, 0 nothing,
-    /// and below 0 it is overspent.
+    /// What is left of the failures that the objective allows for this number of probes: 1 is all, 0 is
+    /// nothing, below 0 is overspent.
     pub error_budget_remaining_ratio: Option<f64>,
 }
 
-/// A quarter of an hour of the health route.
+/// The results of the health probes in a quarter of an hour.
+#[serde_as]
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct SlotView {
-    /// When it began.
-    #[serde(rename = "start_timestamp_seconds", with = "seconds")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "start_timestamp_seconds")]
     pub start: SystemTime,
-    /// How many slots it lies before the present one.
+    /// The number of slots between this one and the present one.
     #[serde(skip)]
     pub age: usize,
-    /// Probes that succeeded.
     pub succeeded: u32,
-    /// Probes that failed, announced maintenance apart.
+    /// Without the probes that met announced maintenance.
     pub failed: u32,
-    /// Probes that were answered with announced maintenance.
     pub maintenance: u32,
-    /// Why a probe first failed.
+    /// The reason of the first failure.
     pub reason: Option<Reason>,
-    /// What the phases of those that succeeded took on average.
-    #[serde(rename = "mean_phase_duration_seconds", with = "seconds::phases::option")]
+    /// The average phases of the probes that succeeded.
+    #[serde_as(as = "Option<Seconds>")]
+    #[serde(rename = "mean_phase_duration_seconds")]
     pub phases: Option<Phases>,
 }
 
 impl ApiView {
-    /// What is known at `now`.
-    #[must_use]
-    pub fn of(shared_state: &SharedState, inventory: &Inventory, now: SystemTime) -> Self {
-        let certificate_expiry = certificate_expiry(shared_state, inventory);
-        let health = shared_state.health().clone();
-        let ended = certificate_expiry.is_some_and(|end| end <= now);
-        let day: Vec<_> = health.day.slots(now).map(|slot| SlotView::of(slot, now)).collect();
+    pub fn new(source: &StatusSource<'_>) -> Self {
+        let settings = &source.inventory.settings;
+        let health = source.shared_state.health().clone();
+        let day: Vec<_> = health.day.slots(source.now).map(|slot| SlotView::new(slot, source.now)).collect();
         Self {
-            url: inventory.settings.api.base_url.as_str().into(),
+            url: settings.api.base_url.as_str().into(),
             state: health.state,
             since: health.since,
-            watched_since: health.watched_since,
-            verdict: diagnosis::of_health(
+            monitored_since: health.monitored_since,
+            verdict: diagnosis::diagnose_api(
                 health.probe.last.is_some(),
                 health.probe.last_skip == Some(Skip::NoResources),
-                trouble(&health.probe, ended),
+                failed(&health.probe, source.certificate_expired()),
             ),
-            certificate_expiry,
-            availability: Availability::of(&day, inventory.settings.health.objective),
-            probe: ProbeView::of(&health.probe),
+            certificate_expiry: source.certificate_expiry,
+            availability: Availability::new(&day, settings.health.objective),
+            probe: ProbeView::new(&health.probe),
             day,
-            history: health.recent.iter().rev().map(PastView::of).collect(),
+            history: health.recent.iter().rev().map(PastProbeView::new).collect(),
         }
     }
 }
 
-/// Whether the certificate that the API's host shows has ended: then a failed handshake is not the network's fault.
-#[must_use]
-pub fn certificate_ended(shared_state: &SharedState, inventory: &Inventory, now: SystemTime) -> bool {
-    certificate_expiry(shared_state, inventory).is_some_and(|end| end <= now)
-}
-
-fn certificate_expiry(shared_state: &SharedState, inventory: &Inventory) -> Option<SystemTime> {
-    let host = inventory.settings.api.base_url.host_str()?;
-    shared_state.certificates().get(host).copied()
-}
-
 impl Availability {
     #[expect(clippy::cast_precision_loss, reason = "a day's probes fit")]
-    fn of(day: &[SlotView], objective: f64) -> Self {
+    fn new(day: &[SlotView], objective: f64) -> Self {
         let sum = |count: fn(&SlotView) -> u32| day.iter().map(|slot| u64::from(count(slot))).sum::<u64>();
         let (succeeded, failed) = (sum(|slot| slot.succeeded), sum(|slot| slot.failed));
         let counted = (succeeded + failed) as f64;
@@ -146,7 +133,7 @@ impl Availability {
 }
 
 impl SlotView {
-    fn of(slot: &Slot, now: SystemTime) -> Self {
+    fn new(slot: &Slot, now: SystemTime) -> Self {
         Self {
             start: slot.start(),
             age: slot.age(now),

@@ -1,34 +1,31 @@
-//! The whole status as one JSON document, piece by piece.
+//! The whole status as one JSON document, in pieces.
 
-use std::sync::Arc;
+use super::{KeyView, Overview, Selection, StatusSource};
 
-use super::{KeyView, Overview};
-use crate::state::MonitoredKey;
-
-/// How many keys a piece has: of ten thousand, few are held in memory at once.
+/// The number of keys in one piece, so that the views of 10,000 keys are never in memory together.
 const PIECE: usize = 64;
 
-/// The pieces of the document, in order: everything but the keys, then these.
+/// The pieces of the document, in order: first everything except the keys, then the keys.
 ///
 /// # Errors
-/// Never, as far as can be seen: it is what the serialiser's signature wants.
+/// No known case; the serialiser's signature requires the error.
 pub fn document(
-    overview: &Overview,
-    keys: Vec<Arc<MonitoredKey>>,
-    certificate_ended: bool,
+    source: &StatusSource<'_>,
+    selection: Selection,
 ) -> serde_json::Result<impl Iterator<Item = Vec<u8>> + use<>> {
-    let mut head = serde_json::to_vec(overview)?;
+    let mut head = serde_json::to_vec(&Overview::new(source, &selection))?;
     // The closing brace comes after the keys.
     head.pop();
     head.extend_from_slice(b",\"keys\":[");
+    let (keys, certificate_expired) = (selection.keys, source.certificate_expired());
     let pieces = (0..keys.len()).step_by(PIECE).map(move |start| {
         let mut piece = Vec::new();
-        for (place, entry) in keys.iter().enumerate().skip(start).take(PIECE) {
+        for (place, key) in keys.iter().enumerate().skip(start).take(PIECE) {
             if place > 0 {
                 piece.push(b',');
             }
-            // A view holds nothing that JSON can't: it fails nowhere.
-            let _ = serde_json::to_writer(&mut piece, &KeyView::of(entry, certificate_ended));
+            // Cannot fail: every view can be written as JSON, and writing to memory always succeeds.
+            let _ = serde_json::to_writer(&mut piece, &KeyView::new(key, certificate_expired));
         }
         piece
     });

@@ -1,4 +1,4 @@
-//! One key, as it is told.
+//! The view of a key, of its probes and of its history.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,9 +6,11 @@ use std::time::{Duration, SystemTime};
 use strum::VariantArray as _;
 
 use serde::Serialize;
+use serde_with::serde_as;
 
-use super::seconds;
-use crate::diagnosis::{self, Case, Trouble, Verdict};
+use super::StatusSource;
+use super::seconds::Seconds;
+use crate::diagnosis::{self, FailedProbe, KeyFacts, Verdict};
 use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::Access;
 use crate::partner_api::budget::Budget;
@@ -19,187 +21,190 @@ use crate::report::Phases;
 use crate::state::history::{PastProbe, TransitionRecord};
 use crate::state::{KeyStatus, LastProbe, MonitoredKey, ProbeStatus, Skip};
 
-/// A key.
+#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub struct KeyView {
-    /// Whose key it is.
     pub partner: Arc<str>,
-    /// Its name.
     pub key: Arc<str>,
-    /// What its token opens.
     pub access: Access,
-    /// Its state.
     pub state: KeyState,
-    /// Since when.
-    #[serde(rename = "state_since_timestamp_seconds", with = "seconds")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "state_since_timestamp_seconds")]
     pub since: SystemTime,
-    /// What is wrong, whose fault it is, what to do.
     pub verdict: Verdict,
-    /// The schema (tenant) behind it.
+    /// The ID of the schema (tenant) behind the key.
     pub schema_id: Option<String>,
-    /// The partner's number at MyUnisoft.
+    /// The partner's ID at MyUnisoft.
     pub third_party_id: Option<String>,
-    /// The society behind it; a firm key has none.
+    /// The ID of the society behind the key; a firm key has none.
     pub society_id: Option<String>,
-    /// Its version.
     pub version: Option<u64>,
-    /// The newest version that it could have.
+    /// The newest version that the key could have.
     pub latest_version: Option<u64>,
-    /// How many routes it may call.
+    /// The number of routes that the key may call.
     pub routes: Option<usize>,
-    /// When its token ends, if it does.
-    #[serde(rename = "token_expiry_timestamp_seconds", with = "seconds::option")]
+    /// When the token expires, if it does.
+    #[serde_as(as = "Option<Seconds>")]
+    #[serde(rename = "token_expiry_timestamp_seconds")]
     pub token_expiry: Option<SystemTime>,
-    /// Its budget, as last answered.
+    /// The request budget in the last response that had one.
     pub rate_limit: Option<RateLimitView>,
-    /// Its probes, in the configuration's order.
+    /// In the order of the configuration.
     pub probes: Vec<ProbeView>,
-    /// Which of them the verdict is about.
+    /// The probe that the verdict is about.
     #[serde(skip)]
-    told_by: Option<Arc<str>>,
+    verdict_probe: Option<Arc<str>>,
 }
 
-/// A key's budget.
+/// The request budget of a key.
+#[serde_as]
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct RateLimitView {
-    /// Requests in the whole window.
+    /// The number of requests per window.
     pub requests: Option<u32>,
-    /// Requests left in it.
+    /// The number of requests left in the present window.
     #[serde(rename = "remaining_requests")]
     pub remaining: Option<u32>,
-    /// When it starts anew.
-    #[serde(rename = "reset_timestamp_seconds", with = "seconds::option")]
+    /// When the next window begins.
+    #[serde_as(as = "Option<Seconds>")]
+    #[serde(rename = "reset_timestamp_seconds")]
     pub reset: Option<SystemTime>,
 }
 
-/// A probe.
+#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub struct ProbeView {
-    /// Its name.
     pub probe: Arc<str>,
-    /// Whether the last one succeeded; `None`: none ran.
+    /// Whether the last run succeeded; `None` if none ran.
     pub up: Option<bool>,
-    /// From when it is due until it is due again.
-    #[serde(rename = "interval_seconds", with = "seconds::span")]
+    /// The time between two due times.
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "interval_seconds")]
     pub interval: Duration,
-    /// How long the last one took.
-    #[serde(rename = "last_duration_seconds", with = "seconds::span::option")]
+    /// The duration of the last run.
+    #[serde_as(as = "Option<Seconds>")]
+    #[serde(rename = "last_duration_seconds")]
     pub last_duration: Option<Duration>,
-    /// When the last one ended.
-    #[serde(rename = "last_timestamp_seconds", with = "seconds::option")]
+    /// When the last run ended.
+    #[serde_as(as = "Option<Seconds>")]
+    #[serde(rename = "last_timestamp_seconds")]
     pub last: Option<SystemTime>,
-    /// When one last succeeded.
-    #[serde(rename = "last_success_timestamp_seconds", with = "seconds::option")]
+    /// When a run last succeeded.
+    #[serde_as(as = "Option<Seconds>")]
+    #[serde(rename = "last_success_timestamp_seconds")]
     pub last_success: Option<SystemTime>,
-    /// The last one's HTTP status; `None`: no answer came.
+    /// The HTTP status of the last run; `None` if there was no response.
     pub http_status_code: Option<u16>,
-    /// Why the last one failed; `None`: it succeeded, or none ran.
+    /// Why the last run failed; `None` if it succeeded, or none ran.
     pub reason: Option<Reason>,
-    /// The last one's request-id.
+    /// The request ID of the last run.
     pub request_id: Option<String>,
-    /// The trouble it is in, as it began.
+    /// The present failure episode.
     pub error: Option<ErrorView>,
-    /// Why it did not run when it was last due; `None`: it ran.
+    /// Why the probe was skipped when it was last due; `None` if it ran.
     #[serde(rename = "left_out")]
     pub last_skip: Option<Skip>,
-    /// How many ran.
+    /// The number of runs.
     #[serde(rename = "probes_total")]
     pub total: u64,
-    /// How many failed, by reason.
+    /// The number of failed runs by reason.
     #[serde(rename = "probe_failures_total")]
     pub failures: BTreeMap<Reason, u64>,
-    /// How many were due and did not run, by reason.
+    /// The number of skipped runs by reason.
     #[serde(rename = "probes_skipped_total")]
     pub skipped: BTreeMap<Skip, u64>,
 }
 
-/// The trouble that a probe is in, as it began.
+/// The failure episode of a probe, as of its first failure.
+#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub struct ErrorView {
-    /// Why.
     pub reason: Reason,
-    /// The API's code.
+    /// The API's error code.
     pub code: Option<String>,
-    /// One sentence: never a secret, never a body.
+    /// One sentence, without any secret or body.
     pub detail: String,
-    /// To quote to MyUnisoft's support.
+    /// The request ID to quote to MyUnisoft's support.
     pub request_id: Option<String>,
-    /// When it began.
-    #[serde(rename = "since_timestamp_seconds", with = "seconds")]
+    /// When the episode began.
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "since_timestamp_seconds")]
     pub since: SystemTime,
 }
 
-/// A key with what was.
+/// A key with its history.
 #[derive(Clone, Debug, Serialize)]
 pub struct KeyDetail {
-    /// What is.
     #[serde(flatten)]
     pub key: KeyView,
-    /// The moves of its state, newest first, as far as this process has seen them.
-    pub state_changes: Vec<MoveView>,
-    /// Its last probes, newest first.
-    pub history: Vec<PastView>,
+    /// The state changes that this process has seen, newest first.
+    pub state_changes: Vec<TransitionView>,
+    /// The last probes, newest first.
+    pub history: Vec<PastProbeView>,
 }
 
-/// A move of a key's state.
+/// A state change of a key.
+#[serde_as]
 #[derive(Clone, Debug, Serialize)]
-pub struct MoveView {
-    /// When.
-    #[serde(rename = "timestamp_seconds", with = "seconds")]
+pub struct TransitionView {
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "timestamp_seconds")]
     pub at: SystemTime,
-    /// The state that was entered.
+    /// The new state.
     pub to: KeyState,
-    /// The API's code.
+    /// The API's error code.
     pub code: Option<String>,
-    /// The id of the answer that said so.
+    /// The request ID of the response that caused the change.
     pub request_id: Option<String>,
 }
 
 /// A probe that ran.
+#[serde_as]
 #[derive(Clone, Debug, Serialize)]
-pub struct PastView {
-    /// Its name.
+pub struct PastProbeView {
     pub probe: Arc<str>,
-    /// When it ended.
-    #[serde(rename = "timestamp_seconds", with = "seconds")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "timestamp_seconds")]
     pub finished: SystemTime,
-    /// Whether it succeeded.
     pub up: bool,
-    /// The HTTP status; `None`: no answer came.
+    /// The HTTP status; `None` if there was no response.
     pub http_status_code: Option<u16>,
-    /// Why it failed.
     pub reason: Option<Reason>,
-    /// The API's code, where it is a documented one.
+    /// The API's error code, if it is a documented one.
     pub code: Option<&'static str>,
-    /// The failure's request-id.
+    /// The request ID, if the probe failed.
     pub request_id: Option<String>,
-    /// How long it took.
-    #[serde(rename = "duration_seconds", with = "seconds::span")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "duration_seconds")]
     pub duration: Duration,
-    /// Where its time went.
-    #[serde(rename = "phase_duration_seconds", with = "seconds::phases")]
+    #[serde_as(as = "Seconds")]
+    #[serde(rename = "phase_duration_seconds")]
     pub phases: Phases,
 }
 
 impl KeyView {
-    /// What is known of a key. `certificate_ended`: whether the API's certificate has.
-    #[must_use]
-    pub fn of(entry: &MonitoredKey, certificate_ended: bool) -> Self {
-        let secret = entry.partner.secret().state;
-        Self::from(entry, &entry.status(), secret, certificate_ended)
+    /// `certificate_expired`: whether the certificate of the API's host has expired.
+    pub(super) fn new(key: &MonitoredKey, certificate_expired: bool) -> Self {
+        let secret = key.partner.secret().state;
+        Self::with_status(key, &key.status(), secret, certificate_expired)
     }
 
-    fn from(entry: &MonitoredKey, status: &KeyStatus, secret: SecretState, certificate_ended: bool) -> Self {
+    fn with_status(
+        key: &MonitoredKey,
+        status: &KeyStatus,
+        secret: SecretState,
+        certificate_expired: bool,
+    ) -> Self {
         let known = |id: &String| (!id.is_empty()).then(|| id.clone());
-        let case = case(status, secret, certificate_ended);
+        let facts = facts(status, secret, certificate_expired);
         Self {
-            partner: Arc::clone(&entry.partner.name),
-            key: Arc::clone(&entry.name),
-            access: entry.access,
+            partner: Arc::clone(&key.partner.name),
+            key: Arc::clone(&key.name),
+            access: key.access,
             state: status.persisted.state,
             since: status.persisted.since,
-            verdict: diagnosis::of_key(&case),
-            told_by: diagnosis::gravest(&case.troubles).map(|trouble| trouble.probe.into()),
+            verdict: diagnosis::diagnose_key(&facts),
+            verdict_probe: diagnosis::most_important(&facts.failed_probes).map(|failed| failed.probe.into()),
             schema_id: known(&status.identity.schema_id),
             third_party_id: known(&status.identity.third_party_id),
             society_id: known(&status.identity.society_id),
@@ -207,69 +212,67 @@ impl KeyView {
             latest_version: status.version.map(|version| version.latest),
             routes: status.routes,
             token_expiry: status.token_expiry,
-            rate_limit: status.budget.map(RateLimitView::of),
-            probes: status.probes.iter().map(ProbeView::of).collect(),
+            rate_limit: status.budget.map(RateLimitView::new),
+            probes: status.probes.iter().map(ProbeView::new).collect(),
         }
     }
 
-    /// The probe to show where there is room for one: the one that the verdict is about, else the one that ran
-    /// last.
-    #[must_use]
-    pub fn telling_probe(&self) -> Option<&ProbeView> {
-        let about =
-            self.told_by.as_ref().and_then(|name| self.probes.iter().find(|probe| probe.probe == *name));
-        about.or_else(|| self.probes.iter().max_by_key(|probe| probe.last))
+    /// The probe to show if there is room for one only: the one that the verdict is about, or else the one that
+    /// ran last.
+    pub fn displayed_probe(&self) -> Option<&ProbeView> {
+        let verdict_probe = self
+            .verdict_probe
+            .as_ref()
+            .and_then(|name| self.probes.iter().find(|probe| probe.probe == *name));
+        verdict_probe.or_else(|| self.probes.iter().max_by_key(|probe| probe.last))
     }
 
-    /// The request-id to quote: of the trouble's beginning, else of the last answer.
-    #[must_use]
+    /// The request ID to quote: from the start of the failure episode, or else from the last response.
     pub fn request_id(&self) -> Option<&str> {
-        self.telling_probe().and_then(ProbeView::id_to_quote)
+        self.displayed_probe().and_then(ProbeView::request_id_to_quote)
     }
 }
 
-/// What the diagnosis of a key rests on.
-fn case(status: &KeyStatus, secret: SecretState, certificate_ended: bool) -> Case<'_> {
-    Case {
+fn facts(status: &KeyStatus, secret: SecretState, certificate_expired: bool) -> KeyFacts<'_> {
+    let skipped = |skip| status.probes.iter().any(|probe| probe.last_skip == Some(skip));
+    KeyFacts {
         state: status.persisted.state,
         secret,
-        troubles: status.probes.iter().filter_map(|probe| trouble(probe, certificate_ended)).collect(),
-        was_asked: status.probes.iter().any(|probe| probe.last.is_some()),
-        over_budget: status.probes.iter().any(|probe| probe.last_skip == Some(Skip::RateLimit)),
-        is_out_of_resources: status.probes.iter().any(|probe| probe.last_skip == Some(Skip::NoResources)),
+        failed_probes: status.probes.iter().filter_map(|probe| failed(probe, certificate_expired)).collect(),
+        was_probed: status.probes.iter().any(|probe| probe.last.is_some()),
+        over_budget: skipped(Skip::RateLimit),
+        out_of_resources: skipped(Skip::NoResources),
     }
 }
 
-/// What the last probe met, if it failed. The episode keeps how its trouble began, which may be something
-/// else by now.
-pub(super) fn trouble(probe: &ProbeStatus, certificate_ended: bool) -> Option<Trouble<'_>> {
+/// The last run of a probe, if it failed. The failure episode is not enough: it keeps its first failure, and
+/// the last one may be of another kind.
+pub(super) fn failed(probe: &ProbeStatus, certificate_expired: bool) -> Option<FailedProbe<'_>> {
     let last = probe.last.as_ref()?;
-    Some(Trouble {
+    Some(FailedProbe {
         probe: &probe.name,
         failure: last.failure.as_ref()?,
         reached: last.reached,
         status: last.status,
-        is_the_api_s: last.request_id.is_some(),
-        certificate_ended,
+        from_api: last.request_id.is_some(),
+        certificate_expired,
     })
 }
 
 impl RateLimitView {
-    const fn of(budget: Budget) -> Self {
+    const fn new(budget: Budget) -> Self {
         Self { requests: budget.total, remaining: budget.remaining, reset: budget.reset }
     }
 }
 
 impl ProbeView {
-    /// The request-id to quote: of the trouble's beginning, else of the last answer.
-    #[must_use]
-    pub fn id_to_quote(&self) -> Option<&str> {
+    /// The request ID to quote: from the start of the failure episode, or else from the last response.
+    pub fn request_id_to_quote(&self) -> Option<&str> {
         let first = self.error.as_ref().and_then(|error| error.request_id.as_deref());
         first.or(self.request_id.as_deref())
     }
 
-    /// What is known of a probe.
-    pub(super) fn of(probe: &ProbeStatus) -> Self {
+    pub(super) fn new(probe: &ProbeStatus) -> Self {
         let last = probe.last.as_ref();
         let error = probe.episode.as_ref().map(|episode| ErrorView {
             reason: episode.failure.reason,
@@ -303,34 +306,30 @@ impl ProbeView {
 }
 
 impl KeyDetail {
-    /// What is known of a key, and what was.
-    #[must_use]
-    pub fn of(entry: &MonitoredKey, certificate_ended: bool) -> Self {
-        let secret = entry.partner.secret().state;
-        let status = entry.status();
+    pub fn new(source: &StatusSource<'_>, key: &MonitoredKey) -> Self {
+        let secret = key.partner.secret().state;
+        let status = key.status();
         Self {
-            key: KeyView::from(entry, &status, secret, certificate_ended),
-            state_changes: status.transitions.iter().rev().map(MoveView::of).collect(),
-            history: status.recent.iter().rev().map(PastView::of).collect(),
+            key: KeyView::with_status(key, &status, secret, source.certificate_expired()),
+            state_changes: status.transitions.iter().rev().map(TransitionView::new).collect(),
+            history: status.recent.iter().rev().map(PastProbeView::new).collect(),
         }
     }
 }
 
-impl MoveView {
-    fn of(entered: &TransitionRecord) -> Self {
+impl TransitionView {
+    fn new(transition: &TransitionRecord) -> Self {
         Self {
-            at: entered.at,
-            to: entered.to,
-            code: entered.code.as_ref().map(ErrorCode::to_string),
-            request_id: entered.request_id.as_ref().map(RequestId::to_string),
+            at: transition.at,
+            to: transition.to,
+            code: transition.code.as_ref().map(ErrorCode::to_string),
+            request_id: transition.request_id.as_ref().map(RequestId::to_string),
         }
     }
 }
 
-impl PastView {
-    /// What is kept of a probe.
-    #[must_use]
-    pub fn of(past: &PastProbe) -> Self {
+impl PastProbeView {
+    pub fn new(past: &PastProbe) -> Self {
         Self {
             probe: Arc::clone(&past.probe),
             finished: past.finished(),

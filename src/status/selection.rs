@@ -1,4 +1,4 @@
-//! Which keys to tell of, and in which order: the gravest first.
+//! Selects the keys to show, and orders them: the most severe problems first.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -6,89 +6,90 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::PartnerView;
-use super::key::trouble;
-use crate::diagnosis::is_of_the_key;
+use super::key::failed;
+use crate::diagnosis::concerns_key;
 use crate::key_state::KeyState;
 use crate::state::{Inventory, KeyStatus, MonitoredKey, MonitoredPartner};
 
-/// Which keys are wanted; each part that is `None` lets all through.
+/// Which keys to select. A field that is `None` accepts all keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// In this state.
     pub state: Option<KeyState>,
-    /// Of the partner of this name; where there is none, of those whose name holds it. Capitals don't count.
+    /// The whole name of a partner; if no partner has this name, a part of the name. Case does not matter.
     pub partner: Option<String>,
-    /// Whose name holds this. Capitals don't count.
+    /// A part of the key's name. Case does not matter.
     pub name: Option<String>,
 }
 
-/// What a filter chose.
+/// What a filter selected.
 #[derive(Clone, Debug)]
 pub struct Selection {
-    /// The keys, the gravest trouble first, then the newest; those that work as configured.
+    /// The most severe problems first, and of equal ones the most recent state change first. Keys that work are
+    /// in the order of the configuration.
     pub keys: Vec<Arc<MonitoredKey>>,
-    /// The partners that the filter lets through, with the counts of all their keys; the gravest first.
+    /// The partners that the filter accepts, with the counts of all their keys; the most severe problems first.
     pub partners: Vec<PartnerView>,
-    /// How many keys are in which state, whatever state the filter wants.
+    /// The number of keys in each state. The filter on the state does not apply.
     pub states: BTreeMap<KeyState, usize>,
-    /// How many of these have a probe that fails.
+    /// The number of these keys that have a failing probe.
     pub failing: usize,
 }
 
-/// Chooses among the fleet.
-#[must_use]
+/// Selects the keys and partners that the filter accepts, and counts the states.
 pub fn select(inventory: &Inventory, filter: &Filter) -> Selection {
-    let partner = PartnerFilter::new(inventory, filter.partner.as_deref());
+    let partner_filter = PartnerFilter::new(inventory, filter.partner.as_deref());
     let name = filter.name.as_deref().map(str::to_lowercase);
     let mut partners: Vec<_> = inventory
         .partners
         .iter()
-        .filter(|entry| partner.admits(entry))
-        .map(|entry| PartnerView::new(entry))
+        .filter(|partner| partner_filter.accepts(partner))
+        .map(|partner| PartnerView::new(partner))
         .collect();
     let places: HashMap<_, _> =
         partners.iter().enumerate().map(|(place, view)| (Arc::clone(&view.partner), place)).collect();
-    let (mut counts, mut failing) = (BTreeMap::new(), 0);
+    let (mut state_counts, mut failing) = (BTreeMap::new(), 0);
     let mut keys = Vec::new();
-    for entry in &inventory.keys {
-        let Some(view) = places.get(&entry.partner.name).and_then(|place| partners.get_mut(*place)) else {
+    for key in &inventory.keys {
+        let Some(partner) = places.get(&key.partner.name).and_then(|place| partners.get_mut(*place)) else {
             continue;
         };
-        let status = entry.status();
+        let status = key.status();
         let state = status.persisted.state;
-        view.count(state, is_failing(&status));
-        if name.as_ref().is_some_and(|name| !entry.name.to_lowercase().contains(name)) {
+        partner.count(state, is_failing(&status));
+        if name.as_ref().is_some_and(|name| !key.name.to_lowercase().contains(name)) {
             continue;
         }
-        *counts.entry(state).or_default() += 1;
+        *state_counts.entry(state).or_default() += 1;
         failing += usize::from(is_failing(&status));
         if filter.state.is_none_or(|wanted| wanted == state) {
-            keys.push((order(&status), entry));
+            keys.push((order(&status), key));
         }
     }
     keys.sort_by_key(|(order, _)| *order);
     partners.sort_by_key(PartnerView::order);
-    let keys = keys.into_iter().map(|(_, entry)| Arc::clone(entry)).collect();
-    Selection { keys, partners, states: counts, failing }
+    let keys = keys.into_iter().map(|(_, key)| Arc::clone(key)).collect();
+    Selection { keys, partners, states: state_counts, failing }
 }
 
-/// A name typed whole is that partner's alone; a part of a name is of all that hold it.
+/// Accepts the partner whose name is the text of the filter; if there is none, every partner whose name
+/// contains it.
 struct PartnerFilter {
-    wanted: Option<String>,
-    exactly: bool,
+    text: Option<String>,
+    is_whole_name: bool,
 }
 
 impl PartnerFilter {
-    fn new(inventory: &Inventory, wanted: Option<&str>) -> Self {
-        let wanted = wanted.map(str::to_lowercase);
-        let exactly = inventory.partners.iter().any(|entry| Some(entry.name.to_lowercase()) == wanted);
-        Self { wanted, exactly }
+    fn new(inventory: &Inventory, text: Option<&str>) -> Self {
+        let text = text.map(str::to_lowercase);
+        let is_whole_name =
+            inventory.partners.iter().any(|partner| Some(partner.name.to_lowercase()) == text);
+        Self { text, is_whole_name }
     }
 
-    fn admits(&self, entry: &MonitoredPartner) -> bool {
-        let Some(wanted) = &self.wanted else { return true };
-        let name = entry.name.to_lowercase();
-        if self.exactly { name == *wanted } else { name.contains(wanted) }
+    fn accepts(&self, partner: &MonitoredPartner) -> bool {
+        let Some(text) = &self.text else { return true };
+        let name = partner.name.to_lowercase();
+        if self.is_whole_name { name == *text } else { name.contains(text) }
     }
 }
 
@@ -96,19 +97,18 @@ fn is_failing(status: &KeyStatus) -> bool {
     status.probes.iter().any(|probe| probe.episode.is_some())
 }
 
-/// Whether a probe fails for a reason of the key's own, or its partner's.
-fn fails_by_itself(status: &KeyStatus) -> bool {
-    // Whether the certificate has ended is no matter here: that is nothing of the key's.
-    let mut troubles = status.probes.iter().filter_map(|probe| trouble(probe, false));
-    troubles.any(|trouble| is_of_the_key(&trouble))
+/// Whether a probe fails because of the key or its partner.
+fn has_own_failure(status: &KeyStatus) -> bool {
+    // Whether the certificate has expired does not matter here: it is never a problem of the key.
+    status.probes.iter().filter_map(|probe| failed(probe, false)).any(|failed| concerns_key(&failed))
 }
 
-/// Of a key that works and that nothing is the matter with.
-const WELL: u8 = 10;
+/// The severity of a key without a problem.
+const NO_PROBLEM: u8 = 10;
 
-/// The gravest is 0: keys that are lost, then those with a trouble of their own, then those that wait, then
-/// those that fail as all others do while the API or the way to it is down.
-fn gravity(status: &KeyStatus) -> u8 {
+/// The most severe is 0: first the keys that are lost, then those with a problem of their own, then those that
+/// are not activated, then those that fail only because the API is down or cannot be reached.
+fn severity(status: &KeyStatus) -> u8 {
     match status.persisted.state {
         KeyState::Revoked => 0,
         KeyState::Disconnected => 1,
@@ -116,17 +116,17 @@ fn gravity(status: &KeyStatus) -> u8 {
         KeyState::Invalid => 3,
         KeyState::Forbidden => 4,
         KeyState::NotFound => 5,
-        KeyState::Unknown | KeyState::Active if fails_by_itself(status) => 6,
+        KeyState::Unknown | KeyState::Active if has_own_failure(status) => 6,
         KeyState::Pending => 7,
         KeyState::Unknown | KeyState::Active if is_failing(status) => 8,
         KeyState::Unknown => 9,
-        KeyState::Active => WELL,
+        KeyState::Active => NO_PROBLEM,
     }
 }
 
 fn order(status: &KeyStatus) -> (u8, Reverse<SystemTime>) {
-    let gravity = gravity(status);
-    // What works keeps the configuration's order.
-    let since = if gravity < WELL { status.persisted.since } else { SystemTime::UNIX_EPOCH };
-    (gravity, Reverse(since))
+    let severity = severity(status);
+    // Keys without a problem stay in the order of the configuration.
+    let since = if severity < NO_PROBLEM { status.persisted.since } else { SystemTime::UNIX_EPOCH };
+    (severity, Reverse(since))
 }

@@ -62,11 +62,11 @@ async fn a_table_tells_each_probe_and_what_is_the_matter_and_what_to_do() {
     line(&["exercices", "200 ok"]);
     line(&["acme/petit", "not_found", "401 token", "req-"]);
     line(&["acme/petit: key: The API does not know the token"]);
-    line(&["Next: Check that the token was copied whole"]);
+    line(&["What to do: Check that the token was copied completely"]);
     line(&["key_info: token ERR-API-TOKEN-NOT-FOUND"]);
     line(&["connect ", "processing ", "transfer "]);
     line(&["request-id: req-"]);
-    line(&["API up; 3 keys, 1 with something the matter."]);
+    line(&["API up; 3 keys, 1 with a problem."]);
     assert!(!table.contains('\x1b'), "no colour where it is no terminal");
     assert!(!table.contains(SECRET));
 }
@@ -79,7 +79,7 @@ async fn the_exit_code_is_0_only_if_all_that_was_asked_for_succeeded() {
     assert!(
         table.contains("acme/martin")
             && !table.contains("dupont")
-            && table.contains("API up; 1 key, nothing")
+            && table.contains("API up; 1 key, none with a problem")
     );
     assert_eq!(probe(folder.path(), &["--key=petit"]).await.2, Some(1));
     simulator.key("dupont").unwrap().revoke();

@@ -78,7 +78,7 @@ async fn the_demo_s_states_are_shown_with_why_and_what_to_do() {
     all_asked(&exporter).await;
     let browser = Browser::open(DESK, false).await;
     browser.goto(&exporter.url).await;
-    let headline = browser.text("#api-title").await;
+    let headline = browser.text("#api-state").await;
     assert!(headline.contains("The API has been"), "{headline}");
     for (key, state) in LASTING {
         let row = browser.run(&format!(
@@ -93,7 +93,7 @@ async fn the_demo_s_states_are_shown_with_why_and_what_to_do() {
     let blanchet = browser.run(blanchet).await;
     assert!(blanchet.as_str().unwrap().contains("failing"), "{blanchet}");
     let partners = browser.text("#partners").await;
-    assert!(partners.contains("3 partners") && partners.contains("quai-ouest"), "{partners}");
+    assert!(partners.contains("Partners (3)") && partners.contains("quai-ouest"), "{partners}");
     // Worst first: what works comes last.
     let order = listed(&browser).await;
     let place = |name: &str| order.iter().position(|key| key == name).unwrap();
@@ -101,7 +101,7 @@ async fn the_demo_s_states_are_shown_with_why_and_what_to_do() {
     // A key's own page tells the same, and what was.
     browser.client.find(Locator::LinkText("fontaine")).await.unwrap().click().await.unwrap();
     let page = browser.text("main").await;
-    for part in ["disconnected", "ERR-THIRD-PARTY-DISCONNECTED", "atelier-nord", "History of its state"] {
+    for part in ["disconnected", "ERR-THIRD-PARTY-DISCONNECTED", "atelier-nord", "State history"] {
         assert!(page.contains(part), "{part} in {page}");
     }
     let waterfalls = browser.run("return document.querySelectorAll('svg.waterfall rect').length").await;
@@ -132,7 +132,7 @@ async fn filters_by_state_partner_and_name_work_by_form_and_by_link() {
     client.find(Locator::LinkText("All keys")).await.unwrap().click().await.unwrap();
     assert_eq!(listed(&browser).await.len(), all);
     browser.goto(&format!("{}/?name=nobody", exporter.url)).await;
-    assert!(browser.text("#listing").await.contains("No key is like that"));
+    assert!(browser.text("#listing").await.contains("No key matches the filter"));
     browser.goto(&format!("{}/?state=lost", exporter.url)).await;
     assert!(browser.text("main").await.contains("use one of unknown, pending"));
     browser.close().await;

@@ -77,7 +77,7 @@ fn in_a_terminal(folder: &Path, environment: &str, flags: &str) -> String {
 async fn colours_are_shown_in_a_terminal_unless_they_are_not_wanted() {
     let (_simulator, folder) = three_keys().await;
     let coloured = in_a_terminal(folder.path(), "TERM=xterm", "");
-    assert!(coloured.contains("\x1b[32m200 ok") && coloured.contains("\x1b[31m"), "{coloured}");
+    assert!(coloured.contains("\x1b[38;5;2m200 ok") && coloured.contains("\x1b[31m"), "{coloured}");
     for plain in ["TERM=xterm NO_COLOR=1", "TERM=dumb"] {
         let plain = in_a_terminal(folder.path(), plain, "");
         assert!(plain.contains("200 ok") && !plain.contains("\x1b[3"), "{plain}");
