@@ -87,7 +87,7 @@ fuzz: ## Test every parser with 100,000 mutated inputs (15 minutes)
 	PROPTEST_CASES=100000 $(CARGO) test --locked --release --lib fuzz_tests::
 
 kills: ## Kill the exporter 200 times at random moments (five minutes)
-	MYUNISOFT_KILLS=200 $(CARGO) test --locked --test it kills::
+	MYUNISOFT_KILLS=200 $(CARGO) test --locked --test system kills::
 
 soak: ## Run for an hour (SOAK_SECONDS) under load and faults, and check that memory and other figures stay flat
 	$(CARGO) test --locked --release --test soak

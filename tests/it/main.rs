@@ -16,7 +16,6 @@ mod support;
 mod architecture;
 mod dependencies;
 mod hostile_fleet;
-mod kills;
 mod notices;
 mod probe_command;
 mod process;

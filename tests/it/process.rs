@@ -229,29 +229,3 @@ async fn what_it_serves_beside_the_metrics() {
         assert!(exporter.get(short).await.unwrap().1.contains("<h1"), "{short} leads to the page");
     }
 }
-
-#[tokio::test]
-async fn the_demo_shows_what_it_promises() {
-    let flags = ["demo", "--web.listen-address=127.0.0.1:0", "--config.file=mine.yml"];
-    let server = Server::spawn(Command::new(BINARY).args(flags));
-    server.line(&["level=warn", "mine.yml", "not read"]).await;
-    let exporter = Exporter::listening(server).await;
-    exporter.server.line(&["http://", "/metrics"]).await;
-    exporter.server.line(&["https://", "/api/partners/health"]).await;
-    let shows = |part: &'static str| {
-        let exporter = &exporter;
-        async move {
-            until(part, || async {
-                exporter.metrics().await.lines().any(|l| l.contains(part)).then_some(())
-            })
-            .await;
-        }
-    };
-    shows("key=\"lefebvre\",state=\"pending\"} 1").await;
-    shows("key=\"lefebvre\",state=\"active\"} 1").await;
-    shows("key=\"moreau\",state=\"active\"} 1").await;
-    shows("key=\"moreau\",state=\"revoked\"} 1").await;
-    shows("key=\"roux\",state=\"not_found\"} 1").await;
-    shows("key=\"girard\",reason=\"rate_limited\"}").await;
-    shows("myunisoft_probe_error_info{probe=\"health\",reason=\"maintenance\"").await;
-}

@@ -1,5 +1,5 @@
-//! Tests that need more than Rust: Prometheus, Alertmanager, a browser, Python, namespaces, root. `make test` installs
-//! what they need. A test whose tool is missing fails and names the tool.
+//! Tests that need more than Rust (Prometheus, Alertmanager, a browser, Python, namespaces, root), or a minute each.
+//! `make test` installs what they need. A test whose tool is missing fails and names the tool.
 
 #![allow(
     clippy::expect_used,
@@ -18,6 +18,7 @@ mod alerting;
 mod alerts;
 mod dashboards;
 mod faults;
+mod kills;
 mod metrics;
 mod page;
 mod panels;

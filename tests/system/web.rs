@@ -3,3 +3,4 @@
 mod beside;
 mod descriptors;
 mod http2;
+mod idle_clients;

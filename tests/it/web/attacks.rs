@@ -35,39 +35,9 @@ fn figure(metrics: &str, series: &str) -> f64 {
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-/// Clients that stay, whether or not they are let go.
-const CROWD: usize = 10_000;
 /// Who guess passwords at the same time.
 const GUESSERS: u32 = 64;
 const DROPPED: &str = "myunisoft_exporter_connections_dropped_total";
-
-#[tokio::test]
-async fn ten_thousand_open_clients_keep_no_scrape_out_and_are_let_go() {
-    rlimit::increase_nofile_limit(CROWD as u64 * 2).unwrap();
-    let pki = Pki::new();
-    let exporter = exporter(&pki, &["--web.max-connections=64"]).await;
-    let mut crowd = Vec::new();
-    // Some never ask, some never finish asking, some ask and stay.
-    for (index, first) in [&b""[..], b"GET /metrics HT", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"]
-        .iter()
-        .cycle()
-        .take(CROWD)
-        .enumerate()
-    {
-        crowd.push(open(&exporter, first).await);
-        if index % 1_000 == 0 {
-            assert_eq!(exporter.get("/metrics").await.unwrap().0, 200, "with {index} others");
-        }
-    }
-    let metrics = exporter.metrics().await;
-    assert!(figure(&metrics, "myunisoft_exporter_connections ") <= 64.0, "{metrics}");
-    assert!(figure(&metrics, &format!("{DROPPED}{{reason=\"crowded\"}}")) >= 9_800.0, "{metrics}");
-    drop(crowd);
-    until("all to be gone", || async {
-        (figure(&exporter.metrics().await, "myunisoft_exporter_connections ") <= 1.0).then_some(())
-    })
-    .await;
-}
 
 #[tokio::test]
 async fn a_client_that_never_finishes_asking_is_let_go() {
