@@ -24,7 +24,7 @@ use web_toolkit::{AuthHandle, Service, serve};
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// An exporter, ready to run.
-pub struct App {
+pub(crate) struct App {
     /// The configuration to start with.
     pub initial: LoadedConfig,
     /// Loads the configuration again.
@@ -39,7 +39,7 @@ pub struct App {
 
 /// Options of the server. A reload does not change them.
 #[derive(Clone, Debug)]
-pub struct ServeOptions {
+pub(crate) struct ServeOptions {
     /// Whether `POST /-/reload` is allowed.
     pub lifecycle: bool,
     /// How often to check whether a file of the configuration changed; `None`: never.
@@ -54,7 +54,7 @@ pub struct ServeOptions {
 
 /// Why an exporter could not start.
 #[derive(Debug, thiserror::Error)]
-pub enum RunError {
+pub(crate) enum RunError {
     /// The HTTP client can't be built with these settings.
     #[error(transparent)]
     Client(#[from] BuildError),
@@ -66,7 +66,7 @@ impl App {
     ///
     /// # Errors
     /// If it could not start.
-    pub async fn run(
+    pub(crate) async fn run(
         self,
         shutdown: impl Future<Output = ()>,
         requests: (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>),

@@ -11,7 +11,7 @@ use reqwest::Url;
 use crate::logging::{Format, Level};
 
 /// The configuration file that is used if no flag names one.
-pub const DEFAULT_CONFIG_FILE: &str = "myunisoft-exporter.yml";
+pub(crate) const DEFAULT_CONFIG_FILE: &str = "myunisoft-exporter.yml";
 
 /// Prometheus exporter that monitors MyUnisoft's Partner API and a partner's keys.
 ///
@@ -19,7 +19,7 @@ pub const DEFAULT_CONFIG_FILE: &str = "myunisoft-exporter.yml";
 /// route of the production API.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = false, disable_help_subcommand = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
     #[command(flatten)]
@@ -33,7 +33,7 @@ impl Cli {
     /// An empty variable counts as not set, because some container environments can only set a variable
     /// to nothing.
     #[must_use]
-    pub fn from_process() -> Self {
+    pub(crate) fn from_process() -> Self {
         let command = Self::command().mut_args(|arg| {
             let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
             if is_empty { arg.env(Resettable::Reset) } else { arg }
@@ -45,7 +45,7 @@ impl Cli {
 
 /// A subcommand; without one, the exporter runs.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run with a simulated API and fleet whose keys change state; needs no account, file or network
     Demo,
     /// Check a configuration file: print a summary and exit with 0, or all errors and exit with 2
@@ -70,7 +70,7 @@ pub enum Command {
 
 /// `--output`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Output {
+pub(crate) enum Output {
     /// For people, in a terminal
     Table,
     /// For scripts: the same document as `/api/v1/status`
@@ -79,7 +79,7 @@ pub enum Output {
 
 /// The flags, each also an environment variable.
 #[derive(Args, Clone, Debug)]
-pub struct Flags {
+pub(crate) struct Flags {
     /// Configuration file [default: myunisoft-exporter.yml]
     #[arg(long = "config.file", value_name = "FILE", env = "MYUNISOFT_EXPORTER_CONFIG_FILE", global = true)]
     pub config_file: Option<PathBuf>,
@@ -194,20 +194,20 @@ fn interval(text: &str) -> Result<Duration, String> {
 impl Flags {
     /// The given addresses, or `default` if there are none.
     #[must_use]
-    pub fn listen_addresses_or(&self, default: ListenAddress) -> Vec<ListenAddress> {
+    pub(crate) fn listen_addresses_or(&self, default: ListenAddress) -> Vec<ListenAddress> {
         if self.listen_addresses.is_empty() { vec![default] } else { self.listen_addresses.clone() }
     }
 
     /// The path below which everything is served: empty, or `/…` without a final slash.
     #[must_use]
-    pub fn prefix(&self) -> String {
+    pub(crate) fn prefix(&self) -> String {
         let of_url = self.external_url.as_ref().map(|url| &url.prefix);
         self.route_prefix.as_ref().or(of_url).map_or_else(String::new, |RoutePrefix(prefix)| prefix.clone())
     }
 
     /// The host and port that users see, if a flag gives them.
     #[must_use]
-    pub fn external_host(&self) -> Option<String> {
+    pub(crate) fn external_host(&self) -> Option<String> {
         let url = &self.external_url.as_ref()?.url;
         let host = url.host_str()?;
         Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
@@ -216,7 +216,7 @@ impl Flags {
 
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenAddress {
+pub(crate) struct ListenAddress {
     /// `None`: all IPv6 and IPv4 addresses of the machine.
     pub host: Option<String>,
     /// 0: the system chooses a port.
@@ -244,7 +244,7 @@ impl FromStr for ListenAddress {
 
 /// `--web.external-url`
 #[derive(Clone, Debug)]
-pub struct ExternalUrl {
+pub(crate) struct ExternalUrl {
     /// As given.
     pub url: Url,
     /// Its path.
@@ -268,7 +268,7 @@ impl FromStr for ExternalUrl {
 
 /// `--web.route-prefix`: empty, or `/…` without a final slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoutePrefix(pub String);
+pub(crate) struct RoutePrefix(pub String);
 
 impl FromStr for RoutePrefix {
     type Err = String;

@@ -7,7 +7,25 @@ mod load;
 mod probe;
 mod process;
 
-pub(crate) use check_config::check_config;
-pub(crate) use demo::demo;
-pub(crate) use exporter::exporter;
-pub(crate) use probe::probe;
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::logging::{self, Level};
+use crate::panics;
+
+/// Reads the command line, starts the log, runs the subcommand, and returns the exit code of the process: 0 if it
+/// was asked to stop or succeeded, 1 if it failed, 2 for bad usage or a bad configuration.
+pub fn run() -> ExitCode {
+    let Cli { command, flags } = Cli::from_process();
+    // `probe` prints its findings, so it logs errors only.
+    let is_probe = matches!(command, Some(Command::Probe { .. }));
+    let default_level = if is_probe { Level::Error } else { Level::Info };
+    logging::start(flags.log_level.unwrap_or(default_level), flags.log_format);
+    panics::install_hook();
+    match command {
+        None => exporter::exporter(&flags),
+        Some(Command::Demo) => demo::demo(&flags),
+        Some(Command::CheckConfig { file }) => check_config::check_config(&file, &flags),
+        Some(Command::Probe { keys, output }) => probe::probe(&keys, output, &flags),
+    }
+}

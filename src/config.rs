@@ -25,22 +25,22 @@ use reqwest::Url;
 use strum::VariantArray;
 
 pub(crate) use self::load::files_matching;
-pub use self::load::{Loaded, load};
-pub use self::section::Section;
+pub(crate) use self::load::{Loaded, load};
+pub(crate) use self::section::Section;
 use crate::partner_api::{Access, Firm, KeyInfoMode, Method};
 use crate::secret::SecretSource;
 
 /// The label value of the health probe.
-pub const HEALTH: &str = "health";
+pub(crate) const HEALTH: &str = "health";
 /// The label value of a key's key/info probe.
-pub const KEY_INFO: &str = "key_info";
+pub(crate) const KEY_INFO: &str = "key_info";
 
 /// A valid configuration.
 ///
 /// The default is used without a configuration file. It probes only the health route of the production
 /// API.
 #[derive(Clone, Debug, Default)]
-pub struct Config {
+pub(crate) struct Config {
     pub settings: Settings,
     /// In the order of the files; the names are unique.
     pub partners: Vec<Partner>,
@@ -48,7 +48,7 @@ pub struct Config {
 
 /// What applies to the whole fleet: everything except the partners.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Settings {
+pub(crate) struct Settings {
     pub api: Api,
     pub health: Health,
     pub rate_limit: RateLimit,
@@ -57,7 +57,7 @@ pub struct Settings {
 
 /// `health:`
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Health {
+pub(crate) struct Health {
     pub timing: Timing,
     /// The share of health probes that should succeed, not counting those during announced maintenance;
     /// between 0 and 1, both excluded.
@@ -66,7 +66,7 @@ pub struct Health {
 
 /// `api:`
 #[derive(Clone, PartialEq, Eq)]
-pub struct Api {
+pub(crate) struct Api {
     /// Scheme and authority of the API (a path is kept as a prefix); `https`, or `http` to a loopback
     /// address.
     pub base_url: Url,
@@ -100,7 +100,7 @@ impl fmt::Debug for Api {
 /// When a probe runs, and how long it may take. Both are above zero; the timeout is not longer than the
 /// interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
+pub(crate) struct Timing {
     /// From the start of one probe to the start of the next.
     pub interval: Duration,
     /// For the whole probe.
@@ -109,7 +109,7 @@ pub struct Timing {
 
 /// `rate_limit:`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
+pub(crate) struct RateLimit {
     /// A key is not probed while its remaining budget is known to be below this number of requests. They
     /// are left for the key's production traffic.
     pub keep_free: u32,
@@ -117,14 +117,14 @@ pub struct RateLimit {
 
 /// `metrics:`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     /// Whether `myunisoft_probe_error_info` has the request ID.
     pub request_ids: bool,
 }
 
 /// One software vendor (or a single firm), with its one secret.
 #[derive(Clone, Debug)]
-pub struct Partner {
+pub(crate) struct Partner {
     /// The label `partner`.
     pub name: Arc<str>,
     /// The `X-Third-Party-Secret`.
@@ -135,7 +135,7 @@ pub struct Partner {
 
 /// One token that the partner holds, and the probes that use it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Key {
+pub(crate) struct Key {
     /// The label `key`.
     pub name: Arc<str>,
     /// What the token gives access to.
@@ -147,7 +147,7 @@ pub struct Key {
 
 /// Where a token comes from.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Credential {
+pub(crate) enum Credential {
     /// A permanent token.
     Token(SecretSource),
     /// API Cabinet: a log-in that gives tokens for four hours.
@@ -156,7 +156,7 @@ pub enum Credential {
 
 /// An API Cabinet account.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Login {
+pub(crate) struct Login {
     /// Identifies the account.
     pub mail: String,
     pub password: SecretSource,
@@ -166,7 +166,7 @@ pub struct Login {
 
 /// One request that is sent regularly with a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Probe {
+pub(crate) struct Probe {
     /// The label `probe`: `key_info`, or the name that this key gives to the canary.
     pub name: Arc<str>,
     pub target: Target,
@@ -177,7 +177,7 @@ impl Probe {
     /// The label `route` of the fleet-wide histograms. The number of its values is limited by the
     /// configured routes, even if a key runs one of them for many societies.
     #[must_use]
-    pub fn route(&self) -> &str {
+    pub(crate) fn route(&self) -> &str {
         match &self.target {
             Target::KeyInfo(_) => KEY_INFO,
             Target::Canary(canary) => &canary.route,
@@ -187,7 +187,7 @@ impl Probe {
 
 /// What a key's probe requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// `GET /api/v1/key/info`
     KeyInfo(KeyInfoMode),
     /// A route that the operator chose.
@@ -196,7 +196,7 @@ pub enum Target {
 
 /// A canary, as one key requests it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Canary {
+pub(crate) struct Canary {
     /// The canary's name under `canaries:`. The fleet-wide histograms use it, because keys may rename a
     /// canary.
     pub route: Arc<str>,

@@ -18,13 +18,13 @@ use partner_simulator::{
     Access, Activation, EXERCICES, KeySpec, LoginSpec, PartnerSpec, Refusal, Simulator, USERS,
 };
 
-pub use story::{LAP, run_story};
+pub(crate) use story::run_story;
 
 /// Adds the fleet to the simulated API, and returns the configuration that monitors it.
 ///
 /// The intervals are short, so that a viewer soon sees changes. A real configuration has longer ones.
 #[must_use]
-pub fn fleet(sim: &Simulator) -> Config {
+pub(crate) fn fleet(sim: &Simulator) -> Config {
     let api =
         Api { base_url: sim.base_url(), auth_url: sim.auth_url(), ca_pem: sim.ca_pem(), ..Api::default() };
     let health = Health { timing: timing(2), ..Health::default() };

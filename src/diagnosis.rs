@@ -35,7 +35,7 @@ mod tests;
     SerializeDisplay,
 )]
 #[strum(const_into_str, serialize_all = "snake_case")]
-pub enum Blame {
+pub(crate) enum Blame {
     /// MyUnisoft's API.
     Platform,
     /// Everything between the exporter and the API: name resolution, network, proxy, firewall.
@@ -54,7 +54,7 @@ pub enum Blame {
 
 /// What the page says about the API or a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// Where the problem is; `None` if there is no problem, or nothing is known yet.
     pub blame: Option<Blame>,
     /// What is wrong, in one sentence.
@@ -65,7 +65,7 @@ pub struct Verdict {
 
 /// The last run of a probe, which failed.
 #[derive(Clone, Copy, Debug)]
-pub struct FailedProbe<'a> {
+pub(crate) struct FailedProbe<'a> {
     /// The probe's name.
     pub probe: &'a str,
     pub failure: &'a Failure,
@@ -81,7 +81,7 @@ pub struct FailedProbe<'a> {
 
 /// Everything that the verdict about a key depends on.
 #[derive(Clone, Debug)]
-pub struct KeyFacts<'a> {
+pub(crate) struct KeyFacts<'a> {
     pub state: KeyState,
     /// The state of the partner's secret.
     pub secret: SecretState,
@@ -108,7 +108,11 @@ impl Verdict {
 ///
 /// `failed`: the last health probe, if it failed. `out_of_resources`: the last due one was skipped because the
 /// exporter has no file descriptors, ports or memory.
-pub fn diagnose_api(was_probed: bool, out_of_resources: bool, failed: Option<FailedProbe<'_>>) -> Verdict {
+pub(crate) fn diagnose_api(
+    was_probed: bool,
+    out_of_resources: bool,
+    failed: Option<FailedProbe<'_>>,
+) -> Verdict {
     if out_of_resources {
         return no_resources();
     }
@@ -119,7 +123,7 @@ pub fn diagnose_api(was_probed: bool, out_of_resources: bool, failed: Option<Fai
     }
 }
 
-pub fn diagnose_key(facts: &KeyFacts<'_>) -> Verdict {
+pub(crate) fn diagnose_key(facts: &KeyFacts<'_>) -> Verdict {
     if facts.out_of_resources {
         return no_resources();
     }
@@ -135,13 +139,13 @@ pub fn diagnose_key(facts: &KeyFacts<'_>) -> Verdict {
 }
 
 /// The failed probe that the verdict is about: a problem of the key or of its partner comes first.
-pub fn most_important<'a, 'p>(failed: &'p [FailedProbe<'a>]) -> Option<&'p FailedProbe<'a>> {
+pub(crate) fn most_important<'a, 'p>(failed: &'p [FailedProbe<'a>]) -> Option<&'p FailedProbe<'a>> {
     failed.iter().min_by_key(|probe| rank(probe).unwrap_or(u8::MAX))
 }
 
 /// Whether the failure is about the key or its partner: a failure of the API or of the network does not explain
 /// it.
-pub fn concerns_key(probe: &FailedProbe<'_>) -> bool {
+pub(crate) fn concerns_key(probe: &FailedProbe<'_>) -> bool {
     rank(probe).is_some()
 }
 

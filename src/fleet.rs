@@ -29,7 +29,7 @@ type Keys = HashMap<Name, RunningKey>;
 
 /// All monitors with their tasks. Dropping it ends all probes.
 #[derive(Debug)]
-pub struct Fleet {
+pub(crate) struct Fleet {
     context: Arc<Context>,
     /// The start of all schedules, for the whole life of the process.
     anchor: Instant,
@@ -41,7 +41,7 @@ pub struct Fleet {
 
 /// The monitors of the keys by name, for probes on request.
 #[derive(Debug, Default)]
-pub struct KeyIndex(RwLock<HashMap<Name, Arc<KeyMonitor>>>);
+pub(crate) struct KeyIndex(RwLock<HashMap<Name, Arc<KeyMonitor>>>);
 
 #[derive(Debug)]
 struct RunningPartner {
@@ -66,7 +66,7 @@ struct RunningHealthProbe {
 
 impl Fleet {
     /// A fleet without keys.
-    pub fn new(context: Arc<Context>) -> Self {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
         Self {
             context,
             anchor: Instant::now(),
@@ -77,11 +77,11 @@ impl Fleet {
         }
     }
 
-    pub const fn context(&self) -> &Arc<Context> {
+    pub(crate) const fn context(&self) -> &Arc<Context> {
         &self.context
     }
 
-    pub fn key_index(&self) -> Arc<KeyIndex> {
+    pub(crate) fn key_index(&self) -> Arc<KeyIndex> {
         Arc::clone(&self.key_index)
     }
 
@@ -89,7 +89,7 @@ impl Fleet {
     ///
     /// # Errors
     /// If the API client cannot be built. Nothing has changed then.
-    pub fn apply(&mut self, config: &Config) -> Result<(), BuildError> {
+    pub(crate) fn apply(&mut self, config: &Config) -> Result<(), BuildError> {
         let prober = match &self.health {
             Some(health) if health.settings.prober.matches(&config.settings.api) => {
                 health.settings.prober.clone()
@@ -183,7 +183,7 @@ impl Fleet {
 }
 
 impl KeyIndex {
-    pub fn find(&self, partner: &str, key: &str) -> Option<Arc<KeyMonitor>> {
+    pub(crate) fn find(&self, partner: &str, key: &str) -> Option<Arc<KeyMonitor>> {
         let by_name = self.0.read().unwrap_or_else(PoisonError::into_inner);
         by_name.get(&(partner.into(), key.into())).cloned()
     }

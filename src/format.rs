@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::rfc3339;
 
 /// A duration in its two largest units: `3 d 4 h`, `2 min 5 s`, `40 s`.
-pub fn span(span: Duration) -> String {
+pub(crate) fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     let units = [
         (seconds / 86_400, "d"),
@@ -25,7 +25,7 @@ pub fn span(span: Duration) -> String {
 }
 
 /// How long ago `time` was, or how long it is until then.
-pub fn distance(time: SystemTime, now: SystemTime) -> String {
+pub(crate) fn distance(time: SystemTime, now: SystemTime) -> String {
     match (now.duration_since(time), time.duration_since(now)) {
         (Ok(past), _) if past < Duration::from_secs(1) => "just now".to_owned(),
         (Ok(past), _) => format!("{} ago", span(past)),
@@ -35,7 +35,7 @@ pub fn distance(time: SystemTime, now: SystemTime) -> String {
 }
 
 /// The duration of a probe or a phase, with at most three significant digits.
-pub fn latency(duration: Duration) -> String {
+pub(crate) fn latency(duration: Duration) -> String {
     let millis = duration.as_secs_f64() * 1e3;
     match duration {
         _ if duration.is_zero() => "0 ms".to_owned(),
@@ -46,40 +46,40 @@ pub fn latency(duration: Duration) -> String {
 }
 
 /// A ratio in percent, rounded down: with one failure it is never 100 %.
-pub fn percent(ratio: f64) -> String {
+pub(crate) fn percent(ratio: f64) -> String {
     let hundredths = (ratio * 10_000.0 + 1e-6).floor() / 100.0;
     format!("{hundredths} %")
 }
 
 /// A ratio in percent as it was configured, to the millionth of a percent.
-pub fn whole_percent(ratio: f64) -> String {
+pub(crate) fn whole_percent(ratio: f64) -> String {
     let millionths = (ratio * 1e8).round() / 1e6;
     format!("{millionths} %")
 }
 
 /// A factor: `1.2 times`, `61 times`.
-pub fn times(factor: f64) -> String {
+pub(crate) fn times(factor: f64) -> String {
     if factor < 10.0 { format!("{factor:.1} times") } else { format!("{factor:.0} times") }
 }
 
 /// A date and time in UTC, to the second.
-pub fn moment(time: SystemTime) -> String {
+pub(crate) fn moment(time: SystemTime) -> String {
     let text = rfc3339::seconds(time).to_string();
     text.replace('T', " ").replace('Z', " UTC")
 }
 
 /// The date of a time, in UTC.
-pub fn day(time: SystemTime) -> String {
+pub(crate) fn day(time: SystemTime) -> String {
     moment(time).chars().take("2026-11-25".len()).collect()
 }
 
 /// The time of day, to the second, in UTC.
-pub fn clock(time: SystemTime) -> String {
+pub(crate) fn clock(time: SystemTime) -> String {
     moment(time).chars().skip("2026-11-25 ".len()).take("10:00:00".len()).collect()
 }
 
 /// A number with its noun in singular or plural.
-pub fn count(number: usize, one: &str, several: &str) -> String {
+pub(crate) fn count(number: usize, one: &str, several: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { several })
 }
 

@@ -30,11 +30,11 @@ use crate::watchdog::StuckLoop;
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// A request to reload the configuration. Its receiver gets the result; the error may be shown.
-pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
+pub(crate) type ReloadRequest = oneshot::Sender<Result<(), String>>;
 
 /// The state that the handlers share.
 #[derive(Clone, Debug)]
-pub struct AppState {
+pub(crate) struct AppState {
     pub context: Arc<Context>,
     /// The keys that can be probed on demand.
     pub key_index: Arc<KeyIndex>,
@@ -47,7 +47,7 @@ pub struct AppState {
 }
 
 /// All routes, below the prefix.
-pub fn router(app: AppState) -> Router {
+pub(crate) fn router(app: AppState) -> Router {
     let at = |path: &str| format!("{}{path}", app.prefix);
     let mut router = Router::new();
     if !app.prefix.is_empty() {

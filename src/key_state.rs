@@ -37,7 +37,7 @@ use crate::rfc3339::Rfc3339;
     parse_err_ty = UnknownState,
     parse_err_fn = UnknownState::new
 )]
-pub enum KeyState {
+pub(crate) enum KeyState {
     /// No evidence yet.
     Unknown,
     /// key/info says that the key is not activated.
@@ -79,7 +79,7 @@ pub enum KeyState {
     parse_err_ty = UnknownState,
     parse_err_fn = UnknownState::new
 )]
-pub enum SecretState {
+pub(crate) enum SecretState {
     /// No evidence yet.
     Unknown,
     /// The API refused the secret, and never accepted it: MyUnisoft has not activated it yet, or it is wrong.
@@ -93,7 +93,7 @@ pub enum SecretState {
 /// The name of the state is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown state {0:?}")]
-pub struct UnknownState(String);
+pub(crate) struct UnknownState(String);
 
 impl UnknownState {
     fn new(name: &str) -> Self {
@@ -104,7 +104,7 @@ impl UnknownState {
 /// The state of one key or secret, as it is persisted.
 #[serde_as]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PersistedState<S> {
+pub(crate) struct PersistedState<S> {
     pub state: S,
     /// When this state began, by the wall clock.
     #[serde_as(as = "Rfc3339")]
@@ -113,12 +113,12 @@ pub struct PersistedState<S> {
     pub has_been_active: bool,
 }
 
-pub type PersistedKeyState = PersistedState<KeyState>;
-pub type PersistedSecretState = PersistedState<SecretState>;
+pub(crate) type PersistedKeyState = PersistedState<KeyState>;
+pub(crate) type PersistedSecretState = PersistedState<SecretState>;
 
 /// A change from one state to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transition<S> {
+pub(crate) struct Transition<S> {
     pub from: S,
     pub to: S,
 }
@@ -135,12 +135,12 @@ impl<S: Copy + PartialEq> PersistedState<S> {
 
 impl PersistedKeyState {
     /// The state of a new key.
-    pub const fn new(now: SystemTime) -> Self {
+    pub(crate) const fn new(now: SystemTime) -> Self {
         Self { state: KeyState::Unknown, since: now, has_been_active: false }
     }
 
     /// The next state, and the transition if the state changed.
-    pub fn step(
+    pub(crate) fn step(
         self,
         evidence: KeyEvidence,
         source: EvidenceSource,
@@ -171,7 +171,7 @@ impl PersistedKeyState {
 /// end this state. Otherwise the two probes could contradict each other, and the state would change with
 /// every probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EvidenceSource {
+pub(crate) enum EvidenceSource {
     /// key/info in either mode, or a canary of a key whose activation is unknown, because the extended form
     /// of key/info is not probed or fails.
     Authority,
@@ -181,12 +181,16 @@ pub enum EvidenceSource {
 
 impl PersistedSecretState {
     /// The state of a new secret.
-    pub const fn new(now: SystemTime) -> Self {
+    pub(crate) const fn new(now: SystemTime) -> Self {
         Self { state: SecretState::Unknown, since: now, has_been_active: false }
     }
 
     /// The next state, and the transition if the state changed.
-    pub fn step(self, evidence: SecretEvidence, now: SystemTime) -> (Self, Option<Transition<SecretState>>) {
+    pub(crate) fn step(
+        self,
+        evidence: SecretEvidence,
+        now: SystemTime,
+    ) -> (Self, Option<Transition<SecretState>>) {
         let state = match evidence {
             SecretEvidence::Accepted => SecretState::Active,
             SecretEvidence::Refused if self.has_been_active => SecretState::Rejected,

@@ -5,7 +5,7 @@
 //! The modules, from the top down. A module may use the modules below it.
 //!
 //! The program:
-//! - `cli`: the command line.
+//! - `commands`: runs each subcommand as a process. `cli`: the command line.
 //! - `app`: starts and stops the exporter. `demo` starts it with a simulated fleet whose keys change
 //!   state over time. `probe_once` probes every key once for the command `probe`, and `terminal`
 //!   formats its findings.
@@ -35,40 +35,45 @@
 //! - `partner_api`: the protocol of the Partner API, from bytes to evidence.
 //! - `secret`: secrets from the configuration, from files and from the environment.
 //! - `reference`: the names of metrics and states, for the tests of dashboards, alerts and documents.
+//!   `synthetic`: a fleet in memory, for benchmarks.
 //! - `file_version`: detects that a file changed without reading it. `rfc3339`: times in files.
 
-pub mod app;
-pub mod cli;
-pub mod config;
-pub mod demo;
-pub mod diagnosis;
+mod app;
+mod cli;
+mod commands;
+mod config;
+mod demo;
+mod diagnosis;
 mod file_version;
-pub mod fleet;
-pub mod format;
-pub mod http;
-pub mod key_state;
+mod fleet;
+mod format;
+mod http;
+mod key_state;
 mod label;
-pub mod logging;
-pub mod metrics;
-pub mod monitor;
-pub mod page;
-pub mod panics;
-pub mod partner_api;
-pub mod password_fingerprint;
-pub mod probe;
-pub mod probe_loop;
-pub mod probe_once;
+mod logging;
+mod metrics;
+mod monitor;
+mod page;
+mod panics;
+mod partner_api;
+mod password_fingerprint;
+mod probe;
+mod probe_loop;
+mod probe_once;
 pub mod reference;
-pub mod reload;
-pub mod report;
+mod reload;
+mod report;
 mod rfc3339;
-pub mod schedule;
-pub mod secret;
-pub mod state;
-pub mod status;
-pub mod store;
-pub mod terminal;
-pub mod watchdog;
+mod schedule;
+mod secret;
+mod state;
+mod status;
+mod store;
+pub mod synthetic;
+mod terminal;
+mod watchdog;
+
+pub use commands::run;
 
 #[cfg(test)]
 mod fuzz_tests;

@@ -19,7 +19,7 @@ use crate::rfc3339;
 
 /// `--log.level`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Level {
+pub(crate) enum Level {
     /// Something that needs a person.
     Error,
     /// Something that may need a person, such as a probe that starts to fail or a revoked key.
@@ -34,7 +34,7 @@ pub enum Level {
 
 /// `--log.format`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// `ts=… level=… msg="…" key=value`
     Logfmt,
     /// One JSON object per line, without nested objects
@@ -42,7 +42,7 @@ pub enum Format {
 }
 
 /// Starts to log to standard error. Only the first call has an effect.
-pub fn start(level: Level, format: Format) {
+pub(crate) fn start(level: Level, format: Format) {
     let write = |line: &str| {
         // If stderr is closed, there is nowhere left to report the error.
         let _ = io::stderr().write_all(line.as_bytes());

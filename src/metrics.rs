@@ -33,7 +33,7 @@ pub(crate) use table::descriptions;
 
 /// The metrics of one exporter.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     registered: Registered,
     /// The values of the label `probe` that the histograms have.
@@ -42,7 +42,7 @@ pub struct Metrics {
 
 /// Counts a probe as running until it is dropped.
 #[derive(Debug)]
-pub struct InFlight(IntGauge);
+pub(crate) struct InFlight(IntGauge);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
@@ -55,7 +55,7 @@ impl Metrics {
     ///
     /// # Errors
     /// If two metrics have the same name.
-    pub fn new() -> Result<Self, prometheus::Error> {
+    pub(crate) fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let registered = Registered::register(&registry)?;
         #[cfg(target_os = "linux")]
@@ -75,7 +75,7 @@ impl Metrics {
 
     /// Sets the values of the label `probe`: creates the histograms of new ones, and removes those of
     /// probes that no longer exist.
-    pub fn set_probes(&self, probes: &[&str]) {
+    pub(crate) fn set_probes(&self, probes: &[&str]) {
         let wanted: BTreeSet<String> = probes.iter().map(|&probe| probe.to_owned()).collect();
         let mut present = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
         let Registered { probe_duration, probe_phase_duration, .. } = &self.registered;
@@ -96,7 +96,7 @@ impl Metrics {
     }
 
     /// Adds the durations of one probe to the histograms.
-    pub fn observe_probe(&self, probe: &str, phases: &Phases) {
+    pub(crate) fn observe_probe(&self, probe: &str, phases: &Phases) {
         let Registered { probe_duration, probe_phase_duration, .. } = &self.registered;
         probe_duration.with_label_values(&[probe]).observe(phases.total().as_secs_f64());
         for (phase, duration) in phases.iter() {
@@ -107,20 +107,20 @@ impl Metrics {
     }
 
     /// Adds the time between the moment when a probe was due and its start.
-    pub fn observe_lateness(&self, lateness: Duration) {
+    pub(crate) fn observe_lateness(&self, lateness: Duration) {
         self.registered.probe_lateness.observe(lateness.as_secs_f64());
     }
 
     /// Counts a probe as running.
     #[must_use]
-    pub fn in_flight(&self) -> InFlight {
+    pub(crate) fn in_flight(&self) -> InFlight {
         let gauge = self.registered.probes_in_flight.clone();
         gauge.inc();
         InFlight(gauge)
     }
 
     /// Records whether the configuration was loaded, and when.
-    pub fn config_reloaded(&self, ok: bool, at: SystemTime) {
+    pub(crate) fn config_reloaded(&self, ok: bool, at: SystemTime) {
         self.registered.reload_successful.set(i64::from(ok));
         if ok {
             let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -129,18 +129,21 @@ impl Metrics {
     }
 
     /// Counts a failed write of the state file.
-    pub fn storage_write_failed(&self) {
+    pub(crate) fn storage_write_failed(&self) {
         self.registered.storage_write_failures.inc();
     }
 
     /// The counter of panics.
     #[must_use]
-    pub fn panics(&self) -> IntCounter {
+    pub(crate) fn panics(&self) -> IntCounter {
         self.registered.panics.clone()
     }
 
     /// Writes everything in the Prometheus text format 0.0.4, in pieces that are made as they are taken.
-    pub fn render(&self, shared_state: &Arc<SharedState>) -> impl Iterator<Item = Bytes> + Send + use<> {
+    pub(crate) fn render(
+        &self,
+        shared_state: &Arc<SharedState>,
+    ) -> impl Iterator<Item = Bytes> + Send + use<> {
         let mut registered = Vec::new();
         if let Err(cause) = TextEncoder::new().encode(&self.registry.gather(), &mut registered) {
             // The encoder refuses only a metric without samples, and every registered metric has some.

@@ -25,10 +25,10 @@ use crate::state::{Episode, EpisodeChange, MonitoredKey, SharedState};
 use crate::store::{StateUpdate, Store};
 use crate::watchdog::Watchdog;
 
-pub use account::Accounts;
-pub use health::HealthMonitor;
-pub use key::{KeyMonitor, ProbeRun};
-pub use partner::PartnerMonitor;
+pub(crate) use account::Accounts;
+pub(crate) use health::HealthMonitor;
+pub(crate) use key::{KeyMonitor, ProbeRun};
+pub(crate) use partner::PartnerMonitor;
 
 /// The maximum number of keys' probes in flight. If the API hangs, each probe takes its whole timeout:
 /// without a limit, a large fleet would open thousands of connections and make the problem worse. With
@@ -41,7 +41,7 @@ const SAVE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The settings that all monitors of one configuration share.
 #[derive(Clone, Debug)]
-pub struct MonitorSettings {
+pub(crate) struct MonitorSettings {
     /// Sends requests to the API.
     pub prober: Prober,
     /// A key is not probed if its remaining budget is known to be below this number of requests.
@@ -58,7 +58,7 @@ impl PartialEq for MonitorSettings {
 
 /// What all monitors share for the whole life of the process.
 #[derive(Debug)]
-pub struct Context {
+pub(crate) struct Context {
     pub shared_state: Arc<SharedState>,
     pub metrics: Arc<Metrics>,
     pub store: Store,
@@ -73,7 +73,7 @@ pub struct Context {
 }
 
 impl Context {
-    pub fn new(shared_state: Arc<SharedState>, metrics: Arc<Metrics>, store: Store) -> Self {
+    pub(crate) fn new(shared_state: Arc<SharedState>, metrics: Arc<Metrics>, store: Store) -> Self {
         let accounts = Accounts::new(store.clone());
         Self {
             shared_state,
@@ -88,12 +88,12 @@ impl Context {
     }
 
     /// Whether probes run: from the first scheduled probe until [`Self::stop_probing`].
-    pub fn is_probing(&self) -> bool {
+    pub(crate) fn is_probing(&self) -> bool {
         self.probing.load(Ordering::Relaxed)
     }
 
     /// Records that the probe loops are about to end, so that the watchdog expects no more heartbeats.
-    pub fn stop_probing(&self) {
+    pub(crate) fn stop_probing(&self) {
         self.probing.store(false, Ordering::Relaxed);
         self.watchdog.disarm();
     }

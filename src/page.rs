@@ -14,12 +14,12 @@ mod tests;
 
 use maud::{DOCTYPE, Markup, html};
 
-pub use key::key;
-pub use overview::{Listing, overview};
+pub(crate) use key::key;
+pub(crate) use overview::{Listing, overview};
 
 /// A file that the pages load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asset {
+pub(crate) struct Asset {
     /// The name below `/static/`.
     pub name: &'static str,
     pub media_type: &'static str,
@@ -41,11 +41,11 @@ const SCRIPT: Asset = Asset {
 const ICON: Asset =
     Asset { name: "icon.svg", media_type: "image/svg+xml", content: include_str!("page/icon.svg") };
 
-pub const ASSETS: [Asset; 3] = [STYLE, SCRIPT, ICON];
+pub(crate) const ASSETS: [Asset; 3] = [STYLE, SCRIPT, ICON];
 
 /// The frame of every page: head, header and footer.
 #[derive(Clone, Copy, Debug)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// Changes whenever an asset changes, so that browsers do not use an old one.
     pub edition: &'static str,
 }
@@ -124,7 +124,7 @@ impl Frame {
 }
 
 /// A page with an error message only.
-pub fn error_page(frame: Frame, text: &str) -> Markup {
+pub(crate) fn error_page(frame: Frame, text: &str) -> Markup {
     frame.page(
         "Error",
         &html! {

@@ -15,13 +15,13 @@ const RESTART_DELAY: Duration = Duration::from_secs(10);
 static COUNTER: OnceLock<IntCounter> = OnceLock::new();
 
 /// Counts panics in `counter` from now on. Only the first call has an effect.
-pub fn count_in(counter: IntCounter) {
+pub(crate) fn count_in(counter: IntCounter) {
     let _ = COUNTER.set(counter);
 }
 
 /// Logs each panic as one line, with its source location but without its message: the message may contain any
 /// value of the program.
-pub fn install_hook() {
+pub(crate) fn install_hook() {
     panic::set_hook(Box::new(|info| {
         if let Some(counter) = COUNTER.get() {
             counter.inc();
@@ -33,7 +33,7 @@ pub fn install_hook() {
 
 /// Runs a loop until it returns. If it panics, it is restarted after a delay. Its results are kept
 /// outside it, so the new loop continues from them.
-pub async fn restart_on_panic<F: Future<Output = ()>>(mut start: impl FnMut() -> F) {
+pub(crate) async fn restart_on_panic<F: Future<Output = ()>>(mut start: impl FnMut() -> F) {
     loop {
         if AssertUnwindSafe(start()).catch_unwind().await.is_ok() {
             return;

@@ -6,27 +6,27 @@
 //! that it publishes and its Node SDK. If these do not specify something, the code accepts every
 //! possibility.
 
-pub mod budget;
-pub mod error;
-pub mod failure;
-pub mod judge;
-pub mod key_info;
-pub mod login;
-pub mod request_id;
+pub(crate) mod budget;
+pub(crate) mod error;
+pub(crate) mod failure;
+pub(crate) mod judge;
+pub(crate) mod key_info;
+pub(crate) mod login;
+pub(crate) mod request_id;
 mod routes;
-pub mod token;
+pub(crate) mod token;
 
 use std::time::SystemTime;
 
 use http::HeaderMap;
 use http::header::DATE;
 
-pub use login::Firm;
-pub use routes::{
+pub(crate) use login::Firm;
+pub(crate) use routes::{
     EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PATH, KEY_INFO_PATH, KeyInfoMode, Method, SECRET_HEADER,
     SOCIETY_HEADER,
 };
-pub use token::Access;
+pub(crate) use token::Access;
 
 /// Reads a JSON object. An array is refused: serde would read a struct from one, field by field, but the
 /// API never sends this.

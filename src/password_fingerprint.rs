@@ -14,14 +14,14 @@ const ROUNDS: NonZeroU32 = NonZeroU32::new(200_000).unwrap();
 /// changed passwords from the refused one. Of a dictionary, one word in 256 matches it: too many to find
 /// the password. With four bytes, only one word would match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PasswordFingerprint {
+pub(crate) struct PasswordFingerprint {
     salt: [u8; 16],
     hash: [u8; 1],
 }
 
 impl PasswordFingerprint {
     /// Takes about a tenth of a second of CPU time.
-    pub fn of(password: &SecretString) -> Self {
+    pub(crate) fn of(password: &SecretString) -> Self {
         let mut salt = [0; 16];
         // Without a source of randomness the salt is constant; the fingerprint still works.
         let _ = SystemRandom::new().fill(&mut salt);
@@ -35,7 +35,7 @@ impl PasswordFingerprint {
 
     /// Whether the fingerprint is of this password; also true for one in 256 other passwords. As slow as
     /// [`Self::of`].
-    pub fn matches(&self, password: &SecretString) -> bool {
+    pub(crate) fn matches(&self, password: &SecretString) -> bool {
         hash(self.salt, password) == self.hash
     }
 }

@@ -30,7 +30,7 @@ use crate::partner_api::request_id::RequestId;
 use crate::partner_api::{Firm, Method, SECRET_HEADER, SOCIETY_HEADER};
 use crate::report::ProbeReport;
 
-pub use client::BuildError;
+pub(crate) use client::BuildError;
 use phase_timer::PhaseTimer;
 
 /// A key/info response has a few kilobytes. It must be complete to be parsed.
@@ -52,7 +52,7 @@ struct BodyLimits {
 
 /// Sends probes to one API. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Prober(Arc<Inner>);
+pub(crate) struct Prober(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -64,7 +64,7 @@ struct Inner {
 
 /// One request to send.
 #[derive(Debug)]
-pub struct ProbeRequest<'a> {
+pub(crate) struct ProbeRequest<'a> {
     /// Determines the method, the body limits and how the response is judged.
     pub kind: RequestKind,
     /// Path and query, relative to the base URL.
@@ -77,7 +77,7 @@ pub struct ProbeRequest<'a> {
 
 /// The values of the headers that every authenticated route needs.
 #[derive(Debug)]
-pub struct Credentials<'a> {
+pub(crate) struct Credentials<'a> {
     pub token: &'a SecretString,
     pub secret: &'a SecretString,
     /// For a route about one society, if the token has firm access.
@@ -86,7 +86,7 @@ pub struct Credentials<'a> {
 
 /// The result of one log-in.
 #[derive(Debug)]
-pub struct LoginReport {
+pub(crate) struct LoginReport {
     /// The meaning of the response, or why no response was received.
     pub outcome: Result<LoginAnswer, Failure>,
     /// The earliest expiry in the certificate chain of the log-in host.
@@ -106,40 +106,40 @@ impl Prober {
     ///
     /// # Errors
     /// If no certificate authority can be read, or the URL of the proxy is invalid.
-    pub fn new(api: &config::Api) -> Result<Self, BuildError> {
+    pub(crate) fn new(api: &config::Api) -> Result<Self, BuildError> {
         let authorities = client::read_authorities(api)?;
         let client = client::build(api, authorities.as_deref())?;
         Ok(Self(Arc::new(Inner { client, api: api.clone(), authorities })))
     }
 
     /// Whether this prober was made with the same settings and the same certificate authorities.
-    pub fn matches(&self, api: &config::Api) -> bool {
+    pub(crate) fn matches(&self, api: &config::Api) -> bool {
         self.0.api == *api
             && client::read_authorities(api).is_ok_and(|authorities| authorities == self.0.authorities)
     }
 
     /// The same as `==`.
-    pub fn is(&self, other: &Self) -> bool {
+    pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The host of the API, whose certificates the probes record. Empty if the URL has none.
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.0.api.base_url.host_str().unwrap_or_default()
     }
 
     /// The host of the log-in route, whose certificates the log-ins record. Empty if the URL has none.
-    pub fn auth_host(&self) -> &str {
+    pub(crate) fn auth_host(&self) -> &str {
         self.0.api.auth_url.host_str().unwrap_or_default()
     }
 
     /// The URL of the log-in route. Together with the mail address it identifies an account.
-    pub fn auth_url(&self) -> &str {
+    pub(crate) fn auth_url(&self) -> &str {
         self.0.api.auth_url.as_str()
     }
 
     /// Sends one request. Returns a report in every case: a failure is a result.
-    pub async fn probe(&self, request: ProbeRequest<'_>) -> ProbeReport {
+    pub(crate) async fn probe(&self, request: ProbeRequest<'_>) -> ProbeReport {
         let timer = Arc::new(PhaseTimer::start(self.resolves_a_name(&self.0.api.base_url)));
         let http_request = self.http_request(&request);
         let response = send(http_request, &timer, request.timeout, body_limits(request.kind)).await;
@@ -165,7 +165,7 @@ impl Prober {
     }
 
     /// Requests a token from the log-in route. This is not a probe: its duration is not reported.
-    pub async fn log_in(
+    pub(crate) async fn log_in(
         &self,
         mail: &str,
         password: &SecretString,

@@ -15,7 +15,7 @@ use crate::schedule::{DueTime, Schedule, offset_fraction};
 use crate::watchdog::Loop;
 
 /// Runs a key's probes for ever, each on its own schedule that starts at `anchor`.
-pub async fn run_key_probes(monitor: Arc<KeyMonitor>, anchor: Instant) {
+pub(crate) async fn run_key_probes(monitor: Arc<KeyMonitor>, anchor: Instant) {
     let (partner, key) = (&monitor.monitored_key().partner.name, &monitor.monitored_key().name);
     let count = monitor.probes().len();
     let schedules = monitor.probes().iter().enumerate().map(|(index, probe)| {
@@ -34,7 +34,7 @@ pub async fn run_key_probes(monitor: Arc<KeyMonitor>, anchor: Instant) {
 }
 
 /// Runs the health probe for ever, the first time immediately.
-pub async fn run_health_probe(monitor: Arc<HealthMonitor>) {
+pub(crate) async fn run_health_probe(monitor: Arc<HealthMonitor>) {
     let Timing { interval, .. } = monitor.timing();
     let mut timers = Timers::new([Schedule::new(Instant::now(), 0.0, interval)]);
     loop {

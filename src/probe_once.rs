@@ -24,7 +24,7 @@ use crate::store::Store;
 const MAX_CONCURRENT_KEYS: usize = 32;
 
 #[derive(Debug)]
-pub struct ProbeOnce {
+pub(crate) struct ProbeOnce {
     context: Arc<Context>,
     health: HealthMonitor,
     keys: Vec<KeyMonitor>,
@@ -33,7 +33,7 @@ pub struct ProbeOnce {
 /// A name that no configured key has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("--key: no key is named `{name}`; {}", hint(nearest.as_deref()))]
-pub struct UnknownKey {
+pub(crate) struct UnknownKey {
     /// The name as given.
     pub name: String,
     /// The most similar name of a key, if there is one.
@@ -52,7 +52,7 @@ fn hint(nearest: Option<&str>) -> String {
 ///
 /// # Errors
 /// The first name that no key has.
-pub fn choose(mut config: Config, names: &[String]) -> Result<Config, UnknownKey> {
+pub(crate) fn choose(mut config: Config, names: &[String]) -> Result<Config, UnknownKey> {
     if names.is_empty() {
         return Ok(config);
     }
@@ -94,7 +94,7 @@ impl ProbeOnce {
     ///
     /// # Errors
     /// If the HTTP client for the API cannot be built.
-    pub fn new(config: &Config, store: Store, metrics: Arc<Metrics>) -> Result<Self, BuildError> {
+    pub(crate) fn new(config: &Config, store: Store, metrics: Arc<Metrics>) -> Result<Self, BuildError> {
         let context = Arc::new(Context::new(Arc::new(SharedState::default()), metrics, store));
         let prober = Prober::new(&config.settings.api)?;
         let health = HealthMonitor::new(Arc::clone(&context), prober.clone(), config.settings.health.timing);
@@ -117,12 +117,12 @@ impl ProbeOnce {
         Ok(Self { context, health, keys })
     }
 
-    pub fn key_count(&self) -> usize {
+    pub(crate) fn key_count(&self) -> usize {
         self.keys.len()
     }
 
     /// Probes the health route, then every key. Calls `done` after each key.
-    pub async fn run(&self, done: impl Fn()) {
+    pub(crate) async fn run(&self, done: impl Fn()) {
         self.health.run(None).await;
         let probing = stream::iter(&self.keys).map(|key| async {
             for index in 0..key.probes().len() {
@@ -135,12 +135,12 @@ impl ProbeOnce {
         }
     }
 
-    pub fn shared_state(&self) -> &SharedState {
+    pub(crate) fn shared_state(&self) -> &SharedState {
         &self.context.shared_state
     }
 
     /// Whether every probe ran and succeeded.
-    pub fn succeeded(&self) -> bool {
+    pub(crate) fn succeeded(&self) -> bool {
         let key_succeeded = |key: &KeyMonitor| {
             let probes = &key.monitored_key().status().probes;
             probes.iter().all(|probe| probe.last.as_ref().is_some_and(LastProbe::success))

@@ -25,7 +25,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Both configurations, and the files that they were read from.
 #[derive(Debug)]
-pub struct LoadedConfig {
+pub(crate) struct LoadedConfig {
     pub config: Config,
     /// TLS, users and headers.
     pub protection: Protection,
@@ -35,7 +35,7 @@ pub struct LoadedConfig {
 /// The files whose change causes a reload. Files with secrets are not among them: they are read again
 /// when the secret is used.
 #[derive(Clone, Debug, Default)]
-pub struct ConfigFiles {
+pub(crate) struct ConfigFiles {
     /// The files that were read.
     pub files: Vec<PathBuf>,
     /// The patterns of key files. A new file that matches one of them also causes a reload.
@@ -43,13 +43,13 @@ pub struct ConfigFiles {
 }
 
 /// Loads everything. The error is a text that may be logged and shown: it contains no secret.
-pub type Loader = Arc<dyn Fn() -> Result<LoadedConfig, String> + Send + Sync>;
+pub(crate) type Loader = Arc<dyn Fn() -> Result<LoadedConfig, String> + Send + Sync>;
 
 /// The version of each file; `None` for a file that does not exist or can't be read.
 type Snapshot = BTreeMap<PathBuf, Option<FileVersion>>;
 
 /// Applies changes of the configuration to the running fleet and server.
-pub struct Reloader {
+pub(crate) struct Reloader {
     loader: Loader,
     fleet: Fleet,
     auth: AuthHandle,
@@ -62,7 +62,7 @@ pub struct Reloader {
 
 impl Reloader {
     /// `sources` are the files of the configuration that already runs; `loader` reads the next one.
-    pub fn new(
+    pub(crate) fn new(
         loader: Loader,
         sources: ConfigFiles,
         fleet: Fleet,
@@ -78,7 +78,7 @@ impl Reloader {
     ///
     /// # Errors
     /// All problems, as a text that may be shown.
-    pub async fn reload(&mut self) -> Result<(), String> {
+    pub(crate) async fn reload(&mut self) -> Result<(), String> {
         let outcome = self.try_reload().await;
         match &outcome {
             Ok(()) => info!("configuration reloaded"),
@@ -88,7 +88,7 @@ impl Reloader {
     }
 
     /// Reloads if a file changed, or some time after a failed reload. The same error is not logged twice.
-    pub async fn reload_if_changed(&mut self) {
+    pub(crate) async fn reload_if_changed(&mut self) {
         let last_failure = self.last_failure.clone();
         let retry = last_failure.as_ref().is_some_and(|(_, since)| since.elapsed() >= RETRY_INTERVAL);
         if !self.has_changed().await && !retry {

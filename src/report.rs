@@ -12,7 +12,7 @@ use crate::partner_api::request_id::RequestId;
 /// probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display, IntoStaticStr, VariantArray)]
 #[strum(const_into_str, serialize_all = "snake_case")]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Resolving the host name. Zero if the host is an IP address, or if the proxy resolves the name.
     Resolve,
     /// Opening the TCP connection. With a proxy, this includes its CONNECT.
@@ -27,32 +27,32 @@ pub enum Phase {
 
 /// The duration of each phase. Zero for a phase that was not reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Phases([Duration; 5]);
+pub(crate) struct Phases([Duration; 5]);
 
 impl Phases {
     /// One duration per phase, in the order of [`Phase::VARIANTS`].
-    pub const fn new(durations: [Duration; 5]) -> Self {
+    pub(crate) const fn new(durations: [Duration; 5]) -> Self {
         Self(durations)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (Phase, Duration)> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Phase, Duration)> + '_ {
         Phase::VARIANTS.iter().copied().zip(self.0)
     }
 
     /// The last phase with a duration; `None` if no request was sent.
-    pub fn last_reached(&self) -> Option<Phase> {
+    pub(crate) fn last_reached(&self) -> Option<Phase> {
         self.iter().filter(|(_, duration)| !duration.is_zero()).last().map(|(phase, _)| phase)
     }
 
     /// The duration of the whole probe.
-    pub fn total(&self) -> Duration {
+    pub(crate) fn total(&self) -> Duration {
         self.0.iter().sum()
     }
 }
 
 /// The result of one probe.
 #[derive(Clone, Debug)]
-pub struct ProbeReport {
+pub(crate) struct ProbeReport {
     /// When the probe ended, by the wall clock.
     pub finished: SystemTime,
     pub phases: Phases,
@@ -70,7 +70,7 @@ pub struct ProbeReport {
 
 impl ProbeReport {
     /// A probe whose request was not sent, because the token or the secret could not be obtained.
-    pub fn unsent(failure: Failure, request_id: Option<RequestId>) -> Self {
+    pub(crate) fn unsent(failure: Failure, request_id: Option<RequestId>) -> Self {
         Self {
             finished: SystemTime::now(),
             phases: Phases::default(),
@@ -83,7 +83,7 @@ impl ProbeReport {
     }
 
     /// The API's error code, if the probe failed and the response has one.
-    pub fn code(&self) -> Option<&str> {
+    pub(crate) fn code(&self) -> Option<&str> {
         self.outcome.as_ref().err()?.code.as_ref().map(ErrorCode::as_str)
     }
 }

@@ -10,14 +10,14 @@ use tokio::time::{Duration, Instant};
 
 /// The due times of one probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     first: Instant,
     interval: Duration,
 }
 
 /// A due time that has come, and how many due times before it were missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DueTime {
+pub(crate) struct DueTime {
     /// The latest due time that is not in the future.
     pub at: Instant,
     /// Earlier due times that were not used, because the key was busy.
@@ -27,23 +27,23 @@ pub struct DueTime {
 impl Schedule {
     /// The first due time is `anchor + offset × interval`. `interval` must not be zero; `offset` is in
     /// `0..1`.
-    pub fn new(anchor: Instant, offset: f64, interval: Duration) -> Self {
+    pub(crate) fn new(anchor: Instant, offset: f64, interval: Duration) -> Self {
         Self { first: anchor + interval.mul_f64(offset), interval }
     }
 
-    pub const fn interval(&self) -> Duration {
+    pub(crate) const fn interval(&self) -> Duration {
         self.interval
     }
 
     /// The first due time that is not before `now`.
-    pub fn next_due(&self, now: Instant) -> Instant {
+    pub(crate) fn next_due(&self, now: Instant) -> Instant {
         let Some(elapsed) = now.checked_duration_since(self.first) else { return self.first };
         let intervals = elapsed.as_nanos().div_ceil(self.interval.as_nanos());
         self.first + multiply(self.interval, intervals)
     }
 
     /// The latest due time at `now`, for a caller that was waiting for the due time `expected`.
-    pub fn latest_due(&self, expected: Instant, now: Instant) -> DueTime {
+    pub(crate) fn latest_due(&self, expected: Instant, now: Instant) -> DueTime {
         let missed = now.saturating_duration_since(expected).as_nanos() / self.interval.as_nanos();
         DueTime {
             at: expected + multiply(self.interval, missed),
@@ -63,7 +63,7 @@ fn multiply(interval: Duration, count: u128) -> Duration {
 /// The probes of one key have equal distances, so that a revocation is detected as early as their number
 /// allows.
 #[expect(clippy::cast_precision_loss, reason = "53 bits of a hash, and small counts")]
-pub fn offset_fraction(partner: &str, key: &str, index: usize, count: usize) -> f64 {
+pub(crate) fn offset_fraction(partner: &str, key: &str, index: usize, count: usize) -> f64 {
     let mut hash = Sha256::new();
     // The length keeps ("a", "bc") and ("ab", "c") apart.
     hash.update((partner.len() as u64).to_be_bytes());

@@ -19,7 +19,7 @@ const MAX_SIZE: usize = 16 * 1024;
 
 /// Where the operator keeps a secret.
 #[derive(Clone, Debug)]
-pub enum SecretSource {
+pub(crate) enum SecretSource {
     /// A file with the secret and at most one line break at its end. It is read again if it changes.
     File(PathBuf),
     /// The name of an environment variable.
@@ -42,7 +42,7 @@ impl PartialEq for SecretSource {
 
 /// What a secret is used for, which decides which characters it may contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SecretKind {
+pub(crate) enum SecretKind {
     /// A token or a partner's secret. It is sent in an HTTP header, so it contains only visible ASCII.
     HeaderValue,
     /// A password. It is sent in a JSON body, so it is any text without control characters.
@@ -55,12 +55,12 @@ impl SecretSource {
     /// # Errors
     ///
     /// If the secret cannot be read, or its content cannot be a secret of this kind.
-    pub fn read(&self, kind: SecretKind) -> Result<SecretString, SecretError> {
+    pub(crate) fn read(&self, kind: SecretKind) -> Result<SecretString, SecretError> {
         self.read_raw().and_then(|bytes| check(&bytes, kind)).map_err(|fault| self.error(fault))
     }
 
     /// Whether every user of this machine can read the file that contains the secret.
-    pub fn is_world_readable(&self) -> bool {
+    pub(crate) fn is_world_readable(&self) -> bool {
         match self {
             Self::File(path) => checked_yaml::file::is_world_readable(path),
             Self::Env(_) | Self::Inline(_) => false,
@@ -140,16 +140,12 @@ fn check(bytes: &[u8], kind: SecretKind) -> Result<SecretString, SecretFault> {
 /// Why a secret cannot be read. It says where and what to do, and never contains what was read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place} {fault}")]
-pub struct SecretError {
+pub(crate) struct SecretError {
     place: Place,
     fault: SecretFault,
 }
 
 impl SecretError {
-    pub fn fault(&self) -> &SecretFault {
-        &self.fault
-    }
-
     /// The same error without the name of the file or variable: the name may be the secret itself, written in
     /// the wrong field.
     pub(crate) fn without_name(self) -> Self {
@@ -189,7 +185,7 @@ impl fmt::Display for Place {
 
 /// What is wrong with a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SecretFault {
+pub(crate) enum SecretFault {
     #[error("does not exist; create it, or correct the path")]
     NotFound,
     /// The exporter has no permission for the file or a directory above it.
@@ -245,7 +241,7 @@ impl From<io::Error> for SecretFault {
 
 /// A secret that follows its file: read again if the file changed, and only then.
 #[derive(Debug)]
-pub struct WatchedSecret {
+pub(crate) struct WatchedSecret {
     source: SecretSource,
     kind: SecretKind,
     cached: Option<CachedSecret>,
@@ -260,7 +256,7 @@ struct CachedSecret {
 
 impl WatchedSecret {
     /// Reads nothing yet.
-    pub fn new(source: SecretSource, kind: SecretKind) -> Self {
+    pub(crate) fn new(source: SecretSource, kind: SecretKind) -> Self {
         Self { source, kind, cached: None }
     }
 
@@ -269,7 +265,7 @@ impl WatchedSecret {
     /// # Errors
     ///
     /// As [`SecretSource::read`]. An older value never replaces one that cannot be read.
-    pub fn current(&mut self) -> Result<&SecretString, SecretError> {
+    pub(crate) fn current(&mut self) -> Result<&SecretString, SecretError> {
         // Taken before the read: a write in between shows as a change at the next call.
         let version = self.source.version();
         let cached = match self.cached.take() {

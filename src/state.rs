@@ -5,7 +5,7 @@
 //! a response. Each key has its own lock, which is held only for a few assignments, so that 10,000 keys and a
 //! scrape do not wait for each other.
 
-pub mod history;
+pub(crate) mod history;
 mod status;
 
 use std::collections::BTreeMap;
@@ -17,12 +17,12 @@ use crate::key_state::PersistedSecretState;
 use crate::label::escape;
 use crate::partner_api::Access;
 
-pub use status::{
+pub(crate) use status::{
     Episode, EpisodeChange, HealthState, HealthStatus, KeyStatus, LastProbe, ProbeStatus, Skip,
 };
 
 #[derive(Debug, Default)]
-pub struct SharedState {
+pub(crate) struct SharedState {
     health: Mutex<HealthStatus>,
     inventory: RwLock<Arc<Inventory>>,
     certificates: Mutex<BTreeMap<String, SystemTime>>,
@@ -31,7 +31,7 @@ pub struct SharedState {
 /// The configured partners and keys. A reload replaces the whole inventory; partners and keys that did not
 /// change are carried over.
 #[derive(Debug, Default)]
-pub struct Inventory {
+pub(crate) struct Inventory {
     pub settings: Arc<Settings>,
     /// In the order of the configuration.
     pub partners: Vec<Arc<MonitoredPartner>>,
@@ -40,7 +40,7 @@ pub struct Inventory {
 }
 
 #[derive(Debug)]
-pub struct MonitoredPartner {
+pub(crate) struct MonitoredPartner {
     pub name: Arc<str>,
     /// The labels of all series about the partner, escaped for the text format.
     pub labels: Box<str>,
@@ -48,7 +48,7 @@ pub struct MonitoredPartner {
 }
 
 #[derive(Debug)]
-pub struct MonitoredKey {
+pub(crate) struct MonitoredKey {
     pub partner: Arc<MonitoredPartner>,
     pub name: Arc<str>,
     /// The labels of all series about the key, escaped for the text format. They are in every sample, so they
@@ -59,20 +59,20 @@ pub struct MonitoredKey {
 }
 
 impl SharedState {
-    pub fn health(&self) -> MutexGuard<'_, HealthStatus> {
+    pub(crate) fn health(&self) -> MutexGuard<'_, HealthStatus> {
         lock(&self.health)
     }
 
-    pub fn inventory(&self) -> Arc<Inventory> {
+    pub(crate) fn inventory(&self) -> Arc<Inventory> {
         Arc::clone(&self.inventory.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub fn set_inventory(&self, inventory: Inventory) {
+    pub(crate) fn set_inventory(&self, inventory: Inventory) {
         *self.inventory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inventory);
     }
 
     /// Records when the first certificate in a host's chain expires, whether the chain is trusted or not.
-    pub fn set_certificate_expiry(&self, host: &str, expiry: SystemTime) {
+    pub(crate) fn set_certificate_expiry(&self, host: &str, expiry: SystemTime) {
         let mut certificates = lock(&self.certificates);
         match certificates.get_mut(host) {
             Some(known) => *known = expiry,
@@ -81,36 +81,41 @@ impl SharedState {
     }
 
     /// For each host that a probe connected to, when the first certificate in its chain expires.
-    pub fn certificates(&self) -> BTreeMap<String, SystemTime> {
+    pub(crate) fn certificates(&self) -> BTreeMap<String, SystemTime> {
         lock(&self.certificates).clone()
     }
 }
 
 impl Inventory {
     /// Finds a key by the name of its partner and its own name.
-    pub fn key(&self, partner: &str, key: &str) -> Option<&Arc<MonitoredKey>> {
+    pub(crate) fn key(&self, partner: &str, key: &str) -> Option<&Arc<MonitoredKey>> {
         self.keys.iter().find(|candidate| *candidate.name == *key && *candidate.partner.name == *partner)
     }
 }
 
 impl MonitoredPartner {
-    pub fn new(name: Arc<str>, secret: PersistedSecretState) -> Self {
+    pub(crate) fn new(name: Arc<str>, secret: PersistedSecretState) -> Self {
         let labels = format!("partner=\"{}\"", escape(&name)).into();
         Self { name, labels, secret: Mutex::new(secret) }
     }
 
-    pub fn secret(&self) -> MutexGuard<'_, PersistedSecretState> {
+    pub(crate) fn secret(&self) -> MutexGuard<'_, PersistedSecretState> {
         lock(&self.secret)
     }
 }
 
 impl MonitoredKey {
-    pub fn new(partner: Arc<MonitoredPartner>, name: Arc<str>, access: Access, status: KeyStatus) -> Self {
+    pub(crate) fn new(
+        partner: Arc<MonitoredPartner>,
+        name: Arc<str>,
+        access: Access,
+        status: KeyStatus,
+    ) -> Self {
         let labels = format!("{},key=\"{}\"", partner.labels, escape(&name)).into();
         Self { partner, name, labels, access, status: Mutex::new(status) }
     }
 
-    pub fn status(&self) -> MutexGuard<'_, KeyStatus> {
+    pub(crate) fn status(&self) -> MutexGuard<'_, KeyStatus> {
         lock(&self.status)
     }
 }

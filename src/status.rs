@@ -23,16 +23,18 @@ use serde_with::serde_as;
 use crate::key_state::KeyState;
 use crate::state::{Inventory, SharedState};
 
-pub use api::{ApiView, Availability, SlotView};
-pub use document::document;
-pub use key::{ErrorView, KeyDetail, KeyView, PastProbeView, ProbeView, RateLimitView, TransitionView};
-pub use partner::PartnerView;
+pub(crate) use api::{ApiView, Availability, SlotView};
+pub(crate) use document::document;
+pub(crate) use key::{
+    ErrorView, KeyDetail, KeyView, PastProbeView, ProbeView, RateLimitView, TransitionView,
+};
+pub(crate) use partner::PartnerView;
 use seconds::Seconds;
-pub use selection::{Filter, Selection, select};
+pub(crate) use selection::{Filter, Selection, select};
 
 /// What views are made from: the shared state, the keys and partners configured at one moment, and the time.
 #[derive(Clone, Debug)]
-pub struct StatusSource<'a> {
+pub(crate) struct StatusSource<'a> {
     shared_state: &'a SharedState,
     /// The inventory at that moment. A reload does not change it.
     pub inventory: Arc<Inventory>,
@@ -44,7 +46,7 @@ pub struct StatusSource<'a> {
 
 impl<'a> StatusSource<'a> {
     /// Takes the present inventory and time.
-    pub fn new(shared_state: &'a SharedState) -> Self {
+    pub(crate) fn new(shared_state: &'a SharedState) -> Self {
         let inventory = shared_state.inventory();
         let host = inventory.settings.api.base_url.host_str();
         let certificate_expiry = host.and_then(|host| shared_state.certificates().get(host).copied());
@@ -61,7 +63,7 @@ impl<'a> StatusSource<'a> {
 /// The whole status except the keys: the views of 10,000 keys would take too much memory.
 #[serde_as]
 #[derive(Clone, Debug, Serialize)]
-pub struct Overview {
+pub(crate) struct Overview {
     pub exporter: ExporterView,
     #[serde_as(as = "Seconds")]
     #[serde(rename = "timestamp_seconds")]
@@ -77,7 +79,7 @@ pub struct Overview {
 
 /// The common scale of several waterfalls: the longest duration, but at most four times the median. Otherwise
 /// one probe that hung would make all others too short to read.
-pub fn common_scale(durations: impl Iterator<Item = Duration>) -> Duration {
+pub(crate) fn common_scale(durations: impl Iterator<Item = Duration>) -> Duration {
     let mut durations: Vec<_> = durations.collect();
     durations.sort_unstable();
     let median = durations.get(durations.len() / 2).copied().unwrap_or_default();
@@ -85,12 +87,12 @@ pub fn common_scale(durations: impl Iterator<Item = Duration>) -> Duration {
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct ExporterView {
+pub(crate) struct ExporterView {
     pub version: &'static str,
 }
 
 impl Overview {
-    pub fn new(source: &StatusSource<'_>, selection: &Selection) -> Self {
+    pub(crate) fn new(source: &StatusSource<'_>, selection: &Selection) -> Self {
         Self {
             exporter: ExporterView { version: env!("CARGO_PKG_VERSION") },
             now: source.now,

@@ -25,9 +25,9 @@ use tracing::{error, info};
 use content::Content;
 use file::StateFile;
 
-pub use content::{RefusedLogins, StateUpdate};
-pub use file::OpenError;
-pub use fingerprint::Fingerprint;
+pub(crate) use content::{RefusedLogins, StateUpdate};
+pub(crate) use file::OpenError;
+pub(crate) use fingerprint::Fingerprint;
 
 use crate::key_state::{PersistedKeyState, PersistedSecretState};
 
@@ -44,12 +44,12 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// An update could not be written. It is kept and is part of the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the state could not be written to disk")]
-pub struct NotWritten;
+pub(crate) struct NotWritten;
 
 /// A handle to the store, cheap to clone. Dropping the last handle unlocks the storage directory. The last
 /// updates are on disk only if [`Store::close`] was awaited.
 #[derive(Clone, Debug)]
-pub struct Store(Arc<Shared>);
+pub(crate) struct Store(Arc<Shared>);
 
 struct Shared {
     current: Mutex<Current>,
@@ -103,7 +103,7 @@ impl Store {
     /// Only if another exporter uses the directory. A directory or file that cannot be used is logged and
     /// retried until it can be used. Its content is then merged, and [`Self::key`], [`Self::secret`] and
     /// [`Self::refused_logins`] return what they did not know before.
-    pub fn open(
+    pub(crate) fn open(
         directory: &Path,
         on_write_failure: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
@@ -134,13 +134,13 @@ impl Store {
     ///
     /// # Errors
     /// If the file exists but cannot be read. If there is no file, the copy is empty.
-    pub fn snapshot(directory: &Path) -> io::Result<Self> {
+    pub(crate) fn snapshot(directory: &Path) -> io::Result<Self> {
         let file = StateFile::new(directory);
         file.read_without_lock().map(|content| Self::without_writer(file, content))
     }
 
     /// An empty store that is never written.
-    pub fn in_memory() -> Self {
+    pub(crate) fn in_memory() -> Self {
         Self::without_writer(StateFile::new(Path::new("")), Content::default())
     }
 
@@ -159,7 +159,7 @@ impl Store {
     ///
     /// # Errors
     /// If the write failed. The update is kept, later look-ups see it, and the write is retried.
-    pub async fn save(&self, update: StateUpdate) -> Result<(), NotWritten> {
+    pub(crate) async fn save(&self, update: StateUpdate) -> Result<(), NotWritten> {
         match self.0.modify(|content| content.apply(update)) {
             Some(revision) => self.0.wait_for(revision).await,
             None => Ok(()),
@@ -167,30 +167,35 @@ impl Store {
     }
 
     /// The persisted state of a key, if it belongs to the token with this fingerprint.
-    pub fn key(&self, partner: &str, key: &str, fingerprint: &Fingerprint) -> Option<PersistedKeyState> {
+    pub(crate) fn key(
+        &self,
+        partner: &str,
+        key: &str,
+        fingerprint: &Fingerprint,
+    ) -> Option<PersistedKeyState> {
         self.0.current().content.key(partner, key, fingerprint)
     }
 
     /// The persisted state of a partner's secret, if it belongs to the secret with this fingerprint.
-    pub fn secret(&self, partner: &str, fingerprint: &Fingerprint) -> Option<PersistedSecretState> {
+    pub(crate) fn secret(&self, partner: &str, fingerprint: &Fingerprint) -> Option<PersistedSecretState> {
         self.0.current().content.secret(partner, fingerprint)
     }
 
     /// The refused log-ins of an account; `mail` in lower case.
-    pub fn refused_logins(&self, auth_url: &str, mail: &str) -> Option<RefusedLogins> {
+    pub(crate) fn refused_logins(&self, auth_url: &str, mail: &str) -> Option<RefusedLogins> {
         self.0.current().content.refused_logins(auth_url, mail)
     }
 
     /// Sets which keys are configured, as pairs of partner and key. The state of a key that is removed
     /// from the configuration is kept for 30 days.
-    pub fn set_configured_keys(&self, configured: impl Iterator<Item = (Arc<str>, Arc<str>)>) {
+    pub(crate) fn set_configured_keys(&self, configured: impl Iterator<Item = (Arc<str>, Arc<str>)>) {
         let configured: Vec<_> = configured.collect();
         self.0.modify(|content| content.update_configured(&configured, SystemTime::now()));
     }
 
     /// Waits until everything is on disk, for at most one second. The writer stops any wait of its own and
     /// tries immediately.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         let current = self.0.current().revision;
         if self.0.progress.borrow().written >= current {
             return;

@@ -23,7 +23,7 @@ const MAX_NAME: u16 = 40;
 
 /// Whether the output may contain colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Colours(pub bool);
+pub(crate) struct Colours(pub bool);
 
 #[derive(Clone, Copy)]
 enum Style {
@@ -75,7 +75,7 @@ struct Line<'a> {
 }
 
 /// The whole output.
-pub fn table(overview: &Overview, keys: &[KeyDetail], colours: Colours) -> String {
+pub(crate) fn table(overview: &Overview, keys: &[KeyDetail], colours: Colours) -> String {
     let mut lines = vec![api_line(&overview.api)];
     lines.extend(keys.iter().flat_map(key_lines));
     let mut text = probe_table(&lines, colours);

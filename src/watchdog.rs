@@ -33,7 +33,7 @@ const MAX_MISSED_INTERVALS: u32 = 3;
     SerializeDisplay,
 )]
 #[strum(const_into_str)]
-pub enum Loop {
+pub(crate) enum Loop {
     #[strum(serialize = "the health probe")]
     Health,
     /// The loops of all keys together: a heartbeat of any of them counts.
@@ -43,7 +43,7 @@ pub enum Loop {
 
 /// The last heartbeat of each kind of loop; `None` if none is expected.
 #[derive(Debug, Default)]
-pub struct Watchdog(Mutex<[Option<Heartbeat>; 2]>);
+pub(crate) struct Watchdog(Mutex<[Option<Heartbeat>; 2]>);
 
 /// The last heartbeat, and the maximum time until the next one.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +54,7 @@ struct Heartbeat {
 
 /// A kind of loop that no longer runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StuckLoop {
+pub(crate) struct StuckLoop {
     pub which: Loop,
     /// The time since its last heartbeat.
     pub silent: Duration,
@@ -62,7 +62,7 @@ pub struct StuckLoop {
 
 impl Watchdog {
     /// Expects heartbeats from now on, as often as the intervals and timeouts of `config` require.
-    pub fn arm(&self, config: &Config) {
+    pub(crate) fn arm(&self, config: &Config) {
         let probes = || config.partners.iter().flat_map(|partner| &partner.keys).flat_map(|key| &key.probes);
         let shortest = probes().map(|probe| probe.timing.interval).min();
         let longest = probes().map(|probe| probe.timing.timeout).max().unwrap_or_default();
@@ -76,7 +76,7 @@ impl Watchdog {
     }
 
     /// Records that a loop ran.
-    pub fn heartbeat(&self, which: Loop) {
+    pub(crate) fn heartbeat(&self, which: Loop) {
         let [health, keys] = &mut *self.lock();
         let heartbeat = match which {
             Loop::Health => health,
@@ -88,12 +88,12 @@ impl Watchdog {
     }
 
     /// Expects no more heartbeats: the loops were asked to stop.
-    pub fn disarm(&self) {
+    pub(crate) fn disarm(&self) {
         *self.lock() = [None; 2];
     }
 
     /// The first kind of loop without a heartbeat for longer than allowed, if any.
-    pub fn stuck(&self) -> Option<StuckLoop> {
+    pub(crate) fn stuck(&self) -> Option<StuckLoop> {
         let heartbeats = *self.lock();
         Loop::VARIANTS.iter().zip(heartbeats).find_map(|(&which, heartbeat)| {
             let silent = heartbeat?.last.elapsed();

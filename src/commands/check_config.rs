@@ -4,9 +4,9 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::cli::Flags;
+use crate::config;
 use checked_yaml::Problems;
-use myunisoft_exporter::cli::Flags;
-use myunisoft_exporter::config;
 use web_toolkit as web;
 
 use super::process::{BAD_CONFIGURATION, exit_code, print};

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::io;
 use std::process::ExitCode;
 
-use myunisoft_exporter::cli::{Flags, ListenAddress};
-use myunisoft_exporter::config::Loaded;
-use myunisoft_exporter::demo;
+use crate::cli::{Flags, ListenAddress};
+use crate::config::Loaded;
+use crate::demo;
 use partner_simulator::Simulator;
 use tokio::net::TcpListener;
 use tracing::warn;

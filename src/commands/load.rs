@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cli::DEFAULT_CONFIG_FILE;
+use crate::config::{self, Loaded};
+use crate::reload::{ConfigFiles, LoadedConfig};
 use checked_yaml::Problems;
-use myunisoft_exporter::cli::DEFAULT_CONFIG_FILE;
-use myunisoft_exporter::config::{self, Loaded};
-use myunisoft_exporter::reload::{ConfigFiles, LoadedConfig};
 use tracing::{info, warn};
 
 use web_toolkit::{self as web, LoadedWebConfig, Protection};

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use crate::cli::{Flags, Output};
+use crate::metrics::Metrics;
+use crate::probe_once::{self, ProbeOnce};
+use crate::status::{self, Filter, KeyDetail, Overview, StatusSource};
+use crate::store::Store;
+use crate::terminal::{self, Colours};
 use indicatif::{ProgressBar, ProgressStyle};
-use myunisoft_exporter::cli::{Flags, Output};
-use myunisoft_exporter::metrics::Metrics;
-use myunisoft_exporter::probe_once::{self, ProbeOnce};
-use myunisoft_exporter::status::{self, Filter, KeyDetail, Overview, StatusSource};
-use myunisoft_exporter::store::Store;
-use myunisoft_exporter::terminal::{self, Colours};
 use tracing::error;
 
 use super::load::{load_config, log_loaded};

@@ -3,9 +3,9 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use crate::cli::ListenAddress;
+use crate::http::ReloadRequest;
 use checked_yaml::Problems;
-use myunisoft_exporter::cli::ListenAddress;
-use myunisoft_exporter::http::ReloadRequest;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};

@@ -15,7 +15,7 @@ pub(super) const KEY_FILE_FIELDS: &[&str] = &["partners"];
 
 /// A configuration, the warnings about it, and the files that it came from.
 #[derive(Clone, Debug, Default)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     pub config: Config,
     /// In the order in which the files were read.
     pub warnings: Vec<Problem>,
@@ -29,7 +29,7 @@ pub struct Loaded {
 ///
 /// # Errors
 /// All errors at once. No part of the configuration may then be used.
-pub fn load(path: &Path) -> Result<Loaded, Problems> {
+pub(crate) fn load(path: &Path) -> Result<Loaded, Problems> {
     let diagnostics = Diagnostics::default();
     let mut loaded = Loaded::default();
     // The errors are in the diagnostics.

@@ -7,7 +7,7 @@ use super::{canaries, credentials, load, partners, settings};
 /// A mapping whose fields are known. Every such mapping is read with the list from here, so that a test
 /// can compare the reference with what the reader accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
-pub enum Section {
+pub(crate) enum Section {
     /// The configuration file itself.
     ConfigFile,
     /// A key file itself.
@@ -31,7 +31,7 @@ pub enum Section {
 
 impl Section {
     /// The names of the section's fields.
-    pub const fn fields(self) -> &'static [&'static str] {
+    pub(crate) const fn fields(self) -> &'static [&'static str] {
         match self {
             Self::ConfigFile => load::CONFIG_FILE_FIELDS,
             Self::KeyFile => load::KEY_FILE_FIELDS,

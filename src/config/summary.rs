@@ -16,7 +16,7 @@ impl Loaded {
     /// What the exporter understood, so that a reader can compare it with the intention. The text ends
     /// with a line break.
     #[must_use]
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let mut text = String::new();
         // Writing to a string can't fail.
         let _ = self.write_summary(&mut text);

@@ -11,7 +11,7 @@ use super::{ACTIVATED, BUSY, REVOKED};
 use partner_simulator::{Fault, Key, Scope, Simulator};
 
 /// The duration of the story. After it, the fleet is as it was at the start, and the story begins again.
-pub const LAP: Duration = Duration::from_secs(90);
+pub(crate) const LAP: Duration = Duration::from_secs(90);
 
 /// The seconds of a lap during which a customer's production traffic uses the whole budget of its key.
 const BUSY_PERIOD: Range<u64> = 20..42;
@@ -60,7 +60,7 @@ fn with_key(sim: &Simulator, key: &str, action: fn(&Key)) {
 }
 
 /// Runs the story again and again, until it is dropped.
-pub async fn run_story(sim: Simulator) -> Infallible {
+pub(crate) async fn run_story(sim: Simulator) -> Infallible {
     let mut seconds = interval(Duration::from_secs(1));
     // After a suspend of the machine, the story continues where it was. It does not catch up.
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);

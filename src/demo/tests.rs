@@ -143,7 +143,7 @@ async fn everything_happens_within_two_minutes() {
 async fn a_lap_ends_as_it_began() {
     let (sim, config, client) = demo().await;
     let story = tokio::spawn(demo::run_story(sim.clone()));
-    tokio::time::sleep(demo::LAP.mul_f64(0.99)).await;
+    tokio::time::sleep(demo::story::LAP.mul_f64(0.99)).await;
     story.abort();
     assert_eq!(client.get(sim.url(HEALTH)).send().await.unwrap().status(), 200);
     for (key, activated) in [("lefebvre", false), ("moreau", true), ("girard", true)] {

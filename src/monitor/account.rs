@@ -38,7 +38,7 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// All accounts that keys log in with.
 #[derive(Debug)]
-pub struct Accounts {
+pub(crate) struct Accounts {
     store: Store,
     by_id: Mutex<HashMap<AccountId, Arc<tokio::sync::Mutex<Account>>>>,
 }
@@ -104,7 +104,7 @@ pub(super) struct TokenFailure {
 
 impl Accounts {
     /// Refused log-ins are restored from `store` and persisted to it.
-    pub fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store) -> Self {
         Self { store, by_id: Mutex::default() }
     }
 
@@ -142,7 +142,7 @@ impl Accounts {
 
     /// Allows every account one more try after a reload: the operator says that something was fixed,
     /// here or at MyUnisoft.
-    pub fn allow_another_try(&self) {
+    pub(crate) fn allow_another_try(&self) {
         let by_id = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
         for account in by_id.values() {
             // A locked account has a log-in in progress, so it is being tried already.

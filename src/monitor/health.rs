@@ -16,29 +16,29 @@ use crate::watchdog::Watchdog;
 /// Probes the health route. It does not wait for a permit: if all keys' probes hang, the health probe
 /// shows why.
 #[derive(Debug)]
-pub struct HealthMonitor {
+pub(crate) struct HealthMonitor {
     context: Arc<Context>,
     prober: Prober,
     timing: Timing,
 }
 
 impl HealthMonitor {
-    pub fn new(context: Arc<Context>, prober: Prober, timing: Timing) -> Self {
+    pub(crate) fn new(context: Arc<Context>, prober: Prober, timing: Timing) -> Self {
         context.shared_state.health().probe.interval = timing.interval;
         Self { context, prober, timing }
     }
 
-    pub const fn timing(&self) -> Timing {
+    pub(crate) const fn timing(&self) -> Timing {
         self.timing
     }
 
     /// Receives the heartbeats of its loop.
-    pub fn watchdog(&self) -> &Watchdog {
+    pub(crate) fn watchdog(&self) -> &Watchdog {
         &self.context.watchdog
     }
 
     /// Runs one probe that was due at `due`; `None` if it is not scheduled.
-    pub async fn run(&self, due: Option<Instant>) -> ProbeReport {
+    pub(crate) async fn run(&self, due: Option<Instant>) -> ProbeReport {
         let _in_flight = self.context.metrics.in_flight();
         self.context.observe_start(due);
         let call = ProbeRequest {

@@ -28,7 +28,7 @@ use crate::watchdog::Watchdog;
 
 /// Sends the probes of one key, one request at a time.
 #[derive(Debug)]
-pub struct KeyMonitor {
+pub(crate) struct KeyMonitor {
     context: Arc<Context>,
     settings: MonitorSettings,
     partner_monitor: Arc<PartnerMonitor>,
@@ -49,16 +49,16 @@ struct KeySession {
 
 /// The result of running a probe.
 #[derive(Debug)]
-pub enum ProbeRun {
+pub(crate) enum ProbeRun {
     Done(Box<ProbeReport>),
     /// It was skipped: the key's budget is low, or there are no file descriptors or memory for a connection.
-    Skipped(Skip),
+    Skipped,
 }
 
 impl KeyMonitor {
     /// Starts with the persisted state of `key`, if there is one. If the definition of the key changed,
     /// `old` is the same key under the earlier configuration, and its history is carried over.
-    pub fn new(
+    pub(crate) fn new(
         context: Arc<Context>,
         settings: MonitorSettings,
         partner_monitor: Arc<PartnerMonitor>,
@@ -94,34 +94,34 @@ impl KeyMonitor {
     }
 
     /// The probes in the order of the configuration; [`Self::run`] takes an index into them.
-    pub fn probes(&self) -> &[Probe] {
+    pub(crate) fn probes(&self) -> &[Probe] {
         &self.probes
     }
 
     /// The key in the shared state.
-    pub const fn monitored_key(&self) -> &Arc<MonitoredKey> {
+    pub(crate) const fn monitored_key(&self) -> &Arc<MonitoredKey> {
         &self.key
     }
 
     /// Receives the heartbeats of its loop.
-    pub fn watchdog(&self) -> &Watchdog {
+    pub(crate) fn watchdog(&self) -> &Watchdog {
         &self.context.watchdog
     }
 
     /// Counts due times that were missed because the key was busy.
-    pub fn record_missed(&self, index: usize, times: u64) {
+    pub(crate) fn record_missed(&self, index: usize, times: u64) {
         self.skip(index, Skip::StillRunning, times);
     }
 
     /// Runs one probe that was due at `due` (`None` if it is not scheduled). Returns `None` if there is
     /// no probe with this index.
-    pub async fn run(&self, index: usize, due: Option<Instant>) -> Option<ProbeRun> {
+    pub(crate) async fn run(&self, index: usize, due: Option<Instant>) -> Option<ProbeRun> {
         let probe = self.probes.get(index)?;
         let mut session = self.session.lock().await;
         self.restore_persisted(&session);
         if session.budget_guard.blocks(self.settings.keep_free, Instant::now()) {
             self.skip(index, Skip::RateLimit, 1);
-            return Some(ProbeRun::Skipped(Skip::RateLimit));
+            return Some(ProbeRun::Skipped);
         }
         // The semaphore is never closed. If it were, probing without a limit would be better than not
         // probing.
@@ -131,7 +131,7 @@ impl KeyMonitor {
         let report = self.probe_with_token_renewal(&mut session, probe).await;
         if self.context.detect_resource_exhaustion(&report) {
             self.skip(index, Skip::NoResources, 1);
-            return Some(ProbeRun::Skipped(Skip::NoResources));
+            return Some(ProbeRun::Skipped);
         }
         self.publish_report(index, probe, &session, &report);
         Some(ProbeRun::Done(Box::new(report)))

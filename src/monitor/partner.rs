@@ -16,7 +16,7 @@ use crate::store::{Fingerprint, StateUpdate, Store};
 
 /// Monitors one partner's secret; shared by the monitors of its keys.
 #[derive(Debug)]
-pub struct PartnerMonitor {
+pub(crate) struct PartnerMonitor {
     /// The partner in the shared state.
     pub partner: Arc<MonitoredPartner>,
     secret: Mutex<SecretWithFingerprint>,
@@ -33,7 +33,7 @@ struct SecretWithFingerprint {
 
 impl PartnerMonitor {
     /// Starts with the persisted state of the secret, if there is one.
-    pub fn new(store: &Store, partner: &config::Partner) -> Self {
+    pub(crate) fn new(store: &Store, partner: &config::Partner) -> Self {
         let mut watched = WatchedSecret::new(partner.secret.clone(), SecretKind::HeaderValue);
         let fingerprint = watched.current().ok().map(|secret| Fingerprint::of_secret(&partner.name, secret));
         let persisted = fingerprint.as_ref().and_then(|fingerprint| store.secret(&partner.name, fingerprint));

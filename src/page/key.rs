@@ -14,7 +14,7 @@ use crate::status::{
 
 /// The page. `partner` is the key's partner: the page shows the state of its secret, because no key works
 /// without it.
-pub fn key(
+pub(crate) fn key(
     frame: Frame,
     detail: &KeyDetail,
     partner: Option<&PartnerView>,

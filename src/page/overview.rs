@@ -19,7 +19,7 @@ const KEYS_SHOWN: usize = 100;
 
 /// The keys of one page.
 #[derive(Clone, Debug)]
-pub struct Listing {
+pub(crate) struct Listing {
     pub filter: Filter,
     /// The keys on this page.
     pub keys: Vec<KeyDetail>,
@@ -33,7 +33,7 @@ pub struct Listing {
 
 impl Listing {
     /// The keys of `selection` on the page with this number, or on the last page if the number is too large.
-    pub fn new(source: &StatusSource<'_>, selection: &Selection, filter: Filter, page: usize) -> Self {
+    pub(crate) fn new(source: &StatusSource<'_>, selection: &Selection, filter: Filter, page: usize) -> Self {
         let total = selection.keys.len();
         let pages = total.div_ceil(KEYS_SHOWN);
         let page = page.clamp(1, pages.max(1));
@@ -43,7 +43,7 @@ impl Listing {
     }
 }
 
-pub fn overview(frame: Frame, status: &Overview, listing: &Listing) -> Markup {
+pub(crate) fn overview(frame: Frame, status: &Overview, listing: &Listing) -> Markup {
     let now = status.now;
     let title = match status.failing_keys {
         0 => format!("API {}", status.api.state),

@@ -2,59 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
-use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState};
 use crate::page::{self, Frame, Listing};
-use crate::partner_api::Access;
-use crate::partner_api::failure::{Failure, Reason};
-use crate::partner_api::request_id::RequestId;
-use crate::report::{Phases, ProbeReport};
-use crate::state::{Inventory, KeyStatus, MonitoredKey, MonitoredPartner, ProbeStatus, SharedState};
 use crate::status::{self, Filter, KeyDetail, Overview, StatusSource};
-
-/// Ten thousand keys of long names, all in trouble, with all that can be remembered of each.
-fn large_board() -> SharedState {
-    let partner = Arc::new(MonitoredPartner::new(
-        "p".repeat(100).as_str().into(),
-        PersistedSecretState::new(SystemTime::now()),
-    ));
-    let refused =
-        Failure::new(Reason::Token, "the API refused with ERR-API-TOKEN-NOT-FOUND (status 401) ".repeat(2));
-    let report = ProbeReport {
-        finished: SystemTime::now(),
-        phases: Phases::new([Duration::from_micros(12_345); 5]),
-        status: Some(401),
-        request_id: RequestId::parse(&"r".repeat(64)),
-        judgement: None,
-        outcome: Err(refused),
-        certificate_expiry: None,
-    };
-    let key = |number: usize| {
-        let memory =
-            PersistedKeyState { state: KeyState::Revoked, since: SystemTime::now(), has_been_active: true };
-        let probes =
-            ["key_info", "exercices"].map(|name| ProbeStatus::new(name.into(), Duration::from_mins(1)));
-        let mut status = KeyStatus::new(memory, probes);
-        for round in 0..60 {
-            status.record(round % 2, &report);
-        }
-        let name = format!("{number}{}", "k".repeat(100)).as_str().into();
-        Arc::new(MonitoredKey::new(Arc::clone(&partner), name, Access::Society, status))
-    };
-    let shared_state = SharedState::default();
-    shared_state.set_inventory(Inventory {
-        partners: vec![Arc::clone(&partner)],
-        keys: (0..10_000).map(key).collect(),
-        ..Inventory::default()
-    });
-    shared_state
-}
+use crate::synthetic::SyntheticFleet;
 
 #[test]
 fn a_page_of_ten_thousand_keys_in_trouble_stays_under_a_megabyte_and_every_key_is_on_one() {
-    let shared_state = large_board();
-    let source = StatusSource::new(&shared_state);
+    let fleet =
+        SyntheticFleet::with_keys(10_000, |number| (format!("{number}{}", "k".repeat(100)), true)).unwrap();
+    let source = StatusSource::new(&fleet.shared_state);
     let selection = status::select(&source.inventory, &Filter::default());
     let overview = Overview::new(&source, &selection);
     let frame = Frame { edition: "1" };

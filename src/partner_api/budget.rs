@@ -11,17 +11,17 @@ use super::server_date;
 use super::token::unix_time;
 
 /// The documented window. A token may send 20 requests in 10 seconds.
-pub const WINDOW: Duration = Duration::from_secs(10);
+pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 /// The longest time for which a response can stop the probes of a key. Without this limit, one absurd
 /// header could stop the monitoring of a key.
-pub const MAX_WAIT: Duration = Duration::from_mins(10);
+pub(crate) const MAX_WAIT: Duration = Duration::from_mins(10);
 
 /// A reset time below this value is in seconds, otherwise in milliseconds. As seconds, it is in the year 5138.
 const MIN_MILLISECONDS: f64 = 1e11;
 
 /// The budget of a token, as one response reported it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Budget {
+pub(crate) struct Budget {
     /// Requests allowed in one window.
     pub total: Option<u32>,
     /// Requests left in the current window.
@@ -34,7 +34,7 @@ pub struct Budget {
 
 impl Budget {
     /// Reads the headers. `now` is the wall clock; it is used if the response has no `date` header.
-    pub fn from_headers(headers: &HeaderMap, now: SystemTime) -> Self {
+    pub(crate) fn from_headers(headers: &HeaderMap, now: SystemTime) -> Self {
         let reset = number(headers, "x-rate-limit-reset").and_then(reset_time);
         // The reset time comes from the server's clock, so it is compared with the server's `date`.
         let sent = server_date(headers).unwrap_or(now);
@@ -50,7 +50,7 @@ impl Budget {
     }
 
     /// Whether the response reported a value that a metric can show.
-    pub fn is_reported(&self) -> bool {
+    pub(crate) fn is_reported(&self) -> bool {
         self.total.is_some() || self.remaining.is_some() || self.reset.is_some()
     }
 }

@@ -11,7 +11,7 @@ use super::request_id::RequestId;
 /// The documented error codes. There are hundreds of others, which are specific to a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantArray)]
 #[strum(const_into_str)]
-pub enum Code {
+pub(crate) enum Code {
     /// The token does not exist or was revoked.
     #[strum(serialize = "ERR-API-TOKEN-NOT-FOUND")]
     ApiTokenNotFound,
@@ -90,7 +90,7 @@ const REDACTED: &str = "(not shown)";
 
 /// An error code as the API sent it, documented or not, or `(not shown)` if it was redacted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ErrorCode(Box<str>);
+pub(crate) struct ErrorCode(Box<str>);
 
 impl ErrorCode {
     /// Redacts a text that does not look like a code (`ERR-…`, `DROIT1`): it could be free text or a copy
@@ -104,16 +104,16 @@ impl ErrorCode {
     }
 
     /// The code, if it is documented.
-    pub fn documented(&self) -> Option<Code> {
+    pub(crate) fn documented(&self) -> Option<Code> {
         self.0.parse().ok()
     }
 
     /// Replaces a code that must not be shown.
-    pub fn redacted() -> Self {
+    pub(crate) fn redacted() -> Self {
         Self(REDACTED.into())
     }
 
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -132,7 +132,7 @@ impl fmt::Display for ErrorCode {
 
 /// An error body of the API. Its `message` is ignored: MyUnisoft asks clients not to rely on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ErrorBody {
+pub(crate) struct ErrorBody {
     pub code: ErrorCode,
     /// The request ID in the body, for responses without the request ID header.
     pub request_id: Option<RequestId>,
@@ -141,7 +141,7 @@ pub struct ErrorBody {
 impl ErrorBody {
     /// Reads both forms that the API sends: inside `error`, as documented, and without this root object.
     /// Returns `None` if the body did not come from the API.
-    pub fn parse(body: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(body: &[u8]) -> Option<Self> {
         let wire: Wire = super::json_object(body)?;
         let error = match wire {
             Wire { error: Some(Root::Error(error)), .. } => error,

@@ -9,7 +9,7 @@ use strum::{Display, IntoStaticStr, VariantArray};
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display, IntoStaticStr, VariantArray, SerializeDisplay,
 )]
 #[strum(const_into_str, serialize_all = "snake_case")]
-pub enum Reason {
+pub(crate) enum Reason {
     /// The host name could not be resolved.
     Dns,
     /// The TCP connection could not be opened, or the proxy refused to open it.
@@ -78,14 +78,14 @@ impl Reason {
     /// All technical failures are one episode. A reason that calls for another action (contact the
     /// customer, wait, change the password) starts a new episode. After a refusal, a technical failure
     /// does not start a new episode: it does not prove that the API accepts the credentials again.
-    pub fn belongs_to_episode_of(self, first: Self) -> bool {
+    pub(crate) fn belongs_to_episode_of(self, first: Self) -> bool {
         self == first || (self.category() == Category::Technical && first.category() != Category::Separate)
     }
 }
 
 /// The cause of one failed probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub(crate) struct Failure {
     pub reason: Reason,
     /// The API's error code, if the response has one.
     pub code: Option<ErrorCode>,
@@ -100,12 +100,12 @@ pub struct Failure {
 
 impl Failure {
     /// A failure without an error code.
-    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self { reason, code: None, detail: detail.into(), is_resource_exhaustion: false, underlying: None }
     }
 
     /// Removes the error code, also from the detail, if `is_secret` says that it must not be shown.
-    pub fn redact_code(&mut self, is_secret: impl Fn(&ErrorCode) -> bool) {
+    pub(crate) fn redact_code(&mut self, is_secret: impl Fn(&ErrorCode) -> bool) {
         if let Some(code) = self.code.take_if(|code| is_secret(code)) {
             let redacted = ErrorCode::redacted();
             self.detail = self.detail.replace(code.as_str(), redacted.as_str());
@@ -114,7 +114,7 @@ impl Failure {
     }
 
     /// The `code` label: the code if it is documented, otherwise `other`.
-    pub fn code_label(&self) -> &'static str {
+    pub(crate) fn code_label(&self) -> &'static str {
         self.code.as_ref().and_then(ErrorCode::documented).map_or("other", |code| code.into_str())
     }
 }

@@ -17,7 +17,7 @@ use super::{KeyInfoMode, Method};
 
 /// What was requested. It determines what a correct response looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequestKind {
+pub(crate) enum RequestKind {
     /// The health route. Judged by its status only, because its body is not documented.
     Health,
     /// The response must be the documented JSON.
@@ -28,7 +28,7 @@ pub enum RequestKind {
 
 /// A response before it is judged. Its body may be truncated.
 #[derive(Clone, Copy, Debug)]
-pub struct Response<'a> {
+pub(crate) struct Response<'a> {
     /// The HTTP status.
     pub status: u16,
     pub headers: &'a HeaderMap,
@@ -42,7 +42,7 @@ pub struct Response<'a> {
 
 /// What a response proves about the key of the request. Only explicit statements of the API are evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyEvidence {
+pub(crate) enum KeyEvidence {
     /// key/info says that the key is activated.
     Activated,
     /// key/info says that the key is not activated.
@@ -63,7 +63,7 @@ pub enum KeyEvidence {
 
 /// What a response proves about the partner's secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SecretEvidence {
+pub(crate) enum SecretEvidence {
     /// An authenticated request was accepted, so the secret was accepted too.
     Accepted,
     /// The API refused the secret.
@@ -72,7 +72,7 @@ pub enum SecretEvidence {
 
 /// What one response means for the probe, the key and the secret.
 #[derive(Clone, Debug)]
-pub struct Judgement {
+pub(crate) struct Judgement {
     /// Success, or why the probe failed.
     pub outcome: Result<(), Failure>,
     /// From the header, or else from the error body.
@@ -87,7 +87,7 @@ pub struct Judgement {
     pub key_info: Option<KeyInfo>,
 }
 
-pub fn judge(kind: RequestKind, response: Response<'_>) -> Judgement {
+pub(crate) fn judge(kind: RequestKind, response: Response<'_>) -> Judgement {
     let mut judgement = Judgement {
         outcome: Ok(()),
         request_id: RequestId::from_headers(response.headers),

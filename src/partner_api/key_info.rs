@@ -13,7 +13,7 @@ const MAX_ID_LEN: usize = 22;
 
 /// The parts of a key/info response that the exporter uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyInfo {
+pub(crate) struct KeyInfo {
     /// How many routes the key may call.
     pub routes: usize,
     /// The parts that only the extended form has.
@@ -22,7 +22,7 @@ pub struct KeyInfo {
 
 /// The parts that only the extended form has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extended {
+pub(crate) struct Extended {
     pub is_activated: bool,
     pub identity: Identity,
     /// The versions, if the response has them in the documented form.
@@ -31,7 +31,7 @@ pub struct Extended {
 
 /// `version` of the extended form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub struct Version {
+pub(crate) struct Version {
     /// The version of the key.
     pub current: u64,
     /// The newest version.
@@ -40,7 +40,7 @@ pub struct Version {
 
 impl KeyInfo {
     /// Reads the body of a response to this form of key/info. Returns `None` if it has another form.
-    pub fn parse(mode: KeyInfoMode, body: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(mode: KeyInfoMode, body: &[u8]) -> Option<Self> {
         match mode {
             KeyInfoMode::Routes => {
                 let routes: Vec<Route> = serde_json::from_slice(body).ok()?;

@@ -15,19 +15,19 @@ use super::token::Claims;
 const MAX_TOKEN_LEN: usize = 16 * 1024;
 
 /// The documented lifetime of a token.
-pub const LIFETIME: Duration = Duration::from_hours(4);
+pub(crate) const LIFETIME: Duration = Duration::from_hours(4);
 
 /// The firm of a log-in. The documentation allows a numeric ID or a name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(untagged)]
-pub enum Firm {
+pub(crate) enum Firm {
     Id(u64),
     Name(String),
 }
 
 /// The JSON body of the request.
 #[derive(Serialize)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     pub mail: &'a str,
     /// The caller must keep the serialised body secret.
     pub password: &'a str,
@@ -38,7 +38,7 @@ pub struct Request<'a> {
 
 /// The meaning of a response of the log-in route.
 #[derive(Debug)]
-pub enum LoginAnswer {
+pub(crate) enum LoginAnswer {
     /// The log-in succeeded.
     Token {
         token: SecretString,
@@ -55,7 +55,7 @@ pub enum LoginAnswer {
 
 impl LoginAnswer {
     /// The error code and the request ID of a log-in that failed.
-    pub fn details_mut(&mut self) -> Option<(&mut Option<ErrorCode>, &mut Option<RequestId>)> {
+    pub(crate) fn details_mut(&mut self) -> Option<(&mut Option<ErrorCode>, &mut Option<RequestId>)> {
         match self {
             Self::Refused(code, request_id) | Self::Unavailable(code, request_id) => Some((code, request_id)),
             Self::Token { .. } | Self::FirmSelection => None,
@@ -65,7 +65,7 @@ impl LoginAnswer {
 
 /// Interprets the response of the log-in route. `now` is the wall clock; it is used if the response has no
 /// `date` header.
-pub fn read(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTime) -> LoginAnswer {
+pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTime) -> LoginAnswer {
     if (200..=299).contains(&status) {
         return read_success(headers, body, now);
     }

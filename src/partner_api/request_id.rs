@@ -11,21 +11,21 @@ const MAX_LEN: usize = 128;
 
 /// The ID that the API gave to a request: short, printable ASCII, safe in a label and in a log line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RequestId(Box<str>);
+pub(crate) struct RequestId(Box<str>);
 
 impl RequestId {
     /// Returns `None` if `text` is empty, too long, or has other characters: external text is always
     /// checked before it reaches a label or a log line.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let fits = !text.is_empty() && text.len() <= MAX_LEN && text.bytes().all(|b| b.is_ascii_graphic());
         fits.then(|| Self(text.into()))
     }
 
-    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         Self::parse(headers.get(HEADER)?.to_str().ok()?)
     }
 
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

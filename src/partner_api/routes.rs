@@ -3,23 +3,23 @@
 use strum::{Display, IntoStaticStr, VariantArray};
 
 /// The health route. It needs no authentication.
-pub const HEALTH_PATH: &str = "/api/partners/health";
+pub(crate) const HEALTH_PATH: &str = "/api/partners/health";
 /// Lists the routes that a token may call.
-pub const KEY_INFO_PATH: &str = "/api/v1/key/info";
+pub(crate) const KEY_INFO_PATH: &str = "/api/v1/key/info";
 /// Also says whether the key is activated. **The first request to this route activates a new key.**
-pub const KEY_INFO_EXTENDED_PATH: &str = "/api/v1/key/info?mode=extended";
+pub(crate) const KEY_INFO_EXTENDED_PATH: &str = "/api/v1/key/info?mode=extended";
 /// Lists the fiscal years of a society. MyUnisoft's own status page uses this route as its canary.
-pub const EXERCICES_PATH: &str = "/api/v1/mad/exercices?version=1.0.0";
+pub(crate) const EXERCICES_PATH: &str = "/api/v1/mad/exercices?version=1.0.0";
 
 /// The header with the partner's secret.
-pub const SECRET_HEADER: &str = "x-third-party-secret";
+pub(crate) const SECRET_HEADER: &str = "x-third-party-secret";
 /// The header with the ID of the society. A token with firm access needs it on routes about one society.
-pub const SOCIETY_HEADER: &str = "society-id";
+pub(crate) const SOCIETY_HEADER: &str = "society-id";
 
 /// Which form of key/info is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, IntoStaticStr, VariantArray)]
 #[strum(const_into_str, serialize_all = "snake_case")]
-pub enum KeyInfoMode {
+pub(crate) enum KeyInfoMode {
     /// `?mode=extended`: the response says whether the key is activated. The request **activates a new key**.
     Extended,
     /// The plain form: lists the routes, and does not activate the key.
@@ -29,7 +29,7 @@ pub enum KeyInfoMode {
 /// The methods that a canary may use. Neither can change data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, IntoStaticStr, VariantArray)]
 #[strum(const_into_str)]
-pub enum Method {
+pub(crate) enum Method {
     #[strum(serialize = "GET")]
     Get,
     /// Judged by its status and its content type, because the response has no body.

@@ -12,7 +12,7 @@ use strum::{Display, IntoStaticStr, VariantArray};
 /// What a token gives access to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, IntoStaticStr, VariantArray, SerializeDisplay)]
 #[strum(const_into_str, serialize_all = "snake_case")]
-pub enum Access {
+pub(crate) enum Access {
     /// One society.
     Society,
     /// A whole schema.
@@ -21,7 +21,8 @@ pub enum Access {
 
 /// The IDs of a key, as text for labels. An unknown ID is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Identity {
+#[expect(clippy::struct_field_names, reason = "they are the names of the labels")]
+pub(crate) struct Identity {
     /// The schema (the tenant).
     pub schema_id: String,
     /// The partner.
@@ -32,7 +33,7 @@ pub struct Identity {
 
 /// The payload of a token that is a JWT.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Claims {
+pub(crate) struct Claims {
     /// `api` for society access, `firm` for firm access.
     pub kind: Option<String>,
     pub identity: Identity,
@@ -43,7 +44,7 @@ pub struct Claims {
 impl Claims {
     /// Reads the payload of a JWT. Returns `None` if the token is not a JWT. This is not an error: it is
     /// not documented that every token is a JWT.
-    pub fn parse(token: &str) -> Option<Self> {
+    pub(crate) fn parse(token: &str) -> Option<Self> {
         let mut parts = token.split('.');
         let (Some(_), Some(payload), Some(_), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())

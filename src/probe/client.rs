@@ -20,7 +20,7 @@ const MAX_CAUSE_LEN: usize = 300;
 
 /// Why the HTTP client could not be built.
 #[derive(Debug, thiserror::Error)]
-pub enum BuildError {
+pub(crate) enum BuildError {
     /// The system has no certificate authorities.
     #[error("no certificate authority found on this system; install ca-certificates, or set api.ca_file")]
     NoRoots,

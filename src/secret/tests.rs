@@ -23,7 +23,7 @@ fn read(content: impl AsRef<[u8]>, kind: SecretKind) -> Result<String, SecretFau
 }
 
 fn text(read: Result<SecretString, SecretError>) -> Result<String, SecretFault> {
-    read.map(|secret| secret.expose_secret().to_owned()).map_err(|error| *error.fault())
+    read.map(|secret| secret.expose_secret().to_owned()).map_err(|error| error.fault)
 }
 
 #[test]

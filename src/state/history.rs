@@ -14,22 +14,22 @@ use crate::partner_api::request_id::RequestId;
 use crate::report::{Phase, Phases, ProbeReport};
 
 /// The number of probes in the history of a key, all its probes together.
-pub const MAX_RECENT_PROBES: usize = 50;
+pub(crate) const MAX_RECENT_PROBES: usize = 50;
 /// The number of state changes in the history of a key.
-pub const MAX_TRANSITIONS: usize = 20;
+pub(crate) const MAX_TRANSITIONS: usize = 20;
 /// The length of a [`Slot`], in seconds.
 const SLOT_SECONDS: u64 = 15 * 60;
 /// The number of slots in the history: one day.
-pub const MAX_SLOTS: usize = 96;
+pub(crate) const MAX_SLOTS: usize = 96;
 
 /// The last probes, oldest first.
 #[derive(Clone, Debug, Default)]
-pub struct RecentProbes(VecDeque<PastProbe>);
+pub(crate) struct RecentProbes(VecDeque<PastProbe>);
 
 /// One probe that ran. 10,000 keys have 50 of these each, so it is small: times are whole milliseconds and
 /// microseconds, and only failures have a request ID, because only those are quoted to the support.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PastProbe {
+pub(crate) struct PastProbe {
     pub probe: Arc<str>,
     finished_ms: u64,
     phases_us: [u32; Phase::VARIANTS.len()],
@@ -43,7 +43,7 @@ pub struct PastProbe {
 
 /// A state change of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TransitionRecord {
+pub(crate) struct TransitionRecord {
     pub at: SystemTime,
     /// The new state.
     pub to: KeyState,
@@ -55,15 +55,15 @@ pub struct TransitionRecord {
 
 /// The last state changes of a key, oldest first.
 #[derive(Clone, Debug, Default)]
-pub struct TransitionHistory(VecDeque<TransitionRecord>);
+pub(crate) struct TransitionHistory(VecDeque<TransitionRecord>);
 
 /// The last 24 hours of the health route, in slots of a quarter of an hour by the wall clock.
 #[derive(Clone, Debug, Default)]
-pub struct Day(VecDeque<Slot>);
+pub(crate) struct Day(VecDeque<Slot>);
 
 /// The results of the health probes in a quarter of an hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Slot {
+pub(crate) struct Slot {
     /// The number of slots between the Unix epoch and this one.
     number: u64,
     pub succeeded: u32,
@@ -77,7 +77,7 @@ pub struct Slot {
 }
 
 impl PastProbe {
-    pub fn new(probe: Arc<str>, report: &ProbeReport) -> Self {
+    pub(crate) fn new(probe: Arc<str>, report: &ProbeReport) -> Self {
         let mut phases_us = [0; Phase::VARIANTS.len()];
         for (kept, (_, took)) in phases_us.iter_mut().zip(report.phases.iter()) {
             *kept = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
@@ -96,36 +96,36 @@ impl PastProbe {
     }
 
     /// When the probe ended, to the millisecond.
-    pub fn finished(&self) -> SystemTime {
+    pub(crate) fn finished(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_millis(self.finished_ms)
     }
 
     /// To the microsecond.
-    pub fn phases(&self) -> Phases {
+    pub(crate) fn phases(&self) -> Phases {
         Phases::new(self.phases_us.map(|micros| Duration::from_micros(micros.into())))
     }
 
     /// The HTTP status, if there was a response.
-    pub fn status(&self) -> Option<u16> {
+    pub(crate) fn status(&self) -> Option<u16> {
         (self.status != 0).then_some(self.status)
     }
 }
 
 impl RecentProbes {
     /// Adds a probe. If the history is full, the oldest probe is removed.
-    pub fn push(&mut self, past: PastProbe) {
+    pub(crate) fn push(&mut self, past: PastProbe) {
         push(&mut self.0, past, MAX_RECENT_PROBES);
     }
 
     /// Oldest first.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &PastProbe> + ExactSizeIterator {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &PastProbe> + ExactSizeIterator {
         self.0.iter()
     }
 }
 
 impl TransitionHistory {
     /// Adds a state change. If the history is full, the oldest one is removed.
-    pub fn push(&mut self, transition: TransitionRecord) {
+    pub(crate) fn push(&mut self, transition: TransitionRecord) {
         if self.0.len() == MAX_TRANSITIONS {
             self.0.pop_front();
         }
@@ -133,7 +133,7 @@ impl TransitionHistory {
     }
 
     /// Oldest first.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &TransitionRecord> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &TransitionRecord> {
         self.0.iter()
     }
 }
@@ -150,7 +150,7 @@ fn push<T>(ring: &mut VecDeque<T>, item: T, max: usize) {
 }
 
 impl Day {
-    pub fn record(&mut self, report: &ProbeReport) {
+    pub(crate) fn record(&mut self, report: &ProbeReport) {
         let since = report.finished.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         if let Some(slot) = self.slot(since.as_secs() / SLOT_SECONDS) {
             slot.record(report);
@@ -158,7 +158,7 @@ impl Day {
     }
 
     /// The slots that have a probe and are at most 24 hours old at `now`, oldest first.
-    pub fn slots(&self, now: SystemTime) -> impl Iterator<Item = &Slot> {
+    pub(crate) fn slots(&self, now: SystemTime) -> impl Iterator<Item = &Slot> {
         let oldest = number_at(now).saturating_sub(MAX_SLOTS as u64 - 1);
         self.0.iter().filter(move |slot| slot.number >= oldest)
     }
@@ -197,17 +197,17 @@ impl Slot {
         }
     }
 
-    pub fn start(&self) -> SystemTime {
+    pub(crate) fn start(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(self.number * SLOT_SECONDS)
     }
 
     /// The number of slots between this one and the one that contains `now`.
-    pub fn age(&self, now: SystemTime) -> usize {
+    pub(crate) fn age(&self, now: SystemTime) -> usize {
         usize::try_from(number_at(now).saturating_sub(self.number)).unwrap_or(usize::MAX)
     }
 
     /// The average phases of the probes that succeeded; `None` if there are none.
-    pub fn mean_phases(&self) -> Option<Phases> {
+    pub(crate) fn mean_phases(&self) -> Option<Phases> {
         let succeeded = (self.succeeded > 0).then_some(self.succeeded)?;
         Some(Phases::new(self.phases.map(|sum| sum / succeeded)))
     }

@@ -36,7 +36,7 @@ use crate::report::{Phase, ProbeReport};
     SerializeDisplay,
 )]
 #[strum(const_into_str, serialize_all = "snake_case")]
-pub enum Skip {
+pub(crate) enum Skip {
     /// The key's request budget is low or used up.
     RateLimit,
     /// Another probe of the key still ran until this one was due again.
@@ -63,7 +63,7 @@ pub enum Skip {
     SerializeDisplay,
 )]
 #[strum(const_into_str, serialize_all = "snake_case")]
-pub enum HealthState {
+pub(crate) enum HealthState {
     /// No health probe ran yet.
     Unknown,
     /// The last probe succeeded.
@@ -75,7 +75,7 @@ pub enum HealthState {
 }
 
 #[derive(Clone, Debug)]
-pub struct HealthStatus {
+pub(crate) struct HealthStatus {
     pub probe: ProbeStatus,
     pub state: HealthState,
     /// When this process first saw this state; before the first probe, when monitoring began.
@@ -87,7 +87,7 @@ pub struct HealthStatus {
 }
 
 #[derive(Clone, Debug)]
-pub struct KeyStatus {
+pub(crate) struct KeyStatus {
     pub persisted: PersistedKeyState,
     /// How often each state was entered since the start of the process, in the order of first entry.
     pub changes: Vec<(KeyState, u64)>,
@@ -109,7 +109,7 @@ pub struct KeyStatus {
 }
 
 #[derive(Clone, Debug)]
-pub struct ProbeStatus {
+pub(crate) struct ProbeStatus {
     pub name: Arc<str>,
     /// The time between two due times.
     pub interval: Duration,
@@ -130,7 +130,7 @@ pub struct ProbeStatus {
 
 /// The last run of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LastProbe {
+pub(crate) struct LastProbe {
     /// When the run ended.
     pub finished: SystemTime,
     pub duration: Duration,
@@ -147,7 +147,7 @@ pub struct LastProbe {
 /// so that its series changes once per episode, and an alert quotes the request ID from the start of the
 /// episode.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Episode {
+pub(crate) struct Episode {
     pub since: SystemTime,
     /// The first failure.
     pub failure: Failure,
@@ -157,7 +157,7 @@ pub struct Episode {
 
 /// A change that the log reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EpisodeChange {
+pub(crate) enum EpisodeChange {
     /// The first failure of all, after a success, or of another kind.
     Began(Episode),
     /// The first success after failures.
@@ -165,14 +165,14 @@ pub enum EpisodeChange {
 }
 
 impl LastProbe {
-    pub const fn success(&self) -> bool {
+    pub(crate) const fn success(&self) -> bool {
         self.failure.is_none()
     }
 }
 
 impl KeyStatus {
     /// A key of which only the persisted state and the probes are known.
-    pub fn new(persisted: PersistedKeyState, probes: impl IntoIterator<Item = ProbeStatus>) -> Self {
+    pub(crate) fn new(persisted: PersistedKeyState, probes: impl IntoIterator<Item = ProbeStatus>) -> Self {
         Self {
             persisted,
             changes: Vec::new(),
@@ -189,7 +189,7 @@ impl KeyStatus {
 
     /// Takes IDs and expiry from the claims in a new token, and removes what earlier responses said. key/info
     /// can replace the IDs.
-    pub fn reset_from_token(&mut self, token: &SecretString) {
+    pub(crate) fn reset_from_token(&mut self, token: &SecretString) {
         let claims = Claims::parse(token.expose_secret()).unwrap_or_default();
         self.identity = claims.identity;
         self.token_expiry = claims.expires;
@@ -199,7 +199,7 @@ impl KeyStatus {
     }
 
     /// Takes over the history and the counters of the same key under an earlier configuration.
-    pub fn carry_over(&mut self, old: &Self) {
+    pub(crate) fn carry_over(&mut self, old: &Self) {
         self.changes.clone_from(&old.changes);
         self.identity.clone_from(&old.identity);
         self.token_expiry = old.token_expiry;
@@ -213,7 +213,7 @@ impl KeyStatus {
     }
 
     /// Records what a response says besides success or failure: the budget, and the data of key/info.
-    pub fn record_response(&mut self, response: &Judgement) {
+    pub(crate) fn record_response(&mut self, response: &Judgement) {
         if response.budget.is_reported() {
             self.budget = Some(response.budget);
         }
@@ -227,7 +227,7 @@ impl KeyStatus {
 
     /// Sets the persisted state. If the state changes, this is counted and added to the history; `report` is
     /// the one that caused the change, if a response did.
-    pub fn set_persisted(&mut self, persisted: PersistedKeyState, report: Option<&ProbeReport>) {
+    pub(crate) fn set_persisted(&mut self, persisted: PersistedKeyState, report: Option<&ProbeReport>) {
         if persisted.state != self.persisted.state {
             count(&mut self.changes, persisted.state);
             let failure = report.and_then(|report| report.outcome.as_ref().err());
@@ -242,7 +242,7 @@ impl KeyStatus {
     }
 
     /// Records the report of the probe at `index`. Returns whether a failure episode began or ended.
-    pub fn record(&mut self, index: usize, report: &ProbeReport) -> Option<EpisodeChange> {
+    pub(crate) fn record(&mut self, index: usize, report: &ProbeReport) -> Option<EpisodeChange> {
         let probe = self.probes.get_mut(index)?;
         self.recent.push(PastProbe::new(Arc::clone(&probe.name), report));
         probe.record(report)
@@ -252,13 +252,13 @@ impl KeyStatus {
 impl HealthStatus {
     /// Starts again for another API: the data is about the old one. The counters continue, because a counter
     /// never goes back.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         let Self { probe, .. } = std::mem::take(self);
         self.probe = ProbeStatus { last: None, last_success: None, episode: None, last_skip: None, ..probe };
     }
 
     /// Records a report. Returns whether a failure episode began or ended.
-    pub fn record(&mut self, report: &ProbeReport) -> Option<EpisodeChange> {
+    pub(crate) fn record(&mut self, report: &ProbeReport) -> Option<EpisodeChange> {
         self.recent.push(PastProbe::new(Arc::clone(&self.probe.name), report));
         self.day.record(report);
         let change = self.probe.record(report);
@@ -290,7 +290,7 @@ impl Default for HealthStatus {
 }
 
 impl ProbeStatus {
-    pub const fn new(name: Arc<str>, interval: Duration) -> Self {
+    pub(crate) const fn new(name: Arc<str>, interval: Duration) -> Self {
         Self {
             name,
             interval,
@@ -305,7 +305,7 @@ impl ProbeStatus {
     }
 
     /// Records a report. Returns whether a failure episode began or ended.
-    pub fn record(&mut self, report: &ProbeReport) -> Option<EpisodeChange> {
+    pub(crate) fn record(&mut self, report: &ProbeReport) -> Option<EpisodeChange> {
         self.total += 1;
         self.last_skip = None;
         self.last = Some(LastProbe {
@@ -340,7 +340,7 @@ impl ProbeStatus {
     }
 
     /// Counts `times` skipped runs.
-    pub fn skip(&mut self, reason: Skip, times: u64) {
+    pub(crate) fn skip(&mut self, reason: Skip, times: u64) {
         self.last_skip = Some(reason);
         let [rate_limit, still_running, no_resources] = &mut self.skipped;
         match reason {

@@ -20,7 +20,7 @@ const WINDOW: Duration = Duration::from_hours(24);
 
 #[serde_as]
 #[derive(Clone, Debug, Serialize)]
-pub struct ApiView {
+pub(crate) struct ApiView {
     /// The base URL.
     pub url: Arc<str>,
     pub state: HealthState,
@@ -49,7 +49,7 @@ pub struct ApiView {
 /// monitored, and what is left of the error budget.
 #[serde_as]
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Availability {
+pub(crate) struct Availability {
     #[serde_as(as = "Seconds")]
     #[serde(rename = "window_seconds")]
     pub window: Duration,
@@ -69,7 +69,7 @@ pub struct Availability {
 /// The results of the health probes in a quarter of an hour.
 #[serde_as]
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct SlotView {
+pub(crate) struct SlotView {
     #[serde_as(as = "Seconds")]
     #[serde(rename = "start_timestamp_seconds")]
     pub start: SystemTime,
@@ -89,7 +89,7 @@ pub struct SlotView {
 }
 
 impl ApiView {
-    pub fn new(source: &StatusSource<'_>) -> Self {
+    pub(crate) fn new(source: &StatusSource<'_>) -> Self {
         let settings = &source.inventory.settings;
         let health = source.shared_state.health().clone();
         let day: Vec<_> = health.day.slots(source.now).map(|slot| SlotView::new(slot, source.now)).collect();

@@ -9,7 +9,7 @@ const PIECE: usize = 64;
 ///
 /// # Errors
 /// No known case; the serialiser's signature requires the error.
-pub fn document(
+pub(crate) fn document(
     source: &StatusSource<'_>,
     selection: Selection,
 ) -> serde_json::Result<impl Iterator<Item = Vec<u8>> + use<>> {

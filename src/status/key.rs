@@ -23,7 +23,7 @@ use crate::state::{KeyStatus, LastProbe, MonitoredKey, ProbeStatus, Skip};
 
 #[serde_as]
 #[derive(Clone, Debug, Serialize)]
-pub struct KeyView {
+pub(crate) struct KeyView {
     pub partner: Arc<str>,
     pub key: Arc<str>,
     pub access: Access,
@@ -59,7 +59,7 @@ pub struct KeyView {
 /// The request budget of a key.
 #[serde_as]
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct RateLimitView {
+pub(crate) struct RateLimitView {
     /// The number of requests per window.
     pub requests: Option<u32>,
     /// The number of requests left in the present window.
@@ -73,7 +73,7 @@ pub struct RateLimitView {
 
 #[serde_as]
 #[derive(Clone, Debug, Serialize)]
-pub struct ProbeView {
+pub(crate) struct ProbeView {
     pub probe: Arc<str>,
     /// Whether the last run succeeded; `None` if none ran.
     pub up: Option<bool>,
@@ -118,7 +118,7 @@ pub struct ProbeView {
 /// The failure episode of a probe, as of its first failure.
 #[serde_as]
 #[derive(Clone, Debug, Serialize)]
-pub struct ErrorView {
+pub(crate) struct ErrorView {
     pub reason: Reason,
     /// The API's error code.
     pub code: Option<String>,
@@ -134,7 +134,7 @@ pub struct ErrorView {
 
 /// A key with its history.
 #[derive(Clone, Debug, Serialize)]
-pub struct KeyDetail {
+pub(crate) struct KeyDetail {
     #[serde(flatten)]
     pub key: KeyView,
     /// The state changes that this process has seen, newest first.
@@ -146,7 +146,7 @@ pub struct KeyDetail {
 /// A state change of a key.
 #[serde_as]
 #[derive(Clone, Debug, Serialize)]
-pub struct TransitionView {
+pub(crate) struct TransitionView {
     #[serde_as(as = "Seconds")]
     #[serde(rename = "timestamp_seconds")]
     pub at: SystemTime,
@@ -161,7 +161,7 @@ pub struct TransitionView {
 /// A probe that ran.
 #[serde_as]
 #[derive(Clone, Debug, Serialize)]
-pub struct PastProbeView {
+pub(crate) struct PastProbeView {
     pub probe: Arc<str>,
     #[serde_as(as = "Seconds")]
     #[serde(rename = "timestamp_seconds")]
@@ -219,7 +219,7 @@ impl KeyView {
 
     /// The probe to show if there is room for one only: the one that the verdict is about, or else the one that
     /// ran last.
-    pub fn displayed_probe(&self) -> Option<&ProbeView> {
+    pub(crate) fn displayed_probe(&self) -> Option<&ProbeView> {
         let verdict_probe = self
             .verdict_probe
             .as_ref()
@@ -228,7 +228,7 @@ impl KeyView {
     }
 
     /// The request ID to quote: from the start of the failure episode, or else from the last response.
-    pub fn request_id(&self) -> Option<&str> {
+    pub(crate) fn request_id(&self) -> Option<&str> {
         self.displayed_probe().and_then(ProbeView::request_id_to_quote)
     }
 }
@@ -267,7 +267,7 @@ impl RateLimitView {
 
 impl ProbeView {
     /// The request ID to quote: from the start of the failure episode, or else from the last response.
-    pub fn request_id_to_quote(&self) -> Option<&str> {
+    pub(crate) fn request_id_to_quote(&self) -> Option<&str> {
         let first = self.error.as_ref().and_then(|error| error.request_id.as_deref());
         first.or(self.request_id.as_deref())
     }
@@ -306,7 +306,7 @@ impl ProbeView {
 }
 
 impl KeyDetail {
-    pub fn new(source: &StatusSource<'_>, key: &MonitoredKey) -> Self {
+    pub(crate) fn new(source: &StatusSource<'_>, key: &MonitoredKey) -> Self {
         let secret = key.partner.secret().state;
         let status = key.status();
         Self {
@@ -329,7 +329,7 @@ impl TransitionView {
 }
 
 impl PastProbeView {
-    pub fn new(past: &PastProbe) -> Self {
+    pub(crate) fn new(past: &PastProbe) -> Self {
         Self {
             probe: Arc::clone(&past.probe),
             finished: past.finished(),

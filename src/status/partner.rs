@@ -13,7 +13,7 @@ use crate::state::MonitoredPartner;
 
 #[serde_as]
 #[derive(Clone, Debug, Serialize)]
-pub struct PartnerView {
+pub(crate) struct PartnerView {
     pub partner: Arc<str>,
     pub secret_state: SecretState,
     #[serde_as(as = "Seconds")]

@@ -13,7 +13,7 @@ use crate::state::{Inventory, KeyStatus, MonitoredKey, MonitoredPartner};
 
 /// Which keys to select. A field that is `None` accepts all keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub(crate) struct Filter {
     pub state: Option<KeyState>,
     /// The whole name of a partner; if no partner has this name, a part of the name. Case does not matter.
     pub partner: Option<String>,
@@ -23,7 +23,7 @@ pub struct Filter {
 
 /// What a filter selected.
 #[derive(Clone, Debug)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// The most severe problems first, and of equal ones the most recent state change first. Keys that work are
     /// in the order of the configuration.
     pub keys: Vec<Arc<MonitoredKey>>,
@@ -36,7 +36,7 @@ pub struct Selection {
 }
 
 /// Selects the keys and partners that the filter accepts, and counts the states.
-pub fn select(inventory: &Inventory, filter: &Filter) -> Selection {
+pub(crate) fn select(inventory: &Inventory, filter: &Filter) -> Selection {
     let partner_filter = PartnerFilter::new(inventory, filter.partner.as_deref());
     let name = filter.name.as_deref().map(str::to_lowercase);
     let mut partners: Vec<_> = inventory

@@ -24,7 +24,7 @@ const VERSION: u32 = 1;
 
 /// One change to persist.
 #[derive(Clone, Debug)]
-pub enum StateUpdate {
+pub(crate) enum StateUpdate {
     /// The state of a key.
     Key {
         partner: Arc<str>,
@@ -54,7 +54,7 @@ pub enum StateUpdate {
 /// An account's refused log-ins.
 #[serde_as]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefusedLogins {
+pub(crate) struct RefusedLogins {
     /// How many times in a row the same password was refused.
     pub times: u32,
     /// The time of the last refusal.

@@ -20,7 +20,7 @@ const MAX_SIZE: u64 = 256 << 20;
 
 /// Why the store cannot be opened at all.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub(crate) enum OpenError {
     /// Two exporters would overwrite each other's state.
     #[error(
         "another exporter uses the storage directory {}; give each exporter its own --storage.path",

@@ -11,20 +11,20 @@ use crate::partner_api::Firm;
 /// cannot be found from their hash by guessing. A password is neither long nor random, so the
 /// fingerprint of an account is made from its mail and firm instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fingerprint(Box<str>);
+pub(crate) struct Fingerprint(Box<str>);
 
 impl Fingerprint {
-    pub fn of_token(partner: &str, key: &str, token: &SecretString) -> Self {
+    pub(crate) fn of_token(partner: &str, key: &str, token: &SecretString) -> Self {
         Self::of(&["token", partner, key, token.expose_secret()])
     }
 
-    pub fn of_secret(partner: &str, secret: &SecretString) -> Self {
+    pub(crate) fn of_secret(partner: &str, secret: &SecretString) -> Self {
         Self::of(&["secret", partner, secret.expose_secret()])
     }
 
     /// Of an API Cabinet account, because its tokens change. Upper and lower case in the mail make no
     /// difference.
-    pub fn of_login(partner: &str, key: &str, login: &Login) -> Self {
+    pub(crate) fn of_login(partner: &str, key: &str, login: &Login) -> Self {
         let firm = match &login.firm {
             None => String::new(),
             Some(Firm::Id(id)) => id.to_string(),

@@ -28,9 +28,7 @@ impl Browser {
     /// One with a window of this size, that prefers this colour scheme.
     pub(crate) async fn open(size: (u32, u32), dark: bool) -> Self {
         let permit = FEW.acquire().await.unwrap();
-        let driver = Server::spawn(Command::new("chromedriver").arg("--port=0"));
-        let line = driver.line(&["was started successfully on port"]).await;
-        let port: u16 = line.rsplit(' ').next().unwrap().trim_end_matches('.').parse().unwrap();
+        let (driver, port) = start_driver().await;
         let profile = tempfile::tempdir().unwrap();
         let driver_url = format!("http://127.0.0.1:{port}");
         let client = ClientBuilder::new(HttpConnector::new())
@@ -89,6 +87,25 @@ impl Browser {
 
     pub(crate) async fn close(self) {
         self.client.close().await.unwrap();
+    }
+}
+
+/// Starts chromedriver, and returns it with its port.
+///
+/// It lets the system pick a port of IPv6, and then asks for the same port of IPv4, which another process may
+/// have. It exits in that case, and the next attempt gets another port.
+async fn start_driver() -> (Server, u16) {
+    loop {
+        let driver = Server::spawn(Command::new("chromedriver").arg("--port=0"));
+        let started_or_failed = || async {
+            let output = driver.output();
+            let started = output.lines().find_map(|line| line.split_once("started successfully on port "));
+            let port = started.map(|(_, port)| port.trim_end_matches('.').parse::<u16>().unwrap());
+            (port.is_some() || output.contains("port not available")).then_some(port)
+        };
+        if let Some(port) = until("chromedriver to start", started_or_failed).await {
+            return (driver, port);
+        }
     }
 }
 
