@@ -199,7 +199,7 @@ pub(super) const EXPOSED: &[Exposed] = &[
         gauge(
             "myunisoft_rate_limit_requests",
             &[],
-            "Size of the key's request budget, from the last response that told it.",
+            "Size of the key's request budget, from the last response that reported it.",
         ),
         |_, status, samples| samples.optional(budget(status, |budget| budget.total)),
     ),
@@ -207,7 +207,7 @@ pub(super) const EXPOSED: &[Exposed] = &[
         gauge(
             "myunisoft_rate_limit_remaining_requests",
             &[],
-            "Requests left in the key's budget, from the last response that told it.",
+            "Requests left in the key's budget, from the last response that reported it.",
         ),
         |_, status, samples| samples.optional(budget(status, |budget| budget.remaining)),
     ),
@@ -215,7 +215,7 @@ pub(super) const EXPOSED: &[Exposed] = &[
         gauge(
             "myunisoft_rate_limit_reset_timestamp_seconds",
             &[],
-            "Unix time at which the key's budget resets, from the last response that told it.",
+            "Unix time at which the key's budget resets, from the last response that reported it.",
         ),
         |_, status, samples| samples.optional(budget(status, |budget| budget.reset).map(Timestamp)),
     ),
