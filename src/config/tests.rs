@@ -1,9 +1,9 @@
 //! From files on disk to a configuration, or to everything that is wrong with them.
 
-mod bad;
-mod documented;
-mod fleet;
-mod good;
+mod invalid_files;
+mod key_files;
+mod reference;
+mod valid_files;
 
 use std::fs;
 use std::path::PathBuf;
