@@ -2,12 +2,14 @@
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::config::{Api, Canary, Config, Credential, Key, Login, Partner, Probe, Settings, Target, Timing};
 use crate::partner_api::EXERCICES_PATH;
+use crate::partner_api::judge::{Judgement, RequestKind, Response, judge};
 use crate::partner_api::{Access, KeyInfoMode, Method};
 use crate::secret::SecretSource;
+use http::HeaderMap;
 use partner_simulator::Simulator;
 
 /// The partner's secret in every test.
@@ -61,4 +63,25 @@ pub(crate) fn exercices(society_id: Option<u64>) -> Probe {
         society_id: society_id.and_then(NonZeroU64::new),
     };
     Probe { name: Arc::clone(&canary.route), target: Target::Canary(canary), timing: timing(60, 10) }
+}
+
+/// The judgement of a complete JSON response of the API.
+pub(crate) fn judge_response(kind: RequestKind, status: u16, body: &str) -> Judgement {
+    let headers: HeaderMap = [("content-type", "application/json"), ("request-id", "req-9k4i")]
+        .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+        .into_iter()
+        .collect();
+    let response = Response {
+        status,
+        headers: &headers,
+        body: body.as_bytes(),
+        complete: true,
+        received: SystemTime::UNIX_EPOCH,
+    };
+    judge(kind, response)
+}
+
+/// The judgement of an error response with this code.
+pub(crate) fn judge_error(kind: RequestKind, status: u16, code: &str) -> Judgement {
+    judge_response(kind, status, &format!(r#"{{"error":{{"code":"{code}","message":"m","details":""}}}}"#))
 }

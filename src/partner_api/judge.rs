@@ -3,6 +3,9 @@
 //!
 //! The judgement depends on one response only. `key_state` combines it with what is already known.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::SystemTime;
 
 use http::HeaderMap;

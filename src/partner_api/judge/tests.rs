@@ -1,0 +1,179 @@
+//! What one response proves: for every documented code, and for responses that did not come from the API.
+
+use std::time::{Duration, SystemTime};
+
+use http::HeaderMap;
+use strum::VariantArray as _;
+
+use super::{RequestKind, Response, judge};
+use crate::partner_api::error::Code;
+use crate::partner_api::{KeyInfoMode, Method};
+use crate::test_support::{judge_error, judge_response};
+
+/// The documented codes, and the reason of the failure for each.
+const TABLE: &str = "
+    ERR-API-TOKEN-NOT-FOUND          token
+    ERR-FIRM-TOKEN-NOT-FOUND         token
+    ERR-INVALID-JWT                  token
+    ERR-INVALID-API-JWT              token
+    ERR-INVALID-FIRM-JWT             token
+    ERR-INVALID-USER-JWT             token
+    ERR-INVALID-AUTH-HEADER          token
+    ERR-FOLDER-NOT-FOUND             token
+    ERR-SCHEMA-NOT-FOUND             token
+    ERR-THIRD-PARTY-DISCONNECTED     token
+    ERR-SECRET-HEADER-NOT-SET        secret
+    ERR-INVALID-SECRET               secret
+    ERR-SECRET-NOT-CONFIGURED        secret
+    ERR-FORBIDDEN-ROUTE              forbidden
+    ERR-MISSING-RULE                 forbidden
+    ERR-FORBIDDEN-ACCESS             forbidden
+    ERR-TOKEN-ACTIVATION-FAILURE     token
+    ERR-TOO-MANY-REQUEST             rate_limited
+    ERR-TOO-MANY-CONCURRENT-REQUEST  rate_limited
+    ERR-TOO-MANY-CONCURRENT-REQUESTS rate_limited
+    ERR-API-UNDER-MAINTENANCE        maintenance
+    ERR-HTTP                         api_error
+    ERR-INTERNAL                     api_error
+";
+
+const CANARY: RequestKind = RequestKind::Canary(Method::Get);
+const EXTENDED: RequestKind = RequestKind::KeyInfo(KeyInfoMode::Extended);
+
+fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLE
+        .trim()
+        .lines()
+        .map(|row| row.trim().split_once(' ').unwrap())
+        .map(|(code, reason)| (code, reason.trim()))
+}
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+#[test]
+fn the_table_has_every_documented_code() {
+    let mut written: Vec<_> = rows().map(|(code, _)| code).collect();
+    let mut known: Vec<_> = Code::VARIANTS.iter().map(Code::into_str).collect();
+    written.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(written, known);
+}
+
+#[test]
+fn every_code_has_its_reason_with_every_status_and_request() {
+    for (code, reason) in rows() {
+        // 429 is the only documented status. No status may change the meaning of a code.
+        for status in [400, 401, 403, 404, 409, 429, 500, 503] {
+            for kind in [CANARY, EXTENDED, RequestKind::KeyInfo(KeyInfoMode::Routes), RequestKind::Health] {
+                let judgement = judge_error(kind, status, code);
+                let failure = judgement.outcome.unwrap_err();
+                assert_eq!(failure.reason.into_str(), reason, "{code} with {status}");
+                assert_eq!(failure.code_label(), code);
+                assert_eq!(judgement.request_id.unwrap().as_str(), "req-9k4i");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_response_that_did_not_come_from_the_api_is_not_evidence() {
+    let html = "<html>Sign in to the guest network</html>";
+    for (status, reason) in [
+        (200, "unexpected_body"),
+        (204, "unexpected_body"),
+        (301, "redirect"),
+        (302, "redirect"),
+        (304, "unexpected_status"),
+        (307, "redirect"),
+        (401, "edge"),
+        (403, "edge"),
+        (404, "edge"),
+        (429, "edge"),
+        (502, "edge"),
+        (503, "edge"),
+        (101, "unexpected_status"),
+        (999, "unexpected_status"),
+    ] {
+        for kind in [CANARY, EXTENDED] {
+            let body = if status == 204 { "" } else { html };
+            let judgement = judge_response(kind, status, body);
+            let failure = judgement.outcome.unwrap_err();
+            assert_eq!(failure.reason.into_str(), reason, "{status}");
+            assert_eq!((judgement.key, judgement.secret), (None, None), "{status}");
+            assert_eq!(failure.code_label(), "other");
+        }
+    }
+}
+
+#[test]
+fn a_health_response_is_judged_by_its_status_only() {
+    for body in ["", "<html>", "{}", r#"{"error":{"code":"ERR-INTERNAL"}}"#] {
+        assert!(judge_response(RequestKind::Health, 200, body).outcome.is_ok());
+        assert!(judge_response(RequestKind::Health, 204, body).outcome.is_ok());
+        assert!(judge_response(RequestKind::Health, 503, body).outcome.is_err());
+    }
+    let maintenance = judge_error(RequestKind::Health, 503, "ERR-API-UNDER-MAINTENANCE");
+    assert_eq!(maintenance.outcome.unwrap_err().reason.into_str(), "maintenance");
+    assert_eq!((maintenance.key, maintenance.secret), (None, None));
+}
+
+#[test]
+fn the_request_id_shows_that_a_failed_health_response_came_from_the_api() {
+    let with_id = judge_response(RequestKind::Health, 503, "down");
+    assert_eq!(with_id.outcome.unwrap_err().reason.into_str(), "unexpected_status");
+    let headers = HeaderMap::new();
+    let response =
+        Response { status: 503, headers: &headers, body: b"down", complete: true, received: at(1) };
+    assert_eq!(judge(RequestKind::Health, response).outcome.unwrap_err().reason.into_str(), "edge");
+}
+
+#[test]
+fn an_error_code_of_a_route_is_not_evidence() {
+    for (status, code) in [(400, "GBL1"), (403, "DROIT1"), (500, "EXERCICE5"), (404, "ERR-NEW-AND-UNKNOWN")] {
+        let judgement = judge_error(CANARY, status, code);
+        let failure = judgement.outcome.unwrap_err();
+        assert_eq!((failure.reason.into_str(), failure.code_label()), ("api_error", "other"), "{code}");
+        assert_eq!(failure.code.unwrap().as_str(), code, "kept unchanged for the log");
+        assert_eq!((judgement.key, judgement.secret), (None, None));
+    }
+    assert_eq!(judge_error(CANARY, 429, "QUOTA1").outcome.unwrap_err().reason.into_str(), "rate_limited");
+}
+
+#[test]
+fn a_truncated_body_fails_key_info_but_not_a_canary() {
+    let headers: HeaderMap =
+        [("content-type".parse().unwrap(), "application/json".parse().unwrap())].into_iter().collect();
+    let judge_truncated = |kind| {
+        let response =
+            Response { status: 200, headers: &headers, body: b"[{", complete: false, received: at(1) };
+        judge(kind, response).outcome
+    };
+    assert!(judge_truncated(CANARY).is_ok());
+    assert_eq!(judge_truncated(EXTENDED).unwrap_err().reason.into_str(), "unexpected_body");
+}
+
+#[test]
+fn a_canary_response_must_have_a_json_type_and_first_byte() {
+    let is_accepted = |content_type: &str, body: &str| {
+        let headers: HeaderMap =
+            [("content-type".parse().unwrap(), content_type.parse().unwrap())].into_iter().collect();
+        let response = Response {
+            status: 200,
+            headers: &headers,
+            body: body.as_bytes(),
+            complete: true,
+            received: at(1),
+        };
+        judge(CANARY, response).outcome.is_ok()
+    };
+    assert!(is_accepted("application/json; charset=utf-8", "[]"));
+    assert!(is_accepted("Application/Problem+JSON", " \n {}"));
+    assert!(is_accepted("application/json", "\u{feff}[]"));
+    assert!(!is_accepted("text/html", "[]"));
+    assert!(!is_accepted("application/json", "<html>"));
+    assert!(!is_accepted("application/json", ""));
+    assert!(!is_accepted("application/json", "  "));
+    assert!(!is_accepted("", "[]"));
+}
