@@ -19,7 +19,7 @@ use proptest::sample::{Index, select};
 use tower::ServiceExt as _;
 use web_toolkit as web;
 
-use crate::http::tests::app;
+use crate::test_support::app;
 
 /// One change to some bytes.
 #[derive(Clone, Debug)]

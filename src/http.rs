@@ -7,7 +7,7 @@ mod probe;
 mod query;
 mod status;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -13,8 +13,6 @@ use std::sync::Arc;
 use crate::config::{Config, Probe};
 use crate::fleet::Fleet;
 use crate::key_state::{KeyState, SecretState};
-use crate::metrics::Metrics;
-use crate::monitor::Context;
 use crate::partner_api::KeyInfoMode;
 use crate::partner_api::failure::Reason;
 use crate::state::{KeyStatus, SharedState};
@@ -22,7 +20,7 @@ use crate::store::Store;
 use partner_simulator::{Simulator, SimulatorBuilder};
 use tokio::time::{Duration, sleep};
 
-use crate::test_support::{SECRET, config, key_info, known_key};
+use crate::test_support::{SECRET, config, context, key_info, known_key};
 
 /// Watchers at work, and what they show.
 struct Watched {
@@ -40,9 +38,9 @@ impl Watched {
 
     /// The same with its memory in `folder`, which need not exist.
     fn start_in(folder: &Path, memory: tempfile::TempDir, config: &Config) -> Self {
-        let shared_state = Arc::new(SharedState::default());
         let store = Store::open(folder, || {}).unwrap();
-        let context = Context::new(Arc::clone(&shared_state), Arc::new(Metrics::new().unwrap()), store);
+        let context = context(store);
+        let shared_state = Arc::clone(&context.shared_state);
         let mut fleet = Fleet::new(Arc::new(context));
         fleet.apply(config).unwrap();
         Self { shared_state, fleet, _memory: memory }

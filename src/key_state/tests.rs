@@ -1,6 +1,5 @@
 //! The next state for every documented code in every state, from the bytes of the response.
 
-use std::time::{Duration, SystemTime};
 use strum::VariantArray as _;
 
 use crate::key_state::{
@@ -9,7 +8,7 @@ use crate::key_state::{
 use crate::partner_api::error::Code;
 use crate::partner_api::judge::RequestKind;
 use crate::partner_api::{KeyInfoMode, Method};
-use crate::test_support::{judge_error, judge_response};
+use crate::test_support::{at, judge_error, judge_response};
 
 /// The meaning of each code in MyUnisoft's documentation: the code, the next state of a key that was never
 /// active, the next state of a key that was active, and whether the secret is refused. `same` means that
@@ -62,10 +61,6 @@ fn rows() -> Vec<Row> {
         }
     };
     TABLE.trim().lines().map(row).collect()
-}
-
-fn at(seconds: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 fn persisted_states<S: Copy>(states: &'static [S]) -> impl Iterator<Item = PersistedState<S>> {

@@ -1,7 +1,7 @@
 //! `/metrics`: its text, its names, and the page that describes it.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use strum::VariantArray as _;
 
 use super::{Metrics, descriptions};
@@ -12,15 +12,12 @@ use crate::partner_api::error::Code;
 use crate::partner_api::failure::{Failure, Reason};
 use crate::report::{Phase, Phases, ProbeReport};
 use crate::state::{Inventory, KeyStatus, MonitoredKey, MonitoredPartner, ProbeStatus, SharedState, Skip};
+use crate::test_support::{self, at};
 
 const PAGE: &str = include_str!("../../docs/metrics.md");
 
 fn settings(request_ids: bool) -> Arc<Settings> {
     Arc::new(Settings { metrics: config::Metrics { request_ids }, ..Settings::default() })
-}
-
-fn at(seconds: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 fn probe(name: &str) -> ProbeStatus {
@@ -31,17 +28,12 @@ fn rendered(metrics: &Metrics, shared_state: &Arc<SharedState>) -> String {
     metrics.render(shared_state).map(|piece| String::from_utf8(piece.to_vec()).unwrap()).collect()
 }
 
+/// A report of 50 ms at 1,700,000,000.25 s.
 fn report(outcome: Result<(), Failure>) -> ProbeReport {
-    let ms = |ms| Duration::from_millis(ms);
-    ProbeReport {
-        finished: at(1_700_000_000) + ms(250),
-        phases: Phases::new([ms(1), ms(2), ms(3), ms(40), ms(4)]),
-        status: Some(if outcome.is_ok() { 200 } else { 401 }),
-        request_id: None,
-        judgement: None,
-        outcome,
-        certificate_expiry: None,
-    }
+    let status = Some(if outcome.is_ok() { 200 } else { 401 });
+    let phases = Phases::new([1, 2, 3, 40, 4].map(Duration::from_millis));
+    let finished = at(1_700_000_000) + Duration::from_millis(250);
+    ProbeReport { phases, status, ..test_support::report(finished, outcome) }
 }
 
 /// A board with one key of these names, whose one probe has run twice and now fails.

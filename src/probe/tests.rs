@@ -24,14 +24,15 @@ fn with_a_key() -> SimulatorBuilder {
     Simulator::builder().partner("acme", SECRET).society_key("dupont", 80, 127)
 }
 
+const HEALTH: ProbeRequest<'_> = ProbeRequest {
+    kind: RequestKind::Health,
+    path: HEALTH_PATH,
+    credentials: None,
+    timeout: Duration::from_secs(5),
+};
+
 async fn health(api: &Api) -> ProbeReport {
-    let request = ProbeRequest {
-        kind: RequestKind::Health,
-        path: HEALTH_PATH,
-        credentials: None,
-        timeout: Duration::from_secs(5),
-    };
-    Prober::new(api).unwrap().probe(request).await
+    Prober::new(api).unwrap().probe(HEALTH).await
 }
 
 async fn probe_within(
@@ -105,13 +106,7 @@ async fn each_probe_opens_a_new_connection() {
     let simulator = with_a_key().tls().start().await.unwrap();
     let prober = Prober::new(&api(&simulator)).unwrap();
     for _ in 0..3 {
-        let request = ProbeRequest {
-            kind: RequestKind::Health,
-            path: HEALTH_PATH,
-            credentials: None,
-            timeout: Duration::from_secs(5),
-        };
-        assert!(duration_of(&prober.probe(request).await, Phase::Tls) > Duration::ZERO);
+        assert!(duration_of(&prober.probe(HEALTH).await, Phase::Tls) > Duration::ZERO);
     }
     assert_eq!(simulator.connections(), 3);
 }

@@ -1,16 +1,13 @@
 //! `myunisoft-exporter probe`: every probe once, explained.
 
-use crate::config::{Config, Partner};
+use crate::config::Config;
 use crate::probe_once::choose;
-use crate::secret::SecretSource;
 
-use crate::test_support::{SECRET, token_key};
+use crate::test_support::{partner, token_key};
 
 #[test]
 fn a_key_that_is_named_with_its_partner_is_that_one_alone() {
     let key = |name: &str| token_key(name, "a-token", Vec::new());
-    let partner =
-        |name: &str, keys| Partner { name: name.into(), secret: SecretSource::Inline(SECRET.into()), keys };
     let config = Config {
         partners: vec![
             partner("acme", vec![key("dupont"), key("martin")]),

@@ -217,6 +217,7 @@ impl Slot {
 mod tests {
     use super::*;
     use crate::partner_api::failure::Failure;
+    use crate::test_support;
 
     const QUARTER: Duration = Duration::from_secs(SLOT_SECONDS);
 
@@ -225,15 +226,8 @@ mod tests {
     }
 
     fn report(finished: SystemTime, outcome: Result<(), Reason>) -> ProbeReport {
-        ProbeReport {
-            finished,
-            phases: Phases::new([1, 2, 3, 4, 5].map(Duration::from_millis)),
-            status: Some(200),
-            request_id: RequestId::parse("req-1"),
-            judgement: None,
-            outcome: outcome.map_err(|reason| Failure::new(reason, "")),
-            certificate_expiry: None,
-        }
+        let outcome = outcome.map_err(|reason| Failure::new(reason, ""));
+        ProbeReport { request_id: RequestId::parse("req-1"), ..test_support::report(finished, outcome) }
     }
 
     fn day(times: &[SystemTime]) -> Day {

@@ -3,11 +3,11 @@
 use std::fs;
 use std::num::NonZeroU64;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
 
-use crate::config::{Canary, Config, Credential, Key, Loaded, Probe, Target, Timing};
+use crate::config::{Canary, Config, Credential, Key, Loaded, Probe, Target};
 use crate::partner_api::{Access, Firm, KeyInfoMode, Method};
 use crate::secret::{SecretKind, SecretSource};
+use crate::test_support::timing;
 use secrecy::ExposeSecret;
 
 use super::{Folder, close, configured};
@@ -67,10 +67,6 @@ fn with_key(top: &str, fields: &str) -> Folder {
     ))
 }
 
-fn secs(interval: u64, timeout: u64) -> Timing {
-    Timing { interval: Duration::from_secs(interval), timeout: Duration::from_secs(timeout) }
-}
-
 fn value(source: &SecretSource) -> String {
     source.read(SecretKind::Password).unwrap().expose_secret().to_owned()
 }
@@ -109,7 +105,7 @@ fn the_agreed_example_is_understood_in_full() {
         config.settings.api.auth_url.as_str(),
         "https://app.prodcomptable.myunisoft.fr/api/authenticate/firm"
     );
-    assert_eq!(config.settings.health.timing, secs(15, 5));
+    assert_eq!(config.settings.health.timing, timing(15, 5));
     assert!((config.settings.health.objective - 0.999).abs() < f64::EPSILON);
     assert_eq!(config.settings.rate_limit.keep_free, 5);
     assert!(config.settings.metrics.request_ids);
@@ -128,7 +124,7 @@ fn the_agreed_example_is_understood_in_full() {
     let key_info = Probe {
         name: "key_info".into(),
         target: Target::KeyInfo(KeyInfoMode::Extended),
-        timing: secs(60, 10),
+        timing: timing(60, 10),
     };
     let exercices = |society_id| Probe {
         name: "exercices".into(),
@@ -138,7 +134,7 @@ fn the_agreed_example_is_understood_in_full() {
             path: "/api/v1/mad/exercices?version=1.0.0".into(),
             society_id,
         }),
-        timing: secs(60, 10),
+        timing: timing(60, 10),
     };
     assert_eq!(dupont.probes, [key_info.clone(), exercices(None)]);
     assert_eq!(martin.probes, [key_info.clone(), exercices(NonZeroU64::new(1234))]);
@@ -149,7 +145,7 @@ fn the_agreed_example_is_understood_in_full() {
 fn without_a_file_only_the_production_health_route_is_asked() {
     let config = Config::default();
     assert_eq!(config.settings.api.base_url.as_str(), "https://api.myunisoft.fr/");
-    assert_eq!(config.settings.health.timing, secs(15, 5));
+    assert_eq!(config.settings.health.timing, timing(15, 5));
     assert!(config.partners.is_empty());
 }
 
@@ -176,7 +172,7 @@ fn the_built_in_canary_can_be_given_another_rhythm_and_keeps_its_path() {
         "access: society\ntoken_file: secret",
     );
     let probe = folder.loaded().config.partners[0].keys[0].probes[1].clone();
-    assert_eq!((canary(&probe).method, probe.timing), (Method::Head, secs(600, 10)));
+    assert_eq!((canary(&probe).method, probe.timing), (Method::Head, timing(600, 10)));
     assert_eq!(&*canary(&probe).path, "/api/v1/mad/exercices?version=1.0.0");
 }
 
@@ -194,7 +190,7 @@ fn a_keys_own_key_info_goes_over_the_fleets() {
         "access: society\ntoken_file: secret\nkey_info: {timeout: 20s}",
     );
     let probe = folder.loaded().config.partners[0].keys[0].probes[0].clone();
-    assert_eq!((probe.target, probe.timing), (Target::KeyInfo(KeyInfoMode::Routes), secs(300, 20)));
+    assert_eq!((probe.target, probe.timing), (Target::KeyInfo(KeyInfoMode::Routes), timing(300, 20)));
 }
 
 #[test]
@@ -211,7 +207,7 @@ canaries:
         key.probes[1..].iter().map(|probe| canary(probe).society_id.map(NonZeroU64::get)).collect();
     assert_eq!(ids, [Some(1), Some(5678), Some(91)]);
     assert!(key.probes[1..].iter().all(|probe| &*canary(probe).route == "exercices"));
-    assert_eq!((key.probes[2].timing, key.probes[3].timing), (secs(300, 5), secs(60, 10)));
+    assert_eq!((key.probes[2].timing, key.probes[3].timing), (timing(300, 5), timing(60, 10)));
 }
 
 #[test]
@@ -221,7 +217,7 @@ fn an_item_needs_only_the_name_of_its_canary_by_either_field() {
             "access: society\ntoken_file: secret\ncanaries: [{{{field}: exercices, interval: 2m}}]"
         ));
         assert_eq!(names(&key), ["key_info", "exercices"]);
-        assert_eq!(key.probes[1].timing, secs(120, 10));
+        assert_eq!(key.probes[1].timing, timing(120, 10));
     }
 }
 

@@ -1,14 +1,12 @@
 //! What one response proves: for every documented code, and for responses that did not come from the API.
 
-use std::time::{Duration, SystemTime};
-
 use http::HeaderMap;
 use strum::VariantArray as _;
 
 use super::{RequestKind, Response, judge};
 use crate::partner_api::error::Code;
 use crate::partner_api::{KeyInfoMode, Method};
-use crate::test_support::{judge_error, judge_response};
+use crate::test_support::{at, judge_error, judge_response};
 
 /// The documented codes, and the reason of the failure for each.
 const TABLE: &str = "
@@ -46,10 +44,6 @@ fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
         .lines()
         .map(|row| row.trim().split_once(' ').unwrap())
         .map(|(code, reason)| (code, reason.trim()))
-}
-
-fn at(seconds: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 #[test]
