@@ -54,8 +54,16 @@ pub(crate) fn partner(name: &str, keys: Vec<Key>) -> Partner {
 
 /// A key with society access and a permanent token.
 pub(crate) fn token_key(name: &str, token: &str, probes: Vec<Probe>) -> Key {
-    let credential = Credential::Token(SecretSource::Inline(token.into()));
-    Key { name: name.into(), access: Access::Society, credential, probes }
+    society_key(name, SecretSource::Inline(token.into()), probes)
+}
+
+/// The same with the token in a file.
+pub(crate) fn token_file_key(name: &str, file: &Path, probes: Vec<Probe>) -> Key {
+    society_key(name, SecretSource::File(file.to_owned()), probes)
+}
+
+fn society_key(name: &str, token: SecretSource, probes: Vec<Probe>) -> Key {
+    Key { name: name.into(), access: Access::Society, credential: Credential::Token(token), probes }
 }
 
 /// A key of the simulator, with its current token.

@@ -1,4 +1,4 @@
-//! A fleet's life against the simulated API, in paused time: hours pass in milliseconds.
+//! Fleets that run against the simulated API in paused time: hours take milliseconds.
 
 mod accounts;
 mod budget;
@@ -22,28 +22,33 @@ use tokio::time::{Duration, sleep};
 
 use crate::test_support::{SECRET, config, context, key_info, known_key};
 
-/// Watchers at work, and what they show.
-struct Watched {
+/// A running fleet and the state that it shows. Its storage directory is removed at the end.
+struct RunningFleet {
     shared_state: Arc<SharedState>,
-    fleet: Fleet,
-    _memory: tempfile::TempDir,
+    inner: Fleet,
+    _parent: tempfile::TempDir,
 }
 
-impl Watched {
+impl RunningFleet {
     fn start(config: &Config) -> Self {
-        let memory = tempfile::tempdir().unwrap();
-        let folder = memory.path().to_owned();
-        Self::start_in(&folder, memory, config)
+        let parent = tempfile::tempdir().unwrap();
+        let storage = parent.path().to_owned();
+        Self::start_with_storage(&storage, parent, config)
     }
 
-    /// The same with its memory in `folder`, which need not exist.
-    fn start_in(folder: &Path, memory: tempfile::TempDir, config: &Config) -> Self {
-        let store = Store::open(folder, || {}).unwrap();
+    /// The same with a storage directory in `parent`, which may not exist yet.
+    fn start_with_storage(storage: &Path, parent: tempfile::TempDir, config: &Config) -> Self {
+        let store = Store::open(storage, || {}).unwrap();
         let context = context(store);
         let shared_state = Arc::clone(&context.shared_state);
-        let mut fleet = Fleet::new(Arc::new(context));
-        fleet.apply(config).unwrap();
-        Self { shared_state, fleet, _memory: memory }
+        let mut inner = Fleet::new(Arc::new(context));
+        inner.apply(config).unwrap();
+        Self { shared_state, inner, _parent: parent }
+    }
+
+    /// Applies a new configuration, as a reload does.
+    fn apply(&mut self, config: &Config) {
+        self.inner.apply(config).unwrap();
     }
 
     fn key(&self, name: &str) -> KeyStatus {
@@ -67,7 +72,7 @@ const fn minutes(count: u64) -> Duration {
     Duration::from_mins(count)
 }
 
-fn acme() -> SimulatorBuilder {
+fn simulator_builder() -> SimulatorBuilder {
     Simulator::builder().partner("acme", SECRET)
 }
 
@@ -75,8 +80,8 @@ fn extended() -> Probe {
     key_info(KeyInfoMode::Extended)
 }
 
-async fn one_key(simulator: &Simulator, probes: Vec<Probe>) -> Watched {
-    let watched = Watched::start(&config(simulator, vec![known_key(simulator, "dupont", probes)]));
+async fn fleet_of_one_key(simulator: &Simulator, probes: Vec<Probe>) -> RunningFleet {
+    let fleet = RunningFleet::start(&config(simulator, vec![known_key(simulator, "dupont", probes)]));
     sleep(minutes(2)).await;
-    watched
+    fleet
 }

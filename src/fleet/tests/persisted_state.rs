@@ -4,67 +4,66 @@ use crate::key_state::{KeyState, SecretState};
 use partner_simulator::{Fault, Scope, Simulator};
 use tokio::time::sleep;
 
-use super::{Watched, acme, minutes};
-use crate::test_support::{config, exercices, known_key, token_key};
+use super::{RunningFleet, minutes, simulator_builder};
+use crate::test_support::{config, exercices, known_key, token_file_key};
 
-/// What the exporter shows of a key whose storage folder comes into being only after `meanwhile`, with
-/// the memory that the key and the secret were active once.
-async fn with_a_late_memory(meanwhile: fn(&Simulator)) -> (KeyState, Watched) {
-    let simulator = acme().society_key("dupont", 80, 127).start().await.unwrap();
+/// Restarts with a storage directory that becomes readable only after `meanwhile`. The persisted state in it
+/// says that the key and the secret were active. Returns the key's state before the directory is readable,
+/// and the fleet afterwards.
+async fn with_late_storage(meanwhile: fn(&Simulator)) -> (KeyState, RunningFleet) {
+    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
     let config = config(&simulator, vec![known_key(&simulator, "dupont", vec![exercices(None)])]);
-    let memory = tempfile::tempdir().unwrap();
-    let (before, folder) = (memory.path().join("before"), memory.path().join("data"));
-    let watched = Watched::start_in(&before, tempfile::tempdir().unwrap(), &config);
+    let parent = tempfile::tempdir().unwrap();
+    let (before, storage) = (parent.path().join("before"), parent.path().join("data"));
+    let fleet = RunningFleet::start_with_storage(&before, tempfile::tempdir().unwrap(), &config);
     sleep(minutes(2)).await;
-    drop(watched);
-    std::fs::write(&folder, "not a folder yet").unwrap();
+    drop(fleet);
+    std::fs::write(&storage, "not a directory yet").unwrap();
     meanwhile(&simulator);
-    let watched = Watched::start_in(&folder, memory, &config);
+    let fleet = RunningFleet::start_with_storage(&storage, parent, &config);
     sleep(minutes(2)).await;
-    let early = watched.state("dupont");
-    std::fs::remove_file(&folder).unwrap();
-    std::fs::create_dir(&folder).unwrap();
-    std::fs::copy(before.join("state.json"), folder.join("state.json")).unwrap();
+    let early = fleet.state("dupont");
+    std::fs::remove_file(&storage).unwrap();
+    std::fs::create_dir(&storage).unwrap();
+    std::fs::copy(before.join("state.json"), storage.join("state.json")).unwrap();
     sleep(minutes(2)).await;
-    (early, watched)
+    (early, fleet)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_memory_that_arrives_late_tells_a_revoked_key_from_an_unknown_one() {
-    let (early, watched) = with_a_late_memory(|sim| sim.key("dupont").unwrap().revoke()).await;
-    assert_eq!((early, watched.state("dupont")), (KeyState::NotFound, KeyState::Revoked));
+async fn a_key_is_revoked_once_late_storage_shows_that_it_was_active() {
+    let (early, fleet) = with_late_storage(|sim| sim.key("dupont").unwrap().revoke()).await;
+    assert_eq!((early, fleet.state("dupont")), (KeyState::NotFound, KeyState::Revoked));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_memory_that_arrives_late_is_shown_while_the_api_is_out_of_reach() {
-    let (early, watched) = with_a_late_memory(|sim| sim.inject(Scope::Everything, Fault::Close)).await;
-    assert_eq!((early, watched.state("dupont")), (KeyState::Unknown, KeyState::Active));
-    assert_eq!(watched.secret(), SecretState::Active);
+async fn the_state_in_late_storage_is_shown_while_the_api_is_unreachable() {
+    let (early, fleet) = with_late_storage(|sim| sim.inject(Scope::Everything, Fault::Close)).await;
+    assert_eq!((early, fleet.state("dupont")), (KeyState::Unknown, KeyState::Active));
+    assert_eq!(fleet.secret(), SecretState::Active);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_readable_only_after_the_start_finds_its_memory() {
-    let simulator = acme().society_key("dupont", 80, 127).start().await.unwrap();
-    let memory = tempfile::tempdir().unwrap();
-    let (before, folder) = (memory.path().join("before"), memory.path().join("data"));
-    let file = memory.path().join("token");
+async fn a_token_that_becomes_readable_late_gets_its_persisted_state() {
+    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let (before, storage) = (parent.path().join("before"), parent.path().join("data"));
+    let file = parent.path().join("token");
     std::fs::write(&file, simulator.key("dupont").unwrap().token().unwrap()).unwrap();
-    let mut key = token_key("dupont", "", vec![exercices(None)]);
-    let source = crate::secret::SecretSource::File(file.clone());
-    key.credential = crate::config::Credential::Token(source);
+    let key = token_file_key("dupont", &file, vec![exercices(None)]);
     let config = config(&simulator, vec![key]);
-    let watched = Watched::start_in(&before, tempfile::tempdir().unwrap(), &config);
+    let fleet = RunningFleet::start_with_storage(&before, tempfile::tempdir().unwrap(), &config);
     sleep(minutes(2)).await;
-    drop(watched);
-    std::fs::create_dir(&folder).unwrap();
-    std::fs::copy(before.join("state.json"), folder.join("state.json")).unwrap();
-    std::fs::rename(&file, memory.path().join("token-later")).unwrap();
+    drop(fleet);
+    std::fs::create_dir(&storage).unwrap();
+    std::fs::copy(before.join("state.json"), storage.join("state.json")).unwrap();
+    std::fs::rename(&file, parent.path().join("token-later")).unwrap();
     simulator.key("dupont").unwrap().revoke();
-    let late = memory.path().join("token-later");
-    let watched = Watched::start_in(&folder, memory, &config);
+    let late = parent.path().join("token-later");
+    let fleet = RunningFleet::start_with_storage(&storage, parent, &config);
     sleep(minutes(2)).await;
-    assert_eq!(watched.state("dupont"), KeyState::Unknown);
+    assert_eq!(fleet.state("dupont"), KeyState::Unknown);
     std::fs::rename(late, &file).unwrap();
     sleep(minutes(2)).await;
-    assert_eq!(watched.state("dupont"), KeyState::Revoked);
+    assert_eq!(fleet.state("dupont"), KeyState::Revoked);
 }

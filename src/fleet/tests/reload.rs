@@ -3,40 +3,42 @@
 use crate::key_state::KeyState;
 use tokio::time::sleep;
 
-use super::{Watched, acme, extended, minutes, one_key};
+use super::{RunningFleet, extended, fleet_of_one_key, minutes, simulator_builder};
 use crate::test_support::{config, exercices, known_key};
 
 #[tokio::test(start_paused = true)]
-async fn a_reload_keeps_what_stays_drops_what_leaves_and_starts_what_comes() {
-    let simulator =
-        acme().society_key("dupont", 80, 127).society_key("martin", 80, 128).society_key("petit", 80, 129);
+async fn a_reload_keeps_unchanged_keys_removes_old_ones_and_starts_new_ones() {
+    let simulator = simulator_builder()
+        .society_key("dupont", 80, 127)
+        .society_key("martin", 80, 128)
+        .society_key("petit", 80, 129);
     let simulator = simulator.start().await.unwrap();
     let key = |name: &str| known_key(&simulator, name, vec![extended()]);
-    let mut watched = Watched::start(&config(&simulator, vec![key("dupont"), key("martin")]));
+    let mut fleet = RunningFleet::start(&config(&simulator, vec![key("dupont"), key("martin")]));
     sleep(minutes(3)).await;
-    let before = watched.key("dupont");
+    let before = fleet.key("dupont");
     assert_eq!(before.probes[0].total, 3);
-    watched.fleet.apply(&config(&simulator, vec![key("dupont"), key("petit")])).unwrap();
-    assert_eq!(watched.key("dupont").probes[0].total, 3);
-    assert_eq!(watched.key("dupont").persisted, before.persisted);
-    assert!(watched.shared_state.inventory().key("acme", "martin").is_none());
-    assert!(watched.fleet.key_index().find("acme", "martin").is_none());
+    fleet.apply(&config(&simulator, vec![key("dupont"), key("petit")]));
+    assert_eq!(fleet.key("dupont").probes[0].total, 3);
+    assert_eq!(fleet.key("dupont").persisted, before.persisted);
+    assert!(fleet.shared_state.inventory().key("acme", "martin").is_none());
+    assert!(fleet.inner.key_index().find("acme", "martin").is_none());
     let calls = simulator.key("martin").unwrap().counts().calls;
     sleep(minutes(3)).await;
-    assert_eq!(watched.key("dupont").probes[0].total, 6);
-    assert_eq!(watched.state("petit"), KeyState::Active);
+    assert_eq!(fleet.key("dupont").probes[0].total, 6);
+    assert_eq!(fleet.state("petit"), KeyState::Active);
     assert_eq!(simulator.key("martin").unwrap().counts().calls, calls);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_whose_definition_changes_keeps_its_history() {
-    let simulator = acme().society_key("dupont", 80, 127).start().await.unwrap();
-    let mut watched = one_key(&simulator, vec![extended()]).await;
-    let before = watched.key("dupont");
+async fn a_key_with_a_changed_definition_keeps_its_history() {
+    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
+    let mut fleet = fleet_of_one_key(&simulator, vec![extended()]).await;
+    let before = fleet.key("dupont");
     let mut key = known_key(&simulator, "dupont", vec![extended(), exercices(None)]);
     key.probes[0].timing.interval = minutes(2);
-    watched.fleet.apply(&config(&simulator, vec![key])).unwrap();
-    let after = watched.key("dupont");
+    fleet.apply(&config(&simulator, vec![key]));
+    let after = fleet.key("dupont");
     assert_eq!(after.persisted, before.persisted);
     assert_eq!((before.probes[0].interval, after.probes[0].interval), (minutes(1), minutes(2)));
     assert_eq!((after.probes[0].total, after.probes[1].total), (before.probes[0].total, 0));

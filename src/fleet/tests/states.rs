@@ -7,167 +7,174 @@ use http::StatusCode;
 use partner_simulator::{Activation, EXERCICES, Fault, KEY_INFO, KeySpec, Scope};
 use tokio::time::{Duration, sleep};
 
-use super::{Watched, acme, extended, minutes, one_key};
-use crate::test_support::{config, exercices, key_info, token_key};
+use super::{RunningFleet, extended, fleet_of_one_key, minutes, simulator_builder};
+use crate::test_support::{config, exercices, key_info, token_file_key};
 
 #[tokio::test(start_paused = true)]
 async fn a_key_goes_from_pending_to_active_to_revoked_and_back() {
-    let simulator = acme().key(KeySpec::society("dupont", 80, 127).never_activated()).start().await.unwrap();
+    let simulator =
+        simulator_builder().key(KeySpec::society("dupont", 80, 127).never_activated()).start().await.unwrap();
     let key = simulator.key("dupont").unwrap();
-    let watched = one_key(&simulator, vec![extended(), exercices(None)]).await;
-    assert_eq!(watched.state("dupont"), KeyState::Pending);
+    let fleet = fleet_of_one_key(&simulator, vec![extended(), exercices(None)]).await;
+    assert_eq!(fleet.state("dupont"), KeyState::Pending);
     key.activate();
     sleep(minutes(2)).await;
-    assert_eq!(watched.state("dupont"), KeyState::Active);
+    assert_eq!(fleet.state("dupont"), KeyState::Active);
     key.revoke();
     sleep(minutes(2)).await;
-    assert_eq!(watched.state("dupont"), KeyState::Revoked);
-    let episode = watched.key("dupont").probes[0].episode.clone().unwrap();
+    assert_eq!(fleet.state("dupont"), KeyState::Revoked);
+    let episode = fleet.key("dupont").probes[0].episode.clone().unwrap();
     assert_eq!(
         (episode.failure.reason, episode.failure.code_label()),
         (Reason::Token, "ERR-API-TOKEN-NOT-FOUND")
     );
     let given: Vec<_> = key.calls().iter().filter_map(|call| call.request_id().map(str::to_owned)).collect();
-    assert!(given.contains(&episode.request_id.unwrap().to_string()), "the id is one that the API gave");
+    assert!(given.contains(&episode.request_id.unwrap().to_string()), "the request ID comes from the API");
     key.restore();
     sleep(minutes(2)).await;
-    assert_eq!(watched.state("dupont"), KeyState::Active);
-    assert_eq!(watched.key("dupont").probes[0].episode, None);
+    assert_eq!(fleet.state("dupont"), KeyState::Active);
+    assert_eq!(fleet.key("dupont").probes[0].episode, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revocation_is_seen_by_whichever_probe_is_first() {
-    let simulator = acme().society_key("dupont", 80, 127).start().await.unwrap();
-    let watched = one_key(&simulator, vec![extended(), exercices(None)]).await;
+async fn the_first_probe_after_a_revocation_detects_it() {
+    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
+    let fleet = fleet_of_one_key(&simulator, vec![extended(), exercices(None)]).await;
     simulator.key("dupont").unwrap().revoke();
     sleep(Duration::from_secs(31)).await;
-    assert_eq!(watched.state("dupont"), KeyState::Revoked, "two probes a minute: within half a minute");
+    assert_eq!(fleet.state("dupont"), KeyState::Revoked, "two probes per minute, so within half a minute");
 }
 
 #[tokio::test(start_paused = true)]
-async fn asking_extended_activates_a_new_key_and_asking_routes_does_not() {
+async fn key_info_activates_a_new_key_in_extended_mode_but_not_in_routes_mode() {
     for (mode, activated) in [(KeyInfoMode::Extended, true), (KeyInfoMode::Routes, false)] {
         let activation = Activation { by_any_call: false, ..Activation::default() };
         let key = KeySpec::society("dupont", 80, 127).pending().activation(activation);
-        let simulator = acme().key(key).start().await.unwrap();
-        let watched = one_key(&simulator, vec![key_info(mode)]).await;
+        let simulator = simulator_builder().key(key).start().await.unwrap();
+        let fleet = fleet_of_one_key(&simulator, vec![key_info(mode)]).await;
         assert_eq!(simulator.key("dupont").unwrap().is_activated(), activated);
-        assert_eq!(watched.state("dupont"), KeyState::Active);
+        assert_eq!(fleet.state("dupont"), KeyState::Active);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_never_worked_is_not_found_and_not_revoked() {
-    let simulator = acme().society_key("dupont", 80, 127).start().await.unwrap();
+async fn a_token_that_was_never_accepted_is_not_found_and_not_revoked() {
+    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
     simulator.key("dupont").unwrap().revoke();
-    let watched = one_key(&simulator, vec![extended(), exercices(None)]).await;
-    assert_eq!(watched.state("dupont"), KeyState::NotFound);
+    let fleet = fleet_of_one_key(&simulator, vec![extended(), exercices(None)]).await;
+    assert_eq!(fleet.state("dupont"), KeyState::NotFound);
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_key_info_no_longer_answers_a_canary_can_end_pending() {
+async fn a_canary_can_end_the_pending_state_if_key_info_fails() {
     for (revoked, expected) in [(true, KeyState::Revoked), (false, KeyState::Active)] {
         let activation = Activation { possible: false, refused_before: None, ..Activation::default() };
         let key = KeySpec::society("dupont", 80, 127).pending().activation(activation);
-        let simulator = acme().key(key).start().await.unwrap();
+        let simulator = simulator_builder().key(key).start().await.unwrap();
         let key = simulator.key("dupont").unwrap();
-        let watched = one_key(&simulator, vec![extended(), exercices(None)]).await;
-        assert_eq!(watched.state("dupont"), KeyState::Pending, "a canary that is accepted does not end it");
+        let fleet = fleet_of_one_key(&simulator, vec![extended(), exercices(None)]).await;
+        assert_eq!(
+            fleet.state("dupont"),
+            KeyState::Pending,
+            "an accepted canary does not end the pending state"
+        );
         key.inject_on(KEY_INFO, Fault::edge(StatusCode::FORBIDDEN));
         if revoked {
             key.inject_on(EXERCICES, Fault::refuse("ERR-API-TOKEN-NOT-FOUND"));
         }
         sleep(minutes(2)).await;
         assert_eq!(
-            watched.state("dupont"),
+            fleet.state("dupont"),
             expected,
-            "its canary was accepted before, so its loss is a revocation"
+            "the canary was accepted before, so NotFound is a revocation"
         );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replaced_token_starts_anew() {
-    let simulator = acme().society_key("dupont", 80, 127).start().await.unwrap();
+async fn a_replaced_token_starts_without_history() {
+    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     let write = |token: String| std::fs::write(file.path(), token).unwrap();
     write(simulator.key("dupont").unwrap().token().unwrap());
-    let mut key = token_key("dupont", "", vec![extended()]);
-    let source = crate::secret::SecretSource::File(file.path().to_owned());
-    key.credential = crate::config::Credential::Token(source);
-    let watched = Watched::start(&config(&simulator, vec![key]));
+    let key = token_file_key("dupont", file.path(), vec![extended()]);
+    let fleet = RunningFleet::start(&config(&simulator, vec![key]));
     sleep(minutes(2)).await;
     simulator.key("dupont").unwrap().revoke();
     sleep(minutes(2)).await;
-    assert_eq!(watched.state("dupont"), KeyState::Revoked);
-    write("another-token-that-nobody-knows".to_owned());
+    assert_eq!(fleet.state("dupont"), KeyState::Revoked);
+    write("another-token-that-the-api-does-not-know".to_owned());
     sleep(minutes(2)).await;
-    assert_eq!(watched.state("dupont"), KeyState::Invalid);
-    assert!(!watched.key("dupont").persisted.has_been_active, "that was another token");
+    assert_eq!(fleet.state("dupont"), KeyState::Invalid);
+    assert!(!fleet.key("dupont").persisted.has_been_active, "another token was active");
     simulator.key("dupont").unwrap().restore();
     write(simulator.key("dupont").unwrap().replace_token().unwrap());
     sleep(minutes(3)).await;
-    assert_eq!(watched.state("dupont"), KeyState::Active);
+    assert_eq!(fleet.state("dupont"), KeyState::Active);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_secret_moves_the_secret_and_leaves_the_keys() {
-    let simulator = acme().society_key("dupont", 80, 127).start().await.unwrap();
-    let watched = one_key(&simulator, vec![extended()]).await;
-    assert_eq!(watched.secret(), SecretState::Active);
+async fn a_refused_secret_changes_the_state_of_the_secret_but_not_of_its_keys() {
+    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
+    let fleet = fleet_of_one_key(&simulator, vec![extended()]).await;
+    assert_eq!(fleet.secret(), SecretState::Active);
     simulator.partner("acme").unwrap().deactivate_secret();
     sleep(minutes(2)).await;
-    assert_eq!(watched.secret(), SecretState::Rejected);
-    assert_eq!(watched.state("dupont"), KeyState::Active);
-    assert_eq!(watched.reason("dupont", 0), Some(Reason::Secret));
+    assert_eq!(fleet.secret(), SecretState::Rejected);
+    assert_eq!(fleet.state("dupont"), KeyState::Active);
+    assert_eq!(fleet.reason("dupont", 0), Some(Reason::Secret));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_secret_that_is_not_activated_yet_is_pending() {
-    let simulator = acme().society_key("dupont", 80, 127).start().await.unwrap();
+    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
     simulator.partner("acme").unwrap().deactivate_secret();
-    let watched = one_key(&simulator, vec![extended()]).await;
-    assert_eq!(watched.secret(), SecretState::Pending);
-    assert_eq!(watched.state("dupont"), KeyState::Unknown);
+    let fleet = fleet_of_one_key(&simulator, vec![extended()]).await;
+    assert_eq!(fleet.secret(), SecretState::Pending);
+    assert_eq!(fleet.state("dupont"), KeyState::Unknown);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_api_did_not_say_moves_no_state() {
-    let simulator = acme().society_key("dupont", 80, 127).start().await.unwrap();
-    let watched = one_key(&simulator, vec![extended(), exercices(None)]).await;
+async fn maintenance_and_a_lost_connection_change_no_state() {
+    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
+    let fleet = fleet_of_one_key(&simulator, vec![extended(), exercices(None)]).await;
     simulator.begin_maintenance();
     sleep(minutes(2)).await;
-    assert_eq!(watched.reason("dupont", 0), Some(Reason::Maintenance));
-    assert_eq!(watched.state("dupont"), KeyState::Active);
-    assert!(watched.shared_state.health().probe.episode.is_some());
+    assert_eq!(fleet.reason("dupont", 0), Some(Reason::Maintenance));
+    assert_eq!(fleet.state("dupont"), KeyState::Active);
+    assert!(fleet.shared_state.health().probe.episode.is_some());
     simulator.shutdown().await;
     sleep(minutes(2)).await;
-    assert_eq!(watched.state("dupont"), KeyState::Active);
-    assert_eq!(
-        watched.reason("dupont", 0),
-        Some(Reason::Connect),
-        "what follows maintenance is no maintenance"
-    );
+    assert_eq!(fleet.state("dupont"), KeyState::Active);
+    assert_eq!(fleet.reason("dupont", 0), Some(Reason::Connect), "a lost connection is not maintenance");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_episode_keeps_its_first_reason_until_the_api_says_something_else() {
-    let simulator = acme().society_key("dupont", 80, 127).start().await.unwrap();
-    let watched = one_key(&simulator, vec![extended()]).await;
+async fn an_episode_keeps_its_reason_until_the_api_refuses_the_key() {
+    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
+    let fleet = fleet_of_one_key(&simulator, vec![extended()]).await;
     let inject = |fault| simulator.inject(Scope::Everything, fault);
     inject(Fault::edge(StatusCode::BAD_GATEWAY));
     sleep(minutes(2)).await;
-    assert_eq!(watched.reason("dupont", 0), Some(Reason::Edge));
+    assert_eq!(fleet.reason("dupont", 0), Some(Reason::Edge));
     inject(Fault::Close);
     sleep(minutes(2)).await;
-    assert_eq!(watched.reason("dupont", 0), Some(Reason::Edge), "one trouble on the way is like another");
+    assert_eq!(
+        fleet.reason("dupont", 0),
+        Some(Reason::Edge),
+        "a failure of the network does not replace a failure of the edge"
+    );
     simulator.heal(&Scope::Everything);
     simulator.key("dupont").unwrap().revoke();
     sleep(minutes(2)).await;
-    let refused = watched.key("dupont").probes[0].episode.clone().unwrap();
-    assert_eq!(refused.failure.reason, Reason::Token, "a refusal is never hidden behind earlier trouble");
+    let refused = fleet.key("dupont").probes[0].episode.clone().unwrap();
+    assert_eq!(refused.failure.reason, Reason::Token, "a refusal replaces an earlier failure of the edge");
     assert!(refused.request_id.is_some());
     inject(Fault::edge(StatusCode::BAD_GATEWAY));
     sleep(minutes(2)).await;
-    assert_eq!(watched.key("dupont").probes[0].episode, Some(refused), "nor later trouble in its place");
+    assert_eq!(
+        fleet.key("dupont").probes[0].episode,
+        Some(refused),
+        "a later failure of the edge does not replace a refusal"
+    );
 }
