@@ -1,4 +1,4 @@
-//! From files on disk to a configuration, or to everything that is wrong with them.
+//! Loads configuration files from a temporary directory, and checks the configuration or the errors.
 
 mod invalid_files;
 mod key_files;
@@ -12,7 +12,7 @@ use crate::config::{Loaded, load};
 use checked_yaml::Problems;
 use tempfile::TempDir;
 
-/// A folder of files that a test writes and loads.
+/// A temporary directory with the files of one test.
 struct Folder(TempDir);
 
 impl Folder {
@@ -20,7 +20,7 @@ impl Folder {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// Writes a file, and the folders above it.
+    /// Adds a file and its parent directories.
     fn with(self, name: &str, content: &str) -> Self {
         self.write(name, content);
         self
@@ -40,7 +40,7 @@ impl Folder {
         load(&self.path("exporter.yml"))
     }
 
-    /// Loads what must be valid.
+    /// Loads files that must be valid.
     fn loaded(&self) -> Loaded {
         match self.load() {
             Ok(loaded) => loaded,
@@ -48,20 +48,20 @@ impl Folder {
         }
     }
 
-    /// Without the folder's own name.
+    /// The text with paths relative to the directory.
     fn shortened(&self, text: &str) -> String {
         text.replace(&format!("{}/", self.0.path().display()), "")
     }
 }
 
-/// A configuration alone in its folder, with a secret that only its owner may read.
+/// A directory with this configuration and the file `secret`, which only its owner can read.
 fn configured(content: &str) -> Folder {
     let folder = Folder::new().with("exporter.yml", content).with("secret", "a-secret\n");
     close(&folder.path("secret"));
     folder
 }
 
-/// Leaves a file to its owner alone.
+/// Lets only the owner read the file.
 fn close(path: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();

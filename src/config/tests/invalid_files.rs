@@ -1,6 +1,6 @@
-//! Every file in `bad/` gets exactly the messages that stand in the `.err` file next to it.
+//! Each file in `tests/testdata/config` gets exactly the messages in the `.err` file next to it.
 //!
-//! `BLESS=1 cargo test` writes the `.err` files; read them before you commit them.
+//! `BLESS=1 cargo test` writes the `.err` files. Check them before you commit them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use crate::config::load;
 use checked_yaml::Problems;
 
-/// Every value in the fixtures that stands where a secret may stand holds this word.
+/// Every secret in the invalid files contains this word.
 const PLANTED: &str = "planted";
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata/config")
 }
 
-fn bad_files() -> Vec<PathBuf> {
+fn invalid_files() -> Vec<PathBuf> {
     let mut files: Vec<_> = fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -28,32 +28,32 @@ fn bad_files() -> Vec<PathBuf> {
 fn problems(file: &Path) -> Problems {
     match load(file) {
         Err(problems) => problems,
-        Ok(_) => panic!("{} is taken for good", file.display()),
+        Ok(_) => panic!("{} is accepted", file.display()),
     }
 }
 
 #[test]
-fn every_bad_file_gets_its_exact_messages() {
-    let files = bad_files();
+fn each_invalid_file_gets_its_exact_messages() {
+    let files = invalid_files();
     assert!(files.len() >= 45, "only {} files", files.len());
     let mut differing = Vec::new();
     for file in files {
         let rendered = problems(&file).to_string().replace(folder().to_str().unwrap(), "FOLDER") + "\n";
-        let expected = file.with_extension("err");
+        let err_file = file.with_extension("err");
         if std::env::var_os("BLESS").is_some() {
-            fs::write(&expected, &rendered).unwrap();
+            fs::write(&err_file, &rendered).unwrap();
         }
-        let wanted = fs::read_to_string(&expected).unwrap_or_default();
-        if rendered != wanted {
-            differing.push(format!("{}\nwanted:\n{wanted}got:\n{rendered}", file.display()));
+        let expected = fs::read_to_string(&err_file).unwrap_or_default();
+        if rendered != expected {
+            differing.push(format!("{}\nexpected:\n{expected}actual:\n{rendered}", file.display()));
         }
     }
     assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
 
 #[test]
-fn no_message_repeats_a_secret() {
-    for file in bad_files() {
+fn no_message_contains_a_secret() {
+    for file in invalid_files() {
         let problems = problems(&file);
         for text in [format!("{problems}"), format!("{problems:?}"), format!("{problems:#?}")] {
             assert!(!text.to_lowercase().contains(PLANTED), "{}: {text}", file.display());
@@ -62,8 +62,8 @@ fn no_message_repeats_a_secret() {
 }
 
 #[test]
-fn every_problem_names_file_line_and_fix() {
-    for file in bad_files() {
+fn each_message_has_a_file_a_line_and_a_fix() {
+    for file in invalid_files() {
         for problem in &problems(&file) {
             let text = problem.text();
             assert!(text.contains("; "), "no fix in: {problem}");
@@ -75,8 +75,8 @@ fn every_problem_names_file_line_and_fix() {
 }
 
 #[test]
-fn problems_stand_in_the_order_of_files_and_lines() {
-    for file in bad_files() {
+fn messages_are_sorted_by_file_and_line() {
+    for file in invalid_files() {
         let problems = problems(&file);
         let mut by_file: Vec<(&Path, Vec<_>)> = Vec::new();
         for problem in &problems {
@@ -91,14 +91,14 @@ fn problems_stand_in_the_order_of_files_and_lines() {
 }
 
 #[test]
-fn a_missing_configuration_file_is_told_as_such() {
+fn a_missing_configuration_file_is_an_error() {
     let file = folder().join("nowhere/at-all.yml");
     let expected = format!("{}: does not exist; create it, or correct the path", file.display());
     assert_eq!(problems(&file).to_string(), expected);
 }
 
 #[test]
-fn a_folder_is_no_configuration_file() {
+fn a_directory_is_not_a_configuration_file() {
     let expected = format!("{}: is a directory; name a file in it", folder().display());
     assert_eq!(problems(&folder()).to_string(), expected);
 }
@@ -128,33 +128,33 @@ partners:
   - {name: zenith, secret: planted-6}
 "#;
 
-/// Every slip of one character, anywhere in a file with secrets in it.
+/// Removes each character of a file with secrets, and inserts another one at each position.
 #[test]
-fn no_slip_of_the_hand_makes_a_message_repeat_a_secret() {
-    // Those that have a meaning in YAML where they end, join or split what stands there.
-    const SLIPS: &str = "\"':,\n ";
+fn no_typing_error_makes_a_message_contain_a_secret() {
+    // Characters that end, join or split values in YAML.
+    const INSERTED: &str = "\"':,\n ";
     let folder = super::configured(WITH_SECRETS);
     folder.loaded();
     let mut refused = 0;
     for (at, removed) in WITH_SECRETS.char_indices() {
         let (before, after) = (&WITH_SECRETS[..at], &WITH_SECRETS[at + removed.len_utf8()..]);
-        let mut check = |slip: String| {
-            folder.write("exporter.yml", &slip);
+        let mut check = |mistyped: String| {
+            folder.write("exporter.yml", &mistyped);
             match folder.load() {
                 Ok(loaded) => {
                     let shown = format!("{loaded:?} {}", loaded.summary());
-                    assert!(!shown.contains(PLANTED), "{slip}");
+                    assert!(!shown.contains(PLANTED), "{mistyped}");
                 }
                 Err(problems) => {
                     refused += 1;
-                    assert!(!format!("{problems} {problems:?}").contains(PLANTED), "{problems}\n{slip}");
+                    assert!(!format!("{problems} {problems:?}").contains(PLANTED), "{problems}\n{mistyped}");
                 }
             }
         };
         check(format!("{before}{after}"));
-        for slip in SLIPS.chars() {
-            check(format!("{before}{slip}{after}"));
+        for inserted in INSERTED.chars() {
+            check(format!("{before}{inserted}{after}"));
         }
     }
-    assert!(refused > 1_000, "only {refused} slips were refused");
+    assert!(refused > 1_000, "only {refused} typing errors were refused");
 }

@@ -1,4 +1,4 @@
-//! Key files: how many files make one fleet.
+//! Key files: several files are merged into one configuration.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -52,7 +52,7 @@ fn key_files_are_read_in_order_and_add_to_partners_by_name() {
 }
 
 #[test]
-fn a_partner_may_be_continued_before_it_is_declared() {
+fn a_key_file_can_add_keys_to_a_partner_of_a_later_file() {
     let folder = configured("key_files: ['keys.d/*.yml']\n")
         .with("keys.d/a.yml", &format!("partners:\n{}", partner("acme", "", &["one"])))
         .with("keys.d/b.yml", &format!("partners:\n{}", partner("acme", OWN_SECRET, &["two"])));
@@ -60,14 +60,14 @@ fn a_partner_may_be_continued_before_it_is_declared() {
 }
 
 #[test]
-fn a_file_that_two_patterns_match_is_read_once_and_the_configuration_itself_never() {
+fn each_file_is_read_once_even_if_several_patterns_match_it() {
     let folder = configured("key_files: ['*.yml', 'a*.yml', './a.yml']\n")
         .with("a.yml", "partners: [{name: acme, secret_file: secret, keys: []}]");
     assert_eq!(folder.loaded().files.len(), 2);
 }
 
 #[test]
-fn hidden_files_and_folders_are_no_key_files() {
+fn hidden_files_and_directories_are_not_key_files() {
     let folder = configured("key_files: ['keys.d/*']\n")
         .with("keys.d/.a.yml.swp", "not: a key file")
         .with("keys.d/..data/a.yml", "not: a key file")
@@ -77,7 +77,7 @@ fn hidden_files_and_folders_are_no_key_files() {
 }
 
 #[test]
-fn a_folders_own_name_is_no_pattern() {
+fn wildcards_in_the_name_of_the_directory_itself_are_literal() {
     let folder = Folder::new()
         .with("[ab]*/exporter.yml", "key_files: ['keys.d/*.yml']\n")
         .with("[ab]*/keys.d/a.yml", "partners: []");
@@ -85,11 +85,11 @@ fn a_folders_own_name_is_no_pattern() {
     assert_eq!(loaded.files.len(), 2);
 }
 
-fn thousands(keys_in_a_file: usize) -> Folder {
+fn ten_key_files(keys_per_file: usize) -> Folder {
     let folder =
         configured("key_files: ['keys.d/*.yml']\npartners: [{name: acme, secret_file: secret, keys: []}]\n");
     for file in 0..10 {
-        let names: Vec<_> = (0..keys_in_a_file).map(|key| format!("key-{file}-{key}")).collect();
+        let names: Vec<_> = (0..keys_per_file).map(|key| format!("key-{file}-{key}")).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         folder.write(&format!("keys.d/{file}.yml"), &format!("partners:\n{}", partner("acme", "", &names)));
         close(&folder.path(&format!("keys.d/{file}.yml")));
@@ -98,8 +98,8 @@ fn thousands(keys_in_a_file: usize) -> Folder {
 }
 
 #[test]
-fn ten_thousand_keys_load_and_share_what_is_equal() {
-    let folder = thousands(1_000);
+fn ten_thousand_keys_share_the_memory_of_equal_names_and_paths() {
+    let folder = ten_key_files(1_000);
     let started = tokio::time::Instant::now();
     let loaded = folder.loaded();
     println!("loaded in {:?}", started.elapsed());
@@ -117,8 +117,8 @@ fn ten_thousand_keys_load_and_share_what_is_equal() {
 }
 
 #[test]
-fn the_summary_of_thousands_stays_short() {
-    let summary = thousands(100).loaded().summary();
+fn the_summary_of_a_thousand_keys_is_short() {
+    let summary = ten_key_files(100).loaded().summary();
     assert!(summary.lines().count() < 50, "{summary}");
     assert!(summary.contains("and 990 more keys") && summary.contains("and 1 more files"), "{summary}");
 }

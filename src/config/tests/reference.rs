@@ -1,4 +1,4 @@
-//! The examples in the configuration's reference load: they can't drift from the program.
+//! The reference of the configuration: its example loads, and it describes every field.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::{Folder, close};
 
 const REFERENCE: &str = include_str!("../../../docs/configuration.md");
 
-/// The YAML blocks whose first line is `# FILE`, by that file's name.
+/// The YAML blocks whose first line is `# FILE`, with the name of the file.
 fn documented_files() -> Vec<(&'static str, &'static str)> {
     let blocks = REFERENCE.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     blocks.filter_map(|block| Some((block.strip_prefix("# ")?.split_once('\n')?.0, block))).collect()
@@ -21,7 +21,7 @@ fn the_documented_example_loads_without_a_warning() {
     let folder = Folder::new();
     let mut secrets = 0;
     for (name, content) in documented_files() {
-        // The one variable in the example, replaced by one that `cargo test` sets.
+        // The example reads one environment variable; `cargo test` sets another one.
         folder.write(name, &content.replace("MARTIN_TOKEN", "CARGO_PKG_NAME"));
         for line in content.lines().filter(|line| !line.trim_start().starts_with('#')) {
             let Some((_, value)) = line.split_once("_file: ") else { continue };
@@ -32,7 +32,7 @@ fn the_documented_example_loads_without_a_warning() {
             secrets += 1;
         }
     }
-    assert!(secrets >= 4, "only {secrets} secrets found in the examples");
+    assert!(secrets >= 4, "only {secrets} secrets in the example");
     let loaded = crate::config::load(&folder.path("myunisoft-exporter.yml"));
     let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(loaded.warnings, []);
@@ -40,7 +40,7 @@ fn the_documented_example_loads_without_a_warning() {
     assert_eq!(loaded.config.partners.len(), 2);
 }
 
-/// For each heading, the words in backquotes in the first column of its tables.
+/// For each heading, the words in backticks in the first column of its tables.
 fn documented_fields() -> Vec<HashSet<&'static str>> {
     let first_cells =
         |part: &'static str| part.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
@@ -55,7 +55,7 @@ fn every_field_is_documented() {
         let fields: HashSet<_> = section.fields().iter().copied().collect();
         assert!(
             documented.iter().any(|words| fields.is_subset(words)),
-            "no heading of the reference has a table of all fields of {section:?}: {fields:?}"
+            "no table of the reference has all fields of {section:?}: {fields:?}"
         );
     }
 }

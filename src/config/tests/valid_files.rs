@@ -1,4 +1,4 @@
-//! What valid files mean.
+//! The configuration that valid files give, their warnings and their summary.
 
 use std::fs;
 use std::num::NonZeroU64;
@@ -12,9 +12,9 @@ use secrecy::ExposeSecret;
 
 use super::{Folder, close, configured};
 
-/// As agreed with everyone who relies on the configuration's form. The paths are this test's, and the
-/// variable is one that `cargo test` sets.
-const AGREED: &str = r#"
+/// The form of the configuration that users rely on. The paths belong to this test, and `cargo test` sets
+/// the environment variable.
+const EXAMPLE: &str = r#"
 api:
   base_url: https://api.myunisoft.fr
   auth_url: https://app.prodcomptable.myunisoft.fr/api/authenticate/firm
@@ -37,15 +37,15 @@ partners:
         society_id: 1234
         token_env: CARGO_PKG_NAME
         canaries: [exercices]
-      - name: durand                           # API Cabinet: log-in, four-hour token, renewed before it ends
+      - name: durand                           # API Cabinet: log-in, four-hour token, renewed before it expires
         access: firm
         login: {mail: api@durand.example, password_file: run/secrets/durand, firm: 80}
         canaries: []
-key_files: ["keys.d/*.yml"]      # more partners, for fleets of thousands; reread on reload
+key_files: ["keys.d/*.yml"]      # more partners, for thousands of keys; read again on each reload
 "#;
 
-fn agreed() -> Folder {
-    let folder = Folder::new().with("exporter.yml", AGREED).with("keys.d/more.yml", "partners: []\n");
+fn example() -> Folder {
+    let folder = Folder::new().with("exporter.yml", EXAMPLE).with("keys.d/more.yml", "partners: []\n");
     for name in ["acme", "dupont", "durand"] {
         let name = format!("run/secrets/{name}");
         folder.write(&name, "a-secret\n");
@@ -54,7 +54,7 @@ fn agreed() -> Folder {
     folder
 }
 
-/// A configuration of one partner and one key, whose fields are given.
+/// The only key of a configuration, with these fields.
 fn key(fields: &str) -> Key {
     let loaded = with_key("", fields).loaded();
     loaded.config.partners[0].keys[0].clone()
@@ -94,8 +94,8 @@ fn warnings(folder: &Folder) -> Vec<String> {
 }
 
 #[test]
-fn the_agreed_example_is_understood_in_full() {
-    let folder = agreed();
+fn each_field_of_the_example_is_read() {
+    let folder = example();
     let Loaded { config, warnings, files, patterns } = folder.loaded();
     assert_eq!(warnings, []);
     assert_eq!(files, [folder.path("exporter.yml"), folder.path("keys.d/more.yml")]);
@@ -142,7 +142,7 @@ fn the_agreed_example_is_understood_in_full() {
 }
 
 #[test]
-fn without_a_file_only_the_production_health_route_is_asked() {
+fn without_a_file_only_the_health_route_of_the_production_api_is_probed() {
     let config = Config::default();
     assert_eq!(config.settings.api.base_url.as_str(), "https://api.myunisoft.fr/");
     assert_eq!(config.settings.health.timing, timing(15, 5));
@@ -150,23 +150,23 @@ fn without_a_file_only_the_production_health_route_is_asked() {
 }
 
 #[test]
-fn a_file_whose_sections_are_empty_means_the_defaults() {
+fn a_file_with_empty_sections_gives_the_defaults() {
     let loaded = configured("api:\nhealth:\nkey_info:\npartners:\n").loaded();
     assert_eq!(format!("{:?}", loaded.config), format!("{:?}", Config::default()));
 }
 
 #[test]
-fn a_key_without_canaries_gets_the_built_in_one() {
+fn a_key_without_the_field_canaries_has_the_built_in_canary() {
     assert_eq!(names(&key("access: society\ntoken_file: secret")), ["key_info", "exercices"]);
 }
 
 #[test]
-fn a_key_can_have_no_canary() {
+fn a_key_with_an_empty_list_of_canaries_has_none() {
     assert_eq!(names(&key("access: firm\ntoken_file: secret\ncanaries: []")), ["key_info"]);
 }
 
 #[test]
-fn the_built_in_canary_can_be_given_another_rhythm_and_keeps_its_path() {
+fn the_built_in_canary_can_get_another_interval_and_method_and_keeps_its_path() {
     let folder = with_key(
         "canaries: {exercices: {interval: 10m, method: HEAD}}",
         "access: society\ntoken_file: secret",
@@ -177,14 +177,14 @@ fn the_built_in_canary_can_be_given_another_rhythm_and_keeps_its_path() {
 }
 
 #[test]
-fn key_info_off_means_that_it_is_not_asked() {
+fn key_info_is_not_probed_if_its_mode_is_off() {
     let folder = with_key("key_info: {mode: off}", "access: society\ntoken_file: secret");
     assert_eq!(names(&folder.loaded().config.partners[0].keys[0]), ["exercices"]);
     assert_eq!(names(&key("access: society\ntoken_file: secret\nkey_info: {mode: off}")), ["exercices"]);
 }
 
 #[test]
-fn a_keys_own_key_info_goes_over_the_fleets() {
+fn the_key_info_of_one_key_overrides_the_key_info_of_all_keys() {
     let folder = with_key(
         "key_info: {mode: routes, interval: 5m}",
         "access: society\ntoken_file: secret\nkey_info: {timeout: 20s}",
@@ -194,7 +194,7 @@ fn a_keys_own_key_info_goes_over_the_fleets() {
 }
 
 #[test]
-fn a_firm_key_runs_one_canary_for_several_societies() {
+fn a_key_with_firm_access_can_run_one_canary_for_several_societies() {
     let key = key("access: firm
 society_id: 1
 token_file: secret
@@ -211,7 +211,7 @@ canaries:
 }
 
 #[test]
-fn an_item_needs_only_the_name_of_its_canary_by_either_field() {
+fn a_canary_of_a_key_is_named_by_the_field_name_or_canary() {
     for field in ["name", "canary"] {
         let key = key(&format!(
             "access: society\ntoken_file: secret\ncanaries: [{{{field}: exercices, interval: 2m}}]"
@@ -222,7 +222,7 @@ fn an_item_needs_only_the_name_of_its_canary_by_either_field() {
 }
 
 #[test]
-fn a_canary_about_the_firm_sends_no_society_id() {
+fn a_canary_about_the_firm_has_no_society_id() {
     let folder = with_key(
         "canaries: {users: {path: /api/v1/users_v2, society: false}}",
         "access: firm\nsociety_id: 7\ntoken_file: secret\ncanaries: [users, exercices]",
@@ -233,8 +233,8 @@ fn a_canary_about_the_firm_sends_no_society_id() {
 }
 
 #[test]
-fn text_is_taken_as_it_is_spelt() {
-    for (spelt, meant) in [
+fn text_is_read_exactly_as_written() {
+    for (written, read) in [
         ("0123", "0123"),
         ("1e5", "1e5"),
         ("true", "true"),
@@ -242,14 +242,14 @@ fn text_is_taken_as_it_is_spelt() {
         ("1_000", "1_000"),
         ("0x1F", "0x1F"),
     ] {
-        assert_eq!(token(&key(&format!("access: society\ntoken: {spelt}"))), meant);
+        assert_eq!(token(&key(&format!("access: society\ntoken: {written}"))), read);
     }
 }
 
 #[test]
-fn a_firm_is_told_by_number_or_by_name() {
-    let firm = |spelt: &str| {
-        let login = format!("login: {{mail: a@b, password_file: secret, firm: {spelt}}}");
+fn a_firm_is_an_id_or_a_name() {
+    let firm = |written: &str| {
+        let login = format!("login: {{mail: a@b, password_file: secret, firm: {written}}}");
         match key(&format!("access: firm\n{login}\ncanaries: []")).credential {
             Credential::Login(login) => login.firm,
             Credential::Token(_) => panic!("a token"),
@@ -261,14 +261,14 @@ fn a_firm_is_told_by_number_or_by_name() {
 }
 
 #[test]
-fn names_may_hold_anything_that_can_be_shown() {
+fn a_name_can_contain_any_printable_character() {
     let folder =
         configured("partners: [{name: \"<script>alert('é')</script>\", secret_file: secret, keys: []}]");
     assert_eq!(&*folder.loaded().config.partners[0].name, "<script>alert('é')</script>");
 }
 
 #[test]
-fn plain_http_is_for_loopback() {
+fn plain_http_is_allowed_for_loopback_addresses_only() {
     for host in ["127.0.0.1:8080", "127.8.9.10", "[::1]:80", "localhost:1234", "LOCALHOST"] {
         let loaded = configured(&format!("api: {{base_url: 'http://{host}/prefix'}}")).loaded();
         assert_eq!(loaded.config.settings.api.base_url.scheme(), "http", "{host}");
@@ -279,7 +279,7 @@ fn plain_http_is_for_loopback() {
 }
 
 #[test]
-fn relative_paths_start_at_the_file_in_which_they_stand() {
+fn a_relative_path_is_relative_to_the_file_that_contains_it() {
     let folder = configured("key_files: ['keys.d/*.yml']\n")
         .with("keys.d/a.yml", "partners: [{name: acme, secret_file: acme-secret, keys: []}]")
         .with("keys.d/acme-secret", "beside-the-key-file");
@@ -287,14 +287,14 @@ fn relative_paths_start_at_the_file_in_which_they_stand() {
 }
 
 #[test]
-fn a_certificate_file_is_checked_and_kept() {
+fn a_valid_file_of_certificate_authorities_is_accepted() {
     let authority = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let folder = configured("api: {ca_file: ca.pem}").with("ca.pem", &authority.cert.pem());
     assert_eq!(folder.loaded().config.settings.api.ca_file, Some(folder.path("ca.pem")));
 }
 
 #[test]
-fn the_proxys_password_shows_nowhere() {
+fn the_password_of_the_proxy_is_not_printed() {
     let folder = configured("api: {proxy_url: 'http://user:planted@proxy.example:3128'}");
     let loaded = folder.loaded();
     assert_eq!(loaded.config.settings.api.proxy_url.as_ref().unwrap().password(), Some("planted"));
@@ -304,7 +304,7 @@ fn the_proxys_password_shows_nowhere() {
 }
 
 #[test]
-fn inline_secrets_show_nowhere() {
+fn inline_secrets_are_not_printed() {
     let folder = configured(
         "partners: [{name: acme, secret: planted-1, keys: [
             {name: dupont, access: society, token: planted-2},
@@ -318,25 +318,25 @@ fn inline_secrets_show_nowhere() {
 }
 
 #[test]
-fn a_secret_that_everybody_may_read_is_a_warning_once_a_file() {
+fn a_world_readable_secret_file_is_one_warning_per_configuration_file() {
     let folder = with_key("", "access: society\ntoken_file: open");
     folder.write("open", "a-secret");
     fs::set_permissions(folder.path("open"), fs::Permissions::from_mode(0o644)).unwrap();
-    let rights = "is readable by every user of the machine";
+    let permissions = "is readable by every user of the machine";
     assert_eq!(
         warnings(&folder),
-        [format!("exporter.yml:8: partners[0].keys[0].token_file: {rights}; run chmod o-r on it")]
+        [format!("exporter.yml:8: partners[0].keys[0].token_file: {permissions}; run chmod o-r on it")]
     );
     fs::set_permissions(folder.path("secret"), fs::Permissions::from_mode(0o604)).unwrap();
     let more = "(and 1 more in this file)";
     assert_eq!(
         warnings(&folder),
-        [format!("exporter.yml:4: partners[0].secret_file: {rights} {more}; run chmod o-r on it")]
+        [format!("exporter.yml:4: partners[0].secret_file: {permissions} {more}; run chmod o-r on it")]
     );
 }
 
 #[test]
-fn inline_secrets_in_a_file_that_everybody_may_read_are_a_warning() {
+fn inline_secrets_in_a_world_readable_file_are_a_warning() {
     let folder = with_key("", "access: society\ntoken: a-token");
     fs::set_permissions(folder.path("exporter.yml"), fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(
@@ -367,8 +367,8 @@ fn a_pattern_that_matches_nothing_is_a_warning() {
 }
 
 #[test]
-fn the_summary_tells_what_was_understood() {
-    let folder = agreed();
+fn the_summary_describes_the_configuration() {
+    let folder = example();
     folder.write(
         "keys.d/more.yml",
         "partners:
@@ -402,7 +402,7 @@ Warnings: 0
 }
 
 #[test]
-fn the_summary_of_a_fleet_without_keys_says_so() {
+fn the_default_summary_has_no_keys() {
     assert_eq!(
         Loaded::default().summary(),
         "API: https://api.myunisoft.fr/
