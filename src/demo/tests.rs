@@ -1,4 +1,4 @@
-//! The demo's fleet and its story.
+//! The simulated fleet of the demo, and how it changes over time.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,18 +15,20 @@ use tokio::time::{Instant, advance};
 fn exposed(source: &SecretSource) -> &str {
     match source {
         SecretSource::Inline(secret) => secret.expose_secret(),
-        SecretSource::File(_) | SecretSource::Env(_) => panic!("the demo needs no file and no environment"),
+        SecretSource::File(_) | SecretSource::Env(_) => {
+            panic!("the demo uses no file and no environment variable")
+        }
     }
 }
 
-fn trusting(config: &Config) -> Client {
+fn client_for(config: &Config) -> Client {
     let ca = reqwest::Certificate::from_pem(config.settings.api.ca_pem.as_ref().unwrap().as_bytes()).unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().no_proxy().timeout(Duration::from_mins(1)).tls_certs_only([ca]).build().unwrap()
 }
 
-/// Asks as the exporter would, with what the configuration says.
-async fn ask(client: &Client, config: &Config, sim: &Simulator, name: &str, path: &str) -> (u16, Value) {
+/// Sends a request as the exporter does, with the token and the secret of the configured key.
+async fn get(client: &Client, config: &Config, sim: &Simulator, name: &str, path: &str) -> (u16, Value) {
     let (partner, key) = config
         .partners
         .iter()
@@ -41,12 +43,12 @@ async fn ask(client: &Client, config: &Config, sim: &Simulator, name: &str, path
 async fn demo() -> (Simulator, Config, Client) {
     let sim = Simulator::builder().tls().start().await.unwrap();
     let config = demo::fleet(&sim);
-    let client = trusting(&config);
+    let client = client_for(&config);
     (sim, config, client)
 }
 
 #[tokio::test]
-async fn the_fleet_begins_in_different_states() {
+async fn the_keys_start_in_different_states() {
     let (sim, config, client) = demo().await;
     let codes = [
         ("roux", "ERR-API-TOKEN-NOT-FOUND"),
@@ -57,40 +59,40 @@ async fn the_fleet_begins_in_different_states() {
         ("leroy", "ERR-INVALID-SECRET"),
     ];
     for (key, expected) in codes {
-        assert_eq!(ask(&client, &config, &sim, key, KEY_INFO).await.1["error"]["code"], expected, "{key}");
+        assert_eq!(get(&client, &config, &sim, key, KEY_INFO).await.1["error"]["code"], expected, "{key}");
     }
     for key in ["dupont", "moreau", "girard", "martin", "blanchet"] {
-        assert_eq!(ask(&client, &config, &sim, key, KEY_INFO).await.0, 200, "{key}");
+        assert_eq!(get(&client, &config, &sim, key, KEY_INFO).await.0, 200, "{key}");
     }
     for key in ["bernard", "lefebvre"] {
         for _ in 0..2 {
-            let (_, info) = ask(&client, &config, &sim, key, "/api/v1/key/info?mode=extended").await;
+            let (_, info) = get(&client, &config, &sim, key, "/api/v1/key/info?mode=extended").await;
             assert_eq!(info["isActivated"], false, "{key}");
         }
     }
-    let (_, refused) = ask(&client, &config, &sim, "blanchet", EXERCICES).await;
+    let (_, refused) = get(&client, &config, &sim, "blanchet", EXERCICES).await;
     assert_eq!(refused["error"]["code"], "ERR-FORBIDDEN-ROUTE");
 }
 
 #[tokio::test]
-async fn the_log_in_of_the_fleet_works() {
+async fn the_log_in_of_the_demo_succeeds() {
     let (sim, config, client) = demo().await;
     let logins =
         config.partners.iter().flat_map(|partner| &partner.keys).filter_map(|key| match &key.credential {
             Credential::Login(login) => Some(login),
             Credential::Token(_) => None,
         });
-    let [login] = logins.collect::<Vec<_>>()[..] else { panic!("one log-in") };
+    let [login] = logins.collect::<Vec<_>>()[..] else { panic!("not exactly one log-in") };
     let body = serde_json::json!({
         "mail": login.mail, "password": exposed(&login.password), "firm": login.firm,
     });
-    let answer = client.post(config.settings.api.auth_url.clone()).json(&body).send().await.unwrap();
-    assert!(answer.json::<Value>().await.unwrap()["api_token"].is_string());
+    let response = client.post(config.settings.api.auth_url.clone()).json(&body).send().await.unwrap();
+    assert!(response.json::<Value>().await.unwrap()["api_token"].is_string());
     assert_eq!(sim.account(&login.mail).unwrap().attempts().refused, 0);
 }
 
 #[tokio::test]
-async fn the_configuration_keeps_its_promises() {
+async fn the_configuration_is_valid() {
     let (_sim, config, _client) = demo().await;
     let keys: Vec<_> = config.partners.iter().flat_map(|partner| &partner.keys).collect();
     assert_eq!(keys.iter().map(|key| &key.name).collect::<BTreeSet<_>>().len(), keys.len());
@@ -105,16 +107,16 @@ async fn the_configuration_keeps_its_promises() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn everything_happens_within_two_minutes() {
+async fn each_event_happens_within_two_minutes() {
     let (sim, config, client) = demo().await;
     let story = tokio::spawn(demo::run_story(sim.clone()));
-    let begin = Instant::now();
+    let started = Instant::now();
     let mut seen = BTreeSet::new();
-    while begin.elapsed() < Duration::from_mins(2) {
+    while started.elapsed() < Duration::from_mins(2) {
         let health = client.get(sim.url(HEALTH)).send().await.unwrap();
         seen.insert(format!("health {}", health.status().as_u16()));
         for key in ["lefebvre", "moreau", "girard"] {
-            let (status, body) = ask(&client, &config, &sim, key, "/api/v1/key/info?mode=extended").await;
+            let (status, body) = get(&client, &config, &sim, key, "/api/v1/key/info?mode=extended").await;
             let activated = body["isActivated"].as_bool();
             seen.insert(match activated {
                 Some(activated) => format!("{key} activated: {activated}"),
@@ -135,7 +137,7 @@ async fn everything_happens_within_two_minutes() {
         "girard activated: true",
         "girard 429",
     ] {
-        assert!(seen.contains(expected), "{expected} is not among {seen:?}");
+        assert!(seen.contains(expected), "{expected} is not in {seen:?}");
     }
 }
 
@@ -147,7 +149,7 @@ async fn a_lap_ends_as_it_began() {
     story.abort();
     assert_eq!(client.get(sim.url(HEALTH)).send().await.unwrap().status(), 200);
     for (key, activated) in [("lefebvre", false), ("moreau", true), ("girard", true)] {
-        let (_, info) = ask(&client, &config, &sim, key, "/api/v1/key/info?mode=extended").await;
+        let (_, info) = get(&client, &config, &sim, key, "/api/v1/key/info?mode=extended").await;
         assert_eq!(info["isActivated"], activated, "{key}");
     }
 }

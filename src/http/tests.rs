@@ -1,4 +1,4 @@
-//! What stands still is told: no loop ends, hangs or fails behind a green light.
+//! The health route of the exporter.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use tower::ServiceExt as _;
 
-async fn ask(app: &AppState, path: &str) -> (StatusCode, String) {
+async fn get(app: &AppState, path: &str) -> (StatusCode, String) {
     let request = Request::get(path).body(Body::empty()).unwrap();
     let response = router(app.clone()).oneshot(request).await.unwrap();
     let status = response.status();
@@ -19,16 +19,16 @@ async fn ask(app: &AppState, path: &str) -> (StatusCode, String) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_health_route_is_red_while_a_loop_stands_and_green_when_it_turns_again() {
+async fn the_health_route_fails_while_a_loop_is_stuck_and_succeeds_when_it_runs_again() {
     let folder = tempfile::tempdir().unwrap();
     let app = app(folder.path());
     let watchdog = &app.context.watchdog;
     watchdog.arm(&Config::default());
-    assert_eq!(ask(&app, "/-/healthy").await.0, StatusCode::OK);
+    assert_eq!(get(&app, "/-/healthy").await.0, StatusCode::OK);
     tokio::time::advance(Duration::from_mins(3)).await;
-    let (status, text) = ask(&app, "/-/healthy").await;
+    let (status, text) = get(&app, "/-/healthy").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(text.contains("the health probe did not run for 3m"), "{text}");
     watchdog.heartbeat(Loop::Health);
-    assert_eq!(ask(&app, "/-/healthy").await.0, StatusCode::OK);
+    assert_eq!(get(&app, "/-/healthy").await.0, StatusCode::OK);
 }

@@ -1,4 +1,4 @@
-//! `/metrics`: its text, its names, and the page that describes it.
+//! `/metrics`: its text and names, and the document that describes it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::report::{Phase, Phases, ProbeReport};
 use crate::state::{Inventory, KeyStatus, MonitoredKey, MonitoredPartner, ProbeStatus, SharedState, Skip};
 use crate::test_support::{self, at};
 
-const PAGE: &str = include_str!("../../docs/metrics.md");
+const DOCUMENT: &str = include_str!("../../docs/metrics.md");
 
 fn settings(request_ids: bool) -> Arc<Settings> {
     Arc::new(Settings { metrics: config::Metrics { request_ids }, ..Settings::default() })
@@ -36,27 +36,27 @@ fn report(outcome: Result<(), Failure>) -> ProbeReport {
     ProbeReport { phases, status, ..test_support::report(finished, outcome) }
 }
 
-/// A board with one key of these names, whose one probe has run twice and now fails.
+/// The shared state of one key. Its only probe has run twice, and failed the second time.
 fn shared_state(partner: &str, key: &str, request_ids: bool) -> Arc<SharedState> {
     let partner = Arc::new(MonitoredPartner::new(partner.into(), PersistedSecretState::new(at(5))));
-    let memory = PersistedKeyState { state: KeyState::Active, since: at(7), has_been_active: true };
-    let mut status = KeyStatus::new(memory, [probe("exercices")]);
+    let persisted = PersistedKeyState { state: KeyState::Active, since: at(7), has_been_active: true };
+    let mut status = KeyStatus::new(persisted, [probe("exercices")]);
     status.probes[0].record(&report(Ok(())));
     let code = Some(Code::ApiTokenNotFound.into());
     status.probes[0].record(&report(Err(Failure { code, ..Failure::new(Reason::Token, "") })));
-    let entry = Arc::new(MonitoredKey::new(Arc::clone(&partner), key.into(), Access::Society, status));
+    let key = Arc::new(MonitoredKey::new(Arc::clone(&partner), key.into(), Access::Society, status));
     let shared_state = Arc::new(SharedState::default());
     shared_state.set_inventory(Inventory {
         settings: settings(request_ids),
         partners: vec![partner],
-        keys: vec![entry],
+        keys: vec![key],
     });
     shared_state.set_certificate_expiry("api.example", at(9));
     shared_state
 }
 
 #[test]
-fn every_name_is_there_from_the_first_scrape_on() {
+fn every_metric_has_help_and_type_from_the_first_scrape() {
     let text = rendered(&Metrics::new().unwrap(), &Arc::new(SharedState::default()));
     for family in descriptions() {
         assert!(text.contains(&format!("# TYPE {} {}\n", family.name, family.kind)), "{}", family.name);
@@ -65,7 +65,7 @@ fn every_name_is_there_from_the_first_scrape_on() {
 }
 
 #[test]
-fn histograms_and_health_s_counters_begin_at_zero() {
+fn histograms_and_the_counters_of_the_health_probe_start_at_zero() {
     let metrics = Metrics::new().unwrap();
     metrics.set_probes(&["health", "exercices"]);
     let text = rendered(&metrics, &Arc::new(SharedState::default()));
@@ -82,13 +82,13 @@ fn histograms_and_health_s_counters_begin_at_zero() {
         assert!(text.contains(&format!("{count}{{phase=\"{phase}\",probe=\"exercices\"}} 0\n")), "{phase}");
     }
     assert!(text.contains("myunisoft_probe_interval_seconds{probe=\"health\"}"));
-    assert!(!text.contains("myunisoft_probe_up{"), "what has not run is neither up nor down");
+    assert!(!text.contains("myunisoft_probe_up{"), "a probe that has not run is neither up nor down");
     metrics.set_probes(&["health"]);
     assert!(!rendered(&metrics, &Arc::new(SharedState::default())).contains("exercices"));
 }
 
 #[test]
-fn one_key_is_told_in_just_these_lines() {
+fn one_key_has_exactly_these_samples() {
     let text = rendered(&Metrics::new().unwrap(), &shared_state("acme", "dupont", true));
     let of_key: Vec<_> = text.lines().filter(|line| line.contains("partner=\"acme\"")).collect();
     let expected = "\
@@ -126,27 +126,27 @@ myunisoft_secret_state_since_timestamp_seconds{partner=\"acme\"} 5.000";
 }
 
 #[test]
-fn the_request_id_can_be_left_out() {
+fn the_request_id_can_be_disabled() {
     let text = rendered(&Metrics::new().unwrap(), &shared_state("acme", "dupont", false));
     assert!(text.contains("code=\"ERR-API-TOKEN-NOT-FOUND\"} 1\n") && !text.contains("request_id=\""));
 }
 
 #[test]
-fn odd_names_are_escaped() {
+fn special_characters_in_names_are_escaped() {
     let text =
         rendered(&Metrics::new().unwrap(), &shared_state("<script>\"a\\b\"", "Société d'Études\n", true));
     assert!(text.contains(r#"partner="<script>\"a\\b\"",key="Société d'Études\n""#), "{text}");
 }
 
 #[test]
-fn a_key_that_left_leaves_no_series() {
+fn a_removed_key_has_no_series() {
     let shared_state = shared_state("acme", "dupont", true);
     shared_state.set_inventory(Inventory::default());
     assert!(!rendered(&Metrics::new().unwrap(), &shared_state).contains("acme"));
 }
 
 #[test]
-fn a_large_fleet_comes_in_pieces_and_whole() {
+fn the_text_of_a_large_fleet_is_sent_in_pieces_and_complete() {
     let partner = Arc::new(MonitoredPartner::new("acme".into(), PersistedSecretState::new(at(5))));
     let key = |number: u32| {
         let status = KeyStatus::new(PersistedKeyState::new(at(7)), [probe("key_info"), probe("exercices")]);
@@ -176,13 +176,13 @@ fn a_large_fleet_comes_in_pieces_and_whole() {
     let all = lines.len();
     lines.sort_unstable();
     lines.dedup();
-    assert_eq!(lines.len(), all, "no sample twice");
+    assert_eq!(lines.len(), all, "each sample is unique");
 }
 
 #[test]
-fn the_page_and_the_code_name_the_same_metrics_types_and_labels() {
-    let types: Vec<_> = PAGE.lines().filter(|line| line.starts_with("| `myunisoft_")).collect();
-    let mut written: Vec<_> = types
+fn the_document_has_the_metrics_types_and_labels_of_the_code() {
+    let types: Vec<_> = DOCUMENT.lines().filter(|line| line.starts_with("| `myunisoft_")).collect();
+    let mut documented: Vec<_> = types
         .iter()
         .map(|line| {
             let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
@@ -193,15 +193,15 @@ fn the_page_and_the_code_name_the_same_metrics_types_and_labels() {
     let mut known: Vec<_> = descriptions()
         .map(|metric| (metric.name, metric.kind.into_str(), [metric.subject, metric.labels].concat()))
         .collect();
-    written.sort_unstable();
+    documented.sort_unstable();
     known.sort_unstable();
-    assert_eq!(written, known);
+    assert_eq!(documented, known);
 }
 
 #[test]
-fn the_page_and_the_code_have_the_same_closed_lists() {
+fn the_document_has_the_label_values_of_the_code() {
     let section = |title: &str| -> Vec<&str> {
-        let start = PAGE.split_once(&format!("## {title}\n")).expect(title).1;
+        let start = DOCUMENT.split_once(&format!("## {title}\n")).expect(title).1;
         let section = start.split("\n## ").next().unwrap();
         section.lines().filter(|l| l.starts_with("| `")).map(|l| l.split('`').nth(1).unwrap()).collect()
     };

@@ -1,4 +1,4 @@
-//! The pages of a large fleet.
+//! The status page of a large fleet.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::status::{self, Filter, KeyDetail, Overview, StatusSource};
 use crate::synthetic::SyntheticFleet;
 
 #[test]
-fn a_page_of_ten_thousand_keys_in_trouble_stays_under_a_megabyte_and_every_key_is_on_one() {
+fn pages_of_ten_thousand_revoked_keys_stay_below_a_megabyte_and_list_every_key_once() {
     let fleet =
         SyntheticFleet::with_keys(10_000, |number| (format!("{number}{}", "k".repeat(100)), true)).unwrap();
     let source = StatusSource::new(&fleet.shared_state);
@@ -27,9 +27,13 @@ fn a_page_of_ten_thousand_keys_in_trouble_stays_under_a_megabyte_and_every_key_i
     }
     assert_eq!(seen.len(), 10_000);
     let beyond = Listing::new(&source, &selection, Filter::default(), usize::MAX);
-    assert_eq!((beyond.page, beyond.keys.len()), (100, 100), "beyond the last is the last");
-    let one = KeyDetail::new(&source, source.inventory.keys.first().unwrap());
-    assert_eq!(one.history.len(), 50);
-    let html = page::key(frame, &one, None, &overview.api, source.now).into_string();
+    assert_eq!(
+        (beyond.page, beyond.keys.len()),
+        (100, 100),
+        "a number beyond the last page gives the last page"
+    );
+    let detail = KeyDetail::new(&source, source.inventory.keys.first().unwrap());
+    assert_eq!(detail.history.len(), 50);
+    let html = page::key(frame, &detail, None, &overview.api, source.now).into_string();
     assert!(html.len() < 1_000_000, "{} bytes", html.len());
 }

@@ -1,4 +1,4 @@
-//! `myunisoft-exporter probe`: every probe once, explained.
+//! `myunisoft-exporter probe`: the selection of keys by name.
 
 use crate::config::Config;
 use crate::probe_once::choose;
@@ -6,7 +6,7 @@ use crate::probe_once::choose;
 use crate::test_support::{partner, token_key};
 
 #[test]
-fn a_key_that_is_named_with_its_partner_is_that_one_alone() {
+fn a_key_is_selected_by_its_name_or_by_partner_and_name() {
     let key = |name: &str| token_key(name, "a-token", Vec::new());
     let config = Config {
         partners: vec![
@@ -15,7 +15,7 @@ fn a_key_that_is_named_with_its_partner_is_that_one_alone() {
         ],
         ..Config::default()
     };
-    for (names, wanted) in [
+    for (names, expected) in [
         (&["acme/dupont"][..], &["acme/dupont"][..]),
         (&["zenith/acme/dupont"], &["zenith/acme/dupont"]),
         (&["martin"], &["acme/martin", "zenith/martin"]),
@@ -28,6 +28,6 @@ fn a_key_that_is_named_with_its_partner_is_that_one_alone() {
             .partners
             .iter()
             .flat_map(|partner| partner.keys.iter().map(move |key| format!("{}/{}", partner.name, key.name)));
-        assert_eq!(keys.collect::<Vec<_>>(), wanted, "{names:?}");
+        assert_eq!(keys.collect::<Vec<_>>(), expected, "{names:?}");
     }
 }

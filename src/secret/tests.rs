@@ -1,6 +1,6 @@
-//! Secrets: how they are read, refused and followed.
+//! Secrets: how they are read, which values are refused, and how changes are detected.
 
-use std::fs::{self};
+use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -36,7 +36,7 @@ fn one_final_line_break_is_not_part_of_the_secret() {
 }
 
 #[test]
-fn each_fault_is_told_apart() {
+fn each_invalid_value_has_its_error() {
     for kind in KINDS {
         assert_eq!(read("", kind), Err(SecretFault::Empty));
         assert_eq!(read("\n", kind), Err(SecretFault::Empty));
@@ -55,13 +55,13 @@ fn each_fault_is_told_apart() {
 }
 
 #[test]
-fn the_largest_secret_may_still_end_in_a_line_break() {
+fn a_secret_of_the_maximum_size_can_end_with_a_line_break() {
     let largest = "x".repeat(16 * 1024);
     assert_eq!(read(format!("{largest}\r\n"), SecretKind::HeaderValue), Ok(largest));
 }
 
 #[test]
-fn a_password_may_hold_what_a_header_may_not() {
+fn a_password_can_contain_characters_that_a_header_cannot() {
     for content in ["pass word", "mot de passé", " edges ", "日本"] {
         assert_eq!(read(content, SecretKind::Password), Ok(content.to_owned()));
         assert_eq!(read(content, SecretKind::HeaderValue), Err(SecretFault::NotForHeader));
@@ -69,24 +69,24 @@ fn a_password_may_hold_what_a_header_may_not() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_refused_without_waiting_for_it() {
+fn a_file_that_is_not_a_regular_file_is_refused_without_waiting() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| SecretSource::File(folder.path().join(name));
-    symlink("nowhere", folder.path().join("dangling")).unwrap();
-    symlink("looped", folder.path().join("looped")).unwrap();
+    symlink("nowhere", folder.path().join("broken-link")).unwrap();
+    symlink("loop", folder.path().join("loop")).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, folder.path().join("pipe"), rustix::fs::Mode::from_raw_mode(0o600))
         .unwrap();
     assert_eq!(text(at("missing").read(SecretKind::Password)), Err(SecretFault::NotFound));
-    assert_eq!(text(at("dangling").read(SecretKind::Password)), Err(SecretFault::NotFound));
+    assert_eq!(text(at("broken-link").read(SecretKind::Password)), Err(SecretFault::NotFound));
     assert_eq!(text(at(".").read(SecretKind::Password)), Err(SecretFault::Directory));
     assert_eq!(text(at("pipe").read(SecretKind::Password)), Err(SecretFault::NotAFile));
-    assert!(matches!(text(at("looped").read(SecretKind::Password)), Err(SecretFault::Unreadable(_))));
+    assert!(matches!(text(at("loop").read(SecretKind::Password)), Err(SecretFault::Unreadable(_))));
     let device = SecretSource::File("/dev/null".into());
     assert_eq!(text(device.read(SecretKind::Password)), Err(SecretFault::NotAFile));
 }
 
 #[test]
-fn a_variable_is_read_or_told_to_be_missing() {
+fn an_environment_variable_is_read_or_reported_as_not_set() {
     let set = SecretSource::Env("CARGO_PKG_NAME".to_owned());
     assert_eq!(text(set.read(SecretKind::HeaderValue)), Ok("myunisoft-exporter".to_owned()));
     for name in ["MYUNISOFT_NOT_SET_ANYWHERE", "", "A=B"] {
@@ -96,7 +96,7 @@ fn a_variable_is_read_or_told_to_be_missing() {
 }
 
 #[test]
-fn an_error_names_the_place_and_never_the_value() {
+fn an_error_has_a_fix_and_does_not_contain_the_value() {
     let (_folder, file) = written("planted\nsecret");
     let inline = SecretSource::Inline(SecretString::from("planted\tsecret"));
     for source in [file, inline] {
@@ -113,7 +113,7 @@ fn watched(source: &SecretSource) -> WatchedSecret {
 fn path(source: &SecretSource) -> &Path {
     match source {
         SecretSource::File(path) => path,
-        _ => panic!("no file"),
+        _ => panic!("not a file"),
     }
 }
 
@@ -128,7 +128,7 @@ fn a_changed_file_is_read_again_at_the_next_call() {
     let mut watched = watched(&source);
     assert_eq!(current(&mut watched), Ok("one".to_owned()));
     assert_eq!(current(&mut watched), Ok("one".to_owned()));
-    // Of the same size and at once: no clock needs to have ticked in between.
+    // The size is the same, and the clock may not have advanced since the first write.
     fs::write(path(&source), "two").unwrap();
     assert_eq!(current(&mut watched), Ok("two".to_owned()));
     assert_eq!(current(&mut watched), Ok("two".to_owned()));

@@ -1,4 +1,4 @@
-//! The status as JSON: as its schema says, in the metrics' words, and the same as the page.
+//! The JSON schema of the status.
 
 use strum::VariantArray as _;
 
@@ -9,10 +9,10 @@ use crate::state::{HealthState, Skip};
 use serde_json::Value;
 
 #[test]
-fn the_schema_s_words_are_the_program_s() {
+fn the_schema_has_the_words_of_the_code() {
     let schema: Value = serde_json::from_str(include_str!("../../docs/status.schema.json")).unwrap();
-    let own = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect::<Vec<_>>();
-    for (pointer, wanted) in [
+    let to_owned = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    for (pointer, expected) in [
         ("/definitions/key_state/enum", KeyState::VARIANTS.iter().map(KeyState::into_str).collect()),
         ("/definitions/secret_state/enum", SecretState::VARIANTS.iter().map(SecretState::into_str).collect()),
         ("/definitions/skip/enum", Skip::VARIANTS.iter().map(Skip::into_str).collect()),
@@ -26,7 +26,7 @@ fn the_schema_s_words_are_the_program_s() {
             Blame::VARIANTS.iter().map(Blame::into_str).collect::<Vec<_>>(),
         ),
     ] {
-        assert_eq!(words(&schema, pointer), own(wanted), "{pointer}");
+        assert_eq!(words(&schema, pointer), to_owned(expected), "{pointer}");
     }
 }
 
