@@ -1,6 +1,7 @@
-//! Bytes from outside, mutated: every parser that meets them returns, and what it returns has bounds.
+//! Fuzz tests: each parser of untrusted bytes gets mutated input. It must return, and its result must have
+//! limits.
 //!
-//! `make test` tries some hundred of each; `make fuzz` a hundred thousand.
+//! `make test` tries some hundred inputs per test, `make fuzz` a hundred thousand.
 
 use std::time::{Duration, SystemTime};
 
@@ -21,19 +22,19 @@ use web_toolkit as web;
 
 use crate::test_support::app;
 
-/// One change to some bytes.
+/// One mutation of the input.
 #[derive(Clone, Debug)]
-enum Edit {
-    Put(Index, u8),
+enum Mutation {
+    Replace(Index, u8),
     Insert(Index, Vec<u8>),
     Remove(Index, usize),
-    /// A piece of it, over and over.
+    /// Repeats a piece of the input: position, length, number of repetitions.
     Repeat(Index, usize, usize),
-    Cut(Index),
+    Truncate(Index),
 }
 
-/// What parsers trip over.
-const TRICKS: &[&[u8]] = &[
+/// Bytes that parsers often handle wrongly.
+const TRICKY: &[&[u8]] = &[
     b"\0",
     b"\xff",
     b"\xe2\x80\xae",
@@ -72,47 +73,47 @@ const TRICKS: &[&[u8]] = &[
     b"$2y$31$",
 ];
 
-fn edits() -> impl Strategy<Value = Vec<Edit>> {
-    let piece = prop_oneof![select(TRICKS).prop_map(<[u8]>::to_vec), vec(any::<u8>(), 1..8)];
-    let edit = prop_oneof![
-        3 => (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Edit::Put(at, byte)),
-        4 => (any::<Index>(), piece).prop_map(|(at, piece)| Edit::Insert(at, piece)),
-        2 => (any::<Index>(), 1..40usize).prop_map(|(at, length)| Edit::Remove(at, length)),
-        1 => (any::<Index>(), 1..20usize, 2..400usize).prop_map(|(at, length, times)| Edit::Repeat(at, length, times)),
-        1 => any::<Index>().prop_map(Edit::Cut),
+fn mutations() -> impl Strategy<Value = Vec<Mutation>> {
+    let piece = prop_oneof![select(TRICKY).prop_map(<[u8]>::to_vec), vec(any::<u8>(), 1..8)];
+    let mutation = prop_oneof![
+        3 => (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Mutation::Replace(at, byte)),
+        4 => (any::<Index>(), piece).prop_map(|(at, piece)| Mutation::Insert(at, piece)),
+        2 => (any::<Index>(), 1..40usize).prop_map(|(at, length)| Mutation::Remove(at, length)),
+        1 => (any::<Index>(), 1..20usize, 2..400usize).prop_map(|(at, length, times)| Mutation::Repeat(at, length, times)),
+        1 => any::<Index>().prop_map(Mutation::Truncate),
     ];
-    vec(edit, 0..6)
+    vec(mutation, 0..6)
 }
 
-fn mutated(seed: &[u8], edits: &[Edit]) -> Vec<u8> {
+fn mutated(seed: &[u8], mutations: &[Mutation]) -> Vec<u8> {
     let mut bytes = seed.to_vec();
-    for edit in edits {
+    for mutation in mutations {
         let at = |index: &Index, bytes: &[u8]| index.index(bytes.len() + 1);
-        match edit {
-            Edit::Put(index, byte) if !bytes.is_empty() => *index.get_mut(&mut bytes) = *byte,
-            Edit::Put(..) => {}
-            Edit::Insert(index, piece) => {
+        match mutation {
+            Mutation::Replace(index, byte) if !bytes.is_empty() => *index.get_mut(&mut bytes) = *byte,
+            Mutation::Replace(..) => {}
+            Mutation::Insert(index, piece) => {
                 let at = at(index, &bytes);
                 bytes.splice(at..at, piece.iter().copied());
             }
-            Edit::Remove(index, length) => {
+            Mutation::Remove(index, length) => {
                 let at = at(index, &bytes);
                 bytes.drain(at..(at + length).min(bytes.len()));
             }
-            Edit::Repeat(index, length, times) => {
+            Mutation::Repeat(index, length, times) => {
                 let at = at(index, &bytes);
                 let piece = bytes[at..(at + length).min(bytes.len())].repeat(*times);
                 bytes.splice(at..at, piece);
             }
-            Edit::Cut(index) => bytes.truncate(at(index, &bytes)),
+            Mutation::Truncate(index) => bytes.truncate(at(index, &bytes)),
         }
     }
     bytes
 }
 
-/// One of the seeds, changed.
-fn from(seeds: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
-    (select(seeds), edits()).prop_map(|(seed, edits)| mutated(seed.as_bytes(), &edits))
+/// A mutation of one of the seeds.
+fn mutation_of(seeds: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+    (select(seeds), mutations()).prop_map(|(seed, mutations)| mutated(seed.as_bytes(), &mutations))
 }
 
 const BODIES: &[&str] = &[
@@ -127,7 +128,7 @@ const BODIES: &[&str] = &[
     "<html><body>captive</body></html>",
 ];
 
-const HEADERS: &[&str] = &[
+const HEADER_VALUES: &[&str] = &[
     "20",
     "-1",
     "0",
@@ -140,7 +141,7 @@ const HEADERS: &[&str] = &[
     "1e400",
 ];
 
-const NAMES: [&str; 7] = [
+const HEADER_NAMES: [&str; 7] = [
     "request-id",
     "x-rate-limit-remaining",
     "x-rate-limit-total",
@@ -151,7 +152,7 @@ const NAMES: [&str; 7] = [
 ];
 
 fn headers() -> impl Strategy<Value = HeaderMap> {
-    vec((select(&NAMES[..]), from(HEADERS)), 0..8).prop_map(|pairs| {
+    vec((select(&HEADER_NAMES[..]), mutation_of(HEADER_VALUES)), 0..8).prop_map(|pairs| {
         let header = |(name, value): (&'static str, Vec<u8>)| {
             Some((HeaderName::from_static(name), HeaderValue::from_bytes(&value).ok()?))
         };
@@ -163,7 +164,7 @@ fn statuses() -> impl Strategy<Value = u16> {
     prop_oneof![select(&[200, 204, 301, 304, 400, 401, 403, 404, 429, 500, 503][..]), 100..=999u16]
 }
 
-const QUESTIONS: &[RequestKind] = &[
+const REQUEST_KINDS: &[RequestKind] = &[
     RequestKind::Health,
     RequestKind::KeyInfo(KeyInfoMode::Extended),
     RequestKind::KeyInfo(KeyInfoMode::Routes),
@@ -180,20 +181,20 @@ const CONFIGURATIONS: &[&str] = &[
     "a: &a [1, 2]\nb: *a\n",
 ];
 
-const WEB: &[&str] = &[
+const WEB_CONFIGURATIONS: &[&str] = &[
     "tls_server_config: {cert: c, key: k, client_auth_type: RequireAnyClientCert, min_version: TLS12, cipher_suites: [], curve_preferences: [X25519]}\n",
     "basic_auth_users:\n  alice: $2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze\n",
     "http_server_config: {http2: false, headers: {X-Frame-Options: deny, Content-Security-Policy: \"default-src 'none'\"}}\n",
     "rate_limit: {interval: 1s, burst: 20}\n",
 ];
 
-const MEMORY: &[&str] = &[
+const PERSISTED_STATES: &[&str] = &[
     r#"{"version":1,"keys":[{"partner":"acme","key":"dupont","fingerprint":"0123456789abcdef0123456789abcdef","state":"active","since":"2026-01-01T00:00:00Z","has_been_active":true}],"secrets":[],"logins":[]}"#,
     r#"{"version":1}"#,
     "{}",
 ];
 
-const QUERIES: &[&str] = &[
+const URLS: &[&str] = &[
     "/probe?partner=acme&key=dupont",
     "/probe?partner=a%20b&key=%C3%A9",
     "/sd",
@@ -207,8 +208,8 @@ const QUERIES: &[&str] = &[
     "/",
 ];
 
-/// Far more than any of them takes, for a machine that is busy with something else.
-const BOUND: Duration = Duration::from_secs(20);
+/// Much longer than any input takes, because the machine may be busy.
+const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 fn written(content: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -221,62 +222,62 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_answer_is_judged_and_the_judgement_has_bounds(
-        kind in select(QUESTIONS), status in statuses(), headers in headers(), body in from(BODIES), complete in any::<bool>(),
+    fn any_response_is_judged_and_the_judgement_has_limits(
+        kind in select(REQUEST_KINDS), status in statuses(), headers in headers(), body in mutation_of(BODIES), complete in any::<bool>(),
     ) {
         let received = SystemTime::now();
-        let answer = judge(kind, Response { status, headers: &headers, body: &body, complete, received });
-        if let Err(failure) = &answer.outcome {
+        let judgement = judge(kind, Response { status, headers: &headers, body: &body, complete, received });
+        if let Err(failure) = &judgement.outcome {
             prop_assert!(failure.detail.len() < 500, "{}", failure.detail);
             prop_assert!(!failure.detail.contains(char::is_control), "{}", failure.detail);
         }
-        if let Some(id) = &answer.request_id {
+        if let Some(id) = &judgement.request_id {
             prop_assert!(id.as_str().len() <= 128 && id.as_str().bytes().all(|byte| byte.is_ascii_graphic()));
         }
-        prop_assert!(answer.budget.holds_for <= Duration::from_mins(10), "{:?}", answer.budget);
-        // A key loses its state by the API's own word alone.
-        let lost = answer.key.is_some() && answer.outcome.is_err();
-        prop_assert!(!lost || (400..600).contains(&status), "{answer:?}");
+        prop_assert!(judgement.budget.holds_for <= Duration::from_mins(10), "{:?}", judgement.budget);
+        // Only an error response of the API can be evidence against a key.
+        let is_evidence = judgement.key.is_some() && judgement.outcome.is_err();
+        prop_assert!(!is_evidence || (400..600).contains(&status), "{judgement:?}");
     }
 
     #[test]
-    fn any_answer_to_a_log_in_is_read(status in statuses(), headers in headers(), body in from(BODIES)) {
+    fn any_log_in_response_is_read(status in statuses(), headers in headers(), body in mutation_of(BODIES)) {
         let answer = login::read(status, &headers, &body, SystemTime::now());
         if let login::LoginAnswer::Token { lives_for, .. } = answer {
-            // A JWT's own end is believed, however far; it must only be a time.
+            // The `exp` claim of a JWT is trusted without a limit, but the clock must be able to hold it.
             prop_assert!(SystemTime::now().checked_add(lives_for).is_some(), "{lives_for:?}");
         }
     }
 
     #[test]
-    fn any_token_is_read_or_not(token in from(BODIES)) {
+    fn any_token_is_parsed_without_a_panic(token in mutation_of(BODIES)) {
         let _ = Claims::parse(&String::from_utf8_lossy(&token));
     }
 
     #[test]
-    fn any_configuration_is_taken_or_refused_with_a_place(text in from(CONFIGURATIONS)) {
-        let (_folder, file) = written(&text);
-        let begun = tokio::time::Instant::now();
+    fn any_configuration_is_accepted_or_its_errors_have_a_place(content in mutation_of(CONFIGURATIONS)) {
+        let (_folder, file) = written(&content);
+        let started = tokio::time::Instant::now();
         if let Err(problems) = config::load(&file) {
-            let told = problems.to_string();
-            prop_assert!(told.lines().count() >= 1 && told.lines().all(|line| line.contains(": ")), "{told}");
-            prop_assert!(!told.contains(|c: char| c.is_control() && c != '\n'), "{told:?}");
+            let text = problems.to_string();
+            prop_assert!(text.lines().count() >= 1 && text.lines().all(|line| line.contains(": ")), "{text}");
+            prop_assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
         }
-        prop_assert!(begun.elapsed() < BOUND);
+        prop_assert!(started.elapsed() < TIME_LIMIT);
     }
 
     #[test]
-    fn any_web_configuration_is_taken_or_refused_with_a_place(text in from(WEB)) {
-        let (_folder, file) = written(&text);
+    fn any_web_configuration_is_accepted_or_its_errors_have_a_place(content in mutation_of(WEB_CONFIGURATIONS)) {
+        let (_folder, file) = written(&content);
         if let Err(problems) = web::load(&file) {
-            let told = problems.to_string();
-            prop_assert!(told.lines().count() >= 1 && told.lines().all(|line| line.contains(": ")), "{told}");
-            prop_assert!(!told.contains("$2y$"), "{told}");
+            let text = problems.to_string();
+            prop_assert!(text.lines().count() >= 1 && text.lines().all(|line| line.contains(": ")), "{text}");
+            prop_assert!(!text.contains("$2y$"), "{text}");
         }
     }
 
     #[test]
-    fn any_memory_is_read_or_kept_aside(text in from(MEMORY)) {
+    fn any_persisted_state_is_read_or_kept(text in mutation_of(PERSISTED_STATES)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let folder = tempfile::tempdir().unwrap();
@@ -285,14 +286,14 @@ proptest! {
             store.close().await;
             let kept = std::fs::read_dir(folder.path()).unwrap().flatten();
             let kept = kept.filter_map(|file| std::fs::read(file.path()).ok()).any(|content| content == text);
-            // What was read may have been written anew; what was not is there as it was.
-            let anew = std::fs::read(folder.path().join("state.json")).is_ok_and(|now| now != text);
-            assert!(kept || anew, "{}", String::from_utf8_lossy(&text));
+            // A file that was read may be replaced. A file that was not read is kept unchanged.
+            let replaced = std::fs::read(folder.path().join("state.json")).is_ok_and(|now| now != text);
+            assert!(kept || replaced, "{}", String::from_utf8_lossy(&text));
         });
     }
 
     #[test]
-    fn any_request_gets_an_answer(uri in from(QUERIES), method in select(&["GET", "HEAD", "POST", "OPTIONS", "X"][..])) {
+    fn any_request_gets_a_response(uri in mutation_of(URLS), method in select(&["GET", "HEAD", "POST", "OPTIONS", "X"][..])) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let Ok(request) = Request::builder().method(method).uri(&uri[..]).body(Body::empty()) else { return Ok(()) };
         runtime.block_on(async {
