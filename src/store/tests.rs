@@ -11,12 +11,12 @@ use crate::key_state::KeyState;
 use crate::password_fingerprint::PasswordFingerprint;
 
 /// A storage directory that does not exist yet, in an existing parent.
-struct Place {
+struct Storage {
     parent: tempfile::TempDir,
     failures: Arc<AtomicU32>,
 }
 
-impl Place {
+impl Storage {
     fn new() -> Self {
         Self { parent: tempfile::tempdir().unwrap(), failures: Arc::default() }
     }
@@ -54,7 +54,7 @@ impl Place {
         Content::from_json(&fs::read(self.file()).unwrap()).unwrap().0
     }
 
-    /// The entries of the directory whose name begins with this prefix.
+    /// The entries of the directory with this prefix.
     fn named(&self, prefix: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.directory()).unwrap().map(|entry| entry.unwrap());
         let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
@@ -100,11 +100,11 @@ async fn next_attempt() {
 
 #[tokio::test(start_paused = true)]
 async fn a_file_that_becomes_readable_late_does_not_replace_newer_states() {
-    let place = Place::new();
-    fs::write(place.directory(), "a file in place of the directory").unwrap();
-    let store = place.open();
+    let storage = Storage::new();
+    fs::write(storage.directory(), "a file in place of the directory").unwrap();
+    let store = storage.open();
     assert_eq!(store.save(update("dupont", KeyState::NotFound, false)).await, Err(NotWritten));
-    fs::remove_file(place.directory()).unwrap();
+    fs::remove_file(storage.directory()).unwrap();
     let refused = RefusedLogins {
         times: 2,
         last: SystemTime::UNIX_EPOCH,
@@ -112,49 +112,49 @@ async fn a_file_that_becomes_readable_late_does_not_replace_newer_states() {
     };
     let (auth_url, mail) = ("https://auth".to_owned(), "api@durand.example".to_owned());
     let login = StateUpdate::Login { auth_url, mail, refused: Some(refused.clone()) };
-    place.create_with([active("dupont"), active("martin"), login]);
+    storage.create_with([active("dupont"), active("martin"), login]);
     next_attempt().await;
     let dupont = store.key("acme", "dupont", &fingerprint()).unwrap();
     assert_eq!((dupont.state, dupont.has_been_active), (KeyState::NotFound, true));
     assert_eq!(store.state("martin"), Some(KeyState::Active));
     assert_eq!(store.refused_logins("https://auth", "api@durand.example"), Some(refused));
-    let on_disk = place.on_disk();
+    let on_disk = storage.on_disk();
     assert_eq!(state_in(&on_disk, "dupont"), Some(KeyState::NotFound));
     assert_eq!(state_in(&on_disk, "martin"), Some(KeyState::Active));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_file_that_becomes_readable_late_is_read_without_anything_to_write() {
-    let place = Place::new();
-    fs::write(place.directory(), "").unwrap();
-    let store = place.open();
+    let storage = Storage::new();
+    fs::write(storage.directory(), "").unwrap();
+    let store = storage.open();
     sleep(WRITE_INTERVAL).await;
-    assert_eq!(place.failures(), 1, "the failure is counted immediately");
-    fs::remove_file(place.directory()).unwrap();
-    place.create_with([active("martin")]);
+    assert_eq!(storage.failures(), 1, "the failure is counted immediately");
+    fs::remove_file(storage.directory()).unwrap();
+    storage.create_with([active("martin")]);
     next_attempt().await;
     assert_eq!(store.state("martin"), Some(KeyState::Active));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_unreadable_file_is_neither_replaced_nor_reported_as_damaged() {
-    let place = Place::new();
-    fs::create_dir_all(place.file().join("a directory in place of the file")).unwrap();
-    let store = place.open();
+    let storage = Storage::new();
+    fs::create_dir_all(storage.file().join("a directory in place of the file")).unwrap();
+    let store = storage.open();
     assert_eq!(store.save(active("dupont")).await, Err(NotWritten));
     next_attempt().await;
-    assert!(place.failures() >= 2, "each attempt is counted");
-    assert!(place.file().is_dir() && place.named("state.json.").is_empty());
-    fs::remove_dir_all(place.file()).unwrap();
+    assert!(storage.failures() >= 2, "each attempt is counted");
+    assert!(storage.file().is_dir() && storage.named("state.json.").is_empty());
+    fs::remove_dir_all(storage.file()).unwrap();
     next_attempt().await;
-    assert_eq!(state_in(&place.on_disk(), "dupont"), Some(KeyState::Active));
+    assert_eq!(state_in(&storage.on_disk(), "dupont"), Some(KeyState::Active));
 }
 
 #[test]
 fn the_error_for_an_unreadable_file_names_the_file() {
-    let place = Place::new();
-    fs::create_dir_all(place.file()).unwrap();
-    let cause = StateFile::new(&place.directory()).read_if_new().unwrap_err().to_string();
+    let storage = Storage::new();
+    fs::create_dir_all(storage.file()).unwrap();
+    let cause = StateFile::new(&storage.directory()).read_if_new().unwrap_err().to_string();
     assert!(cause.contains("cannot read") && cause.contains("state.json"), "{cause}");
     assert!(!cause.contains("damaged"), "{cause}");
 }
@@ -173,54 +173,55 @@ fn pipes_devices_directories_and_huge_files_are_not_read() {
         (|path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap(), "larger than 256 MiB"),
     ];
     for (make, expected) in makers {
-        let place = Place::new();
-        fs::create_dir(place.directory()).unwrap();
-        make(&place.file());
-        let cause = StateFile::new(&place.directory()).read_if_new().unwrap_err().to_string();
+        let storage = Storage::new();
+        fs::create_dir(storage.directory()).unwrap();
+        make(&storage.file());
+        let cause = StateFile::new(&storage.directory()).read_if_new().unwrap_err().to_string();
         assert!(cause.contains("cannot read") && cause.contains(expected), "{cause}");
     }
     for make in [|path: &Path| make_pipe(path), |path: &Path| fs::create_dir(path).unwrap()] {
-        let place = Place::new();
-        fs::create_dir(place.directory()).unwrap();
-        make(&place.directory().join("lock"));
-        let cause = StateFile::new(&place.directory()).read_if_new().unwrap_err().to_string();
+        let storage = Storage::new();
+        fs::create_dir(storage.directory()).unwrap();
+        make(&storage.directory().join("lock"));
+        let cause = StateFile::new(&storage.directory()).read_if_new().unwrap_err().to_string();
         assert!(cause.contains("lock is not a regular file"), "{cause}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_damaged_file_that_cannot_be_renamed_is_not_replaced() {
-    let place = Place::new();
-    fs::create_dir(place.directory()).unwrap();
-    fs::write(place.file(), "{\"version\":1,\"ke").unwrap();
+    let storage = Storage::new();
+    fs::create_dir(storage.directory()).unwrap();
+    fs::write(storage.file(), "{\"version\":1,\"ke").unwrap();
     // Directories with every name that the damaged file could get in the next five minutes.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    let taken = (now..now + 300).map(|second| place.directory().join(format!("state.json.damaged-{second}")));
+    let taken =
+        (now..now + 300).map(|second| storage.directory().join(format!("state.json.damaged-{second}")));
     let taken: Vec<_> = taken.collect();
     for name in &taken {
         fs::create_dir(name).unwrap();
     }
-    let store = place.open();
+    let store = storage.open();
     assert_eq!(store.save(active("dupont")).await, Err(NotWritten));
-    assert_eq!(fs::read_to_string(place.file()).unwrap(), "{\"version\":1,\"ke");
+    assert_eq!(fs::read_to_string(storage.file()).unwrap(), "{\"version\":1,\"ke");
     for name in &taken {
         fs::remove_dir(name).unwrap();
     }
     next_attempt().await;
-    assert_eq!(state_in(&place.on_disk(), "dupont"), Some(KeyState::Active));
-    let kept = place.named("state.json.damaged-");
+    assert_eq!(state_in(&storage.on_disk(), "dupont"), Some(KeyState::Active));
+    let kept = storage.named("state.json.damaged-");
     assert_eq!(fs::read_to_string(&kept[0]).unwrap(), "{\"version\":1,\"ke");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_directory_mounted_over_the_storage_directory_is_read_before_it_is_replaced() {
-    let place = Place::new();
-    let store = place.open();
+    let storage = Storage::new();
+    let store = storage.open();
     store.save(active("dupont")).await.unwrap();
-    fs::rename(place.directory(), place.parent.path().join("hidden")).unwrap();
-    place.create_with([active("martin")]);
+    fs::rename(storage.directory(), storage.parent.path().join("hidden")).unwrap();
+    storage.create_with([active("martin")]);
     store.save(active("petit")).await.unwrap();
-    let on_disk = place.on_disk();
+    let on_disk = storage.on_disk();
     for key in ["dupont", "martin", "petit"] {
         assert_eq!(state_in(&on_disk, key), Some(KeyState::Active), "{key}");
     }
@@ -228,88 +229,88 @@ async fn a_directory_mounted_over_the_storage_directory_is_read_before_it_is_rep
 
 #[tokio::test(start_paused = true)]
 async fn a_deleted_directory_is_created_and_locked_again() {
-    let place = Place::new();
-    let store = place.open();
+    let storage = Storage::new();
+    let store = storage.open();
     store.save(active("dupont")).await.unwrap();
-    fs::remove_dir_all(place.directory()).unwrap();
+    fs::remove_dir_all(storage.directory()).unwrap();
     store.save(active("martin")).await.unwrap();
-    assert_eq!(state_in(&place.on_disk(), "dupont"), Some(KeyState::Active));
-    assert!(matches!(place.try_open(), Err(OpenError::InUse(_))));
+    assert_eq!(state_in(&storage.on_disk(), "dupont"), Some(KeyState::Active));
+    assert!(matches!(storage.try_open(), Err(OpenError::InUse(_))));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_second_exporter_is_detected_after_the_directory_was_deleted() {
-    let place = Place::new();
-    let first = place.open();
+    let storage = Storage::new();
+    let first = storage.open();
     first.save(active("dupont")).await.unwrap();
-    fs::remove_dir_all(place.directory()).unwrap();
-    let second = place.open();
+    fs::remove_dir_all(storage.directory()).unwrap();
+    let second = storage.open();
     second.save(active("martin")).await.unwrap();
     assert_eq!(first.save(active("dupont")).await, Err(NotWritten));
-    assert!(place.failures() >= 1);
-    assert_eq!(state_in(&place.on_disk(), "dupont"), None, "the directory belongs to the second exporter");
+    assert!(storage.failures() >= 1);
+    assert_eq!(state_in(&storage.on_disk(), "dupont"), None, "the directory belongs to the second exporter");
     let cause = first.0.write().unwrap_err().to_string();
     assert!(cause.contains("another exporter uses"), "{cause}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn closing_writes_immediately_during_the_write_interval() {
-    let place = Place::new();
-    let store = place.open();
+    let storage = Storage::new();
+    let store = storage.open();
     store.save(active("dupont")).await.unwrap();
     let (closed, other) = (Instant::now(), store.clone());
     let saving = tokio::spawn(async move { other.save(active("martin")).await });
     tokio::task::yield_now().await;
     store.close().await;
     assert_eq!(closed.elapsed(), Duration::ZERO);
-    assert_eq!(state_in(&place.on_disk(), "martin"), Some(KeyState::Active));
+    assert_eq!(state_in(&storage.on_disk(), "martin"), Some(KeyState::Active));
     assert_eq!(saving.await.unwrap(), Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn closing_retries_immediately_after_a_failed_write() {
-    let place = Place::new();
-    fs::write(place.directory(), "").unwrap();
-    let store = place.open();
+    let storage = Storage::new();
+    fs::write(storage.directory(), "").unwrap();
+    let store = storage.open();
     store.save(active("dupont")).await.unwrap_err();
-    fs::remove_file(place.directory()).unwrap();
+    fs::remove_file(storage.directory()).unwrap();
     let closed = Instant::now();
     store.close().await;
     assert_eq!(closed.elapsed(), Duration::ZERO);
-    assert_eq!(state_in(&place.on_disk(), "dupont"), Some(KeyState::Active));
+    assert_eq!(state_in(&storage.on_disk(), "dupont"), Some(KeyState::Active));
 }
 
 #[tokio::test(start_paused = true)]
 async fn closing_does_not_wait_if_the_disk_fails() {
-    let place = Place::new();
-    fs::write(place.directory(), "").unwrap();
-    let store = place.open();
+    let storage = Storage::new();
+    fs::write(storage.directory(), "").unwrap();
+    let store = storage.open();
     store.save(active("dupont")).await.unwrap_err();
-    let (closed, before) = (Instant::now(), place.failures());
+    let (closed, before) = (Instant::now(), storage.failures());
     store.close().await;
-    assert_eq!((closed.elapsed(), place.failures()), (Duration::ZERO, before + 1));
+    assert_eq!((closed.elapsed(), storage.failures()), (Duration::ZERO, before + 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn closing_writes_nothing_if_everything_is_written() {
-    let place = Place::new();
-    let store = place.open();
+    let storage = Storage::new();
+    let store = storage.open();
     store.save(active("dupont")).await.unwrap();
-    fs::remove_file(place.file()).unwrap();
+    fs::remove_file(storage.file()).unwrap();
     store.close().await;
-    assert!(!place.file().exists());
+    assert!(!storage.file().exists());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_directory_is_unlocked_when_the_last_handle_is_dropped() {
-    let place = Place::new();
-    let store = place.open();
+    let storage = Storage::new();
+    let store = storage.open();
     let other = store.clone();
     store.save(active("dupont")).await.unwrap();
     drop(store);
-    assert!(matches!(place.try_open(), Err(OpenError::InUse(_))), "there is one handle left");
+    assert!(matches!(storage.try_open(), Err(OpenError::InUse(_))), "there is one handle left");
     drop(other);
-    assert_eq!(place.open().state("dupont"), Some(KeyState::Active));
+    assert_eq!(storage.open().state("dupont"), Some(KeyState::Active));
 }
 
 #[tokio::test]
@@ -321,14 +322,14 @@ async fn a_panic_while_writing_is_a_failed_write_and_writing_continues() {
 
 #[tokio::test(start_paused = true)]
 async fn a_time_before_1970_can_be_written() {
-    let place = Place::new();
-    let store = place.open();
+    let storage = Storage::new();
+    let store = storage.open();
     let mut early = active("dupont");
     if let StateUpdate::Key { persisted, .. } = &mut early {
         persisted.since = SystemTime::UNIX_EPOCH - WRITE_INTERVAL;
     }
     assert_eq!(store.save(early).await, Ok(()));
-    assert_eq!(state_in(&place.on_disk(), "dupont"), Some(KeyState::Active));
+    assert_eq!(state_in(&storage.on_disk(), "dupont"), Some(KeyState::Active));
 }
 
 #[tokio::test(start_paused = true)]
@@ -348,29 +349,29 @@ async fn only_the_exporter_s_user_can_access_directory_and_files() {
 
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_has_the_persisted_state_and_changes_nothing_while_an_exporter_runs() {
-    let place = Place::new();
-    let store = place.open();
+    let storage = Storage::new();
+    let store = storage.open();
     store.save(active("dupont")).await.unwrap();
-    let before = fs::read(place.file()).unwrap();
-    let snapshot = Store::snapshot(&place.directory()).unwrap();
+    let before = fs::read(storage.file()).unwrap();
+    let snapshot = Store::snapshot(&storage.directory()).unwrap();
     assert_eq!(snapshot.state("dupont"), Some(KeyState::Active));
     snapshot.save(update("dupont", KeyState::Revoked, true)).await.unwrap();
     assert_eq!(snapshot.state("dupont"), Some(KeyState::Revoked), "its own update is visible in it");
     snapshot.close().await;
     next_attempt().await;
-    assert_eq!(fs::read(place.file()).unwrap(), before);
+    assert_eq!(fs::read(storage.file()).unwrap(), before);
     assert_eq!(store.state("dupont"), Some(KeyState::Active));
 }
 
 #[tokio::test]
 async fn a_snapshot_of_a_missing_directory_is_empty_and_of_a_damaged_file_an_error() {
-    let place = Place::new();
-    assert_eq!(Store::snapshot(&place.directory()).unwrap().state("dupont"), None);
-    assert!(!place.directory().exists());
-    fs::create_dir(place.directory()).unwrap();
-    fs::write(place.file(), "nonsense").unwrap();
-    assert!(Store::snapshot(&place.directory()).is_err());
-    assert_eq!(fs::read_to_string(place.file()).unwrap(), "nonsense");
+    let storage = Storage::new();
+    assert_eq!(Store::snapshot(&storage.directory()).unwrap().state("dupont"), None);
+    assert!(!storage.directory().exists());
+    fs::create_dir(storage.directory()).unwrap();
+    fs::write(storage.file(), "nonsense").unwrap();
+    assert!(Store::snapshot(&storage.directory()).is_err());
+    assert_eq!(fs::read_to_string(storage.file()).unwrap(), "nonsense");
 }
 
 /// Counts all writes from now on, including failed ones.
@@ -401,8 +402,8 @@ async fn save_all(store: &Store, keys: impl Iterator<Item = String>) -> Vec<Resu
 
 #[tokio::test(start_paused = true)]
 async fn changes_within_one_second_are_one_write() {
-    let place = Place::new();
-    let store = place.open();
+    let storage = Storage::new();
+    let store = storage.open();
     let (writes, started) = (count_writes(&store), Instant::now());
     store.save(active("first")).await.unwrap();
     assert_eq!(started.elapsed(), Duration::ZERO, "the first update does not wait");
@@ -416,61 +417,62 @@ async fn changes_within_one_second_are_one_write() {
     assert_eq!(started.elapsed().as_secs(), 1);
     sleep(WRITE_INTERVAL * 10).await;
     assert_eq!(writes.load(Ordering::Relaxed), 2);
-    assert_eq!(state_in(&place.on_disk(), "49"), Some(KeyState::Active));
+    assert_eq!(state_in(&storage.on_disk(), "49"), Some(KeyState::Active));
 }
 
 #[tokio::test(start_paused = true)]
 async fn all_updates_of_one_write_are_confirmed() {
-    let place = Place::new();
-    let store = place.open();
+    let storage = Storage::new();
+    let store = storage.open();
     store.save(active("first")).await.unwrap();
     let (writes, keys) = (count_writes(&store), || (0..1_000).map(|number| format!("key{number}")));
     let outcomes = save_all(&store, keys()).await;
     assert!(outcomes.len() == 1_000 && outcomes.iter().all(Result::is_ok));
     tokio::task::yield_now().await;
     assert_eq!(writes.load(Ordering::Relaxed), 1);
-    let on_disk = place.on_disk();
+    let on_disk = storage.on_disk();
     assert!(keys().all(|key| state_in(&on_disk, &key).is_some()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn all_updates_of_a_failed_write_get_an_error_and_are_part_of_the_next_write() {
-    let place = Place::new();
-    let store = place.open();
+    let storage = Storage::new();
+    let store = storage.open();
     store.save(active("first")).await.unwrap();
-    fs::remove_dir_all(place.directory()).unwrap();
-    fs::write(place.directory(), "a file in place of the directory").unwrap();
+    fs::remove_dir_all(storage.directory()).unwrap();
+    fs::write(storage.directory(), "a file in place of the directory").unwrap();
     let (writes, keys) = (count_writes(&store), || (0..10).map(|number| format!("key{number}")));
     let outcomes = save_all(&store, keys()).await;
     assert!(outcomes.iter().all(Result::is_err));
     assert_eq!(store.state("key0"), Some(KeyState::Active), "it is not written but already visible");
     sleep(RETRY_DELAY * 2 + WRITE_INTERVAL).await;
     let attempts = writes.load(Ordering::Relaxed);
-    assert_eq!((attempts, place.failures()), (3, 3), "one every five seconds");
-    fs::remove_file(place.directory()).unwrap();
+    assert_eq!((attempts, storage.failures()), (3, 3), "one every five seconds");
+    fs::remove_file(storage.directory()).unwrap();
     sleep(RETRY_DELAY * 3).await;
     assert_eq!(
         writes.load(Ordering::Relaxed),
         attempts + 1,
         "written once, then there is nothing left to write"
     );
-    assert_eq!(place.failures(), attempts);
-    let on_disk = place.on_disk();
+    assert_eq!(storage.failures(), attempts);
+    let on_disk = storage.on_disk();
     assert!(keys().all(|key| state_in(&on_disk, &key).is_some()));
     store.save(active("later")).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_temporary_files_of_a_killed_process_are_removed() {
-    let place = Place::new();
-    place.create_with([active("dupont")]);
+    let storage = Storage::new();
+    storage.create_with([active("dupont")]);
     for name in ["state.json.new-x1Y2z3", "state.json.new-", "state.json.damaged-1", "notes.txt"] {
-        fs::write(place.directory().join(name), "half of").unwrap();
+        fs::write(storage.directory().join(name), "half of").unwrap();
     }
-    let store = place.open();
+    let store = storage.open();
     assert_eq!(store.state("dupont"), Some(KeyState::Active));
     store.save(active("martin")).await.unwrap();
-    let mut left: Vec<_> = place.named("").iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+    let mut left: Vec<_> =
+        storage.named("").iter().map(|path| path.file_name().unwrap().to_owned()).collect();
     left.sort();
     assert_eq!(left, ["lock", "notes.txt", "state.json", "state.json.damaged-1"]);
 }
@@ -478,22 +480,22 @@ async fn only_temporary_files_of_a_killed_process_are_removed() {
 #[tokio::test(start_paused = true)]
 async fn the_file_is_replaced_and_never_modified_in_place() {
     use std::io::Read;
-    let place = Place::new();
-    let store = place.open();
+    let storage = Storage::new();
+    let store = storage.open();
     store.save(active("dupont")).await.unwrap();
-    let before = fs::read(place.file()).unwrap();
-    let mut reading = fs::File::open(place.file()).unwrap();
+    let before = fs::read(storage.file()).unwrap();
+    let mut reading = fs::File::open(storage.file()).unwrap();
     store.save(active("martin")).await.unwrap();
     let mut read = Vec::new();
     reading.read_to_end(&mut read).unwrap();
     assert_eq!(read, before, "a reader of the old file reads all of it");
-    assert_ne!(fs::read(place.file()).unwrap(), before);
+    assert_ne!(fs::read(storage.file()).unwrap(), before);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_hanging_disk_is_reported_and_waiting_updates_get_an_error() {
-    let place = Place::new();
-    let store = place.open();
+    let storage = Storage::new();
+    let store = storage.open();
     // Holding the writer's lock simulates a disk that does not respond.
     let shared = Arc::clone(&store.0);
     let (held, release) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
@@ -508,7 +510,7 @@ async fn a_hanging_disk_is_reported_and_waiting_updates_get_an_error() {
         async move { store.save(active("dupont")).await }
     });
     for failures in 1..=3 {
-        while place.failures() < failures {
+        while storage.failures() < failures {
             tokio::time::advance(WRITE_TIMEOUT / 2).await;
             tokio::task::yield_now().await;
         }
@@ -517,19 +519,19 @@ async fn a_hanging_disk_is_reported_and_waiting_updates_get_an_error() {
     release.0.send(()).unwrap();
     disk.join().unwrap();
     store.close().await;
-    assert!(fs::read_to_string(place.file()).unwrap().contains("dupont"));
+    assert!(fs::read_to_string(storage.file()).unwrap().contains("dupont"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_file_with_a_damaged_record_is_kept_and_the_other_records_are_used() {
-    let place = Place::new();
-    place.create_with([active("dupont"), active("martin")]);
-    let original = fs::read_to_string(place.file()).unwrap().replacen("active", "fine", 1);
-    fs::write(place.file(), &original).unwrap();
-    let store = place.open();
+    let storage = Storage::new();
+    storage.create_with([active("dupont"), active("martin")]);
+    let original = fs::read_to_string(storage.file()).unwrap().replacen("active", "fine", 1);
+    fs::write(storage.file(), &original).unwrap();
+    let store = storage.open();
     assert_eq!((store.state("dupont"), store.state("martin")), (None, Some(KeyState::Active)));
     next_attempt().await;
-    assert_eq!(state_in(&place.on_disk(), "martin"), Some(KeyState::Active));
-    let kept = place.named("state.json.damaged-");
+    assert_eq!(state_in(&storage.on_disk(), "martin"), Some(KeyState::Active));
+    let kept = storage.named("state.json.damaged-");
     assert_eq!(fs::read_to_string(&kept[0]).unwrap(), original);
 }
