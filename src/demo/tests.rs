@@ -142,7 +142,7 @@ async fn each_event_happens_within_two_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lap_ends_as_it_began() {
+async fn each_lap_ends_in_the_initial_state() {
     let (sim, config, client) = demo().await;
     let story = tokio::spawn(demo::run_story(sim.clone()));
     tokio::time::sleep(demo::story::LAP.mul_f64(0.99)).await;
