@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use crate::error::StartError;
-use crate::options::tls::TlsOptions;
 use crate::options::{Concurrency, SimulatorOptions};
 use crate::simulator::Simulator;
 use crate::spec::key::KeySpec;
 use crate::spec::limits::Limits;
 use crate::spec::partner::PartnerSpec;
+use crate::tls::TlsOptions;
 
 /// Configures and starts a simulator.
 #[derive(Clone, Debug, Default)]

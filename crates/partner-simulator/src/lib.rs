@@ -27,12 +27,12 @@
 //! - Control of a running simulator: [`Simulator`], and the handles [`Partner`], [`Key`] and [`Account`].
 //! - Faults: a [`Fault`] applies to the requests of a [`Scope`]. A [`Refusal`] is an error response, for example with
 //!   one of the [`DOCUMENTED`] codes.
-//! - The path of a request: `transport::server` (TCP, TLS) → `transport::fault_stream` → `api::middleware` →
+//! - The path of a request: `server` (TCP, TLS) → `fault_stream` → `api::middleware` →
 //!   `api::intercept` (faults that replace the response) → `api::auth` → `api::routes` and `api::login` →
 //!   `api::response_faults` → `api::delivery` (how the body is sent).
 //! - State: `state` holds all data that changes; `shared` puts it behind one lock.
 //!
-//! Imports run one way: `builder` → `simulator` → `api`, `control` → `transport`, `shared` → `state` → `options`,
+//! Imports run one way: `builder` → `simulator` → `api`, `control` → `server`, `shared` → `state` → `options`,
 //! `spec` → `fault`, `refusal`, `paths`.
 
 mod api;
@@ -42,15 +42,17 @@ mod control;
 mod error;
 mod error_codes;
 mod fault;
+mod fault_stream;
 mod options;
 mod paths;
 mod refusal;
 mod request_info;
+mod server;
 mod shared;
 mod simulator;
 mod spec;
 mod state;
-mod transport;
+mod tls;
 
 pub use api::sample_data::CANARY;
 pub use builder::SimulatorBuilder;
@@ -60,7 +62,6 @@ pub use control::partner::Partner;
 pub use error::StartError;
 pub use error_codes::{DOCUMENTED, DocumentedCode};
 pub use fault::{Fault, Page, Scope};
-pub use options::tls::{Expiry, Signer, TlsOptions, TlsVersions};
 pub use options::{Concurrency, SimulatorOptions};
 pub use paths::{EXERCICES, HEALTH, KEY_INFO, LOG_IN, PERSONS, SOCIETY, USERS};
 pub use refusal::{BodyForm, Refusal};
@@ -72,3 +73,4 @@ pub use spec::partner::PartnerSpec;
 pub use state::account::Attempts;
 pub use state::request_log::{Call, LoggedResponse};
 pub use state::traffic::Counts;
+pub use tls::{Expiry, Signer, TlsOptions, TlsVersions};

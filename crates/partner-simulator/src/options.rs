@@ -1,12 +1,10 @@
 //! The options of a simulator.
 
-pub(crate) mod tls;
-
 use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::options::tls::TlsOptions;
 use crate::spec::limits::Limits;
 use crate::spec::partner::PartnerSpec;
+use crate::tls::TlsOptions;
 
 /// The limit on simultaneous requests to one route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

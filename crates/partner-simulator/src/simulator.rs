@@ -18,14 +18,14 @@ use crate::control::partner::Partner;
 use crate::error::StartError;
 use crate::fault::{Fault, Scope};
 use crate::options::SimulatorOptions;
-use crate::options::tls::TlsOptions;
 use crate::paths::{HEALTH, LOG_IN};
+use crate::server::Server;
 use crate::shared::Shared;
 use crate::spec::partner::PartnerSpec;
 use crate::state::request_log::Call;
 use crate::state::traffic::Counts;
-use crate::transport::certificates::{Authority, CertificateChain};
-use crate::transport::server::Server;
+use crate::tls::TlsOptions;
+use crate::tls::{Authority, CertificateChain};
 
 /// A running simulated API. Cloning is cheap. The API stops when the last clone is dropped.
 #[derive(Clone)]

@@ -1,8 +1,10 @@
 //! Faults that apply before the API handles a request.
 
+use bytes::Bytes;
+
 use crate::fault::{Fault, Page};
+use crate::fault_stream::ConnectionControl;
 use crate::refusal::Refusal;
-use crate::transport::fault_stream::ConnectionControl;
 
 /// What happens to a request instead of its handling by the API.
 pub(crate) enum Intercept {
@@ -21,7 +23,7 @@ pub(crate) async fn intercept(faults: &[Fault], connection: &ConnectionControl) 
             Fault::Refuse(refusal) => return Intercept::Refuse(refusal.clone()),
             Fault::Edge(page) => return Intercept::Respond(page.clone()),
             Fault::Close => {
-                connection.abort();
+                connection.replace_output(Bytes::new());
                 return Intercept::NoResponse;
             }
             Fault::Raw(bytes) => {

@@ -20,12 +20,12 @@ use crate::api::response_draft::{REQUEST_ID, ResponseDraft};
 use crate::api::response_faults::apply_response_faults;
 use crate::clock::format_utc;
 use crate::fault::Fault;
+use crate::fault_stream::ConnectionControl;
 use crate::paths::{AUTHENTICATED_PREFIX, LOG_IN};
 use crate::refusal::{ErrorDetails, Refusal};
 use crate::request_info::RequestInfo;
 use crate::shared::Shared;
 use crate::state::request_log::{Call, LoggedResponse};
-use crate::transport::fault_stream::ConnectionControl;
 
 /// Handles a request from its arrival to its response.
 pub(crate) async fn handle(

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
 
+use crate::fault_stream::{ConnectionControl, FaultStream};
 use crate::shared::Shared;
-use crate::transport::fault_stream::{ConnectionControl, FaultStream};
 
 pub(crate) struct Server {
     pub(crate) shared: Arc<Shared>,
@@ -67,7 +67,7 @@ impl Server {
     async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let control = ConnectionControl::default();
         let service = TowerToHyperService::new(Extension(control.clone()).layer(self.router.clone()));
-        let stream = TokioIo::new(FaultStream::new(stream, control));
+        let stream = TokioIo::new(FaultStream { stream, control });
         let builder = Builder::new(TokioExecutor::new());
         // The client closed the connection, or an injected fault did. There is nothing to do.
         if let Err(error) = builder.serve_connection(stream, service).await {

@@ -1,3 +1,0 @@
-pub(crate) mod certificates;
-pub(crate) mod fault_stream;
-pub(crate) mod server;
