@@ -103,11 +103,6 @@ impl Fault {
         Self::Edge(Page::html(status))
     }
 
-    /// A redirect to another URL.
-    pub fn redirect(status: StatusCode, to: HeaderValue) -> Self {
-        Self::Edge(Page::html(status).header(header::LOCATION, to))
-    }
-
     /// Bytes that are not HTTP.
     pub fn garbage() -> Self {
         Self::Raw(Bytes::from_static(b"\x00\x01\x02 this is not HTTP\r\n\r\n\xff\xfe"))

@@ -18,7 +18,7 @@ use crate::control::partner::Partner;
 use crate::error::StartError;
 use crate::fault::{Fault, Scope};
 use crate::options::SimulatorOptions;
-use crate::paths::{HEALTH, LOG_IN};
+use crate::paths::LOG_IN;
 use crate::server::Server;
 use crate::shared::Shared;
 use crate::spec::partner::PartnerSpec;
@@ -194,11 +194,6 @@ impl Simulator {
     /// Starts announced maintenance of all routes.
     pub fn begin_maintenance(&self) {
         self.inject(Scope::Everything, Fault::maintenance());
-    }
-
-    /// Starts announced maintenance of the health route only.
-    pub fn begin_health_maintenance(&self) {
-        self.inject(Scope::Route(HEALTH.to_owned()), Fault::maintenance());
     }
 
     /// The logged requests in order of arrival. The log keeps only the most recent requests.

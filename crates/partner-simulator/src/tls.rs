@@ -82,11 +82,6 @@ impl TlsOptions {
         Self { signer: Signer::SelfSigned, ..Self::default() }
     }
 
-    /// The leaf expires after `rest`.
-    pub fn expiring_in(rest: Duration) -> Self {
-        Self { leaf_expiry: Expiry::In(rest), ..Self::default() }
-    }
-
     /// The leaf is valid for 90 days. The intermediate that signs it expires after `rest`.
     pub fn intermediate_expiring_in(rest: Duration) -> Self {
         Self { signer: Signer::Intermediate(Expiry::In(rest)), ..Self::default() }

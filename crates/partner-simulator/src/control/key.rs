@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use crate::fault::{Fault, Scope};
 use crate::refusal::Refusal;
 use crate::shared::Shared;
-use crate::spec::key::Version;
 use crate::state::key::KeyState;
 use crate::state::request_log::Call;
 use crate::state::token::token_not_found;
@@ -54,13 +53,7 @@ impl Key {
         self.change(|key| key.refusal = Some(token_not_found(&key.access)));
     }
 
-    /// Disconnects the key for this reason, as MyUnisoft's technical team can do.
-    pub fn disconnect(&self, reason: &str) {
-        self.refuse(Refusal::new("ERR-THIRD-PARTY-DISCONNECTED").message(reason));
-    }
-
-    /// Accepts requests with this key again, after [`refuse`](Self::refuse), [`revoke`](Self::revoke) or
-    /// [`disconnect`](Self::disconnect).
+    /// Accepts requests with this key again, after [`refuse`](Self::refuse) or [`revoke`](Self::revoke).
     pub fn restore(&self) {
         self.change(|key| key.refusal = None);
     }
@@ -87,11 +80,6 @@ impl Key {
     /// Refuses requests to this route (path without query). key/info no longer lists the route.
     pub fn forbid(&self, route: &str, refusal: Refusal) {
         self.change(|key| key.forbidden.insert(route.to_owned(), refusal));
-    }
-
-    /// Sets the `version` object of key/info.
-    pub fn set_version(&self, version: Version) {
-        self.change(|key| key.version = version);
     }
 
     /// Spends requests of the budget, as production traffic does. Spends at most what remains.

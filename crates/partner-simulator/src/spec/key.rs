@@ -152,13 +152,6 @@ impl KeySpec {
         self
     }
 
-    /// Sets the format of generated tokens.
-    #[must_use]
-    pub fn token_form(mut self, form: TokenForm) -> Self {
-        self.form = form;
-        self
-    }
-
     /// Refuses all requests with this key.
     #[must_use]
     pub fn refused(mut self, refusal: Refusal) -> Self {
@@ -170,19 +163,6 @@ impl KeySpec {
     #[must_use]
     pub fn forbidden(mut self, route: &str, refusal: Refusal) -> Self {
         self.forbidden.push((route.to_owned(), refusal));
-        self
-    }
-
-    /// Gives the key its own budget.
-    #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = Some(limits);
-        self
-    }
-
-    #[must_use]
-    pub fn version(mut self, version: Version) -> Self {
-        self.version = version;
         self
     }
 }

@@ -83,24 +83,10 @@ impl LoginSpec {
         self
     }
 
-    /// Sets how requests with an expired token are refused.
-    #[must_use]
-    pub fn expired(mut self, refusal: Refusal) -> Self {
-        self.expired = refusal;
-        self
-    }
-
     /// Sets how many consecutive refusals lock the account.
     #[must_use]
     pub fn lock_after(mut self, refusals: u32) -> Self {
         self.lock_after = refusals;
-        self
-    }
-
-    /// Makes each log-in revoke the earlier tokens.
-    #[must_use]
-    pub fn one_token(mut self) -> Self {
-        self.one_token = true;
         self
     }
 }

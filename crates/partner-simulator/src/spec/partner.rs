@@ -23,14 +23,8 @@ impl PartnerSpec {
 
     /// The secret is not active yet: MyUnisoft activates it by hand, some time after generating it.
     #[must_use]
-    pub fn secret_pending(self) -> Self {
-        self.secret_refused(Refusal::new("ERR-INVALID-SECRET"))
-    }
-
-    /// Refuses all requests with this secret.
-    #[must_use]
-    pub fn secret_refused(mut self, refusal: Refusal) -> Self {
-        self.refusal = Some(refusal);
+    pub fn secret_pending(mut self) -> Self {
+        self.refusal = Some(Refusal::new("ERR-INVALID-SECRET"));
         self
     }
 

@@ -91,7 +91,7 @@ async fn a_replaced_token_is_not_found_but_still_has_its_key_in_the_request_log(
 #[tokio::test]
 async fn the_response_to_a_disconnected_key_contains_the_reason() {
     let sim = acme().start().await.unwrap();
-    dupont(&sim).disconnect("contrat résilié");
+    dupont(&sim).refuse(Refusal::new("ERR-THIRD-PARTY-DISCONNECTED").message("contrat résilié"));
     let body = get(&sim, "dupont", KEY_INFO).await.text().await.unwrap();
     assert!(body.contains("ERR-THIRD-PARTY-DISCONNECTED") && body.contains("contrat résilié"));
 }
@@ -108,7 +108,7 @@ async fn a_key_can_be_refused_from_the_start() {
 
 #[tokio::test]
 async fn tokens_have_the_documented_payloads_or_are_opaque() {
-    let opaque = KeySpec::society("opaque", 80, 2).token_form(TokenForm::Opaque);
+    let opaque = KeySpec { form: TokenForm::Opaque, ..KeySpec::society("opaque", 80, 2) };
     let given = KeySpec::society("given", 80, 3).token("given-token");
     let sim = acme().firm_key("martin", 80, &[]).key(opaque).key(given).start().await.unwrap();
     let payload = |key: &str| -> serde_json::Value {

@@ -54,8 +54,9 @@ async fn the_unit_of_reset_can_be_chosen() {
 
 #[tokio::test]
 async fn rate_limit_headers_can_be_incomplete_invalid_or_absent() {
-    let keys = [RateHeaders::WithoutReset, RateHeaders::Garbage, RateHeaders::Absent]
-        .map(|headers| KeySpec::society(&format!("{headers:?}"), 80, 1).limits(small(20, headers)));
+    let keys = [RateHeaders::WithoutReset, RateHeaders::Garbage, RateHeaders::Absent].map(|headers| {
+        KeySpec { limits: Some(small(20, headers)), ..KeySpec::society(&format!("{headers:?}"), 80, 1) }
+    });
     let sim = keys.into_iter().fold(acme(), SimulatorBuilder::key).start().await.unwrap();
     let without_reset = get(&sim, "WithoutReset", KEY_INFO).await;
     assert_eq!(header(&without_reset, "x-rate-limit-remaining").as_deref(), Some("19"));

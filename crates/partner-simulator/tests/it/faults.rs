@@ -4,6 +4,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::LOCATION;
 use http::{HeaderName, HeaderValue, StatusCode};
 use partner_simulator::{EXERCICES, Fault, HEALTH, Page, Scope, Simulator};
 use reqwest::Response;
@@ -145,7 +146,8 @@ async fn a_proxy_can_return_any_response() {
 #[tokio::test]
 async fn a_redirect_contains_another_url() {
     let to = HeaderValue::from_static("https://elsewhere.example/");
-    let response = respond_with(Fault::redirect(StatusCode::FOUND, to)).await.1.unwrap();
+    let page = Page::html(StatusCode::FOUND).header(LOCATION, to);
+    let response = respond_with(Fault::Edge(page)).await.1.unwrap();
     assert_eq!(response.status(), 302);
     assert_eq!(header(&response, "location").as_deref(), Some("https://elsewhere.example/"));
 }

@@ -124,10 +124,11 @@ async fn a_token_expires_after_four_hours_and_its_claim_says_so() {
 
 #[tokio::test]
 async fn the_expiry_claim_can_be_missing_and_the_token_can_be_opaque() {
-    let without = simulator(KeySpec::login("durand", account()).token_form(TokenForm::Jwt)).await;
+    let with_form = |form| simulator(KeySpec { form, ..KeySpec::login("durand", account()) });
+    let without = with_form(TokenForm::Jwt).await;
     let token = log_in_correctly(&without).await["api_token"].clone();
     assert!(claims(token.as_str().unwrap()).get("exp").is_none());
-    let opaque = simulator(KeySpec::login("durand", account()).token_form(TokenForm::Opaque)).await;
+    let opaque = with_form(TokenForm::Opaque).await;
     let token = log_in_correctly(&opaque).await["api_token"].clone();
     assert!(!token.as_str().unwrap().contains('.'));
     assert_eq!(get(&opaque, &token, KEY_INFO).await.status(), 200);
@@ -146,7 +147,7 @@ async fn expires_in_is_written_in_the_chosen_zone() {
 
 #[tokio::test]
 async fn a_log_in_can_revoke_earlier_tokens() {
-    let sim = simulator(KeySpec::login("durand", account().one_token())).await;
+    let sim = simulator(KeySpec::login("durand", LoginSpec { one_token: true, ..account() })).await;
     let first = log_in_correctly(&sim).await["api_token"].clone();
     let second = log_in_correctly(&sim).await["api_token"].clone();
     assert_eq!(get(&sim, &first, KEY_INFO).await.status(), 401);
@@ -159,8 +160,9 @@ async fn a_log_in_can_revoke_earlier_tokens() {
 
 #[tokio::test]
 async fn the_refusal_of_an_expired_token_can_be_chosen() {
-    let refusal = Refusal::new("ERR-INVALID-FIRM-JWT");
-    let sim = simulator(KeySpec::login("durand", account().lifetime(Duration::ZERO).expired(refusal))).await;
+    let expired = Refusal::new("ERR-INVALID-FIRM-JWT");
+    let login = LoginSpec { lifetime: Duration::ZERO, expired, ..account() };
+    let sim = simulator(KeySpec::login("durand", login)).await;
     let token = log_in_correctly(&sim).await["api_token"].clone();
     assert_eq!(
         status_and_code(get(&sim, &token, KEY_INFO).await).await,

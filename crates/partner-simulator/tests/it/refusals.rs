@@ -108,7 +108,7 @@ async fn maintenance_affects_all_routes_until_it_ends() {
 #[tokio::test]
 async fn maintenance_of_the_health_route_does_not_affect_keys() {
     let sim = acme().start().await.unwrap();
-    sim.begin_health_maintenance();
+    sim.inject(Scope::Route(HEALTH.to_owned()), Fault::maintenance());
     assert_eq!(client().get(sim.url(HEALTH)).send().await.unwrap().status(), 503);
     assert_eq!(get(&sim, "dupont", KEY_INFO).await.status(), 200);
     sim.heal(&Scope::Route(HEALTH.to_owned()));

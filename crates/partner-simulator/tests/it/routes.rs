@@ -38,8 +38,9 @@ async fn key_info_lists_the_routes_that_the_token_may_call() {
 
 #[tokio::test]
 async fn extended_key_info_describes_a_society_key() {
-    let sim = acme().start().await.unwrap();
-    dupont(&sim).set_version(Version { current: 1, latest: 2, beta: true });
+    let version = Version { current: 1, latest: 2, beta: true };
+    let dupont = KeySpec { version, ..KeySpec::society("dupont", 80, 127) };
+    let sim = Simulator::builder().partner("acme", SECRET).key(dupont).start().await.unwrap();
     let (_, info) = status_and_json(get(&sim, "dupont", "/api/v1/key/info?mode=extended").await).await;
     let target = serde_json::json!({"type": "api", "schemaId": 80, "thirdPartyId": 101, "societyId": 127});
     assert_eq!(info["target"], target);

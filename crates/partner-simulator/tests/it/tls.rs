@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use partner_simulator::{Fault, HEALTH, Scope, Simulator, TlsOptions, TlsVersions};
+use partner_simulator::{Expiry, Fault, HEALTH, Scope, Simulator, TlsOptions, TlsVersions};
 use reqwest::{Certificate, Client};
 use tokio::io::AsyncReadExt;
 
@@ -53,7 +53,8 @@ async fn each_bad_certificate_causes_its_own_error() {
 
 #[tokio::test]
 async fn the_expiry_of_a_certificate_is_reported() {
-    let sim = start_with(TlsOptions::expiring_in(Duration::from_mins(10))).await;
+    let leaf_expiry = Expiry::In(Duration::from_mins(10));
+    let sim = start_with(TlsOptions { leaf_expiry, ..TlsOptions::default() }).await;
     let rest = sim.certificate_expiry().unwrap().duration_since(sim.now()).unwrap();
     assert!(rest <= Duration::from_mins(10) && rest > Duration::from_secs(500));
     assert_eq!(get_health(&sim).await, Ok(200));
