@@ -1,27 +1,62 @@
 //! The builder of a simulator.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::error::StartError;
-use crate::options::{Concurrency, SimulatorOptions};
-use crate::simulator::Simulator;
-use crate::spec::key::KeySpec;
-use crate::spec::limits::Limits;
-use crate::spec::partner::PartnerSpec;
+use crate::spec::{KeySpec, Limits, PartnerSpec};
 use crate::tls::TlsOptions;
 
+/// The limit on simultaneous requests to one route.
+#[derive(Clone, Copy, Debug)]
+pub struct Concurrency {
+    /// The number of simultaneous requests that are accepted.
+    pub limit: usize,
+    /// Whether each key has its own limit. The API's documentation only says "to one route".
+    pub per_key: bool,
+    /// The error code above the limit. The API's documentation spells it with and without a final `S`.
+    pub code: &'static str,
+}
+
+impl Default for Concurrency {
+    fn default() -> Self {
+        Self { limit: 10, per_key: true, code: "ERR-TOO-MANY-CONCURRENT-REQUEST" }
+    }
+}
+
 /// Configures and starts a simulator.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until started"]
 pub struct SimulatorBuilder {
-    options: SimulatorOptions,
-    key_without_partner: Option<String>,
+    pub(crate) listen: SocketAddr,
+    pub(crate) tls: Option<TlsOptions>,
+    pub(crate) limits: Limits,
+    pub(crate) costs: BTreeMap<String, u32>,
+    pub(crate) concurrency: Concurrency,
+    pub(crate) request_log_capacity: usize,
+    pub(crate) partners: Vec<PartnerSpec>,
+    pub(crate) key_without_partner: Option<String>,
+}
+
+impl Default for SimulatorBuilder {
+    /// Plain HTTP on a free loopback port, without any partner.
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            tls: None,
+            limits: Limits::default(),
+            costs: BTreeMap::new(),
+            concurrency: Concurrency::default(),
+            request_log_capacity: 20_000,
+            partners: Vec::new(),
+            key_without_partner: None,
+        }
+    }
 }
 
 impl SimulatorBuilder {
     /// Listens on this address instead of a free loopback port.
     pub fn listen(mut self, address: SocketAddr) -> Self {
-        self.options.listen = address;
+        self.listen = address;
         self
     }
 
@@ -32,31 +67,31 @@ impl SimulatorBuilder {
 
     /// Uses TLS with this certificate.
     pub fn tls_with(mut self, tls: TlsOptions) -> Self {
-        self.options.tls = Some(tls);
+        self.tls = Some(tls);
         self
     }
 
     /// Sets the budget of the keys that have no budget of their own.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.options.limits = limits;
+        self.limits = limits;
         self
     }
 
-    /// Sets how many requests of the budget one request to this route (path without query) costs.
+    /// Sets how many requests of the budget one request to this route (path without query) costs. The default is 1.
     pub fn cost(mut self, route: &str, requests: u32) -> Self {
-        self.options.costs.push((route.to_owned(), requests));
+        self.costs.insert(route.to_owned(), requests);
         self
     }
 
     /// Sets the limit on simultaneous requests.
     pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
-        self.options.concurrency = concurrency;
+        self.concurrency = concurrency;
         self
     }
 
     /// Sets how many requests the log keeps.
     pub fn request_log_capacity(mut self, calls: usize) -> Self {
-        self.options.request_log_capacity = calls;
+        self.request_log_capacity = calls;
         self
     }
 
@@ -67,13 +102,13 @@ impl SimulatorBuilder {
 
     /// Adds a partner. The keys added next belong to it, too.
     pub fn partner_with(mut self, partner: PartnerSpec) -> Self {
-        self.options.partners.push(partner);
+        self.partners.push(partner);
         self
     }
 
     /// Adds a key to the partner added last.
     pub fn key(mut self, key: KeySpec) -> Self {
-        match self.options.partners.last_mut() {
+        match self.partners.last_mut() {
             Some(partner) => partner.keys.push(key),
             None => self.key_without_partner = Some(key.name),
         }
@@ -88,23 +123,5 @@ impl SimulatorBuilder {
     /// Adds an active key for a schema with these societies.
     pub fn firm_key(self, name: &str, schema: u64, societies: &[u64]) -> Self {
         self.key(KeySpec::firm(name, schema, societies))
-    }
-
-    /// Starts the simulator on the current tokio runtime.
-    ///
-    /// # Errors
-    /// Returns an error if it cannot listen on the address, cannot create the certificate, or if a key was added
-    /// before any partner.
-    pub async fn start(self) -> Result<Simulator, StartError> {
-        match self.key_without_partner {
-            Some(key) => Err(StartError::KeyWithoutPartner(key)),
-            None => Simulator::start(self.options).await,
-        }
-    }
-}
-
-impl Simulator {
-    pub fn builder() -> SimulatorBuilder {
-        SimulatorBuilder::default()
     }
 }

@@ -16,7 +16,7 @@ pub enum StartError {
     Tls(#[from] rustls::Error),
     /// The listen address is not a valid part of a URL.
     #[error("the listen address is not a valid part of a URL")]
-    Url,
+    Url(#[from] url::ParseError),
     #[error("the key {0:?} has no partner: add the partner before the key")]
     KeyWithoutPartner(String),
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::paths::LOG_IN;
 use crate::refusal::Refusal;
-use crate::request_info::RequestInfo;
+use crate::request::Call;
 
 /// The requests that a fault applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,13 +29,13 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub(crate) fn matches(&self, request: &RequestInfo) -> bool {
+    pub(crate) fn matches(&self, call: &Call) -> bool {
         match self {
             Self::Everything => true,
-            Self::Route(route) => request.route == *route,
-            Self::Partner(partner) => request.partner.as_deref() == Some(partner),
-            Self::Key(key) => request.key.as_deref() == Some(key) && request.route != LOG_IN,
-            Self::KeyRoute { key, route } => request.key.as_deref() == Some(key) && request.route == *route,
+            Self::Route(route) => call.route() == route,
+            Self::Partner(partner) => call.partner.as_deref() == Some(partner),
+            Self::Key(key) => call.key.as_deref() == Some(key) && call.route() != LOG_IN,
+            Self::KeyRoute { key, route } => call.key.as_deref() == Some(key) && call.route() == route,
         }
     }
 }

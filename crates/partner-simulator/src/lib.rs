@@ -22,18 +22,16 @@
 //! ```
 //!
 //! # Layout
-//! - Configuration: [`SimulatorBuilder`] and [`SimulatorOptions`]; the `spec` folder describes partners, keys and
-//!   accounts.
+//! - Configuration: [`SimulatorBuilder`]; `spec` describes partners, keys and accounts.
 //! - Control of a running simulator: [`Simulator`], and the handles [`Partner`], [`Key`] and [`Account`].
 //! - Faults: a [`Fault`] applies to the requests of a [`Scope`]. A [`Refusal`] is an error response, for example with
 //!   one of the [`DOCUMENTED`] codes.
-//! - The path of a request: `server` (TCP, TLS) → `fault_stream` → `api::middleware` →
-//!   `api::intercept` (faults that replace the response) → `api::auth` → `api::routes` and `api::login` →
-//!   `api::response_faults` → `api::delivery` (how the body is sent).
-//! - State: `state` holds all data that changes; `shared` puts it behind one lock.
+//! - The path of a request: `server` (TCP, TLS) → `fault_stream` → `api::middleware` (faults that replace the
+//!   response) → `api::auth` → `api::routes` and `api::login` → `api::response` (faults that change the response, and
+//!   how the body is sent).
+//! - State: `state` holds all data that changes, behind one lock.
 //!
-//! Imports run one way: `builder` → `simulator` → `api`, `control` → `server`, `shared` → `state` → `options`,
-//! `spec` → `fault`, `refusal`, `paths`.
+//! Imports run one way: `simulator` → `api`, `control`, `server` → `state` → `builder` → `spec`, `tls` → `refusal`.
 
 mod api;
 mod builder;
@@ -43,34 +41,28 @@ mod error;
 mod error_codes;
 mod fault;
 mod fault_stream;
-mod options;
 mod paths;
 mod refusal;
-mod request_info;
+mod request;
 mod server;
-mod shared;
 mod simulator;
 mod spec;
 mod state;
 mod tls;
 
 pub use api::sample_data::CANARY;
-pub use builder::SimulatorBuilder;
-pub use control::account::Account;
-pub use control::key::Key;
-pub use control::partner::Partner;
+pub use builder::{Concurrency, SimulatorBuilder};
+pub use control::{Account, Key, Partner};
 pub use error::StartError;
 pub use error_codes::{DOCUMENTED, DocumentedCode};
 pub use fault::{Fault, Page, Scope};
-pub use options::{Concurrency, SimulatorOptions};
 pub use paths::{EXERCICES, HEALTH, KEY_INFO, LOG_IN, PERSONS, SOCIETY, USERS};
 pub use refusal::{BodyForm, Refusal};
+pub use request::{Call, LoggedResponse};
 pub use simulator::Simulator;
-pub use spec::key::{Access, Activation, KeySpec, TokenForm, Version};
-pub use spec::limits::{Limits, RateHeaders};
-pub use spec::login::{FirmSpec, LoginSpec};
-pub use spec::partner::PartnerSpec;
+pub use spec::{
+    Access, Activation, FirmSpec, KeySpec, Limits, LoginSpec, PartnerSpec, RateHeaders, TokenForm, Version,
+};
 pub use state::account::Attempts;
-pub use state::request_log::{Call, LoggedResponse};
 pub use state::traffic::Counts;
 pub use tls::{Expiry, Signer, TlsOptions, TlsVersions};

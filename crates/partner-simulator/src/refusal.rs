@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
-use axum::body::Body;
+use axum::Extension;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::clock::format_utc;
 use crate::error_codes::default_response;
+use crate::request::RequestInfo;
 
 /// The format of an error body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,83 +33,61 @@ impl BodyForm {
 /// An error response of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    code: Cow<'static, str>,
-    status: Option<StatusCode>,
-    message: Option<String>,
+    pub(crate) code: Cow<'static, str>,
+    pub(crate) status: StatusCode,
+    message: Cow<'static, str>,
     form: BodyForm,
-}
-
-/// The facts about the request that an error body reports in `details`.
-#[derive(Clone, Debug)]
-pub(crate) struct ErrorDetails {
-    pub(crate) method: String,
-    pub(crate) url: String,
-    pub(crate) requested_at: String,
-    pub(crate) request_id: String,
 }
 
 impl Refusal {
     /// An error code with its default status and message, in the documented body format.
     pub fn new(code: impl Into<Cow<'static, str>>) -> Self {
-        Self { code: code.into(), status: None, message: None, form: BodyForm::default() }
+        let code = code.into();
+        let (status, message) = default_response(&code);
+        Self { code, status, message: message.into(), form: BodyForm::default() }
     }
 
     /// Replaces the default status.
     #[must_use]
-    pub fn status(mut self, status: StatusCode) -> Self {
-        self.status = Some(status);
-        self
+    pub fn status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
     }
 
     /// Replaces the default message.
     #[must_use]
-    pub fn message(mut self, message: impl Into<String>) -> Self {
-        self.message = Some(message.into());
-        self
+    pub fn message(self, message: impl Into<String>) -> Self {
+        Self { message: message.into().into(), ..self }
     }
 
     /// Replaces the body format.
     #[must_use]
-    pub fn form(mut self, form: BodyForm) -> Self {
-        self.form = form;
-        self
+    pub fn form(self, form: BodyForm) -> Self {
+        Self { form, ..self }
     }
 
-    pub(crate) fn code(&self) -> &str {
-        &self.code
-    }
-
-    pub(crate) fn http_status(&self) -> StatusCode {
-        self.status.unwrap_or(default_response(&self.code).0)
-    }
-
-    pub(crate) fn body(&self, error_details: &ErrorDetails) -> Value {
-        let message = self.message.as_deref().unwrap_or(default_response(&self.code).1);
+    pub(crate) fn body(&self, request: &RequestInfo) -> Value {
         let details = match self.form {
             BodyForm::EmptyDetails | BodyForm::Rootless => json!(""),
-            BodyForm::Standard => details(error_details, "requestId"),
-            BodyForm::CorrelationId => details(error_details, "correlationId"),
+            BodyForm::Standard => details(request, "requestId"),
+            BodyForm::CorrelationId => details(request, "correlationId"),
         };
-        let error = json!({"code": self.code, "message": message, "details": details});
+        let error = json!({"code": self.code, "message": self.message, "details": details});
         if self.form == BodyForm::Rootless { error } else { json!({ "error": error }) }
     }
 }
 
-fn details(error_details: &ErrorDetails, id_field: &str) -> Value {
+fn details(request: &RequestInfo, id_field: &str) -> Value {
     json!({
-        "url": error_details.url,
-        "method": error_details.method,
-        "requestedAt": error_details.requested_at,
-        id_field: error_details.request_id,
+        "url": request.call.url,
+        "method": request.call.method,
+        "requestedAt": format_utc(request.call.at),
+        id_field: request.request_id,
     })
 }
 
-/// Handlers return a refusal without a body. The middleware adds the body, because it knows the request.
+/// Handlers return a refusal without status and body. The middleware adds both, because it knows the request.
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = self.http_status();
-        response.extensions_mut().insert(self);
-        response
+        Extension(self).into_response()
     }
 }

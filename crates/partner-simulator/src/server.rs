@@ -1,13 +1,12 @@
 //! The TCP listener, TLS handshakes, and one task per connection.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -16,13 +15,13 @@ use tokio_util::task::TaskTracker;
 use tower::Layer;
 
 use crate::fault_stream::{ConnectionControl, FaultStream};
-use crate::shared::Shared;
+use crate::state::Shared;
+use crate::tls::Tls;
 
 pub(crate) struct Server {
     pub(crate) shared: Arc<Shared>,
     pub(crate) router: Router,
-    /// The TLS configuration. It may change between handshakes.
-    pub(crate) tls: Option<Mutex<Arc<ServerConfig>>>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -47,7 +46,7 @@ impl Server {
     }
 
     fn spawn(self: &Arc<Self>, stream: TcpStream) {
-        self.shared.count_connection();
+        self.shared.lock().connections += 1;
         let server = Arc::clone(self);
         self.tasks
             .spawn(async move { server.stop.run_until_cancelled(server.handle_connection(stream)).await });
@@ -57,8 +56,7 @@ impl Server {
         // Sends small responses immediately. Without the option they are still sent, so an error can be ignored.
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.tls else { return self.serve(stream).await };
-        let config = Arc::clone(&tls.lock().unwrap_or_else(PoisonError::into_inner));
-        match TlsAcceptor::from(config).accept(stream).await {
+        match TlsAcceptor::from(tls.chain().config).accept(stream).await {
             Ok(stream) => self.serve(stream).await,
             Err(error) => tracing::debug!(%error, "simulator: TLS handshake failed"),
         }

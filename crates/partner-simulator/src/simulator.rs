@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::net::TcpListener;
@@ -11,21 +11,18 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::api::routes::router;
+use crate::builder::SimulatorBuilder;
 use crate::clock::Clock;
-use crate::control::account::Account;
-use crate::control::key::Key;
-use crate::control::partner::Partner;
+use crate::control::{Account, Key, Partner};
 use crate::error::StartError;
 use crate::fault::{Fault, Scope};
-use crate::options::SimulatorOptions;
 use crate::paths::LOG_IN;
+use crate::request::Call;
 use crate::server::Server;
-use crate::shared::Shared;
-use crate::spec::partner::PartnerSpec;
-use crate::state::request_log::Call;
+use crate::spec::PartnerSpec;
 use crate::state::traffic::Counts;
-use crate::tls::TlsOptions;
-use crate::tls::{Authority, CertificateChain};
+use crate::state::{Shared, State};
+use crate::tls::{Tls, TlsOptions};
 
 /// A running simulated API. Cloning is cheap. The API stops when the last clone is dropped.
 #[derive(Clone)]
@@ -37,10 +34,7 @@ pub struct Simulator {
 struct Running {
     address: SocketAddr,
     url: Url,
-    authority: Option<Authority>,
-    certificate_expiry: Mutex<Option<SystemTime>>,
     server: Arc<Server>,
-    tasks: TaskTracker,
 }
 
 /// The tasks and their connections stop when the last handle is dropped.
@@ -56,46 +50,48 @@ impl fmt::Debug for Simulator {
     }
 }
 
-impl Simulator {
-    /// Starts a simulator on the current tokio runtime.
+impl SimulatorBuilder {
+    /// Starts the simulator on the current tokio runtime.
     ///
     /// # Errors
-    /// Returns an error if it cannot listen on the address, or cannot create the certificate.
-    pub async fn start(options: SimulatorOptions) -> Result<Self, StartError> {
-        let not_listening = |source| StartError::Listen { address: options.listen, source };
-        let listener = TcpListener::bind(options.listen).await.map_err(not_listening)?;
+    /// Returns an error if it cannot listen on the address, cannot create the certificate, or if a key was added
+    /// before any partner.
+    pub async fn start(self) -> Result<Simulator, StartError> {
+        if let Some(key) = self.key_without_partner {
+            return Err(StartError::KeyWithoutPartner(key));
+        }
+        let not_listening = |source| StartError::Listen { address: self.listen, source };
+        let listener = TcpListener::bind(self.listen).await.map_err(not_listening)?;
         let address = listener.local_addr().map_err(not_listening)?;
-        let scheme = if options.tls.is_some() { "https" } else { "http" };
-        let url = Url::parse(&format!("{scheme}://{address}")).map_err(|_| StartError::Url)?;
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let url = Url::parse(&format!("{scheme}://{address}"))?;
 
         let clock = Clock::start();
-        let (authority, chain) = set_up_tls(&options, clock.now())?;
-        let shared = Arc::new(Shared::new(&options, clock));
-        let tasks = TaskTracker::new();
+        let tls = self.tls.as_ref().map(|options| Tls::new(options, clock.now())).transpose()?;
+        let shared = Arc::new(Shared::new(State::new(self, clock)));
         let server = Arc::new(Server {
             router: router(&shared),
             shared: Arc::clone(&shared),
-            tls: chain.as_ref().map(|chain| Mutex::new(Arc::clone(&chain.config))),
+            tls,
             stop: CancellationToken::new(),
-            tasks: tasks.clone(),
+            tasks: TaskTracker::new(),
         });
-        tasks.spawn(Arc::clone(&server).accept_connections(listener));
-        let running = Running {
-            address,
-            url,
-            authority,
-            certificate_expiry: Mutex::new(chain.map(|chain| chain.expires_at)),
-            server,
-            tasks,
-        };
-        Ok(Self { shared, running: Arc::new(running) })
+        server.tasks.spawn(Arc::clone(&server).accept_connections(listener));
+        Ok(Simulator { shared, running: Arc::new(Running { address, url, server }) })
+    }
+}
+
+impl Simulator {
+    pub fn builder() -> SimulatorBuilder {
+        SimulatorBuilder::default()
     }
 
     /// Stops the simulator, even if other handles exist, and waits until its connections are closed.
     pub async fn shutdown(&self) {
-        self.running.server.stop.cancel();
-        self.running.tasks.close();
-        self.running.tasks.wait().await;
+        let server = &self.running.server;
+        server.stop.cancel();
+        server.tasks.close();
+        server.tasks.wait().await;
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -124,12 +120,12 @@ impl Simulator {
 
     /// The certificate authority that clients must trust. `None` without TLS.
     pub fn ca_pem(&self) -> Option<String> {
-        self.running.authority.as_ref().map(Authority::pem)
+        self.running.server.tls.as_ref().map(Tls::authority_pem)
     }
 
     /// The earliest expiry in the certificate chain. `None` without TLS.
     pub fn certificate_expiry(&self) -> Option<SystemTime> {
-        *self.running.certificate_expiry.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.server.tls.as_ref().map(|tls| tls.chain().expires_at)
     }
 
     /// Uses a new certificate from the next handshake on. Does nothing without TLS.
@@ -137,17 +133,12 @@ impl Simulator {
     /// # Errors
     /// Returns an error if the certificate cannot be created.
     pub fn renew_certificate(&self, options: &TlsOptions) -> Result<(), StartError> {
-        let running = &self.running;
-        let (Some(authority), Some(tls)) = (&running.authority, &running.server.tls) else { return Ok(()) };
-        let CertificateChain { config, expires_at } = authority.issue_chain(options, self.now())?;
-        *tls.lock().unwrap_or_else(PoisonError::into_inner) = config;
-        *running.certificate_expiry.lock().unwrap_or_else(PoisonError::into_inner) = Some(expires_at);
-        Ok(())
+        self.running.server.tls.as_ref().map_or(Ok(()), |tls| tls.renew(options, self.now()))
     }
 
     /// The simulator's wall clock. It advances with tokio's time.
     pub fn now(&self) -> SystemTime {
-        self.shared.clock.now()
+        self.shared.lock().clock.now()
     }
 
     /// Adds a partner, or replaces the partner with the same name.
@@ -157,13 +148,13 @@ impl Simulator {
     }
 
     pub fn partner(&self, name: &str) -> Option<Partner> {
-        let name = self.shared.lock().partners.get_key_value(name).map(|(name, _)| Arc::clone(name))?;
-        Some(Partner { shared: Arc::clone(&self.shared), name })
+        let known = self.shared.lock().partners.contains_key(name);
+        known.then(|| Partner { shared: Arc::clone(&self.shared), name: name.into() })
     }
 
     pub fn key(&self, name: &str) -> Option<Key> {
-        let name = self.shared.lock().keys.get_key_value(name).map(|(name, _)| Arc::clone(name))?;
-        Some(Key { shared: Arc::clone(&self.shared), name })
+        let known = self.shared.lock().keys.contains_key(name);
+        known.then(|| Key { shared: Arc::clone(&self.shared), name: name.into() })
     }
 
     pub fn account(&self, mail: &str) -> Option<Account> {
@@ -183,12 +174,12 @@ impl Simulator {
 
     /// Removes the faults that were injected for exactly this scope.
     pub fn heal(&self, scope: &Scope) {
-        self.shared.lock().fault_rules.remove(scope);
+        self.shared.lock().fault_rules.remove(|injected| injected == scope);
     }
 
     /// Removes all injected faults.
     pub fn heal_all(&self) {
-        self.shared.lock().fault_rules.clear();
+        self.shared.lock().fault_rules.remove(|_| true);
     }
 
     /// Starts announced maintenance of all routes.
@@ -208,17 +199,6 @@ impl Simulator {
 
     /// The number of connections accepted so far.
     pub fn connections(&self) -> u64 {
-        self.shared.connections()
+        self.shared.lock().connections
     }
-}
-
-/// Creates the certificate authority and the first chain if TLS is on.
-fn set_up_tls(
-    options: &SimulatorOptions,
-    now: SystemTime,
-) -> Result<(Option<Authority>, Option<CertificateChain>), StartError> {
-    let Some(tls) = &options.tls else { return Ok((None, None)) };
-    let authority = Authority::new(now)?;
-    let chain = authority.issue_chain(tls, now)?;
-    Ok((Some(authority), Some(chain)))
 }

@@ -1,39 +1,48 @@
-//! The state of the simulated API.
+//! The state of the simulated API: all data that requests and handles change.
 
 pub(crate) mod account;
 pub(crate) mod budget;
 pub(crate) mod fault_rules;
-pub(crate) mod key;
-pub(crate) mod partner;
 pub(crate) mod request_log;
 pub(crate) mod token;
 pub(crate) mod traffic;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::builder::{Concurrency, SimulatorBuilder};
 use crate::clock::{Clock, since_epoch};
-use crate::options::SimulatorOptions;
 use crate::refusal::Refusal;
-use crate::spec::key::{Access, KeySpec};
-use crate::spec::limits::Limits;
-use crate::spec::partner::PartnerSpec;
-use crate::state::account::AccountState;
+use crate::spec::{Access, KeySpec, Limits, PartnerSpec};
+use crate::state::account::{AccountState, Attempts};
 use crate::state::budget::Budget;
 use crate::state::fault_rules::FaultRules;
-use crate::state::key::KeyState;
-use crate::state::partner::PartnerState;
 use crate::state::request_log::RequestLog;
 use crate::state::token::{Claims, TokenState, create_token, token_not_found};
-use crate::state::traffic::{Counts, Traffic};
+use crate::state::traffic::Traffic;
 
-/// All data that requests and handles change.
+/// The state, which the server's tasks and the handles share.
+pub(crate) struct Shared(Mutex<State>);
+
+impl Shared {
+    pub(crate) fn new(state: State) -> Self {
+        Self(Mutex::new(state))
+    }
+
+    /// The lock is never held across an await. A test that panics while it holds the lock does not break the others.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 pub(crate) struct State {
-    clock: Clock,
+    pub(crate) clock: Clock,
     limits: Limits,
+    pub(crate) concurrency: Concurrency,
+    pub(crate) costs: BTreeMap<String, u32>,
     pub(crate) partners: BTreeMap<Arc<str>, PartnerState>,
     pub(crate) keys: BTreeMap<Arc<str>, KeyState>,
     /// By e-mail address.
@@ -42,18 +51,34 @@ pub(crate) struct State {
     pub(crate) fault_rules: FaultRules,
     pub(crate) request_log: RequestLog,
     pub(crate) traffic: Traffic,
-    third_parties: u64,
-    issued: u64,
+    /// The number of connections accepted so far.
+    pub(crate) connections: u64,
+    next_third_party: u64,
+    issued_tokens: u64,
 }
 
-/// The first third-party ID. MyUnisoft's documentation uses this number in its examples.
-const FIRST_THIRD_PARTY: u64 = 101;
+pub(crate) struct PartnerState {
+    pub(crate) secret: String,
+    pub(crate) refusal: Option<Refusal>,
+    pub(crate) third_party: u64,
+}
+
+pub(crate) struct KeyState {
+    pub(crate) partner: Arc<str>,
+    /// The settings at the start, with the changes since then.
+    pub(crate) spec: KeySpec,
+    /// The token issued last.
+    pub(crate) token: Option<String>,
+    pub(crate) traffic: Traffic,
+}
 
 impl State {
-    pub(crate) fn new(options: &SimulatorOptions, clock: Clock) -> Self {
+    pub(crate) fn new(options: SimulatorBuilder, clock: Clock) -> Self {
         let mut state = Self {
             clock,
             limits: options.limits,
+            concurrency: options.concurrency,
+            costs: options.costs,
             partners: BTreeMap::new(),
             keys: BTreeMap::new(),
             accounts: BTreeMap::new(),
@@ -61,8 +86,10 @@ impl State {
             fault_rules: FaultRules::default(),
             request_log: RequestLog::new(options.request_log_capacity),
             traffic: Traffic::default(),
-            third_parties: 0,
-            issued: 0,
+            connections: 0,
+            // MyUnisoft's documentation uses this number in its examples.
+            next_third_party: 101,
+            issued_tokens: 0,
         };
         for partner in &options.partners {
             state.add_partner(partner);
@@ -71,13 +98,12 @@ impl State {
     }
 
     pub(crate) fn add_partner(&mut self, spec: &PartnerSpec) {
-        let third_party = FIRST_THIRD_PARTY + self.third_parties;
-        self.third_parties += 1;
-        let partner =
-            PartnerState { secret: spec.secret.clone(), refusal: spec.refusal.clone(), third_party };
-        self.partners.insert(spec.name.as_str().into(), partner);
-        for key in &spec.keys {
-            self.add_key(&spec.name, key);
+        let third_party = self.next_third_party;
+        self.next_third_party += 1;
+        let PartnerSpec { name, secret, refusal, keys } = spec.clone();
+        self.partners.insert(name.as_str().into(), PartnerState { secret, refusal, third_party });
+        for key in keys {
+            self.add_key(&name, key);
         }
     }
 
@@ -89,30 +115,17 @@ impl State {
         self.partners.remove(name);
     }
 
-    pub(crate) fn add_key(&mut self, partner: &str, spec: &KeySpec) {
+    pub(crate) fn add_key(&mut self, partner: &str, spec: KeySpec) {
         self.remove_key(&spec.name);
         let name: Arc<str> = spec.name.as_str().into();
-        let key = KeyState {
-            partner: partner.into(),
-            access: spec.access.clone(),
-            form: spec.form,
-            token: None,
-            activated: spec.activated,
-            activation: spec.activation.clone(),
-            refusal: spec.refusal.clone(),
-            forbidden: spec.forbidden.iter().cloned().collect(),
-            version: spec.version,
-            limits: spec.limits.unwrap_or(self.limits),
-            traffic: Traffic::default(),
-        };
+        let (login, access, token) = (spec.login.clone(), spec.access.clone(), spec.token.clone());
+        let key = KeyState { partner: partner.into(), spec, token: None, traffic: Traffic::default() };
         self.keys.insert(Arc::clone(&name), key);
-        match &spec.login {
-            Some(login) => {
-                self.accounts.insert(login.mail.clone(), AccountState::new(login.clone(), name));
-            }
-            None => {
-                self.issue_token(&name, spec.access.clone(), None, spec.token.clone());
-            }
+        if let Some(spec) = login {
+            let account = AccountState { key: name, attempts: Attempts::default(), spec };
+            self.accounts.insert(account.spec.mail.clone(), account);
+        } else {
+            self.issue_token(&name, access, None, token);
         }
     }
 
@@ -126,7 +139,8 @@ impl State {
         self.accounts.retain(|_, account| &*account.key != name);
     }
 
-    /// Issues `token`, or a generated token if it is `None`. With a lifetime, the token expires.
+    /// Issues `token`, or a generated token if it is `None`. With a lifetime, the token expires, and requests with it
+    /// are refused.
     pub(crate) fn issue_token(
         &mut self,
         name: &Arc<str>,
@@ -134,7 +148,7 @@ impl State {
         lifetime: Option<(Duration, Refusal)>,
         token: Option<String>,
     ) -> Option<String> {
-        self.issued += 1;
+        self.issued_tokens += 1;
         let key = self.keys.get_mut(name)?;
         let issued_at = since_epoch(self.clock.now()).as_secs();
         let claims = Claims {
@@ -143,19 +157,14 @@ impl State {
             issued_at,
             expires_at: lifetime.as_ref().map(|(lifetime, _)| issued_at + lifetime.as_secs()),
         };
-        let token = token.unwrap_or_else(|| create_token(key.form, &claims, self.issued));
+        let token = token.unwrap_or_else(|| create_token(key.spec.form, &claims, self.issued_tokens));
         key.token = Some(token.clone());
         let (expires_at, refusal_after_expiry) = match lifetime {
             Some((lifetime, expired)) => (Some(Instant::now() + lifetime), expired),
             None => (None, token_not_found(&access)),
         };
-        let issued = TokenState {
-            key: Arc::clone(name),
-            access,
-            expires_at,
-            refusal_after_expiry,
-            budget: Budget::default(),
-        };
+        let budget = Budget::new(key.spec.limits.unwrap_or(self.limits));
+        let issued = TokenState { key: Arc::clone(name), access, expires_at, refusal_after_expiry, budget };
         self.tokens.insert(token.clone(), issued);
         Some(token)
     }
@@ -168,7 +177,9 @@ impl State {
         }
     }
 
-    pub(crate) fn counts(&self, key: &str) -> Counts {
-        self.keys.get(key).map(|key| key.traffic.counts).unwrap_or_default()
+    /// The budget of the key's token issued last.
+    pub(crate) fn budget(&mut self, key: &str) -> Option<&mut Budget> {
+        let token = self.keys.get(key)?.token.as_ref()?;
+        Some(&mut self.tokens.get_mut(token)?.budget)
     }
 }

@@ -1,6 +1,6 @@
 //! TLS: its options, the simulator's certificate authority, and the chains that it issues.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
@@ -97,8 +97,12 @@ impl Expiry {
     }
 }
 
-/// A certificate authority. Each simulator has its own, which clients of another simulator do not trust.
-pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+/// The certificate authority and the current chain of a server. Each simulator has its own authority, which clients of
+/// another simulator do not trust.
+pub(crate) struct Tls {
+    authority: CertifiedIssuer<'static, KeyPair>,
+    chain: Mutex<CertificateChain>,
+}
 
 /// A chain for the TLS server, and the earliest expiry in it.
 #[derive(Clone)]
@@ -107,44 +111,56 @@ pub(crate) struct CertificateChain {
     pub(crate) expires_at: SystemTime,
 }
 
-impl Authority {
-    pub(crate) fn new(now: SystemTime) -> Result<Self, rcgen::Error> {
+impl Tls {
+    pub(crate) fn new(options: &TlsOptions, now: SystemTime) -> Result<Self, StartError> {
         let params = authority_params("Simulated Root CA", now, now + 3_650 * DAY);
-        Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        let chain = Mutex::new(issue_chain(&authority, options, now)?);
+        Ok(Self { authority, chain })
     }
 
     /// The authority's certificate, for clients to trust.
-    pub(crate) fn pem(&self) -> String {
-        self.0.pem()
+    pub(crate) fn authority_pem(&self) -> String {
+        self.authority.pem()
+    }
+
+    /// The chain for the next handshake.
+    pub(crate) fn chain(&self) -> CertificateChain {
+        self.chain.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Issues a new chain with a new private key.
-    pub(crate) fn issue_chain(
-        &self,
-        options: &TlsOptions,
-        now: SystemTime,
-    ) -> Result<CertificateChain, StartError> {
-        let leaf_expiry = options.leaf_expiry.after(now);
-        let mut leaf = CertificateParams::new(options.names.clone())?;
-        leaf.distinguished_name.push(DnType::CommonName, "Simulated Partner API");
-        leaf.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
-        set_validity(&mut leaf, now, leaf_expiry);
-        let key = KeyPair::generate()?;
-        let mut expires_at = leaf_expiry;
-        let chain = match options.signer {
-            Signer::SelfSigned => vec![leaf.self_signed(&key)?.der().clone()],
-            Signer::Authority => vec![leaf.signed_by(&key, &self.0)?.der().clone()],
-            Signer::Intermediate(expiry) => {
-                let intermediate_expiry = expiry.after(now);
-                expires_at = expires_at.min(intermediate_expiry);
-                let params = authority_params("Simulated Intermediate CA", now, intermediate_expiry);
-                let intermediate = CertifiedIssuer::signed_by(params, KeyPair::generate()?, &self.0)?;
-                vec![leaf.signed_by(&key, &intermediate)?.der().clone(), intermediate.der().clone()]
-            }
-        };
-        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        Ok(CertificateChain { config: Arc::new(server_config(chain, key, options.versions)?), expires_at })
+    pub(crate) fn renew(&self, options: &TlsOptions, now: SystemTime) -> Result<(), StartError> {
+        let chain = issue_chain(&self.authority, options, now)?;
+        *self.chain.lock().unwrap_or_else(PoisonError::into_inner) = chain;
+        Ok(())
     }
+}
+
+fn issue_chain(
+    authority: &CertifiedIssuer<'_, KeyPair>,
+    options: &TlsOptions,
+    now: SystemTime,
+) -> Result<CertificateChain, StartError> {
+    let mut expires_at = options.leaf_expiry.after(now);
+    let mut leaf = CertificateParams::new(options.names.clone())?;
+    leaf.distinguished_name.push(DnType::CommonName, "Simulated Partner API");
+    leaf.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+    set_validity(&mut leaf, now, expires_at);
+    let key = KeyPair::generate()?;
+    let chain = match options.signer {
+        Signer::SelfSigned => vec![leaf.self_signed(&key)?.der().clone()],
+        Signer::Authority => vec![leaf.signed_by(&key, authority)?.der().clone()],
+        Signer::Intermediate(expiry) => {
+            let intermediate_expiry = expiry.after(now);
+            expires_at = expires_at.min(intermediate_expiry);
+            let params = authority_params("Simulated Intermediate CA", now, intermediate_expiry);
+            let intermediate = CertifiedIssuer::signed_by(params, KeyPair::generate()?, authority)?;
+            vec![leaf.signed_by(&key, &intermediate)?.der().clone(), intermediate.der().clone()]
+        }
+    };
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    Ok(CertificateChain { config: Arc::new(server_config(chain, key, options.versions)?), expires_at })
 }
 
 fn authority_params(name: &str, now: SystemTime, expires_at: SystemTime) -> CertificateParams {

@@ -13,10 +13,8 @@ use serde_json::{Value, json};
 use crate::clock::format_without_zone;
 use crate::error_codes::WRONG_PASSWORD;
 use crate::refusal::Refusal;
-use crate::shared::Shared;
-use crate::spec::key::Access;
-use crate::spec::login::{FirmSpec, LoginSpec};
-use crate::state::State;
+use crate::spec::{Access, FirmSpec};
+use crate::state::Shared;
 
 #[derive(Deserialize)]
 struct LogInBody {
@@ -43,22 +41,18 @@ pub(crate) async fn log_in(
         return Ok((account.spec.selection_status, Json(selection(&account.spec.firms))).into_response());
     };
     let (spec, key) = (account.spec.clone(), Arc::clone(&account.key));
-    let token = issue_token(&mut state, &key, &spec, &firm).ok_or(Refusal::new("ERR-INTERNAL"))?;
-    let expires_in = format_without_zone(shared.clock.now() + spec.lifetime, spec.offset_minutes);
+    if spec.one_token {
+        state.revoke_tokens(&key);
+    }
+    let access = Access::Firm { schema: firm.id, societies: firm.societies };
+    let token = state.issue_token(&key, access, Some((spec.lifetime, spec.expired)), None);
+    let token = token.ok_or(Refusal::new("ERR-INTERNAL"))?;
     Ok(Json(json!({
         "api_token": token,
-        "expiresIn": expires_in,
+        "expiresIn": format_without_zone(state.clock.now() + spec.lifetime, spec.offset_minutes),
         "firm": {"id": firm.id, "label": firm.label},
     }))
     .into_response())
-}
-
-fn issue_token(state: &mut State, key: &Arc<str>, spec: &LoginSpec, firm: &FirmSpec) -> Option<String> {
-    if spec.one_token {
-        state.revoke_tokens(key);
-    }
-    let access = Access::Firm { schema: firm.id, person: 3001, societies: firm.societies.clone() };
-    state.issue_token(key, access, Some((spec.lifetime, spec.expired.clone())), None)
 }
 
 /// The documentation shows only `status`. The list of firms is a guess.

@@ -17,8 +17,8 @@ use crate::api::sample_data;
 use crate::error_codes::{SOCIETY_ID_MISSING, SOCIETY_NOT_HELD, UNKNOWN_ROUTE};
 use crate::paths::{EXERCICES, HEALTH, KEY_INFO, LOG_IN, PERSONS, SOCIETY, USERS};
 use crate::refusal::Refusal;
-use crate::shared::Shared;
-use crate::spec::key::Access;
+use crate::spec::Access;
+use crate::state::Shared;
 
 /// The routes that key/info lists if none of them is forbidden.
 const KEY_INFO_ROUTES: [&str; 5] = [KEY_INFO, EXERCICES, SOCIETY, USERS, PERSONS];
@@ -59,20 +59,18 @@ async fn key_info(
 ) -> Result<Json<Value>, Refusal> {
     let state = shared.lock();
     let key = state.keys.get(&caller.key).ok_or(Refusal::new("ERR-INTERNAL"))?;
-    let allowed = KEY_INFO_ROUTES.iter().filter(|route| !key.forbidden.contains_key(**route));
+    let allowed = KEY_INFO_ROUTES.iter().filter(|route| !key.spec.forbidden.contains_key(**route));
     let routes: Vec<_> = allowed.map(|route| json!({"path": route, "method": "get"})).collect();
     if mode.as_deref() != Some("extended") {
         return Ok(Json(Value::Array(routes)));
     }
     let third_party = state.partners.get(&key.partner).map_or(0, |partner| partner.third_party);
-    let activation = &key.activation;
+    let activation = &key.spec.activation;
     Ok(Json(json!({
         "target": target(&caller.access, third_party),
-        "version": {
-            "current": key.version.current, "latest": key.version.latest, "beta": key.version.beta,
-        },
+        "version": key.spec.version,
         "canBeActivated": activation.possible,
-        "isActivated": key.activated || (activation.possible && activation.shown_at_once),
+        "isActivated": key.spec.activated || (activation.possible && activation.shown_at_once),
         "routes": routes,
     })))
 }
@@ -93,37 +91,27 @@ async fn exercices(Extension(caller): Extension<Caller>) -> Result<Json<Value>, 
 }
 
 async fn society(Extension(caller): Extension<Caller>) -> Json<Value> {
-    Json(sample_data::societies(societies(&caller)))
+    Json(sample_data::societies(caller.access.societies()))
 }
 
 async fn users(Extension(caller): Extension<Caller>) -> Json<Value> {
-    Json(sample_data::users(schema(&caller)))
+    Json(sample_data::users(caller.access.schema()))
 }
 
 async fn persons(Extension(caller): Extension<Caller>) -> Json<Value> {
-    Json(sample_data::persons(schema(&caller)))
+    Json(sample_data::persons(caller.access.schema()))
 }
 
 /// The society that a request is about. A token for one society contains it, so such a request needs no header.
 fn requested_society(caller: &Caller) -> Result<u64, Refusal> {
-    let societies = match &caller.access {
-        Access::Society { society, .. } => return Ok(*society),
-        Access::Firm { societies, .. } => societies,
-    };
+    if let Access::Society { society, .. } = caller.access {
+        return Ok(society);
+    }
     let requested = caller.society_id.as_deref().and_then(|id| id.parse().ok());
     let society = requested.ok_or(Refusal::new(SOCIETY_ID_MISSING))?;
-    if societies.contains(&society) { Ok(society) } else { Err(Refusal::new(SOCIETY_NOT_HELD)) }
-}
-
-fn societies(caller: &Caller) -> &[u64] {
-    match &caller.access {
-        Access::Society { society, .. } => std::slice::from_ref(society),
-        Access::Firm { societies, .. } => societies,
-    }
-}
-
-fn schema(caller: &Caller) -> u64 {
-    match caller.access {
-        Access::Society { schema, .. } | Access::Firm { schema, .. } => schema,
+    if caller.access.societies().contains(&society) {
+        Ok(society)
+    } else {
+        Err(Refusal::new(SOCIETY_NOT_HELD))
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::error_codes::{ACCOUNT_LOCKED, UNKNOWN_FIRM, WRONG_PASSWORD};
 use crate::refusal::Refusal;
-use crate::spec::login::{FirmSpec, LoginSpec};
+use crate::spec::{FirmSpec, LoginSpec};
 
 pub(crate) struct AccountState {
     pub(crate) spec: LoginSpec,
@@ -28,10 +28,6 @@ pub struct Attempts {
 }
 
 impl AccountState {
-    pub(crate) fn new(spec: LoginSpec, key: Arc<str>) -> Self {
-        Self { spec, key, attempts: Attempts::default() }
-    }
-
     /// Counts the attempt and checks the password.
     pub(crate) fn check_password(&mut self, password: &str) -> Result<(), Refusal> {
         let attempts = &mut self.attempts;
@@ -52,14 +48,13 @@ impl AccountState {
 
     /// Returns the firm for the log-in, or `None` if the client must choose one.
     pub(crate) fn choose_firm(&self, requested: Option<&Value>) -> Result<Option<&FirmSpec>, Refusal> {
+        let requested = requested.filter(|requested| !requested.is_null());
         match (requested, self.spec.firms.as_slice()) {
-            (None | Some(Value::Null), [only]) => Ok(Some(only)),
-            (None | Some(Value::Null), [_, _, ..]) => Ok(None),
+            (None, [only]) => Ok(Some(only)),
+            (None, [_, _, ..]) => Ok(None),
             (requested, firms) => firms
                 .iter()
-                .find(|firm| {
-                    requested.is_some_and(|requested| *requested == firm.id || *requested == firm.label)
-                })
+                .find(|firm| requested.is_some_and(|value| *value == firm.id || *value == firm.label))
                 .map(Some)
                 .ok_or(Refusal::new(UNKNOWN_FIRM)),
         }

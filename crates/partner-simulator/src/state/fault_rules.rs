@@ -1,12 +1,11 @@
 //! The injected faults.
 
 use crate::fault::{Fault, Scope};
-use crate::request_info::RequestInfo;
+use crate::request::Call;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct FaultRules(Vec<FaultRule>);
 
-#[derive(Debug)]
 struct FaultRule {
     scope: Scope,
     fault: Fault,
@@ -20,25 +19,14 @@ impl FaultRules {
         self.0.retain(|rule| rule.remaining != Some(0));
     }
 
-    pub(crate) fn remove(&mut self, scope: &Scope) {
-        self.0.retain(|rule| rule.scope != *scope);
-    }
-
-    pub(crate) fn remove_for_key(&mut self, name: &str) {
-        self.0.retain(|rule| match &rule.scope {
-            Scope::Key(key) | Scope::KeyRoute { key, .. } => key != name,
-            Scope::Everything | Scope::Route(_) | Scope::Partner(_) => true,
-        });
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
+    pub(crate) fn remove(&mut self, is_removed: impl Fn(&Scope) -> bool) {
+        self.0.retain(|rule| !is_removed(&rule.scope));
     }
 
     /// Returns the faults that apply to this request, and counts the request.
-    pub(crate) fn take_matching(&mut self, request: &RequestInfo) -> Vec<Fault> {
+    pub(crate) fn take_matching(&mut self, call: &Call) -> Vec<Fault> {
         let mut faults = Vec::new();
-        for rule in self.0.iter_mut().filter(|rule| rule.scope.matches(request)) {
+        for rule in self.0.iter_mut().filter(|rule| rule.scope.matches(call)) {
             faults.push(rule.fault.clone());
             rule.remaining = rule.remaining.map(|remaining| remaining - 1);
         }

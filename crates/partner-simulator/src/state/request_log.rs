@@ -1,63 +1,8 @@
-//! The request log: who sent which request, and what the response was.
+//! The request log.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::SystemTime;
 
-use tokio::time::Instant;
-
-/// One logged request, with its response.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// The time of arrival on the simulator's clock.
-    pub at: SystemTime,
-    /// The time of arrival as an instant.
-    pub started: Instant,
-    pub method: String,
-    /// Path and query.
-    pub url: String,
-    /// The key that the token belongs to, even if the token is no longer accepted.
-    /// For a log-in: the key of the account.
-    pub key: Option<Arc<str>>,
-    /// The partner that the secret belongs to.
-    pub partner: Option<Arc<str>>,
-    /// The `society-id` header.
-    pub society_id: Option<String>,
-    /// `None` as long as there is no response, and if a fault sent raw bytes or closed the connection instead.
-    pub response: Option<LoggedResponse>,
-}
-
-impl Call {
-    /// The path, without the query.
-    pub fn route(&self) -> &str {
-        self.url.split('?').next().unwrap_or_default()
-    }
-
-    /// The request ID that the client received.
-    pub fn request_id(&self) -> Option<&str> {
-        self.response.as_ref()?.request_id.as_deref()
-    }
-
-    /// The HTTP status that the client received.
-    pub fn status(&self) -> Option<u16> {
-        self.response.as_ref().map(|response| response.status)
-    }
-
-    /// The error code that the client received.
-    pub fn code(&self) -> Option<&str> {
-        self.response.as_ref()?.code.as_deref()
-    }
-}
-
-/// The response to a logged request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoggedResponse {
-    pub status: u16,
-    /// The error code of the API.
-    pub code: Option<String>,
-    /// The `request-id` header. Responses that do not come from the API have none.
-    pub request_id: Option<String>,
-}
+use crate::request::{Call, LoggedResponse};
 
 /// The most recent requests, up to `capacity`.
 #[derive(Debug)]
@@ -98,6 +43,10 @@ impl RequestLog {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
+    use tokio::time::Instant;
+
     use super::*;
 
     fn call(url: &str) -> Call {

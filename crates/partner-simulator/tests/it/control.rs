@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use partner_simulator::{HEALTH, KEY_INFO, KeySpec, PartnerSpec, Simulator, SimulatorOptions, StartError};
+use partner_simulator::{HEALTH, KEY_INFO, KeySpec, PartnerSpec, Simulator, StartError};
 
 use crate::support::{SECRET, acme, client, dupont, get, status_and_code};
 
@@ -17,7 +17,7 @@ async fn several_simulators_run_side_by_side() {
 
 #[tokio::test]
 async fn a_stopped_simulator_refuses_connections() {
-    let sim = Simulator::start(SimulatorOptions::default()).await.unwrap();
+    let sim = Simulator::builder().start().await.unwrap();
     let held = client();
     assert_eq!(held.get(sim.url(HEALTH)).send().await.unwrap().status(), 200);
     sim.shutdown().await;

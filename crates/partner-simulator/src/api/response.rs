@@ -1,0 +1,169 @@
+//! A response that is not sent yet, the faults that change it, and how its body is sent.
+
+use std::future::{pending, ready};
+use std::io::Write;
+use std::iter;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use tokio::task::yield_now;
+use tokio::time::sleep;
+
+use crate::fault::{Fault, Page};
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// A response that is not sent yet.
+pub(crate) struct ResponseDraft {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// The error code, if the API refuses the request.
+    pub(crate) code: Option<String>,
+}
+
+impl From<Page> for ResponseDraft {
+    fn from(page: Page) -> Self {
+        Self { status: page.status, headers: page.headers, body: page.body, code: None }
+    }
+}
+
+/// How a body is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    Whole,
+    /// The body pauses in the middle.
+    Pause(Duration),
+    /// Half of the body is sent, and then nothing.
+    Stall,
+    /// Half of the body is sent. Then the connection is closed.
+    Truncate,
+    /// The connection is closed after the headers.
+    HeadersOnly,
+    /// A list of at least this many bytes is sent instead.
+    Huge(u64),
+}
+
+/// Applies the faults that change the response. Returns how the body is sent.
+pub(crate) fn apply_response_faults(draft: &mut ResponseDraft, faults: &[Fault], compress: bool) -> Delivery {
+    let mut coding = if compress { ContentCoding::Gzip } else { ContentCoding::Plain };
+    let mut delivery = Delivery::Whole;
+    for fault in faults {
+        match fault {
+            Fault::Empty(status) => {
+                draft.status = *status;
+                draft.body = Bytes::new();
+                draft.headers.remove(header::CONTENT_TYPE);
+            }
+            Fault::Body { content_type, body } => {
+                draft.headers.insert(header::CONTENT_TYPE, content_type.clone());
+                draft.body = body.clone();
+            }
+            Fault::Header(name, value) => {
+                draft.headers.insert(name, value.clone());
+            }
+            Fault::Without(name) => {
+                draft.headers.remove(name);
+            }
+            Fault::Gzip => coding = ContentCoding::Gzip,
+            Fault::BrokenGzip => coding = ContentCoding::BrokenGzip,
+            Fault::Pause(pause) => delivery = Delivery::Pause(*pause),
+            Fault::Stall => delivery = Delivery::Stall,
+            Fault::CloseAfterHeaders => delivery = Delivery::HeadersOnly,
+            Fault::Truncate => delivery = Delivery::Truncate,
+            Fault::Huge(bytes) => delivery = Delivery::Huge(*bytes),
+            // These faults replace the response.
+            Fault::Refuse(_)
+            | Fault::Delay(_)
+            | Fault::Silence
+            | Fault::Close
+            | Fault::Raw(_)
+            | Fault::Edge(_) => {}
+        }
+    }
+    encode(draft, coding, delivery);
+    delivery
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ContentCoding {
+    Plain,
+    Gzip,
+    BrokenGzip,
+}
+
+/// Compresses the body and sets `content-length`. Compressed responses are chunked, others have a length: both
+/// were seen in real responses.
+fn encode(draft: &mut ResponseDraft, coding: ContentCoding, delivery: Delivery) {
+    draft.headers.remove(header::CONTENT_LENGTH);
+    if matches!(draft.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        || matches!(delivery, Delivery::Huge(_))
+    {
+        return;
+    }
+    let coded = coding != ContentCoding::Plain && !draft.body.is_empty();
+    if coded {
+        draft.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        draft.body = gzip(&draft.body);
+    }
+    if coding == ContentCoding::BrokenGzip {
+        // The HTTP framing stays correct. Only the compressed data is incomplete.
+        draft.body.truncate(draft.body.len() / 2);
+    }
+    if !coded || delivery == Delivery::Truncate {
+        draft.headers.insert(header::CONTENT_LENGTH, draft.body.len().into());
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    // Writing to a vector cannot fail.
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default().into()
+}
+
+/// Streams the body. `until_sent` is dropped together with the stream.
+pub(crate) fn body<T: Send + 'static>(bytes: Bytes, delivery: Delivery, until_sent: T) -> Body {
+    Body::from_stream(pieces(bytes, delivery).inspect(move |_| {
+        let _ = &until_sent;
+    }))
+}
+
+type Piece = Result<Bytes, ConnectionClosed>;
+
+/// As the error of a body, it makes hyper close the connection.
+#[derive(Debug, thiserror::Error)]
+#[error("connection closed by an injected fault")]
+struct ConnectionClosed;
+
+fn pieces(whole: Bytes, delivery: Delivery) -> BoxStream<'static, Piece> {
+    let (half, rest) = (whole.slice(..whole.len() / 2), whole.slice(whole.len() / 2..));
+    match delivery {
+        Delivery::Whole => stream::iter((!whole.is_empty()).then_some(Ok(whole))).boxed(),
+        Delivery::Pause(pause) => send_then(half, sleep(pause).map(|()| Ok(rest))),
+        Delivery::Stall => send_then(half, pending()),
+        Delivery::Truncate => send_then(half, ready(Err(ConnectionClosed))),
+        Delivery::HeadersOnly => send_then(Bytes::new(), ready(Err(ConnectionClosed))),
+        Delivery::Huge(least) => huge(least),
+    }
+}
+
+/// Sends the first piece, lets hyper write it to the socket, and then waits for the last piece.
+fn send_then(first: Bytes, last: impl Future<Output = Piece> + Send + 'static) -> BoxStream<'static, Piece> {
+    let last = yield_now().then(|()| last);
+    stream::once(ready(Ok(first))).chain(stream::once(last)).boxed()
+}
+
+fn huge(least: u64) -> BoxStream<'static, Piece> {
+    const RECORD: &str = r#"{"society_id":1,"name":"ACCOUNTING-CANARY-huge"},"#;
+    let records = Bytes::from(RECORD.repeat(1_000));
+    let times = least.div_ceil(records.len() as u64).max(1);
+    let records = (0..times).map(move |_| records.clone());
+    let list = iter::once(Bytes::from_static(b"[")).chain(records).chain([Bytes::from_static(b"{}]")]);
+    stream::iter(list.map(Ok)).boxed()
+}
