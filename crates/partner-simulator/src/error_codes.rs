@@ -13,52 +13,40 @@ pub struct DocumentedCode {
     pub message: &'static str,
 }
 
-const fn documented(code: &'static str, status: StatusCode, message: &'static str) -> DocumentedCode {
+const fn code(code: &'static str, status: StatusCode, message: &'static str) -> DocumentedCode {
     DocumentedCode { code, status, message }
 }
 
-/// All documented codes, in the order of MyUnisoft's documentation. The last four stand for the hundreds of business
-/// codes that routes have of their own.
+/// All documented codes, in the order of MyUnisoft's documentation. The last four are examples of the hundreds of
+/// business codes, which are specific to a route.
 pub const DOCUMENTED: &[DocumentedCode] = &[
-    documented("ERR-API-TOKEN-NOT-FOUND", StatusCode::UNAUTHORIZED, "The API token was not found"),
-    documented("ERR-FIRM-TOKEN-NOT-FOUND", StatusCode::UNAUTHORIZED, "The firm token was not found"),
-    documented("ERR-INVALID-JWT", StatusCode::UNAUTHORIZED, "The token is not valid"),
-    documented("ERR-INVALID-API-JWT", StatusCode::UNAUTHORIZED, "The API token is not valid"),
-    documented("ERR-INVALID-FIRM-JWT", StatusCode::UNAUTHORIZED, "The firm token is not valid"),
-    documented("ERR-INVALID-USER-JWT", StatusCode::UNAUTHORIZED, "The user token is not valid"),
-    documented("ERR-INVALID-AUTH-HEADER", StatusCode::UNAUTHORIZED, "Authorization must be a bearer token"),
-    documented("ERR-FOLDER-NOT-FOUND", StatusCode::NOT_FOUND, "No active folder behind this token"),
-    documented("ERR-SCHEMA-NOT-FOUND", StatusCode::NOT_FOUND, "The schema does not exist"),
-    documented("ERR-THIRD-PARTY-DISCONNECTED", StatusCode::FORBIDDEN, "The integration was disconnected"),
-    documented("ERR-SECRET-HEADER-NOT-SET", StatusCode::UNAUTHORIZED, "X-Third-Party-Secret is missing"),
-    documented("ERR-INVALID-SECRET", StatusCode::UNAUTHORIZED, "The partner's secret is not valid"),
-    documented(
-        "ERR-SECRET-NOT-CONFIGURED",
-        StatusCode::UNAUTHORIZED,
-        "The partner's secret is not configured",
-    ),
-    documented("ERR-FORBIDDEN-ROUTE", StatusCode::FORBIDDEN, "This token may not call this route"),
-    documented("ERR-MISSING-RULE", StatusCode::FORBIDDEN, "No rule allows this route"),
-    documented("ERR-FORBIDDEN-ACCESS", StatusCode::FORBIDDEN, "No permission to use the API"),
-    documented(
-        "ERR-TOKEN-ACTIVATION-FAILURE",
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "The token was not activated",
-    ),
-    documented("ERR-TOO-MANY-REQUEST", StatusCode::TOO_MANY_REQUESTS, "The token's budget is spent"),
-    documented("ERR-TOO-MANY-CONCURRENT-REQUEST", StatusCode::TOO_MANY_REQUESTS, "Too many concurrent calls"),
-    documented(
-        "ERR-TOO-MANY-CONCURRENT-REQUESTS",
-        StatusCode::TOO_MANY_REQUESTS,
-        "Too many concurrent calls",
-    ),
-    documented("ERR-API-UNDER-MAINTENANCE", StatusCode::SERVICE_UNAVAILABLE, "The API is under maintenance"),
-    documented("ERR-HTTP", StatusCode::INTERNAL_SERVER_ERROR, "An HTTP error occurred"),
-    documented("ERR-INTERNAL", StatusCode::INTERNAL_SERVER_ERROR, "An internal error occurred"),
-    documented("DROIT1", StatusCode::FORBIDDEN, "Droits insuffisants"),
-    documented("GBL1", StatusCode::BAD_REQUEST, "Paramètre manquant ou invalide"),
-    documented("EXERCICE5", StatusCode::NOT_FOUND, "Exercice introuvable"),
-    documented("OCR1", StatusCode::BAD_REQUEST, "Document illisible"),
+    code("ERR-API-TOKEN-NOT-FOUND", StatusCode::UNAUTHORIZED, "The API token was not found"),
+    code("ERR-FIRM-TOKEN-NOT-FOUND", StatusCode::UNAUTHORIZED, "The firm token was not found"),
+    code("ERR-INVALID-JWT", StatusCode::UNAUTHORIZED, "The token is not valid"),
+    code("ERR-INVALID-API-JWT", StatusCode::UNAUTHORIZED, "The API token is not valid"),
+    code("ERR-INVALID-FIRM-JWT", StatusCode::UNAUTHORIZED, "The firm token is not valid"),
+    code("ERR-INVALID-USER-JWT", StatusCode::UNAUTHORIZED, "The user token is not valid"),
+    code("ERR-INVALID-AUTH-HEADER", StatusCode::UNAUTHORIZED, "Authorization must be a bearer token"),
+    code("ERR-FOLDER-NOT-FOUND", StatusCode::NOT_FOUND, "No active folder behind this token"),
+    code("ERR-SCHEMA-NOT-FOUND", StatusCode::NOT_FOUND, "The schema does not exist"),
+    code("ERR-THIRD-PARTY-DISCONNECTED", StatusCode::FORBIDDEN, "The integration was disconnected"),
+    code("ERR-SECRET-HEADER-NOT-SET", StatusCode::UNAUTHORIZED, "X-Third-Party-Secret is missing"),
+    code("ERR-INVALID-SECRET", StatusCode::UNAUTHORIZED, "The partner's secret is not valid"),
+    code("ERR-SECRET-NOT-CONFIGURED", StatusCode::UNAUTHORIZED, "The partner's secret is not configured"),
+    code("ERR-FORBIDDEN-ROUTE", StatusCode::FORBIDDEN, "This token may not call this route"),
+    code("ERR-MISSING-RULE", StatusCode::FORBIDDEN, "No rule allows this route"),
+    code("ERR-FORBIDDEN-ACCESS", StatusCode::FORBIDDEN, "No permission to use the API"),
+    code("ERR-TOKEN-ACTIVATION-FAILURE", StatusCode::INTERNAL_SERVER_ERROR, "The token was not activated"),
+    code("ERR-TOO-MANY-REQUEST", StatusCode::TOO_MANY_REQUESTS, "The token's budget is spent"),
+    code("ERR-TOO-MANY-CONCURRENT-REQUEST", StatusCode::TOO_MANY_REQUESTS, "Too many concurrent calls"),
+    code("ERR-TOO-MANY-CONCURRENT-REQUESTS", StatusCode::TOO_MANY_REQUESTS, "Too many concurrent calls"),
+    code("ERR-API-UNDER-MAINTENANCE", StatusCode::SERVICE_UNAVAILABLE, "The API is under maintenance"),
+    code("ERR-HTTP", StatusCode::INTERNAL_SERVER_ERROR, "An HTTP error occurred"),
+    code("ERR-INTERNAL", StatusCode::INTERNAL_SERVER_ERROR, "An internal error occurred"),
+    code("DROIT1", StatusCode::FORBIDDEN, "Droits insuffisants"),
+    code("GBL1", StatusCode::BAD_REQUEST, "Paramètre manquant ou invalide"),
+    code("EXERCICE5", StatusCode::NOT_FOUND, "Exercice introuvable"),
+    code("OCR1", StatusCode::BAD_REQUEST, "Document illisible"),
 ];
 
 /// For a firm token without `society-id`, or with one that is not a number, on a route about one society. MyUnisoft's
@@ -77,13 +65,14 @@ pub(crate) const UNKNOWN_FIRM: &str = "AUTH3";
 
 /// The status and message of the codes that are the simulator's choice.
 const UNDOCUMENTED: &[DocumentedCode] = &[
-    documented(UNKNOWN_ROUTE, StatusCode::NOT_FOUND, "Route introuvable"),
-    documented(WRONG_PASSWORD, StatusCode::UNAUTHORIZED, "Identifiants incorrects"),
-    documented(ACCOUNT_LOCKED, StatusCode::FORBIDDEN, "Compte verrouillé"),
-    documented(UNKNOWN_FIRM, StatusCode::BAD_REQUEST, "Cabinet introuvable"),
+    code(UNKNOWN_ROUTE, StatusCode::NOT_FOUND, "Route introuvable"),
+    code(WRONG_PASSWORD, StatusCode::UNAUTHORIZED, "Identifiants incorrects"),
+    code(ACCOUNT_LOCKED, StatusCode::FORBIDDEN, "Compte verrouillé"),
+    code(UNKNOWN_FIRM, StatusCode::BAD_REQUEST, "Cabinet introuvable"),
 ];
 
-/// The default status and message of a code. A code in neither table counts as a business code, with status 400.
+/// The default status and message of a code. A code that is in neither table is treated as a business code,
+/// with status 400.
 pub(crate) fn default_response(code: &str) -> (StatusCode, &'static str) {
     DOCUMENTED
         .iter()

@@ -110,11 +110,10 @@ impl Simulator {
 
     /// The URL of a path, which may have a query.
     pub fn url(&self, path_and_query: &str) -> Url {
-        let (path, query) =
-            path_and_query.split_once('?').map_or((path_and_query, None), |(p, q)| (p, Some(q)));
+        let mut parts = path_and_query.splitn(2, '?');
         let mut url = self.base_url();
-        url.set_path(path);
-        url.set_query(query);
+        url.set_path(parts.next().unwrap_or_default());
+        url.set_query(parts.next());
         url
     }
 

@@ -82,7 +82,7 @@ pub struct Activation {
     pub shown_at_once: bool,
     /// Whether any accepted request activates the key. If false, only `key/info?mode=extended` does.
     pub by_any_call: bool,
-    /// How requests to routes other than key/info are refused before activation. `None`: they are accepted.
+    /// How requests to all routes except key/info are refused before activation. `None`: they are accepted.
     pub refused_before: Option<Refusal>,
 }
 
@@ -115,7 +115,7 @@ pub enum TokenForm {
     Opaque,
 }
 
-/// A key at the start. The name is unique in the simulator: a second key with the same name replaces the first.
+/// The initial settings of a key. A key replaces an earlier key with the same name.
 #[derive(Clone, Debug)]
 pub struct KeySpec {
     /// The name that tests use. It is never sent.

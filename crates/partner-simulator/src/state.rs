@@ -16,12 +16,12 @@ use tokio::time::Instant;
 use crate::builder::{Concurrency, SimulatorBuilder};
 use crate::clock::{Clock, since_epoch};
 use crate::refusal::Refusal;
-use crate::spec::{Access, KeySpec, Limits, PartnerSpec};
+use crate::spec::{Access, KeySpec, Limits, PartnerSpec, TokenForm};
 use crate::state::account::{AccountState, Attempts};
 use crate::state::budget::Budget;
 use crate::state::fault_rules::FaultRules;
 use crate::state::request_log::RequestLog;
-use crate::state::token::{Claims, TokenState, create_token, token_not_found};
+use crate::state::token::{TokenState, claims, create_token, token_not_found};
 use crate::state::traffic::Traffic;
 
 /// The state, which the server's tasks and the handles share.
@@ -151,12 +151,10 @@ impl State {
         self.issued_tokens += 1;
         let key = self.keys.get_mut(name)?;
         let issued_at = since_epoch(self.clock.now()).as_secs();
-        let claims = Claims {
-            access: &access,
-            third_party: self.partners.get(&key.partner).map_or(0, |partner| partner.third_party),
-            issued_at,
-            expires_at: lifetime.as_ref().map(|(lifetime, _)| issued_at + lifetime.as_secs()),
-        };
+        let third_party = self.partners.get(&key.partner).map_or(0, |partner| partner.third_party);
+        let lifetime_in_claims = lifetime.as_ref().filter(|_| key.spec.form == TokenForm::JwtWithExp);
+        let exp = lifetime_in_claims.map(|(lifetime, _)| issued_at + lifetime.as_secs());
+        let claims = claims(&access, third_party, issued_at, exp);
         let token = token.unwrap_or_else(|| create_token(key.spec.form, &claims, self.issued_tokens));
         key.token = Some(token.clone());
         let (expires_at, refusal_after_expiry) = match lifetime {

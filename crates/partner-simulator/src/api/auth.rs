@@ -88,7 +88,7 @@ fn authenticate<'a>(
     if key.partner != partner {
         return Err(Refusal::new("ERR-INVALID-SECRET"));
     }
-    if token.is_expired(Instant::now()) {
+    if token.expires_at.is_some_and(|end| end <= Instant::now()) {
         return Err(token.refusal_after_expiry.clone());
     }
     match &key.spec.refusal {

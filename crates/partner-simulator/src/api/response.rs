@@ -9,8 +9,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use futures_util::stream::{self, BoxStream};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tokio::task::yield_now;
 use tokio::time::sleep;
@@ -78,7 +77,7 @@ pub(crate) fn apply_response_faults(draft: &mut ResponseDraft, faults: &[Fault],
             Fault::CloseAfterHeaders => delivery = Delivery::HeadersOnly,
             Fault::Truncate => delivery = Delivery::Truncate,
             Fault::Huge(bytes) => delivery = Delivery::Huge(*bytes),
-            // These faults replace the response.
+            // The middleware applies these faults before there is a response.
             Fault::Refuse(_)
             | Fault::Delay(_)
             | Fault::Silence
@@ -145,7 +144,10 @@ fn pieces(whole: Bytes, delivery: Delivery) -> BoxStream<'static, Piece> {
     let (half, rest) = (whole.slice(..whole.len() / 2), whole.slice(whole.len() / 2..));
     match delivery {
         Delivery::Whole => stream::iter((!whole.is_empty()).then_some(Ok(whole))).boxed(),
-        Delivery::Pause(pause) => send_then(half, sleep(pause).map(|()| Ok(rest))),
+        Delivery::Pause(pause) => send_then(half, async move {
+            sleep(pause).await;
+            Ok(rest)
+        }),
         Delivery::Stall => send_then(half, pending()),
         Delivery::Truncate => send_then(half, ready(Err(ConnectionClosed))),
         Delivery::HeadersOnly => send_then(Bytes::new(), ready(Err(ConnectionClosed))),
@@ -155,7 +157,10 @@ fn pieces(whole: Bytes, delivery: Delivery) -> BoxStream<'static, Piece> {
 
 /// Sends the first piece, lets hyper write it to the socket, and then waits for the last piece.
 fn send_then(first: Bytes, last: impl Future<Output = Piece> + Send + 'static) -> BoxStream<'static, Piece> {
-    let last = yield_now().then(|()| last);
+    let last = async {
+        yield_now().await;
+        last.await
+    };
     stream::once(ready(Ok(first))).chain(stream::once(last)).boxed()
 }
 

@@ -22,36 +22,27 @@ pub(crate) struct TokenState {
     pub(crate) budget: Budget,
 }
 
-impl TokenState {
-    pub(crate) fn is_expired(&self, now: Instant) -> bool {
-        self.expires_at.is_some_and(|end| end <= now)
+/// The claims of a token, with times in seconds since the Unix epoch.
+pub(crate) fn claims(access: &Access, third_party: u64, issued_at: u64, expires_at: Option<u64>) -> Value {
+    let third_party = third_party.to_string();
+    let mut claims = match access {
+        Access::Society { schema, society } => json!({
+            "type": "api", "m": schema, "t": third_party, "s": society.to_string(), "iat": issued_at,
+        }),
+        // The person is invented.
+        Access::Firm { schema, .. } => json!({
+            "type": "firm", "m": schema, "p": "3001", "t": third_party, "iat": issued_at,
+        }),
+    };
+    if let (Some(claims), Some(end)) = (claims.as_object_mut(), expires_at) {
+        claims.insert("exp".into(), json!(end));
     }
-}
-
-pub(crate) struct Claims<'a> {
-    pub(crate) access: &'a Access,
-    pub(crate) third_party: u64,
-    pub(crate) issued_at: u64,
-    pub(crate) expires_at: Option<u64>,
+    claims
 }
 
 /// Generates a token. The serial number makes it different from all other tokens of this simulator.
-pub(crate) fn create_token(form: TokenForm, claims: &Claims<'_>, serial: u64) -> String {
-    let mut payload = match claims.access {
-        Access::Society { schema, society } => json!({
-            "type": "api", "m": schema, "t": claims.third_party.to_string(), "s": society.to_string(),
-        }),
-        Access::Firm { schema, .. } => json!({
-            "type": "firm", "m": schema, "p": "3001", "t": claims.third_party.to_string(),
-        }),
-    };
-    if let Some(fields) = payload.as_object_mut() {
-        fields.insert("iat".into(), json!(claims.issued_at));
-        if let (TokenForm::JwtWithExp, Some(end)) = (form, claims.expires_at) {
-            fields.insert("exp".into(), json!(end));
-        }
-    }
-    let body = encode(payload.to_string());
+pub(crate) fn create_token(form: TokenForm, claims: &Value, serial: u64) -> String {
+    let body = encode(claims.to_string());
     let signature = encode(Sha256::digest(format!("{body}.{serial}")));
     match form {
         TokenForm::Opaque => format!("opaque-{signature}"),
