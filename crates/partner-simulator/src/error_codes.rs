@@ -56,7 +56,8 @@ pub(crate) const SOCIETY_ID_MISSING: &str = "GBL1";
 pub(crate) const SOCIETY_NOT_HELD: &str = "DROIT1";
 /// For an unknown route, with status 404. All errors have the documented format; this code is the simulator's choice.
 pub(crate) const UNKNOWN_ROUTE: &str = "GBL2";
-/// For a log-in with a wrong e-mail address or password. Only the format is documented; code and status are choices.
+/// For a log-in with a wrong e-mail address or password. Only the format is documented. The code and the
+/// status are the simulator's choice.
 pub(crate) const WRONG_PASSWORD: &str = "AUTH1";
 /// For a log-in to a locked account. The code is the simulator's choice.
 pub(crate) const ACCOUNT_LOCKED: &str = "AUTH2";

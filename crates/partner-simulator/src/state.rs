@@ -87,7 +87,7 @@ impl State {
             request_log: RequestLog::new(options.request_log_capacity),
             traffic: Traffic::default(),
             connections: 0,
-            // MyUnisoft's documentation uses this number in its examples.
+            // The examples in MyUnisoft's documentation have this third-party ID.
             next_third_party: 101,
             issued_tokens: 0,
         };
@@ -139,8 +139,8 @@ impl State {
         self.accounts.retain(|_, account| &*account.key != name);
     }
 
-    /// Issues `token`, or a generated token if it is `None`. With a lifetime, the token expires, and requests with it
-    /// are refused.
+    /// Issues `token`, or a generated token if it is `None`. `lifetime` is how long the token is valid, and how requests
+    /// are refused after that. `None`: the token does not expire.
     pub(crate) fn issue_token(
         &mut self,
         name: &Arc<str>,

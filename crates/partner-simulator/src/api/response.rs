@@ -126,7 +126,7 @@ fn gzip(bytes: &[u8]) -> Bytes {
     encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default().into()
 }
 
-/// Streams the body. `until_sent` is dropped together with the stream.
+/// Streams the body. `until_sent` is dropped together with the stream, so it can count the request as in flight.
 pub(crate) fn body<T: Send + 'static>(bytes: Bytes, delivery: Delivery, until_sent: T) -> Body {
     Body::from_stream(pieces(bytes, delivery).inspect(move |_| {
         let _ = &until_sent;

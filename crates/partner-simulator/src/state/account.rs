@@ -21,7 +21,7 @@ pub struct Attempts {
     pub total: u64,
     /// Log-ins refused because of a wrong password or a locked account.
     pub refused: u64,
-    /// Consecutive log-ins with a wrong password. A correct password resets it.
+    /// Consecutive log-ins with a wrong password. A correct password sets it to zero.
     pub refused_in_a_row: u32,
     /// Whether the account is locked. Then all log-ins are refused, even with the correct password.
     pub locked: bool,

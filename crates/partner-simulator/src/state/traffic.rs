@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-/// Request counts.
+/// The number of requests of one key, or of all clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Requests since the start.
