@@ -53,7 +53,7 @@ pub const DOCUMENTED: &[DocumentedCode] = &[
 /// documentation does not name the error. A business code with status 400 is the simulator's choice.
 pub(crate) const SOCIETY_ID_MISSING: &str = "GBL1";
 /// For a firm token and a society that it does not give access to. This error is not documented either.
-pub(crate) const SOCIETY_NOT_HELD: &str = "DROIT1";
+pub(crate) const SOCIETY_NOT_ACCESSIBLE: &str = "DROIT1";
 /// For an unknown route, with status 404. All errors have the documented format; this code is the simulator's choice.
 pub(crate) const UNKNOWN_ROUTE: &str = "GBL2";
 /// For a log-in with a wrong e-mail address or password. Only the format is documented. The code and the

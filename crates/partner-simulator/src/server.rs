@@ -21,6 +21,7 @@ use crate::tls::Tls;
 pub(crate) struct Server {
     pub(crate) shared: Arc<Shared>,
     pub(crate) router: Router,
+    /// `None`: plain HTTP.
     pub(crate) tls: Option<Tls>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -53,7 +54,7 @@ impl Server {
     }
 
     async fn handle_connection(&self, stream: TcpStream) {
-        // Sends small responses immediately. Without the option they are still sent, so an error can be ignored.
+        // Sends small responses immediately. The option only saves time, so an error can be ignored.
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.tls else { return self.serve(stream).await };
         match TlsAcceptor::from(tls.chain().config).accept(stream).await {

@@ -79,7 +79,7 @@ pub struct Activation {
     /// `canBeActivated` in key/info. If it is false, no request activates the key.
     pub possible: bool,
     /// Whether the response that activates the key already says so. If false, the next response says so.
-    pub shown_at_once: bool,
+    pub reported_immediately: bool,
     /// Whether any accepted request activates the key. If false, only `key/info?mode=extended` does.
     pub by_any_call: bool,
     /// How requests to all routes except key/info are refused before activation. `None`: they are accepted.
@@ -88,7 +88,7 @@ pub struct Activation {
 
 impl Default for Activation {
     fn default() -> Self {
-        Self { possible: true, shown_at_once: false, by_any_call: true, refused_before: None }
+        Self { possible: true, reported_immediately: false, by_any_call: true, refused_before: None }
     }
 }
 

@@ -172,7 +172,8 @@ fn authority_params(name: &str, now: SystemTime, expires_at: SystemTime) -> Cert
     params
 }
 
-/// Certificates store whole seconds.
+/// The certificate is valid from an hour before now, so that a client whose clock is late accepts it, or before its
+/// expiry if it has expired. Certificates store whole seconds.
 fn set_validity(params: &mut CertificateParams, now: SystemTime, expires_at: SystemTime) {
     let epoch = date_time_ymd(1970, 1, 1);
     let not_before = now.min(expires_at) - HOUR;

@@ -1,4 +1,4 @@
-//! Authentication and authorisation: token, secret, budget, concurrency and forbidden routes.
+//! Authentication and authorization: token, secret, budget, concurrency and forbidden routes.
 
 use std::sync::Arc;
 

@@ -116,8 +116,18 @@ impl IncomingRequest {
                     connection.replace_output(bytes.clone());
                     return None;
                 }
-                // The other faults change the response.
-                _ => {}
+                // These change the response.
+                Fault::Empty(_)
+                | Fault::Body { .. }
+                | Fault::Header(..)
+                | Fault::Without(_)
+                | Fault::Gzip
+                | Fault::BrokenGzip
+                | Fault::Pause(_)
+                | Fault::Stall
+                | Fault::CloseAfterHeaders
+                | Fault::Truncate
+                | Fault::Huge(_) => {}
             }
         }
         Some(self.handle_request(request, next).await)

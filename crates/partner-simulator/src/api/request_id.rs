@@ -3,14 +3,14 @@
 /// The `n`th request ID. The three formats seen in real responses alternate, and all IDs are different.
 pub(crate) fn request_id(n: u64) -> String {
     match n % 3 {
-        0 => format!("req-{:016x}", scatter(n)),
-        1 => uuid_form(scatter(n), scatter(!n)),
+        0 => format!("req-{:016x}", permute(n)),
+        1 => uuid_form(permute(n), permute(!n)),
         _ => format!("req-{}", short_form(n / 3)),
     }
 }
 
-/// A permutation of the 64-bit numbers (the finaliser of splitmix64): different inputs have different outputs.
-fn scatter(n: u64) -> u64 {
+/// A permutation of the 64-bit numbers (the last step of the generator splitmix64): different inputs have different outputs.
+fn permute(n: u64) -> u64 {
     let mut z = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -31,10 +31,10 @@ fn uuid_form(high: u64, low: u64) -> String {
 /// Four digits in base 36, or more digits after all four-digit numbers have been used.
 fn short_form(n: u64) -> String {
     const FOUR_DIGITS: u64 = 36 * 36 * 36 * 36;
-    // The factor is divisible by neither 2 nor 3, so the multiplication permutes the four-digit numbers.
-    let scattered = (n % FOUR_DIGITS * 611_953 + 444_444) % FOUR_DIGITS;
+    // 36⁴ has only the prime factors 2 and 3. The factor has neither, so the multiplication permutes the four-digit numbers.
+    let permuted = (n % FOUR_DIGITS * 611_953 + 444_444) % FOUR_DIGITS;
     let overflow = if n < FOUR_DIGITS { String::new() } else { base36(n / FOUR_DIGITS) };
-    format!("{overflow}{:0>4}", base36(scattered))
+    format!("{overflow}{:0>4}", base36(permuted))
 }
 
 fn base36(mut n: u64) -> String {

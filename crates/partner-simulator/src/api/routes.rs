@@ -14,7 +14,7 @@ use crate::api::auth::Caller;
 use crate::api::login::log_in;
 use crate::api::middleware;
 use crate::api::sample_data;
-use crate::error_codes::{SOCIETY_ID_MISSING, SOCIETY_NOT_HELD, UNKNOWN_ROUTE};
+use crate::error_codes::{SOCIETY_ID_MISSING, SOCIETY_NOT_ACCESSIBLE, UNKNOWN_ROUTE};
 use crate::paths::{EXERCICES, HEALTH, KEY_INFO, LOG_IN, PERSONS, SOCIETY, USERS};
 use crate::refusal::Refusal;
 use crate::spec::Access;
@@ -29,7 +29,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route(LOG_IN, post(log_in))
         .route(KEY_INFO, get(key_info))
         .route(EXERCICES, get(exercices))
-        .route(SOCIETY, get(society))
+        .route(SOCIETY, get(list_societies))
         .route(USERS, get(users))
         .route(PERSONS, get(persons))
         .fallback(unknown)
@@ -48,14 +48,14 @@ async fn unknown() -> Refusal {
 }
 
 #[derive(Deserialize)]
-struct Mode {
+struct KeyInfoQuery {
     mode: Option<String>,
 }
 
 async fn key_info(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Query(Mode { mode }): Query<Mode>,
+    Query(KeyInfoQuery { mode }): Query<KeyInfoQuery>,
 ) -> Result<Json<Value>, Refusal> {
     let state = shared.lock();
     let key = state.keys.get(&caller.key).ok_or(Refusal::new("ERR-INTERNAL"))?;
@@ -67,15 +67,15 @@ async fn key_info(
     let third_party = state.partners.get(&key.partner).map_or(0, |partner| partner.third_party);
     let activation = &key.spec.activation;
     Ok(Json(json!({
-        "target": target(&caller.access, third_party),
+        "target": key_target(&caller.access, third_party),
         "version": key.spec.version,
         "canBeActivated": activation.possible,
-        "isActivated": key.spec.activated || (activation.possible && activation.shown_at_once),
+        "isActivated": key.spec.activated || (activation.possible && activation.reported_immediately),
         "routes": routes,
     })))
 }
 
-fn target(access: &Access, third_party: u64) -> Value {
+fn key_target(access: &Access, third_party: u64) -> Value {
     match access {
         Access::Society { schema, society } => json!({
             "type": "api", "schemaId": schema, "thirdPartyId": third_party, "societyId": society,
@@ -90,7 +90,7 @@ async fn exercices(Extension(caller): Extension<Caller>) -> Result<Json<Value>, 
     Ok(Json(sample_data::exercices(requested_society(&caller)?)))
 }
 
-async fn society(Extension(caller): Extension<Caller>) -> Json<Value> {
+async fn list_societies(Extension(caller): Extension<Caller>) -> Json<Value> {
     Json(sample_data::societies(caller.access.societies()))
 }
 
@@ -102,7 +102,8 @@ async fn persons(Extension(caller): Extension<Caller>) -> Json<Value> {
     Json(sample_data::persons(caller.access.schema()))
 }
 
-/// The society that a request is about. A token for one society contains it, so such a request needs no header.
+/// The society that a request is about. The token of a society contains its ID; the token of a firm needs the header
+/// `society-id`.
 fn requested_society(caller: &Caller) -> Result<u64, Refusal> {
     if let Access::Society { society, .. } = caller.access {
         return Ok(society);
@@ -112,6 +113,6 @@ fn requested_society(caller: &Caller) -> Result<u64, Refusal> {
     if caller.access.societies().contains(&society) {
         Ok(society)
     } else {
-        Err(Refusal::new(SOCIETY_NOT_HELD))
+        Err(Refusal::new(SOCIETY_NOT_ACCESSIBLE))
     }
 }

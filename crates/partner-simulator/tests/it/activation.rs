@@ -25,13 +25,14 @@ async fn the_first_extended_response_activates_the_key_and_the_second_says_so() 
 
 #[tokio::test]
 async fn the_response_that_activates_the_key_can_already_say_so() {
-    let sim = new_key(Activation { shown_at_once: true, ..Activation::default() }).await;
+    let sim = new_key(Activation { reported_immediately: true, ..Activation::default() }).await;
     assert!(is_activated(&sim).await);
 }
 
 #[tokio::test]
 async fn a_key_that_cannot_be_activated_stays_pending() {
-    let sim = new_key(Activation { possible: false, shown_at_once: true, ..Activation::default() }).await;
+    let sim =
+        new_key(Activation { possible: false, reported_immediately: true, ..Activation::default() }).await;
     for _ in 0..3 {
         let (_, info) = status_and_json(get(&sim, "new", EXTENDED).await).await;
         assert_eq!((&info["canBeActivated"], &info["isActivated"]), (&false.into(), &false.into()));
