@@ -6,11 +6,11 @@
 #[cfg(test)]
 mod tests;
 
-use serde_with::{DeserializeFromStr, SerializeDisplay, serde_as};
 use std::time::SystemTime;
-use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use serde::{Deserialize, Serialize};
+use serde_with::{DeserializeFromStr, SerializeDisplay, serde_as};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::partner_api::judge::{KeyEvidence, SecretEvidence};
 use crate::rfc3339::Rfc3339;
@@ -20,25 +20,22 @@ use crate::rfc3339::Rfc3339;
     Clone,
     Copy,
     Debug,
+    Default,
     PartialEq,
     Eq,
     PartialOrd,
     Ord,
     Display,
+    EnumString,
     IntoStaticStr,
     VariantArray,
     SerializeDisplay,
-    EnumString,
     DeserializeFromStr,
 )]
-#[strum(
-    const_into_str,
-    serialize_all = "snake_case",
-    parse_err_ty = UnknownState,
-    parse_err_fn = UnknownState::new
-)]
+#[strum(const_into_str, serialize_all = "snake_case", parse_err_ty = String, parse_err_fn = unknown_state)]
 pub(crate) enum KeyState {
     /// No evidence yet.
+    #[default]
     Unknown,
     /// key/info says that the key is not activated.
     Pending,
@@ -64,23 +61,20 @@ pub(crate) enum KeyState {
     Clone,
     Copy,
     Debug,
+    Default,
     PartialEq,
     Eq,
     Display,
+    EnumString,
     IntoStaticStr,
     VariantArray,
     SerializeDisplay,
-    EnumString,
     DeserializeFromStr,
 )]
-#[strum(
-    const_into_str,
-    serialize_all = "snake_case",
-    parse_err_ty = UnknownState,
-    parse_err_fn = UnknownState::new
-)]
+#[strum(const_into_str, serialize_all = "snake_case", parse_err_ty = String, parse_err_fn = unknown_state)]
 pub(crate) enum SecretState {
     /// No evidence yet.
+    #[default]
     Unknown,
     /// The API refused the secret, and never accepted it: MyUnisoft has not activated it yet, or it is wrong.
     Pending,
@@ -90,15 +84,9 @@ pub(crate) enum SecretState {
     Rejected,
 }
 
-/// The name of the state is not known.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown state {0:?}")]
-pub(crate) struct UnknownState(String);
-
-impl UnknownState {
-    fn new(name: &str) -> Self {
-        Self(name.to_owned())
-    }
+/// The error for a name in a state file that is not the name of a state.
+fn unknown_state(name: &str) -> String {
+    format!("unknown state {name:?}")
 }
 
 /// The state of one key or secret, as it is persisted.
@@ -116,36 +104,21 @@ pub(crate) struct PersistedState<S> {
 pub(crate) type PersistedKeyState = PersistedState<KeyState>;
 pub(crate) type PersistedSecretState = PersistedState<SecretState>;
 
-/// A change from one state to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Transition<S> {
-    pub from: S,
-    pub to: S,
-}
+impl<S: Copy + Default + PartialEq> PersistedState<S> {
+    /// The state of a new key or secret.
+    pub(crate) fn new(now: SystemTime) -> Self {
+        Self { state: S::default(), since: now, has_been_active: false }
+    }
 
-impl<S: Copy + PartialEq> PersistedState<S> {
     /// Changes `since` only if the state changes.
-    fn enter(self, state: S, now: SystemTime) -> (Self, Option<Transition<S>>) {
-        if self.state == state {
-            return (self, None);
-        }
-        (Self { state, since: now, ..self }, Some(Transition { from: self.state, to: state }))
+    fn enter(self, state: S, now: SystemTime) -> Self {
+        if self.state == state { self } else { Self { state, since: now, ..self } }
     }
 }
 
 impl PersistedKeyState {
-    /// The state of a new key.
-    pub(crate) const fn new(now: SystemTime) -> Self {
-        Self { state: KeyState::Unknown, since: now, has_been_active: false }
-    }
-
-    /// The next state, and the transition if the state changed.
-    pub(crate) fn step(
-        self,
-        evidence: KeyEvidence,
-        source: EvidenceSource,
-        now: SystemTime,
-    ) -> (Self, Option<Transition<KeyState>>) {
+    /// The next state.
+    pub(crate) fn step(self, evidence: KeyEvidence, source: EvidenceSource, now: SystemTime) -> Self {
         let state = match evidence {
             KeyEvidence::Activated | KeyEvidence::Accepted => KeyState::Active,
             KeyEvidence::NotActivated => KeyState::Pending,
@@ -158,7 +131,7 @@ impl PersistedKeyState {
         };
         let next = Self { has_been_active: self.has_been_active || state == KeyState::Active, ..self };
         if self.state == KeyState::Pending && source == EvidenceSource::CanaryBesideKeyInfo {
-            return (next, None);
+            return next;
         }
         next.enter(state, now)
     }
@@ -180,17 +153,8 @@ pub(crate) enum EvidenceSource {
 }
 
 impl PersistedSecretState {
-    /// The state of a new secret.
-    pub(crate) const fn new(now: SystemTime) -> Self {
-        Self { state: SecretState::Unknown, since: now, has_been_active: false }
-    }
-
-    /// The next state, and the transition if the state changed.
-    pub(crate) fn step(
-        self,
-        evidence: SecretEvidence,
-        now: SystemTime,
-    ) -> (Self, Option<Transition<SecretState>>) {
+    /// The next state.
+    pub(crate) fn step(self, evidence: SecretEvidence, now: SystemTime) -> Self {
         let state = match evidence {
             SecretEvidence::Accepted => SecretState::Active,
             SecretEvidence::Refused if self.has_been_active => SecretState::Rejected,

@@ -87,7 +87,7 @@ fn every_code_changes_every_key_state_as_documented() {
             let expected = if persisted.has_been_active { row.been_active } else { row.never_active };
             let expected = expected.unwrap_or(persisted.state);
             let next = evidence
-                .map_or(persisted, |evidence| persisted.step(evidence, EvidenceSource::Authority, at(9)).0);
+                .map_or(persisted, |evidence| persisted.step(evidence, EvidenceSource::Authority, at(9)));
             assert_eq!(next.state, expected, "{} in {persisted:?}", row.code);
             assert_eq!(
                 next.has_been_active, persisted.has_been_active,
@@ -104,7 +104,7 @@ fn every_code_changes_every_secret_state_as_documented() {
         let evidence = judge_error(CANARY, 403, row.code).secret;
         assert_eq!(evidence.is_some(), row.secret_refused, "{}", row.code);
         for persisted in persisted_states(SecretState::VARIANTS) {
-            let next = evidence.map_or(persisted, |evidence| persisted.step(evidence, at(9)).0);
+            let next = evidence.map_or(persisted, |evidence| persisted.step(evidence, at(9)));
             let expected = match (row.secret_refused, persisted.has_been_active) {
                 (false, _) => persisted.state,
                 (true, false) => SecretState::Pending,
@@ -120,11 +120,11 @@ fn an_accepted_request_makes_key_and_secret_active_from_every_state() {
     let accepted = judge_response(CANARY, 200, r#"[{"name":"2024"}]"#);
     assert!(accepted.outcome.is_ok());
     for persisted in persisted_states(KeyState::VARIANTS) {
-        let (next, _) = persisted.step(accepted.key.unwrap(), EvidenceSource::Authority, at(9));
+        let next = persisted.step(accepted.key.unwrap(), EvidenceSource::Authority, at(9));
         assert_eq!((next.state, next.has_been_active), (KeyState::Active, true), "{persisted:?}");
     }
     for persisted in persisted_states(SecretState::VARIANTS) {
-        let (next, _) = persisted.step(accepted.secret.unwrap(), at(9));
+        let next = persisted.step(accepted.secret.unwrap(), at(9));
         assert_eq!((next.state, next.has_been_active), (SecretState::Active, true), "{persisted:?}");
     }
 }
@@ -136,13 +136,10 @@ fn key_info_says_whether_a_key_is_activated() {
     };
     for persisted in persisted_states(KeyState::VARIANTS) {
         assert_eq!(
-            persisted.step(evidence(false), EvidenceSource::Authority, at(9)).0.state,
+            persisted.step(evidence(false), EvidenceSource::Authority, at(9)).state,
             KeyState::Pending
         );
-        assert_eq!(
-            persisted.step(evidence(true), EvidenceSource::Authority, at(9)).0.state,
-            KeyState::Active
-        );
+        assert_eq!(persisted.step(evidence(true), EvidenceSource::Authority, at(9)).state, KeyState::Active);
     }
     let secret = judge_response(EXTENDED, 200, r#"{"isActivated":false}"#).secret;
     assert!(secret.is_some(), "the key/info response of a pending key proves that the secret is accepted");
@@ -153,20 +150,20 @@ fn a_canary_does_not_end_pending_if_key_info_is_probed_too() {
     let pending = PersistedKeyState { state: KeyState::Pending, ..PersistedKeyState::new(at(1)) };
     for row in rows() {
         let Some(evidence) = judge_error(CANARY, 403, row.code).key else { continue };
-        let (next, change) = pending.step(evidence, EvidenceSource::CanaryBesideKeyInfo, at(9));
-        assert_eq!((next, change), (pending, None), "{}", row.code);
+        let next = pending.step(evidence, EvidenceSource::CanaryBesideKeyInfo, at(9));
+        assert_eq!(next, pending, "{}", row.code);
     }
     let accepted = judge_response(CANARY, 200, "[]").key.unwrap();
-    let (next, _) = pending.step(accepted, EvidenceSource::CanaryBesideKeyInfo, at(9));
+    let next = pending.step(accepted, EvidenceSource::CanaryBesideKeyInfo, at(9));
     assert_eq!(next.state, KeyState::Pending);
     assert!(next.has_been_active, "the key was accepted, so a later NotFound is a revocation");
 }
 
 #[test]
-fn an_unchanged_state_keeps_its_since_and_is_not_a_transition() {
+fn an_unchanged_state_keeps_its_since() {
     let active = PersistedKeyState { state: KeyState::Active, since: at(1), has_been_active: true };
     let accepted = judge_response(CANARY, 200, "[]").key.unwrap();
-    assert_eq!(active.step(accepted, EvidenceSource::Authority, at(9)), (active, None));
+    assert_eq!(active.step(accepted, EvidenceSource::Authority, at(9)), active);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::partner::PartnerMonitor;
 use super::token::{TokenProvider, unreadable};
 use super::{Context, MonitorSettings, log_episode, persist};
 use crate::config::{self, Probe, Target};
-use crate::key_state::{EvidenceSource, KeyState, PersistedKeyState, Transition};
+use crate::key_state::{EvidenceSource, KeyState, PersistedKeyState};
 use crate::partner_api::KeyInfoMode;
 use crate::partner_api::failure::Reason;
 use crate::partner_api::judge::{KeyEvidence, RequestKind};
@@ -211,15 +211,15 @@ impl KeyMonitor {
         let Some(evidence) = report.judgement.as_ref().and_then(|answer| answer.key) else { return };
         let Some(fingerprint) = session.fingerprint.clone() else { return };
         let known = self.key.status().persisted;
-        let (next, change) = known.step(evidence, self.evidence_source(probe), SystemTime::now());
+        let next = known.step(evidence, self.evidence_source(probe), SystemTime::now());
         if next == known {
             return;
         }
         let (partner, key) = (Arc::clone(&self.key.partner.name), Arc::clone(&self.key.name));
         persist(&self.context.store, StateUpdate::Key { partner, key, fingerprint, persisted: next }).await;
         self.key.status().set_persisted(next, Some(report));
-        if let Some(change) = change {
-            self.log_transition(change, probe, report);
+        if next.state != known.state {
+            self.log_transition(known.state, next.state, probe, report);
         }
     }
 
@@ -249,12 +249,7 @@ impl KeyMonitor {
         log_episode(change.as_ref(), Some(&self.key), &probe.name);
     }
 
-    fn log_transition(
-        &self,
-        Transition { from, to }: Transition<KeyState>,
-        probe: &Probe,
-        report: &ProbeReport,
-    ) {
+    fn log_transition(&self, from: KeyState, to: KeyState, probe: &Probe, report: &ProbeReport) {
         let (partner, key, probe) = (&*self.key.partner.name, &*self.key.name, &*probe.name);
         let code = report.code();
         let request_id = report.request_id.as_ref().map(RequestId::as_str);

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use tracing::{info, warn};
 
 use crate::config;
-use crate::key_state::{PersistedSecretState, SecretState, Transition};
+use crate::key_state::{PersistedSecretState, SecretState};
 use crate::partner_api::request_id::RequestId;
 use crate::report::ProbeReport;
 use crate::secret::{SecretError, SecretKind, WatchedSecret};
@@ -72,8 +72,8 @@ impl PartnerMonitor {
         let Some(evidence) = report.judgement.as_ref().and_then(|answer| answer.secret) else { return };
         let next_state = || {
             let known = *self.partner.secret();
-            let (next, change) = known.step(evidence, SystemTime::now());
-            (next != known).then_some((next, change))
+            let next = known.step(evidence, SystemTime::now());
+            (next != known).then_some((known.state, next))
         };
         if next_state().is_none() {
             return;
@@ -81,12 +81,12 @@ impl PartnerMonitor {
         let _guard = self.saving.lock().await;
         // Another key of this partner may have applied the same evidence, and a response to a secret that was
         // replaced meanwhile proves nothing about the new one.
-        let Some((next, change)) = next_state().filter(|_| self.belongs_to(&fingerprint)) else { return };
+        let Some((from, next)) = next_state().filter(|_| self.belongs_to(&fingerprint)) else { return };
         let partner = Arc::clone(&self.partner.name);
         super::persist(store, StateUpdate::Secret { partner, fingerprint, persisted: next }).await;
         *self.partner.secret() = next;
-        if let Some(change) = change {
-            self.log_transition(change, report);
+        if next.state != from {
+            self.log_transition(from, next.state, report);
         }
     }
 
@@ -108,7 +108,7 @@ impl PartnerMonitor {
         self.secret.lock().unwrap_or_else(PoisonError::into_inner).fingerprint.as_ref() == Some(fingerprint)
     }
 
-    fn log_transition(&self, Transition { from, to }: Transition<SecretState>, report: &ProbeReport) {
+    fn log_transition(&self, from: SecretState, to: SecretState, report: &ProbeReport) {
         let partner = &*self.partner.name;
         let code = report.code();
         let request_id = report.request_id.as_ref().map(RequestId::as_str);
