@@ -14,12 +14,11 @@ mod tests;
 use std::io;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
 
-use tokio::sync::{Notify, watch};
-use tokio::time::{Duration, Instant, sleep_until, timeout};
-use tokio_util::task::AbortOnDropHandle;
+use tokio::sync::watch;
+use tokio::time::{Duration, Instant, timeout, timeout_at};
 use tracing::{error, info};
 
 use content::Content;
@@ -52,31 +51,21 @@ pub(crate) struct NotWritten;
 pub(crate) struct Store(Arc<Shared>);
 
 struct Shared {
-    current: Mutex<Current>,
+    current: watch::Sender<Current>,
     /// Only the writer locks it, on a thread that may block.
     file: Mutex<StateFile>,
-    signals: Arc<WriterSignals>,
     progress: watch::Sender<Progress>,
     on_write_failure: Box<dyn Fn() + Send + Sync>,
-    /// Holds only a weak reference to this struct and ends when it is dropped. `None` if nothing is ever
-    /// written.
-    writer: Option<AbortOnDropHandle<()>>,
 }
 
-/// Wakes the writer.
-#[derive(Debug, Default)]
-struct WriterSignals {
-    /// There is something to write.
-    dirty: Notify,
-    /// The store is closing: write without delay.
-    closing: Notify,
-}
-
-/// What should be on disk, and its revision: the number of changes since start.
+/// What should be on disk.
 #[derive(Clone, Debug, Default)]
 struct Current {
     content: Content,
+    /// The number of changes since start.
     revision: u64,
+    /// The store is closing: this revision is written without delay.
+    urgent: u64,
 }
 
 /// How far the writer is.
@@ -110,23 +99,9 @@ impl Store {
         let mut file = StateFile::new(directory);
         let content = initial_read(&mut file, directory)?;
         let working = content.is_some();
-        let signals = Arc::new(WriterSignals::default());
-        let shared = Arc::new_cyclic(|shared| Shared {
-            current: Mutex::new(Current { content: content.unwrap_or_default(), revision: 0 }),
-            file: Mutex::new(file),
-            signals: Arc::clone(&signals),
-            progress: watch::Sender::new(Progress::default()),
-            on_write_failure: Box::new(on_write_failure),
-            writer: Some(AbortOnDropHandle::new(tokio::spawn(run_writer(
-                Weak::clone(shared),
-                signals,
-                working,
-            )))),
-        });
-        // Always write once at start: a directory that is not writable shows now, not at the first
-        // change of a state; a file that could not be read is tried again; a damaged file is repaired.
-        shared.signals.dirty.notify_one();
-        Ok(Self(shared))
+        let store = Self::new(file, content.unwrap_or_default(), Progress::default(), on_write_failure);
+        tokio::spawn(run_writer(Arc::downgrade(&store.0), store.0.current.subscribe(), working));
+        Ok(store)
     }
 
     /// Loads the persisted state in `directory` without locking it: an exporter may be using it. Updates stay
@@ -144,14 +119,22 @@ impl Store {
         Self::without_writer(StateFile::new(Path::new("")), Content::default())
     }
 
+    /// All revisions count as written, so that nothing waits for a write.
     fn without_writer(file: StateFile, content: Content) -> Self {
+        Self::new(file, content, Progress { written: u64::MAX, attempted: u64::MAX }, || {})
+    }
+
+    fn new(
+        file: StateFile,
+        content: Content,
+        progress: Progress,
+        on_write_failure: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(Shared {
-            current: Mutex::new(Current { content, revision: 0 }),
+            current: watch::Sender::new(Current { content, revision: 0, urgent: 0 }),
             file: Mutex::new(file),
-            signals: Arc::default(),
-            progress: watch::Sender::new(Progress::default()),
-            on_write_failure: Box::new(|| {}),
-            writer: None,
+            progress: watch::Sender::new(progress),
+            on_write_failure: Box::new(on_write_failure),
         }))
     }
 
@@ -160,49 +143,46 @@ impl Store {
     /// # Errors
     /// If the write failed. The update is kept, later look-ups see it, and the write is retried.
     pub(crate) async fn save(&self, update: StateUpdate) -> Result<(), NotWritten> {
-        match self.0.modify(|content| content.apply(update)) {
+        match self.0.modify(|current| current.content.apply(update)) {
             Some(revision) => self.0.wait_for(revision).await,
             None => Ok(()),
         }
     }
 
     /// The persisted state of a key, if it belongs to the token with this fingerprint.
-    pub(crate) fn key(
-        &self,
-        partner: &str,
-        key: &str,
-        fingerprint: &Fingerprint,
-    ) -> Option<PersistedKeyState> {
-        self.0.current().content.key(partner, key, fingerprint)
+    pub(crate) fn key(&self, partner: &str, key: &str, token: &Fingerprint) -> Option<PersistedKeyState> {
+        self.0.current.borrow().content.key(partner, key, token)
     }
 
     /// The persisted state of a partner's secret, if it belongs to the secret with this fingerprint.
     pub(crate) fn secret(&self, partner: &str, fingerprint: &Fingerprint) -> Option<PersistedSecretState> {
-        self.0.current().content.secret(partner, fingerprint)
+        self.0.current.borrow().content.secret(partner, fingerprint)
     }
 
     /// The refused log-ins of an account; `mail` in lower case.
     pub(crate) fn refused_logins(&self, auth_url: &str, mail: &str) -> Option<RefusedLogins> {
-        self.0.current().content.refused_logins(auth_url, mail)
+        self.0.current.borrow().content.refused_logins(auth_url, mail)
     }
 
     /// Sets which keys are configured, as pairs of partner and key. The state of a key that is removed
     /// from the configuration is kept for 30 days.
     pub(crate) fn set_configured_keys(&self, configured: impl Iterator<Item = (Arc<str>, Arc<str>)>) {
         let configured: Vec<_> = configured.collect();
-        self.0.modify(|content| content.update_configured(&configured, SystemTime::now()));
+        self.0.modify(|current| current.content.update_configured(&configured, SystemTime::now()));
     }
 
     /// Waits until everything is on disk, for at most one second. The writer stops any wait of its own and
     /// tries immediately.
     pub(crate) async fn close(&self) {
-        let current = self.0.current().revision;
-        if self.0.progress.borrow().written >= current {
+        if self.0.progress.borrow().written >= self.0.current.borrow().revision {
             return;
         }
         // A new revision of the same content: a write that failed before is tried once more.
-        if let Some(revision) = self.0.modify(|_| true) {
-            self.0.signals.closing.notify_one();
+        let urgent = self.0.modify(|current| {
+            current.urgent = current.revision + 1;
+            true
+        });
+        if let Some(revision) = urgent {
             // If it fails, the earlier failed writes were reported already.
             let _ = timeout(CLOSE_TIMEOUT, self.0.wait_for(revision)).await;
         }
@@ -210,25 +190,19 @@ impl Store {
 }
 
 impl Shared {
-    fn current(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns the new revision if `modify` reports a change to write.
-    fn modify(&self, modify: impl FnOnce(&mut Content) -> bool) -> Option<u64> {
-        let mut current = self.current();
-        if !modify(&mut current.content) {
-            return None;
-        }
-        current.revision += 1;
-        self.signals.dirty.notify_one();
-        Some(current.revision)
+    fn modify(&self, modify: impl FnOnce(&mut Current) -> bool) -> Option<u64> {
+        let mut revision = None;
+        self.current.send_if_modified(|current| {
+            let is_changed = modify(current);
+            current.revision += u64::from(is_changed);
+            revision = is_changed.then_some(current.revision);
+            is_changed
+        });
+        revision
     }
 
     async fn wait_for(&self, revision: u64) -> Result<(), NotWritten> {
-        if self.writer.is_none() {
-            return Ok(());
-        }
         let mut progress = self.progress.subscribe();
         let attempted = progress.wait_for(|progress| progress.attempted >= revision).await;
         if attempted.is_ok_and(|progress| progress.written >= revision) { Ok(()) } else { Err(NotWritten) }
@@ -238,9 +212,9 @@ impl Shared {
     fn write(&self) -> io::Result<u64> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(older) = file.read_if_new()? {
-            self.current().content.merge_older(older);
+            self.current.send_modify(|current| current.content.merge_older(older));
         }
-        let Current { content, revision } = self.current().clone();
+        let Current { content, revision, .. } = self.current.borrow().clone();
         file.replace(&content.to_json()?)?;
         Ok(revision)
     }
@@ -268,25 +242,28 @@ impl Shared {
 
 /// The content of the file; `None` if it cannot be read yet.
 fn initial_read(file: &mut StateFile, directory: &Path) -> Result<Option<Content>, OpenError> {
-    let cause = match file.read_if_new() {
-        Ok(content) => return Ok(Some(content.unwrap_or_default())),
+    match file.read_if_new() {
+        Ok(content) => Ok(Some(content.unwrap_or_default())),
         Err(cause) => match cause.downcast() {
-            Ok(in_use) => return Err(in_use),
-            Err(cause) => cause,
+            Ok(in_use) => Err(in_use),
+            Err(cause) => {
+                error!(folder = %directory.display(), %cause, "cannot use the storage directory; retrying");
+                Ok(None)
+            }
         },
-    };
-    error!(folder = %directory.display(), %cause, "cannot use the storage directory; retrying");
-    Ok(None)
+    }
 }
 
 /// Writes whenever there is something to write. While it waits, it holds no strong reference, so that it does
-/// not keep the store alive after the last handle is dropped. It is not woken before the first handle exists.
-async fn run_writer(shared: Weak<Shared>, signals: Arc<WriterSignals>, mut working: bool) {
+/// not keep the store alive after the last handle is dropped; then it ends.
+///
+/// It always writes once at start: a directory that is not writable shows now, not at the first change of a
+/// state; a file that could not be read is tried again; a damaged file is repaired.
+async fn run_writer(shared: Weak<Shared>, mut current: watch::Receiver<Current>, mut working: bool) {
     loop {
-        signals.dirty.notified().await;
         let started = Instant::now();
         let Some(writing) = shared.upgrade() else { return };
-        let revision = writing.current().revision;
+        let revision = writing.current.borrow().revision;
         let mut write = pin!(run_blocking(move || writing.write()));
         loop {
             let outcome = timeout(WRITE_TIMEOUT, &mut write).await;
@@ -294,19 +271,16 @@ async fn run_writer(shared: Weak<Shared>, signals: Arc<WriterSignals>, mut worki
             let timed_out = || Err(io::Error::new(io::ErrorKind::TimedOut, "the disk does not respond"));
             let ended = outcome.is_ok();
             // Updates that came meanwhile wait for the same write, so they failed too.
-            let attempted = if ended { revision } else { reporting.current().revision };
+            let attempted = if ended { revision } else { reporting.current.borrow().revision };
             reporting.report(&outcome.unwrap_or_else(|_| timed_out()), attempted, &mut working);
             if ended {
                 break;
             }
         }
         let next = if working { started + WRITE_INTERVAL } else { Instant::now() + RETRY_DELAY };
-        tokio::select! {
-            () = sleep_until(next) => {}
-            () = signals.closing.notified() => {}
-        }
-        if !working {
-            signals.dirty.notify_one();
+        let _ = timeout_at(next, current.wait_for(|current| current.urgent > revision)).await;
+        if working && current.wait_for(|current| current.revision > revision).await.is_err() {
+            return;
         }
     }
 }

@@ -89,7 +89,7 @@ fn state_in(content: &Content, key: &str) -> Option<KeyState> {
 
 impl Store {
     fn state(&self, key: &str) -> Option<KeyState> {
-        state_in(&self.0.current().content, key)
+        state_in(&self.0.current.borrow().content, key)
     }
 }
 
