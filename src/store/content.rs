@@ -1,7 +1,7 @@
 //! The content of the store, and its form in the file: JSON.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -117,14 +117,9 @@ impl Content {
         }
     }
 
-    pub(super) fn key(
-        &self,
-        partner: &str,
-        key: &str,
-        fingerprint: &Fingerprint,
-    ) -> Option<PersistedKeyState> {
+    pub(super) fn key(&self, partner: &str, key: &str, token: &Fingerprint) -> Option<PersistedKeyState> {
         let stored = self.keys.get(&(partner.into(), key.into()))?;
-        (stored.fingerprint == *fingerprint).then_some(stored.persisted)
+        (stored.fingerprint == *token).then_some(stored.persisted)
     }
 
     pub(super) fn secret(&self, partner: &str, fingerprint: &Fingerprint) -> Option<PersistedSecretState> {
@@ -139,8 +134,8 @@ impl Content {
     /// Marks keys and partners that are no longer configured, and deletes those that were removed long ago.
     /// Returns whether anything changed.
     pub(super) fn update_configured(&mut self, configured: &[(Arc<str>, Arc<str>)], now: SystemTime) -> bool {
-        let keys: std::collections::BTreeSet<_> = configured.iter().collect();
-        let partners: std::collections::BTreeSet<_> = configured.iter().map(|(partner, _)| partner).collect();
+        let keys: BTreeSet<_> = configured.iter().collect();
+        let partners: BTreeSet<_> = configured.iter().map(|(partner, _)| partner).collect();
         let before = (self.keys.len(), self.secrets.len(), self.logins.len());
         let mut marked = false;
         self.keys.retain(|name, stored| stored.keep(keys.contains(name), now, &mut marked));
@@ -151,26 +146,20 @@ impl Content {
 
     /// The file's text: indented JSON, so that a person can read it.
     pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        let keys = self.keys.iter().map(|((partner, key), stored)| KeyRecord {
-            partner: Arc::clone(partner),
-            key: Arc::clone(key),
-            stored: stored.clone(),
+        let keys = self.keys.iter().map(|((partner, key), stored)| {
+            let (partner, key) = (Arc::clone(partner), Arc::clone(key));
+            KeyRecord { partner, key, stored: stored.clone() }
         });
-        let secrets = self
-            .secrets
-            .iter()
-            .map(|(partner, stored)| SecretRecord { partner: Arc::clone(partner), stored: stored.clone() });
+        let secrets = self.secrets.iter().map(|(partner, stored)| {
+            let (partner, stored) = (Arc::clone(partner), stored.clone());
+            SecretRecord { partner, stored }
+        });
         let logins = self.logins.iter().filter_map(|((auth_url, mail), refused)| {
             let (auth_url, mail) = (auth_url.clone(), mail.clone());
             Some(LoginRecord { auth_url, mail, refused: refused.clone()? })
         });
-        let file = File {
-            version: VERSION,
-            keys: keys.collect(),
-            secrets: secrets.collect(),
-            logins: logins.collect(),
-        };
-        serde_json::to_vec_pretty(&file)
+        let (keys, secrets, logins) = (keys.collect(), secrets.collect(), logins.collect());
+        serde_json::to_vec_pretty(&File { version: VERSION, keys, secrets, logins })
     }
 
     /// Reads the file's text. Returns its content, and one message per record that cannot be read.
@@ -186,13 +175,13 @@ impl Content {
             ));
         }
         let mut damage = Vec::new();
-        let keys = parse_records::<KeyRecord>("keys", &file.keys, &mut damage);
-        let secrets = parse_records::<SecretRecord>("secrets", &file.secrets, &mut damage);
-        let logins = parse_records::<LoginRecord>("logins", &file.logins, &mut damage);
+        let keys: Vec<KeyRecord> = parse_records("keys", &file.keys, &mut damage);
+        let secrets: Vec<SecretRecord> = parse_records("secrets", &file.secrets, &mut damage);
+        let logins: Vec<LoginRecord> = parse_records("logins", &file.logins, &mut damage);
         let content = Self {
-            keys: keys.map(|record| ((record.partner, record.key), record.stored)).collect(),
-            secrets: secrets.map(|record| (record.partner, record.stored)).collect(),
-            logins: logins.map(|record| ((record.auth_url, record.mail), Some(record.refused))).collect(),
+            keys: keys.into_iter().map(|record| ((record.partner, record.key), record.stored)).collect(),
+            secrets: secrets.into_iter().map(|record| (record.partner, record.stored)).collect(),
+            logins: logins.into_iter().map(|it| ((it.auth_url, it.mail), Some(it.refused))).collect(),
         };
         Ok((content, damage))
     }
@@ -214,42 +203,29 @@ fn merge_older<K: Ord, S>(newer: &mut BTreeMap<K, StoredState<S>>, older: BTreeM
 impl<S> StoredState<S> {
     /// Whether to keep this state. Sets `marked` if the removal date changed.
     fn keep(&mut self, is_configured: bool, now: SystemTime, marked: &mut bool) -> bool {
-        match (is_configured, self.removed) {
-            (true, None) => true,
-            (true, Some(_)) => {
-                self.removed = None;
-                *marked = true;
-                true
-            }
-            (false, None) => {
-                self.removed = Some(now);
-                *marked = true;
-                true
-            }
-            (false, Some(removed)) => is_recent(removed, now),
-        }
+        let removed = if is_configured { None } else { self.removed.or(Some(now)) };
+        *marked |= removed != self.removed;
+        self.removed = removed;
+        removed.is_none_or(|removed| is_recent(removed, now))
     }
 }
 
 /// A time in the future counts as recent too: the clock was set back.
 fn is_recent(time: SystemTime, now: SystemTime) -> bool {
-    now.duration_since(time).is_ok_and(|age| age < RETENTION) || time > now
+    now.duration_since(time).unwrap_or_default() < RETENTION
 }
 
 /// Parses each record separately, so that a damaged record does not affect the others.
-fn parse_records<'a, T: Deserialize<'a> + 'a>(
+fn parse_records<'a, T: Deserialize<'a>>(
     list: &str,
     records: &[&'a RawValue],
     damage: &mut Vec<String>,
-) -> std::vec::IntoIter<T> {
-    let mut read = Vec::with_capacity(records.len());
-    for (index, record) in records.iter().enumerate() {
-        match serde_json::from_str(record.get()) {
-            Ok(record) => read.push(record),
-            Err(cause) => damage.push(format!("{list}[{index}]: {cause}")),
-        }
-    }
-    read.into_iter()
+) -> Vec<T> {
+    let parse = |(index, record): (usize, &&'a RawValue)| {
+        let parsed = serde_json::from_str(record.get());
+        parsed.map_err(|cause| damage.push(format!("{list}[{index}]: {cause}"))).ok()
+    };
+    records.iter().enumerate().filter_map(parse).collect()
 }
 
 /// The file, with records that are typed for writing and unparsed for reading.

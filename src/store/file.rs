@@ -111,10 +111,8 @@ impl StateFile {
         let kept_path = self.damaged_path();
         let (file, kept) = (path.display(), kept_path.display());
         fs::rename(path, &kept_path).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("{file} is damaged ({cause}) and cannot be renamed: {error}"),
-            )
+            let text = format!("{file} is damaged ({cause}) and cannot be renamed: {error}");
+            io::Error::new(error.kind(), text)
         })?;
         error!(%file, %kept, cause, "the state file is damaged; renamed it and started with an empty state");
         Ok(Content::default())
@@ -144,13 +142,10 @@ impl StateFile {
         {
             return Ok(());
         }
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(io::Error::other(OpenError::InUse(self.directory.clone())));
-            }
-            Err(TryLockError::Error(cause)) => return Err(cause),
-        }
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => io::Error::other(OpenError::InUse(self.directory.clone())),
+            TryLockError::Error(cause) => cause,
+        })?;
         (self.lock, self.read) = (Some(lock), false);
         warn_if_world_writable(&self.directory);
         self.remove_temporary_files();
