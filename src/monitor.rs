@@ -40,20 +40,12 @@ const MAX_PROBES_IN_FLIGHT: usize = 512;
 const SAVE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The settings that all monitors of one configuration share.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MonitorSettings {
     /// Sends requests to the API.
     pub prober: Prober,
     /// A key is not probed if its remaining budget is known to be below this number of requests.
     pub keep_free: u32,
-}
-
-/// Two probers are equal only if they are the same object, because each reads its certificate
-/// authorities itself.
-impl PartialEq for MonitorSettings {
-    fn eq(&self, other: &Self) -> bool {
-        self.keep_free == other.keep_free && self.prober.is(&other.prober)
-    }
 }
 
 /// What all monitors share for the whole life of the process.

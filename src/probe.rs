@@ -28,10 +28,10 @@ use crate::partner_api::judge::{Judgement, RequestKind, Response, judge};
 use crate::partner_api::login::{self, LoginAnswer};
 use crate::partner_api::request_id::RequestId;
 use crate::partner_api::{Firm, Method, SECRET_HEADER, SOCIETY_HEADER};
-use crate::report::ProbeReport;
+use crate::report::{Phases, ProbeReport};
 
 pub(crate) use client::BuildError;
-use phase_timer::PhaseTimer;
+use phase_timer::{PhaseTimer, Times};
 
 /// A key/info response has a few kilobytes. It must be complete to be parsed.
 const KEY_INFO_LIMITS: BodyLimits = BodyLimits { read: 1 << 20, keep: 1 << 20 };
@@ -118,11 +118,6 @@ impl Prober {
             && client::read_authorities(api).is_ok_and(|authorities| authorities == self.0.authorities)
     }
 
-    /// The same as `==`.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     /// The host of the API, whose certificates the probes record. Empty if the URL has none.
     pub(crate) fn host(&self) -> &str {
         self.0.api.base_url.host_str().unwrap_or_default()
@@ -142,26 +137,17 @@ impl Prober {
     pub(crate) async fn probe(&self, request: ProbeRequest<'_>) -> ProbeReport {
         let timer = Arc::new(PhaseTimer::start(self.resolves_a_name(&self.0.api.base_url)));
         let http_request = self.http_request(&request);
-        let response = send(http_request, &timer, request.timeout, body_limits(request.kind)).await;
+        let (response, phases) = send(http_request, &timer, request.timeout, body_limits(request.kind)).await;
         let finished = SystemTime::now();
-        let (phases, _) = timer.phases();
-        let (status, header_id) = timer.head();
+        let Times { status, request_id, certificate_expiry, .. } = timer.times().clone();
         let (outcome, request_id, judgement) = match response {
             Ok(response) => {
-                let judgement = request.judge(&response, finished);
+                let judgement = request.judge(response, finished);
                 (judgement.outcome.clone(), judgement.request_id.clone(), Some(judgement))
             }
-            Err(failure) => (Err(failure), redact_request_id(header_id, request.secrets()), None),
+            Err(failure) => (Err(failure), redact_request_id(request_id, request.secrets()), None),
         };
-        ProbeReport {
-            finished,
-            phases,
-            status,
-            request_id,
-            judgement,
-            outcome,
-            certificate_expiry: timer.certificate_expiry(),
-        }
+        ProbeReport { finished, phases, status, request_id, judgement, outcome, certificate_expiry }
     }
 
     /// Requests a token from the log-in route. This is not a probe: its duration is not reported.
@@ -175,7 +161,7 @@ impl Prober {
         let body = login::Request { mail, password: password.expose_secret(), firm };
         let request = self.0.client.post(self.0.api.auth_url.clone()).json(&body);
         let timer = Arc::new(PhaseTimer::start(self.resolves_a_name(&self.0.api.auth_url)));
-        let response = send(request, &timer, limit, ERROR_LIMITS).await;
+        let (response, _) = send(request, &timer, limit, ERROR_LIMITS).await;
         let outcome = response.map(|response| {
             // A body above the limit is neither a token nor a refusal, even if it begins like one.
             let body = if response.complete { response.body.as_slice() } else { &[] };
@@ -188,7 +174,7 @@ impl Prober {
             }
             answer
         });
-        LoginReport { outcome, certificate_expiry: timer.certificate_expiry() }
+        LoginReport { outcome, certificate_expiry: timer.times().certificate_expiry }
     }
 
     /// Whether a connection to `url` needs a name to be resolved. An IP address needs none.
@@ -203,15 +189,13 @@ impl Prober {
                 http::Method::GET
             }
         };
-        let http_request = self.0.client.request(method, join(&self.0.api.base_url, request.path));
-        match &request.credentials {
-            Some(credentials) => http_request.headers(credentials.headers()),
-            None => http_request,
-        }
+        let headers = request.credentials.as_ref().map(Credentials::headers).unwrap_or_default();
+        self.0.client.request(method, join(&self.0.api.base_url, request.path)).headers(headers)
     }
 }
 
-/// Two probers are equal if they are clones of each other. Probers of equal settings are not.
+/// Two probers are equal only if they are clones of each other, because each reads its certificate authorities
+/// itself.
 impl PartialEq for Prober {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -221,8 +205,10 @@ impl PartialEq for Prober {
 impl<'a> ProbeRequest<'a> {
     /// The judgement without the secrets of the request: an error code or a request ID is shown and logged,
     /// and the server could put a secret there.
-    fn judge(&self, response: &ReceivedResponse, received: SystemTime) -> Judgement {
-        let mut judgement = judge(self.kind, response.to_judge(received));
+    fn judge(&self, response: ReceivedResponse, received: SystemTime) -> Judgement {
+        let ReceivedResponse { status, headers, body, complete } = response;
+        let response = Response { status, headers: &headers, body: &body, complete, received };
+        let mut judgement = judge(self.kind, response);
         judgement.request_id = redact_request_id(judgement.request_id, self.secrets());
         if let Err(failure) = &mut judgement.outcome {
             failure.redact_code(|code| echoes_secret(code, self.secrets()));
@@ -230,12 +216,8 @@ impl<'a> ProbeRequest<'a> {
         judgement
     }
 
-    fn secrets(&self) -> impl IntoIterator<Item = &'a SecretString> + use<'a> {
-        self.credentials
-            .as_ref()
-            .map(|credentials| [credentials.token, credentials.secret])
-            .into_iter()
-            .flatten()
+    fn secrets(&self) -> impl Iterator<Item = &'a SecretString> {
+        self.credentials.iter().flat_map(|credentials| [credentials.token, credentials.secret])
     }
 }
 
@@ -274,18 +256,6 @@ impl Credentials<'_> {
     }
 }
 
-impl ReceivedResponse {
-    fn to_judge(&self, received: SystemTime) -> Response<'_> {
-        Response {
-            status: self.status,
-            headers: &self.headers,
-            body: &self.body,
-            complete: self.complete,
-            received,
-        }
-    }
-}
-
 /// A header value that is never printed. A secret is checked when it is read, so it is a valid header value.
 /// If it were not, the header would be empty and the API would refuse it.
 fn sensitive(value: &str) -> HeaderValue {
@@ -318,26 +288,24 @@ fn has_body_to_judge(status: StatusCode) -> bool {
     status.is_success() || status.is_client_error() || status.is_server_error()
 }
 
-/// Sends the request and reads the response. Stops after `limit`.
+/// Sends the request and reads the response. Stops after `limit`. Also returns the phases until then.
 async fn send(
     request: reqwest::RequestBuilder,
     timer: &Arc<PhaseTimer>,
     limit: Duration,
     body_limits: BodyLimits,
-) -> Result<ReceivedResponse, Failure> {
+) -> (Result<ReceivedResponse, Failure>, Phases) {
     let response = Arc::clone(timer).scope(send_and_read(request, timer, body_limits));
     let response = timeout(limit, response).await;
-    let (_, phase) = timer.finish();
-    match response {
-        Ok(response) => response.map_err(|error| client::failure(&error, phase)),
-        Err(_) => Err(Failure::new(
-            Reason::Timeout,
-            format!(
-                "no complete response within {}, in the {phase} phase",
-                humantime::format_duration(limit)
-            ),
-        )),
-    }
+    let (phases, phase) = timer.phases();
+    let outcome = if let Ok(response) = response {
+        response.map_err(|error| client::failure(&error, phase))
+    } else {
+        let limit = humantime::format_duration(limit);
+        let detail = format!("no complete response within {limit}, in the {phase} phase");
+        Err(Failure::new(Reason::Timeout, detail))
+    };
+    (outcome, phases)
 }
 
 async fn send_and_read(

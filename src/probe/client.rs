@@ -25,8 +25,8 @@ pub(crate) enum BuildError {
     #[error("no certificate authority found on this system; install ca-certificates, or set api.ca_file")]
     NoRoots,
     /// `api.ca_file` cannot be used.
-    #[error("api.ca_file: {cause}")]
-    Authorities { cause: String },
+    #[error("api.ca_file: {0}")]
+    Authorities(String),
     /// A library refuses the settings.
     #[error("cannot set up the HTTP client: {0}")]
     Client(#[source] Box<dyn Error + Send + Sync>),
@@ -65,8 +65,7 @@ pub(super) fn read_authorities(api: &Api) -> Result<Option<Vec<u8>>, BuildError>
         return Ok(Some(pem.clone().into_bytes()));
     }
     let read = |path: &PathBuf| {
-        std::fs::read(path)
-            .map_err(|error| BuildError::Authorities { cause: format!("{}: {error}", path.display()) })
+        std::fs::read(path).map_err(|error| BuildError::Authorities(format!("{}: {error}", path.display())))
     };
     api.ca_file.as_ref().map(read).transpose()
 }
@@ -78,12 +77,14 @@ fn roots(authorities: Option<&[u8]>) -> Result<RootCertStore, BuildError> {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         return if roots.is_empty() { Err(BuildError::NoRoots) } else { Ok(roots) };
     };
-    let invalid = |cause: String| BuildError::Authorities { cause };
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| invalid(error.to_string()))?;
-        roots.add(certificate).map_err(|error| invalid(error.to_string()))?;
+        let certificate = certificate.map_err(|error| BuildError::Authorities(error.to_string()))?;
+        roots.add(certificate).map_err(|error| BuildError::Authorities(error.to_string()))?;
     }
-    if roots.is_empty() { Err(invalid("it contains no certificate".to_owned())) } else { Ok(roots) }
+    if roots.is_empty() {
+        return Err(BuildError::Authorities("it contains no certificate".to_owned()));
+    }
+    Ok(roots)
 }
 
 /// The failure of a transport error. The phase in which the error occurred determines the reason.

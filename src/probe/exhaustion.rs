@@ -20,11 +20,8 @@ const EMFILE: i32 = 24;
 pub(super) fn is_resource_exhaustion(error: &(dyn Error + 'static), phase: Phase) -> bool {
     let is_exhaustion = |cause: &(dyn Error + 'static)| cause.downcast_ref().is_some_and(has_exhaustion_code);
     // The system's resolver returns the same error for an unknown name and for a file it cannot open.
-    any_cause(error, is_exhaustion) || (phase == Phase::Resolve && no_file_can_be_opened())
-}
-
-fn no_file_can_be_opened() -> bool {
-    File::open("/dev/null").is_err_and(|error| has_exhaustion_code(&error))
+    let no_file_opens = || File::open("/dev/null").is_err_and(|error| has_exhaustion_code(&error));
+    any_cause(error, is_exhaustion) || (phase == Phase::Resolve && no_file_opens())
 }
 
 fn has_exhaustion_code(error: &io::Error) -> bool {

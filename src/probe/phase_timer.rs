@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
-use strum::VariantArray as _;
 
+use strum::VariantArray as _;
 use tokio::time::{Duration, Instant};
 
 use crate::partner_api::request_id::RequestId;
@@ -20,18 +20,20 @@ tokio::task_local! {
 pub(super) struct PhaseTimer {
     start: Instant,
     times: Mutex<Times>,
-    /// The status and the request ID, kept for the case that the body does not end.
-    head: Mutex<(Option<u16>, Option<RequestId>)>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Times {
+/// What was recorded so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Times {
     resolved: Option<Instant>,
     tls_started: Option<Instant>,
     connected: Option<Instant>,
     headers: Option<Instant>,
-    finished: Option<Instant>,
-    certificate_expiry: Option<SystemTime>,
+    /// Status and request ID are recorded with the headers, and reported even if the body does not end.
+    pub status: Option<u16>,
+    pub request_id: Option<RequestId>,
+    /// The earliest expiry in the certificate chain that the server sent.
+    pub certificate_expiry: Option<SystemTime>,
 }
 
 impl PhaseTimer {
@@ -39,7 +41,7 @@ impl PhaseTimer {
     pub(super) fn start(resolves_a_name: bool) -> Self {
         let start = Instant::now();
         let resolved = (!resolves_a_name).then_some(start);
-        Self { start, times: Mutex::new(Times { resolved, ..Times::default() }), head: Mutex::default() }
+        Self { start, times: Mutex::new(Times { resolved, ..Times::default() }) }
     }
 
     /// Runs `future` with this timer, so that the hooks of the client record their times here.
@@ -48,32 +50,16 @@ impl PhaseTimer {
     }
 
     pub(super) fn record_headers(&self, status: u16, request_id: Option<RequestId>) {
-        self.times().headers = Some(Instant::now());
-        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = (Some(status), request_id);
+        let mut times = self.times();
+        (times.headers, times.status, times.request_id) = (Some(Instant::now()), Some(status), request_id);
     }
 
-    /// Stops the timer. Returns the phases and the last one reached.
-    pub(super) fn finish(&self) -> (Phases, Phase) {
-        self.times().finished = Some(Instant::now());
-        self.phases()
-    }
-
-    /// The phases until the timer was stopped, or until now, and the last one reached.
+    /// The phases until now, and the last one reached.
     pub(super) fn phases(&self) -> (Phases, Phase) {
-        let times = *self.times();
-        phases(self.start, &times, times.finished.unwrap_or_else(Instant::now))
+        phases(self.start, &self.times(), Instant::now())
     }
 
-    /// The status and the request ID, if the headers were received.
-    pub(super) fn head(&self) -> (Option<u16>, Option<RequestId>) {
-        self.head.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(super) fn certificate_expiry(&self) -> Option<SystemTime> {
-        self.times().certificate_expiry
-    }
-
-    fn times(&self) -> MutexGuard<'_, Times> {
+    pub(super) fn times(&self) -> MutexGuard<'_, Times> {
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

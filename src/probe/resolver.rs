@@ -59,12 +59,8 @@ impl Resolve for Resolver {
 
 async fn system_look_up(host: String) -> LookupResult {
     // The client replaces port 0 with the port of the URL.
-    let addresses: Vec<_> = tokio::net::lookup_host((host, 0)).await.map_err(Arc::new)?.collect();
-    if addresses.is_empty() {
-        Err(Arc::new(io::Error::other("the name has no address")))
-    } else {
-        Ok(addresses)
-    }
+    let found: Vec<_> = tokio::net::lookup_host((host, 0)).await.map_err(Arc::new)?.collect();
+    if found.is_empty() { Err(Arc::new(io::Error::other("the name has no address"))) } else { Ok(found) }
 }
 
 #[cfg(test)]

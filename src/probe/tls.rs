@@ -22,7 +22,7 @@ pub(super) fn config(roots: RootCertStore) -> Result<ClientConfig, Box<dyn std::
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Verifier { inner }))
+        .with_custom_certificate_verifier(Arc::new(Verifier(inner)))
         .with_no_client_auth();
     config.resumption = Resumption::store(Arc::new(NoSessions));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -31,9 +31,7 @@ pub(super) fn config(roots: RootCertStore) -> Result<ClientConfig, Box<dyn std::
 
 /// Records the expiry of the certificate chain, then verifies it as usual.
 #[derive(Debug)]
-struct Verifier {
-    inner: Arc<WebPkiServerVerifier>,
-}
+struct Verifier(Arc<WebPkiServerVerifier>);
 
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
@@ -47,7 +45,7 @@ impl ServerCertVerifier for Verifier {
         if let Some(expiry) = std::iter::once(end_entity).chain(intermediates).filter_map(expiry_of).min() {
             phase_timer::record_certificate_expiry(expiry);
         }
-        self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
@@ -56,7 +54,7 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
+        self.0.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -65,11 +63,11 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
+        self.0.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.0.supported_verify_schemes()
     }
 }
 
