@@ -22,10 +22,7 @@ use http::HeaderMap;
 use http::header::DATE;
 
 pub(crate) use login::Firm;
-pub(crate) use routes::{
-    EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PATH, KEY_INFO_PATH, KeyInfoMode, Method, SECRET_HEADER,
-    SOCIETY_HEADER,
-};
+pub(crate) use routes::{EXERCICES_PATH, HEALTH_PATH, KeyInfoMode, Method, SECRET_HEADER, SOCIETY_HEADER};
 pub(crate) use token::Access;
 
 /// Reads a JSON object. An array is refused: serde would read a struct from one, field by field, but the

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::config::Timing;
 use crate::monitor::{HealthMonitor, KeyMonitor};
 use crate::schedule::{DueTime, Schedule, offset_fraction};
+use crate::state::Skip;
 use crate::watchdog::Loop;
 
 /// Runs a key's probes for ever, each on its own schedule that starts at `anchor`.
@@ -26,7 +27,7 @@ pub(crate) async fn run_key_probes(monitor: Arc<KeyMonitor>, anchor: Instant) {
         let (index, due) = timers.next().await;
         monitor.watchdog().heartbeat(Loop::Keys);
         if due.missed > 0 {
-            monitor.record_missed(index, due.missed);
+            monitor.skip(index, Skip::StillRunning, due.missed);
         }
         // Boxed, so that a sleeping key needs memory for a pointer only and not for a whole probe.
         Box::pin(monitor.run(index, Some(due.at))).await;

@@ -4,6 +4,7 @@
 //! The limits are per account, not per key: twenty keys may share one mail and one wrong password.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -117,7 +118,10 @@ impl Accounts {
         password: &SecretString,
     ) -> Result<Token, TokenFailure> {
         let id = (prober.auth_url().to_owned(), login.mail.to_lowercase());
-        let account = self.account(&id);
+        let account = {
+            let mut by_id = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(by_id.entry(id.clone()).or_default())
+        };
         let mut account = account.lock().await;
         if account.refused.is_none() {
             // At each log-in: the storage directory may have become usable only after the first one.
@@ -156,11 +160,6 @@ impl Accounts {
         }
     }
 
-    fn account(&self, id: &AccountId) -> Arc<tokio::sync::Mutex<Account>> {
-        let mut by_id = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(by_id.entry(id.clone()).or_default())
-    }
-
     /// Persists the number of refusals, so that a restart does not reset it for a wrong password.
     async fn persist_refusals(&self, (auth_url, mail): AccountId, password: &SecretString, times: u32) {
         // A second fingerprint of the same password would reveal more of it to a person who sees both.
@@ -192,20 +191,14 @@ impl Account {
     /// Drops a refusal from before the restart if it was of another password. One in 256 other passwords
     /// matches the fingerprint too; it is not tried until a reload allows a try.
     async fn resolve_fingerprint(&mut self, password: &SecretString) {
-        if let Some(RefusedPassword { password: known @ KnownPassword::Fingerprint(_), .. }) =
-            &mut self.refused
-        {
-            let (candidate, KnownPassword::Fingerprint(fingerprint)) = (password.clone(), &*known) else {
-                return;
-            };
-            let fingerprint = fingerprint.clone();
-            let same =
-                tokio::task::spawn_blocking(move || fingerprint.matches(&candidate)).await.unwrap_or(true);
-            if same {
-                *known = KnownPassword::Plain(password.clone());
-            } else {
-                self.refused = None;
-            }
+        let Some(refused) = &mut self.refused else { return };
+        let KnownPassword::Fingerprint(fingerprint) = &refused.password else { return };
+        let (fingerprint, candidate) = (fingerprint.clone(), password.clone());
+        let same = tokio::task::spawn_blocking(move || fingerprint.matches(&candidate)).await.unwrap_or(true);
+        if same {
+            refused.password = KnownPassword::Plain(password.clone());
+        } else {
+            self.refused = None;
         }
     }
 
@@ -227,37 +220,33 @@ impl Account {
         password: &SecretString,
         now: Instant,
     ) -> Result<Token, TokenFailure> {
-        let message = |what: &str, code: Option<&ErrorCode>| {
-            code.map_or_else(|| what.to_owned(), |code| format!("{what} ({code})"))
-        };
         let failure = match outcome {
             Ok(LoginAnswer::Token { token, lives_for }) => {
                 *self = Self::default();
                 return Ok(Token::new(token, lives_for, now));
             }
             Ok(LoginAnswer::FirmSelection) => {
-                let detail =
-                    "the account has access to several firms: set one of them in login.firm".to_owned();
-                self.record_refusal(password, TokenFailure::new(detail, None, None), now)
+                let text = "the account has access to several firms: set one of them in login.firm";
+                self.record_refusal(password, TokenFailure::new(text, None, None), now)
             }
             Ok(LoginAnswer::Refused(code, request_id)) => {
-                let detail = message("the log-in was refused: check mail, password and firm", code.as_ref());
-                self.record_refusal(password, TokenFailure::new(detail, code, request_id), now)
+                let text = "the log-in was refused: check mail, password and firm";
+                self.record_refusal(password, TokenFailure::new(text, code, request_id), now)
             }
             Ok(LoginAnswer::Unavailable(code, request_id)) => {
-                let detail = message("the response of the log-in route is not as documented", code.as_ref());
-                let met = match code.as_ref().map(ErrorCode::documented) {
+                let cause = match code.as_ref().map(ErrorCode::documented) {
                     Some(Some(Code::UnderMaintenance)) => Reason::Maintenance,
                     Some(_) => Reason::ApiError,
                     None => Reason::Edge,
                 };
-                self.record_failure(TokenFailure::new(detail, code, request_id).with_cause(met), now)
+                let text = "the response of the log-in route is not as documented";
+                self.record_failure(TokenFailure::new(text, code, request_id), cause, now)
             }
             // It says nothing about the account, so the account does not have to wait.
             Err(failure) if failure.is_resource_exhaustion => TokenFailure { failure, request_id: None },
-            Err(failure) => {
-                let detail = format!("the log-in failed: {}", failure.detail);
-                self.record_failure(TokenFailure::new(detail, None, None).with_cause(failure.reason), now)
+            Err(Failure { reason: cause, detail, .. }) => {
+                let text = format!("the log-in failed: {detail}");
+                self.record_failure(TokenFailure::new(&text, None, None), cause, now)
             }
         };
         Err(failure)
@@ -282,10 +271,14 @@ impl Account {
         failure
     }
 
-    /// A refused password stays refused: a failure between two tries proves nothing about the password.
-    fn record_failure(&mut self, failure: TokenFailure, now: Instant) -> TokenFailure {
+    /// Records a failure whose `cause` is not the account. A refused password stays refused: a failure between
+    /// two tries proves nothing about the password.
+    fn record_failure(&mut self, mut failure: TokenFailure, cause: Reason, now: Instant) -> TokenFailure {
+        failure.failure.underlying = Some(cause);
         let times = self.failed.as_ref().map_or(0, |failed| failed.times).saturating_add(1);
-        let retry_at = now + backoff(MIN_RETRY_DELAY, times, MAX_RETRY_DELAY);
+        // The minimum delay × 1, 2, 4, …, up to the maximum.
+        let factor = 2_u32.saturating_pow(times - 1);
+        let retry_at = now + MIN_RETRY_DELAY.saturating_mul(factor).min(MAX_RETRY_DELAY);
         self.failed = Some(FailedAttempt { times, retry_at, failure: failure.clone() });
         failure
     }
@@ -302,7 +295,7 @@ impl RefusedPassword {
             times,
             at: Instant::now(),
             retry_at: (times < MAX_REFUSALS).then(|| Instant::now() + left),
-            failure: TokenFailure::new(detail.to_owned(), None, None),
+            failure: TokenFailure::new(detail, None, None),
         }
     }
 
@@ -326,39 +319,35 @@ impl Token {
 }
 
 impl TokenFailure {
-    fn new(detail: String, code: Option<ErrorCode>, request_id: Option<RequestId>) -> Self {
-        Self { failure: Failure { code, ..Failure::new(Reason::Login, detail) }, request_id }
+    /// There is no token to send, because of `cause`. No log-in was tried.
+    pub(super) fn no_token(reason: Reason, cause: &dyn Display) -> Self {
+        Self { failure: Failure::new(reason, cause.to_string()), request_id: None }
     }
 
-    /// The same failure, with the reason why the log-in failed, if it is not the account.
-    fn with_cause(mut self, met: Reason) -> Self {
-        self.failure.underlying = Some(met);
-        self
+    /// A failed log-in. Its error code is appended to `text`.
+    fn new(text: &str, code: Option<ErrorCode>, request_id: Option<RequestId>) -> Self {
+        let detail = code.as_ref().map_or_else(|| text.to_owned(), |code| format!("{text} ({code})"));
+        Self { failure: Failure { code, ..Failure::new(Reason::Login, detail) }, request_id }
     }
 
     /// The same failure, with the time until the next try; `None` means that this password is not tried
     /// again.
     fn with_retry_time(&self, left: Option<Duration>) -> Self {
-        let mut failure = self.clone();
-        failure.failure.detail = match left {
+        let next_try = match left {
             Some(left) => {
-                let left = humantime::format_duration(Duration::from_secs(left.as_secs() + 1));
-                format!("{}; the next try is in {left}", self.failure.detail)
+                let left = Duration::from_secs(left.as_secs() + 1);
+                format!("the next try is in {}", humantime::format_duration(left))
             }
-            None => format!(
-                "{}; to avoid locking the account, there is no further try until the password changes or the \
-                 configuration is reloaded",
-                self.failure.detail
-            ),
+            None => {
+                "to avoid locking the account, there is no further try until the password changes or the \
+                 configuration is reloaded"
+                    .to_owned()
+            }
         };
+        let mut failure = self.clone();
+        failure.failure.detail = format!("{}; {next_try}", self.failure.detail);
         failure
     }
-}
-
-/// `min` × 1, 2, 4, … up to `max`; `times` counts from one.
-fn backoff(min: Duration, times: u32, max: Duration) -> Duration {
-    let factor = 1_u32.checked_shl(times.saturating_sub(1)).unwrap_or(u32::MAX);
-    min.saturating_mul(factor).min(max)
 }
 
 #[cfg(test)]

@@ -11,15 +11,14 @@ use tracing::{info, warn};
 use super::account::TokenFailure;
 use super::budget_guard::BudgetGuard;
 use super::partner::PartnerMonitor;
-use super::token::{TokenProvider, unreadable};
+use super::token::TokenProvider;
 use super::{Context, MonitorSettings, log_episode, persist};
 use crate::config::{self, Probe, Target};
 use crate::key_state::{EvidenceSource, KeyState, PersistedKeyState};
 use crate::partner_api::KeyInfoMode;
-use crate::partner_api::failure::Reason;
+use crate::partner_api::failure::{Failure, Reason};
 use crate::partner_api::judge::{KeyEvidence, RequestKind};
 use crate::partner_api::request_id::RequestId;
-use crate::partner_api::{KEY_INFO_EXTENDED_PATH, KEY_INFO_PATH};
 use crate::probe::{Credentials, ProbeRequest};
 use crate::report::ProbeReport;
 use crate::state::{KeyStatus, MonitoredKey, ProbeStatus, Skip};
@@ -108,11 +107,6 @@ impl KeyMonitor {
         &self.context.watchdog
     }
 
-    /// Counts due times that were missed because the key was busy.
-    pub(crate) fn record_missed(&self, index: usize, times: u64) {
-        self.skip(index, Skip::StillRunning, times);
-    }
-
     /// Runs one probe that was due at `due` (`None` if it is not scheduled). Returns `None` if there is
     /// no probe with this index.
     pub(crate) async fn run(&self, index: usize, due: Option<Instant>) -> Option<ProbeRun> {
@@ -137,7 +131,8 @@ impl KeyMonitor {
         Some(ProbeRun::Done(Box::new(report)))
     }
 
-    fn skip(&self, index: usize, reason: Skip, times: u64) {
+    /// Counts due times without a probe.
+    pub(crate) fn skip(&self, index: usize, reason: Skip, times: u64) {
         if let Some(probe) = self.key.status().probes.get_mut(index) {
             probe.skip(reason, times);
         }
@@ -157,14 +152,13 @@ impl KeyMonitor {
 
     /// Sends one request, if there are a token and a secret. Applies the evidence about the secret.
     async fn send_request(&self, session: &mut KeySession, probe: &Probe) -> ProbeReport {
-        let unsent = |TokenFailure { failure, request_id }| ProbeReport::unsent(failure, request_id);
         let (secret, secret_fingerprint) = match self.partner_monitor.secret() {
             Ok(secret) => secret,
-            Err(error) => return unsent(unreadable(Reason::Secret, &error)),
+            Err(error) => return ProbeReport::unsent(Failure::new(Reason::Secret, error.to_string()), None),
         };
         let token = match session.tokens.token(&self.context, &self.settings.prober).await {
             Ok(token) => token.clone(),
-            Err(failure) => return unsent(failure),
+            Err(TokenFailure { failure, request_id }) => return ProbeReport::unsent(failure, request_id),
         };
         self.reset_if_token_changed(session, &token);
         let report = self.settings.prober.probe(request(probe, &token, &secret)).await;
@@ -276,10 +270,7 @@ const fn is_token_refused(evidence: KeyEvidence) -> bool {
 
 fn request<'a>(probe: &'a Probe, token: &'a SecretString, secret: &'a SecretString) -> ProbeRequest<'a> {
     let (kind, path, society_id) = match &probe.target {
-        Target::KeyInfo(mode @ KeyInfoMode::Extended) => {
-            (RequestKind::KeyInfo(*mode), KEY_INFO_EXTENDED_PATH, None)
-        }
-        Target::KeyInfo(mode @ KeyInfoMode::Routes) => (RequestKind::KeyInfo(*mode), KEY_INFO_PATH, None),
+        Target::KeyInfo(mode) => (RequestKind::KeyInfo(*mode), mode.path(), None),
         Target::Canary(canary) => (RequestKind::Canary(canary.method), &*canary.path, canary.society_id),
     };
     let credentials = Some(Credentials { token, secret, society_id });

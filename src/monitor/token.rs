@@ -8,9 +8,9 @@ use tokio::time::{Duration, Instant};
 use super::Context;
 use super::account::{Token, TokenFailure};
 use crate::config::{Credential, Login};
-use crate::partner_api::failure::{Failure, Reason};
+use crate::partner_api::failure::Reason;
 use crate::probe::Prober;
-use crate::secret::{SecretError, SecretKind, WatchedSecret};
+use crate::secret::{SecretKind, WatchedSecret};
 use crate::store::Fingerprint;
 
 /// A refused token that is younger than this is not replaced by another log-in: a revoked key must not log in
@@ -57,11 +57,14 @@ impl TokenProvider {
         prober: &Prober,
     ) -> Result<&SecretString, TokenFailure> {
         match self {
-            Self::Permanent(watched) => watched.current().map_err(|error| unreadable(Reason::Token, &error)),
+            Self::Permanent(watched) => {
+                watched.current().map_err(|error| TokenFailure::no_token(Reason::Token, &error))
+            }
             Self::Account { login, password, token } => {
                 let now = Instant::now();
                 if token.as_ref().is_none_or(|token| token.renew_at <= now) {
-                    let password = password.current().map_err(|error| unreadable(Reason::Login, &error))?;
+                    let password =
+                        password.current().map_err(|error| TokenFailure::no_token(Reason::Login, &error))?;
                     match context.accounts.log_in(prober, &context.shared_state, login, password).await {
                         Ok(fresh) => *token = Some(fresh),
                         Err(failure) if token.as_ref().is_none_or(|token| token.expires <= now) => {
@@ -70,10 +73,8 @@ impl TokenProvider {
                         Err(_) => {}
                     }
                 }
-                token.as_ref().map(|token| &token.value).ok_or_else(|| TokenFailure {
-                    failure: Failure::new(Reason::Login, "there is no token yet"),
-                    request_id: None,
-                })
+                let token = token.as_ref().map(|token| &token.value);
+                token.ok_or_else(|| TokenFailure::no_token(Reason::Login, &"there is no token yet"))
             }
         }
     }
@@ -91,24 +92,18 @@ impl TokenProvider {
 
     /// The permanent token, if the key has one that can be read.
     pub(super) fn permanent_token(&mut self) -> Option<&SecretString> {
-        match self {
-            Self::Permanent(watched) => watched.current().ok(),
-            Self::Account { .. } => None,
-        }
+        let Self::Permanent(watched) = self else { return None };
+        watched.current().ok()
     }
 
     /// Drops a log-in's token that the API refused, unless it is so new that another log-in would not
     /// help. Returns whether a token was dropped.
     pub(super) fn discard_if_old(&mut self) -> bool {
-        match self {
-            Self::Account { token, .. } => {
-                let now = Instant::now();
-                token
-                    .take_if(|token| now.saturating_duration_since(token.obtained_at) >= MIN_AGE_TO_REPLACE)
-                    .is_some()
-            }
-            Self::Permanent(_) => false,
-        }
+        let Self::Account { token, .. } = self else { return false };
+        let now = Instant::now();
+        token
+            .take_if(|token| now.saturating_duration_since(token.obtained_at) >= MIN_AGE_TO_REPLACE)
+            .is_some()
     }
 
     /// When the current token of a log-in expires; `None` for a permanent token.
@@ -118,9 +113,4 @@ impl TokenProvider {
             Self::Account { token: None, .. } | Self::Permanent(_) => None,
         }
     }
-}
-
-/// The failure of a probe whose token or secret cannot be read: no request was sent, so nothing is known.
-pub(super) fn unreadable(reason: Reason, error: &SecretError) -> TokenFailure {
-    TokenFailure { failure: Failure::new(reason, error.to_string()), request_id: None }
 }

@@ -4,10 +4,6 @@ use strum::{Display, IntoStaticStr, VariantArray};
 
 /// The health route. It needs no authentication.
 pub(crate) const HEALTH_PATH: &str = "/api/partners/health";
-/// Lists the routes that a token may call.
-pub(crate) const KEY_INFO_PATH: &str = "/api/v1/key/info";
-/// Also says whether the key is activated. **The first request to this route activates a new key.**
-pub(crate) const KEY_INFO_EXTENDED_PATH: &str = "/api/v1/key/info?mode=extended";
 /// Lists the fiscal years of a society. MyUnisoft's own status page uses this route as its canary.
 pub(crate) const EXERCICES_PATH: &str = "/api/v1/mad/exercices?version=1.0.0";
 
@@ -22,8 +18,18 @@ pub(crate) const SOCIETY_HEADER: &str = "society-id";
 pub(crate) enum KeyInfoMode {
     /// `?mode=extended`: the response says whether the key is activated. The request **activates a new key**.
     Extended,
-    /// The plain form: lists the routes, and does not activate the key.
+    /// The plain form: lists the routes that the token may call, and does not activate the key.
     Routes,
+}
+
+impl KeyInfoMode {
+    /// The path and query of the request.
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::Extended => "/api/v1/key/info?mode=extended",
+            Self::Routes => "/api/v1/key/info",
+        }
+    }
 }
 
 /// The methods that a canary may use. Neither can change data.

@@ -7,8 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::config::Api;
 use crate::partner_api::failure::Reason;
 use crate::partner_api::judge::RequestKind;
-use crate::partner_api::{EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PATH};
-use crate::partner_api::{KeyInfoMode, Method};
+use crate::partner_api::{EXERCICES_PATH, HEALTH_PATH, KeyInfoMode, Method};
 use crate::probe::{Credentials, ProbeRequest, Prober};
 use crate::report::{Phase, ProbeReport};
 use http::StatusCode;
@@ -115,7 +114,7 @@ async fn each_probe_opens_a_new_connection() {
 async fn a_key_info_response_is_parsed() {
     let simulator = with_a_key().start().await.unwrap();
     let kind = RequestKind::KeyInfo(KeyInfoMode::Extended);
-    let report = probe_within(&simulator, kind, KEY_INFO_EXTENDED_PATH, Duration::from_secs(5)).await;
+    let report = probe_within(&simulator, kind, KeyInfoMode::Extended.path(), Duration::from_secs(5)).await;
     let info = report.judgement.unwrap().key_info.unwrap();
     let extended = info.extended.unwrap();
     assert!(extended.is_activated && info.routes > 0);
@@ -204,7 +203,8 @@ async fn a_key_info_response_must_be_complete_and_valid_even_if_compressed() {
     for (fault, expected) in cases {
         key.inject_times(1, fault);
         let kind = RequestKind::KeyInfo(KeyInfoMode::Extended);
-        let report = probe_within(&simulator, kind, KEY_INFO_EXTENDED_PATH, Duration::from_secs(5)).await;
+        let report =
+            probe_within(&simulator, kind, KeyInfoMode::Extended.path(), Duration::from_secs(5)).await;
         assert_eq!(reason(&report), expected, "{report:?}");
     }
 }

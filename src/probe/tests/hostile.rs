@@ -17,8 +17,7 @@ use crate::config::Api;
 use crate::partner_api::failure::Failure;
 use crate::partner_api::judge::RequestKind;
 use crate::partner_api::login::LoginAnswer;
-use crate::partner_api::{EXERCICES_PATH, HEALTH_PATH, KEY_INFO_EXTENDED_PATH};
-use crate::partner_api::{KeyInfoMode, Method};
+use crate::partner_api::{EXERCICES_PATH, HEALTH_PATH, KeyInfoMode, Method};
 use crate::probe::{Credentials, LoginReport, ProbeRequest, Prober};
 use crate::report::ProbeReport;
 use secrecy::SecretString;
@@ -76,7 +75,7 @@ async fn probe(api: &Api, kind: RequestKind, limit: Duration) -> ProbeReport {
     let credentials = Credentials { token: &token, secret: &secret, society_id: None };
     let (path, credentials) = match kind {
         RequestKind::Health => (HEALTH_PATH, None),
-        RequestKind::KeyInfo(_) => (KEY_INFO_EXTENDED_PATH, Some(credentials)),
+        RequestKind::KeyInfo(_) => (KeyInfoMode::Extended.path(), Some(credentials)),
         RequestKind::Canary(_) => (EXERCICES_PATH, Some(credentials)),
     };
     let prober = Prober::new(api).unwrap();
