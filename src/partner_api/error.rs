@@ -1,10 +1,10 @@
 //! The error bodies and error codes of the API.
 
 use std::fmt;
-use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use super::request_id::RequestId;
 
@@ -118,12 +118,6 @@ impl ErrorCode {
     }
 }
 
-impl From<Code> for ErrorCode {
-    fn from(code: Code) -> Self {
-        Self(code.into_str().into())
-    }
-}
-
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -142,16 +136,13 @@ impl ErrorBody {
     /// Reads both forms that the API sends: inside `error`, as documented, and without this root object.
     /// Returns `None` if the body did not come from the API.
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
-        let wire: Wire = super::json_object(body)?;
-        let error = match wire {
-            Wire { error: Some(Root::Error(error)), .. } => error,
-            Wire { error: None, code: Some(code), details } => WireError { code, details },
-            Wire { error: Some(Root::Other(_)), .. } | Wire { error: None, code: None, .. } => return None,
+        let Wire { error, code, details } = super::json_object(body)?;
+        let (code, details) = match error {
+            Some(Root::Error { code, details }) => (code, details),
+            Some(Root::Other(_)) => return None,
+            None => (code?, details),
         };
-        Some(Self {
-            code: ErrorCode::parse(&error.code)?,
-            request_id: error.details.and_then(Details::request_id),
-        })
+        Some(Self { code: ErrorCode::parse(&code)?, request_id: details.and_then(Details::request_id) })
     }
 }
 
@@ -166,14 +157,8 @@ struct Wire {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Root {
-    Error(WireError),
+    Error { code: String, details: Option<Details> },
     Other(IgnoredAny),
-}
-
-#[derive(Deserialize)]
-struct WireError {
-    code: String,
-    details: Option<Details>,
 }
 
 /// `details` is an object or `""`.
@@ -200,6 +185,12 @@ impl Details {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl From<Code> for ErrorCode {
+        fn from(code: Code) -> Self {
+            Self(code.into_str().into())
+        }
+    }
 
     fn parse(body: &str) -> Option<(String, Option<String>)> {
         let error = ErrorBody::parse(body.as_bytes())?;

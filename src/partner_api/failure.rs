@@ -1,8 +1,9 @@
 //! Why a probe failed: a reason from a closed list, and the details.
 
-use crate::partner_api::error::ErrorCode;
 use serde_with::SerializeDisplay;
 use strum::{Display, IntoStaticStr, VariantArray};
+
+use super::error::ErrorCode;
 
 /// Why a probe failed: the `reason` label. Each failed probe has exactly one reason.
 #[derive(
@@ -71,6 +72,11 @@ impl Reason {
             | Self::ApiError => Category::Technical,
             Self::RateLimited | Self::Maintenance | Self::Login => Category::Separate,
         }
+    }
+
+    /// Whether the API explicitly refused the credentials or the access.
+    pub(super) fn is_refusal(self) -> bool {
+        self.category() == Category::Refusal
     }
 
     /// Whether a failure with this reason belongs to the failure episode that began with `first`.

@@ -102,17 +102,13 @@ pub(crate) fn judge(kind: RequestKind, response: Response<'_>) -> Judgement {
     match response.status {
         200..=299 => judge_success(kind, response, &mut judgement),
         status @ (301 | 302 | 303 | 307 | 308) => {
-            judgement.outcome = Err(Failure::new(
-                Reason::Redirect,
-                format!("the response is a redirect ({status}); redirects are never followed"),
-            ));
+            let detail = format!("the response is a redirect ({status}); redirects are never followed");
+            judgement.outcome = Err(Failure::new(Reason::Redirect, detail));
         }
         400..=599 => judge_error(kind, response, &mut judgement),
         status => {
-            judgement.outcome = Err(Failure::new(
-                Reason::UnexpectedStatus,
-                format!("the API does not document the status {status}"),
-            ));
+            let detail = format!("the API does not document the status {status}");
+            judgement.outcome = Err(Failure::new(Reason::UnexpectedStatus, detail));
         }
     }
     judgement
@@ -184,80 +180,63 @@ fn judge_error(kind: RequestKind, response: Response<'_>, judgement: &mut Judgem
         return;
     };
     judgement.request_id = judgement.request_id.take().or(error.request_id);
-    let meaning = error.code.documented().map_or_else(|| undocumented_code(status), documented_code);
+    let (reason, key, secret) =
+        error.code.documented().map_or_else(|| undocumented_code(status), documented_code);
     if kind != RequestKind::Health {
-        judgement.key = meaning.key;
-        judgement.secret = meaning.secret;
+        (judgement.key, judgement.secret) = (key, secret);
     }
     let detail = format!("the API refused with {} (status {status})", error.code);
-    judgement.outcome = Err(Failure { code: Some(error.code), ..Failure::new(meaning.reason, detail) });
+    judgement.outcome = Err(Failure { code: Some(error.code), ..Failure::new(reason, detail) });
 }
 
 /// Every error of the API has a documented JSON body. An error without it came from something between the
 /// exporter and the API. The health route is an exception, because its bodies are not documented: a
 /// response with a request ID came from the API, which sends one in every response.
 fn failure_without_error_body(kind: RequestKind, status: u16, has_request_id: bool) -> Failure {
-    if kind == RequestKind::Health && has_request_id {
-        return Failure::new(
-            Reason::UnexpectedStatus,
-            format!("the health route responded with status {status}"),
-        );
-    }
-    Failure::new(
-        Reason::Edge,
-        format!(
-            "status {status} without an error body of the API: it came from a proxy, load balancer or firewall"
-        ),
-    )
+    let (reason, detail) = if kind == RequestKind::Health && has_request_id {
+        (Reason::UnexpectedStatus, format!("the health route responded with status {status}"))
+    } else {
+        let origin = "it came from a proxy, load balancer or firewall";
+        (Reason::Edge, format!("status {status} without an error body of the API: {origin}"))
+    };
+    Failure::new(reason, detail)
 }
 
 /// What a code means for the probe, the key and the secret.
-struct Meaning {
-    reason: Reason,
-    key: Option<KeyEvidence>,
-    secret: Option<SecretEvidence>,
-}
-
-impl Meaning {
-    const fn probe(reason: Reason) -> Self {
-        Self { reason, key: None, secret: None }
-    }
-
-    const fn token(evidence: KeyEvidence) -> Self {
-        Self { reason: Reason::Token, key: Some(evidence), secret: None }
-    }
-}
+type Meaning = (Reason, Option<KeyEvidence>, Option<SecretEvidence>);
 
 /// A code that is specific to a route (`DROIT1`, `EXERCICE5`, …) proves nothing about the key or the secret.
 /// The only documented status is 429.
 const fn undocumented_code(status: u16) -> Meaning {
-    Meaning::probe(if status == 429 { Reason::RateLimited } else { Reason::ApiError })
+    (if status == 429 { Reason::RateLimited } else { Reason::ApiError }, None, None)
 }
 
-const fn documented_code(code: Code) -> Meaning {
+pub(super) const fn documented_code(code: Code) -> Meaning {
     match code {
-        Code::ApiTokenNotFound | Code::FirmTokenNotFound => Meaning::token(KeyEvidence::NotFound),
+        Code::ApiTokenNotFound | Code::FirmTokenNotFound => {
+            (Reason::Token, Some(KeyEvidence::NotFound), None)
+        }
         Code::InvalidJwt
         | Code::InvalidApiJwt
         | Code::InvalidFirmJwt
         | Code::InvalidUserJwt
-        | Code::InvalidAuthHeader => Meaning::token(KeyEvidence::Invalid),
-        Code::FolderNotFound | Code::SchemaNotFound => Meaning::token(KeyEvidence::FolderNotFound),
-        Code::ThirdPartyDisconnected => Meaning::token(KeyEvidence::Disconnected),
+        | Code::InvalidAuthHeader => (Reason::Token, Some(KeyEvidence::Invalid), None),
+        Code::FolderNotFound | Code::SchemaNotFound => {
+            (Reason::Token, Some(KeyEvidence::FolderNotFound), None)
+        }
+        Code::ThirdPartyDisconnected => (Reason::Token, Some(KeyEvidence::Disconnected), None),
         Code::SecretHeaderNotSet | Code::InvalidSecret | Code::SecretNotConfigured => {
-            Meaning { reason: Reason::Secret, key: None, secret: Some(SecretEvidence::Refused) }
+            (Reason::Secret, None, Some(SecretEvidence::Refused))
         }
-        Code::ForbiddenRoute | Code::MissingRule => Meaning::probe(Reason::Forbidden),
-        Code::ForbiddenAccess => {
-            Meaning { reason: Reason::Forbidden, key: Some(KeyEvidence::Forbidden), secret: None }
-        }
+        Code::ForbiddenRoute | Code::MissingRule => (Reason::Forbidden, None, None),
+        Code::ForbiddenAccess => (Reason::Forbidden, Some(KeyEvidence::Forbidden), None),
         // Only older documentation has this code, and does not say in which state the key is then. So the
         // key keeps its state.
-        Code::TokenActivationFailure => Meaning::probe(Reason::Token),
+        Code::TokenActivationFailure => (Reason::Token, None, None),
         Code::TooManyRequest | Code::TooManyConcurrentRequest | Code::TooManyConcurrentRequests => {
-            Meaning::probe(Reason::RateLimited)
+            (Reason::RateLimited, None, None)
         }
-        Code::UnderMaintenance => Meaning::probe(Reason::Maintenance),
-        Code::Http | Code::Internal => Meaning::probe(Reason::ApiError),
+        Code::UnderMaintenance => (Reason::Maintenance, None, None),
+        Code::Http | Code::Internal => (Reason::ApiError, None, None),
     }
 }

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::error::{Code, ErrorBody, ErrorCode};
+use super::judge::documented_code;
 use super::request_id::RequestId;
 use super::server_date;
 use super::token::Claims;
@@ -18,7 +19,7 @@ const MAX_TOKEN_LEN: usize = 16 * 1024;
 pub(crate) const LIFETIME: Duration = Duration::from_hours(4);
 
 /// The firm of a log-in. The documentation allows a numeric ID or a name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Firm {
     Id(u64),
@@ -81,33 +82,10 @@ pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTim
     }
 }
 
-/// Whether a code says nothing about the account.
-const fn is_temporary(code: Code) -> bool {
-    match code {
-        Code::TooManyRequest
-        | Code::TooManyConcurrentRequest
-        | Code::TooManyConcurrentRequests
-        | Code::UnderMaintenance
-        | Code::Http
-        | Code::Internal => true,
-        Code::ApiTokenNotFound
-        | Code::FirmTokenNotFound
-        | Code::InvalidJwt
-        | Code::InvalidApiJwt
-        | Code::InvalidFirmJwt
-        | Code::InvalidUserJwt
-        | Code::InvalidAuthHeader
-        | Code::FolderNotFound
-        | Code::SchemaNotFound
-        | Code::ThirdPartyDisconnected
-        | Code::SecretHeaderNotSet
-        | Code::InvalidSecret
-        | Code::SecretNotConfigured
-        | Code::ForbiddenRoute
-        | Code::MissingRule
-        | Code::ForbiddenAccess
-        | Code::TokenActivationFailure => false,
-    }
+/// Whether a code says nothing about the account: every code that is not a refusal of the request.
+fn is_temporary(code: Code) -> bool {
+    let (reason, ..) = documented_code(code);
+    !reason.is_refusal()
 }
 
 fn read_success(headers: &HeaderMap, body: &[u8], now: SystemTime) -> LoginAnswer {
