@@ -1,6 +1,6 @@
 //! Detects changes of a file from its metadata, without reading it.
 
-use std::fs::{self, Metadata};
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -9,16 +9,12 @@ use std::time::{Duration, SystemTime};
 const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 /// The metadata of a file that change with its content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FileVersion {
     size: u64,
     modified: Option<SystemTime>,
-    identity: Identity,
-}
-
-/// Metadata that only some systems have. They reveal a replacement that kept size and modification time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Identity {
+    /// Only some systems have this and the next two. They reveal a replacement that kept size and modification
+    /// time.
     device: u64,
     inode: u64,
     /// The time of the last change of content, name or permissions.
@@ -26,42 +22,28 @@ struct Identity {
 }
 
 impl FileVersion {
-    /// For sources that are not files and never change.
-    pub(crate) const FIXED: Self =
-        Self { size: 0, modified: None, identity: Identity { device: 0, inode: 0, changed: None } };
-
     /// The current version of the file at `path`; follows symbolic links. `None` if there is no file.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
-        Some(Self {
-            size: metadata.len(),
-            modified: metadata.modified().ok(),
-            identity: Identity::of(&metadata),
-        })
+        let version = Self { size: metadata.len(), modified: metadata.modified().ok(), ..Self::default() };
+        #[cfg(unix)]
+        let version = {
+            use std::os::unix::fs::MetadataExt as _;
+            let seconds = u64::try_from(metadata.ctime()).ok();
+            let since_epoch = seconds.zip(u32::try_from(metadata.ctime_nsec()).ok());
+            let changed = since_epoch
+                .and_then(|(secs, nanos)| SystemTime::UNIX_EPOCH.checked_add(Duration::new(secs, nanos)));
+            Self { device: metadata.dev(), inode: metadata.ino(), changed, ..version }
+        };
+        Some(version)
     }
 
     /// Whether the last change is old enough that any further change will change the metadata.
     pub(crate) fn is_settled(&self, now: SystemTime) -> bool {
-        [self.modified, self.identity.changed].into_iter().flatten().all(|time| {
+        [self.modified, self.changed].into_iter().flatten().all(|time| {
             // A time in the future proves nothing, so the file is not settled.
             now.duration_since(time).is_ok_and(|age| age >= SETTLE_TIME)
         })
-    }
-}
-
-impl Identity {
-    #[cfg(unix)]
-    fn of(metadata: &Metadata) -> Self {
-        use std::os::unix::fs::MetadataExt;
-        let since_epoch = u64::try_from(metadata.ctime()).ok().zip(u32::try_from(metadata.ctime_nsec()).ok());
-        let changed = since_epoch
-            .and_then(|(secs, nanos)| SystemTime::UNIX_EPOCH.checked_add(Duration::new(secs, nanos)));
-        Self { device: metadata.dev(), inode: metadata.ino(), changed }
-    }
-
-    #[cfg(not(unix))]
-    fn of(_: &Metadata) -> Self {
-        Self::default()
     }
 }
 
@@ -83,11 +65,8 @@ mod tests {
         for then in [
             FileVersion { size: now.size + 1, ..now },
             FileVersion { modified: Some(SystemTime::UNIX_EPOCH), ..now },
-            FileVersion { identity: Identity { inode: now.identity.inode + 1, ..now.identity }, ..now },
-            FileVersion {
-                identity: Identity { changed: Some(SystemTime::UNIX_EPOCH), ..now.identity },
-                ..now
-            },
+            FileVersion { inode: now.inode + 1, ..now },
+            FileVersion { changed: Some(SystemTime::UNIX_EPOCH), ..now },
         ] {
             assert_ne!(now, then);
         }
@@ -96,7 +75,7 @@ mod tests {
     #[test]
     fn a_recently_changed_file_is_not_settled() {
         let (_directory, version) = version();
-        let changed = version.identity.changed.unwrap();
+        let changed = version.changed.unwrap();
         assert!(!version.is_settled(changed));
         assert!(!version.is_settled(changed - Duration::from_hours(1)), "the clock was set back");
         assert!(version.is_settled(changed + Duration::from_secs(3)));

@@ -3,7 +3,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -79,7 +78,7 @@ impl SecretSource {
 
     fn error(&self, fault: SecretFault) -> SecretError {
         let place = match self {
-            Self::File(path) => Place::File(path.clone()),
+            Self::File(path) => Place::File(path.display().to_string()),
             Self::Env(name) => Place::Env(name.clone()),
             Self::Inline(_) => Place::Inline,
         };
@@ -91,7 +90,7 @@ impl SecretSource {
         match self {
             Self::File(path) => FileVersion::of(path),
             // They do not change while the process runs.
-            Self::Env(_) | Self::Inline(_) => Some(FileVersion::FIXED),
+            Self::Env(_) | Self::Inline(_) => Some(FileVersion::default()),
         }
     }
 }
@@ -119,22 +118,18 @@ fn check(bytes: &[u8], kind: SecretKind) -> Result<SecretString, SecretFault> {
         return Err(SecretFault::TooLarge);
     }
     let text = str::from_utf8(bytes).map_err(|_| SecretFault::NotUtf8)?;
-    if text.is_empty() {
-        return Err(SecretFault::Empty);
+    let is_header = kind == SecretKind::HeaderValue;
+    let faults = [
+        (text.is_empty(), SecretFault::Empty),
+        (text.starts_with('\u{feff}'), SecretFault::ByteOrderMark),
+        (text.contains('\n'), SecretFault::SeveralLines),
+        (text.contains(char::is_control), SecretFault::ControlCharacter),
+        (is_header && !text.bytes().all(|byte| byte.is_ascii_graphic()), SecretFault::NotForHeader),
+    ];
+    match faults.into_iter().find(|(applies, _)| *applies) {
+        Some((_, fault)) => Err(fault),
+        None => Ok(SecretString::from(text)),
     }
-    if text.starts_with('\u{feff}') {
-        return Err(SecretFault::ByteOrderMark);
-    }
-    if text.contains('\n') {
-        return Err(SecretFault::SeveralLines);
-    }
-    if text.contains(char::is_control) {
-        return Err(SecretFault::ControlCharacter);
-    }
-    if kind == SecretKind::HeaderValue && !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(SecretFault::NotForHeader);
-    }
-    Ok(SecretString::from(text))
 }
 
 /// Why a secret cannot be read. It says where and what to do, and never contains what was read.
@@ -158,29 +153,20 @@ impl SecretError {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, strum::Display)]
 enum Place {
-    File(PathBuf),
+    #[strum(to_string = "the file {0}")]
+    File(String),
+    #[strum(to_string = "the file named here (not shown, because it may be the secret itself)")]
     UnnamedFile,
+    #[strum(to_string = "the environment variable {0}")]
     Env(String),
+    #[strum(
+        to_string = "the environment variable named here (not shown, because it may be the secret itself)"
+    )]
     UnnamedEnv,
+    #[strum(to_string = "the value")]
     Inline,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => write!(f, "the file {}", path.display()),
-            Self::UnnamedFile => {
-                f.write_str("the file named here (not shown, because it may be the secret itself)")
-            }
-            Self::Env(name) => write!(f, "the environment variable {name}"),
-            Self::UnnamedEnv => f.write_str(
-                "the environment variable named here (not shown, because it may be the secret itself)",
-            ),
-            Self::Inline => f.write_str("the value"),
-        }
-    }
 }
 
 /// What is wrong with a secret.
