@@ -19,12 +19,11 @@ use crate::monitor::{Context, HealthMonitor, KeyMonitor, MonitorSettings, Partne
 use crate::panics::restart_on_panic;
 use crate::probe::{BuildError, Prober};
 use crate::probe_loop::{run_health_probe, run_key_probes};
-use crate::secret::SecretSource;
 use crate::state::Inventory;
 
 /// The configured names of partner and key.
 type Name = (Arc<str>, Arc<str>);
-type Partners = HashMap<Arc<str>, RunningPartner>;
+type Partners = HashMap<Arc<str>, Arc<PartnerMonitor>>;
 type Keys = HashMap<Name, RunningKey>;
 
 /// All monitors with their tasks. Dropping it ends all probes.
@@ -44,15 +43,7 @@ pub(crate) struct Fleet {
 pub(crate) struct KeyIndex(RwLock<HashMap<Name, Arc<KeyMonitor>>>);
 
 #[derive(Debug)]
-struct RunningPartner {
-    source: SecretSource,
-    monitor: Arc<PartnerMonitor>,
-}
-
-#[derive(Debug)]
 struct RunningKey {
-    definition: Key,
-    partner: Arc<PartnerMonitor>,
     monitor: Arc<KeyMonitor>,
     _task: AbortOnDropHandle<()>,
 }
@@ -118,35 +109,26 @@ impl Fleet {
     /// The partners and keys of `config`: the present ones if they are unchanged, else new ones. The
     /// present ones that are not used end when the maps that contain them are dropped.
     fn build_partners_and_keys(&mut self, config: &Config, settings: &MonitorSettings) -> (Partners, Keys) {
-        let same_settings = self.health.as_ref().is_some_and(|health| health.settings == *settings);
         let (mut partners, mut keys) = (Partners::new(), Keys::new());
         for partner in &config.partners {
-            let running_partner = self.partner(partner);
+            let monitor = self.partner(partner);
             for key in &partner.keys {
                 let name = (Arc::clone(&partner.name), Arc::clone(&key.name));
-                let is_unchanged = |old: &RunningKey| {
-                    same_settings
-                        && old.definition == *key
-                        && Arc::ptr_eq(&old.partner, &running_partner.monitor)
-                };
                 let running_key = match self.keys.remove(&name) {
-                    Some(old) if is_unchanged(&old) => old,
-                    old => self.key(settings, &running_partner.monitor, key, old.as_ref()),
+                    Some(old) if old.monitor.matches(settings, &monitor, key) => old,
+                    old => self.key(settings, &monitor, key, old.as_ref()),
                 };
                 keys.insert(name, running_key);
             }
-            partners.insert(Arc::clone(&partner.name), running_partner);
+            partners.insert(Arc::clone(&partner.name), monitor);
         }
         (partners, keys)
     }
 
-    fn partner(&mut self, partner: &Partner) -> RunningPartner {
+    fn partner(&mut self, partner: &Partner) -> Arc<PartnerMonitor> {
         match self.partners.remove(&partner.name) {
             Some(old) if old.source == partner.secret => old,
-            _ => RunningPartner {
-                source: partner.secret.clone(),
-                monitor: Arc::new(PartnerMonitor::new(&self.context.store, partner)),
-            },
+            _ => Arc::new(PartnerMonitor::new(&self.context.store, partner)),
         }
     }
 
@@ -163,12 +145,7 @@ impl Fleet {
         let monitor = Arc::new(monitor);
         let (monitored, anchor) = (Arc::clone(&monitor), self.anchor);
         let task = tokio::spawn(restart_on_panic(move || run_key_probes(Arc::clone(&monitored), anchor)));
-        RunningKey {
-            definition: key.clone(),
-            partner: Arc::clone(partner),
-            monitor,
-            _task: AbortOnDropHandle::new(task),
-        }
+        RunningKey { monitor, _task: AbortOnDropHandle::new(task) }
     }
 
     fn monitor_health(&mut self, settings: MonitorSettings, timing: Timing) {
@@ -208,7 +185,7 @@ fn inventory(config: &Config, partners: &Partners, keys: &Keys) -> Inventory {
     let keys = key_names(config).filter_map(|name| keys.get(&name));
     Inventory {
         settings: Arc::new(config.settings.clone()),
-        partners: partners.map(|partner| Arc::clone(&partner.monitor.partner)).collect(),
+        partners: partners.map(|monitor| Arc::clone(&monitor.partner)).collect(),
         keys: keys.map(|key| Arc::clone(key.monitor.monitored_key())).collect(),
     }
 }

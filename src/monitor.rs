@@ -27,7 +27,7 @@ use crate::watchdog::Watchdog;
 
 pub(crate) use account::Accounts;
 pub(crate) use health::HealthMonitor;
-pub(crate) use key::{KeyMonitor, ProbeRun};
+pub(crate) use key::KeyMonitor;
 pub(crate) use partner::PartnerMonitor;
 
 /// The maximum number of keys' probes in flight. If the API hangs, each probe takes its whole timeout:

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::config::Timing;
 use crate::monitor::{HealthMonitor, KeyMonitor};
 use crate::schedule::{DueTime, Schedule, offset_fraction};
 use crate::state::Skip;
@@ -36,8 +35,7 @@ pub(crate) async fn run_key_probes(monitor: Arc<KeyMonitor>, anchor: Instant) {
 
 /// Runs the health probe for ever, the first time immediately.
 pub(crate) async fn run_health_probe(monitor: Arc<HealthMonitor>) {
-    let Timing { interval, .. } = monitor.timing();
-    let mut timers = Timers::new([Schedule::new(Instant::now(), 0.0, interval)]);
+    let mut timers = Timers::new([Schedule::new(Instant::now(), 0.0, monitor.timing.interval)]);
     loop {
         let (_, due) = timers.next().await;
         monitor.watchdog().heartbeat(Loop::Health);

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::{AppState, TEXT_FORMAT};
 use crate::label::escape;
-use crate::monitor::{KeyMonitor, ProbeRun};
+use crate::monitor::KeyMonitor;
 use crate::report::ProbeReport;
 
 #[derive(Deserialize)]
@@ -45,8 +45,8 @@ pub(super) async fn probe(State(app): State<AppState>, Query(query): Query<Probe
 async fn run(monitor: &KeyMonitor) -> Vec<(String, ProbeReport)> {
     let mut reports = Vec::new();
     for (index, probe) in monitor.probes().iter().enumerate() {
-        if let Some(ProbeRun::Done(report)) = monitor.run(index, None).await {
-            reports.push((probe.name.to_string(), *report));
+        if let Some(report) = monitor.run(index, None).await {
+            reports.push((probe.name.to_string(), report));
         }
     }
     reports

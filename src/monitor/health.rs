@@ -19,17 +19,13 @@ use crate::watchdog::Watchdog;
 pub(crate) struct HealthMonitor {
     context: Arc<Context>,
     prober: Prober,
-    timing: Timing,
+    pub timing: Timing,
 }
 
 impl HealthMonitor {
     pub(crate) fn new(context: Arc<Context>, prober: Prober, timing: Timing) -> Self {
         context.shared_state.health().probe.interval = timing.interval;
         Self { context, prober, timing }
-    }
-
-    pub(crate) const fn timing(&self) -> Timing {
-        self.timing
     }
 
     /// Receives the heartbeats of its loop.

@@ -32,7 +32,7 @@ pub(crate) struct KeyMonitor {
     settings: MonitorSettings,
     partner_monitor: Arc<PartnerMonitor>,
     key: Arc<MonitoredKey>,
-    probes: Vec<Probe>,
+    definition: config::Key,
     /// Locked during a whole probe, so that there is only one request at a time.
     session: Mutex<KeySession>,
 }
@@ -44,14 +44,6 @@ struct KeySession {
     budget_guard: BudgetGuard,
     /// Of the token or account that the key in the shared state belongs to.
     fingerprint: Option<Fingerprint>,
-}
-
-/// The result of running a probe.
-#[derive(Debug)]
-pub(crate) enum ProbeRun {
-    Done(Box<ProbeReport>),
-    /// It was skipped: the key's budget is low, or there are no file descriptors or memory for a connection.
-    Skipped,
 }
 
 impl KeyMonitor {
@@ -87,14 +79,24 @@ impl KeyMonitor {
             settings,
             partner_monitor,
             key: Arc::new(monitored_key),
-            probes: key.probes.clone(),
+            definition: key.clone(),
             session: Mutex::new(session),
         }
     }
 
+    /// Whether a new monitor with these arguments would do the same.
+    pub(crate) fn matches(
+        &self,
+        settings: &MonitorSettings,
+        partner: &Arc<PartnerMonitor>,
+        key: &config::Key,
+    ) -> bool {
+        self.settings == *settings && self.definition == *key && Arc::ptr_eq(&self.partner_monitor, partner)
+    }
+
     /// The probes in the order of the configuration; [`Self::run`] takes an index into them.
     pub(crate) fn probes(&self) -> &[Probe] {
-        &self.probes
+        &self.definition.probes
     }
 
     /// The key in the shared state.
@@ -107,15 +109,16 @@ impl KeyMonitor {
         &self.context.watchdog
     }
 
-    /// Runs one probe that was due at `due` (`None` if it is not scheduled). Returns `None` if there is
-    /// no probe with this index.
-    pub(crate) async fn run(&self, index: usize, due: Option<Instant>) -> Option<ProbeRun> {
-        let probe = self.probes.get(index)?;
+    /// Runs one probe that was due at `due` (`None` if it is not scheduled). Returns `None` if it was skipped,
+    /// because the key's budget is low or there are no file descriptors or memory for a connection, or if there
+    /// is no probe with this index.
+    pub(crate) async fn run(&self, index: usize, due: Option<Instant>) -> Option<ProbeReport> {
+        let probe = self.probes().get(index)?;
         let mut session = self.session.lock().await;
         self.restore_persisted(&session);
         if session.budget_guard.blocks(self.settings.keep_free, Instant::now()) {
             self.skip(index, Skip::RateLimit, 1);
-            return Some(ProbeRun::Skipped);
+            return None;
         }
         // The semaphore is never closed. If it were, probing without a limit would be better than not
         // probing.
@@ -125,10 +128,10 @@ impl KeyMonitor {
         let report = self.probe_with_token_renewal(&mut session, probe).await;
         if self.context.detect_resource_exhaustion(&report) {
             self.skip(index, Skip::NoResources, 1);
-            return Some(ProbeRun::Skipped);
+            return None;
         }
         self.publish_report(index, probe, &session, &report);
-        Some(ProbeRun::Done(Box::new(report)))
+        Some(report)
     }
 
     /// Counts due times without a probe.
@@ -223,7 +226,7 @@ impl KeyMonitor {
             return EvidenceSource::Authority;
         }
         // If key/info no longer responds, canaries decide: otherwise the key would stay pending for ever.
-        let key_info_works = self.probes.iter().position(is_extended).is_some_and(|index| {
+        let key_info_works = self.probes().iter().position(is_extended).is_some_and(|index| {
             let status = self.key.status();
             status.probes.get(index).is_some_and(|probe| probe.episode.is_none())
         });

@@ -10,7 +10,7 @@ use crate::config;
 use crate::key_state::{PersistedSecretState, SecretState};
 use crate::partner_api::request_id::RequestId;
 use crate::report::ProbeReport;
-use crate::secret::{SecretError, SecretKind, WatchedSecret};
+use crate::secret::{SecretError, SecretKind, SecretSource, WatchedSecret};
 use crate::state::MonitoredPartner;
 use crate::store::{Fingerprint, StateUpdate, Store};
 
@@ -19,6 +19,8 @@ use crate::store::{Fingerprint, StateUpdate, Store};
 pub(crate) struct PartnerMonitor {
     /// The partner in the shared state.
     pub partner: Arc<MonitoredPartner>,
+    /// Where the secret is read from, to compare it with a new configuration.
+    pub source: SecretSource,
     secret: Mutex<SecretWithFingerprint>,
     /// Locked while a change is being persisted, so that changes reach the disk in order.
     saving: tokio::sync::Mutex<()>,
@@ -40,6 +42,7 @@ impl PartnerMonitor {
         let persisted = persisted.unwrap_or_else(|| PersistedSecretState::new(SystemTime::now()));
         Self {
             partner: Arc::new(MonitoredPartner::new(Arc::clone(&partner.name), persisted)),
+            source: partner.secret.clone(),
             secret: Mutex::new(SecretWithFingerprint { watched, fingerprint }),
             saving: tokio::sync::Mutex::default(),
         }
