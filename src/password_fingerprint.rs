@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 const ROUNDS: NonZeroU32 = NonZeroU32::new(200_000).unwrap();
 
 /// A salted, slow hash of a refused password, truncated to one byte. One byte is enough to tell most
-/// changed passwords from the refused one. Of a dictionary, one word in 256 matches it: too many to find
+/// changed passwords from the refused one. One word in 256 of a dictionary matches it: too many to find
 /// the password. With four bytes, only one word would match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PasswordFingerprint {

@@ -250,9 +250,9 @@ impl WatchedSecret {
     ///
     /// # Errors
     ///
-    /// As [`SecretSource::read`]. An older value never replaces one that cannot be read.
+    /// As [`SecretSource::read`]. If the secret cannot be read, an older value is not used instead.
     pub(crate) fn current(&mut self) -> Result<&SecretString, SecretError> {
-        // Taken before the read: a write in between shows as a change at the next call.
+        // Determined before the read: the next call then detects a write in between.
         let version = self.source.version();
         let cached = match self.cached.take() {
             Some(cached) if cached.version.is_some() && cached.version == version => cached,

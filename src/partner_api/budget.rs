@@ -16,7 +16,8 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 /// header could stop the monitoring of a key.
 pub(crate) const MAX_WAIT: Duration = Duration::from_mins(10);
 
-/// A reset time below this value is in seconds, otherwise in milliseconds. As seconds, it is in the year 5138.
+/// A reset time below this value is in seconds, otherwise in milliseconds. Read as seconds, this value is in
+/// the year 5138.
 const MIN_MILLISECONDS: f64 = 1e11;
 
 /// The budget of a token, as one response reported it.

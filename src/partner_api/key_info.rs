@@ -94,7 +94,7 @@ fn identity(target: &RawValue) -> Option<Identity> {
     Some(Identity { schema_id: id(schema), third_party_id: id(third_party), society_id: id(society) })
 }
 
-/// Longer text than any ID is not parsed.
+/// A text that is longer than any ID is not parsed.
 fn id(raw: Option<&RawValue>) -> String {
     let fits = raw.map(RawValue::get).filter(|text| text.len() <= MAX_ID_LEN);
     fits.and_then(|text| serde_json::from_str(text).ok()).as_ref().map(id_text).unwrap_or_default()

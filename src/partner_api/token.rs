@@ -1,4 +1,5 @@
-//! The claims of a token. Their signature is not verified: they label a key, and nothing trusts them.
+//! The claims of a token. Their signature is not verified: the claims are used as labels only, and nothing
+//! trusts them.
 
 use std::time::{Duration, SystemTime};
 

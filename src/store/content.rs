@@ -1,4 +1,4 @@
-//! The content of the store, and its form in the file: JSON.
+//! The content of the store, and its format in the file: JSON.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use crate::rfc3339::Rfc3339;
 /// the last refusal.
 const RETENTION: Duration = Duration::from_hours(30 * 24);
 
-/// The version of the file's form. A file of another version counts as damaged; its form is not guessed.
+/// The version of the file's format. A file of another version counts as damaged; its format is not guessed.
 const VERSION: u32 = 1;
 
 /// One change to persist.
@@ -165,7 +165,7 @@ impl Content {
     /// Reads the file's text. Returns its content, and one message per record that cannot be read.
     ///
     /// # Errors
-    /// If the text is not JSON of this form, or has another version.
+    /// If the text is not JSON of this format, or has another version.
     pub(super) fn from_json(text: &[u8]) -> Result<(Self, Vec<String>), String> {
         let file: UnparsedFile<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         if file.version != VERSION {
