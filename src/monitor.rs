@@ -66,12 +66,11 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(shared_state: Arc<SharedState>, metrics: Arc<Metrics>, store: Store) -> Self {
-        let accounts = Accounts::new(store.clone());
         Self {
             shared_state,
             metrics,
             store,
-            accounts,
+            accounts: Accounts::default(),
             watchdog: Watchdog::default(),
             permits: Semaphore::new(MAX_PROBES_IN_FLIGHT),
             probing: AtomicBool::new(false),

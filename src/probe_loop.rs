@@ -24,7 +24,7 @@ pub(crate) async fn run_key_probes(monitor: Arc<KeyMonitor>, anchor: Instant) {
     let mut timers = Timers::new(schedules);
     loop {
         let (index, due) = timers.next().await;
-        monitor.watchdog().heartbeat(Loop::Keys);
+        monitor.context.watchdog.heartbeat(Loop::Keys);
         if due.missed > 0 {
             monitor.skip(index, Skip::StillRunning, due.missed);
         }
@@ -38,7 +38,7 @@ pub(crate) async fn run_health_probe(monitor: Arc<HealthMonitor>) {
     let mut timers = Timers::new([Schedule::new(Instant::now(), 0.0, monitor.timing.interval)]);
     loop {
         let (_, due) = timers.next().await;
-        monitor.watchdog().heartbeat(Loop::Health);
+        monitor.context.watchdog.heartbeat(Loop::Health);
         monitor.run(Some(due.at)).await;
     }
 }
@@ -59,7 +59,7 @@ impl Timers {
         let Some((index, (schedule, next))) = earliest else { return pending().await };
         sleep_until(*next).await;
         let due = schedule.latest_due(*next, Instant::now());
-        *next = due.at + schedule.interval();
+        *next = due.at + schedule.interval;
         (index, due)
     }
 }

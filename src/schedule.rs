@@ -12,7 +12,7 @@ use tokio::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Schedule {
     first: Instant,
-    interval: Duration,
+    pub interval: Duration,
 }
 
 /// A due time that has come, and how many due times before it were missed.
@@ -29,10 +29,6 @@ impl Schedule {
     /// `0..1`.
     pub(crate) fn new(anchor: Instant, offset: f64, interval: Duration) -> Self {
         Self { first: anchor + interval.mul_f64(offset), interval }
-    }
-
-    pub(crate) const fn interval(&self) -> Duration {
-        self.interval
     }
 
     /// The first due time that is not before `now`.

@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Duration, Instant};
 
+use super::{Context, persist};
 use crate::config;
 use crate::partner_api::error::{Code, ErrorCode};
 use crate::partner_api::failure::{Failure, Reason};
@@ -18,7 +19,6 @@ use crate::partner_api::login::LoginAnswer;
 use crate::partner_api::request_id::RequestId;
 use crate::password_fingerprint::PasswordFingerprint;
 use crate::probe::Prober;
-use crate::state::SharedState;
 use crate::store::{RefusedLogins, StateUpdate, Store};
 
 /// A refused password is tried once more, in case the refusal was an error, and then never again: no
@@ -38,11 +38,8 @@ const MIN_TOKEN_USE: Duration = Duration::from_mins(1);
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// All accounts that keys log in with.
-#[derive(Debug)]
-pub(crate) struct Accounts {
-    store: Store,
-    by_id: Mutex<HashMap<AccountId, Arc<tokio::sync::Mutex<Account>>>>,
-}
+#[derive(Debug, Default)]
+pub(crate) struct Accounts(Mutex<HashMap<AccountId, Arc<tokio::sync::Mutex<Account>>>>);
 
 /// The URL of the log-in route, and the mail in lower case, because upper and lower case make no difference.
 type AccountId = (String, String);
@@ -104,28 +101,23 @@ pub(super) struct TokenFailure {
 }
 
 impl Accounts {
-    /// Refused log-ins are restored from `store` and persisted to it.
-    pub(crate) fn new(store: Store) -> Self {
-        Self { store, by_id: Mutex::default() }
-    }
-
     /// Logs in, unless the account must not be tried now; then returns the failure of the last try.
     pub(super) async fn log_in(
         &self,
+        context: &Context,
         prober: &Prober,
-        shared_state: &SharedState,
         login: &config::Login,
         password: &SecretString,
     ) -> Result<Token, TokenFailure> {
         let id = (prober.auth_url().to_owned(), login.mail.to_lowercase());
         let account = {
-            let mut by_id = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut by_id = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(by_id.entry(id.clone()).or_default())
         };
         let mut account = account.lock().await;
         if account.refused.is_none() {
             // At each log-in: the storage directory may have become usable only after the first one.
-            account.refused = self.store.refused_logins(&id.0, &id.1).map(RefusedPassword::restored);
+            account.refused = context.store.refused_logins(&id.0, &id.1).map(RefusedPassword::restored);
         }
         account.resolve_fingerprint(password).await;
         if let Some(failure) = account.blocking_failure(password, Instant::now()) {
@@ -133,23 +125,23 @@ impl Accounts {
         }
         let report = prober.log_in(&login.mail, password, login.firm.as_ref(), LOGIN_TIMEOUT).await;
         if let Some(expiry) = report.certificate_expiry {
-            shared_state.set_certificate_expiry(prober.auth_host(), expiry);
+            context.shared_state.set_certificate_expiry(prober.auth_host(), expiry);
         }
         let before = account.refusals();
         let outcome = account.record_response(report.outcome, password, Instant::now());
         // A success is persisted each time: a state file with older refusals may become readable later.
         if account.refusals() != before || outcome.is_ok() {
-            self.persist_refusals(id, password, account.refusals()).await;
+            persist_refusals(&context.store, id, password, account.refusals()).await;
         }
         outcome
     }
 
-    /// Allows every account one more try after a reload: the operator says that something was fixed,
-    /// here or at MyUnisoft.
+    /// Allows every account one more try after a reload: it means that the operator fixed something, here or
+    /// at MyUnisoft.
     pub(crate) fn allow_another_try(&self) {
-        let by_id = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_id = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for account in by_id.values() {
-            // A locked account has a log-in in progress, so it is being tried already.
+            // If the lock is held, a log-in is in progress, so the account is being tried already.
             if let Ok(mut account) = account.try_lock() {
                 account.failed = None;
                 if let Some(refused) = &mut account.refused {
@@ -159,19 +151,20 @@ impl Accounts {
             }
         }
     }
+}
 
-    /// Persists the number of refusals, so that a restart does not reset it for a wrong password.
-    async fn persist_refusals(&self, (auth_url, mail): AccountId, password: &SecretString, times: u32) {
-        // A second fingerprint of the same password would reveal more of it to a person who sees both.
-        let same = self.store.refused_logins(&auth_url, &mail).filter(|_| times > 1);
-        let fingerprint = match same {
-            _ if times == 0 => None,
-            Some(known) => Some(known.password),
-            None => Some(fingerprint_of(password).await),
-        };
-        let refused = fingerprint.map(|password| RefusedLogins { times, last: SystemTime::now(), password });
-        super::persist(&self.store, StateUpdate::Login { auth_url, mail, refused }).await;
-    }
+/// Persists the number of refusals, so that a restart does not reset it for a wrong password.
+async fn persist_refusals(store: &Store, id: AccountId, password: &SecretString, times: u32) {
+    let (auth_url, mail) = id;
+    // A second fingerprint of the same password would reveal more of it to a person who sees both.
+    let same = store.refused_logins(&auth_url, &mail).filter(|_| times > 1);
+    let fingerprint = match same {
+        _ if times == 0 => None,
+        Some(known) => Some(known.password),
+        None => Some(fingerprint_of(password).await),
+    };
+    let refused = fingerprint.map(|password| RefusedLogins { times, last: SystemTime::now(), password });
+    persist(store, StateUpdate::Login { auth_url, mail, refused }).await;
 }
 
 /// The hash is slow on purpose, so it runs on a thread for blocking work.

@@ -11,13 +11,12 @@ use crate::partner_api::judge::RequestKind;
 use crate::probe::{ProbeRequest, Prober};
 use crate::report::ProbeReport;
 use crate::state::Skip;
-use crate::watchdog::Watchdog;
 
 /// Probes the health route. It does not wait for a permit: if all keys' probes hang, the health probe
 /// shows why.
 #[derive(Debug)]
 pub(crate) struct HealthMonitor {
-    context: Arc<Context>,
+    pub context: Arc<Context>,
     prober: Prober,
     pub timing: Timing,
 }
@@ -28,22 +27,13 @@ impl HealthMonitor {
         Self { context, prober, timing }
     }
 
-    /// Receives the heartbeats of its loop.
-    pub(crate) fn watchdog(&self) -> &Watchdog {
-        &self.context.watchdog
-    }
-
     /// Runs one probe that was due at `due`; `None` if it is not scheduled.
     pub(crate) async fn run(&self, due: Option<Instant>) -> ProbeReport {
         let _in_flight = self.context.metrics.in_flight();
         self.context.observe_start(due);
-        let call = ProbeRequest {
-            kind: RequestKind::Health,
-            path: HEALTH_PATH,
-            credentials: None,
-            timeout: self.timing.timeout,
-        };
-        let report = self.prober.probe(call).await;
+        let (kind, timeout) = (RequestKind::Health, self.timing.timeout);
+        let request = ProbeRequest { kind, path: HEALTH_PATH, credentials: None, timeout };
+        let report = self.prober.probe(request).await;
         if self.context.detect_resource_exhaustion(&report) {
             self.context.shared_state.health().probe.skip(Skip::NoResources, 1);
             return report;

@@ -23,12 +23,11 @@ use crate::probe::{Credentials, ProbeRequest};
 use crate::report::ProbeReport;
 use crate::state::{KeyStatus, MonitoredKey, ProbeStatus, Skip};
 use crate::store::{Fingerprint, StateUpdate};
-use crate::watchdog::Watchdog;
 
 /// Sends the probes of one key, one request at a time.
 #[derive(Debug)]
 pub(crate) struct KeyMonitor {
-    context: Arc<Context>,
+    pub context: Arc<Context>,
     settings: MonitorSettings,
     partner_monitor: Arc<PartnerMonitor>,
     key: Arc<MonitoredKey>,
@@ -104,11 +103,6 @@ impl KeyMonitor {
         &self.key
     }
 
-    /// Receives the heartbeats of its loop.
-    pub(crate) fn watchdog(&self) -> &Watchdog {
-        &self.context.watchdog
-    }
-
     /// Runs one probe that was due at `due` (`None` if it is not scheduled). Returns `None` if it was skipped,
     /// because the key's budget is low or there are no file descriptors or memory for a connection, or if there
     /// is no probe with this index.
@@ -141,8 +135,8 @@ impl KeyMonitor {
         }
     }
 
-    /// A four-hour token may become invalid early (another log-in, a restart at MyUnisoft): only if a
-    /// new token is refused too does the response prove something about the key.
+    /// A four-hour token may become invalid early (another log-in, a restart at MyUnisoft). So the refusal of
+    /// an older token proves nothing about the key; the refusal of a new one does.
     async fn probe_with_token_renewal(&self, session: &mut KeySession, probe: &Probe) -> ProbeReport {
         let mut report = self.send_request(session, probe).await;
         let evidence = report.judgement.as_ref().and_then(|answer| answer.key);

@@ -65,7 +65,7 @@ impl TokenProvider {
                 if token.as_ref().is_none_or(|token| token.renew_at <= now) {
                     let password =
                         password.current().map_err(|error| TokenFailure::no_token(Reason::Login, &error))?;
-                    match context.accounts.log_in(prober, &context.shared_state, login, password).await {
+                    match context.accounts.log_in(context, prober, login, password).await {
                         Ok(fresh) => *token = Some(fresh),
                         Err(failure) if token.as_ref().is_none_or(|token| token.expires <= now) => {
                             return Err(failure);
