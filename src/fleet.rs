@@ -106,8 +106,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// The partners and keys of `config`: the present ones if they are unchanged, else new ones. The
-    /// present ones that are not used end when the maps that contain them are dropped.
+    /// The partners and keys of `config`. Unchanged monitors are taken from `self`, the others are new. The
+    /// monitors that stay in `self` end when its maps are dropped.
     fn build_partners_and_keys(&mut self, config: &Config, settings: &MonitorSettings) -> (Partners, Keys) {
         let (mut partners, mut keys) = (Partners::new(), Keys::new());
         for partner in &config.partners {

@@ -39,7 +39,7 @@ impl PartialEq for SecretSource {
     }
 }
 
-/// What a secret is used for, which decides which characters it may contain.
+/// The use of a secret. It decides which characters the secret may contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SecretKind {
     /// A token or a partner's secret. It is sent in an HTTP header, so it contains only visible ASCII.

@@ -36,7 +36,7 @@ pub(crate) struct KeyMonitor {
     session: Mutex<KeySession>,
 }
 
-/// What one request leaves for the next one.
+/// What is kept from one request to the next.
 #[derive(Debug)]
 struct KeySession {
     tokens: TokenProvider,

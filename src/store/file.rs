@@ -241,8 +241,8 @@ fn create_directory(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes new entries of a directory survive a power cut. Some file systems cannot do this; there is no
-/// other way then.
+/// Makes new entries of a directory survive a power cut. Some file systems cannot do this; then
+/// nothing else can be done.
 fn sync_directory(directory: &Path) {
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let _ = File::open(directory).and_then(|directory| directory.sync_all());
