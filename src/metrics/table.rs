@@ -14,6 +14,7 @@ use super::sample_writer::{SampleWriter, Timestamp};
 use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::budget::Budget;
 use crate::partner_api::failure::Reason;
+use crate::partner_api::request_id::RequestId;
 use crate::state::{KeyStatus, LastProbe, MonitoredKey, MonitoredPartner, ProbeStatus, Skip};
 
 /// A metric whose samples are written from the in-memory state.
@@ -74,181 +75,104 @@ registered_metrics! {
 
 /// The metrics whose samples are written from the in-memory state, in the order of `/metrics`.
 pub(super) const EXPOSED: &[Exposed] = &[
-    probe(
-        gauge("myunisoft_probe_up", &[], "Whether the last probe succeeded (1) or failed (0)."),
-        |probe, samples| samples.optional(last(probe, |last| u8::from(last.success()))),
-    ),
-    probe(
-        counter("myunisoft_probes_total", &[], "Probes run since the exporter started."),
-        |probe, samples| {
-            samples.value(probe.total);
-        },
-    ),
-    probe(
-        counter(
-            "myunisoft_probe_failures_total",
-            &["reason"],
-            "Failed probes since the exporter started, by reason. Each failure has one reason.",
-        ),
-        failures,
-    ),
-    probe(
-        counter(
-            "myunisoft_probes_skipped_total",
-            &["reason"],
-            "Probes that were due but did not run, by reason.",
-        ),
-        skipped,
-    ),
-    probe(
-        gauge("myunisoft_probe_interval_seconds", &[], "Configured interval between two probes."),
-        |probe, samples| samples.value(probe.interval.as_secs_f64()),
-    ),
-    probe(
-        gauge(
-            "myunisoft_probe_last_duration_seconds",
-            &[],
-            "Duration of the last probe, all phases together.",
-        ),
-        |probe, samples| samples.optional(last(probe, |last| last.duration.as_secs_f64())),
-    ),
-    probe(
-        gauge("myunisoft_probe_last_timestamp_seconds", &[], "Unix time of the end of the last probe."),
-        |probe, samples| samples.optional(last(probe, |last| Timestamp(last.finished))),
-    ),
-    probe(
-        gauge(
-            "myunisoft_probe_last_success_timestamp_seconds",
-            &[],
-            "Unix time of the end of the last successful probe.",
-        ),
-        |probe, samples| samples.optional(probe.last_success.map(Timestamp)),
-    ),
-    probe(
-        gauge(
-            "myunisoft_probe_http_status_code",
-            &[],
-            "HTTP status code of the last probe; 0 if there was no response.",
-        ),
-        |probe, samples| samples.optional(last(probe, |last| last.status.unwrap_or_default())),
-    ),
-    probe(
-        gauge(
-            "myunisoft_probe_error_info",
-            &["reason", "code", "request_id"],
-            "1 while the probe fails; the labels describe the first failure of the episode.",
-        ),
-        error_info,
-    ),
-    key(
-        gauge(
-            "myunisoft_key_state",
-            &["state"],
-            "State of the key: 1 for the current state, 0 for the others.",
-        ),
-        |_, status, samples| samples.one_of(KeyState::VARIANTS, status.persisted.state),
-    ),
-    key(
-        gauge(
-            "myunisoft_key_state_since_timestamp_seconds",
-            &[],
-            "Unix time since which the key is in its state.",
-        ),
-        |_, status, samples| samples.value(Timestamp(status.persisted.since)),
-    ),
-    key(
-        counter(
-            "myunisoft_key_state_changes_total",
-            &["to"],
-            "Changes of the key's state since the exporter started, by the new state.",
-        ),
-        |_, status, samples| {
-            for &(state, times) in &status.changes {
-                samples.labelled(&[("to", state.into_str())], times);
-            }
-        },
-    ),
-    key(
-        gauge(
-            "myunisoft_key_info",
-            &["access", "schema_id", "third_party_id", "society_id"],
-            "Always 1; the labels hold the ids behind the key, as far as they are known.",
-        ),
-        key_info,
-    ),
-    key(gauge("myunisoft_key_version", &[], "Version of the key, from key/info."), |_, status, samples| {
-        samples.optional(status.version.map(|version| version.current));
+    gauge("myunisoft_probe_up", "Whether the last probe succeeded (1) or failed (0).")
+        .per_probe(|probe, samples| samples.optional(last(probe, |last| u8::from(last.success())))),
+    counter("myunisoft_probes_total", "Probes run since the exporter started.")
+        .per_probe(|probe, samples| samples.value(probe.total)),
+    counter(
+        "myunisoft_probe_failures_total",
+        "Failed probes since the exporter started, by reason. Each failure has one reason.",
+    )
+    .labels(&["reason"])
+    .per_probe(failures),
+    counter("myunisoft_probes_skipped_total", "Probes that were due but did not run, by reason.")
+        .labels(&["reason"])
+        .per_probe(skipped),
+    gauge("myunisoft_probe_interval_seconds", "Configured interval between two probes.")
+        .per_probe(|probe, samples| samples.value(probe.interval.as_secs_f64())),
+    gauge("myunisoft_probe_last_duration_seconds", "Duration of the last probe, all phases together.")
+        .per_probe(|probe, samples| samples.optional(last(probe, |last| last.duration.as_secs_f64()))),
+    gauge("myunisoft_probe_last_timestamp_seconds", "Unix time of the end of the last probe.")
+        .per_probe(|probe, samples| samples.optional(last(probe, |last| Timestamp(last.finished)))),
+    gauge(
+        "myunisoft_probe_last_success_timestamp_seconds",
+        "Unix time of the end of the last successful probe.",
+    )
+    .per_probe(|probe, samples| samples.optional(probe.last_success.map(Timestamp))),
+    gauge(
+        "myunisoft_probe_http_status_code",
+        "HTTP status code of the last probe; 0 if there was no response.",
+    )
+    .per_probe(|probe, samples| samples.optional(last(probe, |last| last.status.unwrap_or_default()))),
+    gauge(
+        "myunisoft_probe_error_info",
+        "1 while the probe fails; the labels describe the first failure of the episode.",
+    )
+    .labels(&["reason", "code", "request_id"])
+    .per_probe(error_info),
+    gauge("myunisoft_key_state", "State of the key: 1 for the current state, 0 for the others.")
+        .labels(&["state"])
+        .per_key(|_, status, samples| samples.one_of(KeyState::VARIANTS, status.persisted.state)),
+    gauge("myunisoft_key_state_since_timestamp_seconds", "Unix time since which the key is in its state.")
+        .per_key(|_, status, samples| samples.value(Timestamp(status.persisted.since))),
+    counter(
+        "myunisoft_key_state_changes_total",
+        "Changes of the key's state since the exporter started, by the new state.",
+    )
+    .labels(&["to"])
+    .per_key(|_, status, samples| {
+        for &(state, times) in &status.changes {
+            samples.labelled(&[("to", state.into_str())], times);
+        }
     }),
-    key(
-        gauge("myunisoft_key_latest_version", &[], "Latest version that a key can have, from key/info."),
-        |_, status, samples| samples.optional(status.version.map(|version| version.latest)),
-    ),
-    key(
-        gauge("myunisoft_key_routes", &[], "Number of routes that the key may call, from key/info."),
-        |_, status, samples| samples.optional(status.routes),
-    ),
-    key(
-        gauge(
-            "myunisoft_key_token_expiry_timestamp_seconds",
-            &[],
-            "Unix time at which the key's token expires, if it does.",
-        ),
-        |_, status, samples| samples.optional(status.token_expiry.map(Timestamp)),
-    ),
-    key(
-        gauge(
-            "myunisoft_rate_limit_requests",
-            &[],
-            "Size of the key's request budget, from the last response that reported it.",
-        ),
-        |_, status, samples| samples.optional(budget(status, |budget| budget.total)),
-    ),
-    key(
-        gauge(
-            "myunisoft_rate_limit_remaining_requests",
-            &[],
-            "Requests left in the key's budget, from the last response that reported it.",
-        ),
-        |_, status, samples| samples.optional(budget(status, |budget| budget.remaining)),
-    ),
-    key(
-        gauge(
-            "myunisoft_rate_limit_reset_timestamp_seconds",
-            &[],
-            "Unix time at which the key's budget resets, from the last response that reported it.",
-        ),
-        |_, status, samples| samples.optional(budget(status, |budget| budget.reset).map(Timestamp)),
-    ),
-    partner(
-        gauge(
-            "myunisoft_secret_state",
-            &["state"],
-            "State of the partner's secret: 1 for the current state, 0 for the others.",
-        ),
-        |partner, samples| {
-            let state = partner.secret().state;
-            samples.one_of(SecretState::VARIANTS, state);
-        },
-    ),
-    partner(
-        gauge(
-            "myunisoft_secret_state_since_timestamp_seconds",
-            &[],
-            "Unix time since which the partner's secret is in its state.",
-        ),
-        |partner, samples| {
-            let since = partner.secret().since;
-            samples.value(Timestamp(since));
-        },
-    ),
-    certificate(
-        gauge(
-            "myunisoft_tls_certificate_expiry_timestamp_seconds",
-            &[],
-            "Unix time at which the first certificate of the host's chain expires, trusted or not.",
-        ),
-        |expiry, samples| samples.value(Timestamp(expiry)),
-    ),
+    gauge(
+        "myunisoft_key_info",
+        "Always 1; the labels hold the ids behind the key, as far as they are known.",
+    )
+    .labels(&["access", "schema_id", "third_party_id", "society_id"])
+    .per_key(key_info),
+    gauge("myunisoft_key_version", "Version of the key, from key/info.")
+        .per_key(|_, status, samples| samples.optional(status.version.map(|version| version.current))),
+    gauge("myunisoft_key_latest_version", "Latest version that a key can have, from key/info.")
+        .per_key(|_, status, samples| samples.optional(status.version.map(|version| version.latest))),
+    gauge("myunisoft_key_routes", "Number of routes that the key may call, from key/info.")
+        .per_key(|_, status, samples| samples.optional(status.routes)),
+    gauge(
+        "myunisoft_key_token_expiry_timestamp_seconds",
+        "Unix time at which the key's token expires, if it does.",
+    )
+    .per_key(|_, status, samples| samples.optional(status.token_expiry.map(Timestamp))),
+    gauge(
+        "myunisoft_rate_limit_requests",
+        "Size of the key's request budget, from the last response that reported it.",
+    )
+    .per_key(|_, status, samples| samples.optional(budget(status, |budget| budget.total))),
+    gauge(
+        "myunisoft_rate_limit_remaining_requests",
+        "Requests left in the key's budget, from the last response that reported it.",
+    )
+    .per_key(|_, status, samples| samples.optional(budget(status, |budget| budget.remaining))),
+    gauge(
+        "myunisoft_rate_limit_reset_timestamp_seconds",
+        "Unix time at which the key's budget resets, from the last response that reported it.",
+    )
+    .per_key(|_, status, samples| samples.optional(budget(status, |budget| budget.reset).map(Timestamp))),
+    gauge(
+        "myunisoft_secret_state",
+        "State of the partner's secret: 1 for the current state, 0 for the others.",
+    )
+    .labels(&["state"])
+    .per_partner(|partner, samples| samples.one_of(SecretState::VARIANTS, partner.secret().state)),
+    gauge(
+        "myunisoft_secret_state_since_timestamp_seconds",
+        "Unix time since which the partner's secret is in its state.",
+    )
+    .per_partner(|partner, samples| samples.value(Timestamp(partner.secret().since))),
+    gauge(
+        "myunisoft_tls_certificate_expiry_timestamp_seconds",
+        "Unix time at which the first certificate of the host's chain expires, trusted or not.",
+    )
+    .per_certificate(|expiry, samples| samples.value(Timestamp(expiry))),
 ];
 
 /// Every metric that the exporter itself defines, in the order of `/metrics`.
@@ -256,35 +180,38 @@ pub(crate) fn descriptions() -> impl Iterator<Item = &'static Description> {
     EXPOSED.iter().map(|metric| &metric.description).chain(REGISTERED)
 }
 
-const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Description {
-    Description { name, kind: MetricKind::Counter, subject: &[], labels, help }
+const fn counter(name: &'static str, help: &'static str) -> Description {
+    Description { name, kind: MetricKind::Counter, subject: &[], labels: &[], help }
 }
 
-const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Description {
-    Description { name, kind: MetricKind::Gauge, subject: &[], labels, help }
+const fn gauge(name: &'static str, help: &'static str) -> Description {
+    Description { name, kind: MetricKind::Gauge, subject: &[], labels: &[], help }
 }
 
-const fn probe(description: Description, write: fn(&ProbeStatus, &mut SampleWriter<'_>)) -> Exposed {
-    let subject = &["probe", "partner", "key"];
-    Exposed { description: Description { subject, ..description }, source: Source::Probe(write) }
-}
+impl Description {
+    const fn labels(self, labels: &'static [&'static str]) -> Self {
+        Self { labels, ..self }
+    }
 
-const fn key(
-    description: Description,
-    write: fn(&MonitoredKey, &KeyStatus, &mut SampleWriter<'_>),
-) -> Exposed {
-    let subject = &["partner", "key"];
-    Exposed { description: Description { subject, ..description }, source: Source::Key(write) }
-}
+    const fn exposed(self, subject: &'static [&'static str], source: Source) -> Exposed {
+        Exposed { description: Self { subject, ..self }, source }
+    }
 
-const fn partner(description: Description, write: fn(&MonitoredPartner, &mut SampleWriter<'_>)) -> Exposed {
-    let subject = &["partner"];
-    Exposed { description: Description { subject, ..description }, source: Source::Partner(write) }
-}
+    const fn per_probe(self, write: fn(&ProbeStatus, &mut SampleWriter<'_>)) -> Exposed {
+        self.exposed(&["probe", "partner", "key"], Source::Probe(write))
+    }
 
-const fn certificate(description: Description, write: fn(SystemTime, &mut SampleWriter<'_>)) -> Exposed {
-    let subject = &["host"];
-    Exposed { description: Description { subject, ..description }, source: Source::Certificate(write) }
+    const fn per_key(self, write: fn(&MonitoredKey, &KeyStatus, &mut SampleWriter<'_>)) -> Exposed {
+        self.exposed(&["partner", "key"], Source::Key(write))
+    }
+
+    const fn per_partner(self, write: fn(&MonitoredPartner, &mut SampleWriter<'_>)) -> Exposed {
+        self.exposed(&["partner"], Source::Partner(write))
+    }
+
+    const fn per_certificate(self, write: fn(SystemTime, &mut SampleWriter<'_>)) -> Exposed {
+        self.exposed(&["host"], Source::Certificate(write))
+    }
 }
 
 fn last<T>(probe: &ProbeStatus, value: impl FnOnce(&LastProbe) -> T) -> Option<T> {
@@ -323,12 +250,9 @@ fn error_info(probe: &ProbeStatus, samples: &mut SampleWriter<'_>) {
     let Some(episode) = &probe.episode else { return };
     let reason = ("reason", episode.failure.reason.into_str());
     let code = ("code", episode.failure.code_label());
-    if samples.with_request_ids {
-        let id = episode.request_id.as_ref().map_or("", |id| id.as_str());
-        samples.labelled(&[reason, code, ("request_id", id)], 1);
-    } else {
-        samples.labelled(&[reason, code], 1);
-    }
+    let id = ("request_id", episode.request_id.as_ref().map_or("", RequestId::as_str));
+    let labels: &[_] = if samples.with_request_ids { &[reason, code, id] } else { &[reason, code] };
+    samples.labelled(labels, 1);
 }
 
 fn key_info(key: &MonitoredKey, status: &KeyStatus, samples: &mut SampleWriter<'_>) {
