@@ -7,7 +7,7 @@
 
 use serde::Serialize;
 use serde_with::SerializeDisplay;
-use strum::{Display, EnumString, IntoStaticStr, VariantArray};
+use strum::{Display, IntoStaticStr, VariantArray};
 
 use crate::config::KEY_INFO;
 use crate::key_state::{KeyState, SecretState};
@@ -19,21 +19,7 @@ use crate::report::Phase;
 mod tests;
 
 /// Where the problem is.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Display,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-    SerializeDisplay,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, IntoStaticStr, VariantArray, SerializeDisplay)]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub(crate) enum Blame {
     /// MyUnisoft's API.

@@ -3,9 +3,8 @@
 //! A single key that is not probed shows in its own metrics, because its times stop changing. The
 //! watchdog is for the case that only a restart can fix: no loop of a kind runs any more.
 
-use serde_with::SerializeDisplay;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use strum::{Display, EnumString, IntoStaticStr, VariantArray};
+use strum::{Display, VariantArray};
 
 use tokio::time::{Duration, Instant};
 
@@ -17,22 +16,7 @@ const GRACE: Duration = Duration::from_mins(1);
 const MAX_MISSED_INTERVALS: u32 = 3;
 
 /// A kind of probe loop. Its text is part of the response of `/-/healthy`.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Display,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-    SerializeDisplay,
-)]
-#[strum(const_into_str)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, VariantArray)]
 pub(crate) enum Loop {
     #[strum(serialize = "the health probe")]
     Health,
@@ -41,9 +25,9 @@ pub(crate) enum Loop {
     Keys,
 }
 
-/// The last heartbeat of each kind of loop; `None` if none is expected.
+/// The last heartbeat of each [`Loop`]; `None` if none is expected.
 #[derive(Debug, Default)]
-pub(crate) struct Watchdog(Mutex<[Option<Heartbeat>; 2]>);
+pub(crate) struct Watchdog(Mutex<[Option<Heartbeat>; Loop::VARIANTS.len()]>);
 
 /// The last heartbeat, and the maximum time until the next one.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +52,8 @@ impl Watchdog {
         let longest = probes().map(|probe| probe.timing.timeout).max().unwrap_or_default();
         let allowed =
             |interval: Duration, timeout| interval.saturating_mul(MAX_MISSED_INTERVALS) + timeout + GRACE;
-        let health = allowed(config.settings.health.timing.interval, config.settings.health.timing.timeout);
+        let timing = config.settings.health.timing;
+        let health = allowed(timing.interval, timing.timeout);
         let keys = shortest.map(|interval| allowed(interval, longest));
         let now = Instant::now();
         let heartbeat = |allowed| Heartbeat { last: now, allowed };
@@ -77,19 +62,14 @@ impl Watchdog {
 
     /// Records that a loop ran.
     pub(crate) fn heartbeat(&self, which: Loop) {
-        let [health, keys] = &mut *self.lock();
-        let heartbeat = match which {
-            Loop::Health => health,
-            Loop::Keys => keys,
-        };
-        if let Some(heartbeat) = heartbeat {
+        if let Some(Some(heartbeat)) = self.lock().get_mut(which as usize) {
             heartbeat.last = Instant::now();
         }
     }
 
     /// Expects no more heartbeats: the loops were asked to stop.
     pub(crate) fn disarm(&self) {
-        *self.lock() = [None; 2];
+        *self.lock() = Default::default();
     }
 
     /// The first kind of loop without a heartbeat for longer than allowed, if any.
@@ -101,7 +81,7 @@ impl Watchdog {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, [Option<Heartbeat>; 2]> {
+    fn lock(&self) -> MutexGuard<'_, [Option<Heartbeat>; Loop::VARIANTS.len()]> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

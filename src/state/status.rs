@@ -4,7 +4,7 @@
 use serde_with::SerializeDisplay;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use strum::{Display, EnumString, IntoStaticStr, VariantArray};
+use strum::{Display, IntoStaticStr, VariantArray};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -21,19 +21,7 @@ use crate::report::{Phase, ProbeReport};
 
 /// Why a due probe did not run: the label `reason` of skipped probes.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Display,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-    SerializeDisplay,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display, IntoStaticStr, VariantArray, SerializeDisplay,
 )]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub(crate) enum Skip {
@@ -47,21 +35,7 @@ pub(crate) enum Skip {
 }
 
 /// The state of the API, from its health route.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Display,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-    SerializeDisplay,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, IntoStaticStr, VariantArray, SerializeDisplay)]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub(crate) enum HealthState {
     /// No health probe ran yet.
@@ -108,7 +82,7 @@ pub(crate) struct KeyStatus {
     pub transitions: TransitionHistory,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ProbeStatus {
     pub name: Arc<str>,
     /// The time between two due times.
@@ -290,18 +264,8 @@ impl Default for HealthStatus {
 }
 
 impl ProbeStatus {
-    pub(crate) const fn new(name: Arc<str>, interval: Duration) -> Self {
-        Self {
-            name,
-            interval,
-            total: 0,
-            failures: Vec::new(),
-            skipped: [0; Skip::VARIANTS.len()],
-            last_skip: None,
-            last: None,
-            last_success: None,
-            episode: None,
-        }
+    pub(crate) fn new(name: Arc<str>, interval: Duration) -> Self {
+        Self { name, interval, ..Self::default() }
     }
 
     /// Records a report. Returns whether a failure episode began or ended.
@@ -342,11 +306,8 @@ impl ProbeStatus {
     /// Counts `times` skipped runs.
     pub(crate) fn skip(&mut self, reason: Skip, times: u64) {
         self.last_skip = Some(reason);
-        let [rate_limit, still_running, no_resources] = &mut self.skipped;
-        match reason {
-            Skip::RateLimit => *rate_limit += times,
-            Skip::StillRunning => *still_running += times,
-            Skip::NoResources => *no_resources += times,
+        if let Some(count) = self.skipped.get_mut(reason as usize) {
+            *count += times;
         }
     }
 }
