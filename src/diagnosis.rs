@@ -38,6 +38,11 @@ pub(crate) enum Blame {
     Exporter,
 }
 
+/// The reasons that say something about the key or its partner, the most important first. A test compares them
+/// with the verdicts.
+const KEY_REASONS: [Reason; 6] =
+    [Reason::Secret, Reason::Token, Reason::Login, Reason::Forbidden, Reason::RateLimited, Reason::ApiError];
+
 /// What the page says about the API or a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Verdict {
@@ -103,7 +108,7 @@ pub(crate) fn diagnose_api(
         return no_resources();
     }
     match failed {
-        Some(probe) => api_or_network_problem(&probe).unwrap_or_else(|| health_refused(&probe)),
+        Some(probe) => failure_verdict(&probe, None),
         None if was_probed => Verdict::no_problem("The API responds."),
         None => Verdict::no_problem("The API has not been probed yet."),
     }
@@ -118,7 +123,7 @@ pub(crate) fn diagnose_key(facts: &KeyFacts<'_>) -> Verdict {
         // The failures of a key that is lost or not activated are consequences of its state. The state also
         // stays true while the API cannot be reached.
         Some(probe) if bad_state && !concerns_credentials(probe) => state_verdict(facts),
-        Some(probe) => failure_verdict(facts, probe),
+        Some(probe) => failure_verdict(probe, Some(facts)),
         None if facts.over_budget && !bad_state => skipped_for_budget(),
         None => state_verdict(facts),
     }
@@ -126,7 +131,7 @@ pub(crate) fn diagnose_key(facts: &KeyFacts<'_>) -> Verdict {
 
 /// The failed probe that the verdict is about: a problem of the key or of its partner comes first.
 pub(crate) fn most_important<'a, 'p>(failed: &'p [FailedProbe<'a>]) -> Option<&'p FailedProbe<'a>> {
-    failed.iter().min_by_key(|probe| rank(probe).unwrap_or(u8::MAX))
+    failed.iter().min_by_key(|probe| rank(probe).unwrap_or(usize::MAX))
 }
 
 /// Whether the failure is about the key or its partner: a failure of the API or of the network does not explain
@@ -136,28 +141,9 @@ pub(crate) fn concerns_key(probe: &FailedProbe<'_>) -> bool {
 }
 
 /// The importance of a problem of the key or of its partner, 0 first; `None` for all other failures.
-fn rank(probe: &FailedProbe<'_>) -> Option<u8> {
-    if is_platform_fault(probe) || probe.failure.underlying.is_some() {
-        return None;
-    }
-    match probe.failure.reason {
-        Reason::Secret => Some(0),
-        Reason::Token => Some(1),
-        Reason::Login => Some(2),
-        Reason::Forbidden => Some(3),
-        Reason::RateLimited => Some(4),
-        Reason::ApiError => Some(5),
-        Reason::Dns
-        | Reason::Connect
-        | Reason::Tls
-        | Reason::Timeout
-        | Reason::Io
-        | Reason::Redirect
-        | Reason::Edge
-        | Reason::UnexpectedStatus
-        | Reason::UnexpectedBody
-        | Reason::Maintenance => None,
-    }
+fn rank(probe: &FailedProbe<'_>) -> Option<usize> {
+    let is_other = is_platform_fault(probe) || probe.failure.underlying.is_some();
+    if is_other { None } else { KEY_REASONS.iter().position(|reason| *reason == probe.failure.reason) }
 }
 
 /// Whether the failure is about the secret, the token or the log-in.
@@ -165,73 +151,48 @@ fn concerns_credentials(probe: &FailedProbe<'_>) -> bool {
     matches!(probe.failure.reason, Reason::Secret | Reason::Token | Reason::Login) && concerns_key(probe)
 }
 
-fn failure_verdict(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
-    if let Some(verdict) = api_or_network_problem(probe) {
-        return verdict;
-    }
-    match probe.failure.reason {
-        Reason::Secret => secret_refused(facts.secret, probe),
-        Reason::Token => token_refused(facts.state, probe),
-        Reason::Login => login_failed(probe),
-        Reason::Forbidden => route_forbidden(facts, probe),
-        Reason::RateLimited => rate_limited(probe),
-        Reason::ApiError => api_error(probe),
-        // Only the first two get here: `api_or_network_problem` has a verdict for each of the others.
-        Reason::UnexpectedStatus
-        | Reason::UnexpectedBody
-        | Reason::Dns
-        | Reason::Connect
-        | Reason::Tls
-        | Reason::Timeout
-        | Reason::Io
-        | Reason::Redirect
-        | Reason::Edge
-        | Reason::Maintenance => platform_failed(probe),
-    }
-}
-
-/// The verdict about a failure that says something about the network or the API, and nothing about the key.
-fn api_or_network_problem(probe: &FailedProbe<'_>) -> Option<Verdict> {
+/// `facts`: those of the key; `None` for the health probe, which has no key.
+fn failure_verdict(probe: &FailedProbe<'_>, facts: Option<&KeyFacts<'_>>) -> Verdict {
     let detail = &probe.failure.detail;
-    let network = |summary: String, action| Some(Verdict::new(Blame::Network, summary, action));
-    match probe.failure.reason {
-        Reason::Dns => network(
+    let network = |summary: String, action| Verdict::new(Blame::Network, summary, action);
+    match (probe.failure.reason, facts) {
+        (Reason::Dns, _) => network(
             format!("The host name of the API, or of the proxy, cannot be resolved: {detail}."),
             "Check the name resolution of this machine. The API may well work from another network.",
         ),
-        Reason::Connect => network(
+        (Reason::Connect, _) => network(
             format!("No connection to the API: {detail}."),
             "Check the firewall, the proxy and the routing of this machine. If other networks fail too, the \
              problem is at MyUnisoft.",
         ),
-        Reason::Tls => Some(tls_failed(probe)),
-        Reason::Timeout => Some(timed_out(probe)),
-        Reason::Io => network(
+        (Reason::Tls, _) => tls_failed(probe),
+        (Reason::Timeout, _) => timed_out(probe),
+        (Reason::Io, _) => network(
             format!("The connection broke: {detail}."),
             "If it lasts, check the proxies and load balancers between this machine and the API.",
         ),
-        Reason::Redirect => network(
+        (Reason::Redirect, _) => network(
             format!("The response is a redirect: {detail}."),
             "Check api.base_url, and whether a proxy here requires a log-in first.",
         ),
-        Reason::Edge => Some(edge_responded(probe)),
-        Reason::UnexpectedBody | Reason::UnexpectedStatus if !probe.from_api => network(
+        (Reason::Edge, _) => edge_responded(probe),
+        (Reason::UnexpectedBody | Reason::UnexpectedStatus, _) if !probe.from_api => network(
             format!("The response does not come from the API: {detail}."),
             "Check whether a proxy or a captive portal responds instead of the API.",
         ),
-        Reason::Maintenance => Some(Verdict::new(
+        (Reason::Maintenance, _) => Verdict::new(
             Blame::Platform,
             "MyUnisoft has announced maintenance.",
             "Wait until it ends. There is nothing to do on your side.",
-        )),
-        Reason::UnexpectedBody
-        | Reason::UnexpectedStatus
-        | Reason::Token
-        | Reason::Secret
-        | Reason::Forbidden
-        | Reason::RateLimited
-        | Reason::ApiError
-        | Reason::Login => None,
+        ),
+        (_, None) => health_refused(probe),
+        (Reason::UnexpectedBody | Reason::UnexpectedStatus, Some(_)) => platform_failed(probe),
+        (Reason::Secret, Some(facts)) => secret_refused(facts.secret, probe),
+        (Reason::Token, Some(facts)) => token_refused(facts.state, probe),
+        (Reason::Login, Some(_)) => login_failed(probe),
+        (Reason::Forbidden, Some(facts)) => route_forbidden(facts, probe),
+        (Reason::RateLimited, Some(_)) => rate_limited(probe),
+        (Reason::ApiError, Some(_)) => api_error(probe),
     }
 }
 

@@ -224,3 +224,13 @@ fn an_unreadable_secret_file_is_blamed_on_the_exporter() {
         );
     }
 }
+
+#[test]
+fn a_failure_concerns_the_key_if_its_verdict_blames_the_key_or_the_partner() {
+    for reason in Reason::VARIANTS {
+        let failure = failure(*reason, Some(FORBIDDEN_ROUTE));
+        let blame = diagnose_key(&facts(KeyState::Active, vec![failed(&failure)])).blame.unwrap();
+        let expected = !matches!(blame, Blame::Platform | Blame::Network | Blame::Exporter);
+        assert_eq!(concerns_key(&failed(&failure)), expected, "{reason}");
+    }
+}
