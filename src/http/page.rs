@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::AppState;
 use super::query::{KeyQuery, NO_STORE, QueryError, QueryResult, StatusQuery, parse};
 use crate::page::{self, ASSETS, Frame, Listing};
-use crate::status::{self, ApiView, Filter, KeyDetail, Overview, StatusSource};
+use crate::status::{self, ApiView, KeyDetail, Overview, StatusSource};
 
 /// A hash of all assets. It is part of their URLs, so browsers may cache them forever.
 static EDITION: LazyLock<String> = LazyLock::new(|| {
@@ -27,44 +27,45 @@ fn frame() -> Frame {
     Frame { edition: &EDITION }
 }
 
+/// A page, or an error page with its status.
+type Page = Result<Response, ErrorPage>;
+
+pub(super) struct ErrorPage(QueryError);
+
+impl From<QueryError> for ErrorPage {
+    fn from(error: QueryError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for ErrorPage {
+    fn into_response(self) -> Response {
+        (self.0.status, html(page::error_page(frame(), &self.0.text))).into_response()
+    }
+}
+
 fn html(page: Markup) -> Response {
     (NO_STORE, Html(page.into_string())).into_response()
 }
 
-fn error_page(status: StatusCode, error: &QueryError) -> Response {
-    (status, html(page::error_page(frame(), error.text()))).into_response()
-}
-
 /// The overview of the fleet.
-pub(super) async fn overview(State(app): State<AppState>, query: QueryResult<StatusQuery>) -> Response {
-    let parsed = parse(query).and_then(|query| Ok((query.filter()?, query.page())));
-    let (filter, page) = match parsed {
-        Ok(parsed) => parsed,
-        Err(error) => return error_page(StatusCode::BAD_REQUEST, &error),
-    };
+pub(super) async fn overview(State(app): State<AppState>, query: QueryResult<StatusQuery>) -> Page {
+    let query = parse(query)?;
+    let (filter, page) = (query.filter()?, query.page());
     let source = StatusSource::new(&app.context.shared_state);
     let selection = status::select(&source.inventory, &filter);
     let overview = Overview::new(&source, &selection);
     let listing = Listing::new(&source, &selection, filter, page);
-    html(page::overview(frame(), &overview, &listing))
+    Ok(html(page::overview(frame(), &overview, &listing)))
 }
 
 /// One key, with its history.
-pub(super) async fn key(State(app): State<AppState>, query: QueryResult<KeyQuery>) -> Response {
-    let query = match parse(query) {
-        Ok(query) => query,
-        Err(error) => return error_page(StatusCode::BAD_REQUEST, &error),
-    };
+pub(super) async fn key(State(app): State<AppState>, query: QueryResult<KeyQuery>) -> Page {
+    let query = parse(query)?;
     let source = StatusSource::new(&app.context.shared_state);
-    let entry = match query.find(&source.inventory) {
-        Ok(entry) => entry,
-        Err(error) => return error_page(StatusCode::NOT_FOUND, &error),
-    };
-    let detail = KeyDetail::new(&source, entry);
-    let same_partner = Filter { partner: Some(entry.partner.name.to_string()), ..Filter::default() };
-    let selection = status::select(&source.inventory, &same_partner);
-    let partner = selection.partners.iter().find(|partner| partner.partner == entry.partner.name);
-    html(page::key(frame(), &detail, partner, &ApiView::new(&source), source.now))
+    let key = query.find(&source.inventory)?;
+    let secret = key.partner.secret().state;
+    Ok(html(page::key(frame(), &KeyDetail::new(&source, key), secret, &ApiView::new(&source), source.now)))
 }
 
 /// A static file.

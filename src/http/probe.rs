@@ -4,8 +4,6 @@
 //! These probes count like all others: one request at a time for each key, and within the key's budget.
 //! So frequent requests do not overlap, and do not take the budget of the customer's production traffic.
 
-use std::fmt::Write as _;
-
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -53,40 +51,33 @@ async fn run(monitor: &KeyMonitor) -> Vec<(String, ProbeReport)> {
 }
 
 fn render(reports: &[(String, ProbeReport)]) -> String {
-    let mut text = String::new();
-    let success = reports.iter().all(|(_, report)| report.outcome.is_ok());
-    let duration: f64 = reports.iter().map(|(_, report)| report.phases.total().as_secs_f64()).sum();
-    write_family(&mut text, "probe_success", "Whether every probe of the key succeeded.");
-    write_line(&mut text, format_args!("probe_success {}", u8::from(success)));
-    write_family(&mut text, "probe_duration_seconds", "How long the key's probes took together.");
-    write_line(&mut text, format_args!("probe_duration_seconds {duration}"));
-    write_family(
-        &mut text,
-        "probe_http_status_code",
-        "The HTTP status of each probe, 0 if there was no response.",
-    );
-    for (probe, report) in reports {
-        let status = report.status.unwrap_or_default();
-        write_line(&mut text, format_args!("probe_http_status_code{{probe=\"{}\"}} {status}", escape(probe)));
-    }
-    write_family(&mut text, "probe_http_duration_seconds", "How long each phase of each probe took.");
-    for (probe, report) in reports {
-        for (phase, duration) in report.phases.iter() {
-            let (probe, duration) = (escape(probe), duration.as_secs_f64());
-            write_line(
-                &mut text,
-                format_args!("probe_http_duration_seconds{{probe=\"{probe}\",phase=\"{phase}\"}} {duration}"),
-            );
-        }
-    }
-    text
+    let success = u8::from(reports.iter().all(|(_, report)| report.outcome.is_ok())).into();
+    let duration = reports.iter().map(|(_, report)| report.phases.total().as_secs_f64()).sum();
+    let of_key = |value| [(String::new(), value)];
+    let statuses = reports.iter().map(|(probe, report)| {
+        (format!("{{probe=\"{}\"}}", escape(probe)), report.status.unwrap_or_default().into())
+    });
+    let phases = reports.iter().flat_map(|(probe, report)| {
+        report.phases.iter().map(|(phase, duration)| {
+            (format!("{{probe=\"{}\",phase=\"{phase}\"}}", escape(probe)), duration.as_secs_f64())
+        })
+    });
+    [
+        family("probe_success", "Whether every probe of the key succeeded.", of_key(success)),
+        family("probe_duration_seconds", "How long the key's probes took together.", of_key(duration)),
+        family(
+            "probe_http_status_code",
+            "The HTTP status of each probe, 0 if there was no response.",
+            statuses,
+        ),
+        family("probe_http_duration_seconds", "How long each phase of each probe took.", phases),
+    ]
+    .concat()
 }
 
-fn write_family(text: &mut String, name: &str, help: &str) {
-    write_line(text, format_args!("# HELP {name} {help}\n# TYPE {name} gauge"));
-}
-
-fn write_line(text: &mut String, content: std::fmt::Arguments<'_>) {
-    // Writing to a string can't fail.
-    let _ = writeln!(text, "{content}");
+/// The text of one metric. A sample consists of its labels and its value.
+fn family(name: &str, help: &str, samples: impl IntoIterator<Item = (String, f64)>) -> String {
+    let head = format!("# HELP {name} {help}\n# TYPE {name} gauge\n");
+    let lines = samples.into_iter().map(|(labels, value)| format!("{name}{labels} {value}\n"));
+    std::iter::once(head).chain(lines).collect()
 }

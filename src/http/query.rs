@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use strum::VariantArray as _;
 
+use axum::Json;
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
-use axum::http::header;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::key_state::KeyState;
@@ -16,7 +18,7 @@ use crate::status::Filter;
 pub(super) const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
 /// Selects keys.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct StatusQuery {
     state: Option<String>,
     partner: Option<String>,
@@ -25,7 +27,7 @@ pub(super) struct StatusQuery {
 }
 
 /// Names one key.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct KeyQuery {
     #[serde(default)]
     partner: String,
@@ -33,10 +35,14 @@ pub(super) struct KeyQuery {
     key: String,
 }
 
-/// Why the query is invalid, as a text that may be shown.
-#[derive(Debug, Serialize)]
+/// Why a query cannot be answered. As a response, it is JSON.
+#[derive(Serialize)]
 pub(super) struct QueryError {
-    error: String,
+    #[serde(skip)]
+    pub status: StatusCode,
+    /// A text that may be shown.
+    #[serde(rename = "error")]
+    pub text: String,
 }
 
 pub(super) type QueryResult<T> = Result<Query<T>, QueryRejection>;
@@ -46,7 +52,7 @@ pub(super) type QueryResult<T> = Result<Query<T>, QueryRejection>;
 /// # Errors
 /// If a parameter is given twice.
 pub(super) fn parse<T>(query: QueryResult<T>) -> Result<T, QueryError> {
-    query.map(|Query(query)| query).map_err(|rejection| QueryError { error: rejection.body_text() })
+    query.map(|Query(query)| query).map_err(|rejection| QueryError::bad_request(rejection.body_text()))
 }
 
 impl StatusQuery {
@@ -58,12 +64,9 @@ impl StatusQuery {
         let non_empty = |text: &Option<String>| {
             text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
         };
-        let state = non_empty(&self.state).map(|word| word.parse().map_err(|_| unknown_state()));
-        Ok(Filter {
-            state: state.transpose()?,
-            partner: non_empty(&self.partner),
-            name: non_empty(&self.name),
-        })
+        let state =
+            non_empty(&self.state).map(|word| word.parse().map_err(|_| unknown_state())).transpose()?;
+        Ok(Filter { state, partner: non_empty(&self.partner), name: non_empty(&self.name) })
     }
 
     /// The page of the list of keys, from 1. An invalid number means page 1, because the number of pages
@@ -75,7 +78,7 @@ impl StatusQuery {
 
 fn unknown_state() -> QueryError {
     let words: Vec<_> = KeyState::VARIANTS.iter().map(KeyState::into_str).collect();
-    QueryError { error: format!("this is not a state of a key; use one of {}", words.join(", ")) }
+    QueryError::bad_request(format!("this is not a state of a key; use one of {}", words.join(", ")))
 }
 
 impl KeyQuery {
@@ -85,13 +88,20 @@ impl KeyQuery {
     /// If it is not configured.
     pub(super) fn find<'a>(&self, inventory: &'a Inventory) -> Result<&'a Arc<MonitoredKey>, QueryError> {
         inventory.key(&self.partner, &self.key).ok_or_else(|| QueryError {
-            error: "no key with these names is configured; use ?partner=…&key=…".to_owned(),
+            status: StatusCode::NOT_FOUND,
+            text: "no key with these names is configured; use ?partner=…&key=…".to_owned(),
         })
     }
 }
 
 impl QueryError {
-    pub(super) fn text(&self) -> &str {
-        &self.error
+    const fn bad_request(text: String) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, text }
+    }
+}
+
+impl IntoResponse for QueryError {
+    fn into_response(self) -> Response {
+        (self.status, Json(self)).into_response()
     }
 }

@@ -10,33 +10,31 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
 use super::AppState;
-use super::query::{KeyQuery, NO_STORE, QueryResult, StatusQuery, parse};
+use super::query::{KeyQuery, NO_STORE, QueryError, QueryResult, StatusQuery, parse};
 use crate::status::{self, KeyDetail, StatusSource};
 
 /// The API, the partners and the keys that the parameters select; everything without parameters.
-pub(super) async fn all(State(app): State<AppState>, query: QueryResult<StatusQuery>) -> Response {
-    let filter = match parse(query).and_then(|query| query.filter()) {
-        Ok(filter) => filter,
-        Err(error) => return (StatusCode::BAD_REQUEST, Json(error)).into_response(),
-    };
+pub(super) async fn all(
+    State(app): State<AppState>,
+    query: QueryResult<StatusQuery>,
+) -> Result<Response, QueryError> {
+    let filter = parse(query)?.filter()?;
     let source = StatusSource::new(&app.context.shared_state);
     let selection = status::select(&source.inventory, &filter);
     let Ok(chunks) = status::document(&source, selection) else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        return Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response());
     };
     let body = Body::from_stream(stream::iter(chunks.map(Ok::<_, Infallible>)));
-    (NO_STORE, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+    Ok((NO_STORE, [(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 /// One key, with its history.
-pub(super) async fn key(State(app): State<AppState>, query: QueryResult<KeyQuery>) -> Response {
-    let query = match parse(query) {
-        Ok(query) => query,
-        Err(error) => return (StatusCode::BAD_REQUEST, Json(error)).into_response(),
-    };
+pub(super) async fn key(
+    State(app): State<AppState>,
+    query: QueryResult<KeyQuery>,
+) -> Result<Response, QueryError> {
+    let query = parse(query)?;
     let source = StatusSource::new(&app.context.shared_state);
-    match query.find(&source.inventory) {
-        Ok(entry) => (NO_STORE, Json(KeyDetail::new(&source, entry))).into_response(),
-        Err(error) => (StatusCode::NOT_FOUND, Json(error)).into_response(),
-    }
+    let key = query.find(&source.inventory)?;
+    Ok((NO_STORE, Json(KeyDetail::new(&source, key))).into_response())
 }

@@ -7,17 +7,15 @@ use maud::{Markup, html};
 use super::parts::{Tone, badge, budget, copyable, error, moment, nothing, state_of, verdict};
 use super::{Frame, chart, link};
 use crate::format;
+use crate::key_state::SecretState;
 use crate::rfc3339;
-use crate::status::{
-    ApiView, KeyDetail, KeyView, PartnerView, PastProbeView, ProbeView, TransitionView, common_scale,
-};
+use crate::status::{ApiView, KeyDetail, KeyView, PastProbeView, ProbeView, TransitionView, common_scale};
 
-/// The page. `partner` is the key's partner: the page shows the state of its secret, because no key works
-/// without it.
+/// The page. `secret` is the state of the partner's secret: no key works without it.
 pub(crate) fn key(
     frame: Frame,
     detail: &KeyDetail,
-    partner: Option<&PartnerView>,
+    secret: SecretState,
     api: &ApiView,
     now: SystemTime,
 ) -> Markup {
@@ -27,7 +25,7 @@ pub(crate) fn key(
             a href=(link("", &[])) { "All keys" } " / "
             a href=(link("", &[("partner", &view.partner)])) { (view.partner) }
         }
-        (state(view, partner, api, now))
+        (state(view, secret, api, now))
         (probes(&view.probes, now))
         (history(&detail.history, now))
         (transitions(&detail.state_changes, now))
@@ -40,7 +38,7 @@ pub(crate) fn key(
     frame.page(&format!("{} of {}: {}", view.key, view.partner, view.state), &content)
 }
 
-fn state(view: &KeyView, partner: Option<&PartnerView>, api: &ApiView, now: SystemTime) -> Markup {
+fn state(view: &KeyView, secret: SecretState, api: &ApiView, now: SystemTime) -> Markup {
     html! {
         section #state.card data-live aria-labelledby="key-title" {
             h1 #key-title.headline {
@@ -54,12 +52,7 @@ fn state(view: &KeyView, partner: Option<&PartnerView>, api: &ApiView, now: Syst
                 div { dt { "Access" } dd { (view.access) } }
                 div {
                     dt { "Partner's secret" }
-                    dd {
-                        @match partner {
-                            Some(partner) => (badge(Tone::of_secret(partner.secret_state), partner.secret_state.into_str())),
-                            None => (nothing()),
-                        }
-                    }
+                    dd { (badge(Tone::of_secret(secret), secret.into_str())) }
                 }
                 div { dt { "Request budget left" } dd { (budget(view.rate_limit.as_ref())) } }
                 div {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::key_state::SecretState;
 use crate::page::{self, Frame, Listing};
 use crate::status::{self, Filter, KeyDetail, Overview, StatusSource};
 use crate::synthetic::SyntheticFleet;
@@ -30,6 +31,6 @@ fn pages_of_ten_thousand_revoked_keys_stay_below_a_megabyte_and_list_every_key_o
     assert_eq!((beyond.page, beyond.keys.len()), (100, 100), "the page after the last is the last page");
     let one = KeyDetail::new(&source, source.inventory.keys.first().unwrap());
     assert_eq!(one.history.len(), 50);
-    let html = page::key(frame, &one, None, &overview.api, source.now).into_string();
+    let html = page::key(frame, &one, SecretState::Active, &overview.api, source.now).into_string();
     assert!(html.len() < 1_000_000, "{} bytes", html.len());
 }
