@@ -25,40 +25,24 @@ const MAX_NAME: u16 = 40;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Colours(pub bool);
 
-#[derive(Clone, Copy)]
-enum Style {
-    Good,
-    Bad,
-    Waiting,
-    Faint,
-    Bold,
-}
+/// Escape codes of texts outside the table.
+const BOLD: &str = "1";
+const FAINT: &str = "2";
+const RED: &str = "31";
+
+/// Colours of cells.
+const GOOD: Color = Color::DarkGreen;
+const WAITING: Color = Color::DarkYellow;
+const BAD: Color = Color::DarkRed;
 
 impl Colours {
-    fn paint(self, style: Style, text: &str) -> String {
-        let code = match style {
-            Style::Good => "32",
-            Style::Bad => "31",
-            Style::Waiting => "33",
-            Style::Faint => "2",
-            Style::Bold => "1",
-        };
+    fn paint(self, code: &str, text: &str) -> String {
         if self.0 && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    /// The same for a cell of the table, which adds the escape codes after it has measured the text.
-    fn cell(self, style: Style, text: &str) -> Cell {
-        let cell = Cell::new(text);
-        if !self.0 || text.is_empty() {
-            return cell;
-        }
-        match style {
-            Style::Good => cell.fg(Color::DarkGreen),
-            Style::Bad => cell.fg(Color::DarkRed),
-            Style::Waiting => cell.fg(Color::DarkYellow),
-            Style::Faint => cell.add_attribute(Attribute::Dim),
-            Style::Bold => cell.add_attribute(Attribute::Bold),
-        }
+    /// A cell of the table, which adds the escape codes after it has measured the text.
+    fn cell(self, colour: Color, text: &str) -> Cell {
+        if self.0 && !text.is_empty() { Cell::new(text).fg(colour) } else { Cell::new(text) }
     }
 }
 
@@ -67,7 +51,7 @@ struct Line<'a> {
     /// The name of the key, and its state; empty if the line above is about the same key.
     name: String,
     state: &'static str,
-    state_style: Style,
+    state_colour: Color,
     /// `None` if no probe is configured for the key.
     probe: Option<&'a ProbeView>,
     /// The phases of the probe's last run.
@@ -79,7 +63,7 @@ pub(crate) fn table(overview: &Overview, keys: &[KeyDetail], colours: Colours) -
     let mut lines = vec![api_line(&overview.api)];
     lines.extend(keys.iter().flat_map(key_lines));
     let mut text = probe_table(&lines, colours);
-    let _ = writeln!(text, "\n\n{}\n", colours.paint(Style::Faint, &legend()));
+    let _ = writeln!(text, "\n\n{}\n", colours.paint(FAINT, &legend()));
     write_problems(&mut text, overview, keys, colours);
     let _ = writeln!(text, "{}", summary(&overview.api, keys));
     text
@@ -90,7 +74,8 @@ fn probe_table(lines: &[Line<'_>], colours: Colours) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).enforce_styling().style_text_only();
     let titles = ["KEY", "STATE", "PROBE", "RESULT", "TIME", "PHASES", "REQUEST-ID"];
-    table.set_header(titles.map(|title| colours.cell(Style::Bold, title)));
+    let bold = |title| Cell::new(title).add_attribute(Attribute::Bold);
+    table.set_header(titles.map(|title| if colours.0 { bold(title) } else { Cell::new(title) }));
     table.add_rows(lines.iter().map(|line| row(line, scale, colours)));
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -105,45 +90,36 @@ fn api_line(api: &ApiView) -> Line<'_> {
     Line {
         name: "API".to_owned(),
         state: api.state.into_str(),
-        state_style: match api.state {
-            HealthState::Up => Style::Good,
-            HealthState::Maintenance | HealthState::Unknown => Style::Waiting,
-            HealthState::Down => Style::Bad,
+        state_colour: match api.state {
+            HealthState::Up => GOOD,
+            HealthState::Maintenance | HealthState::Unknown => WAITING,
+            HealthState::Down => BAD,
         },
         probe: Some(&api.probe),
         phases: last_phases(&api.probe, &api.history),
     }
 }
 
-fn key_lines(detail: &KeyDetail) -> Vec<Line<'_>> {
-    let state_style = match detail.key.state {
-        KeyState::Active => Style::Good,
-        KeyState::Pending | KeyState::Unknown => Style::Waiting,
+fn key_lines(detail: &KeyDetail) -> impl Iterator<Item = Line<'_>> {
+    let state_colour = match detail.key.state {
+        KeyState::Active => GOOD,
+        KeyState::Pending | KeyState::Unknown => WAITING,
         KeyState::NotFound
         | KeyState::Revoked
         | KeyState::Disconnected
         | KeyState::FolderNotFound
         | KeyState::Invalid
-        | KeyState::Forbidden => Style::Bad,
+        | KeyState::Forbidden => BAD,
     };
-    let mut probes: Vec<_> = detail.key.probes.iter().map(Some).collect();
-    if probes.is_empty() {
-        probes.push(None);
-    }
-    let mut lines: Vec<_> = probes
-        .into_iter()
-        .map(|probe| Line {
-            name: String::new(),
-            state: "",
-            state_style,
-            probe,
-            phases: probe.and_then(|probe| last_phases(probe, &detail.history)),
-        })
-        .collect();
-    if let Some(first) = lines.first_mut() {
-        (first.name, first.state) = (full_name(detail), detail.key.state.into_str());
-    }
-    lines
+    let line = move |index| {
+        let first = index == 0;
+        let probe = detail.key.probes.get(index);
+        let phases = probe.and_then(|probe| last_phases(probe, &detail.history));
+        let name = if first { full_name(detail) } else { String::new() };
+        let state = if first { detail.key.state.into_str() } else { "" };
+        Line { name, state, state_colour, probe, phases }
+    };
+    (0..detail.key.probes.len().max(1)).map(line)
 }
 
 fn full_name(detail: &KeyDetail) -> String {
@@ -154,7 +130,7 @@ fn row(line: &Line<'_>, scale: Duration, colours: Colours) -> Row {
     let probe = line.probe;
     let mut row = Row::from([
         Cell::new(&line.name),
-        colours.cell(line.state_style, line.state),
+        colours.cell(line.state_colour, line.state),
         Cell::new(probe.map(|probe| harmless(&probe.probe)).unwrap_or_default()),
         result(probe, colours),
         Cell::new(probe.and_then(|probe| probe.last_duration).map(format::latency).unwrap_or_default()),
@@ -168,17 +144,15 @@ fn row(line: &Line<'_>, scale: Duration, colours: Colours) -> Row {
 
 /// The HTTP status and the result of the probe's last run.
 fn result(probe: Option<&ProbeView>, colours: Colours) -> Cell {
-    let Some(probe) = probe else { return colours.cell(Style::Waiting, "no probe is configured") };
-    let (style, word) = match (probe.reason, probe.up, probe.last_skip) {
-        (Some(reason), ..) => (Style::Bad, reason.to_string()),
-        (None, Some(true), _) => (Style::Good, "ok".to_owned()),
-        (None, _, Some(skip)) => (Style::Waiting, format!("skipped: {skip}")),
-        (None, ..) => (Style::Waiting, "not run".to_owned()),
+    let Some(probe) = probe else { return colours.cell(WAITING, "no probe is configured") };
+    let (colour, word) = match (probe.reason, probe.up, probe.last_skip) {
+        (Some(reason), ..) => (BAD, reason.to_string()),
+        (None, Some(true), _) => (GOOD, "ok".to_owned()),
+        (None, _, Some(skip)) => (WAITING, format!("skipped: {skip}")),
+        (None, ..) => (WAITING, "not run".to_owned()),
     };
-    match probe.http_status_code {
-        Some(status) => colours.cell(style, &format!("{status} {word}")),
-        None => colours.cell(style, &word),
-    }
+    let status = probe.http_status_code.map(|status| format!("{status} ")).unwrap_or_default();
+    colours.cell(colour, &(status + &word))
 }
 
 fn last_phases(probe: &ProbeView, history: &[PastProbeView]) -> Option<Phases> {
@@ -243,8 +217,8 @@ fn write_problems(text: &mut String, overview: &Overview, keys: &[KeyDetail], co
 
 fn write_verdict(text: &mut String, name: &str, verdict: &Verdict, colours: Colours) {
     let blame = verdict.blame.map(|blame| blame.to_string()).unwrap_or_default();
-    let blame = colours.paint(Style::Bad, &blame);
-    let _ = writeln!(text, "{}: {blame}: {}", colours.paint(Style::Bold, name), harmless(&verdict.summary));
+    let blame = colours.paint(RED, &blame);
+    let _ = writeln!(text, "{}: {blame}: {}", colours.paint(BOLD, name), harmless(&verdict.summary));
     if let Some(action) = verdict.action {
         let _ = writeln!(text, "  What to do: {action}");
     }
@@ -300,8 +274,8 @@ mod tests {
 
     #[test]
     fn text_is_coloured_only_on_request() {
-        assert_eq!(Colours(false).paint(Style::Bad, "x"), "x");
-        assert_eq!(Colours(true).paint(Style::Bad, "x"), "\x1b[31mx\x1b[0m");
+        assert_eq!(Colours(false).paint(RED, "x"), "x");
+        assert_eq!(Colours(true).paint(RED, "x"), "\x1b[31mx\x1b[0m");
     }
 
     #[test]
@@ -309,7 +283,7 @@ mod tests {
         let line = |name: &str, state| Line {
             name: name.to_owned(),
             state,
-            state_style: Style::Bad,
+            state_colour: BAD,
             probe: None,
             phases: None,
         };
