@@ -26,11 +26,10 @@ pub(crate) fn span(span: Duration) -> String {
 
 /// How long ago `time` was, or how long it is until then.
 pub(crate) fn distance(time: SystemTime, now: SystemTime) -> String {
-    match (now.duration_since(time), time.duration_since(now)) {
-        (Ok(past), _) if past < Duration::from_secs(1) => "just now".to_owned(),
-        (Ok(past), _) => format!("{} ago", span(past)),
-        (_, Ok(future)) => format!("in {}", span(future)),
-        (Err(_), Err(_)) => "just now".to_owned(),
+    match now.duration_since(time) {
+        Ok(past) if past < Duration::from_secs(1) => "just now".to_owned(),
+        Ok(past) => format!("{} ago", span(past)),
+        Err(future) => format!("in {}", span(future.duration())),
     }
 }
 

@@ -114,6 +114,8 @@ impl PastProbe {
 impl RecentProbes {
     /// Adds a probe. If the history is full, the oldest probe is removed.
     pub(crate) fn push(&mut self, past: PastProbe) {
+        // The whole capacity at once: memory that grows for an hour would look like a leak.
+        self.0.reserve_exact(MAX_RECENT_PROBES - self.0.len());
         push(&mut self.0, past, MAX_RECENT_PROBES);
     }
 
@@ -126,10 +128,7 @@ impl RecentProbes {
 impl TransitionHistory {
     /// Adds a state change. If the history is full, the oldest one is removed.
     pub(crate) fn push(&mut self, transition: TransitionRecord) {
-        if self.0.len() == MAX_TRANSITIONS {
-            self.0.pop_front();
-        }
-        self.0.push_back(transition);
+        push(&mut self.0, transition, MAX_TRANSITIONS);
     }
 
     /// Oldest first.
@@ -138,11 +137,7 @@ impl TransitionHistory {
     }
 }
 
-/// Allocates the whole capacity at once: memory that grows for an hour would look like a leak.
 fn push<T>(ring: &mut VecDeque<T>, item: T, max: usize) {
-    if ring.capacity() < max {
-        ring.reserve_exact(max - ring.len());
-    }
     if ring.len() == max {
         ring.pop_front();
     }
@@ -151,8 +146,7 @@ fn push<T>(ring: &mut VecDeque<T>, item: T, max: usize) {
 
 impl Day {
     pub(crate) fn record(&mut self, report: &ProbeReport) {
-        let since = report.finished.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        if let Some(slot) = self.slot(since.as_secs() / SLOT_SECONDS) {
+        if let Some(slot) = self.slot(number_at(report.finished)) {
             slot.record(report);
         }
     }

@@ -292,13 +292,12 @@ impl ProbeStatus {
                 if self.episode.as_ref().is_some_and(continues) {
                     return None;
                 }
-                let episode = Episode {
+                let episode = self.episode.insert(Episode {
                     since: report.finished,
                     failure: failure.clone(),
                     request_id: report.request_id.clone(),
-                };
-                self.episode = Some(episode.clone());
-                Some(EpisodeChange::Began(episode))
+                });
+                Some(EpisodeChange::Began(episode.clone()))
             }
         }
     }

@@ -13,7 +13,6 @@ use super::seconds::Seconds;
 use crate::diagnosis::{self, FailedProbe, KeyFacts, Verdict};
 use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::Access;
-use crate::partner_api::budget::Budget;
 use crate::partner_api::error::ErrorCode;
 use crate::partner_api::failure::Reason;
 use crate::partner_api::request_id::RequestId;
@@ -184,12 +183,7 @@ pub(crate) struct PastProbeView {
 
 impl KeyView {
     /// `certificate_expired`: whether the certificate of the API's host has expired.
-    pub(super) fn new(key: &MonitoredKey, certificate_expired: bool) -> Self {
-        let secret = key.partner.secret().state;
-        Self::with_status(key, &key.status(), secret, certificate_expired)
-    }
-
-    fn with_status(
+    pub(super) fn new(
         key: &MonitoredKey,
         status: &KeyStatus,
         secret: SecretState,
@@ -212,7 +206,11 @@ impl KeyView {
             latest_version: status.version.map(|version| version.latest),
             routes: status.routes,
             token_expiry: status.token_expiry,
-            rate_limit: status.budget.map(RateLimitView::new),
+            rate_limit: status.budget.map(|budget| RateLimitView {
+                requests: budget.total,
+                remaining: budget.remaining,
+                reset: budget.reset,
+            }),
             probes: status.probes.iter().map(ProbeView::new).collect(),
         }
     }
@@ -220,10 +218,8 @@ impl KeyView {
     /// The probe to show if there is room for one only: the one that the verdict is about, or else the one that
     /// ran last.
     pub(crate) fn displayed_probe(&self) -> Option<&ProbeView> {
-        let verdict_probe = self
-            .verdict_probe
-            .as_ref()
-            .and_then(|name| self.probes.iter().find(|probe| probe.probe == *name));
+        let verdict_probe =
+            self.probes.iter().find(|probe| self.verdict_probe.as_ref() == Some(&probe.probe));
         verdict_probe.or_else(|| self.probes.iter().max_by_key(|probe| probe.last))
     }
 
@@ -259,12 +255,6 @@ pub(super) fn failed(probe: &ProbeStatus, certificate_expired: bool) -> Option<F
     })
 }
 
-impl RateLimitView {
-    const fn new(budget: Budget) -> Self {
-        Self { requests: budget.total, remaining: budget.remaining, reset: budget.reset }
-    }
-}
-
 impl ProbeView {
     /// The request ID to quote: from the start of the failure episode, or else from the last response.
     pub(crate) fn request_id_to_quote(&self) -> Option<&str> {
@@ -281,6 +271,7 @@ impl ProbeView {
             request_id: episode.request_id.as_ref().map(RequestId::to_string),
             since: episode.since,
         });
+        let skipped = Skip::VARIANTS.iter().copied().zip(probe.skipped);
         Self {
             probe: Arc::clone(&probe.name),
             up: last.map(LastProbe::success),
@@ -295,12 +286,7 @@ impl ProbeView {
             last_skip: probe.last_skip,
             total: probe.total,
             failures: probe.failures.iter().copied().collect(),
-            skipped: Skip::VARIANTS
-                .iter()
-                .copied()
-                .zip(probe.skipped)
-                .filter(|(_, times)| *times > 0)
-                .collect(),
+            skipped: skipped.filter(|(_, times)| *times > 0).collect(),
         }
     }
 }
@@ -310,7 +296,7 @@ impl KeyDetail {
         let secret = key.partner.secret().state;
         let status = key.status();
         Self {
-            key: KeyView::with_status(key, &status, secret, source.certificate_expired()),
+            key: KeyView::new(key, &status, secret, source.certificate_expired()),
             state_changes: status.transitions.iter().rev().map(TransitionView::new).collect(),
             history: status.recent.iter().rev().map(PastProbeView::new).collect(),
         }
