@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use maud::{Markup, html};
 
 use super::chart;
-use super::parts::{Tone, badge, copyable, last, moment, nothing, verdict};
+use super::parts::{Tone, badge, certificate_expiry, copyable, last, moment, nothing, verdict};
 use crate::format;
 use crate::rfc3339;
 use crate::state::HealthState;
@@ -40,17 +40,15 @@ pub(super) fn card(status: &Overview, now: SystemTime) -> Markup {
 
 /// The state of the API, in one sentence.
 fn headline(api: &ApiView, now: SystemTime) -> Markup {
-    let (tone, word, text) = match api.state {
-        HealthState::Up => (Tone::Good, "up", "The API has been up"),
-        HealthState::Down => (Tone::Bad, "down", "The API has been down"),
-        HealthState::Maintenance => {
-            (Tone::Warning, "maintenance", "The API has been in announced maintenance")
-        }
-        HealthState::Unknown => (Tone::Unknown, "unknown", "The API has not been probed yet"),
+    let (tone, text) = match api.state {
+        HealthState::Up => (Tone::Good, "The API has been up"),
+        HealthState::Down => (Tone::Bad, "The API has been down"),
+        HealthState::Maintenance => (Tone::Warning, "The API has been in announced maintenance"),
+        HealthState::Unknown => (Tone::Unknown, "The API has not been probed yet"),
     };
     let span = format::span(now.duration_since(api.since).unwrap_or_default());
     html! {
-        (badge(tone, word)) " " (text)
+        (badge(tone, api.state.into_str())) " " (text)
         @if api.state != HealthState::Unknown {
             " since " time datetime=(rfc3339::seconds(api.since)) { (format::moment(api.since)) }
             " (" (span) ")"
@@ -83,7 +81,6 @@ fn uptime_label(availability: &Availability) -> String {
 
 fn facts(api: &ApiView, now: SystemTime) -> Markup {
     let availability = &api.availability;
-    let probe = &api.probe;
     html! {
         dl.facts {
             div {
@@ -106,16 +103,8 @@ fn facts(api: &ApiView, now: SystemTime) -> Markup {
                     }
                 }
             }
-            div { dt { "Last probe" } dd { (last(probe)) } }
-            div {
-                dt { "Certificate expires" }
-                dd {
-                    @match api.certificate_expiry {
-                        Some(expiry) => { (format::day(expiry)) " " span.faint { (moment(expiry, now)) } }
-                        None => (nothing()),
-                    }
-                }
-            }
+            div { dt { "Last probe" } dd { (last(&api.probe)) } }
+            div { dt { "Certificate expires" } dd { (certificate_expiry(api, now)) } }
             div { dt { "Monitored" } dd { "since " (moment(api.monitored_since, now)) } }
             div.wide { dt { "URL" } dd { code { (api.url) } } }
         }

@@ -4,12 +4,17 @@ use std::time::{Duration, SystemTime};
 
 use maud::{Markup, html};
 
-use super::parts::{Tone, badge, budget, copyable, error, moment, nothing, state_of, verdict};
+use super::parts::{
+    Tone, badge, budget, certificate_expiry, copyable, error, head, last, moment, nothing, state_of, verdict,
+};
 use super::{Frame, chart, link};
 use crate::format;
 use crate::key_state::SecretState;
 use crate::rfc3339;
 use crate::status::{ApiView, KeyDetail, KeyView, PastProbeView, ProbeView, TransitionView, common_scale};
+
+const PROBE_COLUMNS: [&str; 8] =
+    ["Probe", "Last run", "When", "Interval", "Runs", "Failed", "Skipped", "Failure episode"];
 
 /// The page. `secret` is the state of the partner's secret: no key works without it.
 pub(crate) fn key(
@@ -59,10 +64,7 @@ fn state(view: &KeyView, secret: SecretState, api: &ApiView, now: SystemTime) ->
                     dt { "Token expires" }
                     dd { @match view.token_expiry { Some(expiry) => { (format::moment(expiry)) " " span.faint { (moment(expiry, now)) } }, None => "never" } }
                 }
-                div {
-                    dt { "API's certificate expires" }
-                    dd { @match api.certificate_expiry { Some(expiry) => { (format::day(expiry)) " " span.faint { (moment(expiry, now)) } }, None => (nothing()) } }
-                }
+                div { dt { "API's certificate expires" } dd { (certificate_expiry(api, now)) } }
                 (identity(view))
             }
         }
@@ -90,21 +92,17 @@ fn probes(probes: &[ProbeView], now: SystemTime) -> Markup {
         section #probes.card data-live aria-labelledby="probes-title" {
             h2 #probes-title { "Probes" }
             @if probes.is_empty() { p { "No probe is configured for this key." } } @else {
-            table.cards {
-                thead { tr {
-                    @for column in ["Probe", "Last run", "When", "Interval", "Runs", "Failed", "Skipped", "Failure episode"] {
-                        th scope="col" { (column) }
-                    }
-                } }
-                tbody { @for probe in probes { (probe_row(probe, now)) } }
-            }
+                table.cards {
+                    (head(&PROBE_COLUMNS))
+                    tbody { @for probe in probes { (probe_row(probe, now)) } }
+                }
             }
         }
     }
 }
 
 fn probe_row(probe: &ProbeView, now: SystemTime) -> Markup {
-    let tone = match probe.up {
+    let (tone, word) = match probe.up {
         Some(true) => (Tone::Good, "ok"),
         Some(false) => (Tone::Bad, "failed"),
         None => (Tone::Unknown, "not run"),
@@ -113,12 +111,9 @@ fn probe_row(probe: &ProbeView, now: SystemTime) -> Markup {
         tr {
             th scope="row" data-label="Probe" { (probe.probe) }
             td data-label="Last run" {
-                (badge(tone.0, tone.1))
-                @if let Some(duration) = probe.last_duration {
-                    " " @match probe.http_status_code { Some(code) => (code), None => "no response" }
-                    " in " (format::latency(duration))
-                    @if let Some(reason) = probe.reason { ": " span.reason { (reason) } }
-                }
+                (badge(tone, word))
+                @if probe.up.is_some() { " " (last(probe)) }
+                @if let Some(reason) = probe.reason { ": " span.reason { (reason) } }
             }
             td data-label="When" { @match probe.last { Some(last) => (moment(last, now)), None => (nothing()) } }
             td data-label="Interval" { (format::span(probe.interval)) }
@@ -155,15 +150,10 @@ fn history(history: &[PastProbeView], now: SystemTime) -> Markup {
     html! {
         section #history.card data-live aria-labelledby="history-title" {
             h2 #history-title { "Recent probes" }
-            @if history.is_empty() { p.faint { "No probe ran yet." } }
-            @if !history.is_empty() {
+            @if history.is_empty() { p.faint { "No probe ran yet." } } @else {
                 (chart::legend())
                 table.cards.waterfalls {
-                    thead { tr {
-                        @for column in ["When", "Probe", "Result", "Duration", "Phases", "Request ID"] {
-                            th scope="col" { (column) }
-                        }
-                    } }
+                    (head(&["When", "Probe", "Result", "Duration", "Phases", "Request ID"]))
                     tbody { @for past in history { (past_row(past, scale, now)) } }
                 }
             }

@@ -5,7 +5,7 @@ use strum::VariantArray as _;
 
 use maud::{Markup, html};
 
-use super::parts::{Tone, badge, budget, copyable, error, last, moment, nothing, state_of, verdict};
+use super::parts::{Tone, badge, budget, copyable, error, head, last, moment, nothing, state_of, verdict};
 use super::{Frame, api, chart, link};
 use crate::format;
 use crate::key_state::KeyState;
@@ -16,6 +16,9 @@ const PARTNERS_SHOWN: usize = 20;
 
 /// The number of keys on one page: it stays below one megabyte even if every key has a problem.
 const KEYS_SHOWN: usize = 100;
+
+const KEY_COLUMNS: [&str; 8] =
+    ["Key", "State", "Recent probes", "Last run", "Budget", "What is wrong", "Request ID", "Token expires"];
 
 /// The keys of one page.
 #[derive(Clone, Debug)]
@@ -64,13 +67,10 @@ fn partners(partners: &[PartnerView], now: SystemTime) -> Markup {
             h2 #partners-title { "Partners (" (partners.len()) ")" }
             @if !partners.is_empty() {
                 div.scroll #partners-table tabindex="0" role="region" aria-labelledby="partners-title" {
-                table.cards {
-                    thead { tr {
-                        th scope="col" { "Partner" } th scope="col" { "Secret" } th scope="col" { "Since" }
-                        th scope="col" { "Keys" } th scope="col" { "States" }
-                    } }
-                    tbody { @for partner in partners.iter().take(PARTNERS_SHOWN) { (partner_row(partner, now)) } }
-                }
+                    table.cards {
+                        (head(&["Partner", "Secret", "Since", "Keys", "States"]))
+                        tbody { @for partner in partners.iter().take(PARTNERS_SHOWN) { (partner_row(partner, now)) } }
+                    }
                 }
             }
             @if partners.len() > PARTNERS_SHOWN {
@@ -111,11 +111,7 @@ fn keys(status: &Overview, listing: &Listing, now: SystemTime) -> Markup {
                 p.faint role="status" { (summary(listing)) }
                 @if !listing.keys.is_empty() {
                     table.cards.keys {
-                        thead { tr {
-                            @for column in ["Key", "State", "Recent probes", "Last run", "Budget", "What is wrong", "Request ID", "Token expires"] {
-                                th scope="col" { (column) }
-                            }
-                        } }
+                        (head(&KEY_COLUMNS))
                         tbody { @for key in &listing.keys { (row(key, &status.api, now)) } }
                     }
                 }
@@ -165,16 +161,9 @@ fn states(status: &Overview, filter: &Filter) -> Markup {
 /// A link to the same list, filtered by another state or on another page.
 fn place(filter: &Filter, state: &str, page: usize) -> String {
     let page = if page > 1 { page.to_string() } else { String::new() };
-    let (partner, name) = (filter.partner.as_deref(), filter.name.as_deref());
-    link(
-        "",
-        &[
-            ("state", state),
-            ("partner", partner.unwrap_or_default()),
-            ("name", name.unwrap_or_default()),
-            ("page", &page),
-        ],
-    )
+    let partner = filter.partner.as_deref().unwrap_or_default();
+    let name = filter.name.as_deref().unwrap_or_default();
+    link("", &[("state", state), ("partner", partner), ("name", name), ("page", &page)])
 }
 
 fn summary(listing: &Listing) -> String {

@@ -3,15 +3,18 @@
 use std::time::SystemTime;
 
 use maud::{Markup, html};
+use strum::IntoStaticStr;
 
 use crate::diagnosis::Verdict;
 use crate::format;
 use crate::key_state::{KeyState, SecretState};
 use crate::rfc3339;
-use crate::status::{ErrorView, KeyView, ProbeView, RateLimitView};
+use crate::status::{ApiView, ErrorView, KeyView, ProbeView, RateLimitView};
 
-/// The tone of a badge: a colour and a sign, so that it never depends on colour alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The tone of a badge: a colour, which is a class of the style sheet, and a sign, so that it never depends on
+/// colour alone.
+#[derive(Clone, Copy, IntoStaticStr)]
+#[strum(const_into_str, serialize_all = "snake_case")]
 pub(super) enum Tone {
     Good,
     Waiting,
@@ -21,16 +24,6 @@ pub(super) enum Tone {
 }
 
 impl Tone {
-    pub(super) const fn class(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Waiting => "waiting",
-            Self::Warning => "warning",
-            Self::Bad => "bad",
-            Self::Unknown => "unknown",
-        }
-    }
-
     const fn sign(self) -> &'static str {
         match self {
             Self::Good => "✓",
@@ -65,10 +58,15 @@ impl Tone {
     }
 }
 
+/// The head of a table.
+pub(super) fn head(columns: &[&str]) -> Markup {
+    html! { thead { tr { @for column in columns { th scope="col" { (column) } } } } }
+}
+
 /// A badge with a sign, a word and a colour.
 pub(super) fn badge(tone: Tone, word: &str) -> Markup {
     html! {
-        span.badge.(tone.class()) { span.sign aria-hidden="true" { (tone.sign()) } (word) }
+        span.badge.(tone.into_str()) { span.sign aria-hidden="true" { (tone.sign()) } (word) }
     }
 }
 
@@ -79,6 +77,12 @@ pub(super) fn state_of(key: &KeyView) -> Markup {
         (badge(Tone::of_key(key.state), key.state.into_str()))
         @if fails { " " (badge(Tone::Warning, "failing")) }
     }
+}
+
+/// When the certificate of the API's host expires.
+pub(super) fn certificate_expiry(api: &ApiView, now: SystemTime) -> Markup {
+    let Some(expiry) = api.certificate_expiry else { return nothing() };
+    html! { (format::day(expiry)) " " span.faint { (moment(expiry, now)) } }
 }
 
 /// A relative time, with the exact one as its title.
@@ -136,14 +140,10 @@ pub(super) fn error(error: &ErrorView, now: SystemTime) -> Markup {
 
 /// The HTTP status and the duration of a probe's last run.
 pub(super) fn last(probe: &ProbeView) -> Markup {
+    let Some(duration) = probe.last_duration else { return nothing() };
     html! {
-        @match probe.last_duration {
-            Some(duration) => {
-                @match probe.http_status_code { Some(code) => (code), None => "no response" }
-                " in " (format::latency(duration))
-            }
-            None => (nothing()),
-        }
+        @match probe.http_status_code { Some(code) => (code), None => "no response" }
+        " in " (format::latency(duration))
     }
 }
 
