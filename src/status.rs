@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
-use serde_with::serde_as;
+use serde_with::As;
 
 use crate::key_state::KeyState;
 use crate::state::{Inventory, SharedState};
@@ -61,12 +61,10 @@ impl<'a> StatusSource<'a> {
 }
 
 /// The whole status except the keys: the views of 10,000 keys would take too much memory.
-#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Overview {
     pub exporter: ExporterView,
-    #[serde_as(as = "Seconds")]
-    #[serde(rename = "timestamp_seconds")]
+    #[serde(rename = "timestamp_seconds", with = "As::<Seconds>")]
     pub now: SystemTime,
     pub api: ApiView,
     /// The number of keys in each state. The filter on the state does not apply.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
-use serde_with::serde_as;
+use serde_with::As;
 
 use super::key::failed;
 use super::seconds::Seconds;
@@ -18,24 +18,20 @@ use crate::state::{HealthState, Skip};
 /// The period of the availability.
 const WINDOW: Duration = Duration::from_hours(24);
 
-#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ApiView {
     /// The base URL.
     pub url: Arc<str>,
     pub state: HealthState,
     /// When this process first saw this state.
-    #[serde_as(as = "Seconds")]
-    #[serde(rename = "state_since_timestamp_seconds")]
+    #[serde(rename = "state_since_timestamp_seconds", with = "As::<Seconds>")]
     pub since: SystemTime,
     /// When this process began to monitor the API.
-    #[serde_as(as = "Seconds")]
-    #[serde(rename = "watched_since_timestamp_seconds")]
+    #[serde(rename = "watched_since_timestamp_seconds", with = "As::<Seconds>")]
     pub monitored_since: SystemTime,
     pub verdict: Verdict,
     /// When the first certificate in the chain expires, as last seen.
-    #[serde_as(as = "Option<Seconds>")]
-    #[serde(rename = "tls_certificate_expiry_timestamp_seconds")]
+    #[serde(rename = "tls_certificate_expiry_timestamp_seconds", with = "As::<Option<Seconds>>")]
     pub certificate_expiry: Option<SystemTime>,
     pub availability: Availability,
     pub probe: ProbeView,
@@ -47,11 +43,9 @@ pub(crate) struct ApiView {
 
 /// The share of health probes that succeeded in the last 24 hours, or in the part of them that this process has
 /// monitored, and what is left of the error budget.
-#[serde_as]
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Availability {
-    #[serde_as(as = "Seconds")]
-    #[serde(rename = "window_seconds")]
+    #[serde(rename = "window_seconds", with = "As::<Seconds>")]
     pub window: Duration,
     /// The share of probes that should succeed, not counting announced maintenance.
     pub objective: f64,
@@ -67,11 +61,9 @@ pub(crate) struct Availability {
 }
 
 /// The results of the health probes in a quarter of an hour.
-#[serde_as]
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct SlotView {
-    #[serde_as(as = "Seconds")]
-    #[serde(rename = "start_timestamp_seconds")]
+    #[serde(rename = "start_timestamp_seconds", with = "As::<Seconds>")]
     pub start: SystemTime,
     /// The number of slots between this one and the present one.
     #[serde(skip)]
@@ -83,8 +75,7 @@ pub(crate) struct SlotView {
     /// The reason of the first failure.
     pub reason: Option<Reason>,
     /// The average phases of the probes that succeeded.
-    #[serde_as(as = "Option<Seconds>")]
-    #[serde(rename = "mean_phase_duration_seconds")]
+    #[serde(rename = "mean_phase_duration_seconds", with = "As::<Option<Seconds>>")]
     pub phases: Option<Phases>,
 }
 

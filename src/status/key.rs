@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use strum::VariantArray as _;
 
 use serde::Serialize;
-use serde_with::serde_as;
+use serde_with::As;
 
 use super::StatusSource;
 use super::seconds::Seconds;
@@ -20,15 +20,13 @@ use crate::report::Phases;
 use crate::state::history::{PastProbe, TransitionRecord};
 use crate::state::{KeyStatus, LastProbe, MonitoredKey, ProbeStatus, Skip};
 
-#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct KeyView {
     pub partner: Arc<str>,
     pub key: Arc<str>,
     pub access: Access,
     pub state: KeyState,
-    #[serde_as(as = "Seconds")]
-    #[serde(rename = "state_since_timestamp_seconds")]
+    #[serde(rename = "state_since_timestamp_seconds", with = "As::<Seconds>")]
     pub since: SystemTime,
     pub verdict: Verdict,
     /// The ID of the schema (tenant) behind the key.
@@ -43,8 +41,7 @@ pub(crate) struct KeyView {
     /// The number of routes that the key may call.
     pub routes: Option<usize>,
     /// When the token expires, if it does.
-    #[serde_as(as = "Option<Seconds>")]
-    #[serde(rename = "token_expiry_timestamp_seconds")]
+    #[serde(rename = "token_expiry_timestamp_seconds", with = "As::<Option<Seconds>>")]
     pub token_expiry: Option<SystemTime>,
     /// The request budget in the last response that had one.
     pub rate_limit: Option<RateLimitView>,
@@ -56,7 +53,6 @@ pub(crate) struct KeyView {
 }
 
 /// The request budget of a key.
-#[serde_as]
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct RateLimitView {
     /// The number of requests per window.
@@ -65,32 +61,26 @@ pub(crate) struct RateLimitView {
     #[serde(rename = "remaining_requests")]
     pub remaining: Option<u32>,
     /// When the next window begins.
-    #[serde_as(as = "Option<Seconds>")]
-    #[serde(rename = "reset_timestamp_seconds")]
+    #[serde(rename = "reset_timestamp_seconds", with = "As::<Option<Seconds>>")]
     pub reset: Option<SystemTime>,
 }
 
-#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ProbeView {
     pub probe: Arc<str>,
     /// Whether the last run succeeded; `None` if none ran.
     pub up: Option<bool>,
     /// The time between two due times.
-    #[serde_as(as = "Seconds")]
-    #[serde(rename = "interval_seconds")]
+    #[serde(rename = "interval_seconds", with = "As::<Seconds>")]
     pub interval: Duration,
     /// The duration of the last run.
-    #[serde_as(as = "Option<Seconds>")]
-    #[serde(rename = "last_duration_seconds")]
+    #[serde(rename = "last_duration_seconds", with = "As::<Option<Seconds>>")]
     pub last_duration: Option<Duration>,
     /// When the last run ended.
-    #[serde_as(as = "Option<Seconds>")]
-    #[serde(rename = "last_timestamp_seconds")]
+    #[serde(rename = "last_timestamp_seconds", with = "As::<Option<Seconds>>")]
     pub last: Option<SystemTime>,
     /// When a run last succeeded.
-    #[serde_as(as = "Option<Seconds>")]
-    #[serde(rename = "last_success_timestamp_seconds")]
+    #[serde(rename = "last_success_timestamp_seconds", with = "As::<Option<Seconds>>")]
     pub last_success: Option<SystemTime>,
     /// The HTTP status of the last run; `None` if there was no response.
     pub http_status_code: Option<u16>,
@@ -115,7 +105,6 @@ pub(crate) struct ProbeView {
 }
 
 /// The failure episode of a probe, as of its first failure.
-#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ErrorView {
     pub reason: Reason,
@@ -126,8 +115,7 @@ pub(crate) struct ErrorView {
     /// The request ID to quote to MyUnisoft's support.
     pub request_id: Option<String>,
     /// When the episode began.
-    #[serde_as(as = "Seconds")]
-    #[serde(rename = "since_timestamp_seconds")]
+    #[serde(rename = "since_timestamp_seconds", with = "As::<Seconds>")]
     pub since: SystemTime,
 }
 
@@ -143,11 +131,9 @@ pub(crate) struct KeyDetail {
 }
 
 /// A state change of a key.
-#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct TransitionView {
-    #[serde_as(as = "Seconds")]
-    #[serde(rename = "timestamp_seconds")]
+    #[serde(rename = "timestamp_seconds", with = "As::<Seconds>")]
     pub at: SystemTime,
     /// The new state.
     pub to: KeyState,
@@ -158,12 +144,10 @@ pub(crate) struct TransitionView {
 }
 
 /// A probe that ran.
-#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct PastProbeView {
     pub probe: Arc<str>,
-    #[serde_as(as = "Seconds")]
-    #[serde(rename = "timestamp_seconds")]
+    #[serde(rename = "timestamp_seconds", with = "As::<Seconds>")]
     pub finished: SystemTime,
     pub up: bool,
     /// The HTTP status; `None` if there was no response.
@@ -173,11 +157,9 @@ pub(crate) struct PastProbeView {
     pub code: Option<&'static str>,
     /// The request ID, if the probe failed.
     pub request_id: Option<String>,
-    #[serde_as(as = "Seconds")]
-    #[serde(rename = "duration_seconds")]
+    #[serde(rename = "duration_seconds", with = "As::<Seconds>")]
     pub duration: Duration,
-    #[serde_as(as = "Seconds")]
-    #[serde(rename = "phase_duration_seconds")]
+    #[serde(rename = "phase_duration_seconds", with = "As::<Seconds>")]
     pub phases: Phases,
 }
 

@@ -5,19 +5,17 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::Serialize;
-use serde_with::serde_as;
+use serde_with::As;
 
 use super::seconds::Seconds;
 use crate::key_state::{KeyState, SecretState};
 use crate::state::MonitoredPartner;
 
-#[serde_as]
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct PartnerView {
     pub partner: Arc<str>,
     pub secret_state: SecretState,
-    #[serde_as(as = "Seconds")]
-    #[serde(rename = "secret_state_since_timestamp_seconds")]
+    #[serde(rename = "secret_state_since_timestamp_seconds", with = "As::<Seconds>")]
     pub since: SystemTime,
     /// The number of its keys.
     pub keys: usize,

@@ -40,16 +40,15 @@ fn seconds(duration: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use serde::Serialize;
-    use serde_with::serde_as;
+    use serde_with::As;
 
     use super::*;
 
-    #[serde_as]
     #[derive(Serialize)]
     struct View(
-        #[serde_as(as = "Option<Seconds>")] Option<SystemTime>,
-        #[serde_as(as = "Option<Seconds>")] Option<Duration>,
-        #[serde_as(as = "Option<Seconds>")] Option<Phases>,
+        #[serde(with = "As::<Option<Seconds>>")] Option<SystemTime>,
+        #[serde(with = "As::<Option<Seconds>>")] Option<Duration>,
+        #[serde(with = "As::<Option<Seconds>>")] Option<Phases>,
     );
 
     #[test]
