@@ -89,9 +89,11 @@ impl Verdict {
     fn no_problem(summary: impl Into<String>) -> Self {
         Self { blame: None, summary: summary.into(), action: None }
     }
+}
 
-    fn new(blame: Blame, summary: impl Into<String>, action: &'static str) -> Self {
-        Self { blame: Some(blame), summary: summary.into(), action: Some(action) }
+impl Blame {
+    fn verdict(self, summary: impl Into<String>, action: &'static str) -> Verdict {
+        Verdict { blame: Some(self), summary: summary.into(), action: Some(action) }
     }
 }
 
@@ -154,34 +156,32 @@ fn concerns_credentials(probe: &FailedProbe<'_>) -> bool {
 /// `facts`: those of the key; `None` for the health probe, which has no key.
 fn failure_verdict(probe: &FailedProbe<'_>, facts: Option<&KeyFacts<'_>>) -> Verdict {
     let detail = &probe.failure.detail;
-    let network = |summary: String, action| Verdict::new(Blame::Network, summary, action);
     match (probe.failure.reason, facts) {
-        (Reason::Dns, _) => network(
+        (Reason::Dns, _) => Blame::Network.verdict(
             format!("The host name of the API, or of the proxy, cannot be resolved: {detail}."),
             "Check the name resolution of this machine. The API may well work from another network.",
         ),
-        (Reason::Connect, _) => network(
+        (Reason::Connect, _) => Blame::Network.verdict(
             format!("No connection to the API: {detail}."),
             "Check the firewall, the proxy and the routing of this machine. If other networks fail too, the \
              problem is at MyUnisoft.",
         ),
         (Reason::Tls, _) => tls_failed(probe),
         (Reason::Timeout, _) => timed_out(probe),
-        (Reason::Io, _) => network(
+        (Reason::Io, _) => Blame::Network.verdict(
             format!("The connection broke: {detail}."),
             "If it lasts, check the proxies and load balancers between this machine and the API.",
         ),
-        (Reason::Redirect, _) => network(
+        (Reason::Redirect, _) => Blame::Network.verdict(
             format!("The response is a redirect: {detail}."),
             "Check api.base_url, and whether a proxy here requires a log-in first.",
         ),
         (Reason::Edge, _) => edge_responded(probe),
-        (Reason::UnexpectedBody | Reason::UnexpectedStatus, _) if !probe.from_api => network(
+        (Reason::UnexpectedBody | Reason::UnexpectedStatus, _) if !probe.from_api => Blame::Network.verdict(
             format!("The response does not come from the API: {detail}."),
             "Check whether a proxy or a captive portal responds instead of the API.",
         ),
-        (Reason::Maintenance, _) => Verdict::new(
-            Blame::Platform,
+        (Reason::Maintenance, _) => Blame::Platform.verdict(
             "MyUnisoft has announced maintenance.",
             "Wait until it ends. There is nothing to do on your side.",
         ),
@@ -198,16 +198,14 @@ fn failure_verdict(probe: &FailedProbe<'_>, facts: Option<&KeyFacts<'_>>) -> Ver
 
 fn tls_failed(probe: &FailedProbe<'_>) -> Verdict {
     if probe.certificate_expired {
-        return Verdict::new(
-            Blame::Platform,
+        return Blame::Platform.verdict(
             "The certificate of the API's host has expired.",
             "Check who issued the certificate. If it is MyUnisoft's, tell their support; if it comes from your \
              own proxy, renew it there. Until then the exporter sends nothing, because the secrets would not be \
              protected.",
         );
     }
-    Verdict::new(
-        Blame::Network,
+    Blame::Network.verdict(
         format!("The TLS connection to the API is not trusted: {}.", probe.failure.detail),
         "If your proxy decrypts TLS, set its certificate authority in api.ca_file. Otherwise find out who \
          responds instead of the API.",
@@ -217,15 +215,13 @@ fn tls_failed(probe: &FailedProbe<'_>) -> Verdict {
 fn timed_out(probe: &FailedProbe<'_>) -> Verdict {
     let detail = &probe.failure.detail;
     if probe.reached >= Some(Phase::Processing) {
-        return Verdict::new(
-            Blame::Platform,
+        return Blame::Platform.verdict(
             format!("The API accepts the request, but does not respond in time: {detail}."),
             "Wait. If it lasts, tell MyUnisoft's support: the network path to the API works, so the API is \
              overloaded or hangs.",
         );
     }
-    Verdict::new(
-        Blame::Network,
+    Blame::Network.verdict(
         format!("The API cannot be reached in time: {detail}."),
         "Check the firewall, the proxy and the routing of this machine: the request did not reach the API.",
     )
@@ -234,14 +230,12 @@ fn timed_out(probe: &FailedProbe<'_>) -> Verdict {
 fn edge_responded(probe: &FailedProbe<'_>) -> Verdict {
     let detail = &probe.failure.detail;
     if probe.from_api {
-        return Verdict::new(
-            Blame::Platform,
+        return Blame::Platform.verdict(
             format!("MyUnisoft's side responds with an error that gives no cause: {detail}."),
             "Wait. If it lasts, tell MyUnisoft's support and quote the request ID.",
         );
     }
-    Verdict::new(
-        Blame::Network,
+    Blame::Network.verdict(
         format!("Something between this machine and the API responds instead of the API: {detail}."),
         "Check api.base_url, your own proxy and your firewall first. If they are not the cause, it is \
          MyUnisoft's load balancer.",
@@ -249,8 +243,7 @@ fn edge_responded(probe: &FailedProbe<'_>) -> Verdict {
 }
 
 fn platform_failed(probe: &FailedProbe<'_>) -> Verdict {
-    Verdict::new(
-        Blame::Platform,
+    Blame::Platform.verdict(
         format!("The API itself fails: {}.", probe.failure.detail),
         "Wait. If it lasts, tell MyUnisoft's support and quote the request ID.",
     )
@@ -259,8 +252,7 @@ fn platform_failed(probe: &FailedProbe<'_>) -> Verdict {
 /// The health probe sends no credentials, so a refusal is about this machine.
 fn health_refused(probe: &FailedProbe<'_>) -> Verdict {
     match probe.status {
-        Some(401 | 403 | 429) => Verdict::new(
-            Blame::Platform,
+        Some(401 | 403 | 429) => Blame::Platform.verdict(
             format!(
                 "The API refuses this machine, which calls the health route without a key: {}.",
                 code(probe)
@@ -272,8 +264,7 @@ fn health_refused(probe: &FailedProbe<'_>) -> Verdict {
 }
 
 fn no_resources() -> Verdict {
-    Verdict::new(
-        Blame::Exporter,
+    Blame::Exporter.verdict(
         "The exporter cannot probe: its machine has no file descriptors, ports or memory left.",
         "Raise the limits of the exporter (open files, memory), or stop what uses them up. The data shown here is from \
          before.",
@@ -285,14 +276,12 @@ fn secret_refused(state: SecretState, probe: &FailedProbe<'_>) -> Verdict {
         return unreadable("The partner's secret", probe);
     }
     match state {
-        SecretState::Rejected => Verdict::new(
-            Blame::Secret,
+        SecretState::Rejected => Blame::Secret.verdict(
             format!("The API refuses the partner's secret, which it accepted before: {}.", code(probe)),
             "Ask MyUnisoft's support what happened to the secret, and quote the request ID: none of the partner's keys \
              works without it.",
         ),
-        SecretState::Unknown | SecretState::Pending | SecretState::Active => Verdict::new(
-            Blame::Secret,
+        SecretState::Unknown | SecretState::Pending | SecretState::Active => Blame::Secret.verdict(
             format!("The API does not know the partner's secret, or does not know it yet: {}.", code(probe)),
             "Compare the secret with the one that MyUnisoft issued. A new secret works when MyUnisoft has activated it.",
         ),
@@ -304,15 +293,13 @@ fn token_refused(state: KeyState, probe: &FailedProbe<'_>) -> Verdict {
         return unreadable("The key's token", probe);
     }
     if documented_code(probe) == Some(Code::TokenActivationFailure) {
-        return Verdict::new(
-            Blame::Key,
+        return Blame::Key.verdict(
             "The key cannot be activated.",
             "Have a new key generated in MyUnisoft. If that fails too, ask MyUnisoft's support and quote the request ID.",
         );
     }
     key_state_problem(state).unwrap_or_else(|| {
-        Verdict::new(
-            Blame::Key,
+        Blame::Key.verdict(
             format!("The API refuses the token: {}.", code(probe)),
             "Compare the token with the one in MyUnisoft. If it no longer exists there, have a new one generated.",
         )
@@ -322,14 +309,12 @@ fn token_refused(state: KeyState, probe: &FailedProbe<'_>) -> Verdict {
 fn login_failed(probe: &FailedProbe<'_>) -> Verdict {
     let detail = &probe.failure.detail;
     match probe.failure.underlying {
-        None => Verdict::new(
-            Blame::Key,
+        None => Blame::Key.verdict(
             format!("The log-in gives no token: {detail}."),
             "Check the account's mail address, password and firm. The exporter does not keep retrying a refused \
              password, so that the account is not locked.",
         ),
-        Some(Reason::Maintenance | Reason::ApiError | Reason::RateLimited) => Verdict::new(
-            Blame::Platform,
+        Some(Reason::Maintenance | Reason::ApiError | Reason::RateLimited) => Blame::Platform.verdict(
             format!("The log-in route itself fails: {detail}."),
             "Wait. If it lasts, tell MyUnisoft's support. As far as is known, the account is not at fault.",
         ),
@@ -347,8 +332,7 @@ fn login_failed(probe: &FailedProbe<'_>) -> Verdict {
             | Reason::Secret
             | Reason::Forbidden
             | Reason::Login,
-        ) => Verdict::new(
-            Blame::Network,
+        ) => Blame::Network.verdict(
             format!("The log-in route cannot be reached: {detail}."),
             "Check api.auth_url, and the firewall and the proxy of this machine. As far as is known, the account is not \
              at fault.",
@@ -361,8 +345,7 @@ fn route_forbidden(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
         return state_verdict(facts);
     }
     let subject = if facts.state == KeyState::Active { "The key works, but" } else { "The key" };
-    Verdict::new(
-        Blame::Route,
+    Blame::Route.verdict(
         format!("{subject} may not call the route of the probe {}.", probe.probe),
         if probe.probe == KEY_INFO {
             "Have the permission for key/info added to the key, or turn this probe off (key_info: {mode: off})."
@@ -375,15 +358,13 @@ fn route_forbidden(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
 fn rate_limited(probe: &FailedProbe<'_>) -> Verdict {
     let code = documented_code(probe);
     if matches!(code, Some(Code::TooManyConcurrentRequest | Code::TooManyConcurrentRequests)) {
-        return Verdict::new(
-            Blame::Budget,
+        return Blame::Budget.verdict(
             "Too many requests of the key run at the same time.",
             "Find out what sends them: the exporter sends one request at a time, in addition to the customer's \
              production traffic.",
         );
     }
-    Verdict::new(
-        Blame::Budget,
+    Blame::Budget.verdict(
         "The key's request budget is used up.",
         "Find out what uses it up: the probes share it with the customer's production traffic. Longer intervals leave \
          more of it.",
@@ -395,14 +376,12 @@ fn api_error(probe: &FailedProbe<'_>) -> Verdict {
         return platform_failed(probe);
     }
     if probe.status == Some(401) || probe.probe == KEY_INFO {
-        return Verdict::new(
-            Blame::Key,
+        return Blame::Key.verdict(
             format!("The API refuses the key with an error code that is not documented: {}.", code(probe)),
             "Ask MyUnisoft's support what the code means for this key, and quote the request ID.",
         );
     }
-    Verdict::new(
-        Blame::Route,
+    Blame::Route.verdict(
         format!("The route of the probe {} refuses the request: {}.", probe.probe, code(probe)),
         "Check the canary's path and society: the route itself refuses the request, and the API accepted the key.",
     )
@@ -410,16 +389,14 @@ fn api_error(probe: &FailedProbe<'_>) -> Verdict {
 
 /// A secret or token that the exporter could not read, so that it sent nothing.
 fn unreadable(subject: &str, probe: &FailedProbe<'_>) -> Verdict {
-    Verdict::new(
-        Blame::Exporter,
+    Blame::Exporter.verdict(
         format!("{subject} can't be read: {}.", probe.failure.detail),
         "Repair the file or the variable that the configuration names. The exporter reads it again at the next probe.",
     )
 }
 
 fn skipped_for_budget() -> Verdict {
-    Verdict::new(
-        Blame::Budget,
+    Blame::Budget.verdict(
         "The key is not probed, to leave the rest of its request budget to production traffic.",
         "Find out what uses the budget up. The probes continue when enough of it is left (rate_limit.keep_free).",
     )
@@ -471,7 +448,7 @@ fn key_state_problem(state: KeyState) -> Option<Verdict> {
             "Have the permission granted in MyUnisoft by the person who manages the folder or the firm.",
         ),
     };
-    Some(Verdict::new(Blame::Key, summary, action))
+    Some(Blame::Key.verdict(summary, action))
 }
 
 /// Whether the API itself failed: its error code or its HTTP status says so.
