@@ -30,22 +30,10 @@ pub(crate) struct ProbeOnce {
     keys: Vec<KeyMonitor>,
 }
 
-/// A name that no configured key has.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("--key: no key is named `{name}`; {}", hint(nearest.as_deref()))]
-pub(crate) struct UnknownKey {
-    /// The name as given.
-    pub name: String,
-    /// The most similar name of a key, if there is one.
-    pub nearest: Option<String>,
-}
-
-fn hint(nearest: Option<&str>) -> String {
-    match nearest {
-        Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => "write the name of a configured key, or PARTNER/KEY".to_owned(),
-    }
-}
+/// A name that no configured key has, and a hint.
+#[derive(Debug, thiserror::Error)]
+#[error("--key: no key is named `{0}`; {1}")]
+pub(crate) struct UnknownKey(String, String);
 
 /// Removes all keys from the configuration except the named ones. A name is that of a key, or `PARTNER/KEY`.
 /// Without names it keeps all keys.
@@ -61,8 +49,10 @@ pub(crate) fn choose(mut config: Config, names: &[String]) -> Result<Config, Unk
         let matches = keys_named(&config, name);
         if matches.is_empty() {
             let known = config.partners.iter().flat_map(|partner| &partner.keys).map(|key| &*key.name);
-            let nearest = nearest(name, known).map(str::to_owned);
-            return Err(UnknownKey { name: name.clone(), nearest });
+            let hint = nearest(name, known).map(|nearest| format!("did you mean `{nearest}`?"));
+            let hint =
+                hint.unwrap_or_else(|| "write the name of a configured key, or PARTNER/KEY".to_owned());
+            return Err(UnknownKey(name.clone(), hint));
         }
         chosen.extend(matches);
     }
@@ -77,16 +67,13 @@ pub(crate) fn choose(mut config: Config, names: &[String]) -> Result<Config, Unk
 /// The key that `PARTNER/KEY` names. If there is none, all keys with exactly this name, which may contain a
 /// slash.
 fn keys_named(config: &Config, name: &str) -> Vec<(Arc<str>, Arc<str>)> {
-    let keys = || {
-        let partners = config.partners.iter();
-        partners.flat_map(|partner| partner.keys.iter().map(move |key| (&partner.name, &key.name)))
-    };
-    let is_full_name = |partner: &str, key: &str| {
-        name.strip_prefix(partner).and_then(|rest| rest.strip_prefix('/')) == Some(key)
-    };
-    let owned = |(partner, key): (&Arc<str>, &Arc<str>)| (Arc::clone(partner), Arc::clone(key));
-    let one: Vec<_> = keys().filter(|(partner, key)| is_full_name(partner, key)).map(owned).collect();
-    if one.is_empty() { keys().filter(|(_, key)| ***key == *name).map(owned).collect() } else { one }
+    let keys = config.partners.iter().flat_map(|partner| {
+        partner.keys.iter().map(|key| (Arc::clone(&partner.name), Arc::clone(&key.name)))
+    });
+    let (one, mut others): (Vec<_>, Vec<_>) =
+        keys.partition(|(partner, key)| format!("{partner}/{key}") == name);
+    others.retain(|(_, key)| **key == *name);
+    if one.is_empty() { others } else { one }
 }
 
 impl ProbeOnce {
