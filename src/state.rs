@@ -73,11 +73,7 @@ impl SharedState {
 
     /// Records when the first certificate in a host's chain expires, whether the chain is trusted or not.
     pub(crate) fn set_certificate_expiry(&self, host: &str, expiry: SystemTime) {
-        let mut certificates = lock(&self.certificates);
-        match certificates.get_mut(host) {
-            Some(known) => *known = expiry,
-            None => drop(certificates.insert(host.to_owned(), expiry)),
-        }
+        lock(&self.certificates).insert(host.to_owned(), expiry);
     }
 
     /// For each host that a probe connected to, when the first certificate in its chain expires.

@@ -12,7 +12,6 @@ use super::description::{Description, MetricKind};
 use super::registered::registered_metrics;
 use super::sample_writer::{SampleWriter, Timestamp};
 use crate::key_state::{KeyState, SecretState};
-use crate::partner_api::budget::Budget;
 use crate::partner_api::failure::Reason;
 use crate::partner_api::request_id::RequestId;
 use crate::state::{KeyStatus, LastProbe, MonitoredKey, MonitoredPartner, ProbeStatus, Skip};
@@ -146,17 +145,19 @@ pub(super) const EXPOSED: &[Exposed] = &[
         "myunisoft_rate_limit_requests",
         "Size of the key's request budget, from the last response that reported it.",
     )
-    .per_key(|_, status, samples| samples.optional(budget(status, |budget| budget.total))),
+    .per_key(|_, status, samples| samples.optional(status.budget.and_then(|budget| budget.total))),
     gauge(
         "myunisoft_rate_limit_remaining_requests",
         "Requests left in the key's budget, from the last response that reported it.",
     )
-    .per_key(|_, status, samples| samples.optional(budget(status, |budget| budget.remaining))),
+    .per_key(|_, status, samples| samples.optional(status.budget.and_then(|budget| budget.remaining))),
     gauge(
         "myunisoft_rate_limit_reset_timestamp_seconds",
         "Unix time at which the key's budget resets, from the last response that reported it.",
     )
-    .per_key(|_, status, samples| samples.optional(budget(status, |budget| budget.reset).map(Timestamp))),
+    .per_key(|_, status, samples| {
+        samples.optional(status.budget.and_then(|budget| budget.reset).map(Timestamp));
+    }),
     gauge(
         "myunisoft_secret_state",
         "State of the partner's secret: 1 for the current state, 0 for the others.",
@@ -216,10 +217,6 @@ impl Description {
 
 fn last<T>(probe: &ProbeStatus, value: impl FnOnce(&LastProbe) -> T) -> Option<T> {
     probe.last.as_ref().map(value)
-}
-
-fn budget<T>(status: &KeyStatus, value: impl FnOnce(Budget) -> Option<T>) -> Option<T> {
-    status.budget.and_then(value)
 }
 
 fn failures(probe: &ProbeStatus, samples: &mut SampleWriter<'_>) {

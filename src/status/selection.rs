@@ -37,14 +37,8 @@ pub(crate) struct Selection {
 
 /// Selects the keys and partners that the filter accepts, and counts the states.
 pub(crate) fn select(inventory: &Inventory, filter: &Filter) -> Selection {
-    let partner_filter = PartnerFilter::new(inventory, filter.partner.as_deref());
     let name = filter.name.as_deref().map(str::to_lowercase);
-    let mut partners: Vec<_> = inventory
-        .partners
-        .iter()
-        .filter(|partner| partner_filter.accepts(partner))
-        .map(|partner| PartnerView::new(partner))
-        .collect();
+    let mut partners = partners_named(inventory, filter.partner.as_deref());
     let places: HashMap<_, _> =
         partners.iter().enumerate().map(|(place, view)| (Arc::clone(&view.partner), place)).collect();
     let (mut state_counts, mut failing) = (BTreeMap::new(), 0);
@@ -71,26 +65,15 @@ pub(crate) fn select(inventory: &Inventory, filter: &Filter) -> Selection {
     Selection { keys, partners, states: state_counts, failing }
 }
 
-/// Accepts the partner whose name is the text of the filter; if there is none, every partner whose name
-/// contains it.
-struct PartnerFilter {
-    text: Option<String>,
-    is_whole_name: bool,
-}
-
-impl PartnerFilter {
-    fn new(inventory: &Inventory, text: Option<&str>) -> Self {
-        let text = text.map(str::to_lowercase);
-        let is_whole_name =
-            inventory.partners.iter().any(|partner| Some(partner.name.to_lowercase()) == text);
-        Self { text, is_whole_name }
-    }
-
-    fn accepts(&self, partner: &MonitoredPartner) -> bool {
-        let Some(text) = &self.text else { return true };
+/// The partner whose name is the text of the filter; if there is none, every partner whose name contains it.
+fn partners_named(inventory: &Inventory, text: Option<&str>) -> Vec<PartnerView> {
+    let text = text.map(str::to_lowercase);
+    let is_whole_name = inventory.partners.iter().any(|partner| Some(partner.name.to_lowercase()) == text);
+    let accepts = |partner: &&Arc<MonitoredPartner>| {
         let name = partner.name.to_lowercase();
-        if self.is_whole_name { name == *text } else { name.contains(text) }
-    }
+        text.as_ref().is_none_or(|text| if is_whole_name { name == *text } else { name.contains(text) })
+    };
+    inventory.partners.iter().filter(accepts).map(|partner| PartnerView::new(partner)).collect()
 }
 
 fn is_failing(status: &KeyStatus) -> bool {
