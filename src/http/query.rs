@@ -27,11 +27,10 @@ pub(super) struct StatusQuery {
 }
 
 /// Names one key.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct KeyQuery {
-    #[serde(default)]
     partner: String,
-    #[serde(default)]
     key: String,
 }
 

@@ -70,20 +70,15 @@ fn uptime_bar(slot: &SlotView) -> Markup {
     // A minimum height, so that even one failure is visible.
     let failed = if slot.failed > 0 { share(slot.failed).max(6.0) } else { 0.0 };
     let maintenance = share(slot.maintenance).min(40.0 - failed);
-    let mut title = format!("{} UTC: {} succeeded", format::clock(slot.start), slot.succeeded);
-    for (count, what) in [(slot.failed, "failed"), (slot.maintenance, "in announced maintenance")] {
-        if count > 0 {
-            // Writing to a string cannot fail.
-            let _ = write!(title, ", {count} {what}");
-        }
-    }
-    if let Some(reason) = slot.reason {
-        let _ = write!(title, " ({reason})");
-    }
     let width = BAR - 1.0;
     html! {
         g {
-            title { (title) }
+            title {
+                (format::clock(slot.start)) " UTC: " (slot.succeeded) " succeeded"
+                @if slot.failed > 0 { ", " (slot.failed) " failed" }
+                @if slot.maintenance > 0 { ", " (slot.maintenance) " in announced maintenance" }
+                @if let Some(reason) = slot.reason { " (" (reason) ")" }
+            }
             rect.succeeded x=(x) y=(rounded(failed + maintenance)) width=(width)
                 height=(rounded(40.0 - failed - maintenance)) {}
             @if maintenance > 0.0 {
@@ -141,6 +136,7 @@ pub(super) fn outcome(past: &PastProbeView) -> String {
 fn durations(phases: &Phases) -> String {
     let mut text = format::latency(phases.total());
     for (place, (phase, duration)) in phases.iter().filter(|(_, duration)| !duration.is_zero()).enumerate() {
+        // Writing to a string cannot fail.
         let _ = write!(text, "{} {phase} {}", if place == 0 { ":" } else { "," }, format::latency(duration));
     }
     text

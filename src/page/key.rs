@@ -51,24 +51,28 @@ fn state(view: &KeyView, secret: SecretState, api: &ApiView, now: SystemTime) ->
                 span.partner { "of " (view.partner) }
             }
             (verdict(&view.verdict))
-            @if let Some(id) = view.request_id().filter(|_| view.verdict.blame.is_some()) { p { "Request ID to quote: " (copyable(id)) } }
+            @if let Some(id) = view.request_id().filter(|_| view.verdict.blame.is_some()) {
+                p { "Request ID to quote: " (copyable(id)) }
+            }
             dl.facts {
-                div { dt { "State since" } dd { (format::moment(view.since)) " " span.faint { (moment(view.since, now)) } } }
+                div { dt { "State since" } dd { (exact(view.since, now)) } }
                 div { dt { "Access" } dd { (view.access) } }
-                div {
-                    dt { "Partner's secret" }
-                    dd { (badge(Tone::of_secret(secret), secret.into_str())) }
-                }
+                div { dt { "Partner's secret" } dd { (badge(Tone::of_secret(secret), secret.into_str())) } }
                 div { dt { "Request budget left" } dd { (budget(view.rate_limit.as_ref())) } }
                 div {
                     dt { "Token expires" }
-                    dd { @match view.token_expiry { Some(expiry) => { (format::moment(expiry)) " " span.faint { (moment(expiry, now)) } }, None => "never" } }
+                    dd { @match view.token_expiry { Some(expiry) => (exact(expiry, now)), None => "never" } }
                 }
                 div { dt { "API's certificate expires" } dd { (certificate_expiry(api, now)) } }
                 (identity(view))
             }
         }
     }
+}
+
+/// A time, and how far away it is.
+fn exact(time: SystemTime, now: SystemTime) -> Markup {
+    html! { (format::moment(time)) " " span.faint { (moment(time, now)) } }
 }
 
 fn identity(view: &KeyView) -> Markup {
