@@ -139,7 +139,7 @@ impl Metrics {
         self.registered.panics.clone()
     }
 
-    /// Writes everything in the Prometheus text format 0.0.4, in pieces that are made as they are taken.
+    /// Writes everything in the Prometheus text format 0.0.4, in pieces. Each is written when it is requested.
     pub(crate) fn render(
         &self,
         shared_state: &Arc<SharedState>,

@@ -116,7 +116,7 @@ impl MonitoredKey {
     }
 }
 
-/// Ignores the poison of a lock: what a panic leaves behind are plain values, and none of them is half-written.
+/// Uses a lock also after a panic: the state consists of plain values, and a panic leaves none of them half-written.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -23,7 +23,7 @@ pub struct SyntheticFleet {
 }
 
 impl SyntheticFleet {
-    /// A fleet of so many keys, every fourth of which is revoked.
+    /// A fleet with this number of keys. Every fourth key is revoked.
     ///
     /// # Errors
     /// If the metrics cannot be created.
@@ -31,7 +31,7 @@ impl SyntheticFleet {
         Self::with_keys(keys, |number| (format!("customer-{number}"), number.is_multiple_of(4)))
     }
 
-    /// A fleet of so many keys; `key` gives the name of each, and whether it is revoked.
+    /// A fleet with this number of keys. `key` returns the name of each key, and whether it is revoked.
     pub(crate) fn with_keys(
         keys: usize,
         key: impl Fn(usize) -> (String, bool),

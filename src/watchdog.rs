@@ -12,7 +12,7 @@ use crate::config::Config;
 
 /// Extra time beyond what the configuration explains, for a busy or suspended machine.
 const GRACE: Duration = Duration::from_mins(1);
-/// So many intervals without a heartbeat are not a coincidence.
+/// After this number of intervals without a heartbeat, a loop counts as stuck.
 const MAX_MISSED_INTERVALS: u32 = 3;
 
 /// A kind of probe loop. Its text is part of the response of `/-/healthy`.

@@ -1,4 +1,4 @@
-//! What is said about a metric beside its value.
+//! The description of a metric: everything except its values.
 
 use strum::{Display, IntoStaticStr};
 
@@ -16,10 +16,9 @@ pub enum MetricKind {
 pub(crate) struct Description {
     pub(crate) name: &'static str,
     pub(crate) kind: MetricKind,
-    /// The labels that say what a sample is about.
+    /// The labels that say what a sample is about. A sample about the health probe has no `partner` and no `key`.
     pub(crate) subject: &'static [&'static str],
-    /// Further labels; a metric of the health probe has no `partner` and no `key`, and an option leaves
-    /// out `request_id`.
+    /// Further labels. The configuration can remove `request_id`.
     pub(crate) labels: &'static [&'static str],
     pub(crate) help: &'static str,
 }

@@ -17,7 +17,7 @@ use crate::state::{Inventory, SharedState};
 /// A piece is sent when it has about this size, in bytes. A scrape of any fleet holds no more in memory.
 const PIECE_SIZE: usize = 128 << 10;
 
-/// The pieces of one exposition. They are made as they are taken.
+/// The pieces of one exposition. Each is written when it is requested.
 pub(super) struct Exposition {
     shared_state: Arc<SharedState>,
     inventory: Arc<Inventory>,

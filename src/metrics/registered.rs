@@ -1,4 +1,4 @@
-//! Creates the metrics that the `prometheus` crate keeps from their rows in the table.
+//! Creates the metrics in the registry of the `prometheus` crate, each from its row in the table.
 
 use prometheus::core::Collector;
 use prometheus::{

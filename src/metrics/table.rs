@@ -126,7 +126,7 @@ pub(super) const EXPOSED: &[Exposed] = &[
     }),
     gauge(
         "myunisoft_key_info",
-        "Always 1; the labels hold the ids behind the key, as far as they are known.",
+        "Always 1; the labels hold the IDs behind the key, as far as they are known.",
     )
     .labels(&["access", "schema_id", "third_party_id", "society_id"])
     .per_key(key_info),

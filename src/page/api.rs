@@ -59,7 +59,7 @@ fn headline(api: &ApiView, now: SystemTime) -> Markup {
 
 /// How many keys have a problem, with a link to the list.
 fn headline_of_keys(status: &Overview) -> Markup {
-    let all = status.key_states.values().sum::<usize>();
+    let all = status.key_states.values().sum();
     html! {
         @if all > 0 {
             p.headline {
@@ -76,7 +76,7 @@ fn headline_of_keys(status: &Overview) -> Markup {
 
 fn uptime_label(availability: &Availability) -> String {
     let Availability { succeeded, failed, maintenance, .. } = availability;
-    format!("{succeeded} probes succeeded, {failed} failed, {maintenance} met announced maintenance")
+    format!("{succeeded} probes succeeded, {failed} failed, {maintenance} were in announced maintenance")
 }
 
 fn facts(api: &ApiView, now: SystemTime) -> Markup {

@@ -67,7 +67,7 @@ pub(crate) struct Slot {
     /// The number of slots between the Unix epoch and this one.
     number: u64,
     pub succeeded: u32,
-    /// Without the probes that met announced maintenance.
+    /// Does not count probes during announced maintenance.
     pub failed: u32,
     pub maintenance: u32,
     /// The reason of the first failure.

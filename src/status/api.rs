@@ -50,7 +50,7 @@ pub(crate) struct Availability {
     /// The share of probes that should succeed, not counting announced maintenance.
     pub objective: f64,
     pub succeeded: u64,
-    /// Without the probes that met announced maintenance.
+    /// Does not count probes during announced maintenance.
     pub failed: u64,
     pub maintenance: u64,
     /// The share that succeeded, not counting announced maintenance; `None` if there were no probes.
@@ -69,7 +69,7 @@ pub(crate) struct SlotView {
     #[serde(skip)]
     pub age: usize,
     pub succeeded: u32,
-    /// Without the probes that met announced maintenance.
+    /// Does not count probes during announced maintenance.
     pub failed: u32,
     pub maintenance: u32,
     /// The reason of the first failure.

@@ -21,7 +21,7 @@ pub(crate) struct PartnerView {
     pub keys: usize,
     /// The number of its keys in each state, without the states that no key is in.
     pub key_states: BTreeMap<KeyState, usize>,
-    /// The number of its keys that have a failing probe, in whatever state.
+    /// The number of its keys that have a failing probe, in any state.
     pub failing_keys: usize,
 }
 
