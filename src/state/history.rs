@@ -53,10 +53,6 @@ pub(crate) struct TransitionRecord {
     pub request_id: Option<RequestId>,
 }
 
-/// The last state changes of a key, oldest first.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TransitionHistory(VecDeque<TransitionRecord>);
-
 /// The last 24 hours of the health route, in slots of a quarter of an hour by the wall clock.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Day(VecDeque<Slot>);
@@ -125,19 +121,8 @@ impl RecentProbes {
     }
 }
 
-impl TransitionHistory {
-    /// Adds a state change. If the history is full, the oldest one is removed.
-    pub(crate) fn push(&mut self, transition: TransitionRecord) {
-        push(&mut self.0, transition, MAX_TRANSITIONS);
-    }
-
-    /// Oldest first.
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &TransitionRecord> {
-        self.0.iter()
-    }
-}
-
-fn push<T>(ring: &mut VecDeque<T>, item: T, max: usize) {
+/// Adds an item to a history of at most `max` items. If it is full, the oldest item is removed.
+pub(super) fn push<T>(ring: &mut VecDeque<T>, item: T, max: usize) {
     if ring.len() == max {
         ring.pop_front();
     }

@@ -2,13 +2,14 @@
 //! updates it.
 
 use serde_with::SerializeDisplay;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use strum::{Display, IntoStaticStr, VariantArray};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::history::{Day, PastProbe, RecentProbes, TransitionHistory, TransitionRecord};
+use super::history::{Day, MAX_TRANSITIONS, PastProbe, RecentProbes, TransitionRecord, push};
 use crate::config::HEALTH;
 use crate::key_state::{KeyState, PersistedKeyState};
 use crate::partner_api::budget::Budget;
@@ -79,7 +80,8 @@ pub(crate) struct KeyStatus {
     pub probes: Vec<ProbeStatus>,
     /// The last runs of all its probes together.
     pub recent: RecentProbes,
-    pub transitions: TransitionHistory,
+    /// The last state changes, oldest first.
+    pub transitions: VecDeque<TransitionRecord>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -157,7 +159,7 @@ impl KeyStatus {
             budget: None,
             probes: probes.into_iter().collect(),
             recent: RecentProbes::default(),
-            transitions: TransitionHistory::default(),
+            transitions: VecDeque::new(),
         }
     }
 
@@ -205,12 +207,13 @@ impl KeyStatus {
         if persisted.state != self.persisted.state {
             count(&mut self.changes, persisted.state);
             let failure = report.and_then(|report| report.outcome.as_ref().err());
-            self.transitions.push(TransitionRecord {
+            let transition = TransitionRecord {
                 at: persisted.since,
                 to: persisted.state,
                 code: failure.and_then(|failure| failure.code.clone()),
                 request_id: report.and_then(|report| report.request_id.clone()),
-            });
+            };
+            push(&mut self.transitions, transition, MAX_TRANSITIONS);
         }
         self.persisted = persisted;
     }
