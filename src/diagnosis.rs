@@ -185,6 +185,7 @@ fn failure_verdict(probe: &FailedProbe<'_>, facts: Option<&KeyFacts<'_>>) -> Ver
             "MyUnisoft has announced maintenance.",
             "Wait until it ends. There is nothing to do on your side.",
         ),
+        // Every reason that gets here also needs a verdict about a key, so `_` hides no new one.
         (_, None) => health_refused(probe),
         (Reason::UnexpectedBody | Reason::UnexpectedStatus, Some(_)) => platform_failed(probe),
         (Reason::Secret, Some(facts)) => secret_refused(facts.secret, probe),
