@@ -174,13 +174,13 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    /// The label `route` of the fleet-wide histograms. The number of its values is limited by the
-    /// configured routes, even if a key runs one of them for many societies.
+    /// The label `probe` of the fleet-wide histograms. The number of its values is limited by the declared
+    /// canaries, even if a key runs one of them for many societies.
     #[must_use]
-    pub(crate) fn route(&self) -> &str {
+    pub(crate) fn histogram_label(&self) -> &str {
         match &self.target {
             Target::KeyInfo(_) => KEY_INFO,
-            Target::Canary(canary) => &canary.route,
+            Target::Canary(canary) => &canary.name,
         }
     }
 }
@@ -199,7 +199,7 @@ pub(crate) enum Target {
 pub(crate) struct Canary {
     /// The canary's name under `canaries:`. The fleet-wide histograms use it, because keys may rename a
     /// canary.
-    pub route: Arc<str>,
+    pub name: Arc<str>,
     pub method: Method,
     /// Path and query; starts with `/`.
     pub path: Arc<str>,

@@ -141,15 +141,15 @@ fn probes(spec: &KeySpec) -> Vec<Probe> {
     [vec![key_info], canaries].concat()
 }
 
-fn exercices(name: String, society: Option<NonZeroU64>) -> Probe {
-    canary("exercices", name, &format!("{EXERCICES}?version=1.0.0"), society)
+fn exercices(probe: String, society: Option<NonZeroU64>) -> Probe {
+    canary("exercices", probe, &format!("{EXERCICES}?version=1.0.0"), society)
 }
 
-fn canary(route: &str, name: String, path: &str, society_id: Option<NonZeroU64>) -> Probe {
-    let (route, path): (Arc<str>, Arc<str>) = (route.into(), path.into());
+fn canary(name: &str, probe: String, path: &str, society_id: Option<NonZeroU64>) -> Probe {
+    let (name, path): (Arc<str>, Arc<str>) = (name.into(), path.into());
     Probe {
-        name: name.into(),
-        target: Target::Canary(Canary { route, method: Method::Get, path, society_id }),
+        name: probe.into(),
+        target: Target::Canary(Canary { name, method: Method::Get, path, society_id }),
         timing: timing(5),
     }
 }

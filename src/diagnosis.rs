@@ -250,7 +250,8 @@ fn platform_failed(probe: &FailedProbe<'_>) -> Verdict {
     )
 }
 
-/// The health probe sends no credentials, so a refusal is about this machine.
+/// The health probe sends no credentials, so the API refuses the address of this machine. Only MyUnisoft can end
+/// that.
 fn health_refused(probe: &FailedProbe<'_>) -> Verdict {
     match probe.status {
         Some(401 | 403 | 429) => Blame::Platform.verdict(
@@ -334,7 +335,7 @@ fn login_failed(probe: &FailedProbe<'_>) -> Verdict {
             | Reason::Forbidden
             | Reason::Login,
         ) => Blame::Network.verdict(
-            format!("The log-in route cannot be reached: {detail}."),
+            format!("The log-in route gave no usable answer: {detail}."),
             "Check api.auth_url, and the firewall and the proxy of this machine. As far as is known, the account is not \
              at fault.",
         ),

@@ -89,7 +89,7 @@ impl Fleet {
         };
         let settings = MonitorSettings { prober, keep_free: config.settings.rate_limit.keep_free };
         // From here on, nothing can fail: the change is made completely or not at all.
-        self.context.metrics.set_probes(&routes(config));
+        self.context.metrics.set_probes(&histogram_labels(config));
         let (partners, keys) = self.build_partners_and_keys(config, &settings);
         let shared_state = &self.context.shared_state;
         if shared_state.inventory().settings.api.base_url != config.settings.api.base_url {
@@ -198,9 +198,9 @@ fn key_names(config: &Config) -> impl Iterator<Item = Name> + '_ {
         .flat_map(|partner| partner.keys.iter().map(|key| (Arc::clone(&partner.name), Arc::clone(&key.name))))
 }
 
-/// All routes that keys are probed on, and the health route.
-fn routes(config: &Config) -> Vec<&str> {
+/// The values of the label `probe` of the fleet-wide histograms.
+fn histogram_labels(config: &Config) -> Vec<&str> {
     let keys = config.partners.iter().flat_map(|partner| &partner.keys);
-    let routes = keys.flat_map(|key| &key.probes).map(Probe::route);
-    std::iter::once(HEALTH).chain(routes).collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    let labels = keys.flat_map(|key| &key.probes).map(Probe::histogram_label);
+    std::iter::once(HEALTH).chain(labels).collect::<std::collections::BTreeSet<_>>().into_iter().collect()
 }

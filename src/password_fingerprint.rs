@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 const ROUNDS: NonZeroU32 = NonZeroU32::new(200_000).unwrap();
 
 /// A salted, slow hash of a refused password, truncated to one byte. One byte is enough to tell most
-/// changed passwords from the refused one. One word in 256 of a dictionary matches it: too many to find
-/// the password. With four bytes, only one word would match.
+/// changed passwords from the refused one. One word in 256 of a dictionary matches it: too many
+/// candidates to find the password. Four bytes would leave about one candidate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PasswordFingerprint {
     salt: [u8; 16],

@@ -85,12 +85,12 @@ pub(crate) fn key_info(mode: KeyInfoMode) -> Probe {
 /// The built-in canary, once per minute.
 pub(crate) fn exercices(society_id: Option<u64>) -> Probe {
     let canary = Canary {
-        route: "exercices".into(),
+        name: "exercices".into(),
         method: Method::Get,
         path: EXERCICES_PATH.into(),
         society_id: society_id.and_then(NonZeroU64::new),
     };
-    Probe { name: Arc::clone(&canary.route), target: Target::Canary(canary), timing: timing(60, 10) }
+    Probe { name: Arc::clone(&canary.name), target: Target::Canary(canary), timing: timing(60, 10) }
 }
 
 /// So many seconds after the Unix epoch.

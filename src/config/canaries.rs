@@ -18,7 +18,7 @@ pub(super) const CANARY_OF_KEY_FIELDS: &[&str] = &["canary", "name", "society_id
 /// A canary as `canaries:` declares it, before a key uses it.
 #[derive(Clone)]
 struct DeclaredCanary {
-    route: Arc<str>,
+    name: Arc<str>,
     path: Arc<str>,
     method: Method,
     /// Whether the route is about one society, so that a firm key must say which one.
@@ -94,7 +94,7 @@ fn reserved_name_error(name: &str) -> Option<&'static str> {
 impl DeclaredCanary {
     fn built_in() -> Self {
         Self {
-            route: BUILT_IN.into(),
+            name: BUILT_IN.into(),
             path: EXERCICES_PATH.into(),
             method: Method::Get,
             society: true,
@@ -116,7 +116,7 @@ impl DeclaredCanary {
         let society = fields.optional("society", Cursor::boolean);
         let timing = timing(&fields, Timing::KEY);
         Ok(Self {
-            route: name.into(),
+            name: name.into(),
             path: path?.into(),
             method: method?.unwrap_or(Method::Get),
             society: society?.unwrap_or(true),
@@ -191,7 +191,7 @@ struct CanaryUse {
 
 impl CanaryUse {
     fn without_overrides(declared: &DeclaredCanary) -> Self {
-        Self { name: Arc::clone(&declared.route), society_id: None, timing: declared.timing }
+        Self { name: Arc::clone(&declared.name), society_id: None, timing: declared.timing }
     }
 }
 
@@ -223,9 +223,9 @@ impl KeyContext<'_> {
         };
         let declared = declared?;
         let timing = timing(&fields, declared.timing);
-        let name = name?.filter(|name| *name != &*declared.route);
+        let name = name?.filter(|name| *name != &*declared.name);
         let canary_use = CanaryUse {
-            name: name.map_or_else(|| Arc::clone(&declared.route), Arc::from),
+            name: name.map_or_else(|| Arc::clone(&declared.name), Arc::from),
             society_id: society_id?,
             timing: timing?,
         };
@@ -260,7 +260,7 @@ impl KeyContext<'_> {
             Access::Firm | Access::Society => None,
         };
         let canary = Canary {
-            route: Arc::clone(&declared.route),
+            name: Arc::clone(&declared.name),
             method: declared.method,
             path: Arc::clone(&declared.path),
             society_id,

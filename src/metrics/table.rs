@@ -33,8 +33,8 @@ pub(super) enum Source {
     Certificate(fn(SystemTime, &mut SampleWriter<'_>)),
 }
 
-/// Probes of a healthy API take 50 to 500 ms. The buckets below are for connections within one data
-/// centre; those above cover what an SLO is about, up to the longest timeouts in use.
+/// Probes of a healthy API take 50 to 500 ms. The smaller buckets are for connections within one
+/// data centre; the larger ones cover what an SLO is about, up to the longest timeouts in use.
 const PROBE_BUCKETS: &[f64] = &[0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0];
 /// A phase can take almost no time, or all the time of the probe.
 const PHASE_BUCKETS: &[f64] =

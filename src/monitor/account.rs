@@ -232,7 +232,11 @@ impl Account {
                     Some(_) => Reason::ApiError,
                     None => Reason::Edge,
                 };
-                let text = "the response of the log-in route is not as documented";
+                let text = if code.is_some() {
+                    "the log-in route cannot answer now"
+                } else {
+                    "the response of the log-in route is not as documented"
+                };
                 self.record_failure(TokenFailure::new(text, code, request_id), cause, now)
             }
             // It says nothing about the account, so the account does not have to wait.

@@ -139,7 +139,7 @@ impl KeyMonitor {
     /// an older token proves nothing about the key; the refusal of a new one does.
     async fn probe_with_token_renewal(&self, session: &mut KeySession, probe: &Probe) -> ProbeReport {
         let mut report = self.send_request(session, probe).await;
-        let evidence = report.judgement.as_ref().and_then(|answer| answer.key);
+        let evidence = report.judgement.as_ref().and_then(|judgement| judgement.key);
         if evidence.is_some_and(is_token_refused) && session.tokens.discard_if_old() {
             report = self.send_request(session, probe).await;
         }
@@ -159,8 +159,8 @@ impl KeyMonitor {
         };
         self.reset_if_token_changed(session, &token);
         let report = self.settings.prober.probe(request(probe, &token, &secret)).await;
-        if let Some(answer) = &report.judgement {
-            session.budget_guard.update(&answer.budget, is_out_of_budget(&report), Instant::now());
+        if let Some(judgement) = &report.judgement {
+            session.budget_guard.update(&judgement.budget, is_out_of_budget(&report), Instant::now());
         }
         self.partner_monitor.apply_secret_evidence(secret_fingerprint, &report, &self.context.store).await;
         report
@@ -199,7 +199,7 @@ impl KeyMonitor {
 
     /// Changes the key's state if the response proves something: first on disk, then in the shared state.
     async fn apply_evidence(&self, session: &KeySession, probe: &Probe, report: &ProbeReport) {
-        let Some(evidence) = report.judgement.as_ref().and_then(|answer| answer.key) else { return };
+        let Some(evidence) = report.judgement.as_ref().and_then(|judgement| judgement.key) else { return };
         let Some(fingerprint) = session.fingerprint.clone() else { return };
         let known = self.key.status().persisted;
         let next = known.step(evidence, self.evidence_source(probe), SystemTime::now());
@@ -229,10 +229,10 @@ impl KeyMonitor {
 
     /// Records the report in the metrics and in the shared state.
     fn publish_report(&self, index: usize, probe: &Probe, session: &KeySession, report: &ProbeReport) {
-        self.context.observe(probe.route(), self.settings.prober.host(), report);
+        self.context.observe(probe.histogram_label(), self.settings.prober.host(), report);
         let mut status = self.key.status();
-        if let Some(answer) = &report.judgement {
-            status.record_response(answer);
+        if let Some(judgement) = &report.judgement {
+            status.record_response(judgement);
         }
         status.token_expiry = session.tokens.expiry().or(status.token_expiry);
         let change = status.record(index, report);

@@ -72,7 +72,7 @@ impl PartnerMonitor {
         store: &Store,
     ) {
         self.restore_persisted(&fingerprint, store);
-        let Some(evidence) = report.judgement.as_ref().and_then(|answer| answer.secret) else { return };
+        let Some(evidence) = report.judgement.as_ref().and_then(|judgement| judgement.secret) else { return };
         let next_state = || {
             let known = *self.partner.secret();
             let next = known.step(evidence, SystemTime::now());

@@ -109,7 +109,7 @@ fn ten_thousand_keys_share_the_memory_of_equal_names_and_paths() {
     let names: HashSet<_> = probes().map(|probe| Arc::as_ptr(&probe.name)).collect();
     let paths: HashSet<_> = probes()
         .filter_map(|probe| match &probe.target {
-            Target::Canary(canary) => Some((Arc::as_ptr(&canary.path), Arc::as_ptr(&canary.route))),
+            Target::Canary(canary) => Some((Arc::as_ptr(&canary.path), Arc::as_ptr(&canary.name))),
             Target::KeyInfo(_) => None,
         })
         .collect();

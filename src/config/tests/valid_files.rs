@@ -129,7 +129,7 @@ fn each_field_of_the_example_is_read() {
     let exercices = |society_id| Probe {
         name: "exercices".into(),
         target: Target::Canary(Canary {
-            route: "exercices".into(),
+            name: "exercices".into(),
             method: Method::Get,
             path: "/api/v1/mad/exercices?version=1.0.0".into(),
             society_id,
@@ -206,7 +206,7 @@ canaries:
     let ids: Vec<_> =
         key.probes[1..].iter().map(|probe| canary(probe).society_id.map(NonZeroU64::get)).collect();
     assert_eq!(ids, [Some(1), Some(5678), Some(91)]);
-    assert!(key.probes[1..].iter().all(|probe| &*canary(probe).route == "exercices"));
+    assert!(key.probes[1..].iter().all(|probe| &*canary(probe).name == "exercices"));
     assert_eq!((key.probes[2].timing, key.probes[3].timing), (timing(300, 5), timing(60, 10)));
 }
 
