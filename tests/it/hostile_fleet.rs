@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::SECRET;
-use crate::support::scripted_server::Act::{self, Reset, Stall};
+use crate::support::scripted_server::Action::{self, Reset, Stall};
 use crate::support::scripted_server::{
-    Hostile, bomb, drip, flood, gzip_head, head, json, json_head, nested, send,
+    ScriptedServer, bomb, drip, flood, gzip_head, head, json, json_head, nested, send,
 };
 use crate::support::server::{Exporter, until};
 
@@ -15,7 +15,7 @@ use crate::support::server::{Exporter, until};
 const MEMORY: u64 = 48 << 20;
 
 /// Each attack, by the name of the key that it is for.
-type Attacks = Vec<(&'static str, Vec<Act>)>;
+type Attacks = Vec<(&'static str, Vec<Action>)>;
 
 /// Attacks on memory: each sends more than it may take.
 fn gluttons() -> Attacks {
@@ -51,8 +51,8 @@ fn nuisances() -> Attacks {
 }
 
 /// The API with one key, dupont, that is always well, and those that are attacked once `attacking`.
-async fn api(attacks: Attacks, attacking: Arc<AtomicBool>) -> Hostile {
-    Hostile::choosing_over_tls("http/1.1", move |request| {
+async fn api(attacks: Attacks, attacking: Arc<AtomicBool>) -> ScriptedServer {
+    ScriptedServer::choosing_over_tls("http/1.1", move |request| {
         let attack = attacks.iter().find(|(key, _)| request.contains(&format!("Bearer {key}\r\n")));
         match attack {
             Some((_, script)) if attacking.load(Ordering::Relaxed) => script.clone(),
@@ -64,7 +64,7 @@ async fn api(attacks: Attacks, attacking: Arc<AtomicBool>) -> Hostile {
 }
 
 /// Watches dupont with both probes every two seconds, and the others with key/info alone, in some haste.
-async fn watching(folder: &Path, api: &Hostile, attacks: &Attacks) -> Exporter {
+async fn watching(folder: &Path, api: &ScriptedServer, attacks: &Attacks) -> Exporter {
     let haste = "key_info: {interval: 800ms, timeout: 300ms}";
     let keys = attacks.iter().fold(String::new(), |text, (key, _)| {
         text + &format!("      - {{name: {key}, access: society, token: {key}, {haste}, canaries: []}}\n")

@@ -24,7 +24,7 @@ const DRIP: Duration = Duration::from_millis(20);
 /// One thing that the server does to a connection. A script that has come to its end closes the sending
 /// half, and waits for the client to leave.
 #[derive(Clone, Debug)]
-pub(crate) enum Act {
+pub(crate) enum Action {
     /// Sends these bytes.
     Send(Bytes),
     /// Sends them again and again, as fast as somebody takes them.
@@ -32,7 +32,7 @@ pub(crate) enum Act {
     /// Sends them again and again, slowly.
     Drip(Bytes),
     /// Sends these bytes once, beneath TLS.
-    Beneath(Bytes),
+    BelowTls(Bytes),
     /// Waits for the client's first byte.
     Listen,
     /// Does nothing more, and leaves the connection open.
@@ -42,19 +42,19 @@ pub(crate) enum Act {
 }
 
 /// What a request is answered with.
-type Choice = Arc<dyn Fn(&str) -> Vec<Act> + Send + Sync>;
+type Choice = Arc<dyn Fn(&str) -> Vec<Action> + Send + Sync>;
 
 /// How the server treats a connection.
 #[derive(Clone)]
 enum Manner {
     /// It plays a script on the bare socket, and reads nothing unless the script says so.
-    Bare(Vec<Act>),
+    Bare(Vec<Action>),
     /// It shakes hands where it has a certificate, reads the request, and plays the script chosen for it.
     Answer(Option<TlsAcceptor>, Choice),
 }
 
 /// The server; it ends when it is dropped.
-pub(crate) struct Hostile {
+pub(crate) struct ScriptedServer {
     scheme: &'static str,
     address: SocketAddr,
     authority: String,
@@ -71,20 +71,20 @@ struct Seen {
     taken: AtomicU64,
 }
 
-impl Hostile {
+impl ScriptedServer {
     /// Answers each request on plain HTTP with this script.
-    pub(crate) async fn http(script: impl Into<Vec<Act>>) -> Self {
+    pub(crate) async fn http(script: impl Into<Vec<Action>>) -> Self {
         let script = script.into();
         Self::choosing(move |_| script.clone()).await
     }
 
     /// Answers each request on plain HTTP with the script chosen for it.
-    pub(crate) async fn choosing(choose: impl Fn(&str) -> Vec<Act> + Send + Sync + 'static) -> Self {
+    pub(crate) async fn choosing(choose: impl Fn(&str) -> Vec<Action> + Send + Sync + 'static) -> Self {
         Self::start("http", |_| Manner::Answer(None, Arc::new(choose))).await
     }
 
     /// Answers each request over TLS with this script; the client trusts the certificate.
-    pub(crate) async fn https(script: impl Into<Vec<Act>>) -> Self {
+    pub(crate) async fn https(script: impl Into<Vec<Action>>) -> Self {
         let script = script.into();
         Self::choosing_over_tls("http/1.1", move |_| script.clone()).await
     }
@@ -92,7 +92,7 @@ impl Hostile {
     /// Answers each request over TLS with the script chosen for it, and agrees on one protocol alone.
     pub(crate) async fn choosing_over_tls(
         protocol: &str,
-        choose: impl Fn(&str) -> Vec<Act> + Send + Sync + 'static,
+        choose: impl Fn(&str) -> Vec<Action> + Send + Sync + 'static,
     ) -> Self {
         Self::start("https", |mut tls| {
             tls.alpn_protocols = vec![protocol.as_bytes().to_vec()];
@@ -102,7 +102,7 @@ impl Hostile {
     }
 
     /// Plays the script on the bare socket, whatever the URL's scheme promises.
-    pub(crate) async fn bare(scheme: &'static str, script: impl Into<Vec<Act>>) -> Self {
+    pub(crate) async fn bare(scheme: &'static str, script: impl Into<Vec<Action>>) -> Self {
         Self::start(scheme, |_| Manner::Bare(script.into())).await
     }
 
@@ -140,7 +140,7 @@ impl Hostile {
     }
 
     /// Waits until no client holds a connection open.
-    pub(crate) async fn is_left_alone(&self) {
+    pub(crate) async fn all_connections_closed(&self) {
         let closed = async {
             while self.seen.open.load(Ordering::Relaxed) > 0 {
                 sleep(Duration::from_millis(20)).await;
@@ -215,33 +215,33 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
 async fn play<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     socket: fn(&S) -> &TcpStream,
-    script: Vec<Act>,
+    script: Vec<Action>,
     seen: &Seen,
 ) {
-    for act in script {
-        let goes_on = match act {
-            Act::Send(bytes) => write_bytes(&mut stream, &bytes, seen).await,
-            Act::Flood(bytes) => loop {
+    for action in script {
+        let goes_on = match action {
+            Action::Send(bytes) => write_bytes(&mut stream, &bytes, seen).await,
+            Action::Flood(bytes) => loop {
                 if !write_bytes(&mut stream, &bytes, seen).await {
                     break false;
                 }
             },
-            Act::Drip(bytes) => loop {
+            Action::Drip(bytes) => loop {
                 if !write_bytes(&mut stream, &bytes, seen).await {
                     break false;
                 }
                 sleep(DRIP).await;
             },
-            Act::Beneath(bytes) => {
+            Action::BelowTls(bytes) => {
                 socket(&stream).writable().await.unwrap();
                 socket(&stream).try_write(&bytes).is_ok()
             }
-            Act::Listen => stream.read_u8().await.is_ok(),
-            Act::Stall => {
+            Action::Listen => stream.read_u8().await.is_ok(),
+            Action::Stall => {
                 read_to_the_end(&mut stream).await;
                 false
             }
-            Act::Reset => {
+            Action::Reset => {
                 socket(&stream).set_zero_linger().unwrap();
                 false
             }
@@ -273,35 +273,35 @@ async fn read_to_the_end(stream: &mut (impl AsyncRead + Unpin)) {
     while stream.read(&mut rest).await.is_ok_and(|read| read > 0) {}
 }
 
-pub(crate) fn send(bytes: impl AsRef<[u8]>) -> Act {
-    Act::Send(Bytes::copy_from_slice(bytes.as_ref()))
+pub(crate) fn send(bytes: impl AsRef<[u8]>) -> Action {
+    Action::Send(Bytes::copy_from_slice(bytes.as_ref()))
 }
 
-pub(crate) fn flood(piece: impl AsRef<[u8]>) -> Act {
-    Act::Flood(piece.as_ref().repeat((64 << 10) / piece.as_ref().len()).into())
+pub(crate) fn flood(piece: impl AsRef<[u8]>) -> Action {
+    Action::Flood(piece.as_ref().repeat((64 << 10) / piece.as_ref().len()).into())
 }
 
-pub(crate) fn drip(piece: impl AsRef<[u8]>) -> Act {
-    Act::Drip(Bytes::copy_from_slice(piece.as_ref()))
+pub(crate) fn drip(piece: impl AsRef<[u8]>) -> Action {
+    Action::Drip(Bytes::copy_from_slice(piece.as_ref()))
 }
 
 /// An answer's head, given as its lines without the protocol.
-pub(crate) fn head(lines: &str) -> Act {
+pub(crate) fn head(lines: &str) -> Action {
     send(format!("HTTP/1.1 {}\r\n\r\n", lines.replace('\n', "\r\n")))
 }
 
 /// The head of a JSON answer that ends where the connection does.
-pub(crate) fn json_head() -> Act {
+pub(crate) fn json_head() -> Action {
     head("200 OK\ncontent-type: application/json")
 }
 
 /// A whole answer of JSON.
-pub(crate) fn json(status: u16, body: impl AsRef<[u8]>) -> Act {
+pub(crate) fn json(status: u16, body: impl AsRef<[u8]>) -> Action {
     json_with("", status, body)
 }
 
 /// The same with these header lines.
-pub(crate) fn json_with(headers: &str, status: u16, body: impl AsRef<[u8]>) -> Act {
+pub(crate) fn json_with(headers: &str, status: u16, body: impl AsRef<[u8]>) -> Action {
     let headers = headers.lines().fold(String::new(), |text, line| text + line + "\r\n");
     let length = body.as_ref().len();
     let head = format!(
@@ -311,7 +311,7 @@ pub(crate) fn json_with(headers: &str, status: u16, body: impl AsRef<[u8]>) -> A
 }
 
 /// A piece of gzip that can follow itself for ever: a thousand times larger once unpacked.
-pub(crate) fn bomb() -> (Act, Act) {
+pub(crate) fn bomb() -> (Action, Action) {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     gzip.write_all(b"[").unwrap();
     gzip.flush().unwrap();
@@ -327,7 +327,7 @@ pub(crate) fn bomb() -> (Act, Act) {
     (send(fuse), flood(piece))
 }
 
-pub(crate) fn gzip_head() -> Act {
+pub(crate) fn gzip_head() -> Action {
     head("200 OK\ncontent-type: application/json\ncontent-encoding: gzip")
 }
 

@@ -23,7 +23,7 @@ use crate::report::ProbeReport;
 use secrecy::SecretString;
 use tokio::time::timeout;
 
-use self::scripted_server::{Hostile, drip, flood, head, json, json_head, json_with, send};
+use self::scripted_server::{ScriptedServer, drip, flood, head, json, json_head, json_with, send};
 use crate::test_support::SECRET;
 
 const TOKEN: &str = "the-key-s-token";
@@ -38,7 +38,7 @@ const SHORT: Duration = Duration::from_millis(500);
 /// How much later than its timeout a probe may end on a busy machine.
 const SLACK: Duration = Duration::from_secs(20);
 
-fn api(server: &Hostile) -> Api {
+fn api(server: &ScriptedServer) -> Api {
     Api {
         base_url: server.url("/").parse().unwrap(),
         auth_url: server.url("/api/authenticate/firm").parse().unwrap(),
@@ -48,14 +48,14 @@ fn api(server: &Hostile) -> Api {
 }
 
 /// The outcomes of a health probe, of key/info, of a canary and of a log-in.
-async fn outcomes(server: &Hostile) -> [&'static str; 4] {
+async fn outcomes(server: &ScriptedServer) -> [&'static str; 4] {
     outcomes_within(AMPLE, server).await
 }
 
 /// The same with this timeout for each request.
-async fn outcomes_within(limit: Duration, server: &Hostile) -> [&'static str; 4] {
+async fn outcomes_within(limit: Duration, server: &ScriptedServer) -> [&'static str; 4] {
     let words = outcomes_of(&api(server), limit).await;
-    server.is_left_alone().await;
+    server.all_connections_closed().await;
     words
 }
 

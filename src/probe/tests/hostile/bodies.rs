@@ -1,10 +1,10 @@
 //! Endless bodies, decompression bombs, and bodies that are not JSON or are deeply nested JSON.
 
-use super::scripted_server::Act;
+use super::scripted_server::Action;
 use super::scripted_server::{bomb, gzip_head, nested};
 use super::{
-    AMPLE, EXTENDED, Hostile, SHORT, api, drip, flood, head, json, json_head, outcomes, outcomes_within,
-    probe, send,
+    AMPLE, EXTENDED, SHORT, ScriptedServer, api, drip, flood, head, json, json_head, outcomes,
+    outcomes_within, probe, send,
 };
 
 /// How much a server can send on one connection: the read limit and the buffers of the sockets.
@@ -12,14 +12,14 @@ const BOUND: u64 = 16 << 20;
 
 #[tokio::test]
 async fn an_endless_body_is_read_up_to_the_limit_only() {
-    let server = Hostile::http([json_head(), send("["), flood("0,")]).await;
+    let server = ScriptedServer::http([json_head(), send("["), flood("0,")]).await;
     assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "ok", "unavailable"]);
     assert!(server.taken() < 4 * BOUND, "{} bytes", server.taken());
 }
 
 #[tokio::test]
 async fn an_endless_error_body_is_an_edge_failure() {
-    let server = Hostile::http([head("502 Bad Gateway"), flood("<p>")]).await;
+    let server = ScriptedServer::http([head("502 Bad Gateway"), flood("<p>")]).await;
     assert_eq!(outcomes(&server).await, ["edge", "edge", "edge", "unavailable"]);
     assert!(server.taken() < 4 * BOUND, "{} bytes", server.taken());
 }
@@ -27,32 +27,32 @@ async fn an_endless_error_body_is_an_edge_failure() {
 #[tokio::test]
 async fn an_endless_refusal_is_not_a_refusal() {
     let refusal = r#"{"error":{"code":"ERR-API-TOKEN-NOT-FOUND","message":"m","details":""}}"#;
-    let server = Hostile::http([head("401 Unauthorized"), send(refusal), flood(" ")]).await;
+    let server = ScriptedServer::http([head("401 Unauthorized"), send(refusal), flood(" ")]).await;
     assert_eq!(outcomes(&server).await, ["edge", "edge", "edge", "unavailable"]);
 }
 
 #[tokio::test]
 async fn an_endless_token_is_not_a_token() {
-    let server = Hostile::http([json_head(), send(r#"{"api_token":"opaque"}"#), flood(" ")]).await;
+    let server = ScriptedServer::http([json_head(), send(r#"{"api_token":"opaque"}"#), flood(" ")]).await;
     assert_eq!(outcomes(&server).await[3], "unavailable");
 }
 
 #[tokio::test]
 async fn a_body_that_arrives_byte_by_byte_times_out() {
-    let server = Hostile::http([json_head(), send("["), drip("0,")]).await;
+    let server = ScriptedServer::http([json_head(), send("["), drip("0,")]).await;
     assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
 async fn an_error_body_that_arrives_byte_by_byte_times_out() {
-    let server = Hostile::http([head("502 Bad Gateway"), drip("<p>")]).await;
+    let server = ScriptedServer::http([head("502 Bad Gateway"), drip("<p>")]).await;
     assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
 async fn a_body_is_not_read_if_the_status_decides() {
     for (status, reason) in [("302 Found", "redirect"), ("300 Multiple Choices", "unexpected_status")] {
-        let server = Hostile::http([head(status), drip("<p>")]).await;
+        let server = ScriptedServer::http([head(status), drip("<p>")]).await;
         let expected = [reason, reason, reason, "unavailable"];
         assert_eq!(outcomes(&server).await, expected, "{status}");
     }
@@ -61,7 +61,7 @@ async fn a_body_is_not_read_if_the_status_decides() {
 #[tokio::test]
 async fn a_gzip_bomb_is_decompressed_up_to_the_limit_only() {
     let (fuse, charge) = bomb();
-    let server = Hostile::http([gzip_head(), fuse, charge]).await;
+    let server = ScriptedServer::http([gzip_head(), fuse, charge]).await;
     assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "ok", "unavailable"]);
     assert!(server.taken() < 4 * BOUND, "{} bytes", server.taken());
 }
@@ -70,27 +70,28 @@ async fn a_gzip_bomb_is_decompressed_up_to_the_limit_only() {
 async fn endless_gzip_without_content_times_out() {
     let (fuse, _) = bomb();
     let empty_block = [0x00, 0x00, 0x00, 0xff, 0xff];
-    let server = Hostile::http([gzip_head(), fuse, flood(empty_block)]).await;
+    let server = ScriptedServer::http([gzip_head(), fuse, flood(empty_block)]).await;
     assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
 async fn gzip_with_an_endless_header_times_out() {
     let file_name_follows = [0x1f, 0x8b, 0x08, 0x08, 0, 0, 0, 0, 0, 0];
-    let server = Hostile::http([gzip_head(), send(file_name_follows), flood("a")]).await;
+    let server = ScriptedServer::http([gzip_head(), send(file_name_follows), flood("a")]).await;
     assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
 async fn invalid_gzip_is_an_unexpected_body() {
-    let server = Hostile::http([gzip_head(), send(r#"[{"isActivated":true}]"#)]).await;
+    let server = ScriptedServer::http([gzip_head(), send(r#"[{"isActivated":true}]"#)]).await;
     assert_eq!(outcomes(&server).await, ["unexpected_body"; 4]);
 }
 
 #[tokio::test]
 async fn an_error_with_invalid_gzip_is_judged_by_its_status() {
     for (status, reason) in [("502 Bad Gateway", "edge"), ("307 Temporary Redirect", "redirect")] {
-        let server = Hostile::http([head(&format!("{status}\ncontent-encoding: gzip")), send("<p>")]).await;
+        let server =
+            ScriptedServer::http([head(&format!("{status}\ncontent-encoding: gzip")), send("<p>")]).await;
         let expected = [reason, reason, reason, "unavailable"];
         assert_eq!(outcomes(&server).await, expected, "{status}");
     }
@@ -99,19 +100,19 @@ async fn an_error_with_invalid_gzip_is_judged_by_its_status() {
 #[tokio::test]
 async fn invalid_utf8_in_a_body_is_not_the_documented_json() {
     let body = b"{\"isActivated\":true,\"target\":\"\xff\",\"api_token\":\"\xff\"}";
-    let server = Hostile::http([json(200, body)]).await;
+    let server = ScriptedServer::http([json(200, body)]).await;
     assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "ok", "unavailable"]);
-    let server = Hostile::http([json(401, b"{\"error\":{\"code\":\"ERR-INTERNAL\xff\"}}")]).await;
+    let server = ScriptedServer::http([json(401, b"{\"error\":{\"code\":\"ERR-INTERNAL\xff\"}}")]).await;
     assert_eq!(outcomes(&server).await, ["edge", "edge", "edge", "unavailable"]);
 }
 
 #[tokio::test]
 async fn json_nested_ten_thousand_deep_does_not_overflow_the_stack() {
     let deep = nested(10_000);
-    let server = Hostile::http([json(200, &deep)]).await;
+    let server = ScriptedServer::http([json(200, &deep)]).await;
     assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "ok", "unavailable"]);
     let token = format!(r#"{{"api_token":"opaque","expiresIn":{deep}}}"#);
-    let server = Hostile::http([json(200, token)]).await;
+    let server = ScriptedServer::http([json(200, token)]).await;
     assert_eq!(outcomes(&server).await[3], "unavailable");
 }
 
@@ -124,7 +125,7 @@ async fn an_error_body_nested_ten_thousand_deep_is_an_edge_failure() {
         format!(r#"{{"error":{deep}}}"#),
         format!(r#"{{"error":{{"code":"ERR-INTERNAL","details":{deep}}}}}"#),
     ] {
-        let server = Hostile::http([json(400, &body)]).await;
+        let server = ScriptedServer::http([json(400, &body)]).await;
         assert_eq!(outcomes(&server).await, ["edge", "edge", "edge", "unavailable"], "{body:.60}");
     }
 }
@@ -137,7 +138,7 @@ async fn activation_is_read_even_if_the_rest_is_deep_or_absurd() {
         format!(r#""version":{deep},"routes":{deep}"#),
         "\"version\":1e400".into(),
     ] {
-        let server = Hostile::http([json(200, format!(r#"{{"isActivated":true,{rest}}}"#))]).await;
+        let server = ScriptedServer::http([json(200, format!(r#"{{"isActivated":true,{rest}}}"#))]).await;
         let report = probe(&api(&server), EXTENDED, AMPLE).await;
         let info =
             report.judgement.and_then(|judgement| judgement.key_info).expect("the response is accepted");
@@ -148,7 +149,7 @@ async fn activation_is_read_even_if_the_rest_is_deep_or_absurd() {
 #[tokio::test]
 async fn json_of_the_wrong_form_is_an_unexpected_body() {
     for body in ["null", "true", "7", "\"text\"", "[]", "{}", "[1,2]", r#"{"isActivated":"yes"}"#, "[true]"] {
-        let server = Hostile::http([json(200, body)]).await;
+        let server = ScriptedServer::http([json(200, body)]).await;
         assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "ok", "unavailable"], "{body}");
     }
 }
@@ -156,7 +157,7 @@ async fn json_of_the_wrong_form_is_an_unexpected_body() {
 #[tokio::test]
 async fn an_error_body_of_the_wrong_form_is_an_edge_failure() {
     for body in ["null", "[]", "{}", r#"{"error":[]}"#, r#"{"error":{"code":7}}"#, r#"{"error":"no"}"#, ""] {
-        let server = Hostile::http([json(403, body)]).await;
+        let server = ScriptedServer::http([json(403, body)]).await;
         assert_eq!(outcomes(&server).await, ["edge", "edge", "edge", "unavailable"], "{body}");
     }
 }
@@ -164,7 +165,7 @@ async fn an_error_body_of_the_wrong_form_is_an_edge_failure() {
 #[tokio::test]
 async fn a_token_of_the_wrong_type_is_not_a_token() {
     for token in ["7", "null", "[]", r#""""#, r#""two words""#, r#""line\nbreak""#, r#""\u0000""#] {
-        let server = Hostile::http([json(200, format!(r#"{{"api_token":{token}}}"#))]).await;
+        let server = ScriptedServer::http([json(200, format!(r#"{{"api_token":{token}}}"#))]).await;
         assert_eq!(outcomes(&server).await[3], "unavailable", "{token}");
     }
 }
@@ -172,36 +173,37 @@ async fn a_token_of_the_wrong_type_is_not_a_token() {
 #[tokio::test]
 async fn a_token_above_16_kib_is_not_a_token() {
     for (length, word) in [(16 << 10, "token"), ((16 << 10) + 1, "unavailable")] {
-        let server = Hostile::http([json(200, format!(r#"{{"api_token":"{}"}}"#, "a".repeat(length)))]).await;
+        let server =
+            ScriptedServer::http([json(200, format!(r#"{{"api_token":"{}"}}"#, "a".repeat(length)))]).await;
         assert_eq!(outcomes(&server).await[3], word, "{length}");
     }
 }
 
 #[tokio::test]
 async fn a_success_status_with_an_error_body_is_not_a_success() {
-    let server = Hostile::http([json(200, r#"{"error":{"code":"ERR-INTERNAL"}}"#)]).await;
+    let server = ScriptedServer::http([json(200, r#"{"error":{"code":"ERR-INTERNAL"}}"#)]).await;
     assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "unexpected_body", "unavailable"]);
 }
 
 #[tokio::test]
 async fn the_page_of_a_captive_portal_is_not_a_success() {
     let page = "<html>Sign in to the guest network</html>";
-    let server = Hostile::http([head("200 OK\ncontent-type: text/html"), send(page)]).await;
+    let server = ScriptedServer::http([head("200 OK\ncontent-type: text/html"), send(page)]).await;
     assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "unexpected_body", "unavailable"]);
-    let server = Hostile::http([json(200, page)]).await;
+    let server = ScriptedServer::http([json(200, page)]).await;
     let lied_about = outcomes(&server).await;
     assert_eq!(lied_about, ["ok", "unexpected_body", "unexpected_body", "unavailable"]);
 }
 
 #[tokio::test]
 async fn an_empty_204_is_not_a_success_for_a_key() {
-    let server = Hostile::http([head("204 No Content"), Act::Stall]).await;
+    let server = ScriptedServer::http([head("204 No Content"), Action::Stall]).await;
     assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "unexpected_body", "unavailable"]);
 }
 
 #[tokio::test]
 async fn an_empty_304_is_an_unexpected_status() {
-    let server = Hostile::http([head("304 Not Modified"), Act::Stall]).await;
+    let server = ScriptedServer::http([head("304 Not Modified"), Action::Stall]).await;
     let status = "unexpected_status";
     assert_eq!(outcomes(&server).await, [status, status, status, "unavailable"]);
 }

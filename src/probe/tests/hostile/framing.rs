@@ -3,35 +3,35 @@
 use crate::partner_api::Method;
 use crate::partner_api::judge::RequestKind;
 
-use super::scripted_server::Act;
-use super::{AMPLE, Hostile, SHORT, api, flood, head, outcomes, outcomes_within, probe, send, word};
+use super::scripted_server::Action;
+use super::{AMPLE, SHORT, ScriptedServer, api, flood, head, outcomes, outcomes_within, probe, send, word};
 
 /// A correct response for every route, if it is complete.
 const BODY: &str = r#"{"isActivated":true,"api_token":"opaque"}"#;
 
-fn json_framed(framing: &str) -> Act {
+fn json_framed(framing: &str) -> Action {
     head(&format!("200 OK\ncontent-type: application/json\n{framing}"))
 }
 
-fn chunked() -> Act {
+fn chunked() -> Action {
     json_framed("transfer-encoding: chunked")
 }
 
 #[tokio::test]
 async fn a_content_length_that_is_too_small_truncates_the_body() {
-    let server = Hostile::http([json_framed("content-length: 9"), send(BODY)]).await;
+    let server = ScriptedServer::http([json_framed("content-length: 9"), send(BODY)]).await;
     assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "ok", "unavailable"]);
 }
 
 #[tokio::test]
 async fn a_content_length_that_is_too_large_is_an_io_failure() {
-    let server = Hostile::http([json_framed("content-length: 1000"), send(BODY)]).await;
+    let server = ScriptedServer::http([json_framed("content-length: 1000"), send(BODY)]).await;
     assert_eq!(outcomes(&server).await, ["io"; 4]);
 }
 
 #[tokio::test]
 async fn a_content_length_that_is_too_large_times_out_if_the_connection_stays_open() {
-    let server = Hostile::http([json_framed("content-length: 1000"), send(BODY), Act::Stall]).await;
+    let server = ScriptedServer::http([json_framed("content-length: 1000"), send(BODY), Action::Stall]).await;
     assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
@@ -39,7 +39,7 @@ async fn a_content_length_that_is_too_large_times_out_if_the_connection_stays_op
 async fn two_different_content_lengths_are_not_http() {
     for second in ["40", "42", "1000000"] {
         let framing = format!("content-length: {}\ncontent-length: {second}", BODY.len());
-        let server = Hostile::http([json_framed(&framing), send(BODY)]).await;
+        let server = ScriptedServer::http([json_framed(&framing), send(BODY)]).await;
         assert_eq!(outcomes(&server).await, ["io"; 4], "{framing}");
     }
 }
@@ -47,14 +47,15 @@ async fn two_different_content_lengths_are_not_http() {
 #[tokio::test]
 async fn a_content_length_that_is_not_a_number_is_not_http() {
     for length in ["-1", "+5", "0x10", "1e3", "NaN", "", "99999999999999999999999"] {
-        let server = Hostile::http([json_framed(&format!("content-length: {length}")), send(BODY)]).await;
+        let server =
+            ScriptedServer::http([json_framed(&format!("content-length: {length}")), send(BODY)]).await;
         assert_eq!(outcomes(&server).await, ["io"; 4], "{length:?}");
     }
 }
 
 #[tokio::test]
 async fn a_content_length_of_exabytes_allocates_no_memory() {
-    let server = Hostile::http([json_framed("content-length: 9223372036854775807"), send(BODY)]).await;
+    let server = ScriptedServer::http([json_framed("content-length: 9223372036854775807"), send(BODY)]).await;
     assert_eq!(outcomes(&server).await, ["io"; 4]);
 }
 
@@ -64,7 +65,7 @@ async fn chunked_encoding_overrides_the_content_length() {
     for framing in
         ["content-length: 3\ntransfer-encoding: chunked", "transfer-encoding: chunked\ncontent-length: 1000"]
     {
-        let server = Hostile::http([json_framed(framing), send(&body)]).await;
+        let server = ScriptedServer::http([json_framed(framing), send(&body)]).await;
         assert_eq!(outcomes(&server).await, ["ok", "ok", "ok", "token"], "{framing}");
     }
 }
@@ -81,26 +82,27 @@ async fn invalid_chunks_break_the_body() {
         "\r\n\r\n",
         "\0\x01\x02",
     ] {
-        let server = Hostile::http([chunked(), send(chunks), Act::Stall]).await;
+        let server = ScriptedServer::http([chunked(), send(chunks), Action::Stall]).await;
         assert_eq!(outcomes(&server).await, ["io"; 4], "{chunks:?}");
     }
 }
 
 #[tokio::test]
 async fn a_chunked_body_without_the_last_chunk_is_an_io_failure() {
-    let server = Hostile::http([chunked(), send(format!("{:x}\r\n{BODY}\r\n", BODY.len()))]).await;
+    let server = ScriptedServer::http([chunked(), send(format!("{:x}\r\n{BODY}\r\n", BODY.len()))]).await;
     assert_eq!(outcomes(&server).await, ["io"; 4]);
 }
 
 #[tokio::test]
 async fn an_endless_chunk_extension_is_an_io_failure() {
-    let server = Hostile::http([chunked(), send("5;"), flood("a")]).await;
+    let server = ScriptedServer::http([chunked(), send("5;"), flood("a")]).await;
     assert_eq!(outcomes(&server).await, ["io"; 4]);
 }
 
 #[tokio::test]
 async fn endless_chunk_trailers_are_an_io_failure() {
-    let server = Hostile::http([chunked(), send("2\r\n{}\r\n0\r\n"), flood("x-one-more: a\r\n")]).await;
+    let server =
+        ScriptedServer::http([chunked(), send("2\r\n{}\r\n0\r\n"), flood("x-one-more: a\r\n")]).await;
     assert_eq!(outcomes(&server).await, ["io"; 4]);
 }
 
@@ -108,34 +110,34 @@ async fn endless_chunk_trailers_are_an_io_failure() {
 async fn chunks_of_one_byte_are_accepted() {
     let one = |byte: char| format!("1\r\n{byte}\r\n");
     let body: String = BODY.chars().map(one).chain(["0\r\n\r\n".to_owned()]).collect();
-    let server = Hostile::http([chunked(), send(body), Act::Stall]).await;
+    let server = ScriptedServer::http([chunked(), send(body), Action::Stall]).await;
     assert_eq!(outcomes(&server).await, ["ok", "ok", "ok", "token"]);
 }
 
 #[tokio::test]
 async fn a_half_closed_connection_without_a_response_is_broken() {
-    assert_eq!(outcomes(&Hostile::http([]).await).await, ["io"; 4]);
-    assert_eq!(outcomes(&Hostile::https([]).await).await, ["io"; 4]);
+    assert_eq!(outcomes(&ScriptedServer::http([]).await).await, ["io"; 4]);
+    assert_eq!(outcomes(&ScriptedServer::https([]).await).await, ["io"; 4]);
 }
 
 #[tokio::test]
 async fn a_half_closed_connection_inside_the_head_is_broken() {
     let script = [send("HTTP/1.1 200 OK\r\ncontent-ty")];
-    assert_eq!(outcomes(&Hostile::http(script.clone()).await).await, ["io"; 4]);
-    assert_eq!(outcomes(&Hostile::https(script).await).await, ["io"; 4]);
+    assert_eq!(outcomes(&ScriptedServer::http(script.clone()).await).await, ["io"; 4]);
+    assert_eq!(outcomes(&ScriptedServer::https(script).await).await, ["io"; 4]);
 }
 
 #[tokio::test]
 async fn a_body_without_a_length_ends_when_the_server_closes_its_side() {
     let script = [json_framed("x-no: length"), send(BODY)];
-    assert_eq!(outcomes(&Hostile::http(script.clone()).await).await, ["ok", "ok", "ok", "token"]);
-    assert_eq!(outcomes(&Hostile::https(script).await).await, ["ok", "ok", "ok", "token"]);
+    assert_eq!(outcomes(&ScriptedServer::http(script.clone()).await).await, ["ok", "ok", "ok", "token"]);
+    assert_eq!(outcomes(&ScriptedServer::https(script).await).await, ["ok", "ok", "ok", "token"]);
 }
 
 #[tokio::test]
 async fn a_body_in_a_response_to_head_is_not_read() {
-    let server = Hostile::http([json_framed("content-length: 1000000000"), flood("0,")]).await;
+    let server = ScriptedServer::http([json_framed("content-length: 1000000000"), flood("0,")]).await;
     let report = probe(&api(&server), RequestKind::Canary(Method::Head), AMPLE).await;
     assert_eq!(word(&report.outcome), "ok");
-    server.is_left_alone().await;
+    server.all_connections_closed().await;
 }

@@ -1,9 +1,9 @@
 //! Endless heads, heads that are too large, and heads that are not HTTP/1.1.
 
-use super::scripted_server::Act;
+use super::scripted_server::Action;
 use super::{
-    AMPLE, CANARY, Hostile, SHORT, api, drip, flood, head, json, json_with, outcomes, outcomes_within, probe,
-    send, word,
+    AMPLE, CANARY, SHORT, ScriptedServer, api, drip, flood, head, json, json_with, outcomes, outcomes_within,
+    probe, send, word,
 };
 
 /// How much a server can send on one connection: the buffer of the client and the buffers of the sockets.
@@ -11,40 +11,40 @@ const BOUND: u64 = 16 << 20;
 
 #[tokio::test]
 async fn a_head_that_arrives_byte_by_byte_times_out() {
-    let server = Hostile::http([send("HTTP/1.1 200 OK\r\nx-slow: "), drip("a")]).await;
+    let server = ScriptedServer::http([send("HTTP/1.1 200 OK\r\nx-slow: "), drip("a")]).await;
     assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
 async fn a_head_that_stops_half_way_times_out() {
-    let server = Hostile::http([send("HTTP/1.1 200 OK\r\ncontent-ty"), Act::Stall]).await;
+    let server = ScriptedServer::http([send("HTTP/1.1 200 OK\r\ncontent-ty"), Action::Stall]).await;
     assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
 async fn a_header_of_ten_megabytes_is_not_read_to_its_end() {
     let huge = format!("200 OK\nx-huge: {}\ncontent-length: 0", "a".repeat(10 << 20));
-    let server = Hostile::http([head(&huge)]).await;
+    let server = ScriptedServer::http([head(&huge)]).await;
     assert_eq!(outcomes(&server).await, ["io"; 4]);
 }
 
 #[tokio::test]
 async fn an_endless_header_is_an_io_failure() {
-    let server = Hostile::http([send("HTTP/1.1 200 OK\r\nx-endless: "), flood("a")]).await;
+    let server = ScriptedServer::http([send("HTTP/1.1 200 OK\r\nx-endless: "), flood("a")]).await;
     assert_eq!(outcomes(&server).await, ["io"; 4]);
     assert!(server.taken() < 4 * BOUND, "{} bytes", server.taken());
 }
 
 #[tokio::test]
 async fn endless_headers_are_an_io_failure() {
-    let server = Hostile::http([send("HTTP/1.1 200 OK\r\n"), flood("x-one-more: a\r\n")]).await;
+    let server = ScriptedServer::http([send("HTTP/1.1 200 OK\r\n"), flood("x-one-more: a\r\n")]).await;
     assert_eq!(outcomes(&server).await, ["io"; 4]);
     assert!(server.taken() < 4 * BOUND, "{} bytes", server.taken());
 }
 
 #[tokio::test]
 async fn a_thousand_headers_are_too_many() {
-    let server = Hostile::http([json_with(&"x-one-more: a\n".repeat(1_000), 200, "{}")]).await;
+    let server = ScriptedServer::http([json_with(&"x-one-more: a\n".repeat(1_000), 200, "{}")]).await;
     assert_eq!(outcomes(&server).await, ["io"; 4]);
 }
 
@@ -52,25 +52,26 @@ async fn a_thousand_headers_are_too_many() {
 async fn a_header_value_with_invalid_utf8_is_ignored() {
     let response = b"HTTP/1.1 200 \xff\xfe\r\nrequest-id: req-\xff\r\nx-rate-limit-remaining: \xff\r\n\
         content-type: application/json\r\ncontent-length: 2\r\n\r\n[]";
-    let server = Hostile::http([send(response)]).await;
+    let server = ScriptedServer::http([send(response)]).await;
     let report = probe(&api(&server), CANARY, AMPLE).await;
     assert_eq!((word(&report.outcome), report.request_id), ("ok", None));
     assert!(!report.judgement.unwrap().budget.is_reported());
     let response = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\xff\r\ncontent-length: 2\r\n\r\n[]";
-    let server = Hostile::http([send(response)]).await;
+    let server = ScriptedServer::http([send(response)]).await;
     assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "unexpected_body", "unavailable"]);
 }
 
 #[tokio::test]
 async fn invalid_utf8_in_a_header_name_is_not_http() {
-    let server = Hostile::http([send(b"HTTP/1.1 200 OK\r\nx-\xff: a\r\ncontent-length: 0\r\n\r\n")]).await;
+    let server =
+        ScriptedServer::http([send(b"HTTP/1.1 200 OK\r\nx-\xff: a\r\ncontent-length: 0\r\n\r\n")]).await;
     assert_eq!(outcomes(&server).await, ["io"; 4]);
 }
 
 #[tokio::test]
 async fn a_control_character_in_a_header_is_not_http() {
     for value in ["a\0b", "a\x1bb", "a\nb"] {
-        let server = Hostile::http([send(format!("HTTP/1.1 200 OK\r\nx-odd: {value}\r\n\r\n"))]).await;
+        let server = ScriptedServer::http([send(format!("HTTP/1.1 200 OK\r\nx-odd: {value}\r\n\r\n"))]).await;
         assert_eq!(outcomes(&server).await, ["io"; 4], "{value:?}");
     }
 }
@@ -80,7 +81,7 @@ async fn an_invalid_status_line_is_not_http() {
     for line in
         ["HTTP/1.1 000 X", "HTTP/1.1 2000 X", "HTTP/1.1 OK", "HTTP/9.9 200 OK", "ICY 200 OK", "\0\x01\x02"]
     {
-        let server = Hostile::http([send(format!("{line}\r\ncontent-length: 0\r\n\r\n"))]).await;
+        let server = ScriptedServer::http([send(format!("{line}\r\ncontent-length: 0\r\n\r\n"))]).await;
         assert_eq!(outcomes(&server).await, ["io"; 4], "{line:?}");
     }
 }
@@ -88,7 +89,7 @@ async fn an_invalid_status_line_is_not_http() {
 #[tokio::test]
 async fn an_undocumented_status_is_unexpected() {
     for status in ["101 Switching Protocols\nconnection: upgrade\nupgrade: h2c", "600 X", "999 X"] {
-        let server = Hostile::http([head(status), Act::Stall]).await;
+        let server = ScriptedServer::http([head(status), Action::Stall]).await;
         let expected = ["unexpected_status", "unexpected_status", "unexpected_status", "unavailable"];
         assert_eq!(outcomes(&server).await, expected, "{status}");
     }
@@ -99,31 +100,32 @@ async fn a_hundred_interim_responses_are_skipped() {
     let mut script = vec![head("100 Continue"); 50];
     script.extend(vec![head("103 Early Hints\nlink: </style.css>; rel=preload"); 50]);
     script.push(json(200, r#"{"isActivated":true,"api_token":"opaque"}"#));
-    let server = Hostile::http(script).await;
+    let server = ScriptedServer::http(script).await;
     assert_eq!(outcomes(&server).await, ["ok", "ok", "ok", "token"]);
 }
 
 #[tokio::test]
 async fn endless_100_responses_time_out() {
-    let server = Hostile::http([flood("HTTP/1.1 100 Continue\r\n\r\n")]).await;
+    let server = ScriptedServer::http([flood("HTTP/1.1 100 Continue\r\n\r\n")]).await;
     assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
 async fn endless_103_responses_time_out() {
-    let server = Hostile::http([flood("HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n")]).await;
+    let server =
+        ScriptedServer::http([flood("HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n")]).await;
     assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
 async fn slow_interim_responses_time_out() {
-    let server = Hostile::http([drip("HTTP/1.1 100 Continue\r\n\r\n")]).await;
+    let server = ScriptedServer::http([drip("HTTP/1.1 100 Continue\r\n\r\n")]).await;
     assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
 async fn endless_empty_lines_before_the_response_are_an_io_failure() {
-    let server = Hostile::http([flood("\r\n")]).await;
+    let server = ScriptedServer::http([flood("\r\n")]).await;
     assert_eq!(outcomes(&server).await, ["io"; 4]);
     assert!(server.taken() < 4 * BOUND, "{} bytes", server.taken());
 }
@@ -134,9 +136,9 @@ async fn http2_frames_are_not_http_1() {
     let go_away = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
     let reset_stream = [0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 8];
     for frames in [[&settings[..], &go_away[..]].concat(), go_away.to_vec(), reset_stream.to_vec()] {
-        let server = Hostile::http([send(&frames)]).await;
+        let server = ScriptedServer::http([send(&frames)]).await;
         assert_eq!(outcomes(&server).await, ["io"; 4], "{frames:?}");
-        let server = Hostile::https([send(&frames)]).await;
+        let server = ScriptedServer::https([send(&frames)]).await;
         assert_eq!(outcomes(&server).await, ["io"; 4], "{frames:?} over TLS");
     }
 }
@@ -145,7 +147,7 @@ async fn http2_frames_are_not_http_1() {
 async fn a_second_response_on_the_connection_is_ignored() {
     let refusal = json(401, r#"{"error":{"code":"ERR-API-TOKEN-NOT-FOUND"}}"#);
     let accepted = json(200, r#"{"isActivated":true,"api_token":"opaque"}"#);
-    let server = Hostile::http([accepted, refusal, Act::Stall]).await;
+    let server = ScriptedServer::http([accepted, refusal, Action::Stall]).await;
     for _ in 0..2 {
         assert_eq!(outcomes(&server).await, ["ok", "ok", "ok", "token"]);
     }

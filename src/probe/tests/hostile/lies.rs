@@ -8,14 +8,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{
-    AMPLE, CANARY, Hostile, PASSWORD, TOKEN, api, head, json, json_with, log_in, log_in_word, outcomes,
-    probe, send, word,
+    AMPLE, CANARY, PASSWORD, ScriptedServer, TOKEN, api, head, json, json_with, log_in, log_in_word,
+    outcomes, probe, send, word,
 };
 use crate::test_support::SECRET;
 
 /// The budget in the response to a canary with these header lines.
 async fn budget_of(headers: &str) -> Budget {
-    let server = Hostile::http([json_with(headers, 200, "[]")]).await;
+    let server = ScriptedServer::http([json_with(headers, 200, "[]")]).await;
     let report = probe(&api(&server), CANARY, AMPLE).await;
     assert_eq!(word(&report.outcome), "ok", "{headers}");
     report.judgement.unwrap().budget
@@ -23,7 +23,7 @@ async fn budget_of(headers: &str) -> Budget {
 
 /// How long the token of a log-in with these header lines is valid.
 async fn lives_for(headers: &str, body: &str) -> Duration {
-    let server = Hostile::http([json_with(headers, 200, body)]).await;
+    let server = ScriptedServer::http([json_with(headers, 200, body)]).await;
     match log_in(&api(&server), AMPLE).await.outcome {
         Ok(LoginAnswer::Token { lives_for, .. }) => lives_for,
         other => panic!("{other:?}"),
@@ -36,10 +36,10 @@ fn seconds_from_now(seconds: u64) -> u64 {
 
 #[tokio::test]
 async fn a_redirect_to_another_host_sends_it_no_secret_and_no_token() {
-    let elsewhere = Hostile::http([json(200, "[]")]).await;
+    let elsewhere = ScriptedServer::http([json(200, "[]")]).await;
     for status in [301, 302, 303, 307, 308] {
         let page = head(&format!("{status} Elsewhere\nlocation: {}", elsewhere.url("/api/v1/mad/exercices")));
-        for server in [Hostile::http([page.clone()]).await, Hostile::https([page]).await] {
+        for server in [ScriptedServer::http([page.clone()]).await, ScriptedServer::https([page]).await] {
             assert_eq!(
                 outcomes(&server).await,
                 ["redirect", "redirect", "redirect", "unavailable"],
@@ -61,7 +61,7 @@ async fn a_redirect_without_a_valid_target_is_a_redirect() {
     for location in
         ["", "location: \n", "location: ://\n", "location: javascript:alert(1)\n", "location: \t\u{e9}\n"]
     {
-        let server = Hostile::http([head(&format!("302 Found\n{location}content-length: 0"))]).await;
+        let server = ScriptedServer::http([head(&format!("302 Found\n{location}content-length: 0"))]).await;
         assert_eq!(
             outcomes(&server).await,
             ["redirect", "redirect", "redirect", "unavailable"],
@@ -167,7 +167,7 @@ async fn a_log_in_with_a_wrong_date_still_gives_its_token() {
         let exp = seconds_from_now(3600);
         let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(format!(r#"{{"exp":{exp}}}"#)));
         let response = json_with(&format!("date: {date}"), 200, format!(r#"{{"api_token":"{token}"}}"#));
-        let server = Hostile::http([response]).await;
+        let server = ScriptedServer::http([response]).await;
         assert_eq!(log_in_word(&log_in(&api(&server), AMPLE).await), "token", "{date}");
     }
 }
@@ -175,7 +175,7 @@ async fn a_log_in_with_a_wrong_date_still_gives_its_token() {
 #[tokio::test]
 async fn an_invalid_request_id_is_not_reported() {
     for id in ["<script>alert(1)</script> x", "two words", &"a".repeat(5_000), "\u{e9}", ""] {
-        let server = Hostile::http([json_with(&format!("request-id: {id}"), 500, "")]).await;
+        let server = ScriptedServer::http([json_with(&format!("request-id: {id}"), 500, "")]).await;
         let report = probe(&api(&server), CANARY, AMPLE).await;
         assert_eq!((word(&report.outcome), report.request_id), ("edge", None), "{id:.40}");
     }
@@ -184,7 +184,8 @@ async fn an_invalid_request_id_is_not_reported() {
 #[tokio::test]
 async fn an_invalid_code_is_not_reported() {
     let server =
-        Hostile::http([json(500, r#"{"error":{"code":"line\nbreak \u001b[31m the-key-s-token"}}"#)]).await;
+        ScriptedServer::http([json(500, r#"{"error":{"code":"line\nbreak \u001b[31m the-key-s-token"}}"#)])
+            .await;
     let report = probe(&api(&server), CANARY, AMPLE).await;
     assert_eq!((word(&report.outcome), report.code()), ("api_error", Some("(not shown)")));
     assert!(!report.outcome.unwrap_err().detail.contains(TOKEN));
@@ -194,7 +195,8 @@ async fn an_invalid_code_is_not_reported() {
 async fn secrets_in_a_response_body_are_not_reported() {
     let echo = format!("{TOKEN} {SECRET} {PASSWORD}");
     let server =
-        Hostile::http([send(format!("HTTP/1.1 500 {echo}\r\nx-echo: {echo}\r\n{echo}\r\n\r\n"))]).await;
+        ScriptedServer::http([send(format!("HTTP/1.1 500 {echo}\r\nx-echo: {echo}\r\n{echo}\r\n\r\n"))])
+            .await;
     let report = probe(&api(&server), CANARY, AMPLE).await;
     let detail = format!("{report:?}");
     assert!([TOKEN, SECRET, PASSWORD].iter().all(|secret| !detail.contains(secret)), "{detail}");

@@ -1,25 +1,28 @@
 //! A TCP reset in every phase.
 
-use super::scripted_server::Act::{self, Listen, Reset};
-use super::{Hostile, head, outcomes, send};
+use super::scripted_server::Action::{self, Listen, Reset};
+use super::{ScriptedServer, head, outcomes, send};
 
 /// The outcomes of the same script over plain HTTP and over TLS.
-async fn outcomes_of_both(script: &[Act]) -> [[&'static str; 4]; 2] {
-    [outcomes(&Hostile::http(script).await).await, outcomes(&Hostile::https(script).await).await]
+async fn outcomes_of_both(script: &[Action]) -> [[&'static str; 4]; 2] {
+    [
+        outcomes(&ScriptedServer::http(script).await).await,
+        outcomes(&ScriptedServer::https(script).await).await,
+    ]
 }
 
 #[tokio::test]
 async fn a_reset_after_accept_fails_in_the_connect_or_the_next_phase() {
     // The client may not know yet that it is connected.
     for (scheme, later) in [("http", "io"), ("https", "tls")] {
-        let words = outcomes(&Hostile::bare(scheme, [Reset]).await).await;
+        let words = outcomes(&ScriptedServer::bare(scheme, [Reset]).await).await;
         assert!(words.iter().all(|word| [later, "connect"].contains(word)), "{scheme}: {words:?}");
     }
 }
 
 #[tokio::test]
 async fn a_reset_during_the_handshake_is_a_failed_handshake() {
-    assert_eq!(outcomes(&Hostile::bare("https", [Listen, Reset]).await).await, ["tls"; 4]);
+    assert_eq!(outcomes(&ScriptedServer::bare("https", [Listen, Reset]).await).await, ["tls"; 4]);
 }
 
 #[tokio::test]

@@ -6,10 +6,10 @@ use crate::config::Api;
 use crate::partner_api::judge::RequestKind;
 use partner_simulator::{Simulator, TlsOptions};
 
-use super::scripted_server::Act;
+use super::scripted_server::Action;
 use super::{
-    AMPLE, Hostile, SHORT, api, drip, flood, json_head, log_in, outcomes, outcomes_of, outcomes_within,
-    probe, send,
+    AMPLE, SHORT, ScriptedServer, api, drip, flood, json_head, log_in, outcomes, outcomes_of,
+    outcomes_within, probe, send,
 };
 use crate::test_support;
 
@@ -61,53 +61,56 @@ async fn a_certificate_of_an_unknown_authority_is_refused() {
 
 #[tokio::test]
 async fn plain_text_on_the_tls_port_is_a_failed_handshake() {
-    let script = [Act::Listen, send("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")];
-    assert_eq!(outcomes(&Hostile::bare("https", script).await).await, ["tls"; 4]);
+    let script = [Action::Listen, send("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")];
+    assert_eq!(outcomes(&ScriptedServer::bare("https", script).await).await, ["tls"; 4]);
 }
 
 #[tokio::test]
 async fn random_bytes_on_the_tls_port_are_a_failed_handshake() {
     assert_eq!(
-        outcomes(&Hostile::bare("https", [flood("\x16\x03\x03\x00\x04noise")]).await).await,
+        outcomes(&ScriptedServer::bare("https", [flood("\x16\x03\x03\x00\x04noise")]).await).await,
         ["tls"; 4]
     );
-    assert_eq!(outcomes(&Hostile::bare("https", [flood("\0")]).await).await, ["tls"; 4]);
+    assert_eq!(outcomes(&ScriptedServer::bare("https", [flood("\0")]).await).await, ["tls"; 4]);
 }
 
 #[tokio::test]
 async fn a_half_closed_connection_before_the_handshake_is_a_failed_handshake() {
-    assert_eq!(outcomes(&Hostile::bare("https", []).await).await, ["tls"; 4]);
+    assert_eq!(outcomes(&ScriptedServer::bare("https", []).await).await, ["tls"; 4]);
 }
 
 #[tokio::test]
 async fn an_alert_instead_of_a_handshake_is_a_failed_handshake() {
     let handshake_failure = [0x15, 3, 3, 0, 2, 2, 40];
-    let server = Hostile::bare("https", [Act::Listen, send(handshake_failure)]).await;
+    let server = ScriptedServer::bare("https", [Action::Listen, send(handshake_failure)]).await;
     assert_eq!(outcomes(&server).await, ["tls"; 4]);
 }
 
 #[tokio::test]
 async fn a_handshake_that_stalls_times_out() {
-    let server = Hostile::bare("https", [Act::Stall]).await;
+    let server = ScriptedServer::bare("https", [Action::Stall]).await;
     assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
 async fn a_handshake_that_stalls_inside_a_record_times_out() {
-    let server = Hostile::bare("https", [Act::Listen, send([0x16, 3, 3, 0x40, 0, 2, 0]), Act::Stall]).await;
+    let server =
+        ScriptedServer::bare("https", [Action::Listen, send([0x16, 3, 3, 0x40, 0, 2, 0]), Action::Stall])
+            .await;
     assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
 async fn a_handshake_that_arrives_byte_by_byte_times_out() {
     let hello_of_megabytes = [0x16, 3, 3, 0x3f, 0xff, 2, 0x3f, 0xff, 0xff];
-    let server = Hostile::bare("https", [Act::Listen, send(hello_of_megabytes), drip("\x03")]).await;
+    let server =
+        ScriptedServer::bare("https", [Action::Listen, send(hello_of_megabytes), drip("\x03")]).await;
     assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
 }
 
 #[tokio::test]
 async fn a_server_that_speaks_only_http2_is_a_failed_handshake() {
-    let server = Hostile::choosing_over_tls("h2", |_| Vec::new()).await;
+    let server = ScriptedServer::choosing_over_tls("h2", |_| Vec::new()).await;
     assert_eq!(outcomes(&server).await, ["tls"; 4]);
     assert!(server.requests().is_empty());
 }
@@ -117,31 +120,31 @@ async fn random_bytes_after_the_handshake_are_a_broken_connection() {
     for noise in
         ["HTTP/1.1 200 OK\r\n\r\n", "\x17\x03\x03\x00\x1ea record that nobody encrypted", "\0\0\0\0\0\0\0"]
     {
-        let beneath = Act::Beneath(noise.into());
+        let beneath = Action::BelowTls(noise.into());
         assert_eq!(
-            outcomes(&Hostile::https([beneath.clone(), Act::Stall]).await).await,
+            outcomes(&ScriptedServer::https([beneath.clone(), Action::Stall]).await).await,
             ["io"; 4],
             "{noise:?}"
         );
-        let server = Hostile::https([json_head(), send("["), beneath, Act::Stall]).await;
+        let server = ScriptedServer::https([json_head(), send("["), beneath, Action::Stall]).await;
         assert_eq!(outcomes(&server).await, ["io"; 4], "{noise:?} in the body");
     }
 }
 
 #[tokio::test]
 async fn a_hostile_proxy_is_a_failed_connection() {
-    let cases: [(Act, &str); 5] = [
+    let cases: [(Action, &str); 5] = [
         (flood("HTTP/1.1 200 OK\r\nx-endless: a\r\n"), "connect"),
         (flood("HTTP/1.1 100 Continue\r\n\r\n"), "connect"),
         (send("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"), "tls"),
-        (Act::Reset, "connect"),
-        (Act::Stall, "timeout"),
+        (Action::Reset, "connect"),
+        (Action::Stall, "timeout"),
     ];
-    for (act, word) in cases {
-        let proxy = Hostile::http([act.clone()]).await;
-        let mut api = api(&Hostile::https([]).await);
+    for (action, word) in cases {
+        let proxy = ScriptedServer::http([action.clone()]).await;
+        let mut api = api(&ScriptedServer::https([]).await);
         api.proxy_url = Some(proxy.url("/").parse().unwrap());
-        assert_eq!(outcomes_of(&api, SHORT).await, [word; 4], "{act:.60?}");
-        proxy.is_left_alone().await;
+        assert_eq!(outcomes_of(&api, SHORT).await, [word; 4], "{action:.60?}");
+        proxy.all_connections_closed().await;
     }
 }
