@@ -1,6 +1,6 @@
 //! The web configuration file: TLS, users, limits, and its errors.
 
 mod attacks;
-mod bad;
-mod change;
-mod documented;
+mod example;
+mod invalid;
+mod reload;

@@ -2,9 +2,9 @@
 //! recovers by itself.
 
 mod clock;
-mod descriptors;
 mod disk;
-mod names;
+mod file_descriptors;
+mod host_names;
 
 use std::process::Command;
 

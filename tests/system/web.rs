@@ -1,6 +1,6 @@
 //! The web configuration file beside the tools that its format comes from.
 
-mod beside;
-mod descriptors;
+mod compatibility;
+mod file_descriptors;
 mod http2;
 mod idle_clients;
