@@ -112,7 +112,7 @@ fn imports(source: &Path) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
 }
 
 #[test]
-fn no_package_has_an_import_circle() {
+fn no_package_has_an_import_cycle() {
     let packages =
         ["src", "crates/checked-yaml/src", "crates/partner-simulator/src", "crates/web-toolkit/src"];
     for package in packages {

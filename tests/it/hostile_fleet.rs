@@ -106,7 +106,7 @@ async fn is_well(exporter: &Exporter, key: &str) {
 }
 
 #[tokio::test]
-async fn attacks_on_memory_take_a_bounded_part_of_it() {
+async fn attacks_on_memory_use_a_bounded_amount_of_memory() {
     let folder = tempfile::tempdir().unwrap();
     let attacking = Arc::new(AtomicBool::new(false));
     let api = api(gluttons(), Arc::clone(&attacking)).await;
@@ -124,7 +124,7 @@ async fn attacks_on_memory_take_a_bounded_part_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_well_is_probed_on_time_while_others_are_attacked() {
+async fn a_healthy_key_is_probed_on_time_while_other_keys_are_attacked() {
     let folder = tempfile::tempdir().unwrap();
     let attacking = Arc::new(AtomicBool::new(false));
     let attacks: Attacks = gluttons().into_iter().chain(nuisances()).collect();

@@ -46,7 +46,7 @@ async fn three_keys() -> (Simulator, TempDir) {
 }
 
 #[tokio::test]
-async fn a_table_tells_each_probe_and_what_is_the_matter_and_what_to_do() {
+async fn the_table_shows_each_probe_and_explains_each_failure() {
     let (_simulator, folder) = three_keys().await;
     let (table, log, code) = probe(folder.path(), &[]).await;
     assert_eq!((code, &*log), (Some(1), ""));
@@ -72,7 +72,7 @@ async fn a_table_tells_each_probe_and_what_is_the_matter_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn the_exit_code_is_0_only_if_all_that_was_asked_for_succeeded() {
+async fn the_exit_code_is_0_only_if_all_selected_probes_succeed() {
     let (simulator, folder) = three_keys().await;
     assert_eq!(probe(folder.path(), &["--key=dupont", "--key", "acme/martin"]).await.2, Some(0));
     let (table, ..) = probe(folder.path(), &["--key=martin"]).await;
@@ -97,7 +97,7 @@ async fn the_exit_code_is_0_only_if_all_that_was_asked_for_succeeded() {
 }
 
 #[tokio::test]
-async fn it_knows_what_an_exporter_remembers_and_writes_nothing() {
+async fn it_reads_the_persisted_state_and_writes_nothing() {
     let (simulator, folder) = three_keys().await;
     let exporter = crate::support::server::Exporter::start(folder.path(), &[]).await;
     exporter.shows(&crate::support::acme::state_line("dupont", "active")).await;

@@ -12,7 +12,7 @@ use crate::support::acme::{key_line, state_line, two_keys, write_config};
 use crate::support::server::{BINARY, Exporter, Server, client, until};
 
 #[tokio::test]
-async fn a_state_that_was_shown_outlives_a_kill() {
+async fn a_shown_state_survives_a_kill() {
     let (simulator, folder) = two_keys().await;
     let key = simulator.key("dupont").unwrap();
     let mut exporter = Exporter::start(folder.path(), &[]).await;
@@ -40,7 +40,7 @@ async fn a_state_that_was_shown_outlives_a_kill() {
 }
 
 #[tokio::test]
-async fn a_damaged_memory_is_set_aside_and_reported_and_never_fatal() {
+async fn a_damaged_state_file_is_renamed_and_reported_and_not_fatal() {
     let (_simulator, folder) = two_keys().await;
     let data = folder.path().join("data");
     std::fs::create_dir(&data).unwrap();
@@ -54,7 +54,7 @@ async fn a_damaged_memory_is_set_aside_and_reported_and_never_fatal() {
 }
 
 #[tokio::test]
-async fn a_second_exporter_on_the_same_memory_is_refused() {
+async fn a_second_exporter_with_the_same_storage_directory_is_refused() {
     let (_simulator, folder) = two_keys().await;
     let first = Exporter::start(folder.path(), &[]).await;
     first.shows(&state_line("dupont", "active")).await;
@@ -65,7 +65,7 @@ async fn a_second_exporter_on_the_same_memory_is_refused() {
 }
 
 #[tokio::test]
-async fn asked_to_stop_it_ends_in_time_whatever_is_under_way() {
+async fn it_exits_soon_after_a_signal_even_with_a_hanging_probe() {
     let (simulator, folder) = two_keys().await;
     for signal in [Signal::TERM, Signal::INT] {
         simulator.heal_all();
@@ -115,7 +115,7 @@ async fn a_reload_is_all_or_nothing() {
 }
 
 #[tokio::test]
-async fn without_the_lifecycle_flag_nobody_can_reload_it() {
+async fn without_the_lifecycle_flag_a_reload_request_is_refused() {
     let (_simulator, folder) = two_keys().await;
     let exporter = Exporter::start(folder.path(), &[]).await;
     let response = client().post(format!("{}/-/reload", exporter.url)).send().await.unwrap();
@@ -124,7 +124,7 @@ async fn without_the_lifecycle_flag_nobody_can_reload_it() {
 }
 
 #[tokio::test]
-async fn a_bad_configuration_ends_it_with_2_before_a_port_is_bound() {
+async fn an_invalid_configuration_exits_with_2_before_listening() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("exporter.yml");
     std::fs::write(&file, "health: {interval: 0s}\nkee_info: {}\n").unwrap();
@@ -148,7 +148,7 @@ async fn a_bad_configuration_ends_it_with_2_before_a_port_is_bound() {
 }
 
 #[tokio::test]
-async fn every_flag_is_a_variable_too_and_an_empty_one_is_none() {
+async fn every_flag_has_an_environment_variable_and_an_empty_value_is_ignored() {
     let (_simulator, folder) = two_keys().await;
     let server = Server::spawn(Command::new(BINARY).envs([
         ("MYUNISOFT_EXPORTER_CONFIG_FILE", folder.path().join("exporter.yml").to_str().unwrap()),
@@ -177,7 +177,7 @@ async fn every_flag_is_a_variable_too_and_an_empty_one_is_none() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_ends_it_with_1_and_names_the_flag() {
+async fn a_port_in_use_exits_with_1_and_names_the_flag() {
     let (_simulator, folder) = two_keys().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let output = Command::new(BINARY)
@@ -191,7 +191,7 @@ async fn a_port_that_is_taken_ends_it_with_1_and_names_the_flag() {
 }
 
 #[tokio::test]
-async fn a_good_configuration_is_summed_up() {
+async fn check_config_summarises_a_valid_configuration() {
     let (_simulator, folder) = two_keys().await;
     let output =
         Command::new(BINARY).arg("check-config").arg(folder.path().join("exporter.yml")).output().unwrap();
@@ -201,7 +201,7 @@ async fn a_good_configuration_is_summed_up() {
 }
 
 #[tokio::test]
-async fn what_it_serves_beside_the_metrics() {
+async fn every_route_is_served_below_the_route_prefix() {
     let (simulator, folder) = two_keys().await;
     let exporter =
         Exporter::start(folder.path(), &["--web.external-url=https://mon.example/myunisoft"]).await;

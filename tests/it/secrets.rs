@@ -55,7 +55,7 @@ fn forms(secret: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_secret_is_found_in_base64_wherever_it_stands() {
+fn a_secret_is_found_in_base64_at_any_offset() {
     for before in ["", "a", "ab", "abc", "Bearer "] {
         let text = STANDARD.encode(format!("{before}{SECRET}{before}"));
         assert!(forms(SECRET).iter().any(|form| text.contains(form)), "{before}: {text}");
@@ -159,7 +159,7 @@ async fn wrong_places(exporter: &Exporter, simulator: &Simulator, place: &Place,
 }
 
 #[tokio::test]
-async fn no_secret_and_no_accounting_data_gets_out() {
+async fn no_output_contains_a_secret_or_accounting_data() {
     let simulator = simulator().await;
     let place = Place { folder: tempfile::tempdir().unwrap() };
     place.configure(&simulator, "");
@@ -267,7 +267,7 @@ async fn no_secret_and_no_accounting_data_gets_out() {
 }
 
 #[tokio::test]
-async fn no_core_dump_can_be_written_and_files_that_all_may_read_are_told() {
+async fn core_dumps_are_disabled_and_world_readable_secret_files_are_reported() {
     let simulator = simulator().await;
     let place = Place { folder: tempfile::tempdir().unwrap() };
     place.configure(&simulator, "");

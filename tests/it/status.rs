@@ -11,7 +11,7 @@ async fn document(exporter: &Exporter, path: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn the_status_is_filtered_as_the_page_is_and_refuses_what_it_does_not_know() {
+async fn the_status_has_the_filters_of_the_page_and_refuses_unknown_values() {
     let (_simulator, folder) = two_keys().await;
     let exporter = Exporter::start(folder.path(), &[]).await;
     for (query, wanted) in [
@@ -40,7 +40,7 @@ async fn the_status_is_filtered_as_the_page_is_and_refuses_what_it_does_not_know
 }
 
 #[tokio::test]
-async fn another_api_is_not_held_to_what_the_first_one_did() {
+async fn a_changed_api_url_starts_with_an_empty_history() {
     let (simulator, folder) = two_keys().await;
     let file = folder.path().join("exporter.yml");
     let good = std::fs::read_to_string(&file).unwrap();
@@ -62,7 +62,7 @@ async fn another_api_is_not_held_to_what_the_first_one_did() {
 }
 
 #[tokio::test]
-async fn the_verdict_is_of_now_where_the_trouble_began_with_something_else() {
+async fn the_verdict_names_the_current_cause_not_the_first_cause_of_the_episode() {
     let (simulator, folder) = two_keys().await;
     let file = folder.path().join("exporter.yml");
     let text = std::fs::read_to_string(&file).unwrap();

@@ -144,7 +144,7 @@ fn resolved(alert: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_revoked_key_is_told_once_with_its_request_id_and_resolves_as_it_is_replaced() {
+async fn a_revoked_key_is_notified_once_with_its_request_id_and_resolved_when_it_is_replaced() {
     let stack = Stack::start(&["dupont", "martin"]).await;
     let key = stack.simulator.key("dupont").unwrap();
 
@@ -169,7 +169,7 @@ async fn a_revoked_key_is_told_once_with_its_request_id_and_resolves_as_it_is_re
 }
 
 #[tokio::test]
-async fn an_api_that_is_down_is_told_once_and_not_once_a_key() {
+async fn an_api_outage_is_notified_once_and_not_once_per_key() {
     let stack = Stack::start(&["dupont", "martin", "petit", "roux"]).await;
 
     let down = Instant::now();
@@ -190,7 +190,7 @@ async fn an_api_that_is_down_is_told_once_and_not_once_a_key() {
 }
 
 #[tokio::test]
-async fn a_rejected_secret_is_told_once_and_not_once_a_key() {
+async fn a_rejected_secret_is_notified_once_and_not_once_per_key() {
     let stack = Stack::start(&["dupont", "martin", "petit", "roux"]).await;
     let partner = stack.simulator.partner("acme").unwrap();
     // One key is in trouble of its own, of which nothing can be said any more once the secret is refused.
@@ -243,7 +243,7 @@ const QUIET: &[(&str, &str, bool)] = &[
 ];
 
 #[tokio::test]
-async fn a_cause_keeps_its_consequences_quiet_and_nothing_else() {
+async fn a_cause_inhibits_its_consequences_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let alertmanager = Alertmanager::start(folder.path(), &shipped("examples/alertmanager.yml")).await;
     // Each pair has a partner of its own; what is about the whole API has an exporter of its own.

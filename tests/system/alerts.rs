@@ -37,7 +37,7 @@ fn run(tool: &str, arguments: &[&str], folder: &Path) -> (bool, String) {
 }
 
 #[test]
-fn the_rules_and_the_examples_are_clean() {
+fn the_rules_and_the_examples_are_valid() {
     for (tool, arguments) in [
         ("promtool", &["check", "rules", "--lint=all", "--lint-fatal", RULES[0], RULES[1], RULES[2]][..]),
         ("promtool", &["check", "config", "examples/prometheus.yml"]),
@@ -101,7 +101,7 @@ fn is_noticed(index: usize, name: &str, change: impl Fn(&mut Value)) -> bool {
 }
 
 #[test]
-fn every_alert_is_tested_to_the_minute() {
+fn the_delay_of_every_alert_is_tested_to_the_minute() {
     for (index, alert) in alerts().iter().enumerate() {
         let name = alert["alert"].as_str().unwrap();
         assert!(!is_noticed(index, name, |_| ()), "{name}: its tests fail by themselves");
@@ -118,7 +118,7 @@ fn every_alert_is_tested_to_the_minute() {
 }
 
 #[test]
-fn every_alert_says_who_what_and_where_to_look() {
+fn every_alert_has_a_severity_texts_links_and_a_runbook() {
     let mut anchors: Vec<_> = RUNBOOKS.lines().filter_map(|line| line.strip_prefix("## ")).collect();
     anchors.retain(|title| title.starts_with("MyUnisoft"));
     let mut named = BTreeSet::new();

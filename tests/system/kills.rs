@@ -92,7 +92,7 @@ async fn live_and_die(folder: &Path, simulator: &Simulator, seen_active: &mut BT
 }
 
 #[tokio::test]
-async fn killed_at_random_it_never_loses_or_tears_its_memory() {
+async fn kills_at_random_moments_neither_lose_nor_damage_the_persisted_state() {
     let kills = std::env::var("MYUNISOFT_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
     let limits = Limits { total: 1_000_000, ..Default::default() };
     let builder = (0..KEYS)

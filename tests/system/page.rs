@@ -73,7 +73,7 @@ async fn is_innocent(browser: &Browser, exporter: &Exporter) {
 }
 
 #[tokio::test]
-async fn the_demo_s_states_are_shown_with_why_and_what_to_do() {
+async fn the_states_of_the_demo_are_shown_with_cause_and_remedy() {
     let exporter = demo().await;
     all_asked(&exporter).await;
     let browser = Browser::open(DESK, false).await;
@@ -139,7 +139,7 @@ async fn filters_by_state_partner_and_name_work_by_form_and_by_link() {
 }
 
 #[tokio::test]
-async fn a_request_id_is_copied_by_its_button() {
+async fn the_copy_button_copies_the_request_id() {
     let exporter = demo().await;
     all_asked(&exporter).await;
     let browser = Browser::open(DESK, false).await;
@@ -190,7 +190,7 @@ async fn with_names(folder: &TempDir, names: &[&str]) -> (Simulator, Exporter) {
 }
 
 #[tokio::test]
-async fn a_name_that_is_markup_is_only_a_name() {
+async fn names_that_contain_markup_are_shown_as_text() {
     let names = [
         "<script>document.title='owned'</script>",
         "\"><img src=x onerror=\"document.title='owned'\">",
@@ -237,7 +237,7 @@ async fn a_name_that_is_markup_is_only_a_name() {
 }
 
 #[tokio::test]
-async fn the_page_refreshes_itself_keeps_the_focus_and_says_when_it_can_not() {
+async fn the_page_refreshes_itself_keeps_the_focus_and_reports_a_failed_refresh() {
     let (simulator, folder) = two_keys().await;
     let mut exporter = Exporter::start(folder.path(), &[]).await;
     all_asked(&exporter).await;
@@ -268,7 +268,7 @@ async fn the_page_refreshes_itself_keeps_the_focus_and_says_when_it_can_not() {
 }
 
 #[tokio::test]
-async fn everything_can_be_reached_by_the_keyboard() {
+async fn every_control_is_reachable_by_keyboard() {
     let exporter = demo().await;
     all_asked(&exporter).await;
     let browser = Browser::open(DESK, false).await;
@@ -332,7 +332,7 @@ async fn barriers(browser: &Browser, axe: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_accessibility_check_finds_nothing_serious_in_any_theme_or_size() {
+async fn the_accessibility_check_finds_nothing_serious_in_any_theme_or_size() {
     let axe = axe();
     let exporter = demo().await;
     all_asked(&exporter).await;
@@ -352,7 +352,7 @@ async fn an_accessibility_check_finds_nothing_serious_in_any_theme_or_size() {
 }
 
 #[tokio::test]
-async fn without_javascript_everything_is_there_and_nothing_that_needs_it() {
+async fn without_javascript_all_content_is_shown_and_script_controls_are_hidden() {
     let exporter = demo().await;
     all_asked(&exporter).await;
     let response = client().get(&exporter.url).send().await.unwrap();

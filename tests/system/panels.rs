@@ -123,7 +123,7 @@ fn has_labels(series: &Value, labels: &BTreeSet<String>) -> bool {
 }
 
 #[tokio::test]
-async fn every_query_of_the_dashboards_gives_what_its_panel_shows() {
+async fn every_dashboard_query_returns_the_labels_of_its_legend() {
     let server = Server::spawn(Command::new(BINARY).args(["demo", "--web.listen-address=127.0.0.1:0"]));
     let exporter = Exporter::listening(server).await;
     let folder = tempfile::tempdir().unwrap();

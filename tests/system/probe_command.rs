@@ -49,7 +49,7 @@ async fn three_keys() -> (Simulator, TempDir) {
 }
 
 #[tokio::test]
-async fn its_json_is_that_of_the_status_page() {
+async fn the_json_output_matches_the_status_schema() {
     let (_simulator, folder) = three_keys().await;
     let (json, log, code) = probe(folder.path(), &["--output=json"]).await;
     assert_eq!((code, &*log), (Some(1), ""));
@@ -74,7 +74,7 @@ fn in_a_terminal(folder: &Path, environment: &str, flags: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn colours_are_shown_in_a_terminal_unless_they_are_not_wanted() {
+async fn colours_are_used_in_a_terminal_unless_disabled() {
     let (_simulator, folder) = three_keys().await;
     let coloured = in_a_terminal(folder.path(), "TERM=xterm", "");
     assert!(coloured.contains("\x1b[38;5;2m200 ok") && coloured.contains("\x1b[31m"), "{coloured}");
@@ -85,7 +85,7 @@ async fn colours_are_shown_in_a_terminal_unless_they_are_not_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_keys_have_a_progress_bar_in_a_terminal_and_none_in_a_file() {
+async fn many_keys_have_a_progress_bar_in_a_terminal_only() {
     let mut builder = Simulator::builder()
         .limits(Limits { total: 1_000_000, ..Default::default() })
         .partner("acme", SECRET);
@@ -105,7 +105,7 @@ async fn many_keys_have_a_progress_bar_in_a_terminal_and_none_in_a_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn output_that_nobody_reads_is_no_defect_and_a_full_disk_is_told() {
+async fn a_closed_output_is_not_an_error_and_a_full_disk_is_reported() {
     let (_simulator, folder) = three_keys().await;
     let config = folder.path().join("exporter.yml");
     let config = config.to_str().unwrap();

@@ -12,7 +12,7 @@ use crate::support::server::{BINARY, Exporter, Server, until};
 use rustix::process::Signal;
 
 #[tokio::test]
-async fn a_full_disk_loses_nothing_and_is_told() {
+async fn a_file_size_limit_of_zero_is_reported_and_keeps_the_state_file() {
     let (simulator, folder) = two_keys().await;
     let mut exporter = Exporter::start(folder.path(), &[]).await;
     exporter.shows(&state_line("dupont", "active")).await;
@@ -40,7 +40,7 @@ async fn a_full_disk_loses_nothing_and_is_told() {
 }
 
 #[tokio::test]
-async fn a_real_prometheus_takes_every_metric_as_its_type() {
+async fn prometheus_reads_every_metric_with_its_type_and_help() {
     let simulator = Simulator::builder()
         .tls()
         .partner("acme", SECRET)
@@ -83,7 +83,7 @@ async fn a_real_prometheus_takes_every_metric_as_its_type() {
 }
 
 #[tokio::test]
-async fn the_demo_shows_what_it_promises() {
+async fn the_demo_shows_its_documented_states() {
     let flags = ["demo", "--web.listen-address=127.0.0.1:0", "--config.file=mine.yml"];
     let server = Server::spawn(Command::new(BINARY).args(flags));
     server.line(&["level=warn", "mine.yml", "not read"]).await;

@@ -26,7 +26,7 @@ async fn document(exporter: &Exporter, path: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn the_status_of_all_and_of_one_fit_their_schema_while_things_go_well_and_ill() {
+async fn the_status_matches_its_schema_with_and_without_failures() {
     let (simulator, folder) = two_keys().await;
     let exporter = Exporter::start(folder.path(), &[]).await;
     // From before the first probe on.

@@ -40,7 +40,7 @@ const GUESSERS: u32 = 64;
 const DROPPED: &str = "myunisoft_exporter_connections_dropped_total";
 
 #[tokio::test]
-async fn a_client_that_never_finishes_asking_is_let_go() {
+async fn a_client_that_never_finishes_its_request_is_disconnected() {
     let pki = Pki::new();
     let exporter = exporter(&pki, &[]).await;
     let slow = open(&exporter, b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
@@ -60,7 +60,7 @@ async fn a_client_that_never_finishes_asking_is_let_go() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_stalls_or_fails_is_let_go_and_counted() {
+async fn a_stalled_or_failed_handshake_is_disconnected_and_counted() {
     let pki = Pki::new();
     pki.write("web.yml", "tls_server_config: {cert_file: server.pem, key_file: server.key}\n");
     let web = format!("--web.config.file={}", pki.path("web.yml").display());
@@ -80,7 +80,7 @@ async fn a_handshake_that_stalls_or_fails_is_let_go_and_counted() {
 }
 
 #[tokio::test]
-async fn oversized_and_malformed_requests_get_an_answer_and_no_more() {
+async fn oversized_and_malformed_requests_are_refused_with_no_other_effect() {
     let pki = Pki::new();
     let exporter = exporter(&pki, &[]).await;
     let long = "a".repeat(100_000);
@@ -120,7 +120,7 @@ async fn oversized_and_malformed_requests_get_an_answer_and_no_more() {
 }
 
 #[tokio::test]
-async fn guessing_passwords_neither_stops_who_is_known_nor_the_probes() {
+async fn password_guessing_does_not_delay_an_authenticated_user() {
     let pki = Pki::new();
     let strong = bcrypt::hash("one", 8).unwrap();
     pki.write("web.yml", &format!("basic_auth_users: {{alice: {strong}, bob: {}}}\n", hash("two")));
@@ -162,7 +162,7 @@ async fn guessing_passwords_neither_stops_who_is_known_nor_the_probes() {
 }
 
 #[tokio::test]
-async fn hundreds_who_guess_on_new_connections_keep_out_neither_who_is_known_nor_who_comes_first() {
+async fn password_guessing_on_new_connections_blocks_neither_an_authenticated_user_nor_a_first_log_in() {
     let pki = Pki::new();
     let strong = |password: &str| bcrypt::hash(password, 8).unwrap();
     pki.write(

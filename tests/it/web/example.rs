@@ -5,7 +5,7 @@ use crate::support::pki::Pki;
 const REFERENCE: &str = include_str!("../../../docs/web-configuration.md");
 
 #[test]
-fn the_documented_example_loads_with_nothing_to_remark() {
+fn the_documented_example_loads_without_warnings() {
     let pki = Pki::new();
     pki.write("clients-ca.pem", &pki.authority.pem());
     let example = REFERENCE.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();

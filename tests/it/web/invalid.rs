@@ -17,7 +17,7 @@ fn problems(pki: &Pki, text: &str) -> String {
 }
 
 #[test]
-fn every_mistake_is_named_with_its_line_and_field() {
+fn every_error_is_reported_with_its_line_and_field() {
     let pki = Pki::new();
     let other = Pki::new();
     pki.write("other.key", &std::fs::read_to_string(other.path("server.key")).unwrap());
@@ -121,7 +121,7 @@ fn every_mistake_is_named_with_its_line_and_field() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_told_at_once_of_both_files() {
+fn all_errors_of_both_files_are_reported_at_once() {
     let pki = Pki::new();
     let file = pki.write("web.yml", "rate_limits: {}\nbasic_auth_users: {a: b}\n");
     let main = pki.write("exporter.yml", "helth: {}\n");

@@ -27,7 +27,7 @@ async fn status(client: &reqwest::Client, url: &str, user: Option<(&str, &str)>)
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_renewed_is_shown_without_a_reload() {
+async fn a_renewed_certificate_is_used_without_a_reload_request() {
     let pki = Pki::new();
     pki.write("web.yml", "tls_server_config: {cert_file: server.pem, key_file: server.key}\n");
     let exporter = exporter(&pki, &[]).await;
@@ -49,7 +49,7 @@ async fn a_certificate_that_is_renewed_is_shown_without_a_reload() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_removed_is_out_at_once_on_an_open_connection_too() {
+async fn a_removed_user_is_refused_at_once_even_on_an_open_connection() {
     let pki = Pki::new();
     pki.write("web.yml", &format!("basic_auth_users: {{alice: {}, bob: {}}}\n", hash("one"), hash("two")));
     let exporter = exporter(&pki, &["--web.enable-lifecycle"]).await;
@@ -82,7 +82,7 @@ async fn a_user_who_is_removed_is_out_at_once_on_an_open_connection_too() {
 }
 
 #[tokio::test]
-async fn only_certificates_of_the_allowed_names_come_in() {
+async fn only_client_certificates_with_an_allowed_name_are_accepted() {
     let pki = Pki::new();
     pki.write(
         "web.yml",
@@ -106,7 +106,7 @@ async fn only_certificates_of_the_allowed_names_come_in() {
 }
 
 #[tokio::test]
-async fn more_requests_than_the_rate_limit_allows_are_refused() {
+async fn requests_above_the_rate_limit_are_refused() {
     let pki = Pki::new();
     pki.write("web.yml", "rate_limit: {interval: 1h, burst: 3}\n");
     let exporter = exporter(&pki, &[]).await;
@@ -117,7 +117,7 @@ async fn more_requests_than_the_rate_limit_allows_are_refused() {
 }
 
 #[tokio::test]
-async fn a_configuration_that_changes_is_read_again_by_itself_and_a_bad_one_is_told_once() {
+async fn a_changed_configuration_is_reloaded_automatically_and_an_invalid_one_is_reported_once() {
     let pki = Pki::new();
     pki.write("web.yml", "http_server_config: {}\n");
     let secret = pki.write("secret", "the-secret");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{ALERTS, EXPORTER, OVERVIEW, dashboards, list, nested, panels, read, text};
 
 #[test]
-fn uids_titles_and_tags_are_those_that_links_and_people_rely_on() {
+fn uids_titles_and_tags_are_stable() {
     let names: Vec<_> = dashboards().iter().map(|board| json!([board["uid"], board["title"]])).collect();
     assert_eq!(
         json!(names),
@@ -34,7 +34,7 @@ fn variable(variable: &Value) -> [&str; 4] {
 }
 
 #[test]
-fn each_variable_is_chosen_from_what_those_before_it_leave() {
+fn each_variable_is_filtered_by_the_variables_before_it() {
     let expected = [
         ["datasource", "Data source", "prometheus", ""],
         ["job", "Job", "label_values(myunisoft_exporter_build_info, job)", ""],
@@ -70,7 +70,7 @@ fn each_variable_is_chosen_from_what_those_before_it_leave() {
 }
 
 #[test]
-fn each_dashboard_leads_to_the_others_with_the_same_time_and_choice() {
+fn each_dashboard_links_to_the_others_with_the_same_time_range_and_variables() {
     for dashboard in dashboards() {
         let [link] = list(&dashboard["links"]) else { panic!("one link, by tag") };
         assert_eq!(link["tags"], json!(["myunisoft"]));
@@ -79,7 +79,7 @@ fn each_dashboard_leads_to_the_others_with_the_same_time_and_choice() {
 }
 
 #[test]
-fn a_key_in_a_table_leads_to_its_own_dashboard() {
+fn a_key_in_a_table_links_to_its_dashboard() {
     for dashboard in [OVERVIEW, EXPORTER].map(read) {
         let tables: Vec<_> = panels(&dashboard)
             .into_iter()
@@ -106,7 +106,7 @@ fn a_key_in_a_table_leads_to_its_own_dashboard() {
 }
 
 #[test]
-fn every_alert_leads_to_a_dashboard_and_variables_that_exist() {
+fn every_alert_links_to_an_existing_dashboard_with_existing_variables() {
     let known: BTreeMap<_, BTreeSet<_>> = dashboards()
         .iter()
         .map(|board| {

@@ -80,14 +80,14 @@ fn known_metrics() -> BTreeSet<String> {
 }
 
 #[test]
-fn the_names_of_metrics_are_found_in_an_expression() {
+fn metric_names_are_found_in_an_expression() {
     let expr = r#"max by (job, key) (a_total{x=~"}|b"}) * on (key) group_left () clamp_min(c:d, 1e3)
         or 1000 * (rate(e[$__rate_interval]) > 0 unless f offset $__range)"#;
     assert_eq!(metrics_in(expr), BTreeSet::from(["a_total", "c:d", "e", "f"]));
 }
 
 #[test]
-fn every_query_reads_metrics_that_exist() {
+fn every_query_uses_existing_metrics() {
     let known = known_metrics();
     for dashboard in dashboards() {
         for (panel, expr) in queries(&dashboard) {
@@ -102,7 +102,7 @@ fn every_query_reads_metrics_that_exist() {
 }
 
 #[test]
-fn every_metric_is_drawn_or_known_not_to_be() {
+fn every_metric_is_on_a_dashboard_or_listed_as_not_shown() {
     let drawn: BTreeSet<_> = dashboards()
         .iter()
         .flat_map(|dashboard| {
@@ -125,7 +125,7 @@ const NOT_DRAWN: [&str; 2] =
     ["myunisoft_secret_state_since_timestamp_seconds", "myunisoft_rate_limit_reset_timestamp_seconds"];
 
 #[test]
-fn every_query_keeps_to_the_chosen_job_and_instance() {
+fn every_query_filters_by_the_selected_job_and_instance() {
     for dashboard in dashboards() {
         for (panel, expr) in queries(&dashboard) {
             let setting = metrics_in(expr).iter().all(|name| SETTINGS.contains(&format!("record: {name}\n")));

@@ -22,7 +22,7 @@ fn check(files: &[PathBuf]) -> (bool, String) {
 }
 
 #[test]
-fn every_dashboard_agrees_with_grafanas_own_schema() {
+fn every_dashboard_matches_the_schema_of_grafana() {
     let folder = root().join("dashboards");
     let (good, said) = check(&["overview.json", "key.json", "exporter.json"].map(|name| folder.join(name)));
     assert!(good, "{said}");
@@ -51,13 +51,13 @@ fn first(dashboard: &Value, kind: &str) -> usize {
 }
 
 #[test]
-fn a_misspelt_field_of_a_dashboard_is_named_with_its_path() {
+fn a_misspelt_field_of_a_dashboard_is_reported_with_its_path() {
     let misspell = |dashboard: &mut Value| rename(dashboard, "graphTooltip", "graphToolTip");
     assert_fault(misspell, "$.graphToolTip: Grafana's schema does not know this field here");
 }
 
 #[test]
-fn a_misspelt_field_of_a_panels_own_kind_is_named_with_its_path() {
+fn a_misspelt_field_of_a_panel_type_is_reported_with_its_path() {
     let at = first(&read(EXPORTER), "timeseries");
     assert_fault(
         |dashboard| {
@@ -75,7 +75,7 @@ fn a_misspelt_field_of_a_panels_own_kind_is_named_with_its_path() {
 }
 
 #[test]
-fn a_misspelt_field_of_a_panels_options_is_named_with_its_path() {
+fn a_misspelt_panel_option_is_reported_with_its_path() {
     let at = first(&read(EXPORTER), "stat");
     assert_fault(
         |dashboard| rename(&mut dashboard["panels"][at]["options"], "colorMode", "colourMode"),
@@ -84,7 +84,7 @@ fn a_misspelt_field_of_a_panels_options_is_named_with_its_path() {
 }
 
 #[test]
-fn a_misspelt_field_of_a_query_is_named_with_its_path() {
+fn a_misspelt_field_of_a_query_is_reported_with_its_path() {
     let at = first(&read(EXPORTER), "stat");
     assert_fault(
         |dashboard| rename(&mut dashboard["panels"][at]["targets"][0], "legendFormat", "legend"),
@@ -93,7 +93,7 @@ fn a_misspelt_field_of_a_query_is_named_with_its_path() {
 }
 
 #[test]
-fn a_misspelt_option_of_a_transformation_is_named_with_its_path() {
+fn a_misspelt_option_of_a_transformation_is_reported_with_its_path() {
     let at = first(&read(EXPORTER), "table");
     assert_fault(
         |dashboard| {
@@ -105,7 +105,7 @@ fn a_misspelt_option_of_a_transformation_is_named_with_its_path() {
 }
 
 #[test]
-fn a_misspelt_override_is_named_with_its_path() {
+fn a_misspelt_override_is_reported_with_its_path() {
     let at = first(&read(EXPORTER), "table");
     assert_fault(
         |dashboard| {
@@ -119,7 +119,7 @@ fn a_misspelt_override_is_named_with_its_path() {
 }
 
 #[test]
-fn a_value_that_grafana_does_not_know_is_named_with_its_path() {
+fn a_value_unknown_to_grafana_is_reported_with_its_path() {
     let at = first(&read(EXPORTER), "stat");
     assert_fault(
         |dashboard| dashboard["panels"][at]["options"]["colorMode"] = "backgruond".into(),
@@ -130,7 +130,7 @@ fn a_value_that_grafana_does_not_know_is_named_with_its_path() {
 }
 
 #[test]
-fn a_unit_that_grafana_does_not_know_is_named_with_its_path() {
+fn a_unit_unknown_to_grafana_is_reported_with_its_path() {
     let at = first(&read(EXPORTER), "timeseries");
     assert_fault(
         |dashboard| dashboard["panels"][at]["fieldConfig"]["defaults"]["unit"] = "seconds".into(),
@@ -139,7 +139,7 @@ fn a_unit_that_grafana_does_not_know_is_named_with_its_path() {
 }
 
 #[test]
-fn a_colour_that_grafana_does_not_know_is_named_with_its_path() {
+fn a_colour_unknown_to_grafana_is_reported_with_its_path() {
     let at = first(&read(EXPORTER), "stat");
     let steps = format!("$.panels[{at}].fieldConfig.defaults.thresholds.steps");
     assert_fault(
@@ -152,7 +152,7 @@ fn a_colour_that_grafana_does_not_know_is_named_with_its_path() {
 }
 
 #[test]
-fn a_panel_that_lies_on_its_neighbour_is_named() {
+fn an_overlap_of_two_panels_is_reported() {
     assert_fault(
         |dashboard| {
             dashboard["panels"][2]["gridPos"]["x"] = 3.into();
@@ -163,7 +163,7 @@ fn a_panel_that_lies_on_its_neighbour_is_named() {
 }
 
 #[test]
-fn a_gap_beside_a_panel_is_named() {
+fn a_gap_beside_a_panel_is_reported() {
     assert_fault(
         |dashboard| {
             dashboard["panels"][2]["gridPos"]["x"] = 5.into();
@@ -174,7 +174,7 @@ fn a_gap_beside_a_panel_is_named() {
 }
 
 #[test]
-fn a_gap_below_the_last_band_is_named() {
+fn a_gap_above_the_last_band_is_reported() {
     assert_fault(
         |dashboard| {
             let panels = dashboard["panels"].as_array_mut().unwrap();
@@ -195,7 +195,7 @@ fn a_gap_below_the_last_band_is_named() {
 }
 
 #[test]
-fn a_panel_without_a_description_is_named() {
+fn a_panel_without_a_description_is_reported() {
     let at = first(&read(EXPORTER), "stat");
     assert_fault(
         |dashboard| drop(dashboard["panels"][at].as_object_mut().unwrap().remove("description")),

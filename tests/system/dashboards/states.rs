@@ -29,7 +29,7 @@ fn colours(panel: &Value) -> Vec<BTreeMap<&str, &str>> {
 }
 
 #[test]
-fn a_state_has_the_same_colour_everywhere_and_none_is_forgotten() {
+fn each_state_has_one_colour_on_all_panels_and_no_state_is_missing() {
     let (keys, secrets) = states();
     let both = keys.union(&secrets).copied().collect();
     let boards = dashboards();
@@ -68,7 +68,7 @@ fn assert_codes(dashboard: &str, title: &str, states: &[&str]) {
 }
 
 #[test]
-fn a_state_that_is_drawn_as_a_number_is_named_as_that_state() {
+fn a_state_encoded_as_a_number_is_shown_with_its_name() {
     let keys: Vec<_> = reference::key_states().collect();
     let secrets: Vec<_> = reference::secret_states().collect();
     assert_codes(KEY, "State", &keys);

@@ -24,7 +24,7 @@ fn thresholds(dashboard: &str, title: &str) -> Vec<f64> {
 }
 
 #[test]
-fn panels_draw_the_thresholds_that_the_alerts_compare_with() {
+fn panels_show_the_thresholds_of_the_alerts() {
     let drawn = [
         (OVERVIEW, "Availability", vec!["myunisoft:api_availability_objective:ratio"]),
         (
@@ -56,7 +56,7 @@ fn panels_draw_the_thresholds_that_the_alerts_compare_with() {
 }
 
 #[test]
-fn the_burn_rate_is_drawn_with_the_factors_of_its_alerts() {
+fn the_burn_rate_panel_shows_the_factors_of_its_alerts() {
     let factors: BTreeSet<_> = ALERTS
         .split("* (1 - scalar(max(myunisoft:api_availability_objective:ratio)))")
         .filter_map(|before| before.trim_end().rsplit_once("> "))
@@ -70,7 +70,7 @@ fn the_burn_rate_is_drawn_with_the_factors_of_its_alerts() {
 }
 
 #[test]
-fn the_places_for_probes_are_drawn_where_they_end() {
+fn the_probes_in_flight_panel_shows_the_concurrency_limit() {
     let source = include_str!("../../../src/monitor.rs");
     let most =
         source.split_once("const MAX_PROBES_IN_FLIGHT: usize = ").unwrap().1.split_once(';').unwrap().0;

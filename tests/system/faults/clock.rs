@@ -75,7 +75,7 @@ async fn fleet() -> (Simulator, TempDir) {
 }
 
 #[tokio::test]
-async fn states_schedule_and_log_ins_stay_right_while_the_clock_is_set_forwards_and_back() {
+async fn a_clock_set_forwards_or_back_changes_neither_states_nor_schedule_nor_log_ins() {
     let (simulator, folder) = fleet().await;
     let clock = Clock::start(folder.path()).await;
     let exporter = &clock.exporter;
@@ -108,7 +108,7 @@ async fn states_schedule_and_log_ins_stay_right_while_the_clock_is_set_forwards_
 }
 
 #[tokio::test]
-async fn what_changes_under_a_wrong_clock_has_its_time_and_is_remembered() {
+async fn a_state_change_under_a_wrong_clock_has_that_time_and_is_persisted() {
     let (simulator, folder) = fleet().await;
     let mut clock = Clock::start(folder.path()).await;
     clock.exporter.shows(&state_line("dupont", "active")).await;

@@ -50,7 +50,7 @@ async fn recovers(exporter: &Exporter, data: &Path) {
 }
 
 #[tokio::test]
-async fn a_disk_that_is_full_is_told_and_written_to_once_there_is_room() {
+async fn a_full_disk_is_reported_and_the_state_is_written_once_there_is_space() {
     let (simulator, folder) = two_keys().await;
     let (exporter, disk) = on_a_small_disk(&folder).await;
     exporter.shows(&state_line("dupont", "active")).await;
@@ -65,7 +65,7 @@ async fn a_disk_that_is_full_is_told_and_written_to_once_there_is_room() {
 }
 
 #[tokio::test]
-async fn a_disk_that_becomes_read_only_is_told_and_written_to_once_it_can_be() {
+async fn a_read_only_disk_is_reported_and_the_state_is_written_once_it_is_writable() {
     let (simulator, folder) = two_keys().await;
     let (exporter, disk) = on_a_small_disk(&folder).await;
     exporter.shows(&state_line("dupont", "active")).await;
@@ -78,7 +78,7 @@ async fn a_disk_that_becomes_read_only_is_told_and_written_to_once_it_can_be() {
 }
 
 #[tokio::test]
-async fn a_permission_that_is_lost_is_told_and_what_waited_is_written_once_it_is_back() {
+async fn a_lost_permission_is_reported_and_the_state_is_written_once_it_is_back() {
     let (simulator, folder) = two_keys().await;
     // Root may do everything everywhere, unless it gave up that right.
     let mut command = Command::new("setpriv");
@@ -99,7 +99,7 @@ fn state_in_or_none(data: &Path) -> Option<String> {
 }
 
 #[tokio::test]
-async fn storage_that_is_removed_is_made_again_with_all_that_is_known() {
+async fn a_removed_storage_directory_is_created_again_with_the_whole_state() {
     let (simulator, folder) = two_keys().await;
     let mut exporter = Exporter::start(folder.path(), &[]).await;
     exporter.shows(&state_line("dupont", "active")).await;
@@ -113,7 +113,7 @@ async fn storage_that_is_removed_is_made_again_with_all_that_is_known() {
 }
 
 #[tokio::test]
-async fn storage_that_comes_back_is_read_before_anything_in_it_is_replaced() {
+async fn storage_that_becomes_available_late_is_read_before_it_is_replaced() {
     let (simulator, folder) = two_keys().await;
     let (data, away) = (folder.path().join("data"), folder.path().join("away"));
     let mut exporter = Exporter::start(folder.path(), &[]).await;
@@ -134,7 +134,7 @@ async fn storage_that_comes_back_is_read_before_anything_in_it_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_pipe_or_a_device_in_the_memory_s_place_holds_up_neither_the_start_nor_the_probes() {
+async fn a_pipe_or_a_device_instead_of_the_state_file_delays_neither_the_start_nor_the_probes() {
     let (simulator, folder) = two_keys().await;
     let data = folder.path().join("data");
     std::fs::create_dir(&data).unwrap();

@@ -12,7 +12,7 @@ fn allow(exporter: &Exporter, descriptors: u64) {
 }
 
 #[tokio::test]
-async fn without_descriptors_no_probe_is_made_and_none_is_told_as_the_api_s_failure() {
+async fn without_file_descriptors_probes_are_skipped_and_no_api_failure_is_reported() {
     let (_simulator, folder) = two_keys().await;
     // A name, so that the look-up is short of descriptors too.
     let file = folder.path().join("exporter.yml");

@@ -16,7 +16,7 @@ fn threads(exporter: &Exporter) -> usize {
 }
 
 #[tokio::test]
-async fn while_names_are_dead_the_reason_is_dns_and_states_stay_and_then_it_goes_on() {
+async fn failed_name_resolution_is_reported_as_dns_keeps_the_states_and_recovers() {
     let (_simulator, folder) = two_keys().await;
     let file = folder.path().join("exporter.yml");
     let text = std::fs::read_to_string(&file).unwrap();

@@ -82,7 +82,7 @@ const PLAIN: Asking<'_> = Asking { scheme: "http", path: "/metrics", user: None,
 const SECURE: Asking<'_> = Asking { scheme: "https", path: "/metrics", user: None, headers: &[] };
 
 #[tokio::test]
-async fn users_are_admitted_and_refused_alike() {
+async fn both_exporters_accept_and_refuse_the_same_users() {
     let pki = Pki::new();
     let cut = "x".repeat(72);
     let file = pki.write(
@@ -129,7 +129,7 @@ async fn users_are_admitted_and_refused_alike() {
 }
 
 #[tokio::test]
-async fn client_certificates_of_every_kind_are_treated_alike() {
+async fn both_exporters_accept_and_refuse_the_same_client_certificates() {
     let (pki, elsewhere) = (Pki::new(), Pki::new());
     let identities: [(&str, Option<Identity>); 4] = [
         ("none", None),
@@ -167,7 +167,7 @@ async fn client_certificates_of_every_kind_are_treated_alike() {
 }
 
 #[tokio::test]
-async fn versions_suites_and_curves_are_kept_to_alike() {
+async fn both_exporters_apply_the_same_tls_versions_cipher_suites_and_curves() {
     let pki = Pki::new();
     let tls = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n";
     for (settings, tls12, tls13) in [
@@ -190,7 +190,7 @@ async fn versions_suites_and_curves_are_kept_to_alike() {
 }
 
 #[tokio::test]
-async fn headers_leave_alike_on_answers_and_refusals() {
+async fn both_exporters_send_the_same_headers_with_every_response() {
     let pki = Pki::new();
     let text = format!(
         "http_server_config:\n  headers:\n    X-Frame-Options: sameorigin\n    \

@@ -21,7 +21,7 @@ fn figure(metrics: &str, series: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn without_descriptors_it_says_so_and_recovers() {
+async fn it_reports_a_low_file_descriptor_limit_and_recovers_from_many_clients() {
     let pki = Pki::new();
     write(&pki.path("exporter.yml"), "health: {interval: 15s}\n");
     // So few that the system refuses before the exporter's own bound does.

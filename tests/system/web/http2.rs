@@ -15,7 +15,7 @@ async fn exporter(pki: &Pki, flags: &[&str]) -> Exporter {
 }
 
 #[tokio::test]
-async fn http2_is_spoken_over_tls_unless_it_is_switched_off() {
+async fn http2_is_used_over_tls_unless_disabled() {
     let pki = Pki::new();
     let tls = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n";
     pki.write("web.yml", tls);

@@ -38,7 +38,7 @@ const GUESSERS: u32 = 64;
 const DROPPED: &str = "myunisoft_exporter_connections_dropped_total";
 
 #[tokio::test]
-async fn ten_thousand_open_clients_keep_no_scrape_out_and_are_let_go() {
+async fn ten_thousand_idle_clients_block_no_scrape_and_are_disconnected() {
     rlimit::increase_nofile_limit(CROWD as u64 * 2).unwrap();
     let pki = Pki::new();
     let exporter = exporter(&pki, &["--web.max-connections=64"]).await;
