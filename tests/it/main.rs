@@ -15,6 +15,7 @@ mod support;
 
 mod architecture;
 mod dependencies;
+mod documents;
 mod hostile_fleet;
 mod notices;
 mod probe_command;
