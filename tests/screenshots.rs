@@ -1,4 +1,4 @@
-//! Takes the pictures in docs/images, of the demo, once everything of its story has happened: `make screenshots`.
+//! Takes the screenshots in docs/images, of the demo, after all events of its story have happened: `make screenshots`.
 
 #![allow(
     clippy::expect_used,
@@ -7,7 +7,7 @@
     clippy::print_stdout,
     clippy::unwrap_used,
     dead_code,
-    reason = "it fails by panicking"
+    reason = "the program reports errors by panicking"
 )]
 
 #[path = "support/browser.rs"]
@@ -16,44 +16,42 @@ mod browser;
 mod server;
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use browser::Browser;
 use serde_json::Value;
-use server::{BINARY, Exporter, Server, until_within};
+use server::{Exporter, until_within};
 
 const FOLDER: &str = "docs/images";
-const DESK: (u32, u32) = (1280, 1400);
+const DESKTOP: (u32, u32) = (1280, 1400);
 const PHONE: (u32, u32) = (390, 844);
 
-/// The name of the picture, the path, the window and whether it is dark.
-const PICTURES: [(&str, &str, (u32, u32), bool); 6] = [
-    ("overview-light", "/", DESK, false),
-    ("overview-dark", "/", DESK, true),
+/// The name of the screenshot, the path, the window size, and whether the colour scheme is dark.
+const SCREENSHOTS: [(&str, &str, (u32, u32), bool); 6] = [
+    ("overview-light", "/", DESKTOP, false),
+    ("overview-dark", "/", DESKTOP, true),
     ("overview-phone-light", "/", PHONE, false),
     ("overview-phone-dark", "/", PHONE, true),
-    ("key-light", "/key?partner=valmy-logiciels&key=girard", DESK, false),
+    ("key-light", "/key?partner=valmy-logiciels&key=girard", DESKTOP, false),
     ("key-phone-dark", "/key?partner=valmy-logiciels&key=girard", PHONE, true),
 ];
 
 #[tokio::main]
 async fn main() {
-    let demo = Server::spawn(Command::new(BINARY).args(["demo", "--web.listen-address=127.0.0.1:0"]));
-    let exporter = Exporter::listening(demo).await;
-    // Maintenance has come and gone, a key was revoked, and there are some probes to draw.
+    let exporter = Exporter::start_demo(&[]).await;
+    // Maintenance is over, a key was revoked, and there are enough probes for the charts.
     until_within(Duration::from_mins(4), "the demo's story", || async {
         let status: Value = serde_json::from_str(&exporter.get("/api/v1/status").await?.1).unwrap();
         let api = &status["api"];
-        let told = status["key_states"]["revoked"].is_u64()
+        let complete = status["key_states"]["revoked"].is_u64()
             && api["state"] == "up"
             && api["availability"]["maintenance"] != 0
             && api["availability"]["succeeded"].as_u64() > Some(45);
-        told.then_some(())
+        complete.then_some(())
     })
     .await;
     std::fs::create_dir_all(FOLDER).unwrap();
-    for (name, path, size, dark) in PICTURES {
+    for (name, path, size, dark) in SCREENSHOTS {
         let browser = Browser::open(size, dark).await;
         browser.goto(&format!("{}{path}", exporter.url)).await;
         let file = Path::new(FOLDER).join(format!("{name}.png"));

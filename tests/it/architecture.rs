@@ -118,7 +118,7 @@ fn no_package_has_an_import_cycle() {
     for package in packages {
         let mut graph = imports(&root().join(package));
         assert!(!graph.is_empty(), "{package} has files");
-        // Files without imports are removed until none is left; what remains imports itself in a circle.
+        // Files without imports are removed again and again. The files that remain import each other in a cycle.
         loop {
             let leaves: Vec<_> = graph.keys().filter(|file| graph[*file].is_empty()).cloned().collect();
             if leaves.is_empty() {

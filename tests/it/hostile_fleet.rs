@@ -1,4 +1,4 @@
-//! The program itself, while some of its keys are attacked.
+//! The whole program while some of its keys receive hostile responses.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,20 +11,20 @@ use crate::support::scripted_server::{
 };
 use crate::support::server::{Exporter, until};
 
-/// What the whole program may take in addition while it is attacked.
-const MEMORY: u64 = 48 << 20;
+/// The additional memory, in bytes, that the program may use under attack.
+const MEMORY_LIMIT: u64 = 48 << 20;
 
-/// Each attack, by the name of the key that it is for.
+/// The name of the attacked key, and the script of each attack.
 type Attacks = Vec<(&'static str, Vec<Action>)>;
 
-/// Attacks on memory: each sends more than it may take.
-fn gluttons() -> Attacks {
-    let (fuse, charge) = bomb();
+/// Attacks on memory: each response is larger than the exporter accepts.
+fn memory_attacks() -> Attacks {
+    let (start, piece) = bomb();
     let wide = format!(r#"{{"target":[{}{{}}],"isActivated":0}}"#, r#"{"":0},"#.repeat(140_000));
     let file_name_follows = [0x1f, 0x8b, 0x08, 0x08, 0, 0, 0, 0, 0, 0];
     vec![
         ("endless", vec![json_head(), send("["), flood("0,")]),
-        ("bomb", vec![gzip_head(), fuse, charge]),
+        ("bomb", vec![gzip_head(), start, piece]),
         ("unpacks-to-nothing", vec![gzip_head(), send(file_name_follows), flood("a")]),
         ("huge-header", vec![head(&format!("200 OK\nx-huge: {}\ncontent-length: 0", "a".repeat(10 << 20)))]),
         ("endless-hints", vec![flood("HTTP/1.1 103 Early Hints\r\n\r\n")]),
@@ -34,8 +34,8 @@ fn gluttons() -> Attacks {
     ]
 }
 
-/// Attacks on time, and on whatever keeps keys apart.
-fn nuisances() -> Attacks {
+/// Attacks that delay or break responses.
+fn other_attacks() -> Attacks {
     vec![
         ("silent", vec![Stall]),
         ("dripping-head", vec![send("HTTP/1.1 200 OK\r\nx-slow: "), drip("a")]),
@@ -50,7 +50,7 @@ fn nuisances() -> Attacks {
     ]
 }
 
-/// The API with one key, dupont, that is always well, and those that are attacked once `attacking`.
+/// An API with the healthy key dupont and the attacked keys. The attacks start when `attacking` is true.
 async fn api(attacks: Attacks, attacking: Arc<AtomicBool>) -> ScriptedServer {
     ScriptedServer::choosing_over_tls("http/1.1", move |request| {
         let attack = attacks.iter().find(|(key, _)| request.contains(&format!("Bearer {key}\r\n")));
@@ -63,11 +63,12 @@ async fn api(attacks: Attacks, attacking: Arc<AtomicBool>) -> ScriptedServer {
     .await
 }
 
-/// Watches dupont with both probes every two seconds, and the others with key/info alone, in some haste.
-async fn watching(folder: &Path, api: &ScriptedServer, attacks: &Attacks) -> Exporter {
-    let haste = "key_info: {interval: 800ms, timeout: 300ms}";
+/// Starts an exporter that probes dupont with key/info and a canary every two seconds, and the other keys with key/info
+/// only, every 800 ms.
+async fn start_exporter(folder: &Path, api: &ScriptedServer, attacks: &Attacks) -> Exporter {
+    let fast = "key_info: {interval: 800ms, timeout: 300ms}";
     let keys = attacks.iter().fold(String::new(), |text, (key, _)| {
-        text + &format!("      - {{name: {key}, access: society, token: {key}, {haste}, canaries: []}}\n")
+        text + &format!("      - {{name: {key}, access: society, token: {key}, {fast}, canaries: []}}\n")
     });
     let (url, timing) = (api.url("/"), "interval: 2s, timeout: 2s");
     let text = format!(
@@ -81,27 +82,27 @@ async fn watching(folder: &Path, api: &ScriptedServer, attacks: &Attacks) -> Exp
     Exporter::start(folder, &[]).await
 }
 
-/// The sum of the series that hold all of `parts`.
+/// The sum of the series that contain all of `parts`.
 fn sum(metrics: &str, parts: &[&str]) -> u64 {
     let lines = metrics.lines().filter(|line| parts.iter().all(|part| line.contains(part)));
     lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
 
-/// Waits until each attacked key failed so often.
-async fn each_has_failed(exporter: &Exporter, attacks: &Attacks, times: u64) {
+/// Waits until the probes of each attacked key have failed this many times.
+async fn wait_for_failures(exporter: &Exporter, attacks: &Attacks, times: u64) {
     let failures = |metrics: &str, key: &str| {
         sum(metrics, &["myunisoft_probe_failures_total{", &format!("key=\"{key}\"")])
     };
-    until("every attack to meet its key", || async {
+    until("failures of each attacked key", || async {
         let metrics = exporter.metrics().await;
         attacks.iter().all(|(key, _)| failures(&metrics, key) >= times).then_some(())
     })
     .await;
 }
 
-async fn is_well(exporter: &Exporter, key: &str) {
+async fn wait_until_active(exporter: &Exporter, key: &str) {
     exporter
-        .shows(&format!("myunisoft_key_state{{partner=\"acme\",key=\"{key}\",state=\"active\"}} 1"))
+        .wait_for_line(&format!("myunisoft_key_state{{partner=\"acme\",key=\"{key}\",state=\"active\"}} 1"))
         .await;
 }
 
@@ -109,47 +110,47 @@ async fn is_well(exporter: &Exporter, key: &str) {
 async fn attacks_on_memory_use_a_bounded_amount_of_memory() {
     let folder = tempfile::tempdir().unwrap();
     let attacking = Arc::new(AtomicBool::new(false));
-    let api = api(gluttons(), Arc::clone(&attacking)).await;
-    let exporter = watching(folder.path(), &api, &gluttons()).await;
-    for (key, _) in gluttons() {
-        is_well(&exporter, key).await;
+    let api = api(memory_attacks(), Arc::clone(&attacking)).await;
+    let exporter = start_exporter(folder.path(), &api, &memory_attacks()).await;
+    for (key, _) in memory_attacks() {
+        wait_until_active(&exporter, key).await;
     }
     let before = exporter.server.peak_memory();
     attacking.store(true, Ordering::Relaxed);
-    each_has_failed(&exporter, &gluttons(), 10).await;
+    wait_for_failures(&exporter, &memory_attacks(), 10).await;
     let more = exporter.server.peak_memory() - before;
-    assert!(more < MEMORY, "{} KiB more", more >> 10);
+    assert!(more < MEMORY_LIMIT, "{} KiB more", more >> 10);
     attacking.store(false, Ordering::Relaxed);
-    exporter.shows("myunisoft_probe_up{probe=\"key_info\",partner=\"acme\",key=\"bomb\"} 1").await;
+    exporter.wait_for_line("myunisoft_probe_up{probe=\"key_info\",partner=\"acme\",key=\"bomb\"} 1").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_healthy_key_is_probed_on_time_while_other_keys_are_attacked() {
     let folder = tempfile::tempdir().unwrap();
     let attacking = Arc::new(AtomicBool::new(false));
-    let attacks: Attacks = gluttons().into_iter().chain(nuisances()).collect();
+    let attacks: Attacks = memory_attacks().into_iter().chain(other_attacks()).collect();
     let api = api(attacks.clone(), Arc::clone(&attacking)).await;
-    let exporter = watching(folder.path(), &api, &attacks).await;
+    let exporter = start_exporter(folder.path(), &api, &attacks).await;
     for (key, _) in &attacks {
-        is_well(&exporter, key).await;
+        wait_until_active(&exporter, key).await;
     }
-    is_well(&exporter, "dupont").await;
+    wait_until_active(&exporter, "dupont").await;
     let before = exporter.metrics().await;
     attacking.store(true, Ordering::Relaxed);
-    each_has_failed(&exporter, &attacks, 10).await;
+    wait_for_failures(&exporter, &attacks, 10).await;
     let after = exporter.metrics().await;
     let more = |parts: &[&str]| sum(&after, parts) - sum(&before, parts);
     for probe in ["probe=\"key_info\"", "probe=\"exercices\""] {
-        let mine = [probe, "partner=\"acme\",key=\"dupont\"}"];
-        assert_eq!(sum(&after, &["myunisoft_probe_up{", mine[0], mine[1]]), 1, "{after}");
-        assert!(more(&["myunisoft_probes_total{", mine[0], mine[1]]) >= 3, "{after}");
+        let labels = [probe, "partner=\"acme\",key=\"dupont\"}"];
+        assert_eq!(sum(&after, &["myunisoft_probe_up{", labels[0], labels[1]]), 1, "{after}");
+        assert!(more(&["myunisoft_probes_total{", labels[0], labels[1]]) >= 3, "{after}");
     }
-    // A probe that starts a whole interval late is one that was skipped.
-    for harm in ["myunisoft_probe_failures_total{", "myunisoft_probes_skipped_total{"] {
-        assert_eq!(more(&[harm, "key=\"dupont\""]), 0, "{harm}: {after}");
-        assert_eq!(more(&[harm, "probe=\"health\""]), 0, "{harm}: {after}");
+    // A probe that would start a whole interval late counts as skipped.
+    for metric in ["myunisoft_probe_failures_total{", "myunisoft_probes_skipped_total{"] {
+        assert_eq!(more(&[metric, "key=\"dupont\""]), 0, "{metric}: {after}");
+        assert_eq!(more(&[metric, "probe=\"health\""]), 0, "{metric}: {after}");
     }
     for (key, _) in attacks.iter().chain(&[("dupont", Vec::new())]) {
-        is_well(&exporter, key).await;
+        wait_until_active(&exporter, key).await;
     }
 }

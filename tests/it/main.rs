@@ -1,4 +1,4 @@
-//! Tests of the exporter as a process. They need Rust alone.
+//! Tests of the exporter as a process. They need only Rust.
 
 #![allow(
     clippy::expect_used,
@@ -7,7 +7,7 @@
     clippy::print_stderr,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "in a test, to panic is to fail"
+    reason = "a test fails by panicking"
 )]
 
 #[path = "../support/mod.rs"]

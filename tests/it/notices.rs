@@ -1,6 +1,6 @@
 //! `THIRD-PARTY-NOTICES.md` names the crates that are in the binary.
 //!
-//! The test needs Rust alone. `make check-notices` also compares the licence texts, and needs cargo-about.
+//! The test needs only Rust. `make check-notices` also compares the licence texts, and needs cargo-about.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,49 +1,9 @@
-//! `myunisoft-exporter probe`: every probe once, explained.
-
-use std::path::Path;
-
-use partner_simulator::{Limits, Simulator};
-use tempfile::TempDir;
+//! `myunisoft-exporter probe`: runs each probe once and explains the results.
 
 use crate::support::SECRET;
-use crate::support::acme::{key_line, write_config};
-use crate::support::server::BINARY;
-
-/// What the command said on standard output and standard error, and its exit code.
-async fn probe(folder: &Path, flags: &[&str]) -> (String, String, Option<i32>) {
-    let mut command = tokio::process::Command::new(BINARY);
-    command
-        .arg("probe")
-        .arg(format!("--config.file={}", folder.join("exporter.yml").display()))
-        .arg(format!("--storage.path={}", folder.join("data").display()))
-        .args(flags);
-    let output = command.output().await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (text(output.stdout), text(output.stderr), output.status.code())
-}
-
-/// Keys of acme: dupont and martin work, petit's token is not known.
-async fn three_keys() -> (Simulator, TempDir) {
-    let simulator = Simulator::builder()
-        .limits(Limits { total: 1_000_000, ..Default::default() })
-        .partner("acme", SECRET)
-        .society_key("dupont", 80, 127)
-        .society_key("martin", 80, 128)
-        .society_key("petit", 80, 129)
-        .start()
-        .await
-        .unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let keys = ["dupont", "martin", "petit"].map(|name| key_line(&simulator, name));
-    simulator.key("petit").unwrap().revoke();
-    write_config(folder.path(), &simulator, &keys);
-    // A busy machine is no failure.
-    let file = folder.path().join("exporter.yml");
-    let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace("interval: 300ms, timeout: 300ms", "interval: 30s, timeout: 20s"))
-        .unwrap();
-    (simulator, folder)
-}
+use crate::support::acme::state_line;
+use crate::support::probe_command::{probe, three_keys};
+use crate::support::server::Exporter;
 
 #[tokio::test]
 async fn the_table_shows_each_probe_and_explains_each_failure() {
@@ -67,7 +27,7 @@ async fn the_table_shows_each_probe_and_explains_each_failure() {
     line(&["connect ", "processing ", "transfer "]);
     line(&["request-id: req-"]);
     line(&["API up; 3 keys, 1 with a problem."]);
-    assert!(!table.contains('\x1b'), "no colour where it is no terminal");
+    assert!(!table.contains('\x1b'), "colours without a terminal");
     assert!(!table.contains(SECRET));
 }
 
@@ -99,22 +59,22 @@ async fn the_exit_code_is_0_only_if_all_selected_probes_succeed() {
 #[tokio::test]
 async fn it_reads_the_persisted_state_and_writes_nothing() {
     let (simulator, folder) = three_keys().await;
-    let exporter = crate::support::server::Exporter::start(folder.path(), &[]).await;
-    exporter.shows(&crate::support::acme::state_line("dupont", "active")).await;
-    let memory = folder.path().join("data/state.json");
+    let exporter = Exporter::start(folder.path(), &[]).await;
+    exporter.wait_for_line(&state_line("dupont", "active")).await;
+    let state_file = folder.path().join("data/state.json");
     drop(exporter);
-    let before = std::fs::read(&memory).unwrap();
+    let before = std::fs::read(&state_file).unwrap();
     simulator.key("dupont").unwrap().revoke();
     let (table, ..) = probe(folder.path(), &["--key=dupont"]).await;
     assert!(table.contains("revoked"), "{table}");
-    assert_eq!(std::fs::read(&memory).unwrap(), before);
-    // A memory that can't be read is told, and all else goes on.
-    std::fs::write(&memory, "nonsense").unwrap();
+    assert_eq!(std::fs::read(&state_file).unwrap(), before);
+    // An unreadable state file is reported, and the probes still run.
+    std::fs::write(&state_file, "nonsense").unwrap();
     let (table, log, code) = probe(folder.path(), &["--key=dupont"]).await;
     assert!(table.contains("not_found") && code == Some(1), "{table}");
     assert!(log.contains("can't be read") && log.contains("not_found"), "{log}");
-    assert_eq!(std::fs::read_to_string(&memory).unwrap(), "nonsense");
-    // Where there is none, none is made.
+    assert_eq!(std::fs::read_to_string(&state_file).unwrap(), "nonsense");
+    // A storage directory that does not exist is not created.
     std::fs::remove_dir_all(folder.path().join("data")).unwrap();
     assert_eq!(probe(folder.path(), &["--key=martin"]).await.2, Some(0));
     assert!(!folder.path().join("data").exists());

@@ -1,4 +1,4 @@
-//! The program as its users run it: a process, files, signals, a real Prometheus.
+//! The program as its users run it: a process, its files and its signals.
 
 use std::process::Command;
 use std::time::Duration;
@@ -16,7 +16,7 @@ async fn a_shown_state_survives_a_kill() {
     let (simulator, folder) = two_keys().await;
     let key = simulator.key("dupont").unwrap();
     let mut exporter = Exporter::start(folder.path(), &[]).await;
-    exporter.shows(&state_line("dupont", "active")).await;
+    exporter.wait_for_line(&state_line("dupont", "active")).await;
     for _ in 0..5 {
         for (revoked, state) in [(true, "revoked"), (false, "active")] {
             if revoked {
@@ -24,14 +24,14 @@ async fn a_shown_state_survives_a_kill() {
             } else {
                 key.restore();
             }
-            exporter.shows(&state_line("dupont", state)).await;
+            exporter.wait_for_line(&state_line("dupont", state)).await;
             exporter.server.signal(Signal::KILL);
-            exporter.server.end().await;
-            // With the API out of reach, only memory can tell.
+            exporter.server.wait_for_exit().await;
+            // The API is unreachable, so the state can only come from the persisted state.
             simulator.inject(Scope::Everything, Fault::Close);
             exporter = Exporter::start(folder.path(), &[]).await;
-            let remembered = exporter.metrics().await;
-            assert!(remembered.contains(&state_line("dupont", state)), "{remembered}");
+            let metrics = exporter.metrics().await;
+            assert!(metrics.contains(&state_line("dupont", state)), "{metrics}");
             simulator.heal_all();
         }
     }
@@ -46,8 +46,8 @@ async fn a_damaged_state_file_is_renamed_and_reported_and_not_fatal() {
     std::fs::create_dir(&data).unwrap();
     std::fs::write(data.join("state.json"), "{\"version\":1,\"keys\":[{\"par").unwrap();
     let exporter = Exporter::start(folder.path(), &[]).await;
-    exporter.server.line(&["level=error", "state.json.damaged-", "the state file is damaged"]).await;
-    exporter.shows(&state_line("dupont", "active")).await;
+    exporter.server.wait_for_log(&["level=error", "state.json.damaged-", "the state file is damaged"]).await;
+    exporter.wait_for_line(&state_line("dupont", "active")).await;
     let kept = std::fs::read_dir(&data).unwrap().flatten();
     let kept: Vec<_> = kept.filter(|f| f.file_name().to_string_lossy().contains("damaged")).collect();
     assert_eq!(std::fs::read_to_string(kept[0].path()).unwrap(), "{\"version\":1,\"keys\":[{\"par");
@@ -57,11 +57,11 @@ async fn a_damaged_state_file_is_renamed_and_reported_and_not_fatal() {
 async fn a_second_exporter_with_the_same_storage_directory_is_refused() {
     let (_simulator, folder) = two_keys().await;
     let first = Exporter::start(folder.path(), &[]).await;
-    first.shows(&state_line("dupont", "active")).await;
+    first.wait_for_line(&state_line("dupont", "active")).await;
     let second = Exporter::start(folder.path(), &[]);
     let mut second = second.await;
-    assert_eq!(second.server.end().await.code(), Some(1));
-    second.server.line(&["another exporter uses", "--storage.path"]).await;
+    assert_eq!(second.server.wait_for_exit().await.code(), Some(1));
+    second.server.wait_for_log(&["another exporter uses", "--storage.path"]).await;
 }
 
 #[tokio::test]
@@ -70,17 +70,17 @@ async fn it_exits_soon_after_a_signal_even_with_a_hanging_probe() {
     for signal in [Signal::TERM, Signal::INT] {
         simulator.heal_all();
         let mut exporter = Exporter::start(folder.path(), &[]).await;
-        exporter.shows(&state_line("dupont", "active")).await;
+        exporter.wait_for_line(&state_line("dupont", "active")).await;
         simulator.inject(Scope::Everything, Fault::Silence);
-        until("a probe that hangs", || async {
+        until("a hanging probe", || async {
             (!exporter.metrics().await.contains("probes_in_flight 0\n")).then_some(())
         })
         .await;
-        let asked = Instant::now();
+        let signalled = Instant::now();
         exporter.server.signal(signal);
-        let status = exporter.server.end().await;
+        let status = exporter.server.wait_for_exit().await;
         assert!(status.success(), "{status}");
-        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+        assert!(signalled.elapsed() < Duration::from_secs(5), "{:?}", signalled.elapsed());
     }
 }
 
@@ -88,26 +88,29 @@ async fn it_exits_soon_after_a_signal_even_with_a_hanging_probe() {
 async fn a_reload_is_all_or_nothing() {
     let (simulator, folder) = two_keys().await;
     let exporter = Exporter::start(folder.path(), &["--web.enable-lifecycle"]).await;
-    exporter.shows(&state_line("martin", "active")).await;
+    exporter.wait_for_line(&state_line("martin", "active")).await;
     let post = || async {
         let response = client().post(format!("{}/-/reload", exporter.url)).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     };
-    let good = std::fs::read(folder.path().join("exporter.yml")).unwrap();
+    let valid = std::fs::read(folder.path().join("exporter.yml")).unwrap();
     std::fs::write(folder.path().join("exporter.yml"), "helth: {interval: 1s}\n").unwrap();
     let (status, text) = post().await;
     assert_eq!(status, 500);
     assert!(text.contains("exporter.yml:1: helth") && text.contains("health"), "{text}");
-    exporter.shows("myunisoft_exporter_config_last_reload_successful 0").await;
-    exporter.shows(&state_line("martin", "active")).await;
+    exporter.wait_for_line("myunisoft_exporter_config_last_reload_successful 0").await;
+    exporter.wait_for_line(&state_line("martin", "active")).await;
     exporter.server.signal(Signal::HUP);
-    exporter.server.line(&["level=error", "not reloaded"]).await;
+    exporter.server.wait_for_log(&["level=error", "not reloaded"]).await;
     std::fs::write(folder.path().join("exporter.yml"), "").unwrap();
     let (status, text) = post().await;
-    assert!(status == 500 && text.contains("is empty"), "half a save must not end the watch: {text}");
-    std::fs::write(folder.path().join("exporter.yml"), good).unwrap();
+    assert!(
+        status == 500 && text.contains("is empty"),
+        "an incomplete save must not stop the monitoring: {text}"
+    );
+    std::fs::write(folder.path().join("exporter.yml"), valid).unwrap();
     exporter.server.signal(Signal::HUP);
-    exporter.shows("myunisoft_exporter_config_last_reload_successful 1").await;
+    exporter.wait_for_line("myunisoft_exporter_config_last_reload_successful 1").await;
     write_config(folder.path(), &simulator, &[key_line(&simulator, "dupont")]);
     assert_eq!(post().await.0, 200);
     let metrics = exporter.metrics().await;
@@ -134,12 +137,12 @@ async fn an_invalid_configuration_exits_with_2_before_listening() {
     ] {
         let output = Command::new(BINARY).args(&arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        let said = String::from_utf8(output.stderr).unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
         assert!(
-            said.contains("exporter.yml:1: health.interval") && said.contains("exporter.yml:2: kee_info"),
-            "{said}"
+            text.contains("exporter.yml:1: health.interval") && text.contains("exporter.yml:2: kee_info"),
+            "{text}"
         );
-        assert!(!said.contains("listening"), "{said}");
+        assert!(!text.contains("listening"), "{text}");
     }
     let output = Command::new(BINARY).arg("--no.such-flag").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -152,15 +155,15 @@ async fn every_flag_has_an_environment_variable_and_an_empty_value_is_ignored() 
     let (_simulator, folder) = two_keys().await;
     let server = Server::spawn(Command::new(BINARY).envs([
         ("MYUNISOFT_EXPORTER_CONFIG_FILE", folder.path().join("exporter.yml").to_str().unwrap()),
-        ("MYUNISOFT_EXPORTER_STORAGE_PATH", folder.path().join("memory").to_str().unwrap()),
+        ("MYUNISOFT_EXPORTER_STORAGE_PATH", folder.path().join("storage").to_str().unwrap()),
         ("MYUNISOFT_EXPORTER_WEB_LISTEN_ADDRESS", "127.0.0.1:0, 127.0.0.1:0"),
         ("MYUNISOFT_EXPORTER_WEB_ENABLE_LIFECYCLE", "true"),
-        ("MYUNISOFT_EXPORTER_WEB_ROUTE_PREFIX", "/watch"),
+        ("MYUNISOFT_EXPORTER_WEB_ROUTE_PREFIX", "/prefix"),
         ("MYUNISOFT_EXPORTER_LOG_FORMAT", "json"),
         ("MYUNISOFT_EXPORTER_LOG_LEVEL", ""),
         ("MYUNISOFT_EXPORTER_WEB_EXTERNAL_URL", ""),
     ]));
-    let two = || async {
+    let addresses = || async {
         let addresses: Vec<_> = server
             .output()
             .lines()
@@ -169,11 +172,12 @@ async fn every_flag_has_an_environment_variable_and_an_empty_value_is_ignored() 
             .collect();
         (addresses.len() == 2).then_some(addresses)
     };
-    for address in until("two addresses, in JSON", two).await {
-        let reload = client().post(format!("http://{address}/watch/-/reload")).send().await.unwrap();
+    for address in until("two addresses, in JSON", addresses).await {
+        let reload = client().post(format!("http://{address}/prefix/-/reload")).send().await.unwrap();
         assert_eq!(reload.status(), 200, "{address}");
     }
-    until("the memory", || async { folder.path().join("memory/state.json").exists().then_some(()) }).await;
+    until("the state file", || async { folder.path().join("storage/state.json").exists().then_some(()) })
+        .await;
 }
 
 #[tokio::test]
@@ -196,8 +200,8 @@ async fn check_config_summarises_a_valid_configuration() {
     let output =
         Command::new(BINARY).arg("check-config").arg(folder.path().join("exporter.yml")).output().unwrap();
     assert_eq!(output.status.code(), Some(0));
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("acme") && !said.contains(SECRET), "{said}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("acme") && !text.contains(SECRET), "{text}");
 }
 
 #[tokio::test]
@@ -222,10 +226,10 @@ async fn every_route_is_served_below_the_route_prefix() {
     assert!(text.contains("probe_success 0\n"), "{text}");
     assert_eq!(exporter.get("/myunisoft/probe?partner=acme&key=nobody").await.unwrap().0, 404);
     assert_eq!(exporter.get("/myunisoft/probe?partner=acme").await.unwrap().0, 400);
-    assert_eq!(exporter.get("/metrics").await.unwrap().0, 404, "all is below the prefix");
-    assert_eq!(exporter.get("/myunisoft?state=lost").await.unwrap().0, 400, "the query comes along");
+    assert_eq!(exporter.get("/metrics").await.unwrap().0, 404, "no route is outside the prefix");
+    assert_eq!(exporter.get("/myunisoft?state=lost").await.unwrap().0, 400, "the redirect keeps the query");
     assert_eq!(exporter.get("/myunisoft/nowhere").await.unwrap(), (404, "404 page not found\n".to_owned()));
-    for short in ["/", "/myunisoft"] {
-        assert!(exporter.get(short).await.unwrap().1.contains("<h1"), "{short} leads to the page");
+    for path in ["/", "/myunisoft"] {
+        assert!(exporter.get(path).await.unwrap().1.contains("<h1"), "{path} leads to the page");
     }
 }

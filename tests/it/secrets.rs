@@ -1,4 +1,4 @@
-//! Secrets that are planted everywhere, every path driven at `trace`, and every output searched.
+//! Plants unique secrets, exercises every path at log level `trace`, and searches every output for these secrets.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -21,7 +21,7 @@ const PASSWORD: &str = "PLANTED-PASSWORD-44DE";
 const ANOTHER: &str = "planted-password-new-8b1e";
 const WEB_PASSWORD: &str = "planted-web-password-e2";
 
-/// Everything that was ever put out.
+/// Each output with its name.
 #[derive(Default)]
 struct Outputs(Vec<(String, String)>);
 
@@ -31,7 +31,7 @@ impl Outputs {
     }
 
     fn check(&self, planted: &[&str]) {
-        assert!(self.0.len() > 15, "every output is searched");
+        assert!(self.0.len() > 15, "only {} outputs", self.0.len());
         for (what, text) in &self.0 {
             for secret in planted {
                 for form in forms(secret) {
@@ -42,12 +42,12 @@ impl Outputs {
     }
 }
 
-/// The secret as it is, in hexadecimal, and in base64 wherever in a longer text it may stand.
+/// The secret in plain text, in hexadecimal, and in base64 at each of the three possible offsets in a longer text.
 fn forms(secret: &str) -> Vec<String> {
     let hexadecimal = secret.bytes().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let within = |before: usize| {
         let encoded = STANDARD.encode([&vec![0; before], secret.as_bytes()].concat());
-        // What neighbours have a part in differs.
+        // The first and last characters depend on the neighbouring bytes too, so they are cut.
         encoded.trim_end_matches('=')[(before * 8).div_ceil(6)..].to_owned()
     };
     let cut = |form: String| form[..form.len() - 2].to_owned();
@@ -62,11 +62,12 @@ fn a_secret_is_found_in_base64_at_any_offset() {
     }
 }
 
-struct Place {
+/// A folder with the configuration.
+struct Setup {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl Setup {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -76,7 +77,7 @@ impl Place {
         std::fs::set_permissions(self.path(name), Permissions::from_mode(0o600)).unwrap();
     }
 
-    /// A configuration in which each kind of secret stands in each kind of place.
+    /// Writes a configuration with each kind of secret in each kind of field.
     fn configure(&self, simulator: &Simulator, more: &str) {
         let (base, auth) = (simulator.base_url(), simulator.auth_url());
         self.write("token", TOKEN);
@@ -114,7 +115,8 @@ async fn simulator() -> Simulator {
         .unwrap()
 }
 
-/// An API, or whatever stands in its place, that gives back what it was given, wherever it can.
+/// A response that repeats the secret in its body and headers. It stands for an API or another server that sends back what
+/// it received.
 fn echo(status: StatusCode, secret: &'static str) -> Fault {
     let body = format!(
         "{{\"error\":{{\"code\":\"{secret}\",\"message\":\"{secret}\",\"details\":{{\"requestId\":\"{secret}\",\"url\":\"{secret}\"}}}}}}"
@@ -133,8 +135,13 @@ fn check_config(outputs: &mut Outputs, config: &Path, web: &Path) {
     outputs.add("check-config's errors", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Secrets in the wrong places of both files, read again and checked.
-async fn wrong_places(exporter: &Exporter, simulator: &Simulator, place: &Place, outputs: &mut Outputs) {
+/// Writes secrets into wrong fields of both files, and records the output of `check-config` and of a reload.
+async fn secrets_in_wrong_fields(
+    exporter: &Exporter,
+    simulator: &Simulator,
+    setup: &Setup,
+    outputs: &mut Outputs,
+) {
     for wrong in [
         format!("{TOKEN}: 1\n"),
         format!("key_files: [\"{SECRET}\", \"[{SECRET}\"]\n"),
@@ -144,48 +151,48 @@ async fn wrong_places(exporter: &Exporter, simulator: &Simulator, place: &Place,
         format!("  - {{name: x, secret: \"{SECRET} \", secret_env: {SECRET}}}\n"),
         format!("'{PASSWORD}\n"),
     ] {
-        place.configure(simulator, &wrong);
-        place.write(
+        setup.configure(simulator, &wrong);
+        setup.write(
             "web.yml",
             &format!("basic_auth_users: {{ops: {WEB_PASSWORD}}}\ntls_server_config: {{key: {SECRET}}}\n"),
         );
-        check_config(outputs, &place.path("exporter.yml"), &place.path("web.yml"));
+        check_config(outputs, &setup.path("exporter.yml"), &setup.path("web.yml"));
         let reload =
             client().post(format!("{}/-/reload", exporter.url)).basic_auth("ops", Some(WEB_PASSWORD));
-        let answer = reload.send().await.unwrap();
-        assert_eq!(answer.status(), 500, "{wrong}");
-        outputs.add("a reload", answer.text().await.unwrap());
+        let response = reload.send().await.unwrap();
+        assert_eq!(response.status(), 500, "{wrong}");
+        outputs.add("a reload", response.text().await.unwrap());
     }
 }
 
 #[tokio::test]
 async fn no_output_contains_a_secret_or_accounting_data() {
     let simulator = simulator().await;
-    let place = Place { folder: tempfile::tempdir().unwrap() };
-    place.configure(&simulator, "");
+    let setup = Setup { folder: tempfile::tempdir().unwrap() };
+    setup.configure(&simulator, "");
     let hash = bcrypt::hash(WEB_PASSWORD, 4).unwrap();
-    place.write("web.yml", &format!("basic_auth_users: {{ops: {hash}}}\n"));
-    let web = place.path("web.yml");
+    setup.write("web.yml", &format!("basic_auth_users: {{ops: {hash}}}\n"));
+    let web = setup.path("web.yml");
     let flags = [
         "--log.level=trace",
         "--web.enable-lifecycle",
         "--config.auto-reload-interval=1s",
         &format!("--web.config.file={}", web.display()),
     ];
-    let mut exporter = Exporter::start(place.folder.path(), &flags).await;
+    let mut exporter = Exporter::start(setup.folder.path(), &flags).await;
     let mut outputs = Outputs::default();
-    let ask = |path: String| {
+    let get = |path: String| {
         let request = client().get(format!("{}{path}", exporter.url)).basic_auth("ops", Some(WEB_PASSWORD));
         async move { request.send().await.unwrap().text().await.unwrap() }
     };
-    let shows = async |part: &str| {
-        until(part, async || ask("/metrics".into()).await.contains(part).then_some(())).await;
+    let wait_for = async |part: &str| {
+        until(part, async || get("/metrics".into()).await.contains(part).then_some(())).await;
     };
     let state = |key: &str, state: &str| format!("key=\"{key}\",state=\"{state}\"}} 1");
     for key in ["dupont", "leroy", "durand"] {
-        shows(&state(key, "active")).await;
+        wait_for(&state(key, "active")).await;
     }
-    exporter.server.line(&["key=petit", "reason=login"]).await;
+    exporter.server.wait_for_log(&["key=petit", "reason=login"]).await;
     for path in [
         "/",
         "/metrics",
@@ -203,14 +210,14 @@ async fn no_output_contains_a_secret_or_accounting_data() {
         "/probe",
         "/no/such/route",
     ] {
-        outputs.add(path, ask(path.into()).await);
+        outputs.add(path, get(path.into()).await);
     }
-    // A stranger at the door, with the right and with a wrong password.
+    // Refused clients: a wrong password, and an unknown user with the right password.
     for (name, password) in [("ops", "wrong"), ("nobody", WEB_PASSWORD)] {
         let request = client().get(&exporter.url).basic_auth(name, Some(password));
         outputs.add("a refusal", request.send().await.unwrap().text().await.unwrap());
     }
-    // Whoever answers gives back what it was given.
+    // Responses that repeat the secrets of the request.
     for (status, reason) in [
         (StatusCode::FORBIDDEN, ""),
         (StatusCode::FOUND, "redirect"),
@@ -219,46 +226,46 @@ async fn no_output_contains_a_secret_or_accounting_data() {
     ] {
         for (key, secret) in [("dupont", TOKEN), ("dupont", SECRET), ("petit", PASSWORD)] {
             simulator.key(key).unwrap().inject(echo(status, secret));
-            outputs.add(format!("{status} to {key}"), ask(format!("/probe?partner=acme&key={key}")).await);
+            outputs.add(format!("{status} to {key}"), get(format!("/probe?partner=acme&key={key}")).await);
             for path in ["/metrics", "/", "/api/v1/status"] {
-                outputs.add(format!("{path} under {status}"), ask(path.into()).await);
+                outputs.add(format!("{path} under {status}"), get(path.into()).await);
             }
-            outputs.add(format!("the page of {key}"), ask(format!("/key?partner=acme&key={key}")).await);
+            outputs.add(format!("the page of {key}"), get(format!("/key?partner=acme&key={key}")).await);
             simulator.heal_all();
         }
         if !reason.is_empty() {
-            shows(&format!("reason=\"{reason}\"")).await;
+            wait_for(&format!("reason=\"{reason}\"")).await;
         }
     }
     for fault in [Fault::garbage(), Fault::invalid_json(), Fault::captive_portal(), Fault::Close] {
         simulator.inject(Scope::Everything, fault);
-        outputs.add("a fault", ask("/probe?partner=acme&key=leroy".into()).await);
+        outputs.add("a fault", get("/probe?partner=acme&key=leroy".into()).await);
         simulator.heal_all();
     }
-    // Secrets that change, and secrets that can't be read.
-    place.write("token", ROTATED);
-    shows(&state("dupont", "invalid")).await;
-    place.write("token", &format!("{ROTATED}\nof two lines\n"));
-    outputs.add("an unreadable token", ask("/probe?partner=acme&key=dupont".into()).await);
-    place.write("token", TOKEN);
-    shows(&state("dupont", "active")).await;
+    // Secrets that change, and secrets that cannot be read.
+    setup.write("token", ROTATED);
+    wait_for(&state("dupont", "invalid")).await;
+    setup.write("token", &format!("{ROTATED}\nof two lines\n"));
+    outputs.add("an unreadable token", get("/probe?partner=acme&key=dupont".into()).await);
+    setup.write("token", TOKEN);
+    wait_for(&state("dupont", "active")).await;
     simulator.key("leroy").unwrap().revoke();
-    shows(&state("leroy", "revoked")).await;
-    wrong_places(&exporter, &simulator, &place, &mut outputs).await;
-    place.configure(&simulator, "");
-    let text = std::fs::read_to_string(place.path("exporter.yml")).unwrap();
-    place.write("exporter.yml", &text.replace(PASSWORD, ANOTHER));
-    place.write("web.yml", &format!("basic_auth_users: {{ops: {hash}}}\n"));
-    check_config(&mut outputs, &place.path("exporter.yml"), &web);
-    shows("config_last_reload_successful 1").await;
-    // Last, for no probe runs after it.
+    wait_for(&state("leroy", "revoked")).await;
+    secrets_in_wrong_fields(&exporter, &simulator, &setup, &mut outputs).await;
+    setup.configure(&simulator, "");
+    let text = std::fs::read_to_string(setup.path("exporter.yml")).unwrap();
+    setup.write("exporter.yml", &text.replace(PASSWORD, ANOTHER));
+    setup.write("web.yml", &format!("basic_auth_users: {{ops: {hash}}}\n"));
+    check_config(&mut outputs, &setup.path("exporter.yml"), &web);
+    wait_for("config_last_reload_successful 1").await;
+    // This comes last, because no probe runs after it.
     simulator.key("dupont").unwrap().inject(echo(StatusCode::TOO_MANY_REQUESTS, TOKEN));
-    shows("reason=\"rate_limited\"").await;
-    outputs.add("a spent budget", ask("/metrics".into()).await);
+    wait_for("reason=\"rate_limited\"").await;
+    outputs.add("an empty request budget", get("/metrics".into()).await);
     exporter.server.signal(Signal::TERM);
-    assert!(exporter.server.end().await.success());
+    assert!(exporter.server.wait_for_exit().await.success());
     outputs.add("the log", exporter.server.output());
-    for file in std::fs::read_dir(place.path("data")).unwrap().flatten() {
+    for file in std::fs::read_dir(setup.path("data")).unwrap().flatten() {
         outputs.add("the storage", String::from_utf8_lossy(&std::fs::read(file.path()).unwrap()));
     }
     let login_token = simulator.key("durand").unwrap().token().unwrap();
@@ -269,13 +276,16 @@ async fn no_output_contains_a_secret_or_accounting_data() {
 #[tokio::test]
 async fn core_dumps_are_disabled_and_world_readable_secret_files_are_reported() {
     let simulator = simulator().await;
-    let place = Place { folder: tempfile::tempdir().unwrap() };
-    place.configure(&simulator, "");
+    let setup = Setup { folder: tempfile::tempdir().unwrap() };
+    setup.configure(&simulator, "");
     for name in ["token", "secret"] {
-        std::fs::set_permissions(place.path(name), Permissions::from_mode(0o644)).unwrap();
+        std::fs::set_permissions(setup.path(name), Permissions::from_mode(0o644)).unwrap();
     }
-    let exporter = Exporter::start(place.folder.path(), &[]).await;
-    exporter.server.line(&["level=warn", "secret_file", "is readable by every user of the machine"]).await;
+    let exporter = Exporter::start(setup.folder.path(), &[]).await;
+    exporter
+        .server
+        .wait_for_log(&["level=warn", "secret_file", "is readable by every user of the machine"])
+        .await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", exporter.server.pid())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");

@@ -1,8 +1,8 @@
-"""Holds a document on standard input against docs/status.schema.json.
+"""Validates a document on standard input against docs/status.schema.json, or one definition of it.
 
     validate.py SCHEMA [DEFINITION]
 
-Prints what does not fit, and exits with 1 then.
+Prints the first violation and exits with 1, or exits with 0.
 """
 
 import json
@@ -16,5 +16,5 @@ if len(sys.argv) > 2:
     schema = {"definitions": schema["definitions"], "$ref": f"#/definitions/{sys.argv[2]}"}
 try:
     fastjsonschema.compile(schema)(json.load(sys.stdin))
-except fastjsonschema.JsonSchemaException as misfit:
-    sys.exit(misfit.message)
+except fastjsonschema.JsonSchemaException as violation:
+    sys.exit(violation.message)

@@ -1,4 +1,4 @@
-//! A partner with a few keys, as a process is configured to watch it.
+//! The partner acme in the simulator, and a configuration file for its keys.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::SECRET;
 
-/// A configuration for keys of partner acme, asked every 300 ms.
+/// Writes a configuration file for keys of partner acme, with a probe every 300 ms.
 pub(crate) fn write_config(folder: &Path, simulator: &Simulator, keys: &[String]) {
     let (base, auth) = (simulator.base_url(), simulator.auth_url());
     let keys = keys.join("\n");
@@ -20,16 +20,18 @@ pub(crate) fn write_config(folder: &Path, simulator: &Simulator, keys: &[String]
     std::fs::write(folder.join("exporter.yml"), text).unwrap();
 }
 
+/// The line of a society key in the configuration file.
 pub(crate) fn key_line(simulator: &Simulator, name: &str) -> String {
     let token = simulator.key(name).unwrap().token().unwrap();
     format!("      - {{name: {name}, access: society, token: {token}}}")
 }
 
+/// The line of `/metrics` that shows a key in a state.
 pub(crate) fn state_line(key: &str, state: &str) -> String {
     format!("myunisoft_key_state{{partner=\"acme\",key=\"{key}\",state=\"{state}\"}} 1")
 }
 
-/// Two keys that are active, and their configuration.
+/// Starts a simulator with two active keys, dupont and martin, and writes their configuration file.
 pub(crate) async fn two_keys() -> (Simulator, TempDir) {
     let simulator = Simulator::builder()
         .limits(Limits { total: 1_000_000, ..Default::default() })

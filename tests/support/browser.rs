@@ -1,4 +1,4 @@
-//! A real browser, headless, with nobody's profile, that ends with the test.
+//! A real headless browser with an empty profile, which ends with the test.
 
 use std::process::Command;
 use std::sync::LazyLock;
@@ -12,12 +12,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::server::{Server, client, until};
 
-/// A browser takes a whole core to start: more of them at once would only wait for one another.
-static FEW: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(3));
+/// Limits the number of browsers: the start of one keeps a core busy, so more at once would only wait.
+static BROWSER_LIMIT: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(3));
 
 pub(crate) struct Browser {
     pub(crate) client: Client,
-    /// Ends the browser, whatever became of the test.
+    /// Ends the browser when it is dropped, even if the test fails.
     _driver: Server,
     driver_url: String,
     _profile: TempDir,
@@ -25,9 +25,9 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// One with a window of this size, that prefers this colour scheme.
+    /// Opens a browser with a window of this size and this preferred colour scheme.
     pub(crate) async fn open(size: (u32, u32), dark: bool) -> Self {
-        let permit = FEW.acquire().await.unwrap();
+        let permit = BROWSER_LIMIT.acquire().await.unwrap();
         let (driver, port) = start_driver().await;
         let profile = tempfile::tempdir().unwrap();
         let driver_url = format!("http://127.0.0.1:{port}");
@@ -43,12 +43,12 @@ impl Browser {
         self.client.goto(url).await.unwrap();
     }
 
-    /// What a script returns.
+    /// Runs a script, and returns its result.
     pub(crate) async fn run(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    /// The text of the first element that fits, as a person sees it.
+    /// The visible text of the first element that matches a CSS selector.
     pub(crate) async fn text(&self, css: &str) -> String {
         let element = self.client.find(Locator::Css(css)).await.unwrap_or_else(|e| panic!("{css}: {e}"));
         element.text().await.unwrap()
@@ -59,22 +59,22 @@ impl Browser {
         until(what, || async { (self.run(script).await == Value::Bool(true)).then_some(()) }).await;
     }
 
-    /// Everything of a log since it was last asked for; `browser` is the console.
+    /// The entries of a log since the last call; the console is the log `browser`.
     async fn log(&self, kind: &str) -> Vec<Value> {
         let session = self.client.session_id().await.unwrap().unwrap();
         let url = format!("{}/session/{session}/se/log", self.driver_url);
-        let answer = client().post(url).body(json!({ "type": kind }).to_string()).send().await.unwrap();
-        let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
-        answer["value"].as_array().unwrap_or_else(|| panic!("{answer}")).clone()
+        let response = client().post(url).body(json!({ "type": kind }).to_string()).send().await.unwrap();
+        let log: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+        log["value"].as_array().unwrap_or_else(|| panic!("{log}")).clone()
     }
 
-    /// What the console complained of.
-    pub(crate) async fn complaints(&self) -> Vec<String> {
+    /// The errors and warnings in the console.
+    pub(crate) async fn console_messages(&self) -> Vec<String> {
         self.log("browser").await.iter().map(ToString::to_string).collect()
     }
 
-    /// Where requests went.
-    pub(crate) async fn requested(&self) -> Vec<String> {
+    /// The URLs of all requests that the browser sent.
+    pub(crate) async fn requested_urls(&self) -> Vec<String> {
         let entries = self.log("performance").await;
         let url = |entry: &Value| {
             let message: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
@@ -92,10 +92,10 @@ impl Browser {
 
 /// Starts chromedriver, and returns it with its port.
 ///
-/// It lets the system pick a port of IPv6, and then asks for the same port of IPv4, which another process may
-/// have. It exits in that case, and the next attempt gets another port.
+/// With port 0, chromedriver gets a free IPv6 port from the system and then needs the same IPv4 port. If another
+/// process uses that one, chromedriver exits, and the next attempt gets another port.
 async fn start_driver() -> (Server, u16) {
-    loop {
+    for _ in 0..10 {
         let driver = Server::spawn(Command::new("chromedriver").arg("--port=0"));
         let started_or_failed = || async {
             let output = driver.output();
@@ -107,6 +107,7 @@ async fn start_driver() -> (Server, u16) {
             return (driver, port);
         }
     }
+    panic!("chromedriver found no port that is free for both IPv4 and IPv6")
 }
 
 fn capabilities((width, height): (u32, u32), dark: bool, profile: &TempDir) -> Capabilities {
@@ -127,19 +128,19 @@ fn capabilities((width, height): (u32, u32), dark: bool, profile: &TempDir) -> C
     arguments.push(format!("--user-data-dir={}", profile.path().display()));
     arguments.push(format!("--window-size={width},{height}"));
     arguments.push(format!("--blink-settings=preferredColorScheme={}", u8::from(!dark)));
-    let wanted = json!({
+    let capabilities = json!({
         "browserName": "chrome",
         "goog:chromeOptions": {
             "args": arguments,
-            // A window is never narrower than a desk's: a phone is asked for as one.
+            // A desktop window has a minimum width, so a phone is emulated.
             "mobileEmulation": (width < 500).then(|| json!({
                 "deviceMetrics": { "width": width, "height": height, "pixelRatio": 2.0, "touch": true }
             })),
         },
         "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
     });
-    let Value::Object(mut wanted) = wanted else { panic!("an object was written") };
-    let options = wanted["goog:chromeOptions"].as_object_mut().unwrap();
+    let Value::Object(mut capabilities) = capabilities else { unreachable!("the macro made an object") };
+    let options = capabilities["goog:chromeOptions"].as_object_mut().unwrap();
     options.retain(|_, value| !value.is_null());
-    wanted
+    capabilities
 }

@@ -1,4 +1,4 @@
-//! A certificate authority, and the files that a web configuration names.
+//! A certificate authority, and the files that a web configuration file names.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,18 +10,18 @@ use rcgen::{
 };
 use tempfile::TempDir;
 
-/// A bcrypt hash, as `htpasswd -nBC 4` writes it.
+/// A bcrypt hash with cost 4, as `htpasswd -nBC 4` writes it.
 pub(crate) fn hash(password: &str) -> String {
     bcrypt::hash(password, 4).unwrap()
 }
 
-/// An authority of certificates, with the files that a web configuration names.
+/// A certificate authority, with a folder for the files that a web configuration file names.
 pub(crate) struct Pki {
     pub(crate) folder: TempDir,
     pub(crate) authority: CertifiedIssuer<'static, KeyPair>,
 }
 
-/// A certificate with its key, for a client to show.
+/// A certificate with its private key.
 #[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) certificate: String,
@@ -35,7 +35,7 @@ impl Identity {
 }
 
 impl Pki {
-    /// With `ca.pem`, `server.pem` and `server.key` in its folder.
+    /// Creates an authority with `ca.pem`, `server.pem` and `server.key` in its folder.
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "Test CA");
@@ -47,13 +47,14 @@ impl Pki {
         pki
     }
 
+    /// Writes a new `server.pem` and `server.key`.
     pub(crate) fn renew_server(&self) {
         let server = self.sign(&["127.0.0.1"], ExtendedKeyUsagePurpose::ServerAuth);
         self.write("server.pem", &server.certificate);
         self.write("server.key", &server.key);
     }
 
-    /// A client's identity for these names.
+    /// A client certificate for these names.
     pub(crate) fn client(&self, names: &[&str]) -> Identity {
         self.sign(names, ExtendedKeyUsagePurpose::ClientAuth)
     }
@@ -77,14 +78,15 @@ impl Pki {
     }
 }
 
-/// Writes as a careful operator does: beside, then renamed, for the owner alone.
+/// Replaces a file atomically: writes a new file that only the owner can read, and renames it.
 pub(crate) fn write(path: &Path, content: &str) {
-    let beside = path.with_extension("new");
-    fs::write(&beside, content).unwrap();
-    fs::set_permissions(&beside, fs::Permissions::from_mode(0o600)).unwrap();
-    fs::rename(beside, path).unwrap();
+    let new = path.with_extension("new");
+    fs::write(&new, content).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(new, path).unwrap();
 }
 
+/// The subject alternative name: an IP address, a URI, a mail address or a host name.
 pub(crate) fn san(name: &str) -> SanType {
     if let Ok(address) = name.parse() {
         return SanType::IpAddress(address);
@@ -99,7 +101,7 @@ pub(crate) fn san(name: &str) -> SanType {
     }
 }
 
-/// A client that trusts `pki`, shows `identity`, and speaks what it is told to.
+/// A client that trusts `pki`, presents `identity`, and opens a new connection for each request.
 pub(crate) fn client(pki: &Pki, identity: Option<&Identity>) -> reqwest::ClientBuilder {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let authority = reqwest::Certificate::from_pem(pki.authority.pem().as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! A server that attacks whoever asks it: a script of bytes and acts on a real socket.
+//! A server that plays a script of bytes and actions on a real socket, to attack its client.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -18,102 +18,102 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Between two pieces of what drips.
-const DRIP: Duration = Duration::from_millis(20);
+/// The pause between two pieces that are sent slowly.
+const DRIP_INTERVAL: Duration = Duration::from_millis(20);
 
-/// One thing that the server does to a connection. A script that has come to its end closes the sending
-/// half, and waits for the client to leave.
+/// One step of a script. After the last step, the server closes its sending side and waits until the client closes
+/// the connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     /// Sends these bytes.
     Send(Bytes),
-    /// Sends them again and again, as fast as somebody takes them.
+    /// Sends these bytes again and again, as fast as the client reads them.
     Flood(Bytes),
-    /// Sends them again and again, slowly.
+    /// Sends these bytes again and again, slowly.
     Drip(Bytes),
-    /// Sends these bytes once, beneath TLS.
+    /// Sends these bytes once, directly on the TCP connection below TLS.
     BelowTls(Bytes),
-    /// Waits for the client's first byte.
+    /// Waits for one byte from the client.
     Listen,
-    /// Does nothing more, and leaves the connection open.
+    /// Sends nothing more, and leaves the connection open.
     Stall,
-    /// Breaks the connection with a RST.
+    /// Closes the connection with an RST.
     Reset,
 }
 
-/// What a request is answered with.
-type Choice = Arc<dyn Fn(&str) -> Vec<Action> + Send + Sync>;
+/// Chooses the script for a request.
+type Choose = Arc<dyn Fn(&str) -> Vec<Action> + Send + Sync>;
 
-/// How the server treats a connection.
+/// What the server does before it plays a script.
 #[derive(Clone)]
-enum Manner {
-    /// It plays a script on the bare socket, and reads nothing unless the script says so.
+enum Mode {
+    /// Plays the script at once on the bare socket. It reads nothing unless the script says so.
     Bare(Vec<Action>),
-    /// It shakes hands where it has a certificate, reads the request, and plays the script chosen for it.
-    Answer(Option<TlsAcceptor>, Choice),
+    /// Does the TLS handshake, if it has a certificate, reads the request, and plays the script chosen for it.
+    Respond(Option<TlsAcceptor>, Choose),
 }
 
-/// The server; it ends when it is dropped.
+/// The server. It ends when it is dropped.
 pub(crate) struct ScriptedServer {
     scheme: &'static str,
     address: SocketAddr,
     authority: String,
-    seen: Arc<Seen>,
+    counters: Arc<Counters>,
     _task: AbortOnDropHandle<()>,
 }
 
-/// What the server noticed.
+/// What the server counts and records.
 #[derive(Debug, Default)]
-struct Seen {
+struct Counters {
     requests: Mutex<Vec<String>>,
     connections: AtomicUsize,
     open: AtomicUsize,
-    taken: AtomicU64,
+    sent: AtomicU64,
 }
 
 impl ScriptedServer {
-    /// Answers each request on plain HTTP with this script.
+    /// Plays this script for each request on plain HTTP.
     pub(crate) async fn http(script: impl Into<Vec<Action>>) -> Self {
         let script = script.into();
         Self::choosing(move |_| script.clone()).await
     }
 
-    /// Answers each request on plain HTTP with the script chosen for it.
+    /// Plays the script chosen for each request on plain HTTP.
     pub(crate) async fn choosing(choose: impl Fn(&str) -> Vec<Action> + Send + Sync + 'static) -> Self {
-        Self::start("http", |_| Manner::Answer(None, Arc::new(choose))).await
+        Self::start("http", |_| Mode::Respond(None, Arc::new(choose))).await
     }
 
-    /// Answers each request over TLS with this script; the client trusts the certificate.
+    /// Plays this script for each request over TLS. A client that has `ca_pem` trusts the certificate.
     pub(crate) async fn https(script: impl Into<Vec<Action>>) -> Self {
         let script = script.into();
         Self::choosing_over_tls("http/1.1", move |_| script.clone()).await
     }
 
-    /// Answers each request over TLS with the script chosen for it, and agrees on one protocol alone.
+    /// Plays the script chosen for each request over TLS. ALPN offers only this protocol.
     pub(crate) async fn choosing_over_tls(
         protocol: &str,
         choose: impl Fn(&str) -> Vec<Action> + Send + Sync + 'static,
     ) -> Self {
         Self::start("https", |mut tls| {
             tls.alpn_protocols = vec![protocol.as_bytes().to_vec()];
-            Manner::Answer(Some(TlsAcceptor::from(Arc::new(tls))), Arc::new(choose))
+            Mode::Respond(Some(TlsAcceptor::from(Arc::new(tls))), Arc::new(choose))
         })
         .await
     }
 
-    /// Plays the script on the bare socket, whatever the URL's scheme promises.
+    /// Plays the script on the bare socket. The scheme is used only in the URL.
     pub(crate) async fn bare(scheme: &'static str, script: impl Into<Vec<Action>>) -> Self {
-        Self::start(scheme, |_| Manner::Bare(script.into())).await
+        Self::start(scheme, |_| Mode::Bare(script.into())).await
     }
 
-    async fn start(scheme: &'static str, manner: impl FnOnce(ServerConfig) -> Manner) -> Self {
+    async fn start(scheme: &'static str, mode: impl FnOnce(ServerConfig) -> Mode) -> Self {
         let (authority, tls) = certificate();
-        let manner = manner(tls);
+        let mode = mode(tls);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let seen = Arc::<Seen>::default();
-        let accept = accept(listener, manner, Arc::clone(&seen));
-        Self { scheme, address, authority, seen, _task: AbortOnDropHandle::new(tokio::spawn(accept)) }
+        let counters = Arc::<Counters>::default();
+        let accept = accept(listener, mode, Arc::clone(&counters));
+        Self { scheme, address, authority, counters, _task: AbortOnDropHandle::new(tokio::spawn(accept)) }
     }
 
     /// The certificate authority of the server, in PEM.
@@ -125,24 +125,24 @@ impl ScriptedServer {
         format!("{}://{}{path}", self.scheme, self.address)
     }
 
-    /// Every request it read, head and body.
+    /// Each request that the server read, head and body.
     pub(crate) fn requests(&self) -> Vec<String> {
-        self.seen.requests.lock().unwrap().clone()
+        self.counters.requests.lock().unwrap().clone()
     }
 
     pub(crate) fn connections(&self) -> usize {
-        self.seen.connections.load(Ordering::Relaxed)
+        self.counters.connections.load(Ordering::Relaxed)
     }
 
-    /// How many bytes it got rid of: what the client took, and what the sockets hold.
-    pub(crate) fn taken(&self) -> u64 {
-        self.seen.taken.load(Ordering::Relaxed)
+    /// How many bytes the server has sent: those that the client read, and those in the socket buffers.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.counters.sent.load(Ordering::Relaxed)
     }
 
-    /// Waits until no client holds a connection open.
+    /// Waits until all connections are closed.
     pub(crate) async fn all_connections_closed(&self) {
         let closed = async {
-            while self.seen.open.load(Ordering::Relaxed) > 0 {
+            while self.counters.open.load(Ordering::Relaxed) > 0 {
                 sleep(Duration::from_millis(20)).await;
             }
         };
@@ -150,7 +150,7 @@ impl ScriptedServer {
     }
 }
 
-/// A certificate for loopback that is its own authority, and what to present.
+/// A self-signed certificate for the loopback address, and the TLS configuration with it.
 fn certificate() -> (String, ServerConfig) {
     let rcgen::CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
@@ -161,46 +161,46 @@ fn certificate() -> (String, ServerConfig) {
     (cert.pem(), config)
 }
 
-async fn accept(listener: TcpListener, manner: Manner, seen: Arc<Seen>) {
+async fn accept(listener: TcpListener, mode: Mode, counters: Arc<Counters>) {
     let mut connections = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         stream.set_nodelay(true).unwrap();
-        seen.connections.fetch_add(1, Ordering::Relaxed);
-        seen.open.fetch_add(1, Ordering::Relaxed);
-        let (manner, seen) = (manner.clone(), Arc::clone(&seen));
+        counters.connections.fetch_add(1, Ordering::Relaxed);
+        counters.open.fetch_add(1, Ordering::Relaxed);
+        let (mode, counters) = (mode.clone(), Arc::clone(&counters));
         connections.spawn(async move {
-            converse(stream, manner, &seen).await;
-            seen.open.fetch_sub(1, Ordering::Relaxed);
+            serve(stream, mode, &counters).await;
+            counters.open.fetch_sub(1, Ordering::Relaxed);
         });
     }
 }
 
-async fn converse(stream: TcpStream, manner: Manner, seen: &Seen) {
-    match manner {
-        Manner::Bare(script) => play(stream, |stream| stream, script, seen).await,
-        Manner::Answer(None, choose) => answer(stream, |stream| stream, choose, seen).await,
-        Manner::Answer(Some(tls), choose) => {
-            // A client that refuses the handshake has left.
+async fn serve(stream: TcpStream, mode: Mode, counters: &Counters) {
+    match mode {
+        Mode::Bare(script) => play(stream, |stream| stream, script, counters).await,
+        Mode::Respond(None, choose) => respond(stream, |stream| stream, choose, counters).await,
+        Mode::Respond(Some(tls), choose) => {
+            // A client that refuses the handshake closes the connection.
             let Ok(stream) = tls.accept(stream).await else { return };
-            answer(stream, |stream| stream.get_ref().0, choose, seen).await;
+            respond(stream, |stream| stream.get_ref().0, choose, counters).await;
         }
     }
 }
 
-async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+async fn respond<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     socket: fn(&S) -> &TcpStream,
-    choose: Choice,
-    seen: &Seen,
+    choose: Choose,
+    counters: &Counters,
 ) {
     let Some(request) = read_request(&mut stream).await else { return };
     let script = choose(&request);
-    seen.requests.lock().unwrap().push(request);
-    play(stream, socket, script, seen).await;
+    counters.requests.lock().unwrap().push(request);
+    play(stream, socket, script, counters).await;
 }
 
-/// Reads head and body; `None` where the client leaves first.
+/// Reads head and body; `None` if the client closes the connection first.
 async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut request = String::new();
     while !request.ends_with("\r\n\r\n") {
@@ -216,21 +216,21 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     socket: fn(&S) -> &TcpStream,
     script: Vec<Action>,
-    seen: &Seen,
+    counters: &Counters,
 ) {
     for action in script {
-        let goes_on = match action {
-            Action::Send(bytes) => write_bytes(&mut stream, &bytes, seen).await,
+        let continues = match action {
+            Action::Send(bytes) => write_bytes(&mut stream, &bytes, counters).await,
             Action::Flood(bytes) => loop {
-                if !write_bytes(&mut stream, &bytes, seen).await {
+                if !write_bytes(&mut stream, &bytes, counters).await {
                     break false;
                 }
             },
             Action::Drip(bytes) => loop {
-                if !write_bytes(&mut stream, &bytes, seen).await {
+                if !write_bytes(&mut stream, &bytes, counters).await {
                     break false;
                 }
-                sleep(DRIP).await;
+                sleep(DRIP_INTERVAL).await;
             },
             Action::BelowTls(bytes) => {
                 socket(&stream).writable().await.unwrap();
@@ -246,24 +246,24 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(
                 false
             }
         };
-        if !goes_on {
+        if !continues {
             return;
         }
     }
-    // What the client left unread, or sends meanwhile, must not turn the end into a RST.
+    // The rest is read, because unread data would turn the close into an RST.
     let _ = stream.shutdown().await;
     read_to_the_end(&mut stream).await;
 }
 
-/// Whether somebody took it.
-async fn write_bytes(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8], seen: &Seen) -> bool {
+/// Whether the bytes could be sent.
+async fn write_bytes(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8], counters: &Counters) -> bool {
     let sent = async {
         stream.write_all(bytes).await?;
         stream.flush().await
     };
     let sent = sent.await.is_ok();
     if sent {
-        seen.taken.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        counters.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
     }
     sent
 }
@@ -285,22 +285,22 @@ pub(crate) fn drip(piece: impl AsRef<[u8]>) -> Action {
     Action::Drip(Bytes::copy_from_slice(piece.as_ref()))
 }
 
-/// An answer's head, given as its lines without the protocol.
+/// The head of a response, given as its lines without the protocol version.
 pub(crate) fn head(lines: &str) -> Action {
     send(format!("HTTP/1.1 {}\r\n\r\n", lines.replace('\n', "\r\n")))
 }
 
-/// The head of a JSON answer that ends where the connection does.
+/// The head of a JSON response whose body ends with the connection.
 pub(crate) fn json_head() -> Action {
     head("200 OK\ncontent-type: application/json")
 }
 
-/// A whole answer of JSON.
+/// A complete JSON response.
 pub(crate) fn json(status: u16, body: impl AsRef<[u8]>) -> Action {
     json_with("", status, body)
 }
 
-/// The same with these header lines.
+/// The same with additional header lines.
 pub(crate) fn json_with(headers: &str, status: u16, body: impl AsRef<[u8]>) -> Action {
     let headers = headers.lines().fold(String::new(), |text, line| text + line + "\r\n");
     let length = body.as_ref().len();
@@ -310,13 +310,14 @@ pub(crate) fn json_with(headers: &str, status: u16, body: impl AsRef<[u8]>) -> A
     send([head.as_bytes(), body.as_ref()].concat())
 }
 
-/// A piece of gzip that can follow itself for ever: a thousand times larger once unpacked.
+/// A gzip bomb: its start, and a piece that can be repeated without end and is about a thousand times larger when it
+/// is decompressed.
 pub(crate) fn bomb() -> (Action, Action) {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     gzip.write_all(b"[").unwrap();
     gzip.flush().unwrap();
-    let fuse = std::mem::take(gzip.get_mut());
-    // After a flush the piece before must not be referred to: only the second one stands by itself.
+    let start = std::mem::take(gzip.get_mut());
+    // The first piece can refer back to the text before it. The second one refers only to spaces, so it can be repeated.
     for _ in 0..2 {
         gzip.get_mut().clear();
         gzip.write_all(&vec![b' '; 1 << 20]).unwrap();
@@ -324,13 +325,14 @@ pub(crate) fn bomb() -> (Action, Action) {
     }
     let piece = std::mem::take(gzip.get_mut());
     assert!(piece.len() < 4 << 10, "{}", piece.len());
-    (send(fuse), flood(piece))
+    (send(start), flood(piece))
 }
 
 pub(crate) fn gzip_head() -> Action {
     head("200 OK\ncontent-type: application/json\ncontent-encoding: gzip")
 }
 
+/// JSON arrays nested this deep.
 pub(crate) fn nested(depth: usize) -> String {
     format!("{}{}", "[".repeat(depth), "]".repeat(depth))
 }

@@ -1,19 +1,20 @@
-//! Processes that a test starts, and that end with it.
+//! Processes that a test starts: servers, which end with the test, and tools, which run to their end.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
+use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_myunisoft-exporter");
-/// Far more than anything here takes, for a machine that is busy with something else.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+/// Much longer than any single step of a test takes, because the machine may be busy with other work.
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A server process that ends with the test.
+/// A server process that is killed at the end of the test.
 pub(crate) struct Server {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
@@ -21,10 +22,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap_or_else(|cause| {
-                panic!("{command:?}: {cause}: run `make test`, which installs what is needed")
-            });
+        let mut child = spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
         let lines = Arc::new(Mutex::new(Vec::new()));
         let outputs: [Box<dyn std::io::Read + Send>; 2] =
             [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
@@ -39,18 +37,19 @@ impl Server {
         Self { child, lines }
     }
 
+    /// All lines of standard output and standard error so far.
     pub(crate) fn output(&self) -> String {
         self.lines.lock().unwrap().join("\n")
     }
 
-    /// Waits for a line that holds all of `parts`, and gives it.
-    pub(crate) async fn line(&self, parts: &[&str]) -> String {
+    /// Waits for a line of output that contains all of `parts`, and returns it.
+    pub(crate) async fn wait_for_log(&self, parts: &[&str]) -> String {
         let find = || async {
             let lines = self.lines.lock().unwrap();
             lines.iter().find(|line| parts.iter().all(|part| line.contains(part))).cloned()
         };
-        let told = timeout(PATIENCE, until_within(2 * PATIENCE, "a line", find)).await;
-        told.unwrap_or_else(|_| panic!("no line with {parts:?} in:\n{}", self.output()))
+        let found = timeout(TIMEOUT, until_within(2 * TIMEOUT, "a line", find)).await;
+        found.unwrap_or_else(|_| panic!("no line with {parts:?} in:\n{}", self.output()))
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -62,20 +61,20 @@ impl Server {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    /// The most memory it ever had, in bytes.
+    /// The highest resident memory since the start, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    pub(crate) async fn end(&mut self) -> ExitStatus {
+    pub(crate) async fn wait_for_exit(&mut self) -> ExitStatus {
         let started = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(started.elapsed() < PATIENCE, "it does not end:\n{}", self.output());
+            assert!(started.elapsed() < TIMEOUT, "the process does not exit:\n{}", self.output());
             sleep(Duration::from_millis(5)).await;
         }
     }
@@ -88,80 +87,118 @@ impl Drop for Server {
     }
 }
 
-/// Asks again until there is an answer.
-pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
-    until_within(PATIENCE, what, ask).await
+/// Starts a process. If the tool is missing, the test fails and names the tool.
+fn spawn(command: &mut Command) -> Child {
+    command.spawn().unwrap_or_else(|cause| {
+        let tool = command.get_program().display();
+        panic!("{tool}: {cause}: run `make test`, which installs what is needed")
+    })
 }
 
-/// The same, for what takes its time.
+/// Runs a tool to its end. If it is missing, the test fails and names it.
+pub(crate) fn run_tool(command: &mut Command) -> Output {
+    run_tool_with_input(command, "")
+}
+
+/// The same with this text on standard input.
+pub(crate) fn run_tool_with_input(command: &mut Command, input: &str) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = spawn(command);
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// Calls `poll` again and again until it returns a value.
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, poll: impl Fn() -> F) -> T {
+    until_within(TIMEOUT, what, poll).await
+}
+
+/// The same with another timeout.
 pub(crate) async fn until_within<T, F: Future<Output = Option<T>>>(
-    patience: Duration,
+    limit: Duration,
     what: &str,
-    ask: impl Fn() -> F,
+    poll: impl Fn() -> F,
 ) -> T {
-    let asking = async {
+    let polling = async {
         loop {
-            if let Some(answer) = ask().await {
-                return answer;
+            if let Some(value) = poll().await {
+                return value;
             }
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(patience, asking).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+    timeout(limit, polling).await.unwrap_or_else(|_| panic!("timed out waiting for {what}"))
 }
 
-/// The exporter, with a configuration and a memory of its own.
+/// A running exporter.
 pub(crate) struct Exporter {
     pub(crate) server: Server,
     pub(crate) url: String,
 }
 
 impl Exporter {
+    /// Starts it with the configuration file `exporter.yml` and the storage directory `data` of this folder.
     pub(crate) async fn start(folder: &Path, flags: &[&str]) -> Self {
-        Self::start_under(Command::new(BINARY), folder, flags).await
+        Self::start_with_command(Command::new(BINARY), folder, flags).await
     }
 
-    /// The same, by a command that ends in the program's name.
-    pub(crate) async fn start_under(mut command: Command, folder: &Path, flags: &[&str]) -> Self {
+    /// The same by another command, whose last argument is the program.
+    pub(crate) async fn start_with_command(mut command: Command, folder: &Path, flags: &[&str]) -> Self {
         command
             .arg(format!("--config.file={}", folder.join("exporter.yml").display()))
             .arg(format!("--storage.path={}", folder.join("data").display()))
             .arg("--web.listen-address=127.0.0.1:0")
             .args(flags);
-        Self::listening(Server::spawn(&mut command)).await
+        Self::wait_until_listening(Server::spawn(&mut command)).await
     }
 
-    /// Waits until `server` listens.
-    pub(crate) async fn listening(server: Server) -> Self {
-        let line = server.line(&["msg=listening", "address="]).await;
+    /// Starts `myunisoft-exporter demo`.
+    pub(crate) async fn start_demo(flags: &[&str]) -> Self {
+        let mut command = Command::new(BINARY);
+        command.args(["demo", "--web.listen-address=127.0.0.1:0"]).args(flags);
+        Self::wait_until_listening(Server::spawn(&mut command)).await
+    }
+
+    async fn wait_until_listening(server: Server) -> Self {
+        let line = server.wait_for_log(&["msg=listening", "address="]).await;
         let url = format!("http://{}", line.split("address=").nth(1).unwrap());
         Self { server, url }
     }
 
+    /// The status and the body of a response; `None` if the request fails.
     pub(crate) async fn get(&self, path: &str) -> Option<(u16, String)> {
         let response = client().get(format!("{}{path}", self.url)).send().await.ok()?;
         Some((response.status().as_u16(), response.text().await.ok()?))
+    }
+
+    /// The status and the JSON body of a response.
+    pub(crate) async fn get_json(&self, path: &str) -> (u16, Value) {
+        let (status, text) = self.get(path).await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}")))
     }
 
     pub(crate) async fn metrics(&self) -> String {
         self.get("/metrics").await.unwrap().1
     }
 
-    /// The figure of a series of `/metrics`, 0 where it is not there.
-    pub(crate) async fn figure(&self, series: &str) -> f64 {
-        let metrics = self.metrics().await;
-        let figure = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
-        metrics.lines().find_map(figure).unwrap_or_default()
+    /// The value of a series of `/metrics`, 0 if the series does not exist.
+    pub(crate) async fn sample_value(&self, series: &str) -> f64 {
+        sample_value(&self.metrics().await, series).unwrap_or_default()
     }
 
     /// Waits until `/metrics` has this line.
-    pub(crate) async fn shows(&self, line: &str) {
+    pub(crate) async fn wait_for_line(&self, line: &str) {
         until(line, || async { self.metrics().await.lines().any(|l| l == line).then_some(()) }).await;
     }
 }
 
+/// The value of a series in a text of `/metrics`.
+pub(crate) fn sample_value(metrics: &str, series: &str) -> Option<f64> {
+    metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
 pub(crate) fn client() -> reqwest::Client {
-    // The same as everywhere in the exporter; this call only has to come first once.
+    // The whole exporter uses this provider. Only the first call installs it; the later ones change nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
 }

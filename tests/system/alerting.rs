@@ -1,9 +1,8 @@
-//! From the API to whoever is notified: the exporter, a real Prometheus with the shipped rules, a real
-//! Alertmanager with the shipped routes and inhibitions, and a receiver.
+//! From the API to the notification: the exporter, a real Prometheus with the shipped rules, a real Alertmanager with the
+//! shipped routes and inhibitions, and a receiver.
 //!
-//! All durations (intervals, `for`, `group_wait`, …) are a tenth of the shipped ones; that each is what
-//! it should be, is for the rules' own tests. `make detection` runs the same with the shipped ones, and
-//! prints how long each detection took.
+//! All durations (intervals, `for`, `group_wait`, …) are a tenth of the shipped ones. The tests of the rules check the
+//! shipped durations. `make detection` runs these tests with the shipped durations, and prints how long each detection took.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,22 +14,22 @@ use tokio::time::Instant;
 
 use crate::support::SECRET;
 use crate::support::monitoring::{
-    Alertmanager, Notification, Prometheus, Webhook, hastened, lay_out_rules, shipped,
+    Alertmanager, Notification, Prometheus, Webhook, accelerated, shipped, write_rules,
 };
 use crate::support::server::{Exporter, client, until_within};
 
-/// Set: everything takes as long as it does for a user.
+/// If this variable is set, the durations are the shipped ones.
 const AS_SHIPPED: &str = "MYUNISOFT_AS_SHIPPED";
 
-/// Longer than any wait here.
-const PATIENCE: Duration = Duration::from_mins(20);
+/// Longer than any wait in these tests.
+const TIMEOUT: Duration = Duration::from_mins(20);
 
-/// By how much everything is faster than shipped.
-fn haste() -> u32 {
+/// The divisor of all shipped durations.
+fn speedup() -> u32 {
     if std::env::var_os(AS_SHIPPED).is_some() { 1 } else { 10 }
 }
 
-/// All of it, in a folder of its own.
+/// All programs, with their files in one folder.
 struct Stack {
     simulator: Simulator,
     folder: TempDir,
@@ -41,7 +40,7 @@ struct Stack {
 }
 
 impl Stack {
-    /// Starts everything, and waits until all keys are known to work.
+    /// Starts everything, and waits until all keys are active.
     async fn start(keys: &[&str]) -> Self {
         let builder = Simulator::builder().partner("acme", SECRET);
         let builder =
@@ -56,62 +55,63 @@ impl Stack {
         let exporter = Exporter::start(folder.path(), &[]).await;
 
         let webhook = Webhook::start().await;
-        let routes = hastened(&shipped("examples/alertmanager.yml"), haste())
+        let routes = accelerated(&shipped("examples/alertmanager.yml"), speedup())
             .replace("localhost:5001", &webhook.address);
         let alertmanager = Alertmanager::start(folder.path(), &routes).await;
 
-        let config = lay_out_rules(folder.path(), haste())
+        let config = write_rules(folder.path(), speedup())
             .replace("localhost:10698", exporter.url.trim_start_matches("http://"))
             .replace("localhost:9093", &alertmanager.address);
         let prometheus = Prometheus::start(folder.path(), &config).await;
 
         let stack =
             Self { simulator, folder, prometheus, webhook, _exporter: exporter, _alertmanager: alertmanager };
-        stack.sees("count(myunisoft_key_state{state=\"active\"} == 1)", keys.len()).await;
-        stack.sees("count(myunisoft_secret_state{state=\"active\"} == 1)", 1).await;
-        stack.sees("myunisoft_probe_up{probe=\"health\"}", 1).await;
+        stack.wait_for_value("count(myunisoft_key_state{state=\"active\"} == 1)", keys.len()).await;
+        stack.wait_for_value("count(myunisoft_secret_state{state=\"active\"} == 1)", 1).await;
+        stack.wait_for_value("myunisoft_probe_up{probe=\"health\"}", 1).await;
         stack
     }
 
-    /// Waits until Prometheus answers a query with this one value.
-    async fn sees(&self, query: &str, value: usize) {
-        let ask = || async {
+    /// Waits until the first series of a query has this value.
+    async fn wait_for_value(&self, query: &str, value: usize) {
+        let poll = || async {
             let series = self.prometheus.query(query).await?;
             (series[0]["value"][1] == *value.to_string()).then_some(())
         };
-        until_within(PATIENCE, query, ask).await;
+        until_within(TIMEOUT, query, poll).await;
     }
 
-    /// Waits for the notification that an alert fires, or is resolved, and says how long it took.
-    async fn notified(&self, alert: &str, status: &str, since: Instant) -> Notification {
-        let told = || async {
+    /// Waits for the notification that an alert is firing or resolved, and prints how long it took.
+    async fn wait_for_notification(&self, alert: &str, status: &str, since: Instant) -> Notification {
+        let find = || async {
             let all = self.webhook.received();
-            all.into_iter().find(|told| told.alert_name() == alert && told.status() == status)
+            all.into_iter().find(|found| found.alert_name() == alert && found.status() == status)
         };
-        let told = until_within(PATIENCE, alert, told).await;
-        let pace = if haste() == 1 { "as shipped" } else { "at a tenth of the shipped durations" };
-        println!("{alert} {status}: notified after {:.1?}, {pace}", told.at - since);
-        told
+        let found = until_within(TIMEOUT, alert, find).await;
+        let pace = if speedup() == 1 { "as shipped" } else { "at a tenth of the shipped durations" };
+        println!("{alert} {status}: notified after {:.1?}, {pace}", found.at - since);
+        found
     }
 
-    /// What was notified so far: names and whether they fire.
-    fn told(&self) -> Vec<(String, String)> {
+    /// The notifications so far: the name of the alert, and `firing` or `resolved`.
+    fn notifications(&self) -> Vec<(String, String)> {
         let all = self.webhook.received();
-        all.iter().map(|told| (told.alert_name().to_owned(), told.status().to_owned())).collect()
+        all.iter().map(|it| (it.alert_name().to_owned(), it.status().to_owned())).collect()
     }
 
-    /// Every request ID that the API gave with this code.
-    fn given(&self, code: &str) -> BTreeSet<String> {
+    /// The request IDs of all responses with this error code.
+    fn request_ids_with(&self, code: &str) -> BTreeSet<String> {
         let calls = self.simulator.request_log();
         let refused = calls.iter().filter(|call| call.code() == Some(code));
         refused.filter_map(|call| call.request_id().map(str::to_owned)).collect()
     }
 }
 
-/// As short as a user's: all but the addresses is as shipped, if nothing has to be hastened.
+/// The configuration of the exporter. With the shipped durations, it sets only addresses, partner and keys.
 fn exporter_config(simulator: &Simulator, keys: &[&str]) -> String {
-    let every = |seconds: u64| humantime::format_duration(Duration::from_secs(seconds) / haste()).to_string();
-    let hasty = format!(
+    let every =
+        |seconds: u64| humantime::format_duration(Duration::from_secs(seconds) / speedup()).to_string();
+    let timing = format!(
         "health: {{interval: {health}, timeout: 400ms}}\nkey_info: {{interval: {key}, timeout: 1s}}\n\
          canaries:\n  exercices: {{path: \"/api/v1/mad/exercices?version=1.0.0\", interval: {key}, timeout: 1s}}\n",
         health = every(15),
@@ -123,13 +123,13 @@ fn exporter_config(simulator: &Simulator, keys: &[&str]) -> String {
         "api: {{base_url: \"{}\", auth_url: \"{}\"}}\n{}partners:\n  - name: acme\n    secret: {SECRET}\n    keys:\n{}",
         simulator.base_url(),
         simulator.auth_url(),
-        if haste() == 1 { "" } else { &hasty },
+        if speedup() == 1 { "" } else { &timing },
         keys.collect::<String>()
     )
 }
 
 /// The request ID in a notification's description.
-fn quoted(alert: &serde_json::Value) -> String {
+fn quoted_request_id(alert: &serde_json::Value) -> String {
     let description = alert["annotations"]["description"].as_str().unwrap();
     let after = description.split_once("request ID ").unwrap_or_else(|| panic!("{description}")).1;
     after.split_whitespace().next().unwrap().trim_end_matches('.').to_owned()
@@ -150,22 +150,22 @@ async fn a_revoked_key_is_notified_once_with_its_request_id_and_resolved_when_it
 
     let revoked = Instant::now();
     key.revoke();
-    let told = stack.notified("MyUnisoftKeyRevoked", "firing", revoked).await;
-    let [alert] = told.alerts() else { panic!("one key was revoked: {:?}", told.body) };
+    let notification = stack.wait_for_notification("MyUnisoftKeyRevoked", "firing", revoked).await;
+    let [alert] = notification.alerts() else { panic!("one key was revoked: {:?}", notification.body) };
     for (label, value) in
         [("partner", "acme"), ("key", "dupont"), ("state", "revoked"), ("severity", "critical")]
     {
         assert_eq!(alert["labels"][label], value);
     }
-    assert!(stack.given("ERR-API-TOKEN-NOT-FOUND").contains(&quoted(alert)), "{alert}");
+    assert!(stack.request_ids_with("ERR-API-TOKEN-NOT-FOUND").contains(&quoted_request_id(alert)), "{alert}");
 
     let replaced = Instant::now();
     let new = stack.folder.path().join("new");
     fs::write(&new, key.replace_token().unwrap()).unwrap();
     fs::rename(&new, stack.folder.path().join("dupont")).unwrap();
-    stack.notified("MyUnisoftKeyRevoked", "resolved", replaced).await;
-    stack.sees("count(myunisoft_key_state{state=\"active\"} == 1)", 2).await;
-    assert_eq!(stack.told(), [firing("MyUnisoftKeyRevoked"), resolved("MyUnisoftKeyRevoked")]);
+    stack.wait_for_notification("MyUnisoftKeyRevoked", "resolved", replaced).await;
+    stack.wait_for_value("count(myunisoft_key_state{state=\"active\"} == 1)", 2).await;
+    assert_eq!(stack.notifications(), [firing("MyUnisoftKeyRevoked"), resolved("MyUnisoftKeyRevoked")]);
 }
 
 #[tokio::test]
@@ -174,50 +174,54 @@ async fn an_api_outage_is_notified_once_and_not_once_per_key() {
 
     let down = Instant::now();
     stack.simulator.inject(Scope::Everything, Fault::Close);
-    let told = stack.notified("MyUnisoftApiDown", "firing", down).await;
-    assert_eq!(told.alerts().len(), 1, "{:?}", told.body);
-    stack.sees("count(myunisoft_probe_up == 0)", 9).await;
-    stack.sees("count(ALERTS{alertstate=\"firing\",severity!=\"warning\"})", 1).await;
+    let notification = stack.wait_for_notification("MyUnisoftApiDown", "firing", down).await;
+    assert_eq!(notification.alerts().len(), 1, "{:?}", notification.body);
+    stack.wait_for_value("count(myunisoft_probe_up == 0)", 9).await;
+    stack.wait_for_value("count(ALERTS{alertstate=\"firing\",severity!=\"warning\"})", 1).await;
 
     let up = Instant::now();
     stack.simulator.heal_all();
-    stack.notified("MyUnisoftApiDown", "resolved", up).await;
-    stack.sees("count(ALERTS{alertstate=\"firing\",severity=\"critical\"}) or vector(0)", 0).await;
-    // That the budget suffered is told besides, to those who are not woken.
-    let mut told = stack.told();
-    told.retain(|(alert, _)| alert != "MyUnisoftApiErrorBudgetBurn");
-    assert_eq!(told, [firing("MyUnisoftApiDown"), resolved("MyUnisoftApiDown")]);
+    stack.wait_for_notification("MyUnisoftApiDown", "resolved", up).await;
+    stack.wait_for_value("count(ALERTS{alertstate=\"firing\",severity=\"critical\"}) or vector(0)", 0).await;
+    // The outage also burns the error budget; that alert has a lower severity.
+    let mut notifications = stack.notifications();
+    notifications.retain(|(alert, _)| alert != "MyUnisoftApiErrorBudgetBurn");
+    assert_eq!(notifications, [firing("MyUnisoftApiDown"), resolved("MyUnisoftApiDown")]);
 }
 
 #[tokio::test]
 async fn a_rejected_secret_is_notified_once_and_not_once_per_key() {
     let stack = Stack::start(&["dupont", "martin", "petit", "roux"]).await;
     let partner = stack.simulator.partner("acme").unwrap();
-    // One key is in trouble of its own, of which nothing can be said any more once the secret is refused.
-    let not_told = stack.simulator.key("roux").unwrap();
+    // One key is revoked while the secret is refused. The API then reports only the secret, so no alert names this key.
+    let revoked_key = stack.simulator.key("roux").unwrap();
 
     let rejected = Instant::now();
     partner.deactivate_secret();
-    let told = stack.notified("MyUnisoftSecretRejected", "firing", rejected).await;
-    let [alert] = told.alerts() else { panic!("one secret was refused: {:?}", told.body) };
+    let notification = stack.wait_for_notification("MyUnisoftSecretRejected", "firing", rejected).await;
+    let [alert] = notification.alerts() else { panic!("one secret was refused: {:?}", notification.body) };
     assert_eq!(
         (&alert["labels"]["partner"], &alert["labels"]["key"]),
         (&"acme".into(), &serde_json::Value::Null)
     );
-    assert!(stack.given("ERR-INVALID-SECRET").contains(&quoted(alert)), "{alert}");
-    not_told.revoke();
-    stack.sees("count(myunisoft_probe_error_info{reason=\"secret\"})", 8).await;
+    assert!(stack.request_ids_with("ERR-INVALID-SECRET").contains(&quoted_request_id(alert)), "{alert}");
+    revoked_key.revoke();
+    stack.wait_for_value("count(myunisoft_probe_error_info{reason=\"secret\"})", 8).await;
 
     let accepted = Instant::now();
-    not_told.restore();
+    revoked_key.restore();
     partner.activate_secret();
-    stack.notified("MyUnisoftSecretRejected", "resolved", accepted).await;
-    stack.sees("count(ALERTS{alertstate=\"firing\"}) or vector(0)", 0).await;
-    assert_eq!(stack.told(), [firing("MyUnisoftSecretRejected"), resolved("MyUnisoftSecretRejected")]);
+    stack.wait_for_notification("MyUnisoftSecretRejected", "resolved", accepted).await;
+    stack.wait_for_value("count(ALERTS{alertstate=\"firing\"}) or vector(0)", 0).await;
+    assert_eq!(
+        stack.notifications(),
+        [firing("MyUnisoftSecretRejected"), resolved("MyUnisoftSecretRejected")]
+    );
 }
 
-/// Who is kept quiet by whom: source, target, whether it is quiet. All of one exporter, partner and key.
-const QUIET: &[(&str, &str, bool)] = &[
+/// Inhibitions: source alert, target alert, and whether the target is inhibited if both have the same exporter, partner and
+/// key.
+const INHIBITIONS: &[(&str, &str, bool)] = &[
     ("MyUnisoftApiDown", "MyUnisoftKeyRevoked", true),
     ("MyUnisoftApiDown", "MyUnisoftCanaryFailing", true),
     ("MyUnisoftApiDown", "MyUnisoftSecretRejected", true),
@@ -246,7 +250,7 @@ const QUIET: &[(&str, &str, bool)] = &[
 async fn a_cause_inhibits_its_consequences_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let alertmanager = Alertmanager::start(folder.path(), &shipped("examples/alertmanager.yml")).await;
-    // Each pair has a partner of its own; what is about the whole API has an exporter of its own.
+    // Each pair of alerts has its own instance of the exporter.
     let alert = |name: &str, pair: usize, other_key: bool| {
         let of_key = ["tKey", "Canary", "Login", "RateLimit"].iter().any(|kind| name.contains(kind));
         let of_partner = of_key || name.contains("Secret");
@@ -260,29 +264,29 @@ async fn a_cause_inhibits_its_consequences_and_nothing_else() {
         }
         serde_json::json!({ "labels": labels })
     };
-    let pairs = QUIET.iter().enumerate();
+    let pairs = INHIBITIONS.iter().enumerate();
     let all = pairs.flat_map(|(pair, (source, target, _))| {
-        let apart = alert(target, 1_000 + pair, true);
-        [alert(source, pair, false), alert(target, pair, false), apart]
+        let elsewhere = alert(target, 1_000 + pair, true);
+        [alert(source, pair, false), alert(target, pair, false), elsewhere]
     });
     let url = format!("http://{}/api/v2/alerts", alertmanager.address);
     let posted = client().post(&url).json(&all.collect::<Vec<_>>()).send().await.unwrap();
     assert!(posted.status().is_success(), "{}", posted.text().await.unwrap());
-    let known = || async {
+    let poll = || async {
         let known: Vec<serde_json::Value> = client().get(&url).send().await.ok()?.json().await.ok()?;
         let settled = known.iter().all(|alert| alert["status"]["state"] != "unprocessed");
-        (settled && known.len() == QUIET.len() * 3).then_some(known)
+        (settled && known.len() == INHIBITIONS.len() * 3).then_some(known)
     };
-    let known = until_within(PATIENCE, "every alert", known).await;
-    let is_quiet = |name: &str, instance: usize| {
+    let known = until_within(TIMEOUT, "every alert", poll).await;
+    let is_inhibited = |name: &str, instance: usize| {
         let of = |alert: &&serde_json::Value| {
             let labels = &alert["labels"];
             labels["alertname"] == name && labels["instance"] == *instance.to_string()
         };
         known.iter().find(of).unwrap()["status"]["state"] == "suppressed"
     };
-    for (pair, (source, target, quiet)) in QUIET.iter().enumerate() {
-        assert_eq!(is_quiet(target, pair), *quiet, "{target} while {source}");
-        assert!(!is_quiet(target, 1_000 + pair), "{target} of another exporter while {source}");
+    for (pair, (source, target, inhibited)) in INHIBITIONS.iter().enumerate() {
+        assert_eq!(is_inhibited(target, pair), *inhibited, "{target} while {source}");
+        assert!(!is_inhibited(target, 1_000 + pair), "{target} of another exporter while {source}");
     }
 }

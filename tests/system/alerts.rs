@@ -1,4 +1,4 @@
-//! What is shipped for Prometheus and Alertmanager: that it is valid, complete, and tested to the minute.
+//! The rules and examples for Prometheus and Alertmanager are valid, complete, and tested to the minute.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::monitoring::alerts_folder;
+use crate::support::server::run_tool;
 
 const RULES: [&str; 3] = ["settings.rules.yml", "recording.rules.yml", "alerts.rules.yml"];
 const RUNBOOKS: &str = include_str!("../../docs/runbooks.md");
@@ -28,12 +29,11 @@ fn test_files() -> Vec<PathBuf> {
     files.map(|file| file.unwrap().path()).collect()
 }
 
-/// What a tool says, and whether it was content. Fails where it is missing: `make test` installs it.
+/// Runs a tool; returns whether it succeeded, and its output.
 fn run(tool: &str, arguments: &[&str], folder: &Path) -> (bool, String) {
-    let output = Command::new(tool).args(arguments).current_dir(folder).output();
-    let output = output.unwrap_or_else(|cause| panic!("{tool}: {cause}: run `make test`, which installs it"));
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    let output = run_tool(Command::new(tool).args(arguments).current_dir(folder));
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
 }
 
 #[test]
@@ -43,22 +43,22 @@ fn the_rules_and_the_examples_are_valid() {
         ("promtool", &["check", "config", "examples/prometheus.yml"]),
         ("amtool", &["check-config", "examples/alertmanager.yml"]),
     ] {
-        let (content, said) = run(tool, arguments, &alerts_folder());
-        assert!(content, "{said}");
+        let (success, output) = run(tool, arguments, &alerts_folder());
+        assert!(success, "{output}");
     }
 }
 
 #[test]
 fn the_rules_pass_their_tests() {
     for file in test_files() {
-        let (content, said) =
+        let (success, output) =
             run("promtool", &["test", "rules", file.to_str().unwrap()], &alerts_folder().join("tests"));
-        assert!(content, "{said}");
+        assert!(success, "{output}");
     }
 }
 
-/// The tests of one file that name `alert`, as a file of their own that reads the rules in `folder`.
-/// JSON is YAML too.
+/// The tests in one file that name `alert`, as a new test file for the rules in `folder`. The new file is JSON, which is
+/// also valid YAML.
 fn tests_of(alert: &str, file: &Path, folder: &Path) -> Option<Value> {
     let mut tests = parsed(file);
     let about: Vec<_> = tests["tests"]
@@ -70,17 +70,18 @@ fn tests_of(alert: &str, file: &Path, folder: &Path) -> Option<Value> {
     for rules in tests["rule_files"].as_array_mut()? {
         *rules = folder.join(Path::new(rules.as_str()?).file_name()?).display().to_string().into();
     }
-    let some = !about.is_empty();
+    let found = !about.is_empty();
     tests["tests"] = about.into();
-    some.then_some(tests)
+    found.then_some(tests)
 }
 
+/// Whether a test checks this alert.
 fn names(test: &Value, alert: &str) -> bool {
     test["alert_rule_test"].as_array().into_iter().flatten().any(|check| check["alertname"] == alert)
 }
 
-/// Whether some test notices what `change` does to the `index`-th alert.
-fn is_noticed(index: usize, name: &str, change: impl Fn(&mut Value)) -> bool {
+/// Whether a test fails after `change` to the alert at `index`.
+fn fails_after(index: usize, name: &str, change: impl Fn(&mut Value)) -> bool {
     let folder = tempfile::tempdir().unwrap();
     for rules in RULES {
         let mut rules_of = parsed(&alerts_folder().join(rules));
@@ -94,9 +95,9 @@ fn is_noticed(index: usize, name: &str, change: impl Fn(&mut Value)) -> bool {
     test_files().iter().filter_map(|file| tests_of(name, file, folder.path())).any(|tests| {
         let file = folder.path().join("tests.yml");
         std::fs::write(&file, tests.to_string()).unwrap();
-        let (content, said) = run("promtool", &["test", "rules", "tests.yml"], folder.path());
-        assert!(content || said.contains("FAILED:\n"), "not a failed test, but a broken one: {said}");
-        !content
+        let (success, output) = run("promtool", &["test", "rules", "tests.yml"], folder.path());
+        assert!(success || output.contains("FAILED:\n"), "the test file is invalid: {output}");
+        !success
     })
 }
 
@@ -104,14 +105,17 @@ fn is_noticed(index: usize, name: &str, change: impl Fn(&mut Value)) -> bool {
 fn the_delay_of_every_alert_is_tested_to_the_minute() {
     for (index, alert) in alerts().iter().enumerate() {
         let name = alert["alert"].as_str().unwrap();
-        assert!(!is_noticed(index, name, |_| ()), "{name}: its tests fail by themselves");
+        assert!(!fails_after(index, name, |_| ()), "{name}: its tests fail without a change");
         let wait = alert["for"].as_str().map_or(0, |wait| humantime::parse_duration(wait).unwrap().as_secs());
         let with = |seconds: u64| move |alert: &mut Value| alert["for"] = json!(format!("{seconds}s"));
-        assert!(is_noticed(index, name, with(wait + 60)), "{name} {wait}: a minute later is not noticed");
+        assert!(
+            fails_after(index, name, with(wait + 60)),
+            "{name} {wait}: no test fails if the delay is a minute longer"
+        );
         if wait > 0 {
             assert!(
-                is_noticed(index, name, with(wait - 60)),
-                "{name} {wait}: a minute earlier is not noticed"
+                fails_after(index, name, with(wait - 60)),
+                "{name} {wait}: no test fails if the delay is a minute shorter"
             );
         }
     }
@@ -124,21 +128,21 @@ fn every_alert_has_a_severity_texts_links_and_a_runbook() {
     let mut named = BTreeSet::new();
     for alert in alerts() {
         let name = alert["alert"].as_str().unwrap();
-        let said =
+        let text =
             |annotation: &str| alert["annotations"][annotation].as_str().unwrap_or_default().to_owned();
         let severity = alert["labels"]["severity"].as_str().unwrap();
         assert!(["critical", "warning", "info"].contains(&severity), "{name}: {severity}");
-        assert!(said("summary").ends_with('.') && !said("summary").contains("{{"), "{name}");
-        let description = said("description");
+        assert!(text("summary").ends_with('.') && !text("summary").contains("{{"), "{name}");
+        let description = text("description");
         let quotes = description.contains("myunisoft_probe_error_info") || description.contains("request ID");
-        assert!(quotes, "{name}: it must name the request ID to quote, or say that none is needed");
-        assert!(said("runbook_url").ends_with(&format!("#{}", name.to_lowercase())), "{name}");
+        assert!(quotes, "{name}: the description must contain the request ID, or say that none is needed");
+        assert!(text("runbook_url").ends_with(&format!("#{}", name.to_lowercase())), "{name}");
         assert!(anchors.contains(&name), "{name} has no section in docs/runbooks.md");
-        assert!(said("dashboard_url").contains("/d/myunisoft-"), "{name}");
+        assert!(text("dashboard_url").contains("/d/myunisoft-"), "{name}");
         named.insert(name.to_owned());
     }
     let anchors = anchors.into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
-    assert_eq!(anchors, named, "a section an alert, and no other");
+    assert_eq!(anchors, named, "one section per alert, and no other section");
     for name in [
         "ApiDown",
         "ApiMaintenance",
@@ -160,6 +164,6 @@ fn every_alert_has_a_severity_texts_links_and_a_runbook() {
         "ExporterDown",
         "ExporterConfigReloadFailed",
     ] {
-        assert!(named.contains(&format!("MyUnisoft{name}")), "{name} is promised");
+        assert!(named.contains(&format!("MyUnisoft{name}")), "MyUnisoft{name} is missing");
     }
 }

@@ -1,4 +1,4 @@
-//! The dashboards: held against Grafana's schema, the code's metrics and states, and the alerts.
+//! The dashboards are compared with the schema of Grafana, the metrics and states of the exporter, and the alerts.
 
 mod links;
 mod queries;
@@ -25,24 +25,24 @@ fn dashboards() -> [Value; 3] {
 }
 
 fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
+    value.as_str().unwrap_or_else(|| panic!("{value} is not a string"))
 }
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// The panels that show something: rows apart.
+/// The panels without rows.
 fn panels(dashboard: &Value) -> Vec<&Value> {
     list(&dashboard["panels"]).iter().filter(|panel| panel["type"] != "row").collect()
 }
 
-/// Everything in a dashboard, and everything in that.
+/// A value and all values nested in it.
 fn nested(value: &Value) -> Vec<&Value> {
-    let within: Vec<&Value> = match value {
+    let children: Vec<&Value> = match value {
         Value::Array(items) => items.iter().collect(),
         Value::Object(fields) => fields.values().collect(),
         _ => Vec::new(),
     };
-    [vec![value], within.into_iter().flat_map(nested).collect()].concat()
+    [vec![value], children.into_iter().flat_map(nested).collect()].concat()
 }

@@ -1,5 +1,5 @@
-//! What happens around the exporter: kills, disks, clocks, names, descriptors. It says what is wrong, and
-//! recovers by itself.
+//! Faults of the environment: disk, clock, host names, file descriptors. The exporter reports each fault and recovers
+//! without help.
 
 mod clock;
 mod disk;
@@ -8,13 +8,13 @@ mod host_names;
 
 use std::process::Command;
 
-use crate::support::server::BINARY;
+use crate::support::server::{BINARY, run_tool};
 
 const FAILED_WRITES: &str = "myunisoft_exporter_storage_write_failures_total";
 
-/// The program in file systems of its own, after `script`: what is mounted there, nobody else sees. It
-/// becomes root among its own, if it is not, for only root mounts.
-fn with_own_mounts(script: &str) -> Command {
+/// A command that runs `script`, and then the program, in a new mount namespace, so no other process sees the mounts. In
+/// a new user namespace, the process is root, because only root can mount.
+fn in_mount_namespace(script: &str) -> Command {
     let mut command = Command::new("unshare");
     command.args([
         "--mount",
@@ -27,10 +27,10 @@ fn with_own_mounts(script: &str) -> Command {
     command
 }
 
-/// Runs a command among the file systems of a process.
-fn beside(pid: u32, script: &str) {
+/// Runs a script in the mount namespace of a process.
+fn run_in_namespace_of(pid: u32, script: &str) {
     let mut command = Command::new("nsenter");
     command.args(["--mount", "--user", "--preserve-credentials", "--target", &pid.to_string()]);
-    let output = command.args(["sh", "-ec", script]).output().unwrap();
+    let output = run_tool(command.args(["sh", "-ec", script]));
     assert!(output.status.success(), "{script}: {output:?}");
 }

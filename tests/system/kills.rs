@@ -1,4 +1,4 @@
-//! Killed at any moment: what was shown is remembered.
+//! Kills at random moments: a state that was shown must be persisted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
@@ -14,22 +14,23 @@ use crate::support::SECRET;
 use crate::support::acme::{key_line, write_config};
 use crate::support::server::Exporter;
 
-/// As many as `make test` has time for; `MYUNISOFT_KILLS` asks for more.
+/// The number of kills in `make test`. `MYUNISOFT_KILLS` sets another number.
 const KILLS: u64 = 25;
 const KEYS: u64 = 12;
-/// The longest life between two kills, in milliseconds: some end before the first state was written, some in
-/// the middle of a write, some between two.
-const LONGEST_LIFE: u64 = 2_500;
+/// The longest time between two kills, in milliseconds. Some kills come before the first write, some during a write, and
+/// some between two writes.
+const LONGEST_RUN: u64 = 2_500;
 
-fn any(below: u64) -> u64 {
+/// A random number.
+fn random(below: u64) -> u64 {
     RandomState::new().hash_one(SystemTime::now()) % below
 }
 
-/// State, and since when in seconds, of each key.
+/// The state of each key, and the time of its last change in seconds.
 type States = BTreeMap<String, (String, f64)>;
 
-/// What `/metrics` shows, of keys that something is known of.
-async fn shown(exporter: &Exporter) -> States {
+/// The states in `/metrics`, without `unknown`.
+async fn shown_states(exporter: &Exporter) -> States {
     let metrics = exporter.metrics().await;
     let label = |line: &str, name: &str| {
         line.split_once(&format!("{name}=\""))
@@ -48,10 +49,10 @@ async fn shown(exporter: &Exporter) -> States {
     known.map(|(key, state)| (key.clone(), (state, since[&key]))).collect()
 }
 
-/// What the file remembers, and of whom it knows that they were active once.
-fn remembered(data: &Path) -> (States, BTreeSet<String>) {
+/// The states in the state file, and the keys that have been active once.
+fn persisted_states(data: &Path) -> (States, BTreeSet<String>) {
     let Ok(text) = std::fs::read(data.join("state.json")) else { return Default::default() };
-    let file: Value = serde_json::from_slice(&text).expect("the memory is whole");
+    let file: Value = serde_json::from_slice(&text).expect("the state file is complete");
     let (mut states, mut active) = (States::new(), BTreeSet::new());
     for record in file["keys"].as_array().unwrap() {
         let text = |field: &str| record[field].as_str().unwrap().to_owned();
@@ -65,28 +66,29 @@ fn remembered(data: &Path) -> (States, BTreeSet<String>) {
     (states, active)
 }
 
-/// Lives for a while among keys that come and go, and is killed: the last states it showed.
-async fn live_and_die(folder: &Path, simulator: &Simulator, seen_active: &mut BTreeSet<String>) -> States {
+/// Runs the exporter for a random time while keys are revoked and restored, and kills it. Returns the last states that it
+/// showed.
+async fn run_and_kill(folder: &Path, simulator: &Simulator, seen_active: &mut BTreeSet<String>) -> States {
     let mut exporter = Exporter::start(folder, &["--log.level=info"]).await;
     let mut last = States::new();
-    let dies = Instant::now() + Duration::from_millis(any(LONGEST_LIFE));
-    while Instant::now() < dies {
-        let key = simulator.key(&format!("key{}", any(KEYS))).unwrap();
-        if any(2) == 0 {
+    let end = Instant::now() + Duration::from_millis(random(LONGEST_RUN));
+    while Instant::now() < end {
+        let key = simulator.key(&format!("key{}", random(KEYS))).unwrap();
+        if random(2) == 0 {
             key.revoke();
         } else {
             key.restore();
         }
-        last = shown(&exporter).await;
+        last = shown_states(&exporter).await;
         for (key, (state, _)) in &last {
-            assert!(state != "not_found" || !seen_active.contains(key), "{key} was active once: {last:?}");
+            assert!(state != "not_found" || !seen_active.contains(key), "{key} has been active: {last:?}");
         }
         seen_active
             .extend(last.iter().filter(|(_, (state, _))| state == "active").map(|(key, _)| key.clone()));
-        sleep(Duration::from_millis(any(40))).await;
+        sleep(Duration::from_millis(random(40))).await;
     }
     exporter.server.signal(Signal::KILL);
-    exporter.server.end().await;
+    exporter.server.wait_for_exit().await;
     assert!(!exporter.server.output().contains("damaged"), "{}", exporter.server.output());
     last
 }
@@ -104,28 +106,28 @@ async fn kills_at_random_moments_neither_lose_nor_damage_the_persisted_state() {
     let keys: Vec<_> = (0..KEYS).map(|n| key_line(&simulator, &format!("key{n}"))).collect();
     write_config(folder.path(), &simulator, &keys);
     let data = folder.path().join("data");
-    let (mut seen_active, mut whole) = (BTreeSet::new(), 0);
+    let (mut seen_active, mut with_states) = (BTreeSet::new(), 0);
     for _ in 0..kills {
-        let last = live_and_die(folder.path(), &simulator, &mut seen_active).await;
-        let (file, file_active) = remembered(&data);
+        let last = run_and_kill(folder.path(), &simulator, &mut seen_active).await;
+        let (file, file_active) = persisted_states(&data);
         for (key, (state, since)) in &last {
             let (on_disk, on_disk_since) = &file[key];
-            // What was learnt after the last look may be on disk already; the file counts milliseconds.
+            // The file can contain a later change than the last response. Its times have a resolution of a millisecond.
             assert!(
                 on_disk == state || on_disk_since + 0.001 > *since,
-                "{key}: {state} was shown, {on_disk} is remembered"
+                "{key}: {state} was shown, {on_disk} is persisted"
             );
         }
         assert!(
             file_active.is_superset(&seen_active),
-            "{seen_active:?} were active, {file_active:?} are known"
+            "{seen_active:?} were active, {file_active:?} are persisted"
         );
-        whole += usize::from(!file.is_empty());
+        with_states += usize::from(!file.is_empty());
     }
-    assert!(whole > 0 && seen_active.len() > 1, "something was remembered");
+    assert!(with_states > 0 && seen_active.len() > 1, "no state was persisted");
     let files =
         std::fs::read_dir(&data).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
     let files: Vec<_> = files.collect();
     assert!(files.iter().all(|file| !file.contains("damaged")), "{files:?}");
-    assert!(files.len() <= 3, "state, lock and what the last kill left: {files:?}");
+    assert!(files.len() <= 3, "state file, lock file and the temporary file of the last kill: {files:?}");
 }

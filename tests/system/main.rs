@@ -1,4 +1,4 @@
-//! Tests that need more than Rust (Prometheus, Alertmanager, a browser, Python, namespaces, root), or a minute each.
+//! Tests that need more than Rust (Prometheus, Alertmanager, a browser, Python, namespaces, root), or take a minute each.
 //! `make test` installs what they need. A test whose tool is missing fails and names the tool.
 
 #![allow(
@@ -8,7 +8,7 @@
     clippy::print_stderr,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "in a test, to panic is to fail"
+    reason = "a test fails by panicking"
 )]
 
 #[path = "../support/mod.rs"]

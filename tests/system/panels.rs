@@ -1,36 +1,35 @@
-//! Every query of every panel and variable, asked of a real Prometheus that watches the demo.
+//! Every query of every panel and variable, sent to a real Prometheus that scrapes the demo.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::support::monitoring::{Prometheus, lay_out_rules};
-use crate::support::server::{BINARY, Exporter, Server};
+use crate::support::monitoring::{Prometheus, write_rules};
+use crate::support::server::Exporter;
 
-/// The demo's story has a lap of 90 seconds; in two of them everything has happened.
-const PATIENCE: Duration = Duration::from_mins(4);
+/// The events of the demo repeat every 90 seconds. After two rounds, all of them have happened.
+const TIMEOUT: Duration = Duration::from_mins(4);
 
-/// Panels that show something only when something is wrong that never is in the demo: dashboard, panel, why.
-const SILENT: &[(&str, &str, &str)] =
+/// Panels that show only problems that the demo does not have: dashboard, panel, reason.
+const EMPTY: &[(&str, &str, &str)] =
     &[("MyUnisoft / Exporter", "List of stale probes", "no probe of the demo is stale")];
 
-fn is_silent_for_good(query: &Query) -> bool {
-    SILENT.iter().any(|(dashboard, panel, _)| query.place.starts_with(&format!("{dashboard}, {panel}, ")))
+fn is_always_empty(query: &Query) -> bool {
+    EMPTY.iter().any(|(dashboard, panel, _)| query.place.starts_with(&format!("{dashboard}, {panel}, ")))
 }
 
 /// One query of a dashboard.
 #[derive(Debug)]
 struct Query {
-    /// Dashboard, panel or variable, and which of its queries.
+    /// Dashboard, panel or variable, and the reference of the query.
     place: String,
     expr: String,
     is_instant: bool,
-    /// The labels that its legend shows.
+    /// The labels in its legend.
     legend: BTreeSet<String>,
 }
 
@@ -45,9 +44,9 @@ fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> 
     value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// What Grafana puts in the place of variables where "All" is chosen. (The steps of subqueries, less than
-/// a scrape interval as shipped, are hastened too.)
-fn filled_in(expr: &str) -> String {
+/// Replaces the variables as Grafana does if "All" is selected. The steps of subqueries are divided like the scrape
+/// interval, because they must be shorter than it.
+fn with_variables(expr: &str) -> String {
     let fixed = [
         ("$__rate_interval", "30s"),
         ("$__range_s", "300"),
@@ -63,8 +62,8 @@ fn filled_in(expr: &str) -> String {
     expr
 }
 
-/// `label_values(metric, label)`, as what has to give something for it.
-fn of_variable(query: &str) -> String {
+/// A query that returns a series for each value of `label_values(metric, label)`.
+fn variable_query(query: &str) -> String {
     let inside = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
     let (series, label) =
         inside.and_then(|inside| inside.rsplit_once(',')).unwrap_or_else(|| panic!("{query}"));
@@ -85,7 +84,7 @@ fn queries(dashboard: &Value) -> Vec<Query> {
         let query = variable["query"]["query"].as_str().or(variable["query"].as_str())?;
         query.starts_with("label_values").then(|| Query {
             place: [title, "variable", text(variable, "name")].join(", "),
-            expr: filled_in(&of_variable(query)),
+            expr: with_variables(&variable_query(query)),
             is_instant: true,
             legend: BTreeSet::new(),
         })
@@ -95,7 +94,7 @@ fn queries(dashboard: &Value) -> Vec<Query> {
     let targets = panels.flat_map(|panel| {
         list(panel, "/targets").map(|target| Query {
             place: [title, text(panel, "title"), text(target, "refId")].join(", "),
-            expr: filled_in(target["expr"].as_str().unwrap()),
+            expr: with_variables(target["expr"].as_str().unwrap()),
             is_instant: target["instant"] == true,
             legend: labels_of(target["legendFormat"].as_str().unwrap_or_default()),
         })
@@ -103,19 +102,19 @@ fn queries(dashboard: &Value) -> Vec<Query> {
     variables.chain(targets).collect()
 }
 
-/// The series that a query gives, asked as Grafana asks.
-async fn answer(prometheus: &Prometheus, query: &Query) -> Vec<Value> {
+/// The series of a query, requested as Grafana does.
+async fn series_of(prometheus: &Prometheus, query: &Query) -> Vec<Value> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let (start, end) = ((now - 300).to_string(), now.to_string());
-    let asked = if query.is_instant {
-        prometheus.ask("query", &[("query", &query.expr)]).await
+    let response = if query.is_instant {
+        prometheus.get("query", &[("query", &query.expr)]).await
     } else {
-        let span = [("query", &*query.expr), ("start", &start), ("end", &end), ("step", "5")];
-        prometheus.ask("query_range", &span).await
+        let parameters = [("query", &*query.expr), ("start", &start), ("end", &end), ("step", "5")];
+        prometheus.get("query_range", &parameters).await
     };
-    let answer = asked.unwrap_or_default();
-    assert_eq!(answer["status"], "success", "{}: {}: {answer}", query.place, query.expr);
-    answer["data"]["result"].as_array().cloned().unwrap_or_default()
+    let response = response.unwrap_or_default();
+    assert_eq!(response["status"], "success", "{}: {}: {response}", query.place, query.expr);
+    response["data"]["result"].as_array().cloned().unwrap_or_default()
 }
 
 fn has_labels(series: &Value, labels: &BTreeSet<String>) -> bool {
@@ -124,34 +123,33 @@ fn has_labels(series: &Value, labels: &BTreeSet<String>) -> bool {
 
 #[tokio::test]
 async fn every_dashboard_query_returns_the_labels_of_its_legend() {
-    let server = Server::spawn(Command::new(BINARY).args(["demo", "--web.listen-address=127.0.0.1:0"]));
-    let exporter = Exporter::listening(server).await;
+    let exporter = Exporter::start_demo(&[]).await;
     let folder = tempfile::tempdir().unwrap();
-    let config = lay_out_rules(folder.path(), 10);
+    let config = write_rules(folder.path(), 10);
     let target = exporter.url.trim_start_matches("http://");
     let prometheus = Prometheus::start(folder.path(), &config.replace("localhost:10698", target)).await;
 
     let all: Vec<_> = dashboards().iter().flat_map(queries).collect();
     assert!(all.len() > 60, "{}", all.len());
-    let mut silent: Vec<_> = all.iter().collect();
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline && silent.iter().any(|query| !is_silent_for_good(query)) {
-        let mut still = Vec::new();
-        for query in silent {
-            let series = answer(&prometheus, query).await;
+    let mut empty: Vec<_> = all.iter().collect();
+    let deadline = Instant::now() + TIMEOUT;
+    while Instant::now() < deadline && empty.iter().any(|query| !is_always_empty(query)) {
+        let mut remaining = Vec::new();
+        for query in empty {
+            let series = series_of(&prometheus, query).await;
             if !series.iter().any(|series| has_labels(series, &query.legend)) {
-                still.push(query);
+                remaining.push(query);
             }
         }
-        silent = still;
+        empty = remaining;
         sleep(Duration::from_secs(1)).await;
     }
-    let unexpected = silent.iter().filter(|query| !is_silent_for_good(query));
+    let unexpected = empty.iter().filter(|query| !is_always_empty(query));
     let unexpected: Vec<_> = unexpected.map(|query| (&query.place, &query.expr)).collect();
-    assert!(unexpected.is_empty(), "nothing in {PATIENCE:?}: {unexpected:#?}");
-    println!("{} queries of {} panels and variables answered", all.len() - silent.len(), all.len());
-    for (dashboard, panel, _) in SILENT {
-        let shown = silent.iter().any(|query| query.place.starts_with(&format!("{dashboard}, {panel}, ")));
-        assert!(shown, "{dashboard}, {panel}: it does show something; take it from the list");
+    assert!(unexpected.is_empty(), "no data within {TIMEOUT:?}: {unexpected:#?}");
+    println!("{} of {} queries of panels and variables returned data", all.len() - empty.len(), all.len());
+    for (dashboard, panel, _) in EMPTY {
+        let is_empty = empty.iter().any(|query| query.place.starts_with(&format!("{dashboard}, {panel}, ")));
+        assert!(is_empty, "{dashboard}, {panel}: the panel has data; remove it from the list");
     }
 }

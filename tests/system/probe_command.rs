@@ -1,59 +1,23 @@
-//! `myunisoft-exporter probe`: every probe once, explained.
+//! `myunisoft-exporter probe` in a terminal, with a closed output, and its JSON.
 
 use std::path::Path;
 use std::process::Command;
 
 use partner_simulator::{Limits, Simulator};
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::status::misfit;
+use crate::status::schema_violation;
 use crate::support::SECRET;
 use crate::support::acme::{key_line, write_config};
-use crate::support::server::BINARY;
-
-/// What the command said on standard output and standard error, and its exit code.
-async fn probe(folder: &Path, flags: &[&str]) -> (String, String, Option<i32>) {
-    let mut command = tokio::process::Command::new(BINARY);
-    command
-        .arg("probe")
-        .arg(format!("--config.file={}", folder.join("exporter.yml").display()))
-        .arg(format!("--storage.path={}", folder.join("data").display()))
-        .args(flags);
-    let output = command.output().await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (text(output.stdout), text(output.stderr), output.status.code())
-}
-
-/// Keys of acme: dupont and martin work, petit's token is not known.
-async fn three_keys() -> (Simulator, TempDir) {
-    let simulator = Simulator::builder()
-        .limits(Limits { total: 1_000_000, ..Default::default() })
-        .partner("acme", SECRET)
-        .society_key("dupont", 80, 127)
-        .society_key("martin", 80, 128)
-        .society_key("petit", 80, 129)
-        .start()
-        .await
-        .unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let keys = ["dupont", "martin", "petit"].map(|name| key_line(&simulator, name));
-    simulator.key("petit").unwrap().revoke();
-    write_config(folder.path(), &simulator, &keys);
-    // A busy machine is no failure.
-    let file = folder.path().join("exporter.yml");
-    let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace("interval: 300ms, timeout: 300ms", "interval: 30s, timeout: 20s"))
-        .unwrap();
-    (simulator, folder)
-}
+use crate::support::probe_command::{probe, three_keys};
+use crate::support::server::{BINARY, run_tool};
 
 #[tokio::test]
 async fn the_json_output_matches_the_status_schema() {
     let (_simulator, folder) = three_keys().await;
     let (json, log, code) = probe(folder.path(), &["--output=json"]).await;
     assert_eq!((code, &*log), (Some(1), ""));
-    assert_eq!(misfit(&json, None), None, "{json}");
+    assert_eq!(schema_violation(&json, None), None, "{json}");
     let status: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(status["keys"][0]["key"], "petit");
     assert_eq!(status["keys"][0]["verdict"]["blame"], "key");
@@ -61,7 +25,7 @@ async fn the_json_output_matches_the_status_schema() {
     assert_eq!(status["keys"].as_array().unwrap().len(), 3);
 }
 
-/// The same in a terminal of its own.
+/// Runs the command in a pseudo-terminal; returns what it shows.
 fn in_a_terminal(folder: &Path, environment: &str, flags: &str) -> String {
     let (config, data) = (folder.join("exporter.yml"), folder.join("data"));
     let command = format!(
@@ -69,7 +33,7 @@ fn in_a_terminal(folder: &Path, environment: &str, flags: &str) -> String {
         config.display(),
         data.display()
     );
-    let output = Command::new("script").args(["-qec", &command, "/dev/null"]).output().unwrap();
+    let output = run_tool(Command::new("script").args(["-qec", &command, "/dev/null"]));
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -117,15 +81,18 @@ async fn a_closed_output_is_not_an_error_and_a_full_disk_is_reported() {
     ] {
         let run = |out: &str| {
             let script = format!("cd {}; {BINARY} \"$@\" {out}", folder.path().display());
-            Command::new("bash").args(["-c", &script, "bash"]).args(arguments).output().unwrap()
+            run_tool(Command::new("bash").args(["-c", &script, "bash"]).args(arguments))
         };
-        // By then nobody holds the other end.
+        // The other end of the pipe is closed at once.
         let output = run("> >(exec <&-)");
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.code() == Some(code) && told.is_empty(), "{arguments:?}: {told}");
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(code) && errors.is_empty(), "{arguments:?}: {errors}");
         let output = run("> /dev/full");
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.code() == Some(1) && told.contains("No space left"), "{arguments:?}: {told}");
-        assert!(!told.contains("panicked"), "{told}");
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            output.status.code() == Some(1) && errors.contains("No space left"),
+            "{arguments:?}: {errors}"
+        );
+        assert!(!errors.contains("panicked"), "{errors}");
     }
 }

@@ -1,4 +1,4 @@
-//! The program as its users run it: a process, files, signals, a real Prometheus.
+//! The program as a process: a full disk, a real Prometheus, the demo.
 
 use std::process::Command;
 
@@ -8,34 +8,32 @@ use partner_simulator::{KeySpec, LoginSpec, Simulator};
 use crate::support::SECRET;
 use crate::support::acme::{key_line, state_line, two_keys, write_config};
 use crate::support::monitoring::Prometheus;
-use crate::support::server::{BINARY, Exporter, Server, until};
+use crate::support::server::{BINARY, Exporter, until};
 use rustix::process::Signal;
 
 #[tokio::test]
 async fn a_file_size_limit_of_zero_is_reported_and_keeps_the_state_file() {
     let (simulator, folder) = two_keys().await;
     let mut exporter = Exporter::start(folder.path(), &[]).await;
-    exporter.shows(&state_line("dupont", "active")).await;
+    exporter.wait_for_line(&state_line("dupont", "active")).await;
     exporter.server.signal(Signal::TERM);
-    assert!(exporter.server.end().await.success());
+    assert!(exporter.server.wait_for_exit().await.success());
     let before = std::fs::read(folder.path().join("data/state.json")).unwrap();
-    // A file size limit of nothing stands for a full disk: every write fails, root's too. (The signal
-    // that comes with it is not what a full disk sends, so it is ignored.)
+    // A file size limit of zero simulates a full disk: every write fails, even for root. The signal XFSZ is ignored,
+    // because a full disk does not send it.
     let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"";
     let mut command = Command::new("sh");
-    command.args(["-c", script, BINARY, "--web.listen-address=127.0.0.1:0"]);
-    command.arg(format!("--config.file={}", folder.path().join("exporter.yml").display()));
-    command.arg(format!("--storage.path={}", folder.path().join("data").display()));
+    command.args(["-c", script, BINARY]);
     simulator.key("dupont").unwrap().revoke();
-    let exporter = Exporter::listening(Server::spawn(&mut command)).await;
-    exporter.server.line(&["level=error", "cannot write the state file"]).await;
-    exporter.shows(&state_line("dupont", "revoked")).await;
+    let exporter = Exporter::start_with_command(command, folder.path(), &[]).await;
+    exporter.server.wait_for_log(&["level=error", "cannot write the state file"]).await;
+    exporter.wait_for_line(&state_line("dupont", "revoked")).await;
     let metrics = exporter.metrics().await;
     assert!(!metrics.contains("myunisoft_exporter_storage_write_failures_total 0\n"), "{metrics}");
     assert_eq!(
         std::fs::read(folder.path().join("data/state.json")).unwrap(),
         before,
-        "the old memory is whole"
+        "the previous state file is complete"
     );
 }
 
@@ -57,10 +55,10 @@ async fn prometheus_reads_every_metric_with_its_type_and_help() {
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace("api: {", "api: {ca_file: ca.pem, ")).unwrap();
     let exporter = Exporter::start(folder.path(), &[]).await;
-    exporter.shows(&state_line("dupont", "active")).await;
-    exporter.shows(&state_line("durand", "active")).await;
+    exporter.wait_for_line(&state_line("dupont", "active")).await;
+    exporter.wait_for_line(&state_line("durand", "active")).await;
     simulator.key("dupont").unwrap().revoke();
-    exporter.shows(&state_line("dupont", "revoked")).await;
+    exporter.wait_for_line(&state_line("dupont", "revoked")).await;
 
     let target = exporter.url.trim_start_matches("http://");
     let scrape = format!(
@@ -73,7 +71,7 @@ async fn prometheus_reads_every_metric_with_its_type_and_help() {
             _ => family.name.to_owned(),
         };
         until(&name, || prometheus.query(&name)).await;
-        let metadata = prometheus.ask("metadata", &[("metric", family.name)]).await.unwrap();
+        let metadata = prometheus.get("metadata", &[("metric", family.name)]).await.unwrap();
         let metadata = &metadata["data"];
         assert_eq!(metadata[family.name][0]["type"], family.kind.into_str(), "{}", family.name);
         assert_eq!(metadata[family.name][0]["help"], family.help);
@@ -84,13 +82,11 @@ async fn prometheus_reads_every_metric_with_its_type_and_help() {
 
 #[tokio::test]
 async fn the_demo_shows_its_documented_states() {
-    let flags = ["demo", "--web.listen-address=127.0.0.1:0", "--config.file=mine.yml"];
-    let server = Server::spawn(Command::new(BINARY).args(flags));
-    server.line(&["level=warn", "mine.yml", "not read"]).await;
-    let exporter = Exporter::listening(server).await;
-    exporter.server.line(&["http://", "/metrics"]).await;
-    exporter.server.line(&["https://", "/api/partners/health"]).await;
-    let shows = |part: &'static str| {
+    let exporter = Exporter::start_demo(&["--config.file=mine.yml"]).await;
+    exporter.server.wait_for_log(&["level=warn", "mine.yml", "not read"]).await;
+    exporter.server.wait_for_log(&["http://", "/metrics"]).await;
+    exporter.server.wait_for_log(&["https://", "/api/partners/health"]).await;
+    let wait_for = |part: &'static str| {
         let exporter = &exporter;
         async move {
             until(part, || async {
@@ -99,11 +95,11 @@ async fn the_demo_shows_its_documented_states() {
             .await;
         }
     };
-    shows("key=\"lefebvre\",state=\"pending\"} 1").await;
-    shows("key=\"lefebvre\",state=\"active\"} 1").await;
-    shows("key=\"moreau\",state=\"active\"} 1").await;
-    shows("key=\"moreau\",state=\"revoked\"} 1").await;
-    shows("key=\"roux\",state=\"not_found\"} 1").await;
-    shows("key=\"girard\",reason=\"rate_limited\"}").await;
-    shows("myunisoft_probe_error_info{probe=\"health\",reason=\"maintenance\"").await;
+    wait_for("key=\"lefebvre\",state=\"pending\"} 1").await;
+    wait_for("key=\"lefebvre\",state=\"active\"} 1").await;
+    wait_for("key=\"moreau\",state=\"active\"} 1").await;
+    wait_for("key=\"moreau\",state=\"revoked\"} 1").await;
+    wait_for("key=\"roux\",state=\"not_found\"} 1").await;
+    wait_for("key=\"girard\",reason=\"rate_limited\"}").await;
+    wait_for("myunisoft_probe_error_info{probe=\"health\",reason=\"maintenance\"").await;
 }

@@ -1,4 +1,4 @@
-//! The web configuration file beside the tools that its format comes from.
+//! The web configuration file: compatibility, HTTP/2, and many clients.
 
 mod compatibility;
 mod file_descriptors;

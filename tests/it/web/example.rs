@@ -1,4 +1,4 @@
-//! The example in the reference loads, and lets in whom it says: it can't drift from the program.
+//! The example in docs/web-configuration.md loads, and its user can log in.
 
 use crate::support::pki::Pki;
 
@@ -13,7 +13,7 @@ fn the_documented_example_loads_without_warnings() {
     let loaded = web_toolkit::load(&file).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.files.len(), 4, "{:?}", loaded.files);
-    // A hash that merely looks like one would let nobody in.
+    // A text that only looks like a hash would accept no password.
     let hash = example.lines().find_map(|line| line.trim().strip_prefix("prometheus: ")).unwrap();
     assert!(bcrypt::verify("change-me", hash).unwrap(), "{hash}");
 }

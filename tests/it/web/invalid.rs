@@ -1,10 +1,11 @@
-//! What is wrong with a web configuration is told with its place and the way to mend it.
+//! Errors in a web configuration file are reported with their place and a remedy.
 
 use std::process::Command;
 
 use crate::support::pki::{Pki, hash};
 use crate::support::server::BINARY;
 
+/// The messages of `check-config` about this web configuration file, without the path of the folder.
 fn problems(pki: &Pki, text: &str) -> String {
     let file = pki.write("web.yml", text);
     let main = pki.write("exporter.yml", "health: {interval: 15s}\n");
@@ -23,7 +24,7 @@ fn every_error_is_reported_with_its_line_and_field() {
     pki.write("other.key", &std::fs::read_to_string(other.path("server.key")).unwrap());
     pki.write("empty.pem", "nothing\n");
     let tls = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n";
-    for (text, wanted) in [
+    for (text, expected) in [
         (
             "basic_auth_user: {}\n".to_owned(),
             "web.yml:1: basic_auth_user: is not a field; did you mean `basic_auth_users`?",
@@ -114,9 +115,9 @@ fn every_error_is_reported_with_its_line_and_field() {
         ("tls_server_config:\n".to_owned(), "web.yml:1: tls_server_config: is empty; fill it"),
         ("basic_auth_users: {}\n".to_owned(), "web.yml:1: basic_auth_users: is empty; fill it"),
     ] {
-        let told = problems(&pki, &text);
-        assert!(told.contains(wanted), "{text}\nwanted: {wanted}\ngot: {told}");
-        assert!(!told.contains("hunter2") && !told.contains("$2b$"), "{told}");
+        let messages = problems(&pki, &text);
+        assert!(messages.contains(expected), "{text}\nexpected: {expected}\ngot: {messages}");
+        assert!(!messages.contains("hunter2") && !messages.contains("$2b$"), "{messages}");
     }
 }
 
@@ -127,8 +128,8 @@ fn all_errors_of_both_files_are_reported_at_once() {
     let main = pki.write("exporter.yml", "helth: {}\n");
     let mut command = Command::new(BINARY);
     command.arg("check-config").arg(main).arg(format!("--web.config.file={}", file.display()));
-    let told = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    let messages = String::from_utf8(command.output().unwrap().stderr).unwrap();
     for part in ["exporter.yml:1: helth", "web.yml:1: rate_limits", "web.yml:2: basic_auth_users.a"] {
-        assert!(told.contains(part), "{told}");
+        assert!(messages.contains(part), "{messages}");
     }
 }

@@ -1,23 +1,16 @@
-//! A protection that changes while the exporter runs, and a configuration that is read again by itself.
+//! Changes of the web configuration file while the exporter runs, and the automatic reload.
 
 use std::time::Duration;
 
 use rcgen::ExtendedKeyUsagePurpose;
 
-use crate::support::pki::{Pki, client, hash, write};
-use crate::support::server::{Exporter, client as plain, until};
+use crate::support::pki::{Pki, client, hash};
+use crate::support::server::{client as plain_client, until};
+use crate::support::web::start_with_web_config;
 
-async fn exporter(pki: &Pki, flags: &[&str]) -> Exporter {
-    let main = pki.path("exporter.yml");
-    if !main.exists() {
-        write(&main, "health: {interval: 15s}\n");
-    }
-    let web = format!("--web.config.file={}", pki.path("web.yml").display());
-    let mut all = vec![web.as_str(), "--config.auto-reload-interval=1s"];
-    all.extend(flags);
-    Exporter::start(pki.folder.path(), &all).await
-}
+const AUTO_RELOAD: &str = "--config.auto-reload-interval=1s";
 
+/// The status of `/metrics`; `None` if the request fails.
 async fn status(client: &reqwest::Client, url: &str, user: Option<(&str, &str)>) -> Option<u16> {
     let mut request = client.get(format!("{url}/metrics"));
     if let Some((name, password)) = user {
@@ -30,50 +23,53 @@ async fn status(client: &reqwest::Client, url: &str, user: Option<(&str, &str)>)
 async fn a_renewed_certificate_is_used_without_a_reload_request() {
     let pki = Pki::new();
     pki.write("web.yml", "tls_server_config: {cert_file: server.pem, key_file: server.key}\n");
-    let exporter = exporter(&pki, &[]).await;
+    let exporter = start_with_web_config(&pki, &[AUTO_RELOAD]).await;
     let url = exporter.url.replace("http://", "https://");
-    let asking = client(&pki, None).tls_info(true).build().unwrap();
-    let shown = || async {
-        let response = asking.get(format!("{url}/-/healthy")).send().await.ok()?;
+    let client = client(&pki, None).tls_info(true).build().unwrap();
+    let certificate = || async {
+        let response = client.get(format!("{url}/-/healthy")).send().await.ok()?;
         response.extensions().get::<reqwest::tls::TlsInfo>()?.peer_certificate().map(<[u8]>::to_vec)
     };
-    let before = until("the certificate", shown).await;
-    // Certificate first: for a moment the key is not the certificate's, and the old pair must go on.
+    let before = until("the certificate", certificate).await;
+    // The certificate is replaced first. Until the key is replaced too, the exporter must use the old pair.
     let renewed = pki.sign(&["127.0.0.1"], ExtendedKeyUsagePurpose::ServerAuth);
     pki.write("server.pem", &renewed.certificate);
-    exporter.server.line(&["level=error", "is not the key of the certificate"]).await;
-    assert_eq!(shown().await.unwrap(), before);
+    exporter.server.wait_for_log(&["level=error", "is not the key of the certificate"]).await;
+    assert_eq!(certificate().await.unwrap(), before);
     pki.write("server.key", &renewed.key);
-    exporter.server.line(&["level=info", "configuration reloaded because a file changed"]).await;
-    assert_ne!(shown().await.unwrap(), before);
+    exporter.server.wait_for_log(&["level=info", "configuration reloaded because a file changed"]).await;
+    assert_ne!(certificate().await.unwrap(), before);
 }
 
 #[tokio::test]
 async fn a_removed_user_is_refused_at_once_even_on_an_open_connection() {
     let pki = Pki::new();
     pki.write("web.yml", &format!("basic_auth_users: {{alice: {}, bob: {}}}\n", hash("one"), hash("two")));
-    let exporter = exporter(&pki, &["--web.enable-lifecycle"]).await;
-    // It keeps its connection.
+    let exporter = start_with_web_config(&pki, &[AUTO_RELOAD, "--web.enable-lifecycle"]).await;
+    // This client keeps its connections open.
     let (alice, bob) = (Some(("alice", "one")), Some(("bob", "two")));
-    let client = plain();
+    let client = plain_client();
     assert_eq!(status(&client, &exporter.url, alice).await, Some(200));
     assert_eq!(status(&client, &exporter.url, bob).await, Some(200));
     pki.write("web.yml", &format!("basic_auth_users: {{bob: {}}}\n", hash("two")));
-    until("alice to be out", || async {
+    until("alice to be refused", || async {
         (status(&client, &exporter.url, alice).await == Some(401)).then_some(())
     })
     .await;
     assert_eq!(status(&client, &exporter.url, bob).await, Some(200));
-    // A file that says nothing takes nobody's protection away.
-    for nothing in ["", "---\n", "{}\n", "tls_server_config:\n", "basic_auth_users:\n"] {
-        pki.write("web.yml", nothing);
-        let told = client.post(format!("{}/-/reload", exporter.url)).basic_auth("bob", Some("two"));
-        let told = told.send().await.unwrap();
-        assert_eq!(told.status(), 500, "{nothing:?}");
-        assert!(told.text().await.unwrap().contains("is empty"), "{nothing:?}");
+    // An empty file does not remove the protection.
+    for empty in ["", "---\n", "{}\n", "tls_server_config:\n", "basic_auth_users:\n"] {
+        pki.write("web.yml", empty);
+        let reload = client.post(format!("{}/-/reload", exporter.url)).basic_auth("bob", Some("two"));
+        let response = reload.send().await.unwrap();
+        assert_eq!(response.status(), 500, "{empty:?}");
+        assert!(response.text().await.unwrap().contains("is empty"), "{empty:?}");
         assert_eq!(status(&client, &exporter.url, alice).await, Some(401));
     }
-    exporter.server.line(&["level=error", "web.yml", "is empty", "the previous one stays in effect"]).await;
+    exporter
+        .server
+        .wait_for_log(&["level=error", "web.yml", "is empty", "the previous one stays in effect"])
+        .await;
     assert_eq!(status(&client, &exporter.url, bob).await, Some(200));
     let metrics = client.get(format!("{}/metrics", exporter.url)).basic_auth("bob", Some("two"));
     let metrics = metrics.send().await.unwrap().text().await.unwrap();
@@ -90,9 +86,9 @@ async fn only_client_certificates_with_an_allowed_name_are_accepted() {
          client_auth_type: RequireAndVerifyClientCert\n  \
          client_allowed_sans: [prometheus.example, ops@acme.example, \"spiffe://acme/prometheus\", 10.1.2.3]\n",
     );
-    let exporter = exporter(&pki, &[]).await;
+    let exporter = start_with_web_config(&pki, &[AUTO_RELOAD]).await;
     let url = exporter.url.replace("http://", "https://");
-    for (name, admitted) in [
+    for (name, accepted) in [
         ("prometheus.example", true),
         ("ops@acme.example", true),
         ("spiffe://acme/prometheus", true),
@@ -101,7 +97,7 @@ async fn only_client_certificates_with_an_allowed_name_are_accepted() {
         ("10.1.2.4", false),
     ] {
         let client = client(&pki, Some(&pki.client(&[name]))).build().unwrap();
-        assert_eq!(status(&client, &url, None).await, admitted.then_some(200), "{name}");
+        assert_eq!(status(&client, &url, None).await, accepted.then_some(200), "{name}");
     }
 }
 
@@ -109,10 +105,10 @@ async fn only_client_certificates_with_an_allowed_name_are_accepted() {
 async fn requests_above_the_rate_limit_are_refused() {
     let pki = Pki::new();
     pki.write("web.yml", "rate_limit: {interval: 1h, burst: 3}\n");
-    let exporter = exporter(&pki, &[]).await;
-    let client = plain();
-    for wanted in [200, 200, 200, 429, 429] {
-        assert_eq!(status(&client, &exporter.url, None).await, Some(wanted));
+    let exporter = start_with_web_config(&pki, &[AUTO_RELOAD]).await;
+    let client = plain_client();
+    for expected in [200, 200, 200, 429, 429] {
+        assert_eq!(status(&client, &exporter.url, None).await, Some(expected));
     }
 }
 
@@ -126,22 +122,25 @@ async fn a_changed_configuration_is_reloaded_automatically_and_an_invalid_one_is
         "exporter.yml",
         &format!("api: {{base_url: \"http://127.0.0.1:1\"}}\n{partner}key_files: [\"keys/*.yml\"]\n"),
     );
-    let exporter = exporter(&pki, &[]).await;
-    exporter.shows("myunisoft_secret_state{partner=\"acme\",state=\"unknown\"} 1").await;
-    // A key file that comes.
+    let exporter = start_with_web_config(&pki, &[AUTO_RELOAD]).await;
+    exporter.wait_for_line("myunisoft_secret_state{partner=\"acme\",state=\"unknown\"} 1").await;
+    // A key file is added.
     std::fs::create_dir(pki.path("keys")).unwrap();
     let keys = "partners: [{name: acme, keys: [{name: dupont, access: society, token: a-token}]}]\n";
     pki.write("keys/one.yml", keys);
-    exporter.shows("myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"unknown\"} 1").await;
-    // One that is bad, and stays so for several looks.
+    exporter.wait_for_line("myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"unknown\"} 1").await;
+    // The key file becomes invalid, and stays so for several reload intervals.
     pki.write("keys/one.yml", &keys.replace("access", "acces"));
-    exporter.server.line(&["level=error", "one.yml", "acces", "the previous one stays in effect"]).await;
-    exporter.shows("myunisoft_exporter_config_last_reload_successful 0").await;
-    exporter.shows("myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"unknown\"} 1").await;
+    exporter
+        .server
+        .wait_for_log(&["level=error", "one.yml", "acces", "the previous one stays in effect"])
+        .await;
+    exporter.wait_for_line("myunisoft_exporter_config_last_reload_successful 0").await;
+    exporter.wait_for_line("myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"unknown\"} 1").await;
     tokio::time::sleep(Duration::from_millis(3_500)).await;
     assert_eq!(exporter.server.output().matches("the previous one stays in effect").count(), 1);
-    // One that leaves.
+    // The key file is removed.
     std::fs::remove_file(pki.path("keys/one.yml")).unwrap();
-    exporter.shows("myunisoft_exporter_config_last_reload_successful 1").await;
+    exporter.wait_for_line("myunisoft_exporter_config_last_reload_successful 1").await;
     assert!(!exporter.metrics().await.contains("dupont"));
 }

@@ -1,4 +1,4 @@
-//! What links, alerts and people rely on.
+//! Titles, variables and links of the dashboards.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,12 +21,12 @@ fn uids_titles_and_tags_are_stable() {
         assert_eq!(board["tags"], json!(["myunisoft"]));
         assert_eq!(board["timezone"], "browser");
         assert_eq!(board["refresh"], "1m");
-        assert_eq!(board.get("id"), None, "an id belongs to one Grafana");
-        assert_eq!(board.get("__inputs"), None, "inputs can't be provisioned");
+        assert_eq!(board.get("id"), None, "an id is valid in only one Grafana");
+        assert_eq!(board.get("__inputs"), None, "a dashboard with inputs cannot be provisioned");
     }
 }
 
-/// A variable's name, label, query, and what All stands for.
+/// The name, the label, the query and the value of "All" of a variable.
 fn variable(variable: &Value) -> [&str; 4] {
     let query = variable["query"].as_str().or_else(|| variable["query"]["query"].as_str()).unwrap();
     let all = variable["allValue"].as_str().unwrap_or_default();
@@ -54,7 +54,7 @@ fn each_variable_is_filtered_by_the_variables_before_it() {
     ];
     for dashboard in dashboards() {
         let variables = list(&dashboard["templating"]["list"]);
-        // A fleet of thousands on the page of one key would only bring the browser down.
+        // "All" of thousands of keys would overload the browser, so the dashboard of one key does not offer it.
         let one_key = dashboard["uid"] == "myunisoft-key";
         let mut expected = expected;
         if one_key {
@@ -64,7 +64,7 @@ fn each_variable_is_filtered_by_the_variables_before_it() {
         for query in &variables[1..] {
             assert_eq!(query["multi"], true);
             assert_eq!(query["includeAll"], !(one_key && query["name"] == "key"));
-            assert_eq!(query["refresh"], 2, "keys come and go with the chosen time");
+            assert_eq!(query["refresh"], 2, "the keys depend on the selected time range");
         }
     }
 }
@@ -72,7 +72,7 @@ fn each_variable_is_filtered_by_the_variables_before_it() {
 #[test]
 fn each_dashboard_links_to_the_others_with_the_same_time_range_and_variables() {
     for dashboard in dashboards() {
-        let [link] = list(&dashboard["links"]) else { panic!("one link, by tag") };
+        let [link] = list(&dashboard["links"]) else { panic!("a dashboard needs exactly one link, by tag") };
         assert_eq!(link["tags"], json!(["myunisoft"]));
         assert_eq!((&link["keepTime"], &link["includeVars"]), (&json!(true), &json!(true)));
     }
@@ -117,10 +117,10 @@ fn every_alert_links_to_an_existing_dashboard_with_existing_variables() {
     let links: Vec<_> = ALERTS.split("}}/d/").skip(1).map(|rest| rest.lines().next().unwrap()).collect();
     assert!(!links.is_empty());
     for link in links {
-        let (uid, choices) = link.split_once('?').unwrap_or((link, ""));
+        let (uid, query) = link.split_once('?').unwrap_or((link, ""));
         let variables = known.get(uid).unwrap_or_else(|| panic!("there is no dashboard {uid}"));
-        for choice in choices.split('&').filter(|choice| !choice.is_empty()) {
-            let name = choice.split('=').next().unwrap().trim_start_matches("var-");
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let name = parameter.split('=').next().unwrap().trim_start_matches("var-");
             assert!(variables.contains(name), "{uid} has no variable {name}");
         }
     }

@@ -1,4 +1,4 @@
-//! What the panels ask Prometheus for.
+//! The queries of the panels.
 
 use std::collections::BTreeSet;
 
@@ -17,8 +17,8 @@ fn queries(dashboard: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// The names of the metrics in an expression: what is left of its words without strings, selectors,
-/// durations, functions, operators and lists of labels.
+/// The names of the metrics in an expression: its words without strings, selectors, durations, functions, operators and
+/// label lists.
 fn metrics_in(expr: &str) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     let mut rest = expr;
@@ -38,7 +38,7 @@ fn metrics_in(expr: &str) -> BTreeSet<&str> {
     found
 }
 
-/// Behind `{…}`, whose strings may hold anything.
+/// The text after `{…}`. The strings inside can contain braces.
 fn after_selector(rest: &str) -> &str {
     let mut quoted = false;
     for (at, c) in rest.char_indices() {
@@ -47,10 +47,10 @@ fn after_selector(rest: &str) -> &str {
             return &rest[at + 1..];
         }
     }
-    panic!("a selector without end: {rest}")
+    panic!("an unclosed selector: {rest}")
 }
 
-/// Takes a word that is a metric's name, and gives what is to be read next.
+/// Adds the word to `found` if it is the name of a metric, and returns the text to read next.
 fn after_word<'a>(word: &'a str, behind: &'a str, found: &mut BTreeSet<&'a str>) -> &'a str {
     let called = ["(", "by (", "without ("].iter().any(|next| behind.trim_start().starts_with(next));
     if ["by", "on", "ignoring", "without", "group_left", "group_right"].contains(&word) {
@@ -63,7 +63,7 @@ fn after_word<'a>(word: &'a str, behind: &'a str, found: &mut BTreeSet<&'a str>)
     behind
 }
 
-/// What the exporter serves, what the rules record, and what Prometheus itself knows of a target.
+/// The metrics of the exporter, of the recording rules, and of Prometheus itself.
 fn known_metrics() -> BTreeSet<String> {
     let served = reference::metrics().flat_map(|family| match family.kind {
         MetricKind::Histogram => {
@@ -92,10 +92,10 @@ fn every_query_uses_existing_metrics() {
     for dashboard in dashboards() {
         for (panel, expr) in queries(&dashboard) {
             let read = metrics_in(expr);
-            assert!(!read.is_empty(), "{panel} reads nothing");
+            assert!(!read.is_empty(), "{panel} uses no metric");
             for name in read {
-                let usual = name.starts_with("process_") || name.starts_with("scrape_");
-                assert!(usual || known.contains(name), "{panel} reads {name}, which nobody provides");
+                let standard = name.starts_with("process_") || name.starts_with("scrape_");
+                assert!(standard || known.contains(name), "{panel} uses {name}, which does not exist");
             }
         }
     }
@@ -103,7 +103,7 @@ fn every_query_uses_existing_metrics() {
 
 #[test]
 fn every_metric_is_on_a_dashboard_or_listed_as_not_shown() {
-    let drawn: BTreeSet<_> = dashboards()
+    let shown: BTreeSet<_> = dashboards()
         .iter()
         .flat_map(|dashboard| {
             queries(dashboard)
@@ -114,14 +114,18 @@ fn every_metric_is_on_a_dashboard_or_listed_as_not_shown() {
         })
         .collect();
     for family in reference::metrics() {
-        let shown = drawn.iter().any(|name| name.starts_with(family.name));
+        let is_shown = shown.iter().any(|name| name.starts_with(family.name));
         let recorded = RECORDING.contains(family.name);
-        assert!(shown || recorded || NOT_DRAWN.contains(&family.name), "{} is on no dashboard", family.name);
+        assert!(
+            is_shown || recorded || NOT_SHOWN.contains(&family.name),
+            "{} is on no dashboard",
+            family.name
+        );
     }
 }
 
-/// What no panel needs: a secret's alert says since when, and a budget starts anew every few seconds.
-const NOT_DRAWN: [&str; 2] =
+/// Metrics that no panel needs: the alert of a secret says since when, and a request budget starts again every few seconds.
+const NOT_SHOWN: [&str; 2] =
     ["myunisoft_secret_state_since_timestamp_seconds", "myunisoft_rate_limit_reset_timestamp_seconds"];
 
 #[test]
@@ -129,12 +133,12 @@ fn every_query_filters_by_the_selected_job_and_instance() {
     for dashboard in dashboards() {
         for (panel, expr) in queries(&dashboard) {
             let setting = metrics_in(expr).iter().all(|name| SETTINGS.contains(&format!("record: {name}\n")));
-            assert!(setting || expr.contains(r#"job=~"$job"#), "{panel} shows every job: {expr}");
+            assert!(setting || expr.contains(r#"job=~"$job"#), "{panel} does not filter by job: {expr}");
             assert!(
                 setting || expr.contains(r#"instance=~"$instance"#),
-                "{panel} shows every instance: {expr}"
+                "{panel} does not filter by instance: {expr}"
             );
-            assert!(!expr.contains("job=\""), "{panel} knows the job's name: {expr}");
+            assert!(!expr.contains("job=\""), "{panel} has a fixed job name: {expr}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Grafana's own schema, as `tests/dashboards/check.py` reads it, and that this check finds what it is for.
+//! `tests/dashboards/check.py` accepts the dashboards, and finds each kind of fault in them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,38 +6,38 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::{EXPORTER, list, read};
+use crate::support::server::run_tool;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What check.py says, and whether it found no fault.
+/// Runs check.py; returns whether it found no fault, and its output.
 fn check(files: &[PathBuf]) -> (bool, String) {
     let python = root().join("target/venv/bin/python");
-    assert!(python.exists(), "{} is missing: run `make test`", python.display());
-    let output =
-        Command::new(python).arg(root().join("tests/dashboards/check.py")).args(files).output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(said).unwrap())
+    let output = run_tool(Command::new(python).arg(root().join("tests/dashboards/check.py")).args(files));
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
 }
 
 #[test]
 fn every_dashboard_matches_the_schema_of_grafana() {
     let folder = root().join("dashboards");
-    let (good, said) = check(&["overview.json", "key.json", "exporter.json"].map(|name| folder.join(name)));
-    assert!(good, "{said}");
+    let (valid, output) =
+        check(&["overview.json", "key.json", "exporter.json"].map(|name| folder.join(name)));
+    assert!(valid, "{output}");
 }
 
-/// A dashboard with one mistake has exactly that fault.
+/// Checks that a dashboard with one mistake has exactly this fault.
 fn assert_fault(mistake: impl FnOnce(&mut Value), fault: &str) {
     let mut dashboard = read(EXPORTER);
     mistake(&mut dashboard);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("exporter.json");
     std::fs::write(&file, dashboard.to_string()).unwrap();
-    let (good, said) = check(std::slice::from_ref(&file));
-    assert!(!good, "no fault was found; expected {fault}");
-    assert_eq!(said.trim_end(), format!("{}: {fault}", file.display()));
+    let (valid, output) = check(std::slice::from_ref(&file));
+    assert!(!valid, "no fault was found; expected {fault}");
+    assert_eq!(output.trim_end(), format!("{}: {fault}", file.display()));
 }
 
 fn rename(fields: &mut Value, from: &str, to: &str) {
@@ -45,7 +45,7 @@ fn rename(fields: &mut Value, from: &str, to: &str) {
     fields[to] = value;
 }
 
-/// Where in the dashboard the first panel of a type stands.
+/// The index of the first panel of a type.
 fn first(dashboard: &Value, kind: &str) -> usize {
     list(&dashboard["panels"]).iter().position(|panel| panel["type"] == kind).unwrap()
 }

@@ -1,4 +1,4 @@
-//! The states of keys and secrets: their colours, and the numbers that stand for them.
+//! The states of keys and secrets on the panels: their colours, and their numeric codes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ fn states() -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
     (reference::key_states().collect(), reference::secret_states().collect())
 }
 
-/// The colours that one panel gives to states: by mapped values, or to series of their names.
+/// The colours of states on a panel, from its value mappings and from its overrides of series.
 fn colours(panel: &Value) -> Vec<BTreeMap<&str, &str>> {
     let mapped = nested(panel).into_iter().filter(|part| part["type"] == "value").map(|mapping| {
         let results = mapping["options"].as_object().unwrap().values();
@@ -38,7 +38,10 @@ fn each_state_has_one_colour_on_all_panels_and_no_state_is_missing() {
     let all: BTreeMap<_, _> = palettes.iter().flatten().collect();
     for palette in &palettes {
         let named: BTreeSet<_> = palette.keys().copied().collect();
-        assert!([&keys, &secrets, &both].contains(&&named), "not every state: {named:?}");
+        assert!(
+            [&keys, &secrets, &both].contains(&&named),
+            "a panel with other states than those of keys or secrets: {named:?}"
+        );
         assert!(
             palette.iter().all(|(state, colour)| all[state] == colour),
             "{palette:?} differs from {all:?}"
@@ -46,10 +49,10 @@ fn each_state_has_one_colour_on_all_panels_and_no_state_is_missing() {
     }
     let distinct: BTreeSet<_> =
         all.iter().filter(|(state, _)| keys.contains(**state)).map(|(_, c)| c).collect();
-    assert_eq!(distinct.len(), keys.len(), "two states of a key look alike: {all:?}");
+    assert_eq!(distinct.len(), keys.len(), "two states of a key have the same colour: {all:?}");
 }
 
-/// A query that turns states into numbers: `3 * myunisoft_key_state{…, state="not_found"}`.
+/// Checks a panel whose query encodes states as numbers: `3 * myunisoft_key_state{…, state="not_found"}`.
 fn assert_codes(dashboard: &str, title: &str, states: &[&str]) {
     let dashboard = read(dashboard);
     let panel = panels(&dashboard).into_iter().find(|panel| panel["title"] == title).unwrap();
@@ -59,7 +62,7 @@ fn assert_codes(dashboard: &str, title: &str, states: &[&str]) {
         assert_eq!(texts[code.to_string()]["text"], *state, "{title}");
         let term = expr.split(" or\n").find(|term| term.contains(&format!("state=\"{state}\"")));
         match code {
-            // The first is what is left if none of the others is 1.
+            // The first state has no term: its code 0 remains if all others are 0.
             0 => assert_eq!(term, None),
             1 => assert!(term.is_some_and(|term| !term.contains(" * ")), "{title}: {state}"),
             _ => assert!(term.is_some_and(|term| term.contains(&format!("{code} * "))), "{title}: {state}"),

@@ -1,17 +1,17 @@
-//! The thresholds that panels draw are those that alerts compare with.
+//! The thresholds on the panels are those of the alerts.
 
 use std::collections::BTreeSet;
 
 use super::{ALERTS, EXPORTER, KEY, OVERVIEW, SETTINGS, list, nested, panels, read};
 
-/// A setting's value: `vector(14 * 86400)` is a product.
+/// The value of a setting, which can be a product: `vector(14 * 86400)`.
 fn setting(name: &str) -> f64 {
     let rule = SETTINGS.split_once(&format!("record: {name}\n")).unwrap_or_else(|| panic!("no {name}")).1;
     let product = rule.split_once("vector(").unwrap().1.split_once(')').unwrap().0;
     product.split('*').map(|factor| factor.trim().parse::<f64>().unwrap()).product()
 }
 
-/// The thresholds that a panel draws, its columns' included, in order.
+/// The thresholds of a panel and its columns, in order.
 fn thresholds(dashboard: &str, title: &str) -> Vec<f64> {
     let dashboard = read(dashboard);
     let panel = panels(&dashboard).into_iter().find(|panel| panel["title"] == title);
@@ -25,7 +25,7 @@ fn thresholds(dashboard: &str, title: &str) -> Vec<f64> {
 
 #[test]
 fn panels_show_the_thresholds_of_the_alerts() {
-    let drawn = [
+    let shown = [
         (OVERVIEW, "Availability", vec!["myunisoft:api_availability_objective:ratio"]),
         (
             OVERVIEW,
@@ -43,15 +43,15 @@ fn panels_show_the_thresholds_of_the_alerts() {
         (EXPORTER, "Longest time since last run", vec!["myunisoft:stale_probe:seconds"]),
         (EXPORTER, "Longest time since last run, in intervals", vec!["myunisoft:stale_probe:intervals"]),
     ];
-    for (dashboard, title, settings) in &drawn {
+    for (dashboard, title, settings) in &shown {
         let expected: Vec<_> = settings.iter().map(|name| setting(name)).collect();
         assert_eq!(thresholds(dashboard, title), expected, "{title}");
     }
     let settings = SETTINGS.lines().filter_map(|line| line.trim().strip_prefix("- record: "));
-    // These two are not of a kind that a panel draws.
-    let not_drawn = ["myunisoft:links:info", "myunisoft:maintenance:ratio"];
-    for name in settings.filter(|name| !not_drawn.contains(name)) {
-        assert!(drawn.iter().any(|(.., names)| names.contains(&name)), "no panel draws {name}");
+    // These two settings are not thresholds of a panel.
+    let not_shown = ["myunisoft:links:info", "myunisoft:maintenance:ratio"];
+    for name in settings.filter(|name| !not_shown.contains(name)) {
+        assert!(shown.iter().any(|(.., names)| names.contains(&name)), "no panel shows {name}");
     }
 }
 

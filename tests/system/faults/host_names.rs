@@ -1,9 +1,9 @@
-//! Names can't be looked up, and then they can.
+//! Host names cannot be resolved, and later they can.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{beside, with_own_mounts};
+use super::{in_mount_namespace, run_in_namespace_of};
 use crate::support::acme::{state_line, two_keys};
 use crate::support::server::{Exporter, until};
 
@@ -29,24 +29,24 @@ async fn failed_name_resolution_is_reported_as_dns_keeps_the_states_and_recovers
     for name in ["hosts", "resolv.conf", "nsswitch.conf"] {
         writeln!(script, "mount --bind {} /etc/{name}", at(name)).unwrap();
     }
-    let exporter = Exporter::start_under(with_own_mounts(&script), folder.path(), &[]).await;
-    exporter.shows(&state_line("dupont", "active")).await;
-    exporter.shows(UP).await;
-    let alive = threads(&exporter);
+    let exporter = Exporter::start_with_command(in_mount_namespace(&script), folder.path(), &[]).await;
+    exporter.wait_for_line(&state_line("dupont", "active")).await;
+    exporter.wait_for_line(UP).await;
+    let before = threads(&exporter);
     for _ in 0..2 {
-        beside(exporter.server.pid(), "echo > /etc/hosts");
-        exporter.shows(FAILING).await;
-        let begun = exporter.figure("myunisoft_probes_total{probe=\"health\"}").await;
-        until("a while without names", || async {
-            let ran = exporter.figure("myunisoft_probes_total{probe=\"health\"}").await;
-            (ran >= begun + 10.0).then_some(())
+        run_in_namespace_of(exporter.server.pid(), "echo > /etc/hosts");
+        exporter.wait_for_line(FAILING).await;
+        let probes = exporter.sample_value("myunisoft_probes_total{probe=\"health\"}").await;
+        until("ten probes without name resolution", || async {
+            let total = exporter.sample_value("myunisoft_probes_total{probe=\"health\"}").await;
+            (total >= probes + 10.0).then_some(())
         })
         .await;
-        exporter.shows(&state_line("dupont", "active")).await;
-        // Each key asks for the same name: one look-up serves all, and no thread waits for each.
-        assert!(threads(&exporter) <= alive + 4, "{} threads, {alive} before", threads(&exporter));
-        beside(exporter.server.pid(), "echo 127.0.0.1 localhost > /etc/hosts");
-        tokio::time::timeout(Duration::from_secs(30), exporter.shows(UP)).await.unwrap();
+        exporter.wait_for_line(&state_line("dupont", "active")).await;
+        // All keys resolve the same name: they share one look-up, and there is not one waiting thread per key.
+        assert!(threads(&exporter) <= before + 4, "{} threads, {before} before", threads(&exporter));
+        run_in_namespace_of(exporter.server.pid(), "echo 127.0.0.1 localhost > /etc/hosts");
+        tokio::time::timeout(Duration::from_secs(30), exporter.wait_for_line(UP)).await.unwrap();
     }
-    exporter.shows(&state_line("martin", "active")).await;
+    exporter.wait_for_line(&state_line("martin", "active")).await;
 }

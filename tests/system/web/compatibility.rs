@@ -1,5 +1,5 @@
-//! The same file given to the exporter whose format it is and to this one, and the same clients sent to
-//! both: they must be admitted and refused alike.
+//! The same web configuration file for `blackbox_exporter`, which uses the original implementation of this format, and for
+//! this exporter. Both must accept and refuse the same clients.
 
 use std::fmt::Write as _;
 use std::net::TcpListener;
@@ -9,18 +9,18 @@ use std::process::Command;
 use reqwest::tls::Version;
 
 use crate::support::pki::{Identity, Pki, client, hash};
-use crate::support::server::{BINARY, Exporter, Server, until};
+use crate::support::server::{Exporter, Server, until};
 
-/// Two servers with one file.
+/// `blackbox_exporter` and this exporter with the same web configuration file.
 struct Both {
     servers: [Server; 2],
-    /// Without scheme.
+    /// Addresses without scheme.
     hosts: [String; 2],
 }
 
 impl Both {
     async fn start(pki: &Pki, file: &Path) -> Self {
-        // The other one can't be told to pick a port.
+        // `blackbox_exporter` cannot choose a port itself.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let modules = pki.write("blackbox.yml", "modules: {tcp: {prober: tcp}}\n");
         let mut command = Command::new("prometheus-blackbox-exporter");
@@ -29,30 +29,26 @@ impl Both {
             .arg(format!("--web.config.file={}", file.display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"));
         let theirs = Server::spawn(&mut command);
-        let mut command = Command::new(BINARY);
-        command
-            .arg("demo")
-            .arg(format!("--web.config.file={}", file.display()))
-            .arg("--web.listen-address=127.0.0.1:0");
-        let ours = Exporter::listening(Server::spawn(&mut command)).await;
+        let ours = Exporter::start_demo(&[&format!("--web.config.file={}", file.display())]).await;
         let host = format!("127.0.0.1:{port}");
-        until("the other exporter", || async { tokio::net::TcpStream::connect(&host).await.ok() }).await;
+        until("blackbox_exporter", || async { tokio::net::TcpStream::connect(&host).await.ok() }).await;
         let own = ours.url.trim_start_matches("http://").to_owned();
         Self { hosts: [host, own], servers: [theirs, ours.server] }
     }
 
-    /// What both say, which must be the same, to a client that asks `url(host)`.
-    async fn say(&self, client: &reqwest::Client, asking: &Asking<'_>) -> String {
-        let mut said = Vec::new();
+    /// Sends the same request to both, checks that the responses are the same, and returns the response: its status and
+    /// headers, or `refused`.
+    async fn get(&self, client: &reqwest::Client, request: &Request<'_>) -> String {
+        let mut responses = Vec::new();
         for host in &self.hosts {
-            let mut request = client.get(format!("{}://{host}{}", asking.scheme, asking.path));
-            if let Some((name, password)) = asking.user {
-                request = request.basic_auth(name, Some(password));
+            let mut builder = client.get(format!("{}://{host}{}", request.scheme, request.path));
+            if let Some((name, password)) = request.user {
+                builder = builder.basic_auth(name, Some(password));
             }
-            said.push(match request.send().await {
+            responses.push(match builder.send().await {
                 Ok(response) => {
                     let mut text = response.status().as_u16().to_string();
-                    for name in asking.headers {
+                    for name in request.headers {
                         if let Some(value) = response.headers().get(*name) {
                             let _ = write!(text, " {name}: {}", value.to_str().unwrap());
                         }
@@ -62,29 +58,29 @@ impl Both {
                 Err(_) => "refused".to_owned(),
             });
         }
-        let [theirs, ours] = &said[..] else { unreachable!() };
+        let [theirs, ours] = &responses[..] else { unreachable!() };
         let outputs = || self.servers.each_ref().map(Server::output).join("\n---\n");
-        assert_eq!(ours, theirs, "{asking:?}\n{}", outputs());
+        assert_eq!(ours, theirs, "{request:?}\n{}", outputs());
         ours.clone()
     }
 }
 
 #[derive(Debug)]
-struct Asking<'a> {
+struct Request<'a> {
     scheme: &'a str,
     path: &'a str,
     user: Option<(&'a str, &'a str)>,
-    /// Which of the answer's to compare.
+    /// The names of the response headers to compare.
     headers: &'a [&'a str],
 }
 
-const PLAIN: Asking<'_> = Asking { scheme: "http", path: "/metrics", user: None, headers: &[] };
-const SECURE: Asking<'_> = Asking { scheme: "https", path: "/metrics", user: None, headers: &[] };
+const PLAIN: Request<'_> = Request { scheme: "http", path: "/metrics", user: None, headers: &[] };
+const SECURE: Request<'_> = Request { scheme: "https", path: "/metrics", user: None, headers: &[] };
 
 #[tokio::test]
 async fn both_exporters_accept_and_refuse_the_same_users() {
     let pki = Pki::new();
-    let cut = "x".repeat(72);
+    let long = "x".repeat(72);
     let file = pki.write(
         "web.yml",
         &format!(
@@ -92,14 +88,14 @@ async fn both_exporters_accept_and_refuse_the_same_users() {
             hash("one"),
             hash("two:three"),
             hash("mot de passe é"),
-            hash(&cut)
+            hash(&long)
         )
         .replace("$2b$", "$2y$"),
     );
     let both = Both::start(&pki, &file).await;
     let client = client(&pki, None).build().unwrap();
-    let longer = format!("{cut}y");
-    for (user, wanted) in [
+    let longer = format!("{long}y");
+    for (user, expected) in [
         (None, "401 www-authenticate: Basic"),
         (Some(("alice", "one")), "200"),
         (Some(("alice", "one")), "200"),
@@ -111,33 +107,37 @@ async fn both_exporters_accept_and_refuse_the_same_users() {
         (Some(("", "")), "401 www-authenticate: Basic"),
         (Some(("bob", "two:three")), "200"),
         (Some(("émile", "mot de passe é")), "200"),
-        (Some(("long", cut.as_str())), "200"),
-        // Bcrypt reads no further than 72 bytes.
+        (Some(("long", long.as_str())), "200"),
+        // Bcrypt uses only the first 72 bytes.
         (Some(("long", longer.as_str())), "200"),
     ] {
         for path in ["/metrics", "/-/healthy", "/"] {
-            let asking = Asking { path, user, headers: &["www-authenticate"], ..PLAIN };
-            let said = both.say(&client, &asking).await;
-            assert!(said.starts_with(&wanted[..3]), "{asking:?}: {said}");
+            let request = Request { path, user, headers: &["www-authenticate"], ..PLAIN };
+            let response = both.get(&client, &request).await;
+            assert!(response.starts_with(&expected[..3]), "{request:?}: {response}");
             if path == "/metrics" {
-                assert!(said.contains(wanted), "{said}");
+                assert!(response.contains(expected), "{response}");
             }
         }
     }
-    let strange = Asking { path: "/no/such/route", user: Some(("nobody", "x")), ..PLAIN };
-    assert_eq!(both.say(&client, &strange).await, "401", "what exists is told to nobody outside");
+    let unknown_route = Request { path: "/no/such/route", user: Some(("nobody", "x")), ..PLAIN };
+    assert_eq!(
+        both.get(&client, &unknown_route).await,
+        "401",
+        "an unauthenticated client does not learn which routes exist"
+    );
 }
 
 #[tokio::test]
 async fn both_exporters_accept_and_refuse_the_same_client_certificates() {
-    let (pki, elsewhere) = (Pki::new(), Pki::new());
+    let (pki, other) = (Pki::new(), Pki::new());
     let identities: [(&str, Option<Identity>); 4] = [
         ("none", None),
         ("good", Some(pki.client(&["prometheus.example"]))),
-        ("of another authority", Some(elsewhere.client(&["prometheus.example"]))),
+        ("of another authority", Some(other.client(&["prometheus.example"]))),
         ("a server's", Some(pki.sign(&["127.0.0.1"], rcgen::ExtendedKeyUsagePurpose::ServerAuth))),
     ];
-    for (auth, admitted) in [
+    for (auth, accepted) in [
         ("NoClientCert", [true, true, true, true]),
         ("RequestClientCert", [true, true, true, true]),
         ("RequireAnyClientCert", [false, true, true, true]),
@@ -151,18 +151,18 @@ async fn both_exporters_accept_and_refuse_the_same_client_certificates() {
         let file = pki.write(&format!("{auth}.yml"), &text);
         let both = Both::start(&pki, &file).await;
         for version in [Version::TLS_1_2, Version::TLS_1_3] {
-            for ((name, identity), admitted) in identities.iter().zip(admitted) {
+            for ((name, identity), accepted) in identities.iter().zip(accepted) {
                 let client = client(&pki, identity.as_ref())
                     .tls_version_min(version)
                     .tls_version_max(version)
                     .build()
                     .unwrap();
-                let said = both.say(&client, &SECURE).await;
-                assert_eq!(said, if admitted { "200" } else { "refused" }, "{auth} {name} {version:?}");
+                let response = both.get(&client, &SECURE).await;
+                assert_eq!(response, if accepted { "200" } else { "refused" }, "{auth} {name} {version:?}");
             }
         }
         let client = client(&pki, None).build().unwrap();
-        assert_eq!(both.say(&client, &PLAIN).await, "400", "plain HTTP on the TLS port");
+        assert_eq!(both.get(&client, &PLAIN).await, "400", "plain HTTP on the TLS port");
     }
 }
 
@@ -180,11 +180,11 @@ async fn both_exporters_apply_the_same_tls_versions_cipher_suites_and_curves() {
     ] {
         let file = pki.write("web.yml", &format!("{tls}{settings}http_server_config: {{http2: false}}\n"));
         let both = Both::start(&pki, &file).await;
-        for (version, admitted) in [(Version::TLS_1_2, tls12), (Version::TLS_1_3, tls13)] {
+        for (version, accepted) in [(Version::TLS_1_2, tls12), (Version::TLS_1_3, tls13)] {
             let client =
                 client(&pki, None).tls_version_min(version).tls_version_max(version).build().unwrap();
-            let said = both.say(&client, &SECURE).await;
-            assert_eq!(said, if admitted { "200" } else { "refused" }, "{settings} {version:?}");
+            let response = both.get(&client, &SECURE).await;
+            assert_eq!(response, if accepted { "200" } else { "refused" }, "{settings} {version:?}");
         }
     }
 }
@@ -201,13 +201,13 @@ async fn both_exporters_send_the_same_headers_with_every_response() {
     let both = Both::start(&pki, &file).await;
     let client = client(&pki, None).build().unwrap();
     for user in [Some(("alice", "one")), None] {
-        let said = both
-            .say(
+        let response = both
+            .get(
                 &client,
-                &Asking { user, headers: &["x-frame-options", "strict-transport-security"], ..PLAIN },
+                &Request { user, headers: &["x-frame-options", "strict-transport-security"], ..PLAIN },
             )
             .await;
-        assert!(said.contains("x-frame-options: sameorigin"), "{said}");
-        assert!(said.contains("strict-transport-security: max-age=31536000"), "{said}");
+        assert!(response.contains("x-frame-options: sameorigin"), "{response}");
+        assert!(response.contains("strict-transport-security: max-age=31536000"), "{response}");
     }
 }
