@@ -55,6 +55,7 @@ $(VENV)/installed: tests/requirements.txt | servers
 lint: ## Check the format and the lints; a warning is an error
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --test system --test soak --test screenshots -- -D warnings
 
 bench: ## Measure /metrics with 10,000 keys, and compare it with the prometheus crate
 	$(CARGO) bench --locked
