@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::status::schema_violation;
 use crate::support::SECRET;
-use crate::support::acme::{key_line, write_config};
+use crate::support::acme::{allow_slow_probes, key_line, write_config};
 use crate::support::probe_command::{probe, three_keys};
 use crate::support::server::{BINARY, run_tool};
 
@@ -61,6 +61,7 @@ async fn many_keys_have_a_progress_bar_in_a_terminal_only() {
     let folder = tempfile::tempdir().unwrap();
     let keys: Vec<_> = names.iter().map(|name| key_line(&simulator, name)).collect();
     write_config(folder.path(), &simulator, &keys);
+    allow_slow_probes(folder.path());
     let shown = in_a_terminal(folder.path(), "TERM=xterm", "");
     assert!(shown.contains("of 60 keys ["), "{shown}");
     let (table, log, _) = probe(folder.path(), &[]).await;

@@ -30,12 +30,13 @@ async fn the_status_matches_its_schema_with_and_without_failures() {
     })
     .await;
     simulator.key("dupont").unwrap().revoke();
-    until("the revocation", || async {
-        let (_, status) = exporter.get_json("/api/v1/status").await;
-        (status["keys"][0]["state"] == "revoked").then_some(())
+    // On a busy machine, a probe of martin can fail in between.
+    let all = until("one failing key, which is revoked", || async {
+        let (_, text) = exporter.get("/api/v1/status").await?;
+        let status: Value = serde_json::from_str(&text).unwrap();
+        (status["failing_keys"] == 1 && status["keys"][0]["state"] == "revoked").then_some(text)
     })
     .await;
-    let (_, all) = exporter.get("/api/v1/status").await.unwrap();
     assert_eq!(schema_violation(&all, None), None, "{all}");
     for key in ["dupont", "martin"] {
         let (_, one) = exporter.get(&format!("/api/v1/status/key?partner=acme&key={key}")).await.unwrap();
@@ -45,8 +46,6 @@ async fn the_status_matches_its_schema_with_and_without_failures() {
     assert_eq!(dupont["state_changes"][0]["to"], "revoked");
     assert_eq!(dupont["state_changes"][0]["code"], "ERR-API-TOKEN-NOT-FOUND");
     assert_eq!(dupont["verdict"]["blame"], "key");
-    let status: Value = serde_json::from_str(&all).unwrap();
-    assert_eq!(status["failing_keys"], 1);
     // The check finds a wrong value, an unknown field and a missing field.
     let mut wrong: Value = serde_json::from_str(&all).unwrap();
     wrong["keys"][0]["state"] = json!("lost");
