@@ -33,7 +33,7 @@ pub(crate) use partner::PartnerMonitor;
 /// The maximum number of keys' probes in flight. If the API hangs, each probe takes its whole timeout:
 /// without a limit, a large fleet would open thousands of connections and make the problem worse. With
 /// 500 ms per probe, this is enough for 60,000 probes per minute.
-const MAX_PROBES_IN_FLIGHT: usize = 512;
+pub(crate) const MAX_PROBES_IN_FLIGHT: usize = 512;
 
 /// How long a changed state waits to be on disk before it is shown anyway. The writer takes about one
 /// second at most, unless the disk fails.

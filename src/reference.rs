@@ -4,8 +4,12 @@ use strum::VariantArray as _;
 
 use crate::key_state::{KeyState, SecretState};
 use crate::metrics::descriptions;
+use crate::monitor;
 
 pub use crate::metrics::MetricKind;
+
+/// The maximum number of probes of keys that run at the same time.
+pub const MAX_PROBES_IN_FLIGHT: usize = monitor::MAX_PROBES_IN_FLIGHT;
 
 /// A metric as `/metrics` describes it.
 #[derive(Clone, Debug)]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use myunisoft_exporter::reference;
+
 use super::{ALERTS, EXPORTER, KEY, OVERVIEW, SETTINGS, list, nested, panels, read};
 
 /// The value of a setting, which can be a product: `vector(14 * 86400)`.
@@ -70,9 +72,7 @@ fn the_burn_rate_panel_shows_the_factors_of_its_alerts() {
 }
 
 #[test]
+#[expect(clippy::cast_precision_loss, reason = "a small number")]
 fn the_probes_in_flight_panel_shows_the_concurrency_limit() {
-    let source = include_str!("../../../src/monitor.rs");
-    let most =
-        source.split_once("const MAX_PROBES_IN_FLIGHT: usize = ").unwrap().1.split_once(';').unwrap().0;
-    assert_eq!(thresholds(EXPORTER, "Probes in flight"), [most.parse::<f64>().unwrap()]);
+    assert_eq!(thresholds(EXPORTER, "Probes in flight"), [reference::MAX_PROBES_IN_FLIGHT as f64]);
 }
