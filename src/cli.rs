@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::Resettable;
-use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 use reqwest::Url;
 
 use crate::logging::{Format, Level};
@@ -18,29 +17,12 @@ pub(crate) const DEFAULT_CONFIG_FILE: &str = "myunisoft-exporter.yml";
 /// Without a subcommand, it runs the exporter. Without a configuration file, it probes only the health
 /// route of the production API.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = false, disable_help_subcommand = true)]
+#[command(version, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
     #[command(flatten)]
     pub flags: Flags,
-}
-
-impl Cli {
-    /// Parses the arguments and the environment of the process. Bad usage, `--help` and `--version` end
-    /// the process.
-    ///
-    /// An empty variable counts as not set, because some container environments can only set a variable
-    /// to nothing.
-    #[must_use]
-    pub(crate) fn from_process() -> Self {
-        let command = Self::command().mut_args(|arg| {
-            let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
-            if is_empty { arg.env(Resettable::Reset) } else { arg }
-        });
-        let parsed: ArgMatches = command.get_matches();
-        Self::from_arg_matches(&parsed).unwrap_or_else(|error| error.exit())
-    }
 }
 
 /// A subcommand; without one, the exporter runs.
@@ -63,13 +45,13 @@ pub(crate) enum Command {
         #[arg(long = "key", value_name = "NAME")]
         keys: Vec<String>,
         /// Format of the results
-        #[arg(long, value_name = "FORMAT", default_value = "table", value_enum)]
+        #[arg(long, value_name = "FORMAT", default_value = "table")]
         output: Output,
     },
 }
 
 /// `--output`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Output {
     /// For people, in a terminal
     Table,
@@ -77,111 +59,68 @@ pub(crate) enum Output {
     Json,
 }
 
-/// The flags, each also an environment variable.
+/// The flags. [`as_flag`] completes each of them.
 #[derive(Args, Clone, Debug)]
+#[command(mut_args(as_flag))]
 pub(crate) struct Flags {
     /// Configuration file [default: myunisoft-exporter.yml]
-    #[arg(long = "config.file", value_name = "FILE", env = "MYUNISOFT_EXPORTER_CONFIG_FILE", global = true)]
+    #[arg(long = "config.file", value_name = "FILE")]
     pub config_file: Option<PathBuf>,
 
     /// How often to check whether a configuration file changed; `0s`: reload only on request
-    #[arg(
-        long = "config.auto-reload-interval",
-        value_name = "DURATION",
-        env = "MYUNISOFT_EXPORTER_CONFIG_AUTO_RELOAD_INTERVAL",
-        default_value = "5s",
-        value_parser = interval,
-        global = true
-    )]
+    #[arg(long = "config.auto-reload-interval", value_name = "DURATION")]
+    #[arg(default_value = "5s", value_parser = interval)]
     pub auto_reload_interval: Duration,
 
     /// Address to listen on; can be repeated, or be a list with commas [default: :10698]
-    #[arg(
-        long = "web.listen-address",
-        value_name = "HOST:PORT",
-        env = "MYUNISOFT_EXPORTER_WEB_LISTEN_ADDRESS",
-        value_delimiter = ',',
-        global = true
-    )]
+    #[arg(long = "web.listen-address", value_name = "HOST:PORT", value_delimiter = ',')]
     pub listen_addresses: Vec<ListenAddress>,
 
     /// Web configuration file in exporter-toolkit format: TLS, users, headers [default: plain HTTP, no users]
-    #[arg(
-        long = "web.config.file",
-        value_name = "FILE",
-        env = "MYUNISOFT_EXPORTER_WEB_CONFIG_FILE",
-        global = true
-    )]
+    #[arg(long = "web.config.file", value_name = "FILE")]
     pub web_config_file: Option<PathBuf>,
 
     /// Maximum number of connections; beyond it, the client address with the most loses one
-    #[arg(
-        long = "web.max-connections",
-        value_name = "NUMBER",
-        env = "MYUNISOFT_EXPORTER_WEB_MAX_CONNECTIONS",
-        default_value = "512",
-        value_parser = clap::value_parser!(u32).range(1..),
-        global = true
-    )]
+    #[arg(long = "web.max-connections", value_name = "NUMBER")]
+    #[arg(default_value = "512", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
 
     /// Enable POST /-/reload
-    #[arg(
-        long = "web.enable-lifecycle",
-        env = "MYUNISOFT_EXPORTER_WEB_ENABLE_LIFECYCLE",
-        value_parser = clap::builder::FalseyValueParser::new(),
-        global = true
-    )]
+    #[arg(long = "web.enable-lifecycle", value_parser = clap::builder::FalseyValueParser::new())]
     pub lifecycle: bool,
 
     /// URL at which users reach the exporter, if it is behind a reverse proxy
-    #[arg(
-        long = "web.external-url",
-        value_name = "URL",
-        env = "MYUNISOFT_EXPORTER_WEB_EXTERNAL_URL",
-        global = true
-    )]
+    #[arg(long = "web.external-url", value_name = "URL")]
     pub external_url: Option<ExternalUrl>,
 
     /// Path prefix of all routes [default: the path of the external URL]
-    #[arg(
-        long = "web.route-prefix",
-        value_name = "PATH",
-        env = "MYUNISOFT_EXPORTER_WEB_ROUTE_PREFIX",
-        global = true
-    )]
+    #[arg(long = "web.route-prefix", value_name = "PATH")]
     pub route_prefix: Option<RoutePrefix>,
 
     /// Storage directory: keeps the state of keys across restarts
-    #[arg(
-        long = "storage.path",
-        value_name = "DIRECTORY",
-        env = "MYUNISOFT_EXPORTER_STORAGE_PATH",
-        default_value = "data/",
-        global = true
-    )]
+    #[arg(long = "storage.path", value_name = "DIRECTORY", default_value = "data/")]
     pub storage_path: PathBuf,
 
     /// Lowest level to log [default: info, or error for `probe`]
-    #[arg(
-        long = "log.level",
-        value_name = "LEVEL",
-        env = "MYUNISOFT_EXPORTER_LOG_LEVEL",
-        value_enum,
-        global = true
-    )]
+    #[arg(long = "log.level", value_name = "LEVEL")]
     pub log_level: Option<Level>,
 
     /// Format of log lines
-    #[arg(
-        long = "log.format",
-        value_name = "FORMAT",
-        env = "MYUNISOFT_EXPORTER_LOG_FORMAT",
-        default_value = "logfmt",
-        value_enum,
-        global = true
-    )]
+    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt")]
     pub log_format: Format,
+}
+
+/// Accepts a flag before and after the subcommand, and from an environment variable: `--log.level` from
+/// `MYUNISOFT_EXPORTER_LOG_LEVEL`.
+///
+/// An empty variable counts as not set, because some container environments can only set a variable to
+/// nothing.
+fn as_flag(arg: Arg) -> Arg {
+    let name = arg.get_long().unwrap_or_default().replace(['.', '-'], "_").to_uppercase();
+    let variable = format!("MYUNISOFT_EXPORTER_{name}");
+    let is_empty = std::env::var_os(&variable).is_some_and(|value| value.is_empty());
+    let arg = arg.global(true);
+    if is_empty { arg } else { arg.env(variable) }
 }
 
 /// Zero, or at least one second.
@@ -193,20 +132,17 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 impl Flags {
     /// The given addresses, or `default` if there are none.
-    #[must_use]
     pub(crate) fn listen_addresses_or(&self, default: ListenAddress) -> Vec<ListenAddress> {
         if self.listen_addresses.is_empty() { vec![default] } else { self.listen_addresses.clone() }
     }
 
     /// The path below which everything is served: empty, or `/…` without a final slash.
-    #[must_use]
     pub(crate) fn prefix(&self) -> String {
         let of_url = self.external_url.as_ref().map(|url| &url.prefix);
         self.route_prefix.as_ref().or(of_url).map_or_else(String::new, |RoutePrefix(prefix)| prefix.clone())
     }
 
     /// The host and port that users see, if a flag gives them.
-    #[must_use]
     pub(crate) fn external_host(&self) -> Option<String> {
         let url = &self.external_url.as_ref()?.url;
         let host = url.host_str()?;

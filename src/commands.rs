@@ -9,6 +9,8 @@ mod process;
 
 use std::process::ExitCode;
 
+use clap::Parser as _;
+
 use crate::cli::{Cli, Command};
 use crate::logging::{self, Level};
 use crate::panics;
@@ -16,7 +18,7 @@ use crate::panics;
 /// Reads the command line, starts the log, runs the subcommand, and returns the exit code of the process: 0 if it
 /// was asked to stop or succeeded, 1 if it failed, 2 for bad usage or a bad configuration.
 pub fn run() -> ExitCode {
-    let Cli { command, flags } = Cli::from_process();
+    let Cli { command, flags } = Cli::parse();
     // `probe` prints its findings, so it logs errors only.
     let is_probe = matches!(command, Some(Command::Probe { .. }));
     let default_level = if is_probe { Level::Error } else { Level::Info };

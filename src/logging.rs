@@ -18,7 +18,7 @@ use crate::format::is_harmful;
 use crate::rfc3339;
 
 /// `--log.level`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Level {
     /// Something that needs a person.
     Error,
@@ -33,7 +33,7 @@ pub(crate) enum Level {
 }
 
 /// `--log.format`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// `ts=… level=… msg="…" key=value`
     Logfmt,
