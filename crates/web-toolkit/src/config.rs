@@ -15,7 +15,7 @@ use http::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 
-pub(crate) use tls::{ClientAuth, ClientCertificates, TlsConfig};
+pub(crate) use tls::{ClientAuth, TlsConfig};
 
 /// The costs that bcrypt allows: a hash with another cost cannot be computed.
 const VALID_COSTS: std::ops::RangeInclusive<u32> = 4..=31;
@@ -23,7 +23,7 @@ const VALID_COSTS: std::ops::RangeInclusive<u32> = 4..=31;
 const SLOW_COST: u32 = 15;
 
 /// A valid web configuration. The default has no protection: plain HTTP without users.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct WebConfig {
     /// `None`: plain HTTP.
     pub(crate) tls: Option<TlsConfig>,
@@ -65,19 +65,6 @@ pub struct LoadedWebConfig {
     pub warnings: Vec<Problem>,
     /// Every file that was read: the web configuration file, certificates and keys.
     pub files: Vec<PathBuf>,
-}
-
-impl Default for WebConfig {
-    fn default() -> Self {
-        Self {
-            tls: None,
-            http2: true,
-            headers: Vec::new(),
-            users: Vec::new(),
-            rate_limit: None,
-            digest: [0; 32],
-        }
-    }
 }
 
 impl LoadedWebConfig {

@@ -2,125 +2,72 @@
 
 use std::sync::Arc;
 
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
-    client::danger::HandshakeSignatureValid,
-};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName};
+use rustls::{Error, ServerConfig, SignatureScheme};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-use crate::config::{ClientAuth, ClientCertificates, TlsConfig};
+use crate::config::{ClientAuth, TlsConfig};
 
 pub(super) fn server_config(settings: &TlsConfig, http2: bool) -> Result<ServerConfig, Error> {
-    let provider = Arc::new(CryptoProvider {
-        cipher_suites: settings.cipher_suites.clone(),
-        kx_groups: settings.key_exchange_groups.clone(),
-        ..ring::default_provider()
-    });
     let certified_key = SingleCertAndKey::from(Arc::clone(&settings.certified_key));
-    let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+    let mut server = ServerConfig::builder_with_provider(Arc::clone(&settings.provider))
         .with_protocol_versions(&settings.versions)?
-        .with_client_cert_verifier(client_verifier(&settings.client_certificates, provider)?)
+        .with_client_cert_verifier(client_verifier(settings)?)
         .with_cert_resolver(Arc::new(certified_key));
     server.ignore_client_order = settings.prefer_server_order;
-    server.alpn_protocols =
-        if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+    let protocols: &[&[u8]] = if http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+    server.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(server)
 }
 
-fn client_verifier(
-    clients: &ClientCertificates,
-    provider: Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, Error> {
-    let inner: Arc<dyn ClientCertVerifier> = match (clients.auth, &clients.authorities) {
+fn client_verifier(settings: &TlsConfig) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+    let (clients, provider) = (&settings.client_certificates, &settings.provider);
+    let chain: Option<Arc<dyn ClientCertVerifier>> = match (clients.auth, &clients.authorities) {
         (ClientAuth::None, _) => return Ok(Arc::new(NoClientAuth)),
-        (ClientAuth::Request | ClientAuth::RequireAny, _) => {
-            Arc::new(AnyCertificate { mandatory: clients.auth.requires(), provider })
-        }
-        (ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify, Some(authorities)) => {
-            let builder = WebPkiClientVerifier::builder_with_provider(Arc::clone(authorities), provider);
-            let builder = if clients.auth.requires() { builder } else { builder.allow_unauthenticated() };
-            builder.build().map_err(|error| Error::General(error.to_string()))?
+        (ClientAuth::Request | ClientAuth::RequireAny, _) => None,
+        (ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify, Some(roots)) => {
+            let builder =
+                WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider));
+            Some(builder.build().map_err(|error| Error::General(error.to_string()))?)
         }
         // `config` refuses this combination. If it does not, clients must not get access without verification.
         (ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify, None) => {
-            return Err(Error::General(
-                "client certificates cannot be verified without client_ca_file".to_owned(),
-            ));
+            let text = "client certificates cannot be verified without client_ca_file";
+            return Err(Error::General(text.to_owned()));
         }
     };
-    if clients.allowed_sans.is_empty() {
-        return Ok(inner);
-    }
-    Ok(Arc::new(AllowedSans { inner, allowed: clients.allowed_sans.clone() }))
+    Ok(Arc::new(ClientVerifier {
+        chain,
+        mandatory: clients.auth.requires(),
+        allowed_sans: clients.allowed_sans.clone(),
+        algorithms: provider.signature_verification_algorithms,
+    }))
 }
 
-/// Accepts any certificate whose private key the client has, regardless of who signed it.
+/// Accepts a client certificate that passes every configured check, and whose private key the client has.
 #[derive(Debug)]
-struct AnyCertificate {
+struct ClientVerifier {
+    /// Verifies who signed the certificate; `None`: anyone may have signed it.
+    chain: Option<Arc<dyn ClientCertVerifier>>,
     mandatory: bool,
-    provider: Arc<CryptoProvider>,
+    /// The certificate must have one of these names; if empty, any name is allowed.
+    allowed_sans: Vec<String>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ClientCertVerifier for AnyCertificate {
+impl ClientCertVerifier for ClientVerifier {
     fn client_auth_mandatory(&self) -> bool {
         self.mandatory
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// Requires one of the allowed names in the certificate, in addition to the checks of `inner`.
-#[derive(Debug)]
-struct AllowedSans {
-    inner: Arc<dyn ClientCertVerifier>,
-    allowed: Vec<String>,
-}
-
-impl ClientCertVerifier for AllowedSans {
-    fn client_auth_mandatory(&self) -> bool {
-        self.inner.client_auth_mandatory()
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.inner.root_hint_subjects()
+        self.chain.as_ref().map_or(&[], |chain| chain.root_hint_subjects())
     }
 
     fn verify_client_cert(
@@ -129,9 +76,12 @@ impl ClientCertVerifier for AllowedSans {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.inner.verify_client_cert(end_entity, intermediates, now)?;
-        if subject_alternative_names(end_entity).iter().any(|name| self.allowed.contains(name)) {
-            return Ok(verified);
+        if let Some(chain) = &self.chain {
+            chain.verify_client_cert(end_entity, intermediates, now)?;
+        }
+        let is_allowed = |name: &String| self.allowed_sans.contains(name);
+        if self.allowed_sans.is_empty() || subject_alternative_names(end_entity).iter().any(is_allowed) {
+            return Ok(ClientCertVerified::assertion());
         }
         Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
     }
@@ -142,7 +92,7 @@ impl ClientCertVerifier for AllowedSans {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -151,11 +101,11 @@ impl ClientCertVerifier for AllowedSans {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 

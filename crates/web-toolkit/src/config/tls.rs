@@ -23,10 +23,8 @@ pub(crate) struct TlsConfig {
     pub(crate) client_certificates: ClientCertificates,
     /// TLS 1.2, 1.3 or both.
     pub(crate) versions: Vec<&'static SupportedProtocolVersion>,
-    /// In order of preference.
-    pub(crate) cipher_suites: Vec<SupportedCipherSuite>,
-    /// In order of preference.
-    pub(crate) key_exchange_groups: Vec<&'static dyn SupportedKxGroup>,
+    /// Cipher suites and key exchange groups in order of preference.
+    pub(crate) provider: Arc<CryptoProvider>,
     /// Whether the server's order of cipher suites applies rather than the client's.
     pub(crate) prefer_server_order: bool,
 }
@@ -104,8 +102,11 @@ pub(super) fn read(at: &Cursor<'_>, files: &mut Files) -> Result<TlsConfig, Repo
         certified_key: certified_key?,
         client_certificates: client_certificates?,
         versions: versions?,
-        cipher_suites: cipher_suites?.unwrap_or(provider.cipher_suites),
-        key_exchange_groups: key_exchange_groups?.unwrap_or(provider.kx_groups),
+        provider: Arc::new(CryptoProvider {
+            cipher_suites: cipher_suites?.unwrap_or(provider.cipher_suites),
+            kx_groups: key_exchange_groups?.unwrap_or(provider.kx_groups),
+            ..provider
+        }),
         prefer_server_order: prefer_server_order?.unwrap_or(true),
     })
 }
@@ -229,28 +230,19 @@ fn versions(fields: &Fields<'_>) -> Result<Vec<&'static SupportedProtocolVersion
     };
     let min = fields.optional("min_version", read);
     let max = fields.optional("max_version", read);
-    let (min, max) = (min?.unwrap_or(12), max?.unwrap_or(13));
-    let versions = [(13, &version::TLS13), (12, &version::TLS12)];
-    let versions: Vec<_> = versions
-        .into_iter()
-        .filter(|(number, _)| (min..=max).contains(number))
-        .map(|(_, version)| version)
-        .collect();
-    if versions.is_empty() {
-        return Err(error_at("max_version", fields, "is below min_version; raise it"));
+    match (min?.unwrap_or(12), max?.unwrap_or(13)) {
+        (12, 13) => Ok(vec![&version::TLS13, &version::TLS12]),
+        (12, _) => Ok(vec![&version::TLS12]),
+        (_, 13) => Ok(vec![&version::TLS13]),
+        _ => Err(error_at("max_version", fields, "is below min_version; raise it")),
     }
-    Ok(versions)
 }
 
 /// Reads the cipher suites of TLS 1.2. Those of TLS 1.3 are always included: none is weak, and the file
 /// format does not let the operator choose among them.
 fn cipher_suites(at: &Cursor<'_>, provider: &CryptoProvider) -> Result<Vec<SupportedCipherSuite>, Reported> {
     let known = &provider.cipher_suites;
-    let named = parse_names(
-        at,
-        |name| known.iter().find(|suite| suite_name(suite.suite()).contains(&name)).copied(),
-        || known.iter().filter_map(|suite| suite_name(suite.suite()).first().copied()).collect(),
-    )?;
+    let named = parse_names(at, known, |suite| suite_name(suite.suite()))?;
     if named.is_empty() {
         return Ok(known.clone());
     }
@@ -258,37 +250,17 @@ fn cipher_suites(at: &Cursor<'_>, provider: &CryptoProvider) -> Result<Vec<Suppo
     Ok(modern.chain(named.into_iter().filter(|suite| suite.tls13().is_none())).collect())
 }
 
-/// The names of a cipher suite in the file format: those of Go.
-const fn suite_name(suite: CipherSuite) -> &'static [&'static str] {
-    match suite {
-        CipherSuite::TLS13_AES_128_GCM_SHA256 => &["TLS_AES_128_GCM_SHA256"],
-        CipherSuite::TLS13_AES_256_GCM_SHA384 => &["TLS_AES_256_GCM_SHA384"],
-        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => &["TLS_CHACHA20_POLY1305_SHA256"],
-        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => &["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"],
-        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => &["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"],
-        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => &["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"],
-        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => &["TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"],
-        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => {
-            &["TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305"]
-        }
-        CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => {
-            &["TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305"]
-        }
-        _ => &[],
-    }
+/// Go's name of a cipher suite, which the file format uses.
+fn suite_name(suite: CipherSuite) -> String {
+    suite.as_str().unwrap_or_default().replace("TLS13_", "TLS_")
 }
 
 fn key_exchange_groups(
     at: &Cursor<'_>,
     provider: &CryptoProvider,
 ) -> Result<Vec<&'static dyn SupportedKxGroup>, Reported> {
-    let known = &provider.kx_groups;
-    let named = parse_names(
-        at,
-        |name| known.iter().find(|group| group_name(group.name()) == name).copied(),
-        || known.iter().map(|group| group_name(group.name())).collect(),
-    )?;
-    Ok(if named.is_empty() { known.clone() } else { named })
+    let named = parse_names(at, &provider.kx_groups, |group| group_name(group.name()).to_owned())?;
+    Ok(if named.is_empty() { provider.kx_groups.clone() } else { named })
 }
 
 const fn group_name(group: NamedGroup) -> &'static str {
@@ -300,20 +272,25 @@ const fn group_name(group: NamedGroup) -> &'static str {
     }
 }
 
-/// Reads a list of names, and reports each name that `find` does not know.
-fn parse_names<T>(
+/// Reads a list of names, and reports each name that none of the `known` values has.
+fn parse_names<T: Copy>(
     at: &Cursor<'_>,
-    find: impl Fn(&str) -> Option<T>,
-    all: impl Fn() -> Vec<&'static str>,
+    known: &[T],
+    name_of: impl Fn(T) -> String,
 ) -> Result<Vec<T>, Reported> {
     let mut found = Vec::new();
     let mut outcome = Ok(());
     for at in at.items()? {
-        if let Some(value) = find(at.text()?) {
-            found.push(value);
+        let mut name = at.text()?.to_owned();
+        // Go also accepts the names that these cipher suites had before the standard added the suffix.
+        if name.ends_with("_WITH_CHACHA20_POLY1305") {
+            name.push_str("_SHA256");
+        }
+        if let Some(value) = known.iter().find(|value| name_of(**value) == name) {
+            found.push(*value);
         } else {
-            let text = format!("is not supported; use one of {}", all().join(", "));
-            outcome = Err(at.error(text));
+            let names: Vec<_> = known.iter().map(|value| name_of(*value)).collect();
+            outcome = Err(at.error(format!("is not supported; use one of {}", names.join(", "))));
         }
     }
     outcome.map(|()| found)
