@@ -20,28 +20,6 @@ const LONG_RESPONSE: Duration = Duration::from_secs(10);
 /// The delay before a client that waits for room looks again for a connection that may be closed.
 const ADMIT_RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ConnectionState {
-    /// No request has been received.
-    New,
-    /// A response is in progress: several of them on an HTTP/2 connection.
-    Active { requests: usize },
-    /// All responses have been sent, and the client may send another request.
-    Idle,
-}
-
-impl ConnectionState {
-    /// How long a connection may stay in this state. Clients send their first request at once; a response
-    /// of tens of megabytes to a slow client takes less than two minutes; scrapers return within minutes.
-    const fn timeout(self) -> Duration {
-        match self {
-            Self::New => Duration::from_secs(10),
-            Self::Active { .. } => Duration::from_mins(2),
-            Self::Idle => Duration::from_mins(5),
-        }
-    }
-}
-
 /// All open connections.
 pub(super) struct ConnectionLimits {
     slots: Arc<Semaphore>,
@@ -61,8 +39,10 @@ pub(super) struct Connection {
 
 #[derive(Clone, Copy)]
 struct Status {
-    state: ConnectionState,
-    /// When the state began.
+    /// The number of responses in progress: `None` on a new connection, 0 on an idle one, several on an
+    /// active HTTP/2 connection.
+    responses: Option<usize>,
+    /// When the connection became new, active or idle.
     since: Instant,
     /// Whether the client has sent a request and none was accepted since: it waits for the check of its
     /// password, or was refused.
@@ -93,10 +73,11 @@ impl ConnectionLimits {
             }
         };
         self.observer.connection_opened();
-        let (state, since) = (ConnectionState::New, Instant::now());
+        let since = Instant::now();
+        let status = Status { responses: None, since, unauthenticated: false, closing: false };
         let connection = Arc::new(Connection {
             client: network(client),
-            status: watch::Sender::new(Status { state, since, unauthenticated: false, closing: false }),
+            status: watch::Sender::new(status),
             observer: Arc::clone(&self.observer),
             _slot: slot,
         });
@@ -116,7 +97,10 @@ impl ConnectionLimits {
         for connection in &open {
             *counts.entry(connection.client).or_default() += 1;
         }
-        open.retain(|connection| connection.status().may_be_closed());
+        open.retain(|connection| {
+            let status = connection.status();
+            status.is_expendable() || status.since.elapsed() >= LONG_RESPONSE
+        });
         let chosen = open.iter().max_by_key(|connection| {
             let status = connection.status();
             // Many connections from one address do not push out another address.
@@ -130,17 +114,19 @@ impl ConnectionLimits {
 }
 
 impl Status {
-    fn is_expendable(&self) -> bool {
-        self.unauthenticated || !matches!(self.state, ConnectionState::Active { .. })
+    /// How long the connection may stay new, active or idle. Clients send their first request at once; a
+    /// response of tens of megabytes to a slow client takes less than two minutes; scrapers return within
+    /// minutes.
+    const fn timeout(self) -> Duration {
+        match self.responses {
+            None => Duration::from_secs(10),
+            Some(0) => Duration::from_mins(5),
+            Some(_) => Duration::from_mins(2),
+        }
     }
 
-    fn may_be_closed(&self) -> bool {
-        self.is_expendable() || self.since.elapsed() >= LONG_RESPONSE
-    }
-
-    fn change(&mut self, state: ConnectionState) {
-        self.state = state;
-        self.since = Instant::now();
+    const fn is_expendable(self) -> bool {
+        self.unauthenticated || matches!(self.responses, None | Some(0))
     }
 }
 
@@ -151,12 +137,12 @@ impl Connection {
 
     /// Counts a request, which is unauthenticated until [`Self::mark_authenticated`].
     pub(super) fn start_request(self: &Arc<Self>) -> RequestGuard {
-        self.status.send_modify(|status| match &mut status.state {
-            ConnectionState::Active { requests } => *requests += 1,
-            ConnectionState::New | ConnectionState::Idle => {
-                status.change(ConnectionState::Active { requests: 1 });
+        self.status.send_modify(|status| {
+            if matches!(status.responses, None | Some(0)) {
+                status.since = Instant::now();
                 status.unauthenticated = true;
             }
+            status.responses = Some(status.responses.unwrap_or_default() + 1);
         });
         RequestGuard(Arc::clone(self))
     }
@@ -170,11 +156,11 @@ impl Connection {
     pub(super) async fn closed(&self) -> DropReason {
         let mut changes = self.status.subscribe();
         loop {
-            let Status { state, since, closing, .. } = *changes.borrow_and_update();
-            if closing {
+            let status = *changes.borrow_and_update();
+            if status.closing {
                 return DropReason::Crowded;
             }
-            if timeout_at(since + state.timeout(), changes.changed()).await.is_err() {
+            if timeout_at(status.since + status.timeout(), changes.changed()).await.is_err() {
                 return DropReason::Slow;
             }
         }
@@ -189,9 +175,11 @@ impl Drop for Connection {
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        self.0.status.send_modify(|status| match &mut status.state {
-            ConnectionState::Active { requests } if *requests > 1 => *requests -= 1,
-            _ => status.change(ConnectionState::Idle),
+        self.0.status.send_modify(|status| {
+            status.responses = status.responses.map(|responses| responses.saturating_sub(1));
+            if status.responses == Some(0) {
+                status.since = Instant::now();
+            }
         });
     }
 }
