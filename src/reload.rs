@@ -24,7 +24,6 @@ const SETTLE_TIME: Duration = Duration::from_millis(500);
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Both configurations, and the files that they were read from.
-#[derive(Debug)]
 pub(crate) struct LoadedConfig {
     pub config: Config,
     /// TLS, users and headers.

@@ -36,7 +36,6 @@ const DEFAULT_HEADERS: [(HeaderName, HeaderValue); 4] = [
 ];
 
 /// A web configuration in the form in which it is applied.
-#[derive(Debug)]
 pub struct Protection {
     /// `None`: plain HTTP.
     pub(crate) tls: Option<Arc<ServerConfig>>,
@@ -103,11 +102,10 @@ impl Protection {
 }
 
 /// Replaces the protection that its [`Auth`] subscribers apply.
-#[derive(Debug)]
 pub struct AuthHandle(watch::Sender<Arc<Protection>>);
 
 /// Reads the current protection of an [`AuthHandle`]. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Auth(watch::Receiver<Arc<Protection>>);
 
 impl AuthHandle {

@@ -50,7 +50,7 @@ pub(crate) struct User {
 }
 
 /// `rate_limit`: a token bucket; each request takes one token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct RateLimit {
     /// The time until one token is added; not zero.
     pub(crate) interval: Duration,
@@ -202,13 +202,9 @@ fn header_value(at: &Cursor<'_>, choices: &[&str]) -> Result<Option<HeaderValue>
     if at.is_blank() {
         return Ok(None);
     }
-    let text = if choices.is_empty() {
-        at.text()?.to_owned()
-    } else {
-        let choices: Vec<_> = choices.iter().map(|choice| (*choice, *choice)).collect();
-        at.one_of(&choices)?.to_owned()
-    };
-    HeaderValue::from_str(&text)
+    let choices: Vec<_> = choices.iter().map(|choice| (*choice, *choice)).collect();
+    let text = if choices.is_empty() { at.text()? } else { at.one_of(&choices)? };
+    HeaderValue::from_str(text)
         .map(Some)
         .map_err(|_| at.error("has a character that is not allowed in an HTTP header; remove it"))
 }

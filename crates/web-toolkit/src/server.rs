@@ -209,10 +209,8 @@ impl Service {
         let mut response = match protection.authorize(&request, connection.client).await {
             Ok(()) => {
                 connection.mark_authenticated();
-                match self.router.oneshot(request.map(Body::new)).await {
-                    Ok(response) => response,
-                    Err(never) => match never {},
-                }
+                let Ok(response) = self.router.oneshot(request.map(Body::new)).await;
+                response
             }
             Err(response) => response,
         };

@@ -7,7 +7,6 @@ use tokio::time::{Duration, Instant};
 use crate::config::RateLimit;
 
 /// One bucket for all clients together, as in exporter-toolkit.
-#[derive(Debug)]
 pub(super) struct RateLimiter {
     /// The time in which an empty bucket becomes full.
     capacity: Duration,
