@@ -46,8 +46,8 @@ impl Canaries {
     fn read_declared(&mut self, at: &Cursor<'_>) -> Result<(), Reported> {
         let mut lines = HashMap::new();
         for (key, at) in at.entries()? {
-            let name = key.name();
-            if let Some(line) = lines.insert(name, key.line()) {
+            let name = key.name.as_str();
+            if let Some(line) = lines.insert(name, key.line) {
                 let name = quoted(name);
                 at.error(format!("the canary {name} is already declared at line {line}; rename one"));
                 continue;
@@ -170,7 +170,7 @@ pub(super) fn of_key(
                 continue;
             }
         };
-        if let Some(line) = lines.insert(Arc::clone(&probe.name), at.line()) {
+        if let Some(line) = lines.insert(Arc::clone(&probe.name), at.line) {
             let name = quoted(&probe.name);
             let text = format!(
                 "this key already has a canary {name} at line {line}; give one of them another `name`"
@@ -203,7 +203,7 @@ impl KeyContext<'_> {
             return self.probe(at, declared, &CanaryUse::without_overrides(declared));
         }
         for (field, at) in at.entries()? {
-            if matches!(field.name(), "path" | "method" | "society") {
+            if matches!(field.name.as_str(), "path" | "method" | "society") {
                 let text = "can't be set for one key; declare another canary under `canaries`";
                 return Err(at.error(text));
             }

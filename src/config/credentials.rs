@@ -50,7 +50,7 @@ fn only_one<'a>(fields: &Fields<'a>, names: &[&str]) -> Result<Option<(&'a str, 
     let mut outcome = Ok(Some((name, at)));
     // A field that is written twice has already been reported.
     for (_, other_at) in given.filter(|(other, _)| *other != name) {
-        let text = format!("is a second source besides `{name}` at line {}; keep one of the two", at.line());
+        let text = format!("is a second source besides `{name}` at line {}; keep one of the two", at.line);
         outcome = Err(other_at.error(text));
     }
     outcome
@@ -70,7 +70,7 @@ pub(super) fn of_key(fields: &Fields<'_>) -> Result<Credential, Reported> {
         Some((name, at)) => TOKEN.read(name, &at, SecretKind::HeaderValue).map(Credential::Token),
         None => {
             let text = "has no token; add one of `token_file`, `token_env`, `token` or `login`";
-            Err(fields.at().error(text))
+            Err(fields.at.error(text))
         }
     }
 }

@@ -87,14 +87,14 @@ fn find_key_files(at: &Cursor<'_>, patterns: &mut Vec<PathBuf>) -> Vec<PathBuf> 
     }
     found.sort();
     // Two patterns may match the same file, and a pattern may match the configuration file itself.
-    let mut seen: HashSet<_> = fs::canonicalize(at.source().path()).ok().into_iter().collect();
+    let mut seen: HashSet<_> = fs::canonicalize(&at.source.path).ok().into_iter().collect();
     found.retain(|path| seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone())));
     found
 }
 
 /// The pattern, relative to the directory of the file that contains it.
 fn below_folder_of(pattern: &str, at: &Cursor<'_>) -> Option<PathBuf> {
-    let Some(folder) = at.source().folder().to_str() else {
+    let Some(folder) = at.source.folder.to_str() else {
         at.error(
             "can't be used, because the path of this file's directory is not UTF-8; rename the directory",
         );

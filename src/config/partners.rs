@@ -62,11 +62,11 @@ struct Place {
 
 impl Place {
     fn of(at: &Cursor<'_>) -> Self {
-        Self { file: Arc::clone(at.source().path()), order: at.source().order(), line: at.line() }
+        Self { file: Arc::clone(&at.source.path), order: at.source.order, line: at.line }
     }
 
     fn relative_to(&self, source: &Source<'_>) -> String {
-        if self.order == source.order() {
+        if self.order == source.order {
             format!("at line {}", self.line)
         } else {
             format!("at {}:{}", self.file.display(), self.line)
@@ -136,22 +136,22 @@ impl<'d> Partners<'d> {
         secret: Result<Option<SecretSource>, Reported>,
     ) {
         let Some(draft) = self.drafts.get_mut(index) else { return };
-        let at = fields.at();
+        let at = fields.at;
         match (secret, &draft.secret_place) {
             (Ok(None), None) => {
                 let error = "has no secret; add one of `secret_file`, `secret_env` or `secret`";
                 let elsewhere = ", or use the name of a partner that has a secret in another file";
-                let text = format!("{error}{}", if at.source().order() > 0 { elsewhere } else { "" });
+                let text = format!("{error}{}", if at.source.order > 0 { elsewhere } else { "" });
                 draft.missing_secret.get_or_insert_with(|| at.problem(text));
             }
             (Ok(None), Some(_)) => {}
             // In the same file, the repeated name has already been reported.
-            (_, Some(first)) if first.order != at.source().order() => {
+            (_, Some(first)) if first.order != at.source.order => {
                 let text = format!(
                     "the partner {} already has a secret {}; \
                      remove the secret here to add keys to that partner, or rename one",
                     quoted(&draft.name),
-                    first.relative_to(at.source())
+                    first.relative_to(at.source)
                 );
                 at.error(text);
             }
@@ -224,7 +224,7 @@ fn add_key(draft: Option<&mut Draft>, at: &Cursor<'_>, defaults: &Defaults) -> R
 
 fn check_name_is_free(draft: &Draft, name: &str, at: &Cursor<'_>) -> Result<(), Reported> {
     let Some(place) = draft.key_places.get(name) else { return Ok(()) };
-    let (name, place) = (quoted(name), place.relative_to(at.source()));
+    let (name, place) = (quoted(name), place.relative_to(at.source));
     Err(at.error(format!("the partner already has a key {name} {place}; rename one")))
 }
 
@@ -246,7 +246,7 @@ fn probes(
     let society_id = fields.optional("society_id", |at| canaries::society_id(access, at));
     let key_info = key_info(fields, defaults);
     let canaries = society_id.and_then(|society_id| {
-        let key = KeyContext { at: fields.at(), name, access, society_id };
+        let key = KeyContext { at: fields.at, name, access, society_id };
         let list = fields.optional("canaries", |at| Ok(*at))?;
         canaries::of_key(list.as_ref(), &key, &defaults.canaries)
     });

@@ -33,7 +33,7 @@ pub(super) fn timing(fields: &Fields<'_>, inherited: Timing) -> Result<Timing, R
         (None, Some(at)) => at.error(format!(
             "{interval} is shorter than the timeout of {timeout}; also set `timeout`, to at most {interval}"
         )),
-        (at, _) => at.as_ref().unwrap_or(fields.at()).error(format!(
+        (at, _) => at.as_ref().unwrap_or(fields.at).error(format!(
             "{timeout} is longer than the interval of {interval}; \
              shorten the timeout, or lengthen the interval"
         )),

@@ -1,6 +1,5 @@
 //! Reads typed values from a tree and knows the path to each of them.
 
-use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -15,10 +14,12 @@ use crate::tree::{Key, Node, Scalar, Value};
 /// A node of the tree and the path to it.
 #[derive(Clone, Copy)]
 pub struct Cursor<'a> {
-    source: &'a Source<'a>,
+    /// The file that contains the node.
+    pub source: &'a Source<'a>,
     node: &'a Node,
-    /// The line of the field's name rather than of its value, because that is where a reader looks.
-    line: usize,
+    /// The line, from 1: that of the field's name rather than of its value, because that is where a reader
+    /// looks.
+    pub line: usize,
     step: Step<'a>,
     parent: Option<&'a Cursor<'a>>,
 }
@@ -37,20 +38,25 @@ impl<'a> Cursor<'a> {
         Cursor { source, node, line: node.line, step: Step::Root, parent: None }
     }
 
-    /// The file that contains the node.
-    pub const fn source(&self) -> &'a Source<'a> {
-        self.source
-    }
-
-    /// The line, from 1.
-    pub const fn line(&self) -> usize {
-        self.line
-    }
-
     /// Builds a problem with this field without reporting it.
     pub fn problem(&self, text: impl Into<String>) -> Problem {
-        let field = FieldPath(self).to_string();
-        Problem::new(Arc::clone(&self.source.path), self.source.order, self.line, field, text.into())
+        let Source { path, order, .. } = self.source;
+        let (file, line) = (Arc::clone(path), Some(self.line));
+        Problem { file, order: *order, line, field: self.field_path(), text: text.into() }
+    }
+
+    /// Such as `partners[0].keys[2].token_file`.
+    fn field_path(&self) -> String {
+        let parent = self.parent.map(Self::field_path).unwrap_or_default();
+        match self.step {
+            Step::Root => parent,
+            Step::Item(index) => format!("{parent}[{index}]"),
+            Step::Field(name) if !name.chars().all(|c| c.is_ascii_alphanumeric() || "_-<".contains(c)) => {
+                format!("{parent}[{}]", quoted(name))
+            }
+            Step::Field(name) if parent.is_empty() => name.to_owned(),
+            Step::Field(name) => format!("{parent}.{name}"),
+        }
     }
 
     /// Reports an error about this field.
@@ -60,7 +66,7 @@ impl<'a> Cursor<'a> {
 
     /// Reports a warning about this field.
     pub fn warning(&self, text: impl Into<String>) {
-        self.source.diagnostics.warning(self.problem(text));
+        self.source.diagnostics.0.borrow_mut().warnings.push(self.problem(text));
     }
 
     /// Reports that the field `name` is missing; `fix` says what to add.
@@ -71,12 +77,12 @@ impl<'a> Cursor<'a> {
 
     /// Notes that the field names a file with a secret that every user of the machine can read.
     pub fn note_world_readable_file(&self) {
-        self.source.diagnostics.note_world_readable_file(|| self.problem(""));
+        self.source.diagnostics.0.borrow_mut().world_readable_files.add(|| self.problem(""));
     }
 
     /// Notes that the field itself holds a secret.
     pub fn note_inline_secret(&self) {
-        self.source.diagnostics.note_inline_secret(|| self.problem(""));
+        self.source.diagnostics.0.borrow_mut().inline_secrets.add(|| self.problem(""));
     }
 
     fn problem_with_field(&self, name: &str, line: usize, text: String) -> Problem {
@@ -319,7 +325,8 @@ impl<'a> Cursor<'a> {
 
 /// The fields of a mapping, read by name.
 pub struct Fields<'a> {
-    at: &'a Cursor<'a>,
+    /// The mapping itself.
+    pub at: &'a Cursor<'a>,
     entries: &'a [(Key, Node)],
     /// The known names that unknown fields resemble. Reporting such a field as missing, too, would report
     /// one mistake twice.
@@ -327,11 +334,6 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The mapping itself.
-    pub const fn at(&self) -> &'a Cursor<'a> {
-        self.at
-    }
-
     /// The field, if it is present.
     pub fn get(&self, name: &str) -> Option<Cursor<'a>> {
         let (key, node) = self.entries.iter().find(|(key, _)| key.name.as_str() == name)?;
@@ -379,29 +381,6 @@ impl<'a> Fields<'a> {
     /// Whether an unknown field was reported whose name resembles this one.
     pub fn is_misspelt(&self, name: &str) -> bool {
         self.misspelt.iter().any(|misspelt| misspelt == name)
-    }
-}
-
-struct FieldPath<'a>(&'a Cursor<'a>);
-
-impl fmt::Display for FieldPath<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(parent) = self.0.parent {
-            FieldPath(parent).fmt(f)?;
-        }
-        match self.0.step {
-            Step::Root => Ok(()),
-            Step::Item(index) => write!(f, "[{index}]"),
-            Step::Field(name) if !name.chars().all(|c| c.is_ascii_alphanumeric() || "_-<".contains(c)) => {
-                write!(f, "[{}]", quoted(name))
-            }
-            Step::Field(name) => {
-                if self.0.parent.is_some_and(|parent| !matches!(parent.step, Step::Root)) {
-                    f.write_char('.')?;
-                }
-                f.write_str(name)
-            }
-        }
     }
 }
 

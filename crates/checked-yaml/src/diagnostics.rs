@@ -12,26 +12,27 @@ pub struct Reported;
 
 /// The errors and warnings of all files that are read together.
 #[derive(Default)]
-pub struct Diagnostics(RefCell<Collected>);
+pub struct Diagnostics(pub(crate) RefCell<Collected>);
 
 #[derive(Default)]
-struct Collected {
+pub(crate) struct Collected {
     errors: Vec<Problem>,
-    warnings: Vec<Problem>,
+    pub(crate) warnings: Vec<Problem>,
     /// Warnings that a large fleet would repeat thousands of times: one is kept for each file.
-    world_readable_files: Repeated,
-    inline_secrets: Repeated,
+    pub(crate) world_readable_files: Repeated,
+    /// These become a warning if every user of the machine can read the configuration file.
+    pub(crate) inline_secrets: Repeated,
 }
 
 /// The first occurrence of a warning in a file, and the number of occurrences.
 #[derive(Default)]
-struct Repeated {
+pub(crate) struct Repeated {
     first: Option<Problem>,
     count: usize,
 }
 
 impl Repeated {
-    fn add(&mut self, problem: impl FnOnce() -> Problem) {
+    pub(crate) fn add(&mut self, problem: impl FnOnce() -> Problem) {
         self.count += 1;
         self.first.get_or_insert_with(problem);
     }
@@ -43,7 +44,7 @@ impl Repeated {
             1 => " (and 1 more in this file)".to_owned(),
             others => format!(" (and {others} more in this file)"),
         };
-        first.map(|first| first.with_text(text(&others)))
+        first.map(|first| Problem { text: text(&others), ..first })
     }
 }
 
@@ -52,21 +53,6 @@ impl Diagnostics {
     pub fn error(&self, problem: Problem) -> Reported {
         self.0.borrow_mut().errors.push(problem);
         Reported
-    }
-
-    pub(crate) fn warning(&self, problem: Problem) {
-        self.0.borrow_mut().warnings.push(problem);
-    }
-
-    /// Notes that the field names a file with a secret that every user of the machine can read.
-    pub(crate) fn note_world_readable_file(&self, problem: impl FnOnce() -> Problem) {
-        self.0.borrow_mut().world_readable_files.add(problem);
-    }
-
-    /// Notes that the field holds a secret. It becomes a warning if every user of the machine can read
-    /// the configuration file.
-    pub(crate) fn note_inline_secret(&self, problem: impl FnOnce() -> Problem) {
-        self.0.borrow_mut().inline_secrets.add(problem);
     }
 
     /// Turns the notes of a file that is read to its end into one warning of each kind.

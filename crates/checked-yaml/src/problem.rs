@@ -10,52 +10,22 @@ use std::sync::Arc;
 /// the file, except names and file paths, because a value may be a secret in the wrong field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    file: Arc<Path>,
+    /// The file that contains the problem.
+    pub file: Arc<Path>,
     /// The file's position in the order of reading.
-    order: usize,
-    line: Option<usize>,
-    field: String,
-    text: String,
+    pub(crate) order: usize,
+    /// The line, from 1; `None` if the problem is about the whole file.
+    pub line: Option<usize>,
+    /// The path of the field, such as `partners[0].keys[2].token_file`; empty if the problem is about no field.
+    pub field: String,
+    /// What is wrong and how to fix it.
+    pub text: String,
 }
 
 impl Problem {
-    /// A problem with one field of a file.
-    pub(crate) fn new(file: Arc<Path>, order: usize, line: usize, field: String, text: String) -> Self {
-        Self { file, order, line: Some(line), field, text }
-    }
-
-    /// A problem with a line that belongs to no known field, or with the whole file.
-    pub(crate) fn of_file(file: Arc<Path>, order: usize, line: Option<usize>, text: String) -> Self {
-        Self { file, order, line, field: String::new(), text }
-    }
-
-    /// The file that contains the problem.
-    pub fn file(&self) -> &Path {
-        &self.file
-    }
-
-    /// The line, from 1; `None` if the problem is about the whole file.
-    pub fn line(&self) -> Option<usize> {
-        self.line
-    }
-
-    /// The path of the field, such as `partners[0].keys[2].token_file`; empty if the problem is about no field.
-    pub fn field(&self) -> &str {
-        &self.field
-    }
-
-    /// What is wrong and how to fix it.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
     /// The sort key: files in the order of reading, then lines from top to bottom.
     pub(crate) fn position(&self) -> (usize, Option<usize>) {
         (self.order, self.line)
-    }
-
-    pub(crate) fn with_text(self, text: String) -> Self {
-        Self { text, ..self }
     }
 }
 
@@ -85,7 +55,7 @@ impl Problems {
 
     /// One problem with a whole file.
     pub fn with_file(file: &Path, text: String) -> Self {
-        Self(vec![Problem::of_file(file.into(), 0, None, text)])
+        Self(vec![Problem { file: file.into(), order: 0, line: None, field: String::new(), text }])
     }
 
     /// Returns both values, or the errors of both.
@@ -120,13 +90,8 @@ impl<'a> IntoIterator for &'a Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            problem.fmt(f)?;
-        }
-        Ok(())
+        let lines: Vec<_> = self.0.iter().map(Problem::to_string).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 

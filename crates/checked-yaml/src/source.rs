@@ -12,11 +12,11 @@ use crate::tree::{self, Node};
 
 /// A configuration file that is being read.
 pub struct Source<'d> {
-    pub(crate) path: Arc<Path>,
+    pub path: Arc<Path>,
     /// The folder that relative paths in the file start from.
-    pub(crate) folder: PathBuf,
-    /// The file's position in the order of reading.
-    pub(crate) order: usize,
+    pub folder: PathBuf,
+    /// The file's position in the order of reading, from 0.
+    pub order: usize,
     pub(crate) diagnostics: &'d Diagnostics,
 }
 
@@ -25,21 +25,6 @@ impl<'d> Source<'d> {
     pub fn new(path: &Path, order: usize, diagnostics: &'d Diagnostics) -> Self {
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         Self { path: path.into(), folder, order, diagnostics }
-    }
-
-    /// The file's path.
-    pub const fn path(&self) -> &Arc<Path> {
-        &self.path
-    }
-
-    /// The folder that relative paths in the file start from.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// The file's position in the order of reading, from 0.
-    pub const fn order(&self) -> usize {
-        self.order
     }
 
     /// Reads and parses the file.
@@ -71,6 +56,7 @@ impl<'d> Source<'d> {
     }
 
     fn error(&self, line: Option<usize>, text: impl Into<String>) -> Reported {
-        self.diagnostics.error(Problem::of_file(Arc::clone(&self.path), self.order, line, text.into()))
+        let (file, field) = (Arc::clone(&self.path), String::new());
+        self.diagnostics.error(Problem { file, order: self.order, line, field, text: text.into() })
     }
 }

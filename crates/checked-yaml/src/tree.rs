@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StrInput};
 use secrecy::zeroize::Zeroizing;
 
 /// The maximum number of nodes that aliases may copy: far more than a person writes, and far fewer than
@@ -39,20 +39,10 @@ pub(crate) struct Scalar {
 /// The name of a field.
 #[derive(Clone)]
 pub struct Key {
-    pub(crate) line: usize,
-    pub(crate) name: Zeroizing<String>,
-}
-
-impl Key {
     /// The line, from 1.
-    pub const fn line(&self) -> usize {
-        self.line
-    }
-
+    pub line: usize,
     /// The name as it is written.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
+    pub name: Zeroizing<String>,
 }
 
 impl Node {
@@ -134,16 +124,17 @@ impl<'a> Builder<'a> {
         let (value, anchor) = match event {
             Event::Alias(anchor) => return self.copy(anchor),
             Event::Scalar(text, style, anchor, tag) => {
-                let tagged = self.text_tag(tag.as_deref())?;
-                let plain = style == ScalarStyle::Plain && !tagged;
+                let is_text = tag.as_deref().is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
+                self.no_tag(tag.is_some() && !is_text)?;
+                let plain = style == ScalarStyle::Plain && !is_text;
                 (Value::Scalar(Scalar { text: Zeroizing::new(text.into_owned()), plain }), anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.no_tag(tag.as_deref())?;
+                self.no_tag(tag.is_some())?;
                 (Value::List(self.items()?), anchor)
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.no_tag(tag.as_deref())?;
+                self.no_tag(tag.is_some())?;
                 (Value::Map(self.entries()?), anchor)
             }
             _ => return Err(self.error(NOT_YAML)),
@@ -204,18 +195,9 @@ impl<'a> Builder<'a> {
         Ok(node.clone())
     }
 
-    fn text_tag(&self, tag: Option<&Tag>) -> Result<bool, ParseError> {
-        match tag {
-            Some(tag) if tag.is_yaml_core_schema_tag("str") => Ok(true),
-            tag => self.no_tag(tag).map(|()| false),
-        }
-    }
-
-    fn no_tag(&self, tag: Option<&Tag>) -> Result<(), ParseError> {
-        match tag {
-            None => Ok(()),
-            Some(_) => Err(self.error("YAML tags are not supported; remove the word that starts with `!`")),
-        }
+    fn no_tag(&self, has_tag: bool) -> Result<(), ParseError> {
+        let text = "YAML tags are not supported; remove the word that starts with `!`";
+        if has_tag { Err(self.error(text)) } else { Ok(()) }
     }
 }
 

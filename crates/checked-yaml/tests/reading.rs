@@ -106,7 +106,7 @@ fn an_error_names_the_file_the_line_and_the_path_of_the_field() {
         let servers = fields.get("servers").unwrap();
         for server in servers.items().unwrap() {
             for (name, at) in server.entries().unwrap() {
-                let _ = match name.name() {
+                let _ = match name.name.as_str() {
                     "port" => at.number::<u16>("a port"),
                     _ => at.fields(&["port"]).unwrap().required("port", "add it", |at| at.number("a port")),
                 };
@@ -132,7 +132,7 @@ fn a_problem_gives_access_to_its_parts() {
     let root = Cursor::root(&source, &tree);
     let a = root.fields(&["a"]).unwrap().get("a").unwrap();
     let problem = a.fields(&["b"]).unwrap().get("b").unwrap().problem("is odd");
-    let parts = (problem.file(), problem.line(), problem.field(), problem.text());
+    let parts = (&*problem.file, problem.line, &*problem.field, &*problem.text);
     assert_eq!(parts, (path.as_path(), Some(2), "a.b", "is odd"));
 }
 
@@ -330,10 +330,10 @@ fn errors_are_sorted_by_file_and_line_and_hide_warnings() {
         }
     }
     let problems = diagnostics.into_result(()).unwrap_err();
-    let found: Vec<_> = problems.iter().map(|problem| (problem.file(), problem.line())).collect();
+    let found: Vec<_> = problems.iter().map(|problem| (&*problem.file, problem.line)).collect();
     let (first, second) = (first.as_path(), second.as_path());
     assert_eq!(found, [(first, Some(1)), (first, Some(2)), (second, Some(1)), (second, Some(2))]);
-    assert!(problems.iter().all(|problem| problem.text() == "is wrong"));
+    assert!(problems.iter().all(|problem| problem.text == "is wrong"));
 }
 
 #[test]

@@ -136,7 +136,7 @@ impl Files {
 fn read(source: &Source<'_>, files: &mut Files) -> Result<WebConfig, Reported> {
     const FIELDS: [&str; 4] = ["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"];
     let root = source.read()?;
-    files.record(source.path(), &fs::read(source.path()).unwrap_or_default());
+    files.record(&source.path, &fs::read(&source.path).unwrap_or_default());
     let at = Cursor::root(source, &root);
     let fields = at.fields(&FIELDS)?;
     let tls = fields.optional("tls_server_config", |at| {
@@ -213,7 +213,7 @@ fn users(at: &Cursor<'_>) -> Result<Vec<User>, Reported> {
     let mut users: Vec<User> = Vec::new();
     let mut outcome = Ok(());
     for (key, at) in at.entries()? {
-        let name = key.name().to_owned();
+        let name = key.name.as_str().to_owned();
         if users.iter().any(|user| user.name == name) {
             outcome = Err(at.error("is written twice; keep one"));
             continue;

@@ -65,10 +65,10 @@ fn no_message_contains_a_secret() {
 fn each_message_has_a_file_a_line_and_a_fix() {
     for file in invalid_files() {
         for problem in &problems(&file) {
-            let text = problem.text();
+            let text = &problem.text;
             assert!(text.contains("; "), "no fix in: {problem}");
-            assert!(problem.file().starts_with(folder()), "{problem}");
-            assert!(problem.line().is_some() || text.starts_with("does not exist"), "{problem}");
+            assert!(problem.file.starts_with(folder()), "{problem}");
+            assert!(problem.line.is_some() || text.starts_with("does not exist"), "{problem}");
             assert!(!text.contains('\n'), "{problem}");
         }
     }
@@ -81,8 +81,8 @@ fn messages_are_sorted_by_file_and_line() {
         let mut by_file: Vec<(&Path, Vec<_>)> = Vec::new();
         for problem in &problems {
             match by_file.last_mut() {
-                Some((file, lines)) if *file == problem.file() => lines.push(problem.line()),
-                _ => by_file.push((problem.file(), vec![problem.line()])),
+                Some((file, lines)) if **file == *problem.file => lines.push(problem.line),
+                _ => by_file.push((&*problem.file, vec![problem.line])),
             }
         }
         assert!(by_file.iter().all(|(_, lines)| lines.is_sorted()), "{problems}");

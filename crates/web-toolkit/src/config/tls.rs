@@ -137,7 +137,7 @@ fn pem(name: &str, fields: &Fields<'_>, files: &mut Files) -> Result<Option<Zero
 
 /// Reports an error about the field `name`, or about its `…_file` if the text comes from a file.
 fn error_at(name: &str, fields: &Fields<'_>, text: &str) -> Reported {
-    fields.get(name).or_else(|| fields.get(&format!("{name}_file"))).unwrap_or(*fields.at()).error(text)
+    fields.get(name).or_else(|| fields.get(&format!("{name}_file"))).unwrap_or(*fields.at).error(text)
 }
 
 fn certified_key(
@@ -149,13 +149,13 @@ fn certified_key(
     let key = pem("key", fields, files);
     let chain = chain.and_then(|pem| match pem {
         Some(pem) => certificates("cert", &pem, fields),
-        None => Err(fields.at().missing("cert_file", "add the path of a PEM file")),
+        None => Err(fields.at.missing("cert_file", "add the path of a PEM file")),
     });
     let key = key.and_then(|pem| match pem {
         Some(pem) => PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
             error_at("key", fields, "contains no PEM private key; name the key of the certificate")
         }),
-        None => Err(fields.at().missing("key_file", "add the path of a PEM file")),
+        None => Err(fields.at.missing("key_file", "add the path of a PEM file")),
     });
     let certified_key = CertifiedKey::from_der(chain?, key?, provider).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
@@ -195,9 +195,8 @@ fn client_certificates(fields: &Fields<'_>, files: &mut Files) -> Result<ClientC
     let (auth, authorities) = (auth?.unwrap_or(ClientAuth::None), authorities?);
     let allowed_sans = allowed_sans?.unwrap_or_default();
     if auth.verifies() && authorities.is_none() {
-        return Err(fields
-            .at()
-            .missing("client_ca_file", "add the certificate authority that signs the client certificates"));
+        let fix = "add the certificate authority that signs the client certificates";
+        return Err(fields.at.missing("client_ca_file", fix));
     }
     if auth == ClientAuth::None && authorities.is_some() {
         let text = "has no effect without client_auth_type; set that to `RequireAndVerifyClientCert`";
