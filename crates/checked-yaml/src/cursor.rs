@@ -71,8 +71,8 @@ impl<'a> Cursor<'a> {
 
     /// Reports that the field `name` is missing; `fix` says what to add.
     pub fn missing(&self, name: &str, fix: &str) -> Reported {
-        let problem = self.problem_with_field(name, self.line, format!("is missing; {fix}"));
-        self.source.diagnostics.error(problem)
+        let child = Cursor { step: Step::Field(name), parent: Some(self), ..*self };
+        child.error(format!("is missing; {fix}"))
     }
 
     /// Notes that the field names a file with a secret that every user of the machine can read.
@@ -83,11 +83,6 @@ impl<'a> Cursor<'a> {
     /// Notes that the field itself holds a secret.
     pub fn note_inline_secret(&self) {
         self.source.diagnostics.0.borrow_mut().inline_secrets.add(|| self.problem(""));
-    }
-
-    fn problem_with_field(&self, name: &str, line: usize, text: String) -> Problem {
-        let step = Step::Field(name);
-        Cursor { source: self.source, node: self.node, line, step, parent: Some(self) }.problem(text)
     }
 }
 
@@ -137,7 +132,7 @@ impl<'a> Cursor<'a> {
             if !known.contains(&name) {
                 let near = nearest(name, known.iter().copied());
                 misspelt.extend(near.map(str::to_owned));
-                self.source.diagnostics.error(self.unknown(key, node, near, known));
+                self.report_unknown(key, node, near, known);
             } else if let Some((first, _)) =
                 entries.iter().take(index).find(|(first, _)| first.name == key.name)
             {
@@ -163,27 +158,24 @@ impl<'a> Cursor<'a> {
         Cursor { source: self.source, node, line: key.line, step: Step::Field(&key.name), parent: Some(self) }
     }
 
-    fn unknown(&self, key: &Key, node: &Node, near: Option<&str>, known: &[&str]) -> Problem {
-        let name = key.name.as_str();
-        if name == "<<" {
-            let text = "merge keys are not supported; write the fields out".to_owned();
-            return self.problem_with_field(name, key.line, text);
-        }
-        if let Some(near) = near {
-            let text = format!("is not a field; did you mean `{near}`?");
-            return self.problem_with_field(name, key.line, text);
-        }
-        let known = known.join(", ");
-        if looks_like_a_field_name(name) && !node.is_null() {
-            let text = format!("is not a field; remove it (the fields here are: {known})");
-            return self.problem_with_field(name, key.line, text);
-        }
-        // `{token, hunter2}` makes the secret a field name.
-        let text = format!(
-            "has an unknown field, whose name is not shown because it may be a secret; \
-             remove it (the fields here are: {known})"
-        );
-        Cursor { line: key.line, ..*self }.problem(text)
+    fn report_unknown(&'a self, key: &'a Key, node: &'a Node, near: Option<&str>, known: &[&str]) {
+        let (name, known) = (key.name.as_str(), known.join(", "));
+        let text = if name == "<<" {
+            "merge keys are not supported; write the fields out".to_owned()
+        } else if let Some(near) = near {
+            format!("is not a field; did you mean `{near}`?")
+        } else if looks_like_a_field_name(name) && !node.is_null() {
+            format!("is not a field; remove it (the fields here are: {known})")
+        } else {
+            // `{token, hunter2}` makes the secret a field name.
+            let text = format!(
+                "has an unknown field, whose name is not shown because it may be a secret; \
+                 remove it (the fields here are: {known})"
+            );
+            Cursor { line: key.line, ..*self }.error(text);
+            return;
+        };
+        self.child(key, node).error(text);
     }
 }
 

@@ -104,14 +104,11 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn next(&mut self) -> Result<Option<Event<'a>>, ParseError> {
-        match self.parser.next_event() {
-            Some(Ok((event, span))) => {
-                self.line = span.start.line();
-                Ok(Some(event))
-            }
-            Some(Err(error)) => Err(parse_error(&error)),
-            None => Ok(None),
-        }
+        let next = self.parser.next_event().transpose().map_err(|error| parse_error(&error))?;
+        Ok(next.map(|(event, span)| {
+            self.line = span.start.line();
+            event
+        }))
     }
 
     fn error(&self, text: &'static str) -> ParseError {
