@@ -12,9 +12,6 @@ use crate::partner_api::{Access, EXERCICES_PATH, Method};
 /// The canary that exists without being declared.
 const BUILT_IN: &str = "exercices";
 
-pub(super) const CANARY_FIELDS: &[&str] = &["path", "method", "society", "interval", "timeout"];
-pub(super) const CANARY_OF_KEY_FIELDS: &[&str] = &["canary", "name", "society_id", "interval", "timeout"];
-
 /// A canary as `canaries:` declares it, before a key uses it.
 #[derive(Clone)]
 struct DeclaredCanary {

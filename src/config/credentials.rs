@@ -4,41 +4,8 @@ use checked_yaml::{Cursor, Fields, Reported};
 use std::num::NonZeroU64;
 use std::path::Path;
 
-use secrecy::SecretString;
-
 use super::{Credential, Firm, Login, Section};
 use crate::secret::{SecretKind, SecretSource};
-
-/// The three fields that can give a secret; at most one of them may be present.
-pub(super) struct SourceFields {
-    pub(super) file: &'static str,
-    pub(super) env: &'static str,
-    pub(super) inline: &'static str,
-}
-
-pub(super) const SECRET: SourceFields =
-    SourceFields { file: "secret_file", env: "secret_env", inline: "secret" };
-pub(super) const TOKEN: SourceFields = SourceFields { file: "token_file", env: "token_env", inline: "token" };
-const PASSWORD: SourceFields =
-    SourceFields { file: "password_file", env: "password_env", inline: "password" };
-const LOGIN: &str = "login";
-pub(super) const LOGIN_FIELDS: &[&str] = &["mail", PASSWORD.file, PASSWORD.env, PASSWORD.inline, "firm"];
-
-impl SourceFields {
-    const fn all(&self) -> [&'static str; 3] {
-        [self.file, self.env, self.inline]
-    }
-
-    fn read(&self, name: &str, at: &Cursor<'_>, kind: SecretKind) -> Result<SecretSource, Reported> {
-        if name == self.file {
-            file(at, kind)
-        } else if name == self.env {
-            env(at, kind)
-        } else {
-            inline(at, kind)
-        }
-    }
-}
 
 /// The one of these fields that is present, or `None`. More than one is an error.
 fn only_one<'a>(fields: &Fields<'a>, names: &[&str]) -> Result<Option<(&'a str, Cursor<'a>)>, Reported> {
@@ -58,16 +25,14 @@ fn only_one<'a>(fields: &Fields<'a>, names: &[&str]) -> Result<Option<(&'a str, 
 
 /// A partner's secret, or `None` if the entry does not give one.
 pub(super) fn partner_secret(fields: &Fields<'_>) -> Result<Option<SecretSource>, Reported> {
-    match only_one(fields, &SECRET.all())? {
-        Some((name, at)) => SECRET.read(name, &at, SecretKind::HeaderValue).map(Some),
-        None => Ok(None),
-    }
+    let given = only_one(fields, &["secret_file", "secret_env", "secret"])?;
+    given.map(|(field, at)| source(field, &at, SecretKind::HeaderValue)).transpose()
 }
 
 pub(super) fn of_key(fields: &Fields<'_>) -> Result<Credential, Reported> {
-    match only_one(fields, &[TOKEN.file, TOKEN.env, TOKEN.inline, LOGIN])? {
-        Some((LOGIN, at)) => login(&at).map(Credential::Login),
-        Some((name, at)) => TOKEN.read(name, &at, SecretKind::HeaderValue).map(Credential::Token),
+    match only_one(fields, &["token_file", "token_env", "token", "login"])? {
+        Some(("login", at)) => login(&at).map(Credential::Login),
+        Some((field, at)) => source(field, &at, SecretKind::HeaderValue).map(Credential::Token),
         None => {
             let text = "has no token; add one of `token_file`, `token_env`, `token` or `login`";
             Err(fields.at.error(text))
@@ -78,14 +43,11 @@ pub(super) fn of_key(fields: &Fields<'_>) -> Result<Credential, Reported> {
 fn login(at: &Cursor<'_>) -> Result<Login, Reported> {
     let fields = at.fields(Section::Login.fields())?;
     let mail = fields.required("mail", "add the account's mail address", mail);
-    let password = match only_one(&fields, &PASSWORD.all()) {
-        Ok(Some((name, at))) => PASSWORD.read(name, &at, SecretKind::Password),
-        Ok(None) => {
-            let text = "has no password; add one of `password_file`, `password_env` or `password`";
-            Err(at.error(text))
-        }
-        Err(reported) => Err(reported),
-    };
+    let password = only_one(&fields, &["password_file", "password_env", "password"]);
+    let password = password.and_then(|given| match given {
+        Some((field, at)) => source(field, &at, SecretKind::Password),
+        None => Err(at.error("has no password; add one of `password_file`, `password_env` or `password`")),
+    });
     let firm = fields.optional("firm", firm);
     Ok(Login { mail: mail?, password: password?, firm: firm? })
 }
@@ -111,27 +73,17 @@ fn firm(at: &Cursor<'_>) -> Result<Firm, Reported> {
     Ok(Firm::Name(text.to_owned()))
 }
 
-fn file(at: &Cursor<'_>, kind: SecretKind) -> Result<SecretSource, Reported> {
-    let path = at.path()?;
-    read_once(SecretSource::File(path), kind, looks_like_a_path(at.text()?), at)
-}
-
-fn env(at: &Cursor<'_>, kind: SecretKind) -> Result<SecretSource, Reported> {
-    let name = at.text()?;
-    read_once(SecretSource::Env(name.to_owned()), kind, looks_like_a_variable(name), at)
-}
-
-fn inline(at: &Cursor<'_>, kind: SecretKind) -> Result<SecretSource, Reported> {
-    read_once(SecretSource::Inline(SecretString::from(at.text()?)), kind, true, at)
-}
-
-/// Reads the secret once, so that an invalid one is found now and not by the first probe.
-fn read_once(
-    source: SecretSource,
-    kind: SecretKind,
-    may_show_name: bool,
-    at: &Cursor<'_>,
-) -> Result<SecretSource, Reported> {
+/// Reads where a secret comes from: a file if the field is `…_file`, a variable if it is `…_env`, else the
+/// field itself. The secret is read once, so that an invalid one is found now and not by the first probe.
+fn source(field: &str, at: &Cursor<'_>, kind: SecretKind) -> Result<SecretSource, Reported> {
+    let text = at.text()?;
+    let (source, may_show_name) = if field.ends_with("_file") {
+        (SecretSource::File(at.path()?), looks_like_a_path(text))
+    } else if field.ends_with("_env") {
+        (SecretSource::Env(text.to_owned()), looks_like_a_variable(text))
+    } else {
+        (SecretSource::Inline(text.into()), true)
+    };
     if let Err(error) = source.read(kind) {
         let error = if may_show_name { error } else { error.without_name() };
         return Err(at.error(error.to_string()));

@@ -9,10 +9,6 @@ use checked_yaml::{Cursor, Diagnostics, Problem, Problems, Reported, Source};
 use super::partners::Partners;
 use super::{Config, Section, settings};
 
-pub(super) const CONFIG_FILE_FIELDS: &[&str] =
-    &["api", "health", "key_info", "canaries", "rate_limit", "metrics", "partners", "key_files"];
-pub(super) const KEY_FILE_FIELDS: &[&str] = &["partners"];
-
 /// A configuration, the warnings about it, and the files that it came from.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Loaded {

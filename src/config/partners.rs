@@ -7,15 +7,10 @@ use std::sync::Arc;
 use checked_yaml::{Cursor, Diagnostics, Fields, Problem, Reported, Source, quoted};
 
 use super::canaries::{self, KeyContext};
-use super::credentials::{self, SECRET, TOKEN};
 use super::settings::{self, Defaults, KeyInfo};
-use super::{Key, Partner, Probe, Section, Target, names, variant};
+use super::{Key, Partner, Probe, Section, Target, credentials, names, variant};
 use crate::partner_api::Access;
 use crate::secret::SecretSource;
-
-pub(super) const PARTNER_FIELDS: &[&str] = &["name", SECRET.file, SECRET.env, SECRET.inline, "keys"];
-pub(super) const KEY_FIELDS: &[&str] =
-    &["name", "access", "society_id", TOKEN.file, TOKEN.env, TOKEN.inline, "login", "key_info", "canaries"];
 
 /// The partners that were read so far.
 pub(super) struct Partners<'d> {

@@ -2,8 +2,6 @@
 
 use strum::VariantArray;
 
-use super::{canaries, credentials, load, partners, settings};
-
 /// A mapping whose fields are known. Every such mapping is read with the list from here, so that a test
 /// can compare the reference with what the reader accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
@@ -33,18 +31,30 @@ impl Section {
     /// The names of the section's fields.
     pub(crate) const fn fields(self) -> &'static [&'static str] {
         match self {
-            Self::ConfigFile => load::CONFIG_FILE_FIELDS,
-            Self::KeyFile => load::KEY_FILE_FIELDS,
-            Self::Api => settings::API_FIELDS,
-            Self::Health => settings::HEALTH_FIELDS,
-            Self::KeyInfo => settings::KEY_INFO_FIELDS,
-            Self::Canary => canaries::CANARY_FIELDS,
-            Self::RateLimit => settings::RATE_LIMIT_FIELDS,
-            Self::Metrics => settings::METRICS_FIELDS,
-            Self::Partner => partners::PARTNER_FIELDS,
-            Self::Key => partners::KEY_FIELDS,
-            Self::Login => credentials::LOGIN_FIELDS,
-            Self::CanaryOfKey => canaries::CANARY_OF_KEY_FIELDS,
+            Self::ConfigFile => {
+                &["api", "health", "key_info", "canaries", "rate_limit", "metrics", "partners", "key_files"]
+            }
+            Self::KeyFile => &["partners"],
+            Self::Api => &["base_url", "auth_url", "ca_file", "proxy_url"],
+            Self::Health => &["interval", "timeout", "objective"],
+            Self::KeyInfo => &["interval", "timeout", "mode"],
+            Self::Canary => &["path", "method", "society", "interval", "timeout"],
+            Self::RateLimit => &["keep_free"],
+            Self::Metrics => &["request_ids"],
+            Self::Partner => &["name", "secret_file", "secret_env", "secret", "keys"],
+            Self::Key => &[
+                "name",
+                "access",
+                "society_id",
+                "token_file",
+                "token_env",
+                "token",
+                "login",
+                "key_info",
+                "canaries",
+            ],
+            Self::Login => &["mail", "password_file", "password_env", "password", "firm"],
+            Self::CanaryOfKey => &["canary", "name", "society_id", "interval", "timeout"],
         }
     }
 }

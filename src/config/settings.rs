@@ -97,8 +97,6 @@ impl Default for Metrics {
     }
 }
 
-pub(super) const API_FIELDS: &[&str] = &["base_url", "auth_url", "ca_file", "proxy_url"];
-
 fn api(at: &Cursor<'_>) -> Result<Api, Reported> {
     let default = Api::default();
     let fields = at.fields(Section::Api.fields())?;
@@ -139,8 +137,6 @@ fn check_certificates(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-pub(super) const HEALTH_FIELDS: &[&str] = &["interval", "timeout", "objective"];
-
 fn health(at: &Cursor<'_>) -> Result<Health, Reported> {
     let fields = at.fields(Section::Health.fields())?;
     let timing = timing(&fields, Timing::HEALTH);
@@ -148,23 +144,17 @@ fn health(at: &Cursor<'_>) -> Result<Health, Reported> {
     Ok(Health { timing: timing?, objective: objective?.unwrap_or(DEFAULT_OBJECTIVE) })
 }
 
-pub(super) const RATE_LIMIT_FIELDS: &[&str] = &["keep_free"];
-
 fn rate_limit(at: &Cursor<'_>) -> Result<RateLimit, Reported> {
     let fields = at.fields(Section::RateLimit.fields())?;
     let keep_free = fields.optional("keep_free", |at| at.number("a whole number of requests, such as 5"))?;
     Ok(keep_free.map_or_else(RateLimit::default, |keep_free| RateLimit { keep_free }))
 }
 
-pub(super) const METRICS_FIELDS: &[&str] = &["request_ids"];
-
 fn metrics(at: &Cursor<'_>) -> Result<Metrics, Reported> {
     let fields = at.fields(Section::Metrics.fields())?;
     let request_ids = fields.optional("request_ids", Cursor::boolean)?;
     Ok(request_ids.map_or_else(Metrics::default, |request_ids| Metrics { request_ids }))
 }
-
-pub(super) const KEY_INFO_FIELDS: &[&str] = &["interval", "timeout", "mode"];
 
 pub(super) fn key_info(at: &Cursor<'_>, inherited: KeyInfo) -> Result<KeyInfo, Reported> {
     let fields = at.fields(Section::KeyInfo.fields())?;
