@@ -1,6 +1,7 @@
 //! Reads `partners:` of the configuration file and of the key files, and merges them into one fleet.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,43 +13,29 @@ use super::{Key, Partner, Probe, Section, Target, credentials, names, variant};
 use crate::partner_api::Access;
 use crate::secret::SecretSource;
 
-/// The partners that were read so far.
+/// The partners that were read so far, by name.
 pub(super) struct Partners<'d> {
     defaults: &'d Defaults,
-    drafts: Vec<Draft>,
-    by_name: HashMap<Arc<str>, usize>,
+    drafts: HashMap<Arc<str>, Draft>,
 }
 
 /// A partner to which later files may still add keys.
 struct Draft {
     name: Arc<str>,
+    /// The number of partners before it.
+    position: usize,
     secret: Option<SecretSource>,
     /// The entry that gave the secret.
     secret_place: Option<Place>,
+    /// The error to report if no entry gives the secret.
+    missing_secret: Problem,
     /// The last entry with this name. A second one in the same file is an error.
     last_entry: Place,
-    /// The error to report if no entry gives the secret.
-    missing_secret: Option<Problem>,
     keys: Vec<Key>,
     key_places: HashMap<Arc<str>, Place>,
 }
 
-impl Draft {
-    fn new(name: Arc<str>, last_entry: Place) -> Self {
-        Self {
-            name,
-            secret: None,
-            secret_place: None,
-            last_entry,
-            missing_secret: None,
-            keys: Vec::new(),
-            key_places: HashMap::new(),
-        }
-    }
-}
-
 /// The entry's place in the files.
-#[derive(Clone)]
 struct Place {
     file: Arc<Path>,
     order: usize,
@@ -71,7 +58,7 @@ impl Place {
 
 impl<'d> Partners<'d> {
     pub(super) fn new(defaults: &'d Defaults) -> Self {
-        Self { defaults, drafts: Vec::new(), by_name: HashMap::new() }
+        Self { defaults, drafts: HashMap::new() }
     }
 
     /// Adds the `partners:` of one file.
@@ -84,126 +71,125 @@ impl<'d> Partners<'d> {
     }
 
     fn add_partner(&mut self, at: &Cursor<'_>) -> Result<(), Reported> {
+        let defaults = self.defaults;
         let fields = at.fields(Section::Partner.fields())?;
-        let index = fields.required("name", "add the partner's name", |name_at| {
+        let mut draft = fields.required("name", "add the partner's name", |name_at| {
             let name = names::name(name_at)?;
-            Ok(self.find_or_add(name, name_at))
+            Ok(self.find_or_add(name, name_at, at))
         });
         let secret = credentials::partner_secret(&fields);
-        if let Ok(index) = index {
-            self.set_secret(index, &fields, secret);
+        if let Ok(draft) = &mut draft {
+            draft.set_secret(secret, at);
         }
         if let Some(keys) = fields.get("keys") {
-            self.add_keys(index.ok(), &keys);
+            for key in keys.items()? {
+                // If the partner has no valid name, the keys are read only to report their errors.
+                let _ = add_key(draft.as_deref_mut().ok(), &key, defaults);
+            }
         }
-        index.map(|_| ())
+        draft.map(|_| ())
     }
 
-    /// The index of the partner with this name, which may be known from another file.
-    fn find_or_add(&mut self, name: &str, at: &Cursor<'_>) -> usize {
-        let place = Place::of(at);
-        if let Some(&index) = self.by_name.get(name)
-            && let Some(draft) = self.drafts.get_mut(index)
-        {
-            if draft.last_entry.order == place.order {
-                let line = draft.last_entry.line;
-                let text = format!(
-                    "the partner {} is already declared at line {line}; \
-                     rename one, or put all keys under one entry",
-                    quoted(name)
-                );
-                at.error(text);
+    /// The partner with this name, which may be known from another file.
+    fn find_or_add(&mut self, name: &str, name_at: &Cursor<'_>, at: &Cursor<'_>) -> &mut Draft {
+        let position = self.drafts.len();
+        match self.drafts.entry(name.into()) {
+            Entry::Vacant(entry) => {
+                let name = Arc::clone(entry.key());
+                entry.insert(Draft::new(name, position, Place::of(name_at), missing_secret(at)))
             }
-            draft.last_entry = place;
-            return index;
-        }
-        let name: Arc<str> = name.into();
-        let index = self.drafts.len();
-        self.by_name.insert(Arc::clone(&name), index);
-        self.drafts.push(Draft::new(name, place));
-        index
-    }
-
-    fn set_secret(
-        &mut self,
-        index: usize,
-        fields: &Fields<'_>,
-        secret: Result<Option<SecretSource>, Reported>,
-    ) {
-        let Some(draft) = self.drafts.get_mut(index) else { return };
-        let at = fields.at;
-        match (secret, &draft.secret_place) {
-            (Ok(None), None) => {
-                let error = "has no secret; add one of `secret_file`, `secret_env` or `secret`";
-                let elsewhere = ", or use the name of a partner that has a secret in another file";
-                let text = format!("{error}{}", if at.source.order > 0 { elsewhere } else { "" });
-                draft.missing_secret.get_or_insert_with(|| at.problem(text));
-            }
-            (Ok(None), Some(_)) => {}
-            // In the same file, the repeated name has already been reported.
-            (_, Some(first)) if first.order != at.source.order => {
-                let text = format!(
-                    "the partner {} already has a secret {}; \
-                     remove the secret here to add keys to that partner, or rename one",
-                    quoted(&draft.name),
-                    first.relative_to(at.source)
-                );
-                at.error(text);
-            }
-            (_, Some(_)) => {}
-            (secret, None) => {
-                draft.secret = secret.ok().flatten();
-                draft.secret_place = Some(Place::of(at));
-                draft.missing_secret = None;
+            Entry::Occupied(entry) => {
+                let draft = entry.into_mut();
+                let Place { order, line, .. } = std::mem::replace(&mut draft.last_entry, Place::of(name_at));
+                if order == name_at.source.order {
+                    name_at.error(format!(
+                        "the partner {} is already declared at line {line}; \
+                         rename one, or put all keys under one entry",
+                        quoted(name)
+                    ));
+                }
+                draft
             }
         }
     }
 
-    /// Adds keys to a partner. If the partner has no valid name, the keys are read only to report their
-    /// errors.
-    fn add_keys(&mut self, partner: Option<usize>, at: &Cursor<'_>) {
-        let Ok(items) = at.items() else { return };
-        for at in items {
-            let draft = partner.and_then(|index| self.drafts.get_mut(index));
-            let _ = add_key(draft, &at, self.defaults);
-        }
-    }
-
-    /// The partners. Each one without a secret is reported and omitted.
+    /// The partners in the order of the files. Each one without a secret is reported and omitted.
     pub(super) fn finish(self, diagnostics: &Diagnostics) -> Vec<Partner> {
-        let mut partners = Vec::with_capacity(self.drafts.len());
-        for draft in self.drafts {
-            if let Some(missing_secret) = draft.missing_secret {
+        let mut drafts: Vec<_> = self.drafts.into_values().collect();
+        drafts.sort_by_key(|draft| draft.position);
+        let mut partners = Vec::with_capacity(drafts.len());
+        for Draft { name, secret, secret_place, missing_secret, keys, .. } in drafts {
+            if secret_place.is_none() {
                 diagnostics.error(missing_secret);
             }
-            if let Some(secret) = draft.secret {
-                partners.push(Partner { name: draft.name, secret, keys: draft.keys });
-            }
+            partners.extend(secret.map(|secret| Partner { name, secret, keys }));
         }
         partners
     }
 }
 
-fn add_key(draft: Option<&mut Draft>, at: &Cursor<'_>, defaults: &Defaults) -> Result<(), Reported> {
+fn missing_secret(at: &Cursor<'_>) -> Problem {
+    let elsewhere = ", or use the name of a partner that has a secret in another file";
+    let elsewhere = if at.source.order > 0 { elsewhere } else { "" };
+    at.problem(format!("has no secret; add one of `secret_file`, `secret_env` or `secret`{elsewhere}"))
+}
+
+impl Draft {
+    fn new(name: Arc<str>, position: usize, last_entry: Place, missing_secret: Problem) -> Self {
+        let (secret, secret_place) = (None, None);
+        let (keys, key_places) = (Vec::new(), HashMap::new());
+        Self { name, position, secret, secret_place, missing_secret, last_entry, keys, key_places }
+    }
+
+    /// Sets the secret that the entry `at` gives, if it gives one.
+    fn set_secret(&mut self, secret: Result<Option<SecretSource>, Reported>, at: &Cursor<'_>) {
+        match (secret, &self.secret_place) {
+            (Ok(None), _) => {}
+            (secret, None) => {
+                self.secret = secret.ok().flatten();
+                self.secret_place = Some(Place::of(at));
+            }
+            // The repeated name has already been reported.
+            (_, Some(first)) if first.order == at.source.order => {}
+            (_, Some(first)) => {
+                at.error(format!(
+                    "the partner {} already has a secret {}; \
+                     remove the secret here to add keys to that partner, or rename one",
+                    quoted(&self.name),
+                    first.relative_to(at.source)
+                ));
+            }
+        }
+    }
+
+    /// Checks that no other key of the partner has this name.
+    fn claim_name(&mut self, name: &Arc<str>, name_at: &Cursor<'_>, at: &Cursor<'_>) -> Result<(), Reported> {
+        match self.key_places.entry(Arc::clone(name)) {
+            Entry::Vacant(entry) => {
+                entry.insert(Place::of(at));
+                Ok(())
+            }
+            Entry::Occupied(entry) => {
+                let (name, place) = (quoted(name), entry.get().relative_to(at.source));
+                Err(name_at.error(format!("the partner already has a key {name} {place}; rename one")))
+            }
+        }
+    }
+}
+
+fn add_key(mut draft: Option<&mut Draft>, at: &Cursor<'_>, defaults: &Defaults) -> Result<(), Reported> {
     let fields = at.fields(Section::Key.fields())?;
-    let name = fields.required("name", "add the key's name", |at| {
-        let name: Arc<str> = names::name(at)?.into();
-        if let Some(draft) = draft.as_ref() {
-            check_name_is_free(draft, &name, at)?;
+    let name = fields.required("name", "add the key's name", |name_at| {
+        let name: Arc<str> = names::name(name_at)?.into();
+        if let Some(draft) = &mut draft {
+            draft.claim_name(&name, name_at, at)?;
         }
         Ok(name)
     });
-    let mut draft = draft;
-    if let (Ok(name), Some(draft)) = (&name, &mut draft) {
-        draft.key_places.entry(Arc::clone(name)).or_insert_with(|| Place::of(at));
-    }
     let access = fields.required("access", "add `access: society` or `access: firm`", |at| variant(at));
     let credential = credentials::of_key(&fields);
     let credential = access.and_then(|access| check_login_is_allowed(access, &fields)).and(credential);
-    let probes = access.and_then(|access| {
-        let name = name.as_deref().ok();
-        probes(access, name, &fields, defaults)
-    });
+    let probes = access.and_then(|access| probes(access, name.as_deref().ok(), &fields, defaults));
     let key = Key { name: name?, access: access?, credential: credential?, probes: probes? };
     if key.probes.is_empty() {
         at.warning(
@@ -215,12 +201,6 @@ fn add_key(draft: Option<&mut Draft>, at: &Cursor<'_>, defaults: &Defaults) -> R
         draft.keys.push(key);
     }
     Ok(())
-}
-
-fn check_name_is_free(draft: &Draft, name: &str, at: &Cursor<'_>) -> Result<(), Reported> {
-    let Some(place) = draft.key_places.get(name) else { return Ok(()) };
-    let (name, place) = (quoted(name), place.relative_to(at.source));
-    Err(at.error(format!("the partner already has a key {name} {place}; rename one")))
 }
 
 fn check_login_is_allowed(access: Access, fields: &Fields<'_>) -> Result<(), Reported> {
