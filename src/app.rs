@@ -38,7 +38,6 @@ pub(crate) struct App {
 }
 
 /// Options of the server. A reload does not change them.
-#[derive(Clone, Debug)]
 pub(crate) struct ServeOptions {
     /// Whether `POST /-/reload` is allowed.
     pub lifecycle: bool,
@@ -52,30 +51,21 @@ pub(crate) struct ServeOptions {
     pub external_host: Option<String>,
 }
 
-/// Why an exporter could not start.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum RunError {
-    /// The HTTP client can't be built with these settings.
-    #[error(transparent)]
-    Client(#[from] BuildError),
-}
-
 impl App {
     /// Runs until `shutdown` resolves. Each reload request that the receiver of `requests` gets causes a
     /// reload; `POST /-/reload` uses the sender.
     ///
     /// # Errors
-    /// If it could not start.
+    /// If it could not start, because the HTTP client can't be built with these settings.
     pub(crate) async fn run(
         self,
         shutdown: impl Future<Output = ()>,
-        requests: (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>),
-    ) -> Result<(), RunError> {
+        (sender, requests): (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>),
+    ) -> Result<(), BuildError> {
         let Self { initial, loader, store, metrics, listeners, options } = self;
         let context = Arc::new(Context::new(Arc::new(SharedState::default()), Arc::clone(&metrics), store));
         let mut fleet = Fleet::new(Arc::clone(&context));
         fleet.apply(&initial.config)?;
-        let (sender, requests) = requests;
         let app = AppState {
             context: Arc::clone(&context),
             key_index: fleet.key_index(),
