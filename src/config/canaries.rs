@@ -13,11 +13,9 @@ use crate::partner_api::{Access, EXERCICES_PATH, Method};
 const BUILT_IN: &str = "exercices";
 
 /// A canary as `canaries:` declares it, before a key uses it.
-#[derive(Clone)]
 struct DeclaredCanary {
-    name: Arc<str>,
-    path: Arc<str>,
-    method: Method,
+    /// Without a society.
+    canary: Canary,
     /// Whether the route is about one society, so that a firm key must say which one.
     society: bool,
     timing: Timing,
@@ -33,7 +31,8 @@ pub(super) struct Canaries {
 impl Canaries {
     /// Reads the top level's `canaries`, and adds the built-in one.
     pub(super) fn read(fields: &Fields<'_>) -> Self {
-        let by_name = HashMap::from([(BUILT_IN.into(), Ok(DeclaredCanary::built_in()))]);
+        let built_in = DeclaredCanary::new(BUILT_IN, Method::Get, EXERCICES_PATH, true, Timing::KEY);
+        let by_name = HashMap::from([(BUILT_IN.into(), Ok(built_in))]);
         let mut canaries = Self { by_name, section: Ok(()) };
         let declared = fields.optional("canaries", |at| canaries.read_declared(at));
         canaries.section = declared.map(|_| ());
@@ -89,14 +88,9 @@ fn reserved_name_error(name: &str) -> Option<&'static str> {
 }
 
 impl DeclaredCanary {
-    fn built_in() -> Self {
-        Self {
-            name: BUILT_IN.into(),
-            path: EXERCICES_PATH.into(),
-            method: Method::Get,
-            society: true,
-            timing: Timing::KEY,
-        }
+    fn new(name: &str, method: Method, path: &str, society: bool, timing: Timing) -> Self {
+        let canary = Canary { name: name.into(), method, path: path.into(), society_id: None };
+        Self { canary, society, timing }
     }
 
     fn read(name: &str, at: &Cursor<'_>) -> Result<Self, Reported> {
@@ -112,13 +106,8 @@ impl DeclaredCanary {
         let method = fields.optional("method", |at| variant(at));
         let society = fields.optional("society", Cursor::boolean);
         let timing = timing(&fields, Timing::KEY);
-        Ok(Self {
-            name: name.into(),
-            path: path?.into(),
-            method: method?.unwrap_or(Method::Get),
-            society: society?.unwrap_or(true),
-            timing: timing?,
-        })
+        let (method, society) = (method?.unwrap_or(Method::Get), society?.unwrap_or(true));
+        Ok(Self::new(name, method, path?, society, timing?))
     }
 }
 
@@ -149,9 +138,7 @@ pub(super) fn of_key(
     canaries: &Canaries,
 ) -> Result<Vec<Probe>, Reported> {
     let Some(list) = list else {
-        let declared = canaries.get(BUILT_IN, key.at)?;
-        let probe = key.probe(key.at, declared, &CanaryUse::without_overrides(declared))?;
-        return Ok(vec![probe]);
+        return Ok(vec![key.probe_without_overrides(BUILT_IN, key.at, canaries)?]);
     };
     if list.is_null() {
         return Err(list.error("has no value; write `[]` for no canary, or remove the line"));
@@ -160,49 +147,30 @@ pub(super) fn of_key(
     let mut lines: HashMap<Arc<str>, usize> = HashMap::new();
     let mut outcome = Ok(());
     for at in list.items()? {
-        let probe = match key.item(&at, canaries) {
-            Ok(probe) => probe,
-            Err(reported) => {
-                outcome = Err(reported);
-                continue;
-            }
+        let Ok(probe) = key.item(&at, canaries) else {
+            outcome = Err(Reported);
+            continue;
         };
         if let Some(line) = lines.insert(Arc::clone(&probe.name), at.line) {
             let name = quoted(&probe.name);
-            let text = format!(
+            outcome = Err(at.error(format!(
                 "this key already has a canary {name} at line {line}; give one of them another `name`"
-            );
-            outcome = Err(at.error(text));
+            )));
         }
         probes.push(probe);
     }
     outcome.map(|()| probes)
 }
 
-/// A declared canary with one key's overrides.
-struct CanaryUse {
-    name: Arc<str>,
-    society_id: Option<NonZeroU64>,
-    timing: Timing,
-}
-
-impl CanaryUse {
-    fn without_overrides(declared: &DeclaredCanary) -> Self {
-        Self { name: Arc::clone(&declared.name), society_id: None, timing: declared.timing }
-    }
-}
-
 impl KeyContext<'_> {
     /// Reads an item of the key's list: a name, or a mapping with overrides.
     fn item(&self, at: &Cursor<'_>, canaries: &Canaries) -> Result<Probe, Reported> {
         if at.is_scalar() {
-            let declared = canaries.get(at.text()?, at)?;
-            return self.probe(at, declared, &CanaryUse::without_overrides(declared));
+            return self.probe_without_overrides(at.text()?, at, canaries);
         }
         for (field, at) in at.entries()? {
             if matches!(field.name.as_str(), "path" | "method" | "society") {
-                let text = "can't be set for one key; declare another canary under `canaries`";
-                return Err(at.error(text));
+                return Err(at.error("can't be set for one key; declare another canary under `canaries`"));
             }
         }
         let fields = at.fields(Section::CanaryOfKey.fields())?;
@@ -220,13 +188,19 @@ impl KeyContext<'_> {
         };
         let declared = declared?;
         let timing = timing(&fields, declared.timing);
-        let name = name?.filter(|name| *name != &*declared.name);
-        let canary_use = CanaryUse {
-            name: name.map_or_else(|| Arc::clone(&declared.name), Arc::from),
-            society_id: society_id?,
-            timing: timing?,
-        };
-        self.probe(at, declared, &canary_use)
+        let declared_name = &declared.canary.name;
+        let name = name?.filter(|name| *name != &**declared_name).map_or_else(|| Arc::clone(declared_name), Arc::from);
+        self.probe(at, declared, name, society_id?, timing?)
+    }
+
+    fn probe_without_overrides(
+        &self,
+        canary: &str,
+        at: &Cursor<'_>,
+        canaries: &Canaries,
+    ) -> Result<Probe, Reported> {
+        let declared = canaries.get(canary, at)?;
+        self.probe(at, declared, Arc::clone(&declared.canary.name), None, declared.timing)
     }
 
     fn society_id_missing(&self, canary: &str) -> String {
@@ -242,30 +216,23 @@ impl KeyContext<'_> {
         &self,
         at: &Cursor<'_>,
         declared: &DeclaredCanary,
-        canary_use: &CanaryUse,
+        name: Arc<str>,
+        society_id: Option<NonZeroU64>,
+        timing: Timing,
     ) -> Result<Probe, Reported> {
-        if !declared.society && canary_use.society_id.is_some() {
-            let name = quoted(&canary_use.name);
+        if !declared.society && society_id.is_some() {
+            let name = quoted(&name);
             let text = format!("the canary {name} is about the firm as a whole; remove `society_id`");
             return Err(at.error(text));
         }
         let society_id = match self.access {
-            Access::Firm if declared.society => match canary_use.society_id.or(self.society_id) {
-                Some(id) => Some(id),
-                None => return Err(at.error(self.society_id_missing(&canary_use.name))),
-            },
+            Access::Firm if declared.society => {
+                let id = society_id.or(self.society_id);
+                Some(id.ok_or_else(|| at.error(self.society_id_missing(&name)))?)
+            }
             Access::Firm | Access::Society => None,
         };
-        let canary = Canary {
-            name: Arc::clone(&declared.name),
-            method: declared.method,
-            path: Arc::clone(&declared.path),
-            society_id,
-        };
-        Ok(Probe {
-            name: Arc::clone(&canary_use.name),
-            target: Target::Canary(canary),
-            timing: canary_use.timing,
-        })
+        let target = Target::Canary(Canary { society_id, ..declared.canary.clone() });
+        Ok(Probe { name, target, timing })
     }
 }
