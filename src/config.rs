@@ -47,12 +47,15 @@ pub(crate) struct Config {
 }
 
 /// What applies to the whole fleet: everything except the partners.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
     pub api: Api,
     pub health: Health,
-    pub rate_limit: RateLimit,
-    pub metrics: Metrics,
+    /// A key is not probed while its remaining budget is known to be below this number of requests. They
+    /// are left for the key's production traffic.
+    pub keep_free: u32,
+    /// Whether `myunisoft_probe_error_info` has the request ID.
+    pub request_ids: bool,
 }
 
 /// `health:`
@@ -80,10 +83,6 @@ pub(crate) struct Api {
     pub proxy_url: Option<Url>,
 }
 
-#[expect(
-    clippy::missing_fields_in_debug,
-    reason = "the proxy's URL may contain a password, and a certificate is not helpful"
-)]
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Only the proxy's host: `Url` would print its password.
@@ -93,7 +92,7 @@ impl fmt::Debug for Api {
             .field("auth_url", &self.auth_url.as_str())
             .field("ca_file", &self.ca_file)
             .field("proxy_host", &proxy_host)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -105,21 +104,6 @@ pub(crate) struct Timing {
     pub interval: Duration,
     /// For the whole probe.
     pub timeout: Duration,
-}
-
-/// `rate_limit:`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RateLimit {
-    /// A key is not probed while its remaining budget is known to be below this number of requests. They
-    /// are left for the key's production traffic.
-    pub keep_free: u32,
-}
-
-/// `metrics:`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Metrics {
-    /// Whether `myunisoft_probe_error_info` has the request ID.
-    pub request_ids: bool,
 }
 
 /// One software vendor (or a single firm), with its one secret.

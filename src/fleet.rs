@@ -87,7 +87,7 @@ impl Fleet {
             }
             _ => Prober::new(&config.settings.api)?,
         };
-        let settings = MonitorSettings { prober, keep_free: config.settings.rate_limit.keep_free };
+        let settings = MonitorSettings { prober, keep_free: config.settings.keep_free };
         // From here on, nothing can fail: the change is made completely or not at all.
         self.context.metrics.set_probes(&histogram_labels(config));
         let (partners, keys) = self.build_partners_and_keys(config, &settings);

@@ -85,7 +85,7 @@ impl ProbeOnce {
         let context = Arc::new(Context::new(Arc::new(SharedState::default()), metrics, store));
         let prober = Prober::new(&config.settings.api)?;
         let health = HealthMonitor::new(Arc::clone(&context), prober.clone(), config.settings.health.timing);
-        let settings = MonitorSettings { prober, keep_free: config.settings.rate_limit.keep_free };
+        let settings = MonitorSettings { prober, keep_free: config.settings.keep_free };
         let mut keys = Vec::new();
         let mut partners = Vec::new();
         for partner in &config.partners {

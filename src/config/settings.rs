@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject;
 
 use super::canaries::Canaries;
 use super::timing::timing;
-use super::{Api, Health, KEY_INFO, Metrics, RateLimit, Section, Settings, Timing, urls};
+use super::{Api, Health, KEY_INFO, Section, Settings, Timing, urls};
 use crate::partner_api::KeyInfoMode;
 
 /// What each key inherits unless it overrides it.
@@ -27,11 +27,12 @@ pub(super) struct Defaults {
 /// its errors are in the diagnostics, so the configuration is never used.
 pub(super) fn read(fields: &Fields<'_>) -> (Settings, Defaults) {
     let key_info = fields.optional("key_info", |at| key_info(at, KeyInfo::DEFAULT));
+    let default = Settings::default();
     let settings = Settings {
-        api: section(fields, "api", api),
-        health: section(fields, "health", health),
-        rate_limit: section(fields, "rate_limit", rate_limit),
-        metrics: section(fields, "metrics", metrics),
+        api: section(fields, "api", api).unwrap_or(default.api),
+        health: section(fields, "health", health).unwrap_or(default.health),
+        keep_free: section(fields, "rate_limit", keep_free).flatten().unwrap_or(default.keep_free),
+        request_ids: section(fields, "metrics", request_ids).flatten().unwrap_or(default.request_ids),
     };
     let defaults = Defaults {
         key_info: key_info.map(|key_info| key_info.unwrap_or(KeyInfo::DEFAULT)),
@@ -41,12 +42,12 @@ pub(super) fn read(fields: &Fields<'_>) -> (Settings, Defaults) {
     (settings, defaults)
 }
 
-fn section<T: Default>(
+fn section<T>(
     fields: &Fields<'_>,
     name: &str,
     read: impl FnOnce(&Cursor<'_>) -> Result<T, Reported>,
-) -> T {
-    fields.optional(name, read).ok().flatten().unwrap_or_default()
+) -> Option<T> {
+    fields.optional(name, read).ok().flatten()
 }
 
 /// The same as in `alerts/settings.rules.yml`.
@@ -85,15 +86,9 @@ impl Default for Health {
     }
 }
 
-impl Default for RateLimit {
+impl Default for Settings {
     fn default() -> Self {
-        Self { keep_free: 5 }
-    }
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self { request_ids: true }
+        Self { api: Api::default(), health: Health::default(), keep_free: 5, request_ids: true }
     }
 }
 
@@ -127,9 +122,11 @@ fn check_certificates(path: &Path) -> Result<(), String> {
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let number = store.len() + 1;
-        certificate.map_err(|_| ()).and_then(|certificate| store.add(certificate).map_err(|_| ())).map_err(
-            |()| format!("contains an invalid certificate (number {number}); export it again, as PEM"),
-        )?;
+        if !certificate.is_ok_and(|certificate| store.add(certificate).is_ok()) {
+            return Err(format!(
+                "contains an invalid certificate (number {number}); export it again, as PEM"
+            ));
+        }
     }
     if store.is_empty() {
         return Err("contains no certificate; it must be PEM, with `BEGIN CERTIFICATE` lines".to_owned());
@@ -144,16 +141,13 @@ fn health(at: &Cursor<'_>) -> Result<Health, Reported> {
     Ok(Health { timing: timing?, objective: objective?.unwrap_or(DEFAULT_OBJECTIVE) })
 }
 
-fn rate_limit(at: &Cursor<'_>) -> Result<RateLimit, Reported> {
+fn keep_free(at: &Cursor<'_>) -> Result<Option<u32>, Reported> {
     let fields = at.fields(Section::RateLimit.fields())?;
-    let keep_free = fields.optional("keep_free", |at| at.number("a whole number of requests, such as 5"))?;
-    Ok(keep_free.map_or_else(RateLimit::default, |keep_free| RateLimit { keep_free }))
+    fields.optional("keep_free", |at| at.number("a whole number of requests, such as 5"))
 }
 
-fn metrics(at: &Cursor<'_>) -> Result<Metrics, Reported> {
-    let fields = at.fields(Section::Metrics.fields())?;
-    let request_ids = fields.optional("request_ids", Cursor::boolean)?;
-    Ok(request_ids.map_or_else(Metrics::default, |request_ids| Metrics { request_ids }))
+fn request_ids(at: &Cursor<'_>) -> Result<Option<bool>, Reported> {
+    at.fields(Section::Metrics.fields())?.optional("request_ids", Cursor::boolean)
 }
 
 pub(super) fn key_info(at: &Cursor<'_>, inherited: KeyInfo) -> Result<KeyInfo, Reported> {

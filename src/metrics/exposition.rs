@@ -90,7 +90,7 @@ impl Exposition {
     }
 
     fn samples<'a>(&self, out: &'a mut String, name: &'a str, subject: &'a str) -> SampleWriter<'a> {
-        let with_request_ids = self.inventory.settings.metrics.request_ids;
+        let with_request_ids = self.inventory.settings.request_ids;
         SampleWriter { out, name, subject, is_health: false, with_request_ids }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use strum::VariantArray as _;
 
 use super::{Metrics, descriptions};
-use crate::config::{self, Settings};
+use crate::config::Settings;
 use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, SecretState};
 use crate::partner_api::Access;
 use crate::partner_api::error::Code;
@@ -17,7 +17,7 @@ use crate::test_support::{self, at};
 const DOCUMENT: &str = include_str!("../../docs/metrics.md");
 
 fn settings(request_ids: bool) -> Arc<Settings> {
-    Arc::new(Settings { metrics: config::Metrics { request_ids }, ..Settings::default() })
+    Arc::new(Settings { request_ids, ..Settings::default() })
 }
 
 fn probe(name: &str) -> ProbeStatus {

@@ -107,8 +107,8 @@ fn each_field_of_the_example_is_read() {
     );
     assert_eq!(config.settings.health.timing, timing(15, 5));
     assert!((config.settings.health.objective - 0.999).abs() < f64::EPSILON);
-    assert_eq!(config.settings.rate_limit.keep_free, 5);
-    assert!(config.settings.metrics.request_ids);
+    assert_eq!(config.settings.keep_free, 5);
+    assert!(config.settings.request_ids);
 
     let [acme] = &config.partners[..] else { panic!("{config:?}") };
     assert_eq!((&*acme.name, value(&acme.secret)), ("acme", "a-secret".to_owned()));

@@ -31,7 +31,7 @@ async fn no_request_is_sent_between_a_429_and_the_reset() {
     let key = simulator.key("dupont").unwrap();
     let mut config =
         config(&simulator, vec![known_key(&simulator, "dupont", vec![extended(), exercices(None)])]);
-    config.settings.rate_limit.keep_free = 0;
+    config.settings.keep_free = 0;
     let fleet = RunningFleet::start(&config);
     sleep(minutes(2)).await;
     key.spend(20);
