@@ -101,13 +101,7 @@ impl<'a> Cursor<'a> {
                 return Err(self.error(text));
             }
         };
-        Ok(items.iter().enumerate().map(|(index, node)| Cursor {
-            source: self.source,
-            node,
-            line: node.line,
-            step: Step::Item(index),
-            parent: Some(self),
-        }))
+        Ok(items.iter().enumerate().map(|(index, node)| self.child(node, node.line, Step::Item(index))))
     }
 
     /// The entries of a mapping whose names the operator chooses; none if the field has no value.
@@ -116,7 +110,7 @@ impl<'a> Cursor<'a> {
     /// If the value is not a mapping.
     pub fn entries(&'a self) -> Result<impl Iterator<Item = (&'a Key, Cursor<'a>)> + use<'a>, Reported> {
         let entries = self.pairs()?;
-        Ok(entries.iter().map(|(key, node)| (key, self.child(key, node))))
+        Ok(entries.iter().map(|(key, node)| (key, self.entry(key, node))))
     }
 
     /// The fields of a mapping whose names are known; none if the mapping has no value. Unknown and
@@ -137,7 +131,7 @@ impl<'a> Cursor<'a> {
                 entries.iter().take(index).find(|(first, _)| first.name == key.name)
             {
                 let text = format!("is written twice, first at line {}; keep one", first.line);
-                self.child(key, node).error(text);
+                self.entry(key, node).error(text);
             }
         }
         Ok(Fields { at: self, entries, misspelt })
@@ -154,8 +148,12 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn child(&'a self, key: &'a Key, node: &'a Node) -> Cursor<'a> {
-        Cursor { source: self.source, node, line: key.line, step: Step::Field(&key.name), parent: Some(self) }
+    fn entry(&'a self, key: &'a Key, node: &'a Node) -> Cursor<'a> {
+        self.child(node, key.line, Step::Field(&key.name))
+    }
+
+    fn child(&'a self, node: &'a Node, line: usize, step: Step<'a>) -> Cursor<'a> {
+        Cursor { source: self.source, node, line, step, parent: Some(self) }
     }
 
     fn report_unknown(&'a self, key: &'a Key, node: &'a Node, near: Option<&str>, known: &[&str]) {
@@ -175,7 +173,7 @@ impl<'a> Cursor<'a> {
             Cursor { line: key.line, ..*self }.error(text);
             return;
         };
-        self.child(key, node).error(text);
+        self.entry(key, node).error(text);
     }
 }
 
@@ -329,7 +327,7 @@ impl<'a> Fields<'a> {
     /// The field, if it is present.
     pub fn get(&self, name: &str) -> Option<Cursor<'a>> {
         let (key, node) = self.entries.iter().find(|(key, _)| key.name.as_str() == name)?;
-        Some(self.at.child(key, node))
+        Some(self.at.entry(key, node))
     }
 
     /// The fields of these names that are present, in the order of the file.
@@ -337,7 +335,7 @@ impl<'a> Fields<'a> {
         self.entries
             .iter()
             .filter(|(key, _)| names.contains(&key.name.as_str()))
-            .map(|(key, node)| (key.name.as_str(), self.at.child(key, node)))
+            .map(|(key, node)| (key.name.as_str(), self.at.entry(key, node)))
     }
 
     /// Reads the field if it is present.

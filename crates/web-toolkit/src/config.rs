@@ -139,15 +139,10 @@ fn read(source: &Source<'_>, files: &mut Files) -> Result<WebConfig, Reported> {
     files.record(&source.path, &fs::read(&source.path).unwrap_or_default());
     let at = Cursor::root(source, &root);
     let fields = at.fields(&FIELDS)?;
-    let tls = fields.optional("tls_server_config", |at| {
-        require_content(at)?;
-        tls::read(at, files)
-    });
+    let tls =
+        fields.optional("tls_server_config", |at| require_content(at).and_then(|()| tls::read(at, files)));
     let http = fields.optional("http_server_config", http_server);
-    let users = fields.optional("basic_auth_users", |at| {
-        require_content(at)?;
-        users(at)
-    });
+    let users = fields.optional("basic_auth_users", |at| require_content(at).and_then(|()| users(at)));
     let rate_limit = fields.optional("rate_limit", rate_limit);
     let (http2, headers) = http?.unwrap_or((true, Vec::new()));
     Ok(WebConfig {
