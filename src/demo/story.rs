@@ -16,32 +16,24 @@ pub(crate) const LAP: Duration = Duration::from_secs(90);
 /// The seconds of a lap during which a customer's production traffic uses the whole budget of its key.
 const BUSY_PERIOD: Range<u64> = 20..42;
 
-struct Event {
-    /// Seconds since the start of the lap.
-    at: u64,
-    text: &'static str,
-    action: fn(&Simulator),
-}
-
-const fn event(at: u64, text: &'static str, action: fn(&Simulator)) -> Event {
-    Event { at, text, action }
-}
+/// The seconds since the start of the lap, the text for the log, and the action.
+type Event = (u64, &'static str, fn(&Simulator));
 
 const STORY: &[Event] = &[
-    event(8, "lefebvre's key is activated", |sim| with_key(sim, ACTIVATED, Key::activate)),
-    event(15, "moreau revokes the key", |sim| with_key(sim, REVOKED, Key::revoke)),
-    event(BUSY_PERIOD.start, "girard's production traffic uses up the key's budget", |_| {}),
-    event(36, "moreau's token is restored", |sim| with_key(sim, REVOKED, Key::restore)),
-    event(BUSY_PERIOD.end, "girard's production traffic is low again", |_| {}),
-    event(45, "the API becomes slow", |sim| sim.inject(Scope::Everything, Fault::Delay(SLOW_RESPONSE))),
-    event(54, "the API is fast again", end_faults),
-    event(58, "announced maintenance begins", Simulator::begin_maintenance),
-    event(67, "maintenance ends", end_faults),
-    event(72, "a proxy in front of the API responds with 502", |sim| {
+    (8, "lefebvre's key is activated", |sim| with_key(sim, ACTIVATED, Key::activate)),
+    (15, "moreau revokes the key", |sim| with_key(sim, REVOKED, Key::revoke)),
+    (BUSY_PERIOD.start, "girard's production traffic uses up the key's budget", |_| {}),
+    (36, "moreau's token is restored", |sim| with_key(sim, REVOKED, Key::restore)),
+    (BUSY_PERIOD.end, "girard's production traffic is low again", |_| {}),
+    (45, "the API becomes slow", |sim| sim.inject(Scope::Everything, Fault::Delay(SLOW_RESPONSE))),
+    (54, "the API is fast again", end_faults),
+    (58, "announced maintenance begins", Simulator::begin_maintenance),
+    (67, "maintenance ends", end_faults),
+    (72, "a proxy in front of the API responds with 502", |sim| {
         sim.inject(Scope::Everything, Fault::edge(StatusCode::BAD_GATEWAY));
     }),
-    event(78, "the proxy forwards requests again", end_faults),
-    event(82, "lefebvre's key is generated again, and waits for activation", |sim| {
+    (78, "the proxy forwards requests again", end_faults),
+    (82, "lefebvre's key is generated again, and waits for activation", |sim| {
         with_key(sim, ACTIVATED, Key::set_pending);
     }),
 ];
@@ -67,9 +59,9 @@ pub(crate) async fn run_story(sim: Simulator) -> Infallible {
     loop {
         for second in 0..LAP.as_secs() {
             seconds.tick().await;
-            for event in STORY.iter().filter(|event| event.at == second) {
-                tracing::info!("demo: {}", event.text);
-                (event.action)(&sim);
+            for (_, text, action) in STORY.iter().filter(|(at, ..)| *at == second) {
+                tracing::info!("demo: {text}");
+                action(&sim);
             }
             if BUSY_PERIOD.contains(&second) {
                 with_key(&sim, BUSY, |key| key.spend(u32::MAX));
