@@ -24,8 +24,7 @@ use checked_yaml::{Cursor, Reported};
 use reqwest::Url;
 use strum::VariantArray;
 
-pub(crate) use self::load::files_matching;
-pub(crate) use self::load::{Loaded, load};
+pub(crate) use self::load::{Loaded, files_matching, load};
 pub(crate) use self::section::Section;
 use crate::partner_api::{Access, Firm, KeyInfoMode, Method};
 use crate::secret::SecretSource;

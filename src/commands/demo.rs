@@ -11,7 +11,7 @@ use partner_simulator::Simulator;
 use tokio::net::TcpListener;
 use tracing::warn;
 
-use super::exporter::{DEFAULT_PORT, reloader_of, serve};
+use super::exporter::{DEFAULT_PORT, serve};
 use super::load::{combine, load_web_config};
 use super::process::{bad_configuration, bind, exit_code, print, run_async};
 
@@ -33,13 +33,13 @@ pub(crate) fn demo(flags: &Flags) -> ExitCode {
         let config = demo::fleet(&simulator);
         // Every run starts without persisted state, and leaves none.
         let storage = tempfile::tempdir()?;
-        print_introduction(&simulator, &listeners, &flags.prefix(), web_config.protection.uses_tls())?;
+        print_introduction(&simulator, &listeners, &flags.prefix(), web_config.0.uses_tls())?;
         let fleet = move || Loaded { config: config.clone(), ..Loaded::default() };
         let initial = combine(fleet(), web_config);
-        let loader = reloader_of(move || Ok(combine(fleet(), load_web_config(web_config_file.as_deref())?)));
+        let load = move || Ok(combine(fleet(), load_web_config(web_config_file.as_deref())?));
         tokio::select! {
             never = demo::run_story(simulator.clone()) => match never {},
-            outcome = serve(flags, initial, loader, storage.path(), listeners) => outcome,
+            outcome = serve(flags, initial, load, storage.path(), listeners) => outcome,
         }
     }))
 }

@@ -8,7 +8,7 @@ use crate::app::{App, ServeOptions};
 use crate::cli::{Flags, ListenAddress};
 use crate::metrics::Metrics;
 use crate::panics;
-use crate::reload::{LoadedConfig, Loader};
+use crate::reload::LoadedConfig;
 use crate::store::Store;
 use checked_yaml::Problems;
 use tokio::net::TcpListener;
@@ -39,22 +39,16 @@ pub(crate) fn exporter(flags: &Flags) -> ExitCode {
     exit_code(run_async(async || {
         let addresses = flags.listen_addresses_or(ListenAddress { host: None, port: DEFAULT_PORT });
         let listeners = bind(&addresses).await?;
-        serve(flags, initial, reloader_of(load), &flags.storage_path, listeners).await
+        serve(flags, initial, load, &flags.storage_path, listeners).await
     }))
 }
 
-/// Loads the configuration again at each reload. All its problems become one text.
-pub(super) fn reloader_of(
-    load: impl Fn() -> Result<LoadedConfig, Problems> + Send + Sync + 'static,
-) -> Loader {
-    Arc::new(move || load().map_err(|problems| problems.to_string()))
-}
-
-/// Serves until a signal stops the process.
+/// Serves until a signal stops the process. `load` loads the configuration again at each reload; all its
+/// problems become one text.
 pub(super) async fn serve(
     flags: &Flags,
     initial: LoadedConfig,
-    loader: Loader,
+    load: impl Fn() -> Result<LoadedConfig, Problems> + Send + Sync + 'static,
     storage: &Path,
     listeners: Vec<TcpListener>,
 ) -> Result<(), Failure> {
@@ -64,6 +58,7 @@ pub(super) async fn serve(
     let store = Store::open(storage, move || metrics_of_store.storage_write_failed())?;
     let (sender, requests) = mpsc::channel(1);
     tokio::spawn(request_reload_on_sighup(sender.clone())?);
+    let loader = Arc::new(move || load().map_err(|problems| problems.to_string()));
     let app = App { initial, loader, store, metrics, listeners, options: options(flags) };
     app.run(stop_signal()?, (sender, requests)).await?;
     Ok(())

@@ -19,21 +19,16 @@ pub(super) fn load_config(file: Option<&Path>) -> Result<Loaded, Problems> {
     }
 }
 
-/// TLS, users and headers, and the files that they were read from.
-pub(super) struct WebProtection {
-    pub(super) protection: Protection,
-    files: Vec<PathBuf>,
-}
-
-/// Loads the web configuration file, if there is one, and logs its warnings.
-pub(super) fn load_web_config(file: Option<&Path>) -> Result<WebProtection, Problems> {
+/// Loads the web configuration file, if there is one, and logs its warnings. Returns TLS, users and headers,
+/// and the files that they were read from.
+pub(super) fn load_web_config(file: Option<&Path>) -> Result<(Protection, Vec<PathBuf>), Problems> {
     let LoadedWebConfig { config, warnings, files } = file.map(web::load).transpose()?.unwrap_or_default();
     for warning in warnings {
         warn!("{warning}");
     }
     let protection = Protection::new(config)
         .map_err(|error| Problems::with_file(file.unwrap_or(Path::new("")), error.to_string()))?;
-    Ok(WebProtection { protection, files })
+    Ok((protection, files))
 }
 
 /// Logs the warnings about a valid configuration, and its size.
@@ -54,9 +49,9 @@ pub(super) fn log_loaded(Loaded { config, warnings, files, .. }: &Loaded) {
 /// Combines both configurations, and the files whose change causes a reload.
 pub(super) fn combine(
     Loaded { config, mut files, patterns, .. }: Loaded,
-    web: WebProtection,
+    (protection, web_files): (Protection, Vec<PathBuf>),
 ) -> LoadedConfig {
     files.extend(config.settings.api.ca_file.clone());
-    files.extend(web.files);
-    LoadedConfig { config, protection: web.protection, sources: ConfigFiles { files, patterns } }
+    files.extend(web_files);
+    LoadedConfig { config, protection, sources: ConfigFiles { files, patterns } }
 }
