@@ -30,7 +30,7 @@ pub(crate) fn fleet(sim: &Simulator) -> Config {
     let health = Health { timing: timing(2), ..Health::default() };
     Config {
         settings: Settings { api, health, ..Settings::default() },
-        partners: partners().iter().map(|partner| add_partner(sim, partner)).collect(),
+        partners: [valmy(), atelier(), quai()].iter().map(|partner| add_partner(sim, partner)).collect(),
     }
 }
 
@@ -38,10 +38,6 @@ pub(crate) fn fleet(sim: &Simulator) -> Config {
 const ACTIVATED: &str = "lefebvre";
 const REVOKED: &str = "moreau";
 const BUSY: &str = "girard";
-
-fn partners() -> [PartnerSpec; 3] {
-    [valmy(), atelier(), quai()]
-}
 
 /// A vendor whose customers give access to single societies.
 fn valmy() -> PartnerSpec {

@@ -61,21 +61,17 @@ impl Loaded {
     }
 
     fn write_keys_that_activate(&self, out: &mut String) -> fmt::Result {
+        const ACTIVATED: &str = "Activated by their first key_info probe (mode extended)";
         let extended = Target::KeyInfo(KeyInfoMode::Extended);
-        let activated: Vec<_> =
-            self.keys().filter(|(_, key)| key.probes.iter().any(|probe| probe.target == extended)).collect();
-        if activated.is_empty() {
-            return writeln!(out, "Activated by their first key_info probe (mode extended): no key");
+        let is_activated = |key: &Key| key.probes.iter().any(|probe| probe.target == extended);
+        let keys = self.keys().filter(|(_, key)| is_activated(key));
+        let names = keys.map(|(partner, key)| format!("{} of {}", quoted(&key.name), quoted(&partner.name)));
+        let names: Vec<_> = names.collect();
+        if names.is_empty() {
+            return writeln!(out, "{ACTIVATED}: no key");
         }
-        writeln!(
-            out,
-            "Activated by their first key_info probe (mode extended), unless already active: {}",
-            counted(activated.len(), "key", "keys")
-        )?;
-        let names = activated
-            .iter()
-            .map(|(partner, key)| format!("{} of {}", quoted(&key.name), quoted(&partner.name)));
-        write_list(out, names, "keys")
+        writeln!(out, "{ACTIVATED}, unless already active: {}", counted_keys(names.len()))?;
+        write_list(out, names.iter(), "keys")
     }
 }
 
@@ -92,25 +88,24 @@ fn write_list<T: fmt::Display>(
 }
 
 fn describe_partner(partner: &Partner) -> String {
-    let total = counted(partner.keys.len(), "key", "keys");
+    let total = counted_keys(partner.keys.len());
+    let has_login = |key: &Key| matches!(key.credential, Credential::Login(_));
     let count_keys = |access, login| {
-        let matches =
-            |key: &&Key| key.access == access && matches!(key.credential, Credential::Login(_)) == login;
-        partner.keys.iter().filter(matches).count()
+        partner.keys.iter().filter(|key| key.access == access && has_login(key) == login).count()
     };
     let kinds = [
         (count_keys(Access::Society, false), "society access by token"),
         (count_keys(Access::Firm, false), "firm access by token"),
         (count_keys(Access::Firm, true), "firm access by log-in"),
     ];
-    let kinds: Vec<_> =
-        kinds.into_iter().filter(|(n, _)| *n > 0).map(|(n, kind)| format!("{n} {kind}")).collect();
+    let kinds = kinds.into_iter().filter(|(n, _)| *n > 0);
+    let kinds: Vec<_> = kinds.map(|(n, kind)| format!("{n} {kind}")).collect();
     let separator = if kinds.is_empty() { "" } else { ": " };
     format!("{}: {total}{separator}{}", quoted(&partner.name), kinds.join(", "))
 }
 
-fn counted(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
+fn counted_keys(number: usize) -> String {
+    format!("{number} {}", if number == 1 { "key" } else { "keys" })
 }
 
 fn per_minute(timing: Timing) -> f64 {
