@@ -47,9 +47,8 @@ fn read_all(path: &Path, loaded: &mut Loaded, diagnostics: &Diagnostics) -> Resu
         partners.add(&at);
     }
     source.finish();
-    for key_file in
-        fields.get("key_files").map(|at| find_key_files(&at, &mut loaded.patterns)).unwrap_or_default()
-    {
+    let key_files = fields.get("key_files").map(|at| find_key_files(&at, &mut loaded.patterns));
+    for key_file in key_files.unwrap_or_default() {
         // The errors are in the diagnostics. After an invalid key file, the next ones are still read.
         let _ = read_key_file(&Source::new(&key_file, loaded.files.len(), diagnostics), &mut partners);
         loaded.files.push(key_file);
@@ -73,12 +72,10 @@ fn read_key_file(source: &Source<'_>, partners: &mut Partners<'_>) -> Result<(),
 /// The files that match the patterns of `key_files`: sorted, and each only once.
 fn find_key_files(at: &Cursor<'_>, patterns: &mut Vec<PathBuf>) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    if let Ok(items) = at.items() {
-        for at in items {
-            if let Some(pattern) = at.text().ok().and_then(|pattern| below_folder_of(pattern, &at)) {
-                found.append(&mut files_of_pattern(&pattern, &at));
-                patterns.push(pattern);
-            }
+    for at in at.items().into_iter().flatten() {
+        if let Some(pattern) = at.text().ok().and_then(|pattern| below_folder_of(pattern, &at)) {
+            found.append(&mut files_of_pattern(&pattern, &at));
+            patterns.push(pattern);
         }
     }
     found.sort();

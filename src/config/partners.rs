@@ -63,8 +63,7 @@ impl<'d> Partners<'d> {
 
     /// Adds the `partners:` of one file.
     pub(super) fn add(&mut self, at: &Cursor<'_>) {
-        let Ok(items) = at.items() else { return };
-        for item in items {
+        for item in at.items().into_iter().flatten() {
             // The errors are in the diagnostics. After an invalid partner, the next ones are still read.
             let _ = self.add_partner(&item);
         }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// The largest configuration file, in bytes: a hundred thousand keys with their tokens fit.
@@ -36,14 +37,6 @@ pub fn describe(error: &io::Error) -> String {
 }
 
 /// Returns whether every user of the machine can read this file.
-#[cfg(unix)]
 pub fn is_world_readable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
     fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
-}
-
-/// Returns whether every user of the machine can read this file. Only Unix file modes tell.
-#[cfg(not(unix))]
-pub fn is_world_readable(_: &Path) -> bool {
-    false
 }

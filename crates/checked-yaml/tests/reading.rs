@@ -23,14 +23,10 @@ fn write(folder: &TempDir, name: &str, content: &[u8], mode: u32) -> PathBuf {
     path
 }
 
-#[cfg(unix)]
 fn set_mode(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
-
-#[cfg(not(unix))]
-fn set_mode(_: &Path, _: u32) {}
 
 /// Reads the text as the file `a.yml`, which only its owner can read.
 fn read(text: &str, decode: impl FnOnce(&Cursor<'_>)) -> Outcome {
@@ -345,7 +341,6 @@ fn the_problems_of_two_results_are_joined() {
     assert_eq!(both.to_string(), "a: is wrong\nb: is wrong");
 }
 
-#[cfg(unix)]
 #[test]
 fn secrets_that_every_user_can_read_are_one_warning_per_file_and_kind() {
     let note = |root: &Cursor<'_>| {
