@@ -17,8 +17,8 @@ pub struct Cursor<'a> {
     /// The file that contains the node.
     pub source: &'a Source<'a>,
     node: &'a Node,
-    /// The line, from 1: that of the field's name rather than of its value, because that is where a reader
-    /// looks.
+    /// The line, from 1. It is the line of the field's name and not of its value, because a reader looks
+    /// there.
     pub line: usize,
     step: Step<'a>,
     parent: Option<&'a Cursor<'a>>,
@@ -282,7 +282,7 @@ impl<'a> Cursor<'a> {
     /// One of a few words.
     ///
     /// # Errors
-    /// If the value is none of `words`.
+    /// If the value is not one of `words`.
     pub fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, Reported> {
         let names: Vec<_> = words.iter().map(|(word, _)| *word).collect();
         let choice = match names.as_slice() {
@@ -341,8 +341,8 @@ impl<'a> Fields<'a> {
     /// Reads the field if it is present.
     ///
     /// # Errors
-    /// The error of `read`; or a proof, without a further report, if the field is present under a
-    /// misspelt name.
+    /// The error of `read`. Also if the field is present under a misspelt name, which has already been
+    /// reported.
     pub fn optional<T>(
         &self,
         name: &str,

@@ -80,7 +80,7 @@ impl Users {
         let queue = self.address_queue(client);
         let Ok(_turn) = queue.acquire().await else { return false };
         let Ok(hash_slot) = Arc::clone(&self.hash_slot).acquire_owned().await else { return false };
-        // The attempt that was hashed just now may have been the same.
+        // While this attempt waited, the same name and password may have been checked.
         if let Some(accepted) = self.cached(user, digest) {
             return accepted;
         }

@@ -25,7 +25,7 @@ pub(crate) struct TlsConfig {
     pub(crate) versions: Vec<&'static SupportedProtocolVersion>,
     /// Cipher suites and key exchange groups in order of preference.
     pub(crate) provider: Arc<CryptoProvider>,
-    /// Whether the server's order of cipher suites applies rather than the client's.
+    /// Whether the server's order of cipher suites applies, and not the client's.
     pub(crate) prefer_server_order: bool,
 }
 
@@ -145,17 +145,14 @@ fn certified_key(
     provider: &CryptoProvider,
     files: &mut Files,
 ) -> Result<Arc<CertifiedKey>, Reported> {
-    let chain = pem("cert", fields, files);
-    let key = pem("key", fields, files);
-    let chain = chain.and_then(|pem| match pem {
-        Some(pem) => certificates("cert", &pem, fields),
-        None => Err(fields.at.missing("cert_file", "add the path of a PEM file")),
-    });
-    let key = key.and_then(|pem| match pem {
-        Some(pem) => PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
+    let missing = |file| fields.at.missing(file, "add the path of a PEM file");
+    let chain = pem("cert", fields, files).and_then(|pem| pem.ok_or_else(|| missing("cert_file")));
+    let chain = chain.and_then(|pem| certificates("cert", &pem, fields));
+    let key = pem("key", fields, files).and_then(|pem| pem.ok_or_else(|| missing("key_file")));
+    let key = key.and_then(|pem| {
+        PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
             error_at("key", fields, "contains no PEM private key; name the key of the certificate")
-        }),
-        None => Err(fields.at.missing("key_file", "add the path of a PEM file")),
+        })
     });
     let certified_key = CertifiedKey::from_der(chain?, key?, provider).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
@@ -271,7 +268,7 @@ const fn group_name(group: NamedGroup) -> &'static str {
     }
 }
 
-/// Reads a list of names, and reports each name that none of the `known` values has.
+/// Reads a list of names of `known` values, and reports each other name.
 fn parse_names<T: Copy>(
     at: &Cursor<'_>,
     known: &[T],

@@ -17,7 +17,7 @@ use crate::observer::{DropReason, Observer};
 
 /// A connection whose response has been in progress for this long may be closed to make room.
 const LONG_RESPONSE: Duration = Duration::from_secs(10);
-/// The delay before a client that waits for room looks again for a connection that may be closed.
+/// How often a new connection that waits for room looks for a connection to close.
 const ADMIT_RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// All open connections.
