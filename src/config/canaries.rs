@@ -189,7 +189,9 @@ impl KeyContext<'_> {
         let declared = declared?;
         let timing = timing(&fields, declared.timing);
         let declared_name = &declared.canary.name;
-        let name = name?.filter(|name| *name != &**declared_name).map_or_else(|| Arc::clone(declared_name), Arc::from);
+        let name = name?
+            .filter(|name| *name != &**declared_name)
+            .map_or_else(|| Arc::clone(declared_name), Arc::from);
         self.probe(at, declared, name, society_id?, timing?)
     }
 
