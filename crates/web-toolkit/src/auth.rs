@@ -19,9 +19,9 @@ use crate::config::WebConfig;
 use rate_limiter::RateLimiter;
 use users::Users;
 
-/// Security headers that responses have unless the operator configures others. Browsers must not guess
-/// content types or show a page in a frame. They load content from this server only, and run no script and
-/// apply no style that is written inside a page.
+/// The default security headers. A header that the configuration names replaces its default, or removes it.
+/// With the defaults, browsers do not guess content types and show no page in a frame. They load content
+/// from this server only, and ignore scripts and styles that are written inside a page.
 const DEFAULT_HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
@@ -35,7 +35,7 @@ const DEFAULT_HEADERS: [(HeaderName, HeaderValue); 4] = [
     ),
 ];
 
-/// A web configuration in the form in which it is applied.
+/// A web configuration, prepared for use.
 pub struct Protection {
     /// `None`: plain HTTP.
     pub(crate) tls: Option<Arc<ServerConfig>>,
@@ -118,8 +118,8 @@ impl AuthHandle {
     }
 
     /// Replaces the protection, also for connections that are open. If the new protection equals the
-    /// current one, nothing happens, and the cached results of password checks are kept. If the new one has
-    /// no TLS or no users and the current one has, a warning is logged.
+    /// current one, nothing happens, and the cached results of password checks are kept. If the new one drops
+    /// TLS or the users, a warning is logged.
     pub fn replace(&self, protection: Protection) {
         self.0.send_if_modified(|current| {
             let differs = current.digest != protection.digest;

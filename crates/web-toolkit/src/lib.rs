@@ -1,4 +1,4 @@
-//! The web side of a Prometheus exporter: what Prometheus' exporter-toolkit is for exporters in Go.
+//! Serves the routes of a Prometheus exporter, as Prometheus' exporter-toolkit does for exporters in Go.
 //!
 //! [`load`] reads a web configuration file, [`Protection`] applies it to connections and requests (TLS, client
 //! certificates, users, security headers, a rate limit), and [`serve`] serves routes with it, within limits
@@ -7,7 +7,8 @@
 //!
 //! # Layout
 //! - `config`: reads and checks the web configuration file.
-//! - `auth`: applies it to requests.
+//! - `auth`: applies it to connections and requests.
+//! - `observer`: what the server reports to the exporter.
 //! - `server`: accepts connections, does TLS and HTTP, enforces the connection limits, stops gracefully.
 
 mod auth;

@@ -36,7 +36,7 @@ fn client_verifier(settings: &TlsConfig) -> Result<Arc<dyn ClientCertVerifier>, 
                 WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider));
             Some(builder.build().map_err(|error| Error::General(error.to_string()))?)
         }
-        // `config` refuses this combination. If it does not, clients must not get access without verification.
+        // `config` refuses this combination. This second check keeps clients out even if `config` has a bug.
         (ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify, None) => {
             let text = "client certificates cannot be verified without client_ca_file";
             return Err(Error::General(text.to_owned()));

@@ -2,8 +2,8 @@
 //!
 //! A connection is new, active or idle; each state has its own timeout. If the maximum number of connections
 //! is reached, one is closed to make room for the next, from the client address that has the most of them.
-//! So neither clients that never finish a request, nor thousands of clients that never disconnect, nor
-//! thousands that guess passwords can keep Prometheus from connecting.
+//! So Prometheus can connect even if clients never finish a request, and even if thousands of clients never
+//! disconnect or guess passwords. A configured rate limit counts all their requests, however.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -99,13 +99,13 @@ impl ConnectionLimits {
         }
         open.retain(|connection| {
             let status = connection.status();
-            status.is_expendable() || status.since.elapsed() >= LONG_RESPONSE
+            status.may_be_closed_first() || status.since.elapsed() >= LONG_RESPONSE
         });
         let chosen = open.iter().max_by_key(|connection| {
             let status = connection.status();
-            // Many connections from one address do not push out another address.
+            // Many connections from one address do not close those of another address.
             let count = counts.get(&connection.client);
-            (status.is_expendable(), count, status.unauthenticated, Reverse(status.since))
+            (status.may_be_closed_first(), count, status.unauthenticated, Reverse(status.since))
         });
         if let Some(connection) = chosen {
             connection.status.send_modify(|status| status.closing = true);
@@ -125,7 +125,7 @@ impl Status {
         }
     }
 
-    const fn is_expendable(self) -> bool {
+    const fn may_be_closed_first(self) -> bool {
         self.unauthenticated || matches!(self.responses, None | Some(0))
     }
 }
