@@ -1,7 +1,7 @@
 //! The demo: a simulated fleet whose keys change state over time, with invented partners and at least one
 //! key in every state.
 
-mod story;
+mod scenario;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +18,7 @@ use partner_simulator::{
     Access, Activation, EXERCICES, KeySpec, LoginSpec, PartnerSpec, Refusal, Simulator, USERS,
 };
 
-pub(crate) use story::run_story;
+pub(crate) use scenario::run_story;
 
 /// Adds the fleet to the simulated API, and returns the configuration that monitors it.
 ///

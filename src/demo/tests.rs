@@ -145,7 +145,7 @@ async fn each_event_happens_within_two_minutes() {
 async fn each_lap_ends_in_the_initial_state() {
     let (sim, config, client) = demo().await;
     let story = tokio::spawn(demo::run_story(sim.clone()));
-    tokio::time::sleep(demo::story::LAP.mul_f64(0.99)).await;
+    tokio::time::sleep(demo::scenario::LAP.mul_f64(0.99)).await;
     story.abort();
     assert_eq!(client.get(sim.url(HEALTH)).send().await.unwrap().status(), 200);
     for (key, activated) in [("lefebvre", false), ("moreau", true), ("girard", true)] {
