@@ -18,7 +18,7 @@ use partner_simulator::{
     Access, Activation, EXERCICES, KeySpec, LoginSpec, PartnerSpec, Refusal, Simulator, USERS,
 };
 
-pub(crate) use scenario::run_story;
+pub(crate) use scenario::run_scenario;
 
 /// Adds the fleet to the simulated API, and returns the configuration that monitors it.
 ///
@@ -34,7 +34,7 @@ pub(crate) fn fleet(sim: &Simulator) -> Config {
     }
 }
 
-/// The keys that the story changes. All other keys keep their state.
+/// The keys that the scenario changes. All other keys keep their state.
 const ACTIVATED: &str = "lefebvre";
 const REVOKED: &str = "moreau";
 const BUSY: &str = "girard";

@@ -1,4 +1,4 @@
-//! Takes the screenshots in docs/images, of the demo, after all events of its story have happened: `make screenshots`.
+//! Takes the screenshots in docs/images, of the demo, after all events of its scenario have happened: `make screenshots`.
 
 #![allow(
     clippy::expect_used,
@@ -40,7 +40,7 @@ const SCREENSHOTS: [(&str, &str, (u32, u32), bool); 6] = [
 async fn main() {
     let exporter = Exporter::start_demo(&[]).await;
     // Maintenance is over, a key was revoked, and there are enough probes for the charts.
-    until_within(Duration::from_mins(4), "the demo's story", || async {
+    until_within(Duration::from_mins(4), "the demo's scenario", || async {
         let status: Value = serde_json::from_str(&exporter.get("/api/v1/status").await?.1).unwrap();
         let api = &status["api"];
         let complete = status["key_states"]["revoked"].is_u64()

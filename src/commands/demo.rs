@@ -38,7 +38,7 @@ pub(crate) fn demo(flags: &Flags) -> ExitCode {
         let initial = combine(fleet(), web_config);
         let load = move || Ok(combine(fleet(), load_web_config(web_config_file.as_deref())?));
         tokio::select! {
-            never = demo::run_story(simulator.clone()) => match never {},
+            never = demo::run_scenario(simulator.clone()) => match never {},
             outcome = serve(flags, initial, load, storage.path(), listeners) => outcome,
         }
     }))

@@ -1,4 +1,4 @@
-//! The events that change the demo's fleet. They repeat in laps.
+//! The events that change the demo's fleet. The scenario repeats without end.
 
 use std::convert::Infallible;
 use std::ops::Range;
@@ -10,16 +10,16 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{ACTIVATED, BUSY, REVOKED};
 use partner_simulator::{Fault, Key, Scope, Simulator};
 
-/// The duration of the story. After it, the fleet is as it was at the start, and the story begins again.
-pub(crate) const LAP: Duration = Duration::from_secs(90);
+/// The duration of the scenario. At its end the fleet is as it was at the start.
+pub(crate) const DURATION: Duration = Duration::from_secs(90);
 
-/// The seconds of a lap during which a customer's production traffic uses the whole budget of its key.
+/// The seconds of the scenario during which a customer's production traffic uses the whole budget of its key.
 const BUSY_PERIOD: Range<u64> = 20..42;
 
-/// The seconds since the start of the lap, the text for the log, and the action.
+/// The seconds since the start of the scenario, the text for the log, and the action.
 type Event = (u64, &'static str, fn(&Simulator));
 
-const STORY: &[Event] = &[
+const EVENTS: &[Event] = &[
     (8, "lefebvre's key is activated", |sim| with_key(sim, ACTIVATED, Key::activate)),
     (15, "moreau revokes the key", |sim| with_key(sim, REVOKED, Key::revoke)),
     (BUSY_PERIOD.start, "girard's production traffic uses up the key's budget", |_| {}),
@@ -51,15 +51,15 @@ fn with_key(sim: &Simulator, key: &str, action: fn(&Key)) {
     }
 }
 
-/// Runs the story again and again, until it is dropped.
-pub(crate) async fn run_story(sim: Simulator) -> Infallible {
+/// Runs the scenario again and again, until it is dropped.
+pub(crate) async fn run_scenario(sim: Simulator) -> Infallible {
     let mut seconds = interval(Duration::from_secs(1));
-    // After a suspend of the machine, the story continues where it was. It does not catch up.
+    // After a suspend of the machine, the scenario continues where it was. It does not catch up.
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        for second in 0..LAP.as_secs() {
+        for second in 0..DURATION.as_secs() {
             seconds.tick().await;
-            for (_, text, action) in STORY.iter().filter(|(at, ..)| *at == second) {
+            for (_, text, action) in EVENTS.iter().filter(|(at, ..)| *at == second) {
                 tracing::info!("demo: {text}");
                 action(&sim);
             }

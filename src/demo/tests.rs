@@ -109,7 +109,7 @@ async fn the_configuration_is_valid() {
 #[tokio::test(start_paused = true)]
 async fn each_event_happens_within_two_minutes() {
     let (sim, config, client) = demo().await;
-    let story = tokio::spawn(demo::run_story(sim.clone()));
+    let scenario = tokio::spawn(demo::run_scenario(sim.clone()));
     let started = Instant::now();
     let mut seen = BTreeSet::new();
     while started.elapsed() < Duration::from_mins(2) {
@@ -125,7 +125,7 @@ async fn each_event_happens_within_two_minutes() {
         }
         advance(Duration::from_secs(1)).await;
     }
-    story.abort();
+    scenario.abort();
     for expected in [
         "health 200",
         "health 503",
@@ -144,9 +144,9 @@ async fn each_event_happens_within_two_minutes() {
 #[tokio::test(start_paused = true)]
 async fn each_lap_ends_in_the_initial_state() {
     let (sim, config, client) = demo().await;
-    let story = tokio::spawn(demo::run_story(sim.clone()));
-    tokio::time::sleep(demo::scenario::LAP.mul_f64(0.99)).await;
-    story.abort();
+    let scenario = tokio::spawn(demo::run_scenario(sim.clone()));
+    tokio::time::sleep(demo::scenario::DURATION.mul_f64(0.99)).await;
+    scenario.abort();
     assert_eq!(client.get(sim.url(HEALTH)).send().await.unwrap().status(), 200);
     for (key, activated) in [("lefebvre", false), ("moreau", true), ("girard", true)] {
         let (_, info) = get(&client, &config, &sim, key, "/api/v1/key/info?mode=extended").await;
