@@ -85,9 +85,9 @@ async fn metrics(State(app): State<AppState>) -> Response {
 async fn healthy(State(app): State<AppState>) -> (StatusCode, String) {
     match app.context.watchdog.stuck() {
         None => (StatusCode::OK, "myunisoft-exporter is healthy.\n".to_owned()),
-        Some(StuckLoop { which, silent }) => {
-            let silent = humantime::format_duration(Duration::from_secs(silent.as_secs()));
-            let text = format!("myunisoft-exporter is not healthy: {which} did not run for {silent}.\n");
+        Some(StuckLoop { kind, since_heartbeat }) => {
+            let duration = humantime::format_duration(Duration::from_secs(since_heartbeat.as_secs()));
+            let text = format!("myunisoft-exporter is not healthy: {kind} did not run for {duration}.\n");
             (StatusCode::SERVICE_UNAVAILABLE, text)
         }
     }

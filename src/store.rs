@@ -247,7 +247,7 @@ fn initial_read(file: &mut StateFile, directory: &Path) -> Result<Option<Content
         Err(cause) => match cause.downcast() {
             Ok(in_use) => Err(in_use),
             Err(cause) => {
-                error!(folder = %directory.display(), %cause, "cannot use the storage directory; retrying");
+                error!(directory = %directory.display(), %cause, "cannot use the storage directory; retrying");
                 Ok(None)
             }
         },

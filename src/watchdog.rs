@@ -39,9 +39,8 @@ struct Heartbeat {
 /// A kind of loop that no longer runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StuckLoop {
-    pub which: Loop,
-    /// The time since its last heartbeat.
-    pub silent: Duration,
+    pub kind: Loop,
+    pub since_heartbeat: Duration,
 }
 
 impl Watchdog {
@@ -61,8 +60,8 @@ impl Watchdog {
     }
 
     /// Records that a loop ran.
-    pub(crate) fn heartbeat(&self, which: Loop) {
-        if let Some(Some(heartbeat)) = self.lock().get_mut(which as usize) {
+    pub(crate) fn heartbeat(&self, kind: Loop) {
+        if let Some(Some(heartbeat)) = self.lock().get_mut(kind as usize) {
             heartbeat.last = Instant::now();
         }
     }
@@ -75,9 +74,9 @@ impl Watchdog {
     /// The first kind of loop without a heartbeat for longer than allowed, if any.
     pub(crate) fn stuck(&self) -> Option<StuckLoop> {
         let heartbeats = *self.lock();
-        Loop::VARIANTS.iter().zip(heartbeats).find_map(|(&which, heartbeat)| {
-            let silent = heartbeat?.last.elapsed();
-            (silent > heartbeat?.allowed).then_some(StuckLoop { which, silent })
+        Loop::VARIANTS.iter().zip(heartbeats).find_map(|(&kind, heartbeat)| {
+            let since_heartbeat = heartbeat?.last.elapsed();
+            (since_heartbeat > heartbeat?.allowed).then_some(StuckLoop { kind, since_heartbeat })
         })
     }
 
@@ -105,8 +104,8 @@ mod tests {
             watchdog.heartbeat(Loop::Health);
         }
         advance(allowed + Duration::from_secs(1)).await;
-        let silent = allowed + Duration::from_secs(1);
-        assert_eq!(watchdog.stuck(), Some(StuckLoop { which: Loop::Health, silent }));
+        let since_heartbeat = allowed + Duration::from_secs(1);
+        assert_eq!(watchdog.stuck(), Some(StuckLoop { kind: Loop::Health, since_heartbeat }));
         watchdog.heartbeat(Loop::Keys);
         assert!(watchdog.stuck().is_some(), "the heartbeat of another kind does not count");
         watchdog.heartbeat(Loop::Health);

@@ -97,10 +97,10 @@ impl StateFile {
         let kept_path = self.damaged_path();
         // Some file systems have no hard links.
         fs::hard_link(path, &kept_path).or_else(|_| fs::copy(path, &kept_path).map(drop))?;
-        let (file, kept, count) = (path.display(), kept_path.display(), damage.len());
+        let (file, copy, count) = (path.display(), kept_path.display(), damage.len());
         let first = damage.first().map_or("", String::as_str);
         error!(
-            %file, %kept, count, first,
+            %file, %copy, count, first,
             "some records of the state file are damaged; kept a copy and loaded the other records"
         );
         Ok(())
@@ -109,12 +109,12 @@ impl StateFile {
     /// Renames a damaged file, and starts with an empty state.
     fn move_damaged(&self, path: &Path, cause: &str) -> io::Result<Content> {
         let kept_path = self.damaged_path();
-        let (file, kept) = (path.display(), kept_path.display());
+        let (file, renamed_to) = (path.display(), kept_path.display());
         fs::rename(path, &kept_path).map_err(|error| {
             let text = format!("{file} is damaged ({cause}) and cannot be renamed: {error}");
             io::Error::new(error.kind(), text)
         })?;
-        error!(%file, %kept, cause, "the state file is damaged; renamed it and started with an empty state");
+        error!(%file, %renamed_to, cause, "the state file is damaged; renamed it and started with an empty state");
         Ok(Content::default())
     }
 
@@ -202,9 +202,9 @@ fn open_lock_file(path: &Path) -> io::Result<File> {
 fn warn_if_world_writable(directory: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     if fs::metadata(directory).is_ok_and(|metadata| metadata.permissions().mode() & 0o002 != 0) {
-        let folder = directory.display();
+        let directory = directory.display();
         warn!(
-            %folder,
+            %directory,
             "every user of this machine can write to the storage directory; remove this permission (chmod o-w)"
         );
     }
