@@ -7,7 +7,7 @@ mod budget_guard;
 mod health;
 mod key;
 mod partner;
-mod token;
+mod token_provider;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::account::TokenFailure;
 use super::budget_guard::BudgetGuard;
 use super::partner::PartnerMonitor;
-use super::token::TokenProvider;
+use super::token_provider::TokenProvider;
 use super::{Context, MonitorSettings, log_episode, persist};
 use crate::config::{self, Probe, Target};
 use crate::key_state::{EvidenceSource, KeyState, PersistedKeyState};
