@@ -14,8 +14,8 @@ const MAX_ID_LEN: usize = 22;
 /// The parts of a key/info response that the exporter uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeyInfo {
-    /// How many routes the key may call.
-    pub routes: usize,
+    /// How many routes the key may call; `None` if the response does not list them in the documented form.
+    pub route_count: Option<usize>,
     /// The parts that only the extended form has.
     pub extended: Option<Extended>,
 }
@@ -39,19 +39,19 @@ pub(crate) struct Version {
 }
 
 impl KeyInfo {
-    /// Reads the body of a response to this form of key/info. Returns `None` if it has another form.
+    /// Parses a key/info body in the form that `mode` selects. Returns `None` if the body has another form.
     pub(crate) fn parse(mode: KeyInfoMode, body: &[u8]) -> Option<Self> {
         match mode {
             KeyInfoMode::Routes => {
                 let routes: Vec<Route> = serde_json::from_slice(body).ok()?;
-                Some(Self { routes: routes.len(), extended: None })
+                Some(Self { route_count: Some(routes.len()), extended: None })
             }
             KeyInfoMode::Extended => {
                 let wire: WireExtended<'_> = json_object(body)?;
                 let version = wire.version.and_then(|raw| serde_json::from_str(raw.get()).ok());
                 let identity = wire.target.and_then(identity).unwrap_or_default();
                 let extended = Extended { is_activated: wire.is_activated, identity, version };
-                Some(Self { routes: wire.routes.map_or(0, count), extended: Some(extended) })
+                Some(Self { route_count: wire.routes.and_then(count), extended: Some(extended) })
             }
         }
     }
@@ -64,8 +64,8 @@ struct Route {
 }
 
 /// Only `isActivated` is mandatory: the request is sent to get it. The other fields are used if they have
-/// the documented form. Until then they stay raw JSON: parsed into a tree, a malicious body would need a
-/// hundred times its size in memory.
+/// the documented form. They are kept as raw JSON and parsed one by one. Parsing the whole body into a tree
+/// could use a hundred times its size in memory.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireExtended<'a> {
@@ -94,15 +94,20 @@ fn identity(target: &RawValue) -> Option<Identity> {
     Some(Identity { schema_id: id(schema), third_party_id: id(third_party), society_id: id(society) })
 }
 
-/// A text that is longer than any ID is not parsed.
+/// The ID as text; empty if missing or invalid.
 fn id(raw: Option<&RawValue>) -> String {
-    let fits = raw.map(RawValue::get).filter(|text| text.len() <= MAX_ID_LEN);
-    fits.and_then(|text| serde_json::from_str(text).ok()).as_ref().map(id_text).unwrap_or_default()
+    // A text that is longer than any ID is not parsed.
+    let Some(text) = raw.map(RawValue::get).filter(|text| text.len() <= MAX_ID_LEN) else {
+        return String::new();
+    };
+    let Ok(value) = serde_json::from_str(text) else { return String::new() };
+    id_text(&value)
 }
 
-/// The number of elements of a JSON array; 0 for any other value.
-fn count(raw: &RawValue) -> usize {
-    serde_json::from_str::<Vec<IgnoredAny>>(raw.get()).map_or(0, |elements| elements.len())
+/// The number of elements of a JSON array; `None` for any other value.
+fn count(raw: &RawValue) -> Option<usize> {
+    let elements: Vec<IgnoredAny> = serde_json::from_str(raw.get()).ok()?;
+    Some(elements.len())
 }
 
 #[cfg(test)]
@@ -115,7 +120,7 @@ mod tests {
             "version":{"current":1,"latest":2,"beta":false},"canBeActivated":true,"isActivated":true,
             "routes":[{"path":"/api/v1/society","method":"get"}]}"#;
         let info = KeyInfo::parse(KeyInfoMode::Extended, body).unwrap();
-        assert_eq!(info.routes, 1);
+        assert_eq!(info.route_count, Some(1));
         let extended = info.extended.unwrap();
         assert!(extended.is_activated);
         assert_eq!(extended.version, Some(Version { current: 1, latest: 2 }));
@@ -145,10 +150,26 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_routes_is_unknown_if_they_are_missing_or_invalid() {
+        let cases = [
+            ("", None),
+            (r#","routes":null"#, None),
+            (r#","routes":{"path":"/a"}"#, None),
+            (r#","routes":"2""#, None),
+            (r#","routes":[]"#, Some(0)),
+        ];
+        for (rest, route_count) in cases {
+            let body = format!(r#"{{"isActivated":true{rest}}}"#);
+            let info = KeyInfo::parse(KeyInfoMode::Extended, body.as_bytes()).unwrap();
+            assert_eq!(info.route_count, route_count, "{rest}");
+        }
+    }
+
+    #[test]
     fn the_routes_of_the_plain_form_are_counted() {
         let body =
             br#"[{"path":"/api/v1/society","method":"get"},{"path":"/api/v1/key/info","method":"get"}]"#;
-        assert_eq!(KeyInfo::parse(KeyInfoMode::Routes, body).unwrap().routes, 2);
+        assert_eq!(KeyInfo::parse(KeyInfoMode::Routes, body).unwrap().route_count, Some(2));
     }
 
     #[test]

@@ -117,7 +117,7 @@ async fn a_key_info_response_is_parsed() {
     let report = probe_within(&simulator, kind, KeyInfoMode::Extended.path(), Duration::from_secs(5)).await;
     let info = report.judgement.unwrap().key_info.unwrap();
     let extended = info.extended.unwrap();
-    assert!(extended.is_activated && info.routes > 0);
+    assert!(extended.is_activated && info.route_count > Some(0));
     assert_eq!((&*extended.identity.schema_id, &*extended.identity.society_id), ("80", "127"));
 }
 

@@ -194,7 +194,7 @@ impl KeyStatus {
             self.budget = Some(response.budget);
         }
         let Some(info) = &response.key_info else { return };
-        self.routes = Some(info.routes);
+        self.routes = info.route_count;
         if let Some(extended) = &info.extended {
             self.version = extended.version;
             self.identity.clone_from(&extended.identity);
