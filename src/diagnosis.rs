@@ -11,7 +11,7 @@ use strum::{Display, IntoStaticStr, VariantArray};
 
 use crate::config::KEY_INFO;
 use crate::key_state::{KeyState, SecretState};
-use crate::partner_api::error::{Code, ErrorCode};
+use crate::partner_api::error::{DocumentedCode, ErrorCode};
 use crate::partner_api::failure::{Failure, Reason};
 use crate::report::Phase;
 
@@ -294,7 +294,7 @@ fn token_refused(state: KeyState, probe: &FailedProbe<'_>) -> Verdict {
     if probe.reached.is_none() {
         return unreadable("The key's token", probe);
     }
-    if documented_code(probe) == Some(Code::TokenActivationFailure) {
+    if documented_code(probe) == Some(DocumentedCode::TokenActivationFailure) {
         return Blame::Key.verdict(
             "The key cannot be activated.",
             "Have a new key generated in MyUnisoft. If that fails too, ask MyUnisoft's support and quote the request ID.",
@@ -359,7 +359,10 @@ fn route_forbidden(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
 
 fn rate_limited(probe: &FailedProbe<'_>) -> Verdict {
     let code = documented_code(probe);
-    if matches!(code, Some(Code::TooManyConcurrentRequest | Code::TooManyConcurrentRequests)) {
+    if matches!(
+        code,
+        Some(DocumentedCode::TooManyConcurrentRequest | DocumentedCode::TooManyConcurrentRequests)
+    ) {
         return Blame::Budget.verdict(
             "Too many requests of the key run at the same time.",
             "Find out what sends them: the exporter sends one request at a time, in addition to the customer's \
@@ -458,11 +461,11 @@ fn is_platform_fault(probe: &FailedProbe<'_>) -> bool {
     let documented = documented_code(probe);
     probe.failure.reason == Reason::ApiError
         && (probe.failure.code.is_none()
-            || matches!(documented, Some(Code::Http | Code::Internal))
+            || matches!(documented, Some(DocumentedCode::Http | DocumentedCode::Internal))
             || (documented.is_none() && probe.status.is_some_and(|status| status >= 500)))
 }
 
-fn documented_code(probe: &FailedProbe<'_>) -> Option<Code> {
+fn documented_code(probe: &FailedProbe<'_>) -> Option<DocumentedCode> {
     probe.failure.code.as_ref().and_then(ErrorCode::documented)
 }
 

@@ -2,9 +2,9 @@
 
 use super::*;
 
-const FORBIDDEN_ROUTE: Code = Code::ForbiddenRoute;
+const FORBIDDEN_ROUTE: DocumentedCode = DocumentedCode::ForbiddenRoute;
 
-fn failure(reason: Reason, code: Option<Code>) -> Failure {
+fn failure(reason: Reason, code: Option<DocumentedCode>) -> Failure {
     Failure { code: code.map(Into::into), ..Failure::new(reason, "something was seen") }
 }
 
@@ -30,7 +30,7 @@ fn facts(state: KeyState, failed_probes: Vec<FailedProbe<'_>>) -> KeyFacts<'_> {
     }
 }
 
-fn blame(state: KeyState, reason: Reason, code: Option<Code>) -> Blame {
+fn blame(state: KeyState, reason: Reason, code: Option<DocumentedCode>) -> Blame {
     diagnose_key(&facts(state, vec![failed(&failure(reason, code))])).blame.unwrap()
 }
 
@@ -61,17 +61,17 @@ fn every_state_except_active_and_unknown_is_a_problem_of_the_key() {
 fn each_failure_has_its_blame() {
     use KeyState::{Active, Forbidden, Revoked};
     for (state, reason, code, to_blame) in [
-        (Active, Reason::Maintenance, Some(Code::UnderMaintenance), Blame::Platform),
-        (Active, Reason::ApiError, Some(Code::Internal), Blame::Platform),
-        (Active, Reason::ApiError, Some(Code::MissingRule), Blame::Route),
+        (Active, Reason::Maintenance, Some(DocumentedCode::UnderMaintenance), Blame::Platform),
+        (Active, Reason::ApiError, Some(DocumentedCode::Internal), Blame::Platform),
+        (Active, Reason::ApiError, Some(DocumentedCode::MissingRule), Blame::Route),
         (Active, Reason::Edge, None, Blame::Platform),
         (Active, Reason::Io, None, Blame::Network),
         (Active, Reason::Dns, None, Blame::Network),
-        (Active, Reason::Secret, Some(Code::InvalidSecret), Blame::Secret),
-        (Revoked, Reason::Token, Some(Code::ApiTokenNotFound), Blame::Key),
+        (Active, Reason::Secret, Some(DocumentedCode::InvalidSecret), Blame::Secret),
+        (Revoked, Reason::Token, Some(DocumentedCode::ApiTokenNotFound), Blame::Key),
         (Active, Reason::Forbidden, Some(FORBIDDEN_ROUTE), Blame::Route),
-        (Forbidden, Reason::Forbidden, Some(Code::ForbiddenAccess), Blame::Key),
-        (Active, Reason::RateLimited, Some(Code::TooManyRequest), Blame::Budget),
+        (Forbidden, Reason::Forbidden, Some(DocumentedCode::ForbiddenAccess), Blame::Key),
+        (Active, Reason::RateLimited, Some(DocumentedCode::TooManyRequest), Blame::Budget),
         (Active, Reason::Login, None, Blame::Key),
     ] {
         assert_eq!(blame(state, reason, code), to_blame, "{reason}");
@@ -95,8 +95,8 @@ fn the_verdict_about_a_lost_key_stays_while_the_api_is_down() {
 fn a_missing_activation_is_reported_before_its_consequences() {
     for (reason, code) in [
         (Reason::Forbidden, Some(FORBIDDEN_ROUTE)),
-        (Reason::ApiError, Some(Code::MissingRule)),
-        (Reason::RateLimited, Some(Code::TooManyRequest)),
+        (Reason::ApiError, Some(DocumentedCode::MissingRule)),
+        (Reason::RateLimited, Some(DocumentedCode::TooManyRequest)),
     ] {
         let verdict = diagnose_key(&facts(KeyState::Pending, vec![failed(&failure(reason, code))]));
         assert!(verdict.summary.contains("not activated"), "{reason}: {verdict:?}");
@@ -115,7 +115,7 @@ fn an_exporter_without_resources_blames_only_itself() {
 
 #[test]
 fn a_refused_health_probe_is_not_reported_as_an_outage() {
-    let failure = failure(Reason::RateLimited, Some(Code::TooManyRequest));
+    let failure = failure(Reason::RateLimited, Some(DocumentedCode::TooManyRequest));
     let limited = FailedProbe { status: Some(429), ..failed(&failure) };
     assert!(diagnose_api(true, false, Some(limited)).summary.contains("refuses this machine"));
 }
@@ -207,7 +207,7 @@ fn an_unexpected_body_is_blamed_on_the_platform_only_if_the_api_sent_it() {
 #[test]
 fn the_most_important_failure_determines_the_verdict() {
     let (secret, timeout) =
-        (failure(Reason::Secret, Some(Code::InvalidSecret)), failure(Reason::Timeout, None));
+        (failure(Reason::Secret, Some(DocumentedCode::InvalidSecret)), failure(Reason::Timeout, None));
     let verdict = diagnose_key(&facts(KeyState::Active, vec![failed(&timeout), failed(&secret)]));
     assert_eq!(verdict.blame, Some(Blame::Secret));
 }

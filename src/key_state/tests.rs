@@ -5,7 +5,7 @@ use strum::VariantArray as _;
 use crate::key_state::{
     EvidenceSource, KeyState, PersistedKeyState, PersistedSecretState, PersistedState, SecretState,
 };
-use crate::partner_api::error::Code;
+use crate::partner_api::error::DocumentedCode;
 use crate::partner_api::judge::RequestKind;
 use crate::partner_api::{KeyInfoMode, Method};
 use crate::test_support::{at, judge_error, judge_response};
@@ -73,7 +73,7 @@ fn persisted_states<S: Copy>(states: &'static [S]) -> impl Iterator<Item = Persi
 #[test]
 fn the_table_has_every_documented_code() {
     let mut written: Vec<_> = rows().iter().map(|row| row.code).collect();
-    let mut known: Vec<_> = Code::VARIANTS.iter().map(Code::into_str).collect();
+    let mut known: Vec<_> = DocumentedCode::VARIANTS.iter().map(DocumentedCode::into_str).collect();
     written.sort_unstable();
     known.sort_unstable();
     assert_eq!(written, known);

@@ -8,7 +8,7 @@ use super::{Metrics, descriptions};
 use crate::config::Settings;
 use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, SecretState};
 use crate::partner_api::Access;
-use crate::partner_api::error::Code;
+use crate::partner_api::error::DocumentedCode;
 use crate::partner_api::failure::{Failure, Reason};
 use crate::report::{Phase, Phases, ProbeReport};
 use crate::state::{Inventory, KeyStatus, MonitoredKey, MonitoredPartner, ProbeStatus, SharedState, Skip};
@@ -42,7 +42,7 @@ fn shared_state(partner: &str, key: &str, request_ids: bool) -> Arc<SharedState>
     let persisted = PersistedKeyState { state: KeyState::Active, since: at(7), has_been_active: true };
     let mut status = KeyStatus::new(persisted, [probe("exercices")]);
     status.probes[0].record(&report(Ok(())));
-    let code = Some(Code::ApiTokenNotFound.into());
+    let code = Some(DocumentedCode::ApiTokenNotFound.into());
     status.probes[0].record(&report(Err(Failure { code, ..Failure::new(Reason::Token, "") })));
     let key = Arc::new(MonitoredKey::new(Arc::clone(&partner), key.into(), Access::Society, status));
     let shared_state = Arc::new(SharedState::default());

@@ -13,7 +13,7 @@ use tokio::time::{Duration, Instant};
 
 use super::{Context, persist};
 use crate::config;
-use crate::partner_api::error::{Code, ErrorCode};
+use crate::partner_api::error::{DocumentedCode, ErrorCode};
 use crate::partner_api::failure::{Failure, Reason};
 use crate::partner_api::login::LoginAnswer;
 use crate::partner_api::request_id::RequestId;
@@ -228,7 +228,7 @@ impl Account {
             }
             Ok(LoginAnswer::Unavailable(code, request_id)) => {
                 let cause = match code.as_ref().map(ErrorCode::documented) {
-                    Some(Some(Code::UnderMaintenance)) => Reason::Maintenance,
+                    Some(Some(DocumentedCode::UnderMaintenance)) => Reason::Maintenance,
                     Some(_) => Reason::ApiError,
                     None => Reason::Edge,
                 };

@@ -11,7 +11,7 @@ use super::request_id::RequestId;
 /// The documented error codes. There are hundreds of others, which are specific to a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantArray)]
 #[strum(const_into_str)]
-pub(crate) enum Code {
+pub(crate) enum DocumentedCode {
     /// The token does not exist or was revoked.
     #[strum(serialize = "ERR-API-TOKEN-NOT-FOUND")]
     ApiTokenNotFound,
@@ -96,15 +96,18 @@ impl ErrorCode {
     /// Redacts a text that does not look like a code (`ERR-…`, `DROIT1`): it could be free text or a copy
     /// of a token, which must not reach a log. Returns `None` if `text` is empty.
     fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return None;
+        }
         let is_allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
         let is_code = text.starts_with(|c: char| c.is_ascii_uppercase())
             && text.len() <= MAX_CODE_LEN
             && text.bytes().all(is_allowed);
-        (!text.is_empty()).then(|| if is_code { Self(text.into()) } else { Self::redacted() })
+        Some(if is_code { Self(text.into()) } else { Self::redacted() })
     }
 
     /// The code, if it is documented.
-    pub(crate) fn documented(&self) -> Option<Code> {
+    pub(crate) fn documented(&self) -> Option<DocumentedCode> {
         self.0.parse().ok()
     }
 
@@ -133,13 +136,13 @@ pub(crate) struct ErrorBody {
 }
 
 impl ErrorBody {
-    /// Reads both forms that the API sends: inside `error`, as documented, and without this root object.
-    /// Returns `None` if the body did not come from the API.
+    /// Parses the documented form `{"error": {"code": …}}`, and the same object without the outer `error`.
+    /// Returns `None` if the body has neither form.
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
         let Wire { error, code, details } = super::json_object(body)?;
         let (code, details) = match error {
-            Some(Root::Error { code, details }) => (code, details),
-            Some(Root::Other(_)) => return None,
+            Some(ErrorField::Error { code, details }) => (code, details),
+            Some(ErrorField::Other(_)) => return None,
             None => (code?, details),
         };
         Some(Self { code: ErrorCode::parse(&code)?, request_id: details.and_then(Details::request_id) })
@@ -148,7 +151,7 @@ impl ErrorBody {
 
 #[derive(Deserialize)]
 struct Wire {
-    error: Option<Root>,
+    error: Option<ErrorField>,
     code: Option<String>,
     details: Option<Details>,
 }
@@ -156,7 +159,7 @@ struct Wire {
 /// Web frameworks send `"error": "Not Found"`. The API sends an object.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Root {
+enum ErrorField {
     Error { code: String, details: Option<Details> },
     Other(IgnoredAny),
 }
@@ -186,8 +189,8 @@ impl Details {
 mod tests {
     use super::*;
 
-    impl From<Code> for ErrorCode {
-        fn from(code: Code) -> Self {
+    impl From<DocumentedCode> for ErrorCode {
+        fn from(code: DocumentedCode) -> Self {
             Self(code.into_str().into())
         }
     }
@@ -247,6 +250,6 @@ mod tests {
     #[test]
     fn an_undocumented_code_is_kept_unchanged() {
         assert_eq!(ErrorCode::parse("EXERCICE5").unwrap().documented(), None);
-        assert_eq!(ErrorCode::from(Code::Http).documented(), Some(Code::Http));
+        assert_eq!(ErrorCode::from(DocumentedCode::Http).documented(), Some(DocumentedCode::Http));
     }
 }

@@ -2,6 +2,9 @@
 //! secret.
 //!
 //! The judgement depends on one response only. `key_state` combines it with what is already known.
+//!
+//! A 429 is also decided by `login` for the log-in route, by `monitor::key` for the budget guard, and by
+//! `diagnosis` for the health route.
 
 #[cfg(test)]
 mod tests;
@@ -12,7 +15,7 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
 use super::budget::Budget;
-use super::error::{Code, ErrorBody};
+use super::error::{DocumentedCode, ErrorBody};
 use super::failure::{Failure, Reason};
 use super::key_info::KeyInfo;
 use super::request_id::RequestId;
@@ -206,37 +209,37 @@ fn failure_without_error_body(kind: RequestKind, status: u16, has_request_id: bo
 type Meaning = (Reason, Option<KeyEvidence>, Option<SecretEvidence>);
 
 /// A code that is specific to a route (`DROIT1`, `EXERCICE5`, …) proves nothing about the key or the secret.
-/// The only documented status is 429.
+/// 429 is the only error status that the API documents, so it has a meaning even with an undocumented code.
 const fn undocumented_code(status: u16) -> Meaning {
     (if status == 429 { Reason::RateLimited } else { Reason::ApiError }, None, None)
 }
 
-pub(super) const fn documented_code(code: Code) -> Meaning {
+pub(super) const fn documented_code(code: DocumentedCode) -> Meaning {
     match code {
-        Code::ApiTokenNotFound | Code::FirmTokenNotFound => {
+        DocumentedCode::ApiTokenNotFound | DocumentedCode::FirmTokenNotFound => {
             (Reason::Token, Some(KeyEvidence::NotFound), None)
         }
-        Code::InvalidJwt
-        | Code::InvalidApiJwt
-        | Code::InvalidFirmJwt
-        | Code::InvalidUserJwt
-        | Code::InvalidAuthHeader => (Reason::Token, Some(KeyEvidence::Invalid), None),
-        Code::FolderNotFound | Code::SchemaNotFound => {
+        DocumentedCode::InvalidJwt
+        | DocumentedCode::InvalidApiJwt
+        | DocumentedCode::InvalidFirmJwt
+        | DocumentedCode::InvalidUserJwt
+        | DocumentedCode::InvalidAuthHeader => (Reason::Token, Some(KeyEvidence::Invalid), None),
+        DocumentedCode::FolderNotFound | DocumentedCode::SchemaNotFound => {
             (Reason::Token, Some(KeyEvidence::FolderNotFound), None)
         }
-        Code::ThirdPartyDisconnected => (Reason::Token, Some(KeyEvidence::Disconnected), None),
-        Code::SecretHeaderNotSet | Code::InvalidSecret | Code::SecretNotConfigured => {
-            (Reason::Secret, None, Some(SecretEvidence::Refused))
-        }
-        Code::ForbiddenRoute | Code::MissingRule => (Reason::Forbidden, None, None),
-        Code::ForbiddenAccess => (Reason::Forbidden, Some(KeyEvidence::Forbidden), None),
+        DocumentedCode::ThirdPartyDisconnected => (Reason::Token, Some(KeyEvidence::Disconnected), None),
+        DocumentedCode::SecretHeaderNotSet
+        | DocumentedCode::InvalidSecret
+        | DocumentedCode::SecretNotConfigured => (Reason::Secret, None, Some(SecretEvidence::Refused)),
+        DocumentedCode::ForbiddenRoute | DocumentedCode::MissingRule => (Reason::Forbidden, None, None),
+        DocumentedCode::ForbiddenAccess => (Reason::Forbidden, Some(KeyEvidence::Forbidden), None),
         // Only older documentation has this code, and does not say in which state the key is then. So the
         // key keeps its state.
-        Code::TokenActivationFailure => (Reason::Token, None, None),
-        Code::TooManyRequest | Code::TooManyConcurrentRequest | Code::TooManyConcurrentRequests => {
-            (Reason::RateLimited, None, None)
-        }
-        Code::UnderMaintenance => (Reason::Maintenance, None, None),
-        Code::Http | Code::Internal => (Reason::ApiError, None, None),
+        DocumentedCode::TokenActivationFailure => (Reason::Token, None, None),
+        DocumentedCode::TooManyRequest
+        | DocumentedCode::TooManyConcurrentRequest
+        | DocumentedCode::TooManyConcurrentRequests => (Reason::RateLimited, None, None),
+        DocumentedCode::UnderMaintenance => (Reason::Maintenance, None, None),
+        DocumentedCode::Http | DocumentedCode::Internal => (Reason::ApiError, None, None),
     }
 }

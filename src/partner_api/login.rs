@@ -6,7 +6,7 @@ use http::HeaderMap;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::error::{Code, ErrorBody, ErrorCode};
+use super::error::{DocumentedCode, ErrorBody, ErrorCode};
 use super::judge::documented_code;
 use super::request_id::RequestId;
 use super::server_date;
@@ -83,7 +83,7 @@ pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTim
 }
 
 /// Whether a code says nothing about the account: every code that is not a refusal of the request.
-fn is_temporary(code: Code) -> bool {
+fn is_temporary(code: DocumentedCode) -> bool {
     let (reason, ..) = documented_code(code);
     !reason.is_refusal()
 }

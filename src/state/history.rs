@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use strum::VariantArray as _;
 
 use crate::key_state::KeyState;
-use crate::partner_api::error::{Code, ErrorCode};
+use crate::partner_api::error::{DocumentedCode, ErrorCode};
 use crate::partner_api::failure::Reason;
 use crate::partner_api::request_id::RequestId;
 use crate::report::{Phase, Phases, ProbeReport};
@@ -37,7 +37,7 @@ pub(crate) struct PastProbe {
     /// Why it failed; `None` if it succeeded.
     pub reason: Option<Reason>,
     /// The API's error code, if it is a documented one.
-    pub code: Option<Code>,
+    pub code: Option<DocumentedCode>,
     pub request_id: Option<RequestId>,
 }
 

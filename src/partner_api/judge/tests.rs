@@ -4,7 +4,7 @@ use http::HeaderMap;
 use strum::VariantArray as _;
 
 use super::{RequestKind, Response, judge};
-use crate::partner_api::error::Code;
+use crate::partner_api::error::DocumentedCode;
 use crate::partner_api::{KeyInfoMode, Method};
 use crate::test_support::{at, judge_error, judge_response};
 
@@ -49,7 +49,7 @@ fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
 #[test]
 fn the_table_has_every_documented_code() {
     let mut written: Vec<_> = rows().map(|(code, _)| code).collect();
-    let mut known: Vec<_> = Code::VARIANTS.iter().map(Code::into_str).collect();
+    let mut known: Vec<_> = DocumentedCode::VARIANTS.iter().map(DocumentedCode::into_str).collect();
     written.sort_unstable();
     known.sort_unstable();
     assert_eq!(written, known);
