@@ -86,11 +86,11 @@ pub(super) struct Token {
     pub(super) value: SecretString,
     pub(super) obtained_at: Instant,
     /// When it expires, by the monotonic clock.
-    pub(super) expires: Instant,
+    pub(super) expires_at: Instant,
     /// When to fetch the next one.
     pub(super) renew_at: Instant,
     /// When it expires, by the wall clock, for display.
-    pub(super) expiry: SystemTime,
+    pub(super) displayed_expiry: SystemTime,
 }
 
 /// Why there is no token or secret for a request.
@@ -309,9 +309,19 @@ impl Token {
     /// A token is renewed when a tenth of its lifetime is left, or ten minutes if that is less.
     fn new(value: SecretString, lives_for: Duration, now: Instant) -> Self {
         let early = (lives_for / 10).min(Duration::from_mins(10));
-        let expires = now + lives_for;
-        let renew_at = expires.checked_sub(early).unwrap_or(now).max(now + MIN_TOKEN_USE);
-        Self { value, obtained_at: now, expires, renew_at, expiry: SystemTime::now() + lives_for }
+        let expires_at = now + lives_for;
+        let renew_at = expires_at.checked_sub(early).unwrap_or(now).max(now + MIN_TOKEN_USE);
+        let displayed_expiry = SystemTime::now() + lives_for;
+        Self { value, obtained_at: now, expires_at, renew_at, displayed_expiry }
+    }
+
+    /// Whether it is time to fetch the next token.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.renew_at <= now
+    }
+
+    pub(super) fn has_expired(&self, now: Instant) -> bool {
+        self.expires_at <= now
     }
 }
 

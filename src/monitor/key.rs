@@ -140,7 +140,7 @@ impl KeyMonitor {
     async fn probe_with_token_renewal(&self, session: &mut KeySession, probe: &Probe) -> ProbeReport {
         let mut report = self.send_request(session, probe).await;
         let evidence = report.judgement.as_ref().and_then(|judgement| judgement.key);
-        if evidence.is_some_and(is_token_refused) && session.tokens.discard_if_old() {
+        if evidence.is_some_and(is_token_refused) && session.tokens.discard_refused_token() {
             report = self.send_request(session, probe).await;
         }
         self.apply_evidence(session, probe, &report).await;
@@ -154,7 +154,7 @@ impl KeyMonitor {
             Err(error) => return ProbeReport::unsent(Failure::new(Reason::Secret, error.to_string()), None),
         };
         let token = match session.tokens.token(&self.context, &self.settings.prober).await {
-            Ok(token) => token.clone(),
+            Ok(token) => token,
             Err(TokenFailure { failure, request_id }) => return ProbeReport::unsent(failure, request_id),
         };
         self.reset_if_token_changed(session, &token);

@@ -13,8 +13,8 @@ use crate::probe::Prober;
 use crate::secret::{SecretKind, WatchedSecret};
 use crate::store::Fingerprint;
 
-/// A refused token that is younger than this is not replaced by another log-in: a revoked key must not log in
-/// with every probe.
+/// If a token younger than this is refused, the exporter does not log in again. Otherwise a revoked key would
+/// log in at every probe.
 const MIN_AGE_TO_REPLACE: Duration = Duration::from_mins(5);
 
 /// Provides a key's token, and renews it before it expires.
@@ -49,32 +49,18 @@ impl TokenProvider {
         }
     }
 
-    /// The token to use now. The token of a log-in is renewed before it expires. If the renewal fails,
-    /// the old token is used until it expires, so that no probe is lost.
+    /// The token to use now.
     pub(super) async fn token(
         &mut self,
         context: &Context,
         prober: &Prober,
-    ) -> Result<&SecretString, TokenFailure> {
+    ) -> Result<SecretString, TokenFailure> {
         match self {
             Self::Permanent(watched) => {
-                watched.current().map_err(|error| TokenFailure::no_token(Reason::Token, &error))
+                watched.current().cloned().map_err(|error| TokenFailure::no_token(Reason::Token, &error))
             }
             Self::Account { login, password, token } => {
-                let now = Instant::now();
-                if token.as_ref().is_none_or(|token| token.renew_at <= now) {
-                    let password =
-                        password.current().map_err(|error| TokenFailure::no_token(Reason::Login, &error))?;
-                    match context.accounts.log_in(context, prober, login, password).await {
-                        Ok(fresh) => *token = Some(fresh),
-                        Err(failure) if token.as_ref().is_none_or(|token| token.expires <= now) => {
-                            return Err(failure);
-                        }
-                        Err(_) => {}
-                    }
-                }
-                let token = token.as_ref().map(|token| &token.value);
-                token.ok_or_else(|| TokenFailure::no_token(Reason::Login, &"there is no token yet"))
+                renew_if_due(token, login, password, context, prober).await
             }
         }
     }
@@ -98,7 +84,7 @@ impl TokenProvider {
 
     /// Drops a log-in's token that the API refused, unless it is so new that another log-in would not
     /// help. Returns whether a token was dropped.
-    pub(super) fn discard_if_old(&mut self) -> bool {
+    pub(super) fn discard_refused_token(&mut self) -> bool {
         let Self::Account { token, .. } = self else { return false };
         let now = Instant::now();
         token
@@ -109,8 +95,31 @@ impl TokenProvider {
     /// When the current token of a log-in expires; `None` for a permanent token.
     pub(super) fn expiry(&self) -> Option<SystemTime> {
         match self {
-            Self::Account { token: Some(token), .. } => Some(token.expiry),
+            Self::Account { token: Some(token), .. } => Some(token.displayed_expiry),
             Self::Account { token: None, .. } | Self::Permanent(_) => None,
         }
+    }
+}
+
+/// The token of a log-in, renewed before it expires. If the renewal fails, the old token is used until it
+/// expires, so that no probe is lost.
+async fn renew_if_due(
+    current: &mut Option<Token>,
+    login: &Login,
+    password: &mut WatchedSecret,
+    context: &Context,
+    prober: &Prober,
+) -> Result<SecretString, TokenFailure> {
+    if let Some(token) = current.as_ref().filter(|token| !token.is_due(Instant::now())) {
+        return Ok(token.value.clone());
+    }
+    let password = password.current().map_err(|error| TokenFailure::no_token(Reason::Login, &error))?;
+    match context.accounts.log_in(context, prober, login, password).await {
+        Ok(fresh) => Ok(current.insert(fresh).value.clone()),
+        // The log-in took time, so the old token may have expired since.
+        Err(failure) => match current {
+            Some(token) if !token.has_expired(Instant::now()) => Ok(token.value.clone()),
+            Some(_) | None => Err(failure),
+        },
     }
 }
