@@ -88,7 +88,8 @@ pub(crate) fn parse(text: &str) -> Result<Option<Node>, ParseError> {
                 return Err(builder.error("a second document starts here; keep one document per file"));
             }
             event if event.is_node() => root = Some(builder.node(event)?),
-            _ => {}
+            Event::StreamStart | Event::StreamEnd | Event::DocumentStart(..) | Event::DocumentEnd => {}
+            _ => return Err(builder.error(NOT_YAML)),
         }
     }
     Ok(root)
@@ -149,7 +150,7 @@ impl<'a> Builder<'a> {
             match event {
                 Event::SequenceEnd => break,
                 event if event.is_node() => items.push(self.node(event)?),
-                _ => {}
+                _ => return Err(self.error(NOT_YAML)),
             }
         }
         Ok(items)
@@ -165,7 +166,7 @@ impl<'a> Builder<'a> {
                     None => key = Some(self.key(event)?),
                     Some(key) => entries.push((key, self.node(event)?)),
                 },
-                _ => {}
+                _ => return Err(self.error(NOT_YAML)),
             }
         }
         Ok(entries)
