@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::description::Description;
 use super::sample_writer::SampleWriter;
-use super::table::{EXPOSED, Source};
+use super::table::{FROM_STATE, Source};
 use crate::label::escape;
 use crate::state::{Inventory, SharedState};
 
@@ -100,7 +100,7 @@ impl Iterator for Exposition {
 
     fn next(&mut self) -> Option<Bytes> {
         let mut out = String::with_capacity(PIECE_SIZE + PIECE_SIZE / 8);
-        while let Some(metric) = EXPOSED.get(self.metric) {
+        while let Some(metric) = FROM_STATE.get(self.metric) {
             let Description { name, kind, help, .. } = metric.description;
             if self.keys == 0 {
                 // A metric without samples is announced, too: every name is there from the first scrape on.

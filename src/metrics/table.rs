@@ -1,6 +1,6 @@
 //! Declares every metric, one row each: name, type, labels, HELP text, and where the value comes from.
 //!
-//! [`EXPOSED`] has the metrics that exist once per probe, key, partner or host; their samples are written
+//! [`FROM_STATE`] has the metrics that exist once per probe, key, partner or host; their samples are written
 //! from the in-memory state. [`REGISTERED`] has the few series that the `prometheus` crate keeps.
 
 use std::time::SystemTime;
@@ -17,7 +17,7 @@ use crate::partner_api::request_id::RequestId;
 use crate::state::{KeyStatus, LastProbe, MonitoredKey, MonitoredPartner, ProbeStatus, Skip};
 
 /// A metric whose samples are written from the in-memory state.
-pub(super) struct Exposed {
+pub(super) struct StateMetric {
     pub(super) description: Description,
     pub(super) source: Source,
 }
@@ -73,7 +73,7 @@ registered_metrics! {
 }
 
 /// The metrics whose samples are written from the in-memory state, in the order of `/metrics`.
-pub(super) const EXPOSED: &[Exposed] = &[
+pub(super) const FROM_STATE: &[StateMetric] = &[
     gauge("myunisoft_probe_up", "Whether the last probe succeeded (1) or failed (0).")
         .per_probe(|probe, samples| samples.optional(last(probe, |last| u8::from(last.success())))),
     counter("myunisoft_probes_total", "Probes run since the exporter started.")
@@ -171,14 +171,14 @@ pub(super) const EXPOSED: &[Exposed] = &[
     .per_partner(|partner, samples| samples.value(Timestamp(partner.secret().since))),
     gauge(
         "myunisoft_tls_certificate_expiry_timestamp_seconds",
-        "Unix time at which the first certificate of the host's chain expires, trusted or not.",
+        "Earliest expiry in the certificate chain of the host, as Unix time, whether trusted or not.",
     )
     .per_certificate(|expiry, samples| samples.value(Timestamp(expiry))),
 ];
 
 /// Every metric that the exporter itself defines, in the order of `/metrics`.
 pub(crate) fn descriptions() -> impl Iterator<Item = &'static Description> {
-    EXPOSED.iter().map(|metric| &metric.description).chain(REGISTERED)
+    FROM_STATE.iter().map(|metric| &metric.description).chain(REGISTERED)
 }
 
 const fn counter(name: &'static str, help: &'static str) -> Description {
@@ -194,24 +194,24 @@ impl Description {
         Self { labels, ..self }
     }
 
-    const fn exposed(self, subject: &'static [&'static str], source: Source) -> Exposed {
-        Exposed { description: Self { subject, ..self }, source }
+    const fn with_source(self, subject: &'static [&'static str], source: Source) -> StateMetric {
+        StateMetric { description: Self { subject, ..self }, source }
     }
 
-    const fn per_probe(self, write: fn(&ProbeStatus, &mut SampleWriter<'_>)) -> Exposed {
-        self.exposed(&["probe", "partner", "key"], Source::Probe(write))
+    const fn per_probe(self, write: fn(&ProbeStatus, &mut SampleWriter<'_>)) -> StateMetric {
+        self.with_source(&["probe", "partner", "key"], Source::Probe(write))
     }
 
-    const fn per_key(self, write: fn(&MonitoredKey, &KeyStatus, &mut SampleWriter<'_>)) -> Exposed {
-        self.exposed(&["partner", "key"], Source::Key(write))
+    const fn per_key(self, write: fn(&MonitoredKey, &KeyStatus, &mut SampleWriter<'_>)) -> StateMetric {
+        self.with_source(&["partner", "key"], Source::Key(write))
     }
 
-    const fn per_partner(self, write: fn(&MonitoredPartner, &mut SampleWriter<'_>)) -> Exposed {
-        self.exposed(&["partner"], Source::Partner(write))
+    const fn per_partner(self, write: fn(&MonitoredPartner, &mut SampleWriter<'_>)) -> StateMetric {
+        self.with_source(&["partner"], Source::Partner(write))
     }
 
-    const fn per_certificate(self, write: fn(SystemTime, &mut SampleWriter<'_>)) -> Exposed {
-        self.exposed(&["host"], Source::Certificate(write))
+    const fn per_certificate(self, write: fn(SystemTime, &mut SampleWriter<'_>)) -> StateMetric {
+        self.with_source(&["host"], Source::Certificate(write))
     }
 }
 
