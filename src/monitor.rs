@@ -1,4 +1,5 @@
-//! Monitors: send a probe, judge what its response proves, persist a changed state, then show it.
+//! Monitors: send a probe, judge what its response proves, persist a changed state, then publish it in
+//! the shared state.
 //!
 //! A monitor runs one probe when it is called; [`crate::probe_loop`] decides when.
 
@@ -30,7 +31,7 @@ pub(crate) use health::HealthMonitor;
 pub(crate) use key::KeyMonitor;
 pub(crate) use partner::PartnerMonitor;
 
-/// The maximum number of keys' probes in flight. If the API hangs, each probe takes its whole timeout:
+/// How many probes of keys may run at the same time. If the API hangs, each probe takes its whole timeout:
 /// without a limit, a large fleet would open thousands of connections and make the problem worse. With
 /// 500 ms per probe, this is enough for 60,000 probes per minute.
 pub(crate) const MAX_PROBES_IN_FLIGHT: usize = 512;
@@ -58,7 +59,9 @@ pub(crate) struct Context {
     pub accounts: Accounts,
     /// Detects loops that no longer run.
     pub watchdog: Watchdog,
-    permits: Semaphore,
+    /// Limits how many probes of keys run at the same time.
+    probe_permits: Semaphore,
+    /// True from the first scheduled probe until the probe loops are stopped.
     probing: AtomicBool,
     /// Whether no probe can be sent, because the process has no file descriptors or memory left.
     out_of_resources: AtomicBool,
@@ -72,7 +75,7 @@ impl Context {
             store,
             accounts: Accounts::default(),
             watchdog: Watchdog::default(),
-            permits: Semaphore::new(MAX_PROBES_IN_FLIGHT),
+            probe_permits: Semaphore::new(MAX_PROBES_IN_FLIGHT),
             probing: AtomicBool::new(false),
             out_of_resources: AtomicBool::new(false),
         }
@@ -83,15 +86,15 @@ impl Context {
         self.probing.load(Ordering::Relaxed)
     }
 
-    /// Records that the probe loops are about to end, so that the watchdog expects no more heartbeats.
+    /// Records that the probe loops have ended, so that the watchdog expects no more heartbeats.
     pub(crate) fn stop_probing(&self) {
         self.probing.store(false, Ordering::Relaxed);
         self.watchdog.disarm();
     }
 
     /// Records the metrics of a probe, if it was really sent, and the certificate's expiry.
-    fn observe(&self, route: &str, host: &str, report: &ProbeReport) {
-        if !report.phases.total().is_zero() {
+    fn record_report(&self, route: &str, host: &str, report: &ProbeReport) {
+        if report.was_sent() {
             self.metrics.observe_probe(route, &report.phases);
         }
         if let Some(expiry) = report.certificate_expiry {
@@ -108,14 +111,15 @@ impl Context {
                 let cause = &*failure.detail;
                 error!(cause, "cannot send probes: no file descriptors or memory left");
             }
-        } else if !report.phases.total().is_zero() && self.out_of_resources.swap(false, Ordering::Relaxed) {
+        } else if report.was_sent() && self.out_of_resources.swap(false, Ordering::Relaxed) {
             info!("probes can be sent again");
         }
         exhaustion.is_some()
     }
 
-    /// Records that a probe starts now; `due` is `None` if it is not scheduled.
-    fn observe_start(&self, due: Option<Instant>) {
+    /// Records that a probe starts now; `due` is `None` if it is not scheduled. The first scheduled probe makes
+    /// the exporter ready.
+    fn record_start(&self, due: Option<Instant>) {
         if let Some(due) = due {
             self.probing.store(true, Ordering::Relaxed);
             self.metrics.observe_lateness(Instant::now().saturating_duration_since(due));
@@ -123,8 +127,8 @@ impl Context {
     }
 }
 
-/// Persists a state before it is shown: a state that was shown once survives even `kill -9`. A failing
-/// disk must not hide the state, so the wait has a timeout; the store itself reports the failure and
+/// Waits until the state is on disk before it is shown, so that it survives `kill -9`. After `SAVE_TIMEOUT`
+/// the state is shown anyway: a failing disk must not hide it. The store itself reports the failure and
 /// retries.
 async fn persist(store: &Store, update: StateUpdate) {
     let _ = timeout(SAVE_TIMEOUT, store.save(update)).await;

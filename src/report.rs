@@ -82,6 +82,11 @@ impl ProbeReport {
         }
     }
 
+    /// Whether the probe was sent. The phases of an unsent one have no duration.
+    pub(crate) fn was_sent(&self) -> bool {
+        !self.phases.total().is_zero()
+    }
+
     /// The API's error code, if the probe failed and the response has one.
     pub(crate) fn code(&self) -> Option<&str> {
         self.outcome.as_ref().err()?.code.as_ref().map(ErrorCode::as_str)

@@ -30,7 +30,7 @@ impl HealthMonitor {
     /// Runs one probe that was due at `due`; `None` if it is not scheduled.
     pub(crate) async fn run(&self, due: Option<Instant>) -> ProbeReport {
         let _in_flight = self.context.metrics.in_flight();
-        self.context.observe_start(due);
+        self.context.record_start(due);
         let (kind, timeout) = (RequestKind::Health, self.timing.timeout);
         let request = ProbeRequest { kind, path: HEALTH_PATH, credentials: None, timeout };
         let report = self.prober.probe(request).await;
@@ -38,7 +38,7 @@ impl HealthMonitor {
             self.context.shared_state.health().probe.skip(Skip::NoResources, 1);
             return report;
         }
-        self.context.observe(HEALTH, self.prober.host(), &report);
+        self.context.record_report(HEALTH, self.prober.host(), &report);
         let change = self.context.shared_state.health().record(&report);
         super::log_episode(change.as_ref(), None, HEALTH);
         report

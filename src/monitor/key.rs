@@ -116,9 +116,9 @@ impl KeyMonitor {
         }
         // The semaphore is never closed. If it were, probing without a limit would be better than not
         // probing.
-        let _permit = self.context.permits.acquire().await.ok();
+        let _permit = self.context.probe_permits.acquire().await.ok();
         let _in_flight = self.context.metrics.in_flight();
-        self.context.observe_start(due);
+        self.context.record_start(due);
         let report = self.probe_with_token_renewal(&mut session, probe).await;
         if self.context.detect_resource_exhaustion(&report) {
             self.skip(index, Skip::NoResources, 1);
@@ -229,7 +229,7 @@ impl KeyMonitor {
 
     /// Records the report in the metrics and in the shared state.
     fn publish_report(&self, index: usize, probe: &Probe, session: &KeySession, report: &ProbeReport) {
-        self.context.observe(probe.histogram_label(), self.settings.prober.host(), report);
+        self.context.record_report(probe.histogram_label(), self.settings.prober.host(), report);
         let mut status = self.key.status();
         if let Some(judgement) = &report.judgement {
             status.record_response(judgement);
