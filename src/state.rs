@@ -71,12 +71,12 @@ impl SharedState {
         *self.inventory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inventory);
     }
 
-    /// Records when the first certificate in a host's chain expires, whether the chain is trusted or not.
+    /// Records the earliest expiry in the certificate chain of a host, whether the chain is trusted or not.
     pub(crate) fn set_certificate_expiry(&self, host: &str, expiry: SystemTime) {
         lock(&self.certificates).insert(host.to_owned(), expiry);
     }
 
-    /// For each host that a probe connected to, when the first certificate in its chain expires.
+    /// For each host that a probe connected to, the earliest expiry in its certificate chain.
     pub(crate) fn certificates(&self) -> BTreeMap<String, SystemTime> {
         lock(&self.certificates).clone()
     }

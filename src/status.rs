@@ -40,7 +40,7 @@ pub(crate) struct StatusSource<'a> {
     pub inventory: Arc<Inventory>,
     /// That moment.
     pub now: SystemTime,
-    /// When the first certificate in the chain of the API's host expires, as last seen.
+    /// The earliest expiry in the certificate chain of the API's host, as last seen.
     certificate_expiry: Option<SystemTime>,
 }
 

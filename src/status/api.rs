@@ -30,7 +30,7 @@ pub(crate) struct ApiView {
     #[serde(rename = "watched_since_timestamp_seconds", with = "As::<Seconds>")]
     pub monitored_since: SystemTime,
     pub verdict: Verdict,
-    /// When the first certificate in the chain expires, as last seen.
+    /// The earliest expiry in the chain, as last seen.
     #[serde(rename = "tls_certificate_expiry_timestamp_seconds", with = "As::<Option<Seconds>>")]
     pub certificate_expiry: Option<SystemTime>,
     pub availability: Availability,
