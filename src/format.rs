@@ -25,7 +25,7 @@ pub(crate) fn span(span: Duration) -> String {
 }
 
 /// How long ago `time` was, or how long it is until then.
-pub(crate) fn distance(time: SystemTime, now: SystemTime) -> String {
+pub(crate) fn relative_time(time: SystemTime, now: SystemTime) -> String {
     match now.duration_since(time) {
         Ok(past) if past < Duration::from_secs(1) => "just now".to_owned(),
         Ok(past) => format!("{} ago", span(past)),
@@ -35,23 +35,32 @@ pub(crate) fn distance(time: SystemTime, now: SystemTime) -> String {
 
 /// The duration of a probe or a phase, with at most three significant digits.
 pub(crate) fn latency(duration: Duration) -> String {
-    let millis = duration.as_secs_f64() * 1e3;
-    match duration {
-        _ if duration.is_zero() => "0 ms".to_owned(),
-        _ if millis < 10.0 => format!("{millis:.1} ms"),
-        _ if millis < 999.5 => format!("{millis:.0} ms"),
-        _ => format!("{:.2} s", duration.as_secs_f64()),
+    let seconds = duration.as_secs_f64();
+    let millis = seconds * 1e3;
+    if duration.is_zero() {
+        "0 ms".to_owned()
+    } else if millis < 10.0 {
+        format!("{millis:.1} ms")
+    } else if millis < 999.5 {
+        format!("{millis:.0} ms")
+    } else if seconds < 9.995 {
+        format!("{seconds:.2} s")
+    } else if seconds < 99.95 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{seconds:.0} s")
     }
 }
 
-/// A ratio in percent, rounded down: with one failure it is never 100 %.
+/// A ratio in percent, rounded down to 0.01 %, so that 100 % means no failure. `1e-6` corrects floating-point
+/// error.
 pub(crate) fn percent(ratio: f64) -> String {
     let hundredths = (ratio * 10_000.0 + 1e-6).floor() / 100.0;
     format!("{hundredths} %")
 }
 
 /// A ratio in percent as it was configured, to the millionth of a percent.
-pub(crate) fn whole_percent(ratio: f64) -> String {
+pub(crate) fn configured_percent(ratio: f64) -> String {
     let millionths = (ratio * 1e8).round() / 1e6;
     format!("{millionths} %")
 }
@@ -62,19 +71,19 @@ pub(crate) fn times(factor: f64) -> String {
 }
 
 /// A date and time in UTC, to the second.
-pub(crate) fn moment(time: SystemTime) -> String {
+pub(crate) fn utc_time(time: SystemTime) -> String {
     let text = rfc3339::seconds(time).to_string();
     text.replace('T', " ").replace('Z', " UTC")
 }
 
 /// The date of a time, in UTC.
-pub(crate) fn day(time: SystemTime) -> String {
-    moment(time).chars().take("2026-11-25".len()).collect()
+pub(crate) fn date(time: SystemTime) -> String {
+    utc_time(time).chars().take("2026-11-25".len()).collect()
 }
 
 /// The time of day, to the second, in UTC.
-pub(crate) fn clock(time: SystemTime) -> String {
-    moment(time).chars().skip("2026-11-25 ".len()).take("10:00:00".len()).collect()
+pub(crate) fn time_of_day(time: SystemTime) -> String {
+    utc_time(time).chars().skip("2026-11-25 ".len()).take("10:00:00".len()).collect()
 }
 
 /// A number with its noun in singular or plural.
@@ -85,7 +94,7 @@ pub(crate) fn count(number: usize, one: &str, several: &str) -> String {
 /// Whether a character could control a terminal, change the direction of the text, or break a line.
 pub(crate) fn is_harmful(c: char) -> bool {
     let sets_direction =
-        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let breaks_line = matches!(c, '\u{2028}' | '\u{2029}');
     c.is_control() || sets_direction || breaks_line
 }
@@ -103,8 +112,8 @@ mod tests {
     #[test]
     fn characters_that_could_control_a_terminal_are_replaced() {
         assert_eq!(
-            harmless("a\x1b[2Jb\u{202e}\r\n\u{2028}"),
-            "a\u{fffd}[2Jb\u{fffd}\u{fffd}\u{fffd}\u{fffd}"
+            harmless("a\x1b[2Jb\u{202e}\u{61c}\r\n\u{2028}"),
+            "a\u{fffd}[2Jb\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}"
         );
         assert_eq!(harmless("Société Générale/clé"), "Société Générale/clé");
     }
@@ -126,11 +135,11 @@ mod tests {
     }
 
     #[test]
-    fn a_distance_says_whether_it_is_past_or_future() {
+    fn a_relative_time_says_whether_it_is_past_or_future() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        assert_eq!(distance(now, now), "just now");
-        assert_eq!(distance(now - Duration::from_secs(61), now), "1 min 1 s ago");
-        assert_eq!(distance(now + Duration::from_hours(25), now), "in 1 d 1 h");
+        assert_eq!(relative_time(now, now), "just now");
+        assert_eq!(relative_time(now - Duration::from_secs(61), now), "1 min 1 s ago");
+        assert_eq!(relative_time(now + Duration::from_hours(25), now), "in 1 d 1 h");
     }
 
     #[test]
@@ -142,6 +151,12 @@ mod tests {
             (123_456, "123 ms"),
             (999_600, "1.00 s"),
             (1_234_567, "1.23 s"),
+            (9_994_000, "9.99 s"),
+            (9_996_000, "10.0 s"),
+            (12_345_678, "12.3 s"),
+            (99_940_000, "99.9 s"),
+            (99_960_000, "100 s"),
+            (123_456_789, "123 s"),
         ] {
             assert_eq!(latency(Duration::from_micros(micros)), text);
         }
@@ -153,7 +168,10 @@ mod tests {
         assert_eq!(percent(0.999), "99.9 %");
         assert_eq!(percent(1.0), "100 %");
         assert_eq!(percent(-0.5), "-50 %");
-        assert_eq!((whole_percent(0.999_95), whole_percent(0.999)), ("99.995 %".into(), "99.9 %".into()));
+        assert_eq!(
+            (configured_percent(0.999_95), configured_percent(0.999)),
+            ("99.995 %".into(), "99.9 %".into())
+        );
     }
 
     #[test]
@@ -164,7 +182,7 @@ mod tests {
     #[test]
     fn times_are_in_utc() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_037_732_500);
-        assert_eq!(moment(time), "2025-11-25 02:28:52 UTC");
-        assert_eq!((day(time), clock(time)), ("2025-11-25".to_owned(), "02:28:52".to_owned()));
+        assert_eq!(utc_time(time), "2025-11-25 02:28:52 UTC");
+        assert_eq!((date(time), time_of_day(time)), ("2025-11-25".to_owned(), "02:28:52".to_owned()));
     }
 }

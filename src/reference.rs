@@ -1,4 +1,4 @@
-//! The names of the public interface, for tests of what is built on them: dashboards, alerts, documents.
+//! The metrics, label values and limits that the tests of the dashboards, alerts and documents compare with.
 
 use strum::VariantArray as _;
 

@@ -1,4 +1,5 @@
-//! `myunisoft-exporter check-config`: summarises a valid configuration, or lists its errors.
+//! `myunisoft-exporter check-config`: prints a summary of a valid configuration, or the errors of an invalid
+//! one.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -17,7 +18,8 @@ pub(crate) fn check_config(file: &Path, flags: &Flags) -> ExitCode {
     match Problems::both(config::load(file), web_config) {
         Ok((config, web_config)) => {
             let web_summary = web_config.map(|web_config| web_config.summary()).unwrap_or_default();
-            exit_code(print(format_args!("{}{web_summary}", config.summary())).map_err(Into::into))
+            let printed = print(format_args!("{}{web_summary}", config.summary()));
+            exit_code(printed.map_err(Into::into))
         }
         Err(problems) => {
             // If stderr is closed, there is nowhere left to report the error.

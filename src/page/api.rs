@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use maud::{Markup, html};
 
 use super::chart;
-use super::parts::{Tone, badge, certificate_expiry, copyable, last, moment, nothing, verdict};
+use super::parts::{Tone, badge, certificate_expiry, copyable, last, nothing, relative_moment, verdict};
 use crate::format;
 use crate::rfc3339;
 use crate::state::HealthState;
@@ -50,7 +50,7 @@ fn headline(api: &ApiView, now: SystemTime) -> Markup {
     html! {
         (badge(tone, api.state.into_str())) " " (text)
         @if api.state != HealthState::Unknown {
-            " since " time datetime=(rfc3339::seconds(api.since)) { (format::moment(api.since)) }
+            " since " time datetime=(rfc3339::seconds(api.since)) { (format::utc_time(api.since)) }
             " (" (span) ")"
         }
         "."
@@ -87,7 +87,7 @@ fn facts(api: &ApiView, now: SystemTime) -> Markup {
                 dt { "Availability, 24 h" }
                 dd {
                     @match availability.ratio { Some(ratio) => (format::percent(ratio)), None => (nothing()) }
-                    " " span.faint { "objective " (format::whole_percent(availability.objective)) }
+                    " " span.faint { "objective " (format::configured_percent(availability.objective)) }
                 }
             }
             div {
@@ -105,7 +105,7 @@ fn facts(api: &ApiView, now: SystemTime) -> Markup {
             }
             div { dt { "Last probe" } dd { (last(&api.probe)) } }
             div { dt { "Certificate expires" } dd { (certificate_expiry(api, now)) } }
-            div { dt { "Monitored" } dd { "since " (moment(api.monitored_since, now)) } }
+            div { dt { "Monitored" } dd { "since " (relative_moment(api.monitored_since, now)) } }
             div.wide { dt { "URL" } dd { code { (api.url) } } }
         }
     }

@@ -74,7 +74,7 @@ fn uptime_bar(slot: &SlotView) -> Markup {
     html! {
         g {
             title {
-                (format::clock(slot.start)) " UTC: " (slot.succeeded) " succeeded"
+                (format::time_of_day(slot.start)) " UTC: " (slot.succeeded) " succeeded"
                 @if slot.failed > 0 { ", " (slot.failed) " failed" }
                 @if slot.maintenance > 0 { ", " (slot.maintenance) " in announced maintenance" }
                 @if let Some(reason) = slot.reason { " (" (reason) ")" }
@@ -106,7 +106,7 @@ pub(super) fn latency_of_the_day(day: &[SlotView]) -> Markup {
     let column = |slot: &SlotView| {
         let phases = slot.phases?;
         let x = float(MAX_SLOTS.saturating_sub(slot.age + 1)) * BAR;
-        let title = format!("{} UTC, on average {}", format::clock(slot.start), durations(&phases));
+        let title = format!("{} UTC, on average {}", format::time_of_day(slot.start), durations(&phases));
         Some(Column { x, phases, mark: None, title })
     };
     plot("day", &day.iter().filter_map(column).collect::<Vec<_>>(), float(MAX_SLOTS) * BAR)
@@ -120,7 +120,7 @@ pub(super) fn latency_of_recent_probes(history: &[PastProbeView]) -> Markup {
         mark: past.reason.map(|reason| if reason == Reason::Maintenance { "maintenance" } else { "failed" }),
         title: format!(
             "{} UTC, {}, {}",
-            format::clock(past.finished),
+            format::time_of_day(past.finished),
             outcome(past),
             durations(&past.phases)
         ),
@@ -280,6 +280,6 @@ pub(super) fn legend_of_outcomes() -> Markup {
 /// The time axis of the charts of 24 hours.
 pub(super) fn hours(now: SystemTime) -> Markup {
     html! {
-        div.hours { span { "24 h ago" } span { "now, " (format::clock(now)) " UTC" } }
+        div.hours { span { "24 h ago" } span { "now, " (format::time_of_day(now)) " UTC" } }
     }
 }

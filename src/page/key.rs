@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use maud::{Markup, html};
 
 use super::parts::{
-    Tone, badge, budget, certificate_expiry, copyable, error, head, last, moment, nothing, state_of, verdict,
+    Tone, badge, budget, certificate_expiry, copyable, error, head, last, nothing, relative_moment, state_of,
+    verdict,
 };
 use super::{Frame, chart, link};
 use crate::format;
@@ -72,7 +73,7 @@ fn state(view: &KeyView, secret: SecretState, api: &ApiView, now: SystemTime) ->
 
 /// A time, and how far away it is.
 fn exact(time: SystemTime, now: SystemTime) -> Markup {
-    html! { (format::moment(time)) " " span.faint { (moment(time, now)) } }
+    html! { (format::utc_time(time)) " " span.faint { (relative_moment(time, now)) } }
 }
 
 fn identity(view: &KeyView) -> Markup {
@@ -119,7 +120,7 @@ fn probe_row(probe: &ProbeView, now: SystemTime) -> Markup {
                 @if probe.up.is_some() { " " (last(probe)) }
                 @if let Some(reason) = probe.reason { ": " span.reason { (reason) } }
             }
-            td data-label="When" { @match probe.last { Some(last) => (moment(last, now)), None => (nothing()) } }
+            td data-label="When" { @match probe.last { Some(last) => (relative_moment(last, now)), None => (nothing()) } }
             td data-label="Interval" { (format::span(probe.interval)) }
             td data-label="Runs" { (probe.total) }
             td data-label="Failed" { (counted(probe.failures.iter())) }
@@ -170,10 +171,10 @@ fn past_row(past: &PastProbeView, scale: Duration, now: SystemTime) -> Markup {
     html! {
         tr {
             td data-label="When" {
-                time datetime=(rfc3339::millis(past.finished)) title=(format::moment(past.finished)) {
-                    (format::clock(past.finished))
+                time datetime=(rfc3339::millis(past.finished)) title=(format::utc_time(past.finished)) {
+                    (format::time_of_day(past.finished))
                 }
-                " " span.faint { (format::distance(past.finished, now)) }
+                " " span.faint { (format::relative_time(past.finished, now)) }
             }
             td data-label="Probe" { (past.probe) }
             td data-label="Result" {
@@ -198,8 +199,8 @@ fn transitions(transitions: &[TransitionView], now: SystemTime) -> Markup {
                 ol.transitions {
                     @for transition in transitions {
                         li {
-                            time datetime=(rfc3339::millis(transition.at)) { (format::moment(transition.at)) }
-                            " " span.faint { (format::distance(transition.at, now)) } " "
+                            time datetime=(rfc3339::millis(transition.at)) { (format::utc_time(transition.at)) }
+                            " " span.faint { (format::relative_time(transition.at, now)) } " "
                             (badge(Tone::of_key(transition.to), transition.to.into_str()))
                             @if let Some(code) = &transition.code { " " code { (code) } }
                             @if let Some(id) = &transition.request_id { " " (copyable(id)) }

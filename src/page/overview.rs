@@ -5,7 +5,9 @@ use strum::VariantArray as _;
 
 use maud::{Markup, html};
 
-use super::parts::{Tone, badge, budget, copyable, error, head, last, moment, nothing, state_of, verdict};
+use super::parts::{
+    Tone, badge, budget, copyable, error, head, last, nothing, relative_moment, state_of, verdict,
+};
 use super::{Frame, api, chart, link};
 use crate::format;
 use crate::key_state::KeyState;
@@ -87,7 +89,7 @@ fn partner_row(view: &PartnerView, now: SystemTime) -> Markup {
                 a href=(link("", &[("partner", &view.partner)])) { (view.partner) }
             }
             td data-label="Secret" { (badge(Tone::of_secret(view.secret_state), view.secret_state.into_str())) }
-            td data-label="Since" { (moment(view.since, now)) }
+            td data-label="Since" { (relative_moment(view.since, now)) }
             td data-label="Keys" {
                 (view.keys)
                 @if view.failing_keys > 0 { ", " span.reason { (view.failing_keys) " failing" } }
@@ -193,7 +195,7 @@ fn row(detail: &KeyDetail, api: &ApiView, now: SystemTime) -> Markup {
                 a href=(link) { (key.key) } " " span.partner { (key.partner) }
             }
             td data-label="State" {
-                (state_of(key)) " " span.faint { (moment(key.since, now)) }
+                (state_of(key)) " " span.faint { (relative_moment(key.since, now)) }
             }
             td data-label="Recent probes" { (chart::sparkline(detail.history.iter())) }
             td data-label="Last run" { @match probe { Some(probe) => (last(probe)), None => (nothing()) } }
@@ -208,7 +210,7 @@ fn row(detail: &KeyDetail, api: &ApiView, now: SystemTime) -> Markup {
             }
             td data-label="Request ID" { @match key.request_id() { Some(id) => (copyable(id)), None => (nothing()) } }
             td data-label="Token expires" {
-                @match key.token_expiry { Some(expiry) => (moment(expiry, now)), None => span.faint { "never" } }
+                @match key.token_expiry { Some(expiry) => (relative_moment(expiry, now)), None => span.faint { "never" } }
             }
         }
     }

@@ -82,14 +82,14 @@ pub(super) fn state_of(key: &KeyView) -> Markup {
 /// When the certificate of the API's host expires.
 pub(super) fn certificate_expiry(api: &ApiView, now: SystemTime) -> Markup {
     let Some(expiry) = api.certificate_expiry else { return nothing() };
-    html! { (format::day(expiry)) " " span.faint { (moment(expiry, now)) } }
+    html! { (format::date(expiry)) " " span.faint { (relative_moment(expiry, now)) } }
 }
 
 /// A relative time, with the exact one as its title.
-pub(super) fn moment(time: SystemTime, now: SystemTime) -> Markup {
+pub(super) fn relative_moment(time: SystemTime, now: SystemTime) -> Markup {
     html! {
-        time datetime=(rfc3339::seconds(time)) title=(format::moment(time)) {
-            (format::distance(time, now))
+        time datetime=(rfc3339::seconds(time)) title=(format::utc_time(time)) {
+            (format::relative_time(time, now))
         }
     }
 }
