@@ -225,7 +225,7 @@ impl Account {
     pub fn unlock(&self) {
         if let Some(account) = self.shared.lock().accounts.get_mut(&self.mail) {
             account.attempts.locked = false;
-            account.attempts.refused_in_a_row = 0;
+            account.attempts.consecutive_wrong_passwords = 0;
         }
     }
 }

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use crate::api::auth::{activate_key, authorize, identify};
 use crate::api::login::mail_of;
 use crate::api::request_id::request_id;
-use crate::api::response::{Delivery, REQUEST_ID, ResponseDraft, apply_response_faults, body};
+use crate::api::response::{Delivery, REQUEST_ID, ResponseDraft, apply_response_faults, body, encode};
 use crate::fault::Fault;
 use crate::fault_stream::ConnectionControl;
 use crate::paths::{AUTHENTICATED_PREFIX, LOG_IN};
@@ -40,7 +40,8 @@ pub(crate) async fn handle(
     draft.headers.entry(header::DATE).or_insert_with(date);
     let is_from_api = draft.headers.get(REQUEST_ID).is_some_and(|id| *id == incoming.info.request_id);
     let compress = incoming.info.accepts_gzip && is_from_api;
-    let delivery = apply_response_faults(&mut draft, &faults, compress);
+    let (coding, delivery) = apply_response_faults(&mut draft, &faults, compress);
+    encode(&mut draft, coding, delivery);
     incoming.deliver(draft, delivery)
 }
 

@@ -49,9 +49,14 @@ pub(crate) enum Delivery {
     Huge(u64),
 }
 
-/// Applies the faults that change the response. Returns how the body is sent.
-pub(crate) fn apply_response_faults(draft: &mut ResponseDraft, faults: &[Fault], compress: bool) -> Delivery {
+/// Applies the faults that change the response. Returns how its body is encoded and sent.
+pub(crate) fn apply_response_faults(
+    draft: &mut ResponseDraft,
+    faults: &[Fault],
+    compress: bool,
+) -> (ContentCoding, Delivery) {
     let mut coding = if compress { ContentCoding::Gzip } else { ContentCoding::Plain };
+    // The last delivery fault wins.
     let mut delivery = Delivery::Whole;
     for fault in faults {
         match fault {
@@ -86,12 +91,12 @@ pub(crate) fn apply_response_faults(draft: &mut ResponseDraft, faults: &[Fault],
             | Fault::Edge(_) => {}
         }
     }
-    encode(draft, coding, delivery);
-    delivery
+    (coding, delivery)
 }
 
+/// How a body is compressed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum ContentCoding {
+pub(crate) enum ContentCoding {
     Plain,
     Gzip,
     BrokenGzip,
@@ -99,15 +104,15 @@ enum ContentCoding {
 
 /// Compresses the body and sets `content-length`. Compressed responses are chunked, others have a length: both
 /// were seen in real responses.
-fn encode(draft: &mut ResponseDraft, coding: ContentCoding, delivery: Delivery) {
+pub(crate) fn encode(draft: &mut ResponseDraft, coding: ContentCoding, delivery: Delivery) {
     draft.headers.remove(header::CONTENT_LENGTH);
     if matches!(draft.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
         || matches!(delivery, Delivery::Huge(_))
     {
         return;
     }
-    let coded = coding != ContentCoding::Plain && !draft.body.is_empty();
-    if coded {
+    let is_compressed = coding != ContentCoding::Plain && !draft.body.is_empty();
+    if is_compressed {
         draft.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         draft.body = gzip(&draft.body);
     }
@@ -115,7 +120,8 @@ fn encode(draft: &mut ResponseDraft, coding: ContentCoding, delivery: Delivery) 
         // The HTTP framing stays correct. Only the compressed data is incomplete.
         draft.body.truncate(draft.body.len() / 2);
     }
-    if !coded || delivery == Delivery::Truncate {
+    // A truncated body also has a length, so that the client can see that bytes are missing.
+    if !is_compressed || delivery == Delivery::Truncate {
         draft.headers.insert(header::CONTENT_LENGTH, draft.body.len().into());
     }
 }
@@ -126,32 +132,33 @@ fn gzip(bytes: &[u8]) -> Bytes {
     encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default().into()
 }
 
-/// Streams the body. `until_sent` is dropped together with the stream, so it can count the request as in flight.
-pub(crate) fn body<T: Send + 'static>(bytes: Bytes, delivery: Delivery, until_sent: T) -> Body {
+/// Streams the body. The stream owns `in_flight_guard`, so the request counts as in flight until the stream is
+/// dropped.
+pub(crate) fn body<T: Send + 'static>(bytes: Bytes, delivery: Delivery, in_flight_guard: T) -> Body {
     Body::from_stream(pieces(bytes, delivery).inspect(move |_| {
-        let _ = &until_sent;
+        let _ = &in_flight_guard;
     }))
 }
 
 type Piece = Result<Bytes, ConnectionClosed>;
 
-/// As the error of a body, it makes hyper close the connection.
+/// If a body stream returns this error, hyper closes the connection.
 #[derive(Debug, thiserror::Error)]
 #[error("connection closed by an injected fault")]
 struct ConnectionClosed;
 
 fn pieces(whole: Bytes, delivery: Delivery) -> BoxStream<'static, Piece> {
-    let (half, rest) = (whole.slice(..whole.len() / 2), whole.slice(whole.len() / 2..));
+    let (first_half, second_half) = (whole.slice(..whole.len() / 2), whole.slice(whole.len() / 2..));
     match delivery {
         Delivery::Whole => stream::iter((!whole.is_empty()).then_some(Ok(whole))).boxed(),
-        Delivery::Pause(pause) => send_then(half, async move {
+        Delivery::Pause(pause) => send_then(first_half, async move {
             sleep(pause).await;
-            Ok(rest)
+            Ok(second_half)
         }),
-        Delivery::Stall => send_then(half, pending()),
-        Delivery::Truncate => send_then(half, ready(Err(ConnectionClosed))),
+        Delivery::Stall => send_then(first_half, pending()),
+        Delivery::Truncate => send_then(first_half, ready(Err(ConnectionClosed))),
         Delivery::HeadersOnly => send_then(Bytes::new(), ready(Err(ConnectionClosed))),
-        Delivery::Huge(least) => huge(least),
+        Delivery::Huge(min_bytes) => huge(min_bytes),
     }
 }
 
@@ -164,10 +171,10 @@ fn send_then(first: Bytes, last: impl Future<Output = Piece> + Send + 'static) -
     stream::once(ready(Ok(first))).chain(stream::once(last)).boxed()
 }
 
-fn huge(least: u64) -> BoxStream<'static, Piece> {
+fn huge(min_bytes: u64) -> BoxStream<'static, Piece> {
     const RECORD: &str = r#"{"society_id":1,"name":"ACCOUNTING-CANARY-huge"},"#;
     let records = Bytes::from(RECORD.repeat(1_000));
-    let times = least.div_ceil(records.len() as u64).max(1);
+    let times = min_bytes.div_ceil(records.len() as u64).max(1);
     let records = (0..times).map(move |_| records.clone());
     let list = iter::once(Bytes::from_static(b"[")).chain(records).chain([Bytes::from_static(b"{}]")]);
     stream::iter(list.map(Ok)).boxed()

@@ -10,6 +10,7 @@ use crate::spec::{FirmSpec, LoginSpec};
 
 pub(crate) struct AccountState {
     pub(crate) spec: LoginSpec,
+    /// The name of the key whose token a log-in to this account returns.
     pub(crate) key: Arc<str>,
     pub(crate) attempts: Attempts,
 }
@@ -22,7 +23,7 @@ pub struct Attempts {
     /// Log-ins refused because of a wrong password or a locked account.
     pub refused: u64,
     /// Consecutive log-ins with a wrong password. A correct password sets it to zero.
-    pub refused_in_a_row: u32,
+    pub consecutive_wrong_passwords: u32,
     /// Whether the account is locked. Then all log-ins are refused, even with the correct password.
     pub locked: bool,
 }
@@ -37,12 +38,12 @@ impl AccountState {
             return Err(Refusal::new(ACCOUNT_LOCKED));
         }
         if password == self.spec.password {
-            attempts.refused_in_a_row = 0;
+            attempts.consecutive_wrong_passwords = 0;
             return Ok(());
         }
         attempts.refused += 1;
-        attempts.refused_in_a_row += 1;
-        attempts.locked = attempts.refused_in_a_row >= self.spec.lock_after;
+        attempts.consecutive_wrong_passwords += 1;
+        attempts.locked = attempts.consecutive_wrong_passwords >= self.spec.lock_after;
         Err(Refusal::new(WRONG_PASSWORD))
     }
 
@@ -52,11 +53,12 @@ impl AccountState {
         match (requested, self.spec.firms.as_slice()) {
             (None, [only]) => Ok(Some(only)),
             (None, [_, _, ..]) => Ok(None),
-            (requested, firms) => firms
-                .iter()
-                .find(|firm| requested.is_some_and(|value| *value == firm.id || *value == firm.label))
-                .map(Some)
-                .ok_or(Refusal::new(UNKNOWN_FIRM)),
+            // The account has no firm.
+            (None, []) => Err(Refusal::new(UNKNOWN_FIRM)),
+            (Some(requested), firms) => {
+                let firm = firms.iter().find(|firm| *requested == firm.id || *requested == firm.label);
+                firm.map(Some).ok_or(Refusal::new(UNKNOWN_FIRM))
+            }
         }
     }
 }

@@ -58,7 +58,7 @@ async fn a_wrong_password_is_counted_and_refused_in_the_documented_format() {
     let attempts = sim.account(MAIL).unwrap().attempts();
     assert_eq!((attempts.total, attempts.refused, attempts.locked), (1, 1, false));
     log_in_correctly(&sim).await;
-    assert_eq!(sim.account(MAIL).unwrap().attempts().refused_in_a_row, 0);
+    assert_eq!(sim.account(MAIL).unwrap().attempts().consecutive_wrong_passwords, 0);
 }
 
 #[tokio::test]
