@@ -200,11 +200,11 @@ def rule_faults(panel, path):
     """Our own rules for every panel, in addition to Grafana's schema."""
     for name in ("title", "description"):
         if not panel.get(name):
-            yield f"{path}.{name}: a panel needs one"
+            yield f"{path}.{name}: the panel has no {name}"
     if panel["type"] not in ("text", "logs") and not panel["fieldConfig"]["defaults"].get("unit"):
-        yield f"{path}.fieldConfig.defaults.unit: a panel needs one"
+        yield f"{path}.fieldConfig.defaults.unit: the panel has no unit"
     if panel["type"] != "text" and not panel.get("targets"):
-        yield f"{path}.targets: a panel needs a query"
+        yield f"{path}.targets: the panel has no query"
     places = [(path, panel), *((f"{path}.targets[{i}]", t) for i, t in enumerate(panel.get("targets", [])))]
     for place, thing in places:
         if thing.get("datasource") != DATASOURCE:
@@ -212,6 +212,12 @@ def rule_faults(panel, path):
     refs = [target.get("refId") for target in panel.get("targets", [])]
     if len(set(refs)) != len(refs) or None in refs:
         yield f"{path}.targets: each query needs its own refId, got {refs}"
+
+
+def misplaced(axis, value, expected):
+    """The fault of a panel that is not at the expected position of an axis."""
+    problem = "the panels overlap" if value < expected else "there is a gap"
+    return f"{axis} is {value} but must be {expected}: {problem}"
 
 
 def band_faults(panels):
@@ -222,7 +228,7 @@ def band_faults(panels):
         if at["h"] != first["h"]:
             yield f"{path}.gridPos.h: {at['h']}, but the panels beside it are {first['h']} high"
         if at["x"] != x:
-            yield f"{path}.gridPos.x: {at['x']}, {'an overlap' if at['x'] < x else 'a gap'}: expected {x}"
+            yield f"{path}.gridPos.x: {misplaced('x', at['x'], x)}"
         x = max(x, at["x"] + at["w"])
     if x != WIDTH:
         yield f"{panels[-1][0]}.gridPos.w: its band ends at {x}, not at {WIDTH}"
@@ -236,7 +242,7 @@ def layout_faults(panels):
     bottom = 0
     for y, band in sorted(bands.items()):
         if y != bottom:
-            yield f"{band[0][0]}.gridPos.y: {y}, {'an overlap' if y < bottom else 'a gap'}: expected {bottom}"
+            yield f"{band[0][0]}.gridPos.y: {misplaced('y', y, bottom)}"
         yield from band_faults(band)
         bottom = max(bottom, y + max(at["h"] for _, at in band))
 

@@ -12,7 +12,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::server::{Server, client, until};
 
-/// Limits the number of browsers: the start of one keeps a core busy, so more at once would only wait.
+/// Limits the number of browsers. A starting browser keeps one core busy, so starting more at once is not
+/// faster.
 static BROWSER_LIMIT: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(3));
 
 pub(crate) struct Browser {
@@ -55,11 +56,12 @@ impl Browser {
     }
 
     /// Waits until a script returns true.
-    pub(crate) async fn until(&self, what: &str, script: &str) {
+    pub(crate) async fn wait_until_true(&self, what: &str, script: &str) {
         until(what, || async { (self.run(script).await == Value::Bool(true)).then_some(()) }).await;
     }
 
-    /// The entries of a log since the last call; the console is the log `browser`.
+    /// The new entries of a chromedriver log since the last call. `kind` is `browser` (the console) or
+    /// `performance`.
     async fn log(&self, kind: &str) -> Vec<Value> {
         let session = self.client.session_id().await.unwrap().unwrap();
         let url = format!("{}/session/{session}/se/log", self.driver_url);
@@ -68,7 +70,7 @@ impl Browser {
         log["value"].as_array().unwrap_or_else(|| panic!("{log}")).clone()
     }
 
-    /// The errors and warnings in the console.
+    /// All messages in the console.
     pub(crate) async fn console_messages(&self) -> Vec<String> {
         self.log("browser").await.iter().map(ToString::to_string).collect()
     }
@@ -90,6 +92,23 @@ impl Browser {
     }
 }
 
+/// How the start of chromedriver ended.
+enum DriverStart {
+    /// It listens on this port.
+    Listening(u16),
+    /// It exits because another process uses the port.
+    PortTaken,
+}
+
+/// Reads from chromedriver's output how the start ended. `None` while it has not ended.
+fn start_of(output: &str) -> Option<DriverStart> {
+    let started = output.lines().find_map(|line| line.split_once("started successfully on port "));
+    if let Some((_, port)) = started {
+        return Some(DriverStart::Listening(port.trim_end_matches('.').parse().unwrap()));
+    }
+    output.contains("port not available").then_some(DriverStart::PortTaken)
+}
+
 /// Starts chromedriver, and returns it with its port.
 ///
 /// With port 0, chromedriver gets a free IPv6 port from the system and then needs the same IPv4 port. If another
@@ -97,14 +116,9 @@ impl Browser {
 async fn start_driver() -> (Server, u16) {
     for _ in 0..10 {
         let driver = Server::spawn(Command::new("chromedriver").arg("--port=0"));
-        let started_or_failed = || async {
-            let output = driver.output();
-            let started = output.lines().find_map(|line| line.split_once("started successfully on port "));
-            let port = started.map(|(_, port)| port.trim_end_matches('.').parse::<u16>().unwrap());
-            (port.is_some() || output.contains("port not available")).then_some(port)
-        };
-        if let Some(port) = until("chromedriver to start", started_or_failed).await {
-            return (driver, port);
+        match until("chromedriver to start", || async { start_of(&driver.output()) }).await {
+            DriverStart::Listening(port) => return (driver, port),
+            DriverStart::PortTaken => {}
         }
     }
     panic!("chromedriver found no port that is free for both IPv4 and IPv6")
@@ -127,20 +141,18 @@ fn capabilities((width, height): (u32, u32), dark: bool, profile: &TempDir) -> C
     .to_vec();
     arguments.push(format!("--user-data-dir={}", profile.path().display()));
     arguments.push(format!("--window-size={width},{height}"));
+    // Blink: 0 is dark, 1 is light.
     arguments.push(format!("--blink-settings=preferredColorScheme={}", u8::from(!dark)));
-    let capabilities = json!({
-        "browserName": "chrome",
-        "goog:chromeOptions": {
-            "args": arguments,
-            // A desktop window has a minimum width, so a phone is emulated.
-            "mobileEmulation": (width < 500).then(|| json!({
-                "deviceMetrics": { "width": width, "height": height, "pixelRatio": 2.0, "touch": true }
-            })),
-        },
-        "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
-    });
-    let Value::Object(mut capabilities) = capabilities else { unreachable!("the macro made an object") };
-    let options = capabilities["goog:chromeOptions"].as_object_mut().unwrap();
-    options.retain(|_, value| !value.is_null());
-    capabilities
+    let mut options = json!({ "args": arguments });
+    // Chrome windows have a minimum width. For a narrower size, a phone is emulated.
+    if width < 500 {
+        options["mobileEmulation"] = json!({
+            "deviceMetrics": { "width": width, "height": height, "pixelRatio": 2.0, "touch": true }
+        });
+    }
+    Capabilities::from_iter([
+        ("browserName".to_owned(), "chrome".into()),
+        ("goog:chromeOptions".to_owned(), options),
+        ("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL", "performance": "ALL" })),
+    ])
 }

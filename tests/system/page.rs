@@ -110,10 +110,10 @@ async fn filters_by_state_partner_and_name_work_by_form_and_by_link() {
     assert_eq!(listed_keys(&browser).await.len(), all, "the first link shows all states");
     client.find(Locator::Css("#filter-name")).await.unwrap().send_keys("GIRA").await.unwrap();
     client.find(Locator::Css("#filter-partner")).await.unwrap().send_keys("valmy\n").await.unwrap();
-    browser.until("the filter", "return location.search.includes('name=GIRA')").await;
+    browser.wait_until_true("the filter", "return location.search.includes('name=GIRA')").await;
     assert_eq!(listed_keys(&browser).await, ["girard"]);
     client.find(Locator::LinkText("girard")).await.unwrap().click().await.unwrap();
-    browser.until("the key's page", "return location.pathname === '/below/this/key'").await;
+    browser.wait_until_true("the key's page", "return location.pathname === '/below/this/key'").await;
     client.find(Locator::LinkText("All keys")).await.unwrap().click().await.unwrap();
     assert_eq!(listed_keys(&browser).await.len(), all);
     browser.goto(&format!("{}/?name=nobody", exporter.url)).await;
@@ -132,7 +132,9 @@ async fn the_copy_button_copies_the_request_id() {
     let shown = browser.text(".keys .copyable code").await;
     assert!(shown.len() > 4, "{shown}");
     browser.client.find(Locator::Css(".keys button.copy")).await.unwrap().click().await.unwrap();
-    browser.until("the button to show 'Copied'", "return document.body.innerText.includes('Copied')").await;
+    browser
+        .wait_until_true("the button to show 'Copied'", "return document.body.innerText.includes('Copied')")
+        .await;
     let field = browser.client.find(Locator::Css("#filter-name")).await.unwrap();
     field.send_keys(&format!("{}v{}", char::from(Key::Control), char::from(Key::Control))).await.unwrap();
     assert_eq!(browser.run("return document.getElementById('filter-name').value").await, *shown);
@@ -146,11 +148,16 @@ async fn the_copy_button_copies_the_request_id() {
     assert_eq!(browser.run("return document.getElementById('filter-name').value").await, "other");
     field.clear().await.unwrap();
     browser
-        .until("the button to show its normal text", "return !document.body.innerText.includes('Copied')")
+        .wait_until_true(
+            "the button to show its normal text",
+            "return !document.body.innerText.includes('Copied')",
+        )
         .await;
     browser.run("Object.defineProperty(navigator, 'clipboard', {value: undefined})").await;
     browser.client.find(Locator::Css(".keys button.copy")).await.unwrap().click().await.unwrap();
-    browser.until("the button to show 'Copied'", "return document.body.innerText.includes('Copied')").await;
+    browser
+        .wait_until_true("the button to show 'Copied'", "return document.body.innerText.includes('Copied')")
+        .await;
     field.send_keys(&format!("{control}v{none}")).await.unwrap();
     assert_eq!(browser.run("return document.getElementById('filter-name').value").await, *shown);
     browser.close().await;
@@ -204,7 +211,7 @@ async fn names_that_contain_markup_are_shown_as_text() {
         );
         browser.run(&format!("{find}.click()")).await;
         browser
-            .until(
+            .wait_until_true(
                 "the key's page",
                 "return location.pathname === '/key' && document.readyState === 'complete'",
             )
@@ -234,7 +241,7 @@ async fn the_page_refreshes_itself_keeps_the_focus_and_reports_a_failed_refresh(
     assert_eq!(browser.run(&has("revoked")).await, false);
     browser.run("document.querySelector('.keys tbody th a[href*=martin]').focus(); window.kept = true").await;
     simulator.key("dupont").unwrap().revoke();
-    browser.until("the new state", &has("revoked")).await;
+    browser.wait_until_true("the new state", &has("revoked")).await;
     assert_eq!(browser.run("return window.kept").await, true, "the page was not loaded again");
     assert_eq!(browser.run("return document.activeElement.textContent").await, "martin");
     assert!(browser.client.title().await.unwrap().contains("1 key failing"));
@@ -245,7 +252,7 @@ async fn the_page_refreshes_itself_keeps_the_focus_and_reports_a_failed_refresh(
     exporter.server.signal(Signal::KILL);
     exporter.server.wait_for_exit().await;
     browser
-        .until(
+        .wait_until_true(
             "the warning",
             "return document.getElementById('refreshed').innerText.includes(\"can't be reached\")",
         )
@@ -291,7 +298,7 @@ async fn every_control_is_reachable_by_keyboard() {
     );
     browser.run("document.querySelector('.keys tbody th a').focus()").await;
     press(&browser, char::from(Key::Enter)).await;
-    browser.until("the key's page", "return location.pathname === '/key'").await;
+    browser.wait_until_true("the key's page", "return location.pathname === '/key'").await;
     browser.close().await;
 }
 

@@ -28,7 +28,7 @@ fn every_dashboard_matches_the_schema_of_grafana() {
     assert!(valid, "{output}");
 }
 
-/// Checks that a dashboard with one mistake has exactly this fault.
+/// check.py reports exactly this error for a dashboard with one mistake.
 fn assert_fault(mistake: impl FnOnce(&mut Value), fault: &str) {
     let mut dashboard = read(EXPORTER);
     mistake(&mut dashboard);
@@ -46,7 +46,7 @@ fn rename(fields: &mut Value, from: &str, to: &str) {
 }
 
 /// The index of the first panel of a type.
-fn first(dashboard: &Value, kind: &str) -> usize {
+fn first_panel_of_type(dashboard: &Value, kind: &str) -> usize {
     list(&dashboard["panels"]).iter().position(|panel| panel["type"] == kind).unwrap()
 }
 
@@ -58,17 +58,17 @@ fn a_misspelt_field_of_a_dashboard_is_reported_with_its_path() {
 
 #[test]
 fn a_misspelt_field_of_a_panel_type_is_reported_with_its_path() {
-    let at = first(&read(EXPORTER), "timeseries");
+    let index = first_panel_of_type(&read(EXPORTER), "timeseries");
     assert_fault(
         |dashboard| {
             rename(
-                &mut dashboard["panels"][at]["fieldConfig"]["defaults"]["custom"],
+                &mut dashboard["panels"][index]["fieldConfig"]["defaults"]["custom"],
                 "lineWidth",
                 "lineWidht",
             );
         },
         &format!(
-            "$.panels[{at}].fieldConfig.defaults.custom.lineWidht: \
+            "$.panels[{index}].fieldConfig.defaults.custom.lineWidht: \
              Grafana's schema does not know this field here"
         ),
     );
@@ -76,43 +76,43 @@ fn a_misspelt_field_of_a_panel_type_is_reported_with_its_path() {
 
 #[test]
 fn a_misspelt_panel_option_is_reported_with_its_path() {
-    let at = first(&read(EXPORTER), "stat");
+    let index = first_panel_of_type(&read(EXPORTER), "stat");
     assert_fault(
-        |dashboard| rename(&mut dashboard["panels"][at]["options"], "colorMode", "colourMode"),
-        &format!("$.panels[{at}].options.colourMode: Grafana's schema does not know this field here"),
+        |dashboard| rename(&mut dashboard["panels"][index]["options"], "colorMode", "colourMode"),
+        &format!("$.panels[{index}].options.colourMode: Grafana's schema does not know this field here"),
     );
 }
 
 #[test]
 fn a_misspelt_field_of_a_query_is_reported_with_its_path() {
-    let at = first(&read(EXPORTER), "stat");
+    let index = first_panel_of_type(&read(EXPORTER), "stat");
     assert_fault(
-        |dashboard| rename(&mut dashboard["panels"][at]["targets"][0], "legendFormat", "legend"),
-        &format!("$.panels[{at}].targets[0].legend: Grafana's schema does not know this field here"),
+        |dashboard| rename(&mut dashboard["panels"][index]["targets"][0], "legendFormat", "legend"),
+        &format!("$.panels[{index}].targets[0].legend: Grafana's schema does not know this field here"),
     );
 }
 
 #[test]
 fn a_misspelt_option_of_a_transformation_is_reported_with_its_path() {
-    let at = first(&read(EXPORTER), "table");
+    let index = first_panel_of_type(&read(EXPORTER), "table");
     assert_fault(
         |dashboard| {
-            let options = &mut dashboard["panels"][at]["transformations"][1]["options"];
+            let options = &mut dashboard["panels"][index]["transformations"][1]["options"];
             rename(options, "renameByName", "renamedByName");
         },
-        &format!("$.panels[{at}].transformations[1].options.renamedByName: there is no such field"),
+        &format!("$.panels[{index}].transformations[1].options.renamedByName: there is no such field"),
     );
 }
 
 #[test]
 fn a_misspelt_override_is_reported_with_its_path() {
-    let at = first(&read(EXPORTER), "table");
+    let index = first_panel_of_type(&read(EXPORTER), "table");
     assert_fault(
         |dashboard| {
-            dashboard["panels"][at]["fieldConfig"]["overrides"][1]["properties"][0]["id"] = "units".into();
+            dashboard["panels"][index]["fieldConfig"]["overrides"][1]["properties"][0]["id"] = "units".into();
         },
         &format!(
-            "$.panels[{at}].fieldConfig.overrides[1].properties[0].units: \
+            "$.panels[{index}].fieldConfig.overrides[1].properties[0].units: \
              Grafana's schema does not know this field here"
         ),
     );
@@ -120,31 +120,31 @@ fn a_misspelt_override_is_reported_with_its_path() {
 
 #[test]
 fn a_value_unknown_to_grafana_is_reported_with_its_path() {
-    let at = first(&read(EXPORTER), "stat");
+    let index = first_panel_of_type(&read(EXPORTER), "stat");
     assert_fault(
-        |dashboard| dashboard["panels"][at]["options"]["colorMode"] = "backgruond".into(),
+        |dashboard| dashboard["panels"][index]["options"]["colorMode"] = "backgruond".into(),
         &format!(
-            "$.panels[{at}].options.colorMode: \"backgruond\" is not a value that Grafana's schema allows"
+            "$.panels[{index}].options.colorMode: \"backgruond\" is not a value that Grafana's schema allows"
         ),
     );
 }
 
 #[test]
 fn a_unit_unknown_to_grafana_is_reported_with_its_path() {
-    let at = first(&read(EXPORTER), "timeseries");
+    let index = first_panel_of_type(&read(EXPORTER), "timeseries");
     assert_fault(
-        |dashboard| dashboard["panels"][at]["fieldConfig"]["defaults"]["unit"] = "seconds".into(),
-        &format!("$.panels[{at}].fieldConfig.defaults.unit: \"seconds\" is not one of Grafana's units"),
+        |dashboard| dashboard["panels"][index]["fieldConfig"]["defaults"]["unit"] = "seconds".into(),
+        &format!("$.panels[{index}].fieldConfig.defaults.unit: \"seconds\" is not one of Grafana's units"),
     );
 }
 
 #[test]
 fn a_colour_unknown_to_grafana_is_reported_with_its_path() {
-    let at = first(&read(EXPORTER), "stat");
-    let steps = format!("$.panels[{at}].fieldConfig.defaults.thresholds.steps");
+    let index = first_panel_of_type(&read(EXPORTER), "stat");
+    let steps = format!("$.panels[{index}].fieldConfig.defaults.thresholds.steps");
     assert_fault(
         |dashboard| {
-            dashboard["panels"][at]["fieldConfig"]["defaults"]["thresholds"]["steps"][0]["color"] =
+            dashboard["panels"][index]["fieldConfig"]["defaults"]["thresholds"]["steps"][0]["color"] =
                 "grey".into();
         },
         &format!("{steps}[0].color: \"grey\" is not one of Grafana's colours"),
@@ -153,52 +153,50 @@ fn a_colour_unknown_to_grafana_is_reported_with_its_path() {
 
 #[test]
 fn an_overlap_of_two_panels_is_reported() {
+    // Panel 2 has a neighbour on each side. Its right edge stays at 8, so only its left edge is wrong.
     assert_fault(
         |dashboard| {
             dashboard["panels"][2]["gridPos"]["x"] = 3.into();
             dashboard["panels"][2]["gridPos"]["w"] = 5.into();
         },
-        "$.panels[2].gridPos.x: 3, an overlap: expected 4",
+        "$.panels[2].gridPos.x: x is 3 but must be 4: the panels overlap",
     );
 }
 
 #[test]
 fn a_gap_beside_a_panel_is_reported() {
+    // Panel 2 has a neighbour on each side. Its right edge stays at 8, so only its left edge is wrong.
     assert_fault(
         |dashboard| {
             dashboard["panels"][2]["gridPos"]["x"] = 5.into();
             dashboard["panels"][2]["gridPos"]["w"] = 3.into();
         },
-        "$.panels[2].gridPos.x: 5, a gap: expected 4",
+        "$.panels[2].gridPos.x: x is 5 but must be 4: there is a gap",
     );
 }
 
 #[test]
-fn a_gap_above_the_last_band_is_reported() {
+fn a_gap_above_the_last_row_of_panels_is_reported() {
+    let dashboard = read(EXPORTER);
+    let panels = list(&dashboard["panels"]);
+    let y = panels.last().unwrap()["gridPos"]["y"].as_u64().unwrap();
+    let index = panels.iter().position(|panel| panel["gridPos"]["y"] == y).unwrap();
     assert_fault(
         |dashboard| {
             let panels = dashboard["panels"].as_array_mut().unwrap();
-            let bottom = panels.last().unwrap()["gridPos"]["y"].clone();
-            let lowered = bottom.as_u64().unwrap() + 1;
-            for panel in panels.iter_mut().filter(|panel| panel["gridPos"]["y"] == bottom) {
-                panel["gridPos"]["y"] = lowered.into();
+            for panel in panels.iter_mut().filter(|panel| panel["gridPos"]["y"] == y) {
+                panel["gridPos"]["y"] = (y + 1).into();
             }
         },
-        &{
-            let dashboard = read(EXPORTER);
-            let panels = list(&dashboard["panels"]);
-            let y = panels.last().unwrap()["gridPos"]["y"].as_u64().unwrap();
-            let at = panels.iter().position(|panel| panel["gridPos"]["y"] == y).unwrap();
-            format!("$.panels[{at}].gridPos.y: {}, a gap: expected {y}", y + 1)
-        },
+        &format!("$.panels[{index}].gridPos.y: y is {} but must be {y}: there is a gap", y + 1),
     );
 }
 
 #[test]
 fn a_panel_without_a_description_is_reported() {
-    let at = first(&read(EXPORTER), "stat");
+    let index = first_panel_of_type(&read(EXPORTER), "stat");
     assert_fault(
-        |dashboard| drop(dashboard["panels"][at].as_object_mut().unwrap().remove("description")),
-        &format!("$.panels[{at}].description: a panel needs one"),
+        |dashboard| drop(dashboard["panels"][index].as_object_mut().unwrap().remove("description")),
+        &format!("$.panels[{index}].description: the panel has no description"),
     );
 }
