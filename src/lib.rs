@@ -25,7 +25,7 @@
 //! - `probe_loop`: runs the probes of one key when they are due. `schedule`: computes the due times.
 //! - `monitor`: sends the probes of one key, and applies the evidence from the responses.
 //! - `probe`: sends one request and measures its phases. `report`: the result of one probe.
-//! - `store`: the persisted state in the storage directory. `password_fingerprint`: recognises a
+//! - `store`: the persisted state in the storage directory. `password_fingerprint`: recognizes a
 //!   refused password after a restart without storing it.
 //! - `state`: the state in memory that the metrics and the page read. `key_state`: the states of keys
 //!   and secrets, and how evidence changes them.

@@ -8,7 +8,7 @@ const PIECE: usize = 64;
 /// The pieces of the document, in order: first everything except the keys, then the keys.
 ///
 /// # Errors
-/// No known case; the serialiser's signature requires the error.
+/// No known case; the serializer's signature requires the error.
 pub(crate) fn document(
     source: &StatusSource<'_>,
     selection: Selection,
