@@ -80,7 +80,7 @@ pub(crate) struct Flags {
     #[arg(long = "web.config.file", value_name = "FILE")]
     pub web_config_file: Option<PathBuf>,
 
-    /// Maximum number of connections; beyond it, the client address with the most loses one
+    /// Maximum number of connections; beyond it, one connection of the client address that has the most is closed
     #[arg(long = "web.max-connections", value_name = "NUMBER")]
     #[arg(default_value = "512", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,

@@ -20,7 +20,7 @@ use crate::rfc3339;
 /// `--log.level`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Level {
-    /// Something that needs a person.
+    /// Something that a person must fix.
     Error,
     /// Something that may need a person, such as a probe that starts to fail or a revoked key.
     Warn,

@@ -42,7 +42,7 @@ impl Loaded {
         write_list(out, partners.iter().map(describe_partner), "partners")?;
         writeln!(out, "Probes per minute: {}", self.probes_per_minute())?;
         self.write_keys_that_activate(out)?;
-        writeln!(out, "Files read: {}", self.files.len())?;
+        writeln!(out, "Configuration files: {}", self.files.len())?;
         write_list(out, self.files.iter().map(|file| file.display()), "files")?;
         writeln!(out, "Warnings: {}", self.warnings.len())?;
         write_list(out, self.warnings.iter(), "warnings")

@@ -77,7 +77,10 @@ impl StatusQuery {
 
 fn unknown_state() -> QueryError {
     let words: Vec<_> = KeyState::VARIANTS.iter().map(KeyState::into_str).collect();
-    QueryError::bad_request(format!("this is not a state of a key; use one of {}", words.join(", ")))
+    QueryError::bad_request(format!(
+        "the parameter state is not a state of a key; use one of {}",
+        words.join(", ")
+    ))
 }
 
 impl KeyQuery {

@@ -32,7 +32,7 @@ pub(super) fn card(status: &Overview, now: SystemTime) -> Markup {
             (chart::legend())
             div.plots {
                 div { p.caption { "Last " (format::count(api.history.len(), "probe", "probes")) } (chart::latency_of_recent_probes(&api.history)) }
-                div { p.caption { "Averages of 15 minutes, last 24 hours" } (chart::latency_of_the_day(&api.day)) }
+                div { p.caption { "15-minute averages, last 24 hours" } (chart::latency_of_the_day(&api.day)) }
             }
         }
     }

@@ -202,7 +202,7 @@ fn row(detail: &KeyDetail, api: &ApiView, now: SystemTime) -> Markup {
             td data-label="Budget" { (budget(key.rate_limit.as_ref())) }
             td data-label="What is wrong" {
                 @if fails_like_api {
-                    p.verdict { "Fails like the API: " (key.verdict.summary) }
+                    p.verdict { "Same problem as the API: " (key.verdict.summary) }
                 } @else {
                     @if key.verdict.blame.is_some() { (verdict(&key.verdict)) } @else { (key.verdict.summary) }
                     @if let Some(view) = error_view { p { (error(view, now)) } }

@@ -30,7 +30,7 @@ pub(crate) enum Firm {
 #[derive(Serialize)]
 pub(crate) struct Request<'a> {
     pub mail: &'a str,
-    /// The caller must keep the serialised body secret.
+    /// The caller must keep the serialized body secret.
     pub password: &'a str,
     /// Needed if the account has access to several firms.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -17,7 +17,8 @@ async fn the_table_shows_each_probe_and_explains_each_failure() {
         );
     };
     line(&["KEY", "STATE", "PROBE", "RESULT", "TIME", "PHASES", "REQUEST-ID"]);
-    line(&["API", "up", "health", "200 ok", "ms", "#", "req-"]);
+    // The time and the drawn phases depend on the load of the machine: unit tests check how they are written.
+    line(&["API", "up", "health", "200 ok", "req-"]);
     line(&["acme/dupont", "active", "key_info", "200 ok", "req-"]);
     line(&["exercices", "200 ok"]);
     line(&["acme/petit", "not_found", "401 token", "req-"]);

@@ -195,7 +195,7 @@ async fn a_port_in_use_exits_with_1_and_names_the_flag() {
 }
 
 #[tokio::test]
-async fn check_config_summarises_a_valid_configuration() {
+async fn check_config_summarizes_a_valid_configuration() {
     let (_simulator, folder) = two_keys().await;
     let output =
         Command::new(BINARY).arg("check-config").arg(folder.path().join("exporter.yml")).output().unwrap();

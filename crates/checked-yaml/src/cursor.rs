@@ -260,17 +260,17 @@ impl<'a> Cursor<'a> {
     /// A whole number that is not negative; `expected` describes it in the error.
     ///
     /// # Errors
-    /// If the value is not such a number, or does not fit `T`.
+    /// If the value is not a number, or does not fit `T`.
     pub fn number<T: FromStr>(&self, expected: &str) -> Result<T, Reported> {
         let text = self.scalar(expected)?.text.as_str();
         let number = is_decimal(text).then(|| text.parse().ok()).flatten();
-        number.ok_or_else(|| self.error(format!("is not such a number; write {expected}")))
+        number.ok_or_else(|| self.error(format!("is not a valid number; write {expected}")))
     }
 
     /// A number between 0 and 1, both excluded; `expected` describes it in the error.
     ///
     /// # Errors
-    /// If the value is not such a number.
+    /// If the value is not a valid number.
     pub fn fraction(&self, expected: &str) -> Result<f64, Reported> {
         let text = self.scalar(expected)?.text.as_str();
         let is_plain_decimal = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');

@@ -112,8 +112,8 @@ fn an_error_names_the_file_the_line_and_the_path_of_the_field() {
     assert_eq!(
         outcome.errors,
         [
-            "a.yml:3: servers[1].port: is not such a number; write a port",
-            "a.yml:4: servers[1][\"a b\"].port: is not such a number; write a port",
+            "a.yml:3: servers[1].port: is not a valid number; write a port",
+            "a.yml:4: servers[1][\"a b\"].port: is not a valid number; write a port",
         ]
     );
 }
@@ -235,7 +235,7 @@ fn numbers_are_decimal_without_sign_or_leading_zero_and_fit_their_type() {
     let number = |at: &Cursor<'_>| at.number::<u8>("a whole number");
     assert_eq!((value("0", number), value("255", number)), (Some(0), Some(255)));
     for text in ["256", "-1", "+1", "012", "0x10", "1e2", "1.0", "one"] {
-        assert_eq!(refusal(text, number), "is not such a number; write a whole number", "{text}");
+        assert_eq!(refusal(text, number), "is not a valid number; write a whole number", "{text}");
     }
 }
 

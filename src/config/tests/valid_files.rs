@@ -393,7 +393,7 @@ Activated by their first key_info probe (mode extended), unless already active: 
   "dupont" of "acme"
   "martin" of "acme"
   "durand" of "acme"
-Files read: 2
+Configuration files: 2
   exporter.yml
   keys.d/more.yml
 Warnings: 0
@@ -410,7 +410,7 @@ Health: every 15s
 Partners: 0
 Probes per minute: 4 (4 for health, 0 for keys)
 Activated by their first key_info probe (mode extended): no key
-Files read: 0
+Configuration files: 0
 Warnings: 0
 "
     );
