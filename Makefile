@@ -58,7 +58,7 @@ lint: ## Check the format and the lints; a warning is an error
 	$(CARGO) clippy --locked --test system --test soak --test screenshots -- -D warnings
 
 bench: ## Measure /metrics with 10,000 keys, and compare it with the prometheus crate
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench fleet
 
 detection: deps ## Measure the time from an event to its notification, with the shipped durations (15 minutes)
 	MYUNISOFT_AS_SHIPPED=1 $(CARGO) test --locked --test system alerting:: -- --nocapture
