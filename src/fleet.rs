@@ -171,11 +171,11 @@ impl KeyIndex {
     }
 }
 
-fn log_removed_keys(left: usize, keys: usize) {
-    match (left, keys) {
+fn log_removed_keys(removed: usize, keys: usize) {
+    match (removed, keys) {
         (0, _) => {}
-        (_, 0) => warn!(left, "no key is configured any more; no key is monitored"),
-        _ => info!(left, keys, "keys were removed from the configuration; they are no longer monitored"),
+        (_, 0) => warn!(removed, "no key is configured any more; no key is monitored"),
+        _ => info!(removed, keys, "keys were removed from the configuration; they are no longer monitored"),
     }
 }
 

@@ -156,14 +156,16 @@ impl Accounts {
 /// Persists the number of refusals, so that a restart does not reset it for a wrong password.
 async fn persist_refusals(store: &Store, id: AccountId, password: &SecretString, times: u32) {
     let (auth_url, mail) = id;
-    // A second fingerprint of the same password would reveal more of it to a person who sees both.
-    let same = store.refused_logins(&auth_url, &mail).filter(|_| times > 1);
-    let fingerprint = match same {
-        _ if times == 0 => None,
-        Some(known) => Some(known.password),
-        None => Some(fingerprint_of(password).await),
+    let refused = if times == 0 {
+        None
+    } else {
+        // A second fingerprint of the same password would reveal more of it to a person who sees both.
+        let password = match store.refused_logins(&auth_url, &mail).filter(|_| times > 1) {
+            Some(known) => known.password,
+            None => fingerprint_of(password).await,
+        };
+        Some(RefusedLogins { times, last: SystemTime::now(), password })
     };
-    let refused = fingerprint.map(|password| RefusedLogins { times, last: SystemTime::now(), password });
     persist(store, StateUpdate::Login { auth_url, mail, refused }).await;
 }
 
