@@ -74,12 +74,23 @@ pub(crate) struct Api {
     pub base_url: Url,
     /// The API Cabinet log-in route.
     pub auth_url: Url,
+    /// What the persisted states of keys and secrets belong to, if it is not `base_url`.
+    pub identity: Option<Arc<str>>,
     /// PEM file of certificate authorities, trusted instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// The content of such a file, used by the demo instead of `ca_file`.
     pub ca_pem: Option<String>,
     /// HTTP proxy for all requests; the user and the password in it are secret.
     pub proxy_url: Option<Url>,
+}
+
+impl Api {
+    /// Identifies the API that tokens and secrets are for. The default is the base URL, so that the tokens of a
+    /// staging environment and of production are different tokens.
+    pub(crate) fn identity(&self) -> Arc<str> {
+        let from_url = || self.base_url.as_str().trim_end_matches('/').into();
+        self.identity.clone().unwrap_or_else(from_url)
+    }
 }
 
 impl fmt::Debug for Api {
@@ -89,6 +100,7 @@ impl fmt::Debug for Api {
         f.debug_struct("Api")
             .field("base_url", &self.base_url.as_str())
             .field("auth_url", &self.auth_url.as_str())
+            .field("identity", &self.identity)
             .field("ca_file", &self.ca_file)
             .field("proxy_host", &proxy_host)
             .finish_non_exhaustive()

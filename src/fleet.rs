@@ -102,6 +102,7 @@ impl Fleet {
         (self.partners, self.keys) = (partners, keys);
         self.monitor_health(settings, config.settings.health.timing);
         self.context.store.set_configured_keys(key_names(config));
+        self.context.budgets.remove_unused();
         self.context.watchdog.arm(config);
         Ok(())
     }
@@ -110,8 +111,9 @@ impl Fleet {
     /// monitors that stay in `self` end when its maps are dropped.
     fn build_partners_and_keys(&mut self, config: &Config, settings: &MonitorSettings) -> (Partners, Keys) {
         let (mut partners, mut keys) = (Partners::new(), Keys::new());
+        let api = settings.prober.identity();
         for partner in &config.partners {
-            let monitor = self.partner(partner);
+            let monitor = self.partner(partner, &api);
             for key in &partner.keys {
                 let name = (Arc::clone(&partner.name), Arc::clone(&key.name));
                 let running_key = match self.keys.remove(&name) {
@@ -125,10 +127,10 @@ impl Fleet {
         (partners, keys)
     }
 
-    fn partner(&mut self, partner: &Partner) -> Arc<PartnerMonitor> {
+    fn partner(&mut self, partner: &Partner, api: &Arc<str>) -> Arc<PartnerMonitor> {
         match self.partners.remove(&partner.name) {
-            Some(old) if old.source == partner.secret => old,
-            _ => Arc::new(PartnerMonitor::new(&self.context.store, partner)),
+            Some(old) if old.matches(partner, api) => old,
+            _ => Arc::new(PartnerMonitor::new(&self.context.store, partner, Arc::clone(api))),
         }
     }
 
@@ -142,7 +144,6 @@ impl Fleet {
         let old = old.map(|old| &**old.monitor.monitored_key());
         let monitor =
             KeyMonitor::new(Arc::clone(&self.context), settings.clone(), Arc::clone(partner), key, old);
-        let monitor = Arc::new(monitor);
         let (monitored, anchor) = (Arc::clone(&monitor), self.anchor);
         let task = tokio::spawn(restart_on_panic(move || run_key_probes(Arc::clone(&monitored), anchor)));
         RunningKey { monitor, _task: AbortOnDropHandle::new(task) }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_with::{DeserializeFromStr, SerializeDisplay, serde_as};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
+use crate::confirmation::Statement;
 use crate::partner_api::judge::{KeyEvidence, SecretEvidence};
 use crate::rfc3339::Rfc3339;
 
@@ -56,6 +57,21 @@ pub(crate) enum KeyState {
     Forbidden,
 }
 
+impl KeyState {
+    /// Whether the API refuses the key in this state.
+    pub(crate) const fn is_refused(self) -> bool {
+        match self {
+            Self::Unknown | Self::Pending | Self::Active => false,
+            Self::NotFound
+            | Self::Revoked
+            | Self::Disconnected
+            | Self::FolderNotFound
+            | Self::Invalid
+            | Self::Forbidden => true,
+        }
+    }
+}
+
 /// The state of a partner's secret: the `state` label of `myunisoft_secret_state`.
 #[derive(
     Clone,
@@ -89,11 +105,31 @@ fn unknown_state(name: &str) -> String {
     format!("unknown state {name:?}")
 }
 
-/// The state of one key or secret, as it is persisted.
+/// The state of one key, as it is persisted. It belongs to a token: another token of the same key starts with a
+/// state of its own, and takes over what concerns the key ([`Self::inherit`]).
 #[serde_as]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PersistedState<S> {
-    pub state: S,
+pub(crate) struct PersistedKeyState {
+    pub state: KeyState,
+    /// When this state began, by the wall clock.
+    #[serde_as(as = "Rfc3339")]
+    pub since: SystemTime,
+    /// Whether the token was active at any time since it is monitored.
+    pub has_been_active: bool,
+    /// Whether the key ever worked: with this token or with one that this token replaced.
+    #[serde(default)]
+    pub has_worked: bool,
+    /// Since when the key is refused, after it worked; `None` while it works, or if it never worked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde_as(as = "Option<Rfc3339>")]
+    pub broken_since: Option<SystemTime>,
+}
+
+/// The state of one partner's secret, as it is persisted.
+#[serde_as]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PersistedSecretState {
+    pub state: SecretState,
     /// When this state began, by the wall clock.
     #[serde_as(as = "Rfc3339")]
     pub since: SystemTime,
@@ -101,25 +137,37 @@ pub(crate) struct PersistedState<S> {
     pub has_been_active: bool,
 }
 
-pub(crate) type PersistedKeyState = PersistedState<KeyState>;
-pub(crate) type PersistedSecretState = PersistedState<SecretState>;
-
-impl<S: Copy + Default + PartialEq> PersistedState<S> {
-    /// The state of a new key or secret.
-    pub(crate) fn new(now: SystemTime) -> Self {
-        Self { state: S::default(), since: now, has_been_active: false }
-    }
-
-    /// Changes `since` only if the state changes.
-    fn enter(self, state: S, now: SystemTime) -> Self {
-        if self.state == state { self } else { Self { state, since: now, ..self } }
-    }
-}
-
 impl PersistedKeyState {
-    /// The next state.
-    pub(crate) fn step(self, evidence: KeyEvidence, source: EvidenceSource, now: SystemTime) -> Self {
-        let state = match evidence {
+    /// The state of a new token.
+    pub(crate) fn new(now: SystemTime) -> Self {
+        Self {
+            state: KeyState::Unknown,
+            since: now,
+            has_been_active: false,
+            has_worked: false,
+            broken_since: None,
+        }
+    }
+
+    /// The state of a token that replaces the one with the state `old`: a key that is broken stays broken until
+    /// a token of it is accepted.
+    pub(crate) fn inherit(self, old: &Self) -> Self {
+        Self {
+            has_worked: self.has_worked || old.has_worked,
+            broken_since: old.broken_since.or(self.broken_since),
+            ..self
+        }
+    }
+
+    /// Adds what version 1 of the state file did not have.
+    pub(crate) fn complete_version_1(&mut self) {
+        self.has_worked = self.has_been_active;
+        self.broken_since = (self.state.is_refused() && self.has_worked).then_some(self.since);
+    }
+
+    /// The state that the evidence leads to.
+    const fn state_for(&self, evidence: KeyEvidence) -> KeyState {
+        match evidence {
             KeyEvidence::Activated | KeyEvidence::Accepted => KeyState::Active,
             KeyEvidence::NotActivated => KeyState::Pending,
             KeyEvidence::NotFound if self.has_been_active => KeyState::Revoked,
@@ -128,12 +176,37 @@ impl PersistedKeyState {
             KeyEvidence::FolderNotFound => KeyState::FolderNotFound,
             KeyEvidence::Invalid => KeyState::Invalid,
             KeyEvidence::Forbidden => KeyState::Forbidden,
-        };
-        let next = Self { has_been_active: self.has_been_active || state == KeyState::Active, ..self };
-        if self.state == KeyState::Pending && source == EvidenceSource::CanaryBesideKeyInfo {
-            return next;
         }
-        next.enter(state, now)
+    }
+
+    /// Whether the evidence leads to the present state.
+    pub(crate) fn agrees_with(&self, evidence: KeyEvidence) -> bool {
+        self.state_for(evidence) == self.state
+    }
+
+    /// The next state. [`crate::confirmation`] decides whether a refusal counts.
+    pub(crate) fn step(self, evidence: KeyEvidence, source: EvidenceSource, now: SystemTime) -> Self {
+        let mut next = self;
+        match evidence {
+            KeyEvidence::Activated | KeyEvidence::Accepted => {
+                (next.has_been_active, next.has_worked, next.broken_since) = (true, true, None);
+            }
+            // Not a refusal, and not an acceptance either: a key that is broken stays broken.
+            KeyEvidence::NotActivated => {}
+            KeyEvidence::NotFound
+            | KeyEvidence::Disconnected
+            | KeyEvidence::FolderNotFound
+            | KeyEvidence::Invalid
+            | KeyEvidence::Forbidden => {
+                next.broken_since = self.broken_since.or(self.has_worked.then_some(now));
+            }
+        }
+        let is_pending = self.state == KeyState::Pending && source == EvidenceSource::CanaryBesideKeyInfo;
+        let state = if is_pending { KeyState::Pending } else { self.state_for(evidence) };
+        if state != self.state {
+            (next.state, next.since) = (state, now);
+        }
+        next
     }
 }
 
@@ -153,14 +226,45 @@ pub(crate) enum EvidenceSource {
 }
 
 impl PersistedSecretState {
-    /// The next state.
-    pub(crate) fn step(self, evidence: SecretEvidence, now: SystemTime) -> Self {
-        let state = match evidence {
+    /// The state of a new secret.
+    pub(crate) fn new(now: SystemTime) -> Self {
+        Self { state: SecretState::Unknown, since: now, has_been_active: false }
+    }
+
+    const fn state_for(&self, evidence: SecretEvidence) -> SecretState {
+        match evidence {
             SecretEvidence::Accepted => SecretState::Active,
             SecretEvidence::Refused if self.has_been_active => SecretState::Rejected,
             SecretEvidence::Refused => SecretState::Pending,
-        };
-        let next = Self { has_been_active: self.has_been_active || state == SecretState::Active, ..self };
-        next.enter(state, now)
+        }
+    }
+
+    /// Whether the evidence leads to the present state.
+    pub(crate) fn agrees_with(&self, evidence: SecretEvidence) -> bool {
+        self.state_for(evidence) == self.state
+    }
+
+    /// The next state. [`crate::confirmation`] decides whether a refusal counts.
+    pub(crate) fn step(self, evidence: SecretEvidence, now: SystemTime) -> Self {
+        let state = self.state_for(evidence);
+        let since = if state == self.state { self.since } else { now };
+        Self { state, since, has_been_active: self.has_been_active || state == SecretState::Active }
+    }
+}
+
+impl Statement for KeyEvidence {
+    fn is_refusal(self) -> bool {
+        match self {
+            Self::Activated | Self::Accepted | Self::NotActivated => false,
+            Self::NotFound | Self::Disconnected | Self::FolderNotFound | Self::Invalid | Self::Forbidden => {
+                true
+            }
+        }
+    }
+}
+
+impl Statement for SecretEvidence {
+    fn is_refusal(self) -> bool {
+        self == Self::Refused
     }
 }

@@ -42,6 +42,7 @@ mod app;
 mod cli;
 mod commands;
 mod config;
+mod confirmation;
 mod demo;
 mod diagnosis;
 mod file_version;

@@ -5,6 +5,7 @@
 
 mod account;
 mod budget_guard;
+mod budgets;
 mod health;
 mod key;
 mod partner;
@@ -27,6 +28,7 @@ use crate::store::{StateUpdate, Store};
 use crate::watchdog::Watchdog;
 
 pub(crate) use account::Accounts;
+use budgets::Budgets;
 pub(crate) use health::HealthMonitor;
 pub(crate) use key::KeyMonitor;
 pub(crate) use partner::PartnerMonitor;
@@ -57,6 +59,8 @@ pub(crate) struct Context {
     pub store: Store,
     /// Limits the log-ins of each account.
     pub accounts: Accounts,
+    /// The known request budget of each token.
+    pub budgets: Budgets,
     /// Detects loops that no longer run.
     pub watchdog: Watchdog,
     /// Limits how many probes of keys run at the same time.
@@ -74,6 +78,7 @@ impl Context {
             metrics,
             store,
             accounts: Accounts::default(),
+            budgets: Budgets::default(),
             watchdog: Watchdog::default(),
             probe_permits: Semaphore::new(MAX_PROBES_IN_FLIGHT),
             probing: AtomicBool::new(false),

@@ -128,6 +128,11 @@ impl Prober {
         self.0.api.auth_url.host_str().unwrap_or_default()
     }
 
+    /// Identifies the API that tokens and secrets are for.
+    pub(crate) fn identity(&self) -> Arc<str> {
+        self.0.api.identity()
+    }
+
     /// The URL of the log-in route. Together with the mail address it identifies an account.
     pub(crate) fn auth_url(&self) -> &str {
         self.0.api.auth_url.as_str()

@@ -27,7 +27,7 @@ const MAX_CONCURRENT_KEYS: usize = 32;
 pub(crate) struct ProbeOnce {
     context: Arc<Context>,
     health: HealthMonitor,
-    keys: Vec<KeyMonitor>,
+    keys: Vec<Arc<KeyMonitor>>,
 }
 
 /// A name that no configured key has, and a hint.
@@ -89,7 +89,7 @@ impl ProbeOnce {
         let mut keys = Vec::new();
         let mut partners = Vec::new();
         for partner in &config.partners {
-            let monitor = Arc::new(PartnerMonitor::new(&context.store, partner));
+            let monitor = Arc::new(PartnerMonitor::new(&context.store, partner, settings.prober.identity()));
             partners.push(Arc::clone(&monitor.partner));
             let key = |key| {
                 KeyMonitor::new(Arc::clone(&context), settings.clone(), Arc::clone(&monitor), key, None)
@@ -128,7 +128,7 @@ impl ProbeOnce {
 
     /// Whether every probe ran and succeeded.
     pub(crate) fn succeeded(&self) -> bool {
-        let key_succeeded = |key: &KeyMonitor| {
+        let key_succeeded = |key: &Arc<KeyMonitor>| {
             let probes = &key.monitored_key().status().probes;
             probes.iter().all(|probe| probe.last.as_ref().is_some_and(LastProbe::success))
         };

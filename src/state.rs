@@ -19,6 +19,7 @@ use crate::partner_api::Access;
 
 pub(crate) use status::{
     Episode, EpisodeChange, HealthState, HealthStatus, KeyStatus, LastProbe, ProbeStatus, Skip,
+    TransitionCause,
 };
 
 #[derive(Debug, Default)]

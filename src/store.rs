@@ -8,8 +8,11 @@
 mod content;
 mod file;
 mod fingerprint;
+mod logins;
+mod records;
 #[cfg(test)]
 mod tests;
+mod version_1;
 
 use std::io;
 use std::path::Path;
@@ -24,9 +27,10 @@ use tracing::{error, info};
 use content::Content;
 use file::StateFile;
 
-pub(crate) use content::{RefusedLogins, StateUpdate};
+pub(crate) use content::StateUpdate;
 pub(crate) use file::OpenError;
-pub(crate) use fingerprint::Fingerprint;
+pub(crate) use fingerprint::{CredentialId, Fingerprint};
+pub(crate) use logins::RefusedLogins;
 
 use crate::key_state::{PersistedKeyState, PersistedSecretState};
 
@@ -149,14 +153,45 @@ impl Store {
         }
     }
 
-    /// The persisted state of a key, if it belongs to the token with this fingerprint.
-    pub(crate) fn key(&self, partner: &str, key: &str, token: &Fingerprint) -> Option<PersistedKeyState> {
-        self.0.current.borrow().content.key(partner, key, token)
+    /// The persisted state of a token.
+    pub(crate) fn key(&self, token: &CredentialId) -> Option<PersistedKeyState> {
+        self.0.current.borrow().content.key(token)
     }
 
-    /// The persisted state of a partner's secret, if it belongs to the secret with this fingerprint.
-    pub(crate) fn secret(&self, partner: &str, fingerprint: &Fingerprint) -> Option<PersistedSecretState> {
-        self.0.current.borrow().content.secret(partner, fingerprint)
+    /// The persisted state of a partner's secret.
+    pub(crate) fn secret(&self, id: &CredentialId) -> Option<PersistedSecretState> {
+        self.0.current.borrow().content.secret(id)
+    }
+
+    /// Records that a key uses this token now. Returns the state of the token, or `new` if there is none. A key
+    /// that is broken stays broken when its token is replaced.
+    pub(crate) fn adopt_key(
+        &self,
+        partner: Arc<str>,
+        key: Arc<str>,
+        token: &CredentialId,
+        new: PersistedKeyState,
+    ) -> PersistedKeyState {
+        self.adopt(new, |content| content.keys().adopt((partner, key), token, new))
+    }
+
+    /// Records that a partner uses this secret now. Returns the state of the secret, or `new` if there is none.
+    pub(crate) fn adopt_secret(
+        &self,
+        partner: Arc<str>,
+        secret: &CredentialId,
+        new: PersistedSecretState,
+    ) -> PersistedSecretState {
+        self.adopt(new, |content| content.secrets().adopt(partner, secret, new))
+    }
+
+    fn adopt<S>(&self, mut state: S, adopt: impl FnOnce(&mut Content) -> (S, bool)) -> S {
+        self.0.modify(|current| {
+            let is_changed;
+            (state, is_changed) = adopt(&mut current.content);
+            is_changed
+        });
+        state
     }
 
     /// The refused log-ins of an account; `mail` in lower case.

@@ -76,7 +76,14 @@ impl SyntheticFleet {
 
 fn key_status(is_revoked: bool) -> KeyStatus {
     let state = if is_revoked { KeyState::Revoked } else { KeyState::Active };
-    let persisted = PersistedKeyState { state, since: SystemTime::now(), has_been_active: true };
+    let now = SystemTime::now();
+    let persisted = PersistedKeyState {
+        state,
+        since: now,
+        has_been_active: true,
+        has_worked: true,
+        broken_since: state.is_refused().then_some(now),
+    };
     let probes = ["key_info", "exercices"].map(|name| ProbeStatus::new(name.into(), Duration::from_mins(1)));
     let mut status = KeyStatus::new(persisted, probes);
     for round in 0..MAX_RECENT_PROBES {

@@ -35,7 +35,7 @@ impl Section {
                 &["api", "health", "key_info", "canaries", "rate_limit", "metrics", "partners", "key_files"]
             }
             Self::KeyFile => &["partners"],
-            Self::Api => &["base_url", "auth_url", "ca_file", "proxy_url"],
+            Self::Api => &["base_url", "auth_url", "identity", "ca_file", "proxy_url"],
             Self::Health => &["interval", "timeout", "objective"],
             Self::KeyInfo => &["interval", "timeout", "mode"],
             Self::Canary => &["path", "method", "society", "interval", "timeout"],

@@ -15,6 +15,9 @@ use super::timing::timing;
 use super::{Api, Health, KEY_INFO, Section, Settings, Timing, urls};
 use crate::partner_api::KeyInfoMode;
 
+/// The maximum length of `api.identity`, in bytes.
+const MAX_IDENTITY_LEN: usize = 200;
+
 /// What each key inherits unless it overrides it.
 pub(super) struct Defaults {
     pub(super) key_info: Result<KeyInfo, Reported>,
@@ -73,6 +76,7 @@ impl Default for Api {
         Self {
             base_url: url("https://api.myunisoft.fr"),
             auth_url: url("https://app.prodcomptable.myunisoft.fr/api/authenticate/firm"),
+            identity: None,
             ca_file: None,
             ca_pem: None,
             proxy_url: None,
@@ -97,15 +101,25 @@ fn api(at: &Cursor<'_>) -> Result<Api, Reported> {
     let fields = at.fields(Section::Api.fields())?;
     let base_url = fields.optional("base_url", urls::api_url);
     let auth_url = fields.optional("auth_url", urls::api_url);
+    let identity = fields.optional("identity", identity);
     let ca_file = fields.optional("ca_file", ca_file);
     let proxy_url = fields.optional("proxy_url", urls::proxy_url);
     Ok(Api {
         base_url: base_url?.unwrap_or(default.base_url),
         auth_url: auth_url?.unwrap_or(default.auth_url),
+        identity: identity?,
         ca_file: ca_file?,
         ca_pem: None,
         proxy_url: proxy_url?,
     })
+}
+
+fn identity(at: &Cursor<'_>) -> Result<Arc<str>, Reported> {
+    let text = at.text()?;
+    if text.is_empty() || text.len() > MAX_IDENTITY_LEN || text.contains(char::is_control) {
+        return Err(at.error("must be a short text; write a name such as `production`, or the base URL"));
+    }
+    Ok(text.into())
 }
 
 fn ca_file(at: &Cursor<'_>) -> Result<PathBuf, Reported> {

@@ -2,9 +2,7 @@
 
 use strum::VariantArray as _;
 
-use crate::key_state::{
-    EvidenceSource, KeyState, PersistedKeyState, PersistedSecretState, PersistedState, SecretState,
-};
+use crate::key_state::{EvidenceSource, KeyState, PersistedKeyState, PersistedSecretState, SecretState};
 use crate::partner_api::error::DocumentedCode;
 use crate::partner_api::judge::RequestKind;
 use crate::partner_api::{KeyInfoMode, Method};
@@ -63,11 +61,26 @@ fn rows() -> Vec<Row> {
     TABLE.trim().lines().map(row).collect()
 }
 
-fn persisted_states<S: Copy>(states: &'static [S]) -> impl Iterator<Item = PersistedState<S>> {
-    let both = |&state: &S| {
-        [false, true].map(|has_been_active| PersistedState { state, since: at(1), has_been_active })
+/// Each state of a token, with each history that leads to it.
+fn key_states() -> impl Iterator<Item = PersistedKeyState> {
+    let histories =
+        [(false, false, None), (false, true, None), (true, true, None), (true, true, Some(at(1)))];
+    KeyState::VARIANTS.iter().flat_map(move |&state| {
+        histories.map(|(has_been_active, has_worked, broken_since)| PersistedKeyState {
+            state,
+            since: at(1),
+            has_been_active,
+            has_worked,
+            broken_since,
+        })
+    })
+}
+
+fn secret_states() -> impl Iterator<Item = PersistedSecretState> {
+    let both = |&state: &SecretState| {
+        [false, true].map(|has_been_active| PersistedSecretState { state, since: at(1), has_been_active })
     };
-    states.iter().flat_map(both)
+    SecretState::VARIANTS.iter().flat_map(both)
 }
 
 #[test]
@@ -83,7 +96,7 @@ fn the_table_has_every_documented_code() {
 fn every_code_changes_every_key_state_as_documented() {
     for row in rows() {
         let evidence = judge_error(CANARY, 403, row.code).key;
-        for persisted in persisted_states(KeyState::VARIANTS) {
+        for persisted in key_states() {
             let expected = if persisted.has_been_active { row.been_active } else { row.never_active };
             let expected = expected.unwrap_or(persisted.state);
             let next = evidence
@@ -94,6 +107,9 @@ fn every_code_changes_every_key_state_as_documented() {
                 "a refusal does not prove that the key was active"
             );
             assert_eq!(next.since, if next.state == persisted.state { at(1) } else { at(9) });
+            assert_eq!(next.has_worked, persisted.has_worked);
+            let refused_now = evidence.filter(|_| persisted.has_worked).map(|_| at(9));
+            assert_eq!(next.broken_since, persisted.broken_since.or(refused_now), "{persisted:?}");
         }
     }
 }
@@ -103,7 +119,7 @@ fn every_code_changes_every_secret_state_as_documented() {
     for row in rows() {
         let evidence = judge_error(CANARY, 403, row.code).secret;
         assert_eq!(evidence.is_some(), row.secret_refused, "{}", row.code);
-        for persisted in persisted_states(SecretState::VARIANTS) {
+        for persisted in secret_states() {
             let next = evidence.map_or(persisted, |evidence| persisted.step(evidence, at(9)));
             let expected = match (row.secret_refused, persisted.has_been_active) {
                 (false, _) => persisted.state,
@@ -119,11 +135,12 @@ fn every_code_changes_every_secret_state_as_documented() {
 fn an_accepted_request_makes_key_and_secret_active_from_every_state() {
     let accepted = judge_response(CANARY, 200, r#"[{"name":"2024"}]"#);
     assert!(accepted.outcome.is_ok());
-    for persisted in persisted_states(KeyState::VARIANTS) {
+    for persisted in key_states() {
         let next = persisted.step(accepted.key.unwrap(), EvidenceSource::Authority, at(9));
         assert_eq!((next.state, next.has_been_active), (KeyState::Active, true), "{persisted:?}");
+        assert_eq!((next.has_worked, next.broken_since), (true, None), "a key that works is not broken");
     }
-    for persisted in persisted_states(SecretState::VARIANTS) {
+    for persisted in secret_states() {
         let next = persisted.step(accepted.secret.unwrap(), at(9));
         assert_eq!((next.state, next.has_been_active), (SecretState::Active, true), "{persisted:?}");
     }
@@ -134,11 +151,10 @@ fn key_info_says_whether_a_key_is_activated() {
     let evidence = |activated: bool| {
         judge_response(EXTENDED, 200, &format!(r#"{{"isActivated":{activated}}}"#)).key.unwrap()
     };
-    for persisted in persisted_states(KeyState::VARIANTS) {
-        assert_eq!(
-            persisted.step(evidence(false), EvidenceSource::Authority, at(9)).state,
-            KeyState::Pending
-        );
+    for persisted in key_states() {
+        let pending = persisted.step(evidence(false), EvidenceSource::Authority, at(9));
+        assert_eq!(pending.state, KeyState::Pending);
+        assert_eq!(pending.broken_since, persisted.broken_since, "it is neither refused nor accepted");
         assert_eq!(persisted.step(evidence(true), EvidenceSource::Authority, at(9)).state, KeyState::Active);
     }
     let secret = judge_response(EXTENDED, 200, r#"{"isActivated":false}"#).secret;
@@ -146,13 +162,8 @@ fn key_info_says_whether_a_key_is_activated() {
 }
 
 #[test]
-fn a_canary_does_not_end_pending_if_key_info_is_probed_too() {
+fn an_accepted_canary_does_not_end_pending_if_key_info_is_probed_too() {
     let pending = PersistedKeyState { state: KeyState::Pending, ..PersistedKeyState::new(at(1)) };
-    for row in rows() {
-        let Some(evidence) = judge_error(CANARY, 403, row.code).key else { continue };
-        let next = pending.step(evidence, EvidenceSource::CanaryBesideKeyInfo, at(9));
-        assert_eq!(next, pending, "{}", row.code);
-    }
     let accepted = judge_response(CANARY, 200, "[]").key.unwrap();
     let next = pending.step(accepted, EvidenceSource::CanaryBesideKeyInfo, at(9));
     assert_eq!(next.state, KeyState::Pending);
@@ -160,8 +171,30 @@ fn a_canary_does_not_end_pending_if_key_info_is_probed_too() {
 }
 
 #[test]
+fn a_replacement_of_a_broken_token_keeps_the_key_broken_until_a_token_is_accepted() {
+    let not_found = judge_error(CANARY, 404, "ERR-API-TOKEN-NOT-FOUND").key.unwrap();
+    let accepted = judge_response(CANARY, 200, "[]").key.unwrap();
+    let worked = PersistedKeyState::new(at(1)).step(accepted, EvidenceSource::Authority, at(1));
+    let revoked = worked.step(not_found, EvidenceSource::Authority, at(2));
+    assert_eq!((revoked.state, revoked.broken_since), (KeyState::Revoked, Some(at(2))));
+    let replaced = PersistedKeyState::new(at(3)).inherit(&revoked);
+    assert_eq!((replaced.state, replaced.broken_since), (KeyState::Unknown, Some(at(2))));
+    let mistyped = replaced.step(not_found, EvidenceSource::Authority, at(4));
+    assert_eq!((mistyped.state, mistyped.broken_since), (KeyState::NotFound, Some(at(2))));
+    let works = mistyped.step(accepted, EvidenceSource::Authority, at(5));
+    assert_eq!((works.state, works.broken_since), (KeyState::Active, None));
+    let never_worked = PersistedKeyState::new(at(3)).inherit(&PersistedKeyState::new(at(1)));
+    assert_eq!(never_worked.step(not_found, EvidenceSource::Authority, at(4)).broken_since, None);
+}
+
+#[test]
 fn an_unchanged_state_keeps_its_since() {
-    let active = PersistedKeyState { state: KeyState::Active, since: at(1), has_been_active: true };
+    let active = PersistedKeyState {
+        state: KeyState::Active,
+        has_been_active: true,
+        has_worked: true,
+        ..PersistedKeyState::new(at(1))
+    };
     let accepted = judge_response(CANARY, 200, "[]").key.unwrap();
     assert_eq!(active.step(accepted, EvidenceSource::Authority, at(9)), active);
 }

@@ -39,7 +39,8 @@ fn report(outcome: Result<(), Failure>) -> ProbeReport {
 /// The shared state of one key. Its only probe has run twice, and failed the second time.
 fn shared_state(partner: &str, key: &str, request_ids: bool) -> Arc<SharedState> {
     let partner = Arc::new(MonitoredPartner::new(partner.into(), PersistedSecretState::new(at(5))));
-    let persisted = PersistedKeyState { state: KeyState::Active, since: at(7), has_been_active: true };
+    let persisted =
+        PersistedKeyState { state: KeyState::Active, has_been_active: true, ..PersistedKeyState::new(at(7)) };
     let mut status = KeyStatus::new(persisted, [probe("exercices")]);
     status.probes[0].record(&report(Ok(())));
     let code = Some(DocumentedCode::ApiTokenNotFound.into());

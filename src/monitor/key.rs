@@ -1,28 +1,35 @@
 //! Monitors one key.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::account::TokenFailure;
-use super::budget_guard::BudgetGuard;
-use super::partner::PartnerMonitor;
+use super::budgets::TokenBudget;
+use super::partner::{PartnerMonitor, SecretAnswer, SecretProbe};
 use super::token_provider::TokenProvider;
 use super::{Context, MonitorSettings, log_episode, persist};
 use crate::config::{self, Probe, Target};
+use crate::confirmation::{Confirmation, Decision, Situation};
 use crate::key_state::{EvidenceSource, KeyState, PersistedKeyState};
 use crate::partner_api::KeyInfoMode;
+use crate::partner_api::error::ErrorCode;
 use crate::partner_api::failure::{Failure, Reason};
 use crate::partner_api::judge::{KeyEvidence, RequestKind};
 use crate::partner_api::request_id::RequestId;
 use crate::probe::{Credentials, ProbeRequest};
 use crate::report::ProbeReport;
-use crate::state::{KeyStatus, MonitoredKey, ProbeStatus, Skip};
-use crate::store::{Fingerprint, StateUpdate};
+use crate::state::{KeyStatus, MonitoredKey, ProbeStatus, Skip, TransitionCause};
+use crate::store::{CredentialId, StateUpdate};
+
+/// A refusal that no other probe confirms or contradicts counts after this number of intervals.
+const PATIENCE_INTERVALS: u32 = 3;
 
 /// Sends the probes of one key, one request at a time.
 #[derive(Debug)]
@@ -30,6 +37,8 @@ pub(crate) struct KeyMonitor {
     pub context: Arc<Context>,
     settings: MonitorSettings,
     partner_monitor: Arc<PartnerMonitor>,
+    /// The number of this key among those of its partner.
+    number: u32,
     key: Arc<MonitoredKey>,
     definition: config::Key,
     /// Locked during a whole probe, so that there is only one request at a time.
@@ -40,9 +49,17 @@ pub(crate) struct KeyMonitor {
 #[derive(Debug)]
 struct KeySession {
     tokens: TokenProvider,
-    budget_guard: BudgetGuard,
+    budget: TokenBudget,
     /// Of the token or account that the key in the shared state belongs to.
-    fingerprint: Option<Fingerprint>,
+    id: Option<CredentialId>,
+    confirmation: Confirmation<usize, KeyEvidence>,
+}
+
+/// A request that was sent, or that could not be sent.
+struct Attempt {
+    report: ProbeReport,
+    /// Of the secret that was sent; `None` if none was sent.
+    secret: Option<CredentialId>,
 }
 
 impl KeyMonitor {
@@ -54,13 +71,13 @@ impl KeyMonitor {
         partner_monitor: Arc<PartnerMonitor>,
         key: &config::Key,
         old: Option<&MonitoredKey>,
-    ) -> Self {
+    ) -> Arc<Self> {
         let mut tokens = TokenProvider::new(&key.credential);
-        let fingerprint = tokens.initial_fingerprint(&partner_monitor.partner.name, &key.name);
-        let persisted = fingerprint
-            .as_ref()
-            .and_then(|fingerprint| context.store.key(&partner_monitor.partner.name, &key.name, fingerprint))
-            .unwrap_or_else(|| PersistedKeyState::new(SystemTime::now()));
+        let partner = Arc::clone(&partner_monitor.partner);
+        let id = tokens.initial_id(partner_monitor.api(), &partner.name, &key.name);
+        let new = PersistedKeyState::new(SystemTime::now());
+        let adopt = |id| context.store.adopt_key(Arc::clone(&partner.name), Arc::clone(&key.name), id, new);
+        let persisted = id.as_ref().map_or(new, adopt);
         let probes = key.probes.iter();
         let probes = probes.map(|probe| ProbeStatus::new(Arc::clone(&probe.name), probe.timing.interval));
         let mut status = KeyStatus::new(persisted, probes);
@@ -70,17 +87,20 @@ impl KeyMonitor {
         if let Some(token) = tokens.permanent_token() {
             status.reset_from_token(token);
         }
-        let (partner, name) = (Arc::clone(&partner_monitor.partner), Arc::clone(&key.name));
-        let monitored_key = MonitoredKey::new(partner, name, key.access, status);
-        let session = KeySession { tokens, budget_guard: BudgetGuard::default(), fingerprint };
-        Self {
+        let monitored_key = MonitoredKey::new(partner, Arc::clone(&key.name), key.access, status);
+        let mut confirmation = Confirmation::default();
+        (0..key.probes.len()).for_each(|index| confirmation.add(index));
+        let budget = id.as_ref().map(|id| context.budgets.of(id)).unwrap_or_default();
+        let session = KeySession { tokens, budget, id, confirmation };
+        Arc::new_cyclic(|monitor| Self {
             context,
             settings,
+            number: partner_monitor.add_key(Weak::clone(monitor), key.probes.len()),
             partner_monitor,
             key: Arc::new(monitored_key),
             definition: key.clone(),
             session: Mutex::new(session),
-        }
+        })
     }
 
     /// Whether a new monitor with these arguments would do the same.
@@ -103,14 +123,53 @@ impl KeyMonitor {
         &self.key
     }
 
-    /// Runs one probe that was due at `due` (`None` if it is not scheduled). Returns `None` if it was skipped,
-    /// because the key's budget is low or there are no file descriptors or memory for a connection, or if there
-    /// is no probe with this index.
+    /// Runs one probe that was due at `due` (`None` if it is not scheduled), and the probe that confirms its
+    /// result, if this is necessary. Returns `None` if it was skipped, because the key's budget is low or there
+    /// are no file descriptors or memory for a connection, or if there is no probe with this index.
     pub(crate) async fn run(&self, index: usize, due: Option<Instant>) -> Option<ProbeReport> {
-        let probe = self.probes().get(index)?;
         let mut session = self.session.lock().await;
-        self.restore_persisted(&session);
-        if session.budget_guard.blocks(self.settings.keep_free, Instant::now()) {
+        let (report, asked) = self.run_one(&mut session, index, due).await;
+        if let Some(asked) = asked {
+            // The answer to a question is never itself confirmed.
+            self.run_one(&mut session, asked, None).await;
+        }
+        report
+    }
+
+    /// [`Self::run`] for a task of its own: the future of `run` can start such a task itself.
+    fn run_detached(self: Arc<Self>, index: usize) -> BoxFuture<'static, ()> {
+        async move { drop(self.run(index, None).await) }.boxed()
+    }
+
+    /// Runs one probe. Also returns the probe that must be sent now, to confirm a refusal.
+    async fn run_one(
+        &self,
+        session: &mut KeySession,
+        index: usize,
+        due: Option<Instant>,
+    ) -> (Option<ProbeReport>, Option<usize>) {
+        let Some(probe) = self.probes().get(index) else { return (None, None) };
+        self.restore_persisted(session);
+        let Some(attempt) = self.attempt(session, index, probe, due).await else {
+            self.hear_secret(index, None, None).await;
+            return (None, self.hear(session, index, None).await);
+        };
+        let Attempt { report, secret } = attempt;
+        self.hear_secret(index, secret, Some(&report)).await;
+        let asked = self.hear(session, index, Some(&report)).await;
+        self.publish_report(index, probe, session, &report);
+        (Some(report), asked)
+    }
+
+    /// Sends the probe, unless it has to be skipped.
+    async fn attempt(
+        &self,
+        session: &mut KeySession,
+        index: usize,
+        probe: &Probe,
+        due: Option<Instant>,
+    ) -> Option<Attempt> {
+        if session.budget.lock().blocks(self.settings.keep_free, Instant::now()) {
             self.skip(index, Skip::RateLimit, 1);
             return None;
         }
@@ -119,13 +178,12 @@ impl KeyMonitor {
         let _permit = self.context.probe_permits.acquire().await.ok();
         let _in_flight = self.context.metrics.in_flight();
         self.context.record_start(due);
-        let report = self.probe_with_token_renewal(&mut session, probe).await;
-        if self.context.detect_resource_exhaustion(&report) {
+        let attempt = self.probe_with_token_renewal(session, probe).await;
+        if self.context.detect_resource_exhaustion(&attempt.report) {
             self.skip(index, Skip::NoResources, 1);
             return None;
         }
-        self.publish_report(index, probe, &session, &report);
-        Some(report)
+        Some(attempt)
     }
 
     /// Counts due times without a probe.
@@ -137,86 +195,161 @@ impl KeyMonitor {
 
     /// A four-hour token may become invalid early (another log-in, a restart at MyUnisoft). So the refusal of
     /// an older token proves nothing about the key; the refusal of a new one does.
-    async fn probe_with_token_renewal(&self, session: &mut KeySession, probe: &Probe) -> ProbeReport {
-        let mut report = self.send_request(session, probe).await;
-        let evidence = report.judgement.as_ref().and_then(|judgement| judgement.key);
+    async fn probe_with_token_renewal(&self, session: &mut KeySession, probe: &Probe) -> Attempt {
+        let attempt = self.send_request(session, probe).await;
+        let evidence = attempt.report.judgement.as_ref().and_then(|judgement| judgement.key);
         if evidence.is_some_and(is_token_refused) && session.tokens.discard_refused_token() {
-            report = self.send_request(session, probe).await;
+            return self.send_request(session, probe).await;
         }
-        self.apply_evidence(session, probe, &report).await;
-        report
+        attempt
     }
 
-    /// Sends one request, if there are a token and a secret. Applies the evidence about the secret.
-    async fn send_request(&self, session: &mut KeySession, probe: &Probe) -> ProbeReport {
-        let (secret, secret_fingerprint) = match self.partner_monitor.secret() {
+    /// Sends one request, if there are a token and a secret.
+    async fn send_request(&self, session: &mut KeySession, probe: &Probe) -> Attempt {
+        let unsent =
+            |failure, request_id| Attempt { report: ProbeReport::unsent(failure, request_id), secret: None };
+        let (secret, secret_id) = match self.partner_monitor.secret(&self.context.store) {
             Ok(secret) => secret,
-            Err(error) => return ProbeReport::unsent(Failure::new(Reason::Secret, error.to_string()), None),
+            Err(error) => return unsent(Failure::new(Reason::Secret, error.to_string()), None),
         };
         let token = match session.tokens.token(&self.context, &self.settings.prober).await {
             Ok(token) => token,
-            Err(TokenFailure { failure, request_id }) => return ProbeReport::unsent(failure, request_id),
+            Err(TokenFailure { failure, request_id }) => return unsent(failure, request_id),
         };
-        self.reset_if_token_changed(session, &token);
+        self.adopt_replaced_token(session, &token);
         let report = self.settings.prober.probe(request(probe, &token, &secret)).await;
         if let Some(judgement) = &report.judgement {
-            session.budget_guard.update(&judgement.budget, is_out_of_budget(&report), Instant::now());
+            session.budget.lock().update(&judgement.budget, is_out_of_budget(&report), Instant::now());
         }
-        self.partner_monitor.apply_secret_evidence(secret_fingerprint, &report, &self.context.store).await;
-        report
+        Attempt { report, secret: Some(secret_id) }
     }
 
     /// Restores a persisted state that this monitor does not know yet: the storage directory or the
     /// token may have become readable only after the start. The store also has the states that this
     /// monitor itself determined. A key that was active needs no older state.
     fn restore_persisted(&self, session: &KeySession) {
-        let Some(fingerprint) = &session.fingerprint else { return };
+        let Some(id) = &session.id else { return };
         if self.key.status().persisted.has_been_active {
             return;
         }
-        if let Some(persisted) = self.context.store.key(&self.key.partner.name, &self.key.name, fingerprint) {
+        if let Some(persisted) = self.context.store.key(id) {
             self.key.status().persisted = persisted;
         }
     }
 
-    /// If the token was replaced, the state starts again from unknown: the known state belongs to
-    /// another token.
-    fn reset_if_token_changed(&self, session: &mut KeySession, token: &SecretString) {
-        let fingerprint = session.tokens.fingerprint(&self.key.partner.name, &self.key.name, token);
-        if session.fingerprint.as_ref() == Some(&fingerprint) {
+    /// If the token was replaced, the key continues with the state of the new token, which is unknown for a
+    /// token that was never used. What earlier responses said is about the old token.
+    fn adopt_replaced_token(&self, session: &mut KeySession, token: &SecretString) {
+        let (partner, key) = (&self.key.partner.name, &self.key.name);
+        let id = session.tokens.id(self.partner_monitor.api(), partner, key, token);
+        if session.id.as_ref() == Some(&id) {
             return;
         }
+        let new = PersistedKeyState::new(SystemTime::now());
+        let persisted = self.context.store.adopt_key(Arc::clone(partner), Arc::clone(key), &id, new);
         let mut status = self.key.status();
-        status.set_persisted(PersistedKeyState::new(SystemTime::now()), None);
+        status.set_persisted(persisted, None);
         status.reset_from_token(token);
         drop(status);
-        if session.fingerprint.replace(fingerprint).is_some() {
-            let (partner, key) = (&*self.key.partner.name, &*self.key.name);
-            info!(partner, key, "the token was replaced; its state starts again");
+        session.confirmation.reset();
+        session.budget = self.context.budgets.of(&id);
+        if session.id.replace(id).is_some() {
+            info!(partner = &**partner, key = &**key, state = %persisted.state, "the token was replaced");
         }
-        self.restore_persisted(session);
+    }
+
+    /// Passes the answer to the partner's secret. If a refusal of the secret must be confirmed, the other key
+    /// is probed in a task of its own: this key must not wait for the turn of another key.
+    async fn hear_secret(&self, index: usize, id: Option<CredentialId>, report: Option<&ProbeReport>) {
+        let from = SecretProbe { key: self.number, index };
+        let patience = self.patience(index);
+        let answer = SecretAnswer { from, id, report, patience };
+        let store = &self.context.store;
+        let Some(asked) = self.partner_monitor.hear(answer, store).await else { return };
+        if let Some(key) = self.partner_monitor.key(asked) {
+            tokio::spawn(key.run_detached(asked.index));
+        } else {
+            // The key was removed meanwhile, so it does not answer. That is never a question again.
+            let answer = SecretAnswer { from: asked, id: None, report: None, patience };
+            self.partner_monitor.hear(answer, store).await;
+        }
     }
 
     /// Changes the key's state if the response proves something: first on disk, then in the shared state.
-    async fn apply_evidence(&self, session: &KeySession, probe: &Probe, report: &ProbeReport) {
-        let Some(evidence) = report.judgement.as_ref().and_then(|judgement| judgement.key) else { return };
-        let Some(fingerprint) = session.fingerprint.clone() else { return };
+    /// `report` is `None` if the probe was skipped. Returns the probe that must be sent now, to confirm a
+    /// refusal.
+    async fn hear(
+        &self,
+        session: &mut KeySession,
+        index: usize,
+        report: Option<&ProbeReport>,
+    ) -> Option<usize> {
+        let id = session.id.clone()?;
         let known = self.key.status().persisted;
-        let next = known.step(evidence, self.evidence_source(probe), SystemTime::now());
+        let evidence = match self.decide(session, index, report, &known) {
+            Decision::Keep => return None,
+            Decision::Ask(asked) => return Some(asked),
+            Decision::Move(evidence) => evidence,
+        };
+        let next = known.step(evidence, self.evidence_source(index), SystemTime::now());
         if next == known {
-            return;
+            return None;
         }
         let (partner, key) = (Arc::clone(&self.key.partner.name), Arc::clone(&self.key.name));
-        persist(&self.context.store, StateUpdate::Key { partner, key, fingerprint, persisted: next }).await;
-        self.key.status().set_persisted(next, Some(report));
+        persist(&self.context.store, StateUpdate::Key { partner, key, id, persisted: next }).await;
+        let cause = self.cause(report, evidence);
         if next.state != known.state {
-            self.log_transition(known.state, next.state, probe, report);
+            self.log_transition(known.state, next.state, index, &cause);
         }
+        self.key.status().set_persisted(next, Some(cause));
+        None
     }
 
-    fn evidence_source(&self, probe: &Probe) -> EvidenceSource {
+    fn decide(
+        &self,
+        session: &mut KeySession,
+        index: usize,
+        report: Option<&ProbeReport>,
+        known: &PersistedKeyState,
+    ) -> Decision<usize, KeyEvidence> {
+        let said = report.and_then(|report| report.judgement.as_ref()?.key);
+        let situation = Situation {
+            agrees: &|evidence| known.agrees_with(evidence),
+            is_known: known.state != KeyState::Unknown,
+            patience: self.patience(index),
+            // key/info is about the key as a whole.
+            preference: &|&index: &usize| u8::from(!self.is_key_info(index)),
+            now: Instant::now(),
+        };
+        session.confirmation.hear(index, said, &situation)
+    }
+
+    /// How long a refusal of this probe waits for another probe.
+    fn patience(&self, index: usize) -> Duration {
+        let interval = self.probes().get(index).map(|probe| probe.timing.interval);
+        interval.unwrap_or_default() * PATIENCE_INTERVALS
+    }
+
+    /// The code and the request ID of the response that `evidence` is from. If it is not this response, it is the
+    /// last one with a refusal of the key.
+    fn cause(&self, report: Option<&ProbeReport>, evidence: KeyEvidence) -> TransitionCause {
+        let is_from = |report: &&ProbeReport| {
+            report.judgement.as_ref().is_some_and(|judgement| judgement.key == Some(evidence))
+        };
+        if let Some(report) = report.filter(is_from) {
+            let code = report.outcome.as_ref().err().and_then(|failure| failure.code.clone());
+            return TransitionCause { code, request_id: report.request_id.clone() };
+        }
+        self.key.status().last_refusal().unwrap_or_default()
+    }
+
+    fn is_key_info(&self, index: usize) -> bool {
+        self.probes().get(index).is_some_and(|probe| matches!(probe.target, Target::KeyInfo(_)))
+    }
+
+    fn evidence_source(&self, index: usize) -> EvidenceSource {
         let is_extended = |probe: &Probe| matches!(probe.target, Target::KeyInfo(KeyInfoMode::Extended));
-        if is_extended(probe) {
+        if self.probes().get(index).is_some_and(is_extended) {
             return EvidenceSource::Authority;
         }
         // If key/info no longer responds, canaries decide: otherwise the key would stay pending for ever.
@@ -240,15 +373,22 @@ impl KeyMonitor {
         log_episode(change.as_ref(), Some(&self.key), &probe.name);
     }
 
-    fn log_transition(&self, from: KeyState, to: KeyState, probe: &Probe, report: &ProbeReport) {
-        let (partner, key, probe) = (&*self.key.partner.name, &*self.key.name, &*probe.name);
-        let code = report.code();
-        let request_id = report.request_id.as_ref().map(RequestId::as_str);
-        if matches!(to, KeyState::Active | KeyState::Pending) {
-            info!(partner, key, %from, %to, probe, request_id, "key state changed");
-        } else {
+    fn log_transition(&self, from: KeyState, to: KeyState, index: usize, cause: &TransitionCause) {
+        let (partner, key) = (&*self.key.partner.name, &*self.key.name);
+        let probe = self.probes().get(index).map(|probe| &*probe.name);
+        let code = cause.code.as_ref().map(ErrorCode::as_str);
+        let request_id = cause.request_id.as_ref().map(RequestId::as_str);
+        if to.is_refused() {
             warn!(partner, key, %from, %to, probe, code, request_id, "key state changed");
+        } else {
+            info!(partner, key, %from, %to, probe, request_id, "key state changed");
         }
+    }
+}
+
+impl Drop for KeyMonitor {
+    fn drop(&mut self) {
+        self.partner_monitor.remove_key(self.number);
     }
 }
 

@@ -1,18 +1,23 @@
 //! Monitors one partner's secret, which is sent with the requests of all its keys.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
 use secrecy::SecretString;
+use tokio::time::{Duration, Instant};
 use tracing::{info, warn};
 
+use super::KeyMonitor;
 use crate::config;
+use crate::confirmation::{Confirmation, Decision, Situation};
 use crate::key_state::{PersistedSecretState, SecretState};
+use crate::partner_api::judge::SecretEvidence;
 use crate::partner_api::request_id::RequestId;
 use crate::report::ProbeReport;
 use crate::secret::{SecretError, SecretKind, SecretSource, WatchedSecret};
 use crate::state::MonitoredPartner;
-use crate::store::{Fingerprint, StateUpdate, Store};
+use crate::store::{CredentialId, StateUpdate, Store};
 
 /// Monitors one partner's secret; shared by the monitors of its keys.
 #[derive(Debug)]
@@ -20,105 +25,209 @@ pub(crate) struct PartnerMonitor {
     /// The partner in the shared state.
     pub partner: Arc<MonitoredPartner>,
     /// Where the secret is read from, to compare it with a new configuration.
-    pub source: SecretSource,
-    secret: Mutex<SecretWithFingerprint>,
+    source: SecretSource,
+    /// The identity of the API that the secret is for.
+    api: Arc<str>,
+    secret: Mutex<CurrentSecret>,
+    members: Mutex<Members>,
     /// Locked while a change is being persisted, so that changes reach the disk in order.
     saving: tokio::sync::Mutex<()>,
 }
 
-/// The secret, and the fingerprint of the secret that the shared state belongs to.
+/// The secret, and what its state follows from.
 #[derive(Debug)]
-struct SecretWithFingerprint {
+struct CurrentSecret {
     watched: WatchedSecret,
-    fingerprint: Option<Fingerprint>,
+    /// Of the secret that the state belongs to; `None` if it could not be read yet.
+    id: Option<CredentialId>,
+    /// The newest state. It is shown when it is on disk.
+    state: PersistedSecretState,
+    confirmation: Confirmation<SecretProbe, SecretEvidence>,
+}
+
+/// The keys of the partner, by the number that each got.
+#[derive(Debug, Default)]
+struct Members {
+    keys: HashMap<u32, Weak<KeyMonitor>>,
+    next: u32,
+}
+
+/// One probe of one key: it says something about the secret, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SecretProbe {
+    /// The number of the key among the keys of the partner.
+    pub(super) key: u32,
+    /// The index of the probe.
+    pub(super) index: usize,
+}
+
+/// The answer to a probe, as far as it concerns the secret.
+pub(super) struct SecretAnswer<'a> {
+    pub(super) from: SecretProbe,
+    /// Of the secret that was sent; `None` if none was sent.
+    pub(super) id: Option<CredentialId>,
+    /// `None` if the probe was skipped.
+    pub(super) report: Option<&'a ProbeReport>,
+    /// How long a refusal waits at most for another probe to confirm it.
+    pub(super) patience: Duration,
 }
 
 impl PartnerMonitor {
     /// Starts with the persisted state of the secret, if there is one.
-    pub(crate) fn new(store: &Store, partner: &config::Partner) -> Self {
+    pub(crate) fn new(store: &Store, partner: &config::Partner, api: Arc<str>) -> Self {
         let mut watched = WatchedSecret::new(partner.secret.clone(), SecretKind::HeaderValue);
-        let fingerprint = watched.current().ok().map(|secret| Fingerprint::of_secret(&partner.name, secret));
-        let persisted = fingerprint.as_ref().and_then(|fingerprint| store.secret(&partner.name, fingerprint));
-        let persisted = persisted.unwrap_or_else(|| PersistedSecretState::new(SystemTime::now()));
+        let id = watched.current().ok().map(|secret| CredentialId::of_secret(&api, &partner.name, secret));
+        let new = PersistedSecretState::new(SystemTime::now());
+        let state = id.as_ref().map_or(new, |id| store.adopt_secret(Arc::clone(&partner.name), id, new));
         Self {
-            partner: Arc::new(MonitoredPartner::new(Arc::clone(&partner.name), persisted)),
+            partner: Arc::new(MonitoredPartner::new(Arc::clone(&partner.name), state)),
             source: partner.secret.clone(),
-            secret: Mutex::new(SecretWithFingerprint { watched, fingerprint }),
+            api,
+            secret: Mutex::new(CurrentSecret { watched, id, state, confirmation: Confirmation::default() }),
+            members: Mutex::default(),
             saving: tokio::sync::Mutex::default(),
         }
     }
 
-    /// The current secret, read again if its file changed. The state of a replaced secret starts again
-    /// from unknown.
-    pub(super) fn secret(&self) -> Result<(SecretString, Fingerprint), SecretError> {
-        let mut guarded = self.secret.lock().unwrap_or_else(PoisonError::into_inner);
-        let secret = guarded.watched.current()?.clone();
-        let fingerprint = Fingerprint::of_secret(&self.partner.name, &secret);
-        if guarded.fingerprint.as_ref() != Some(&fingerprint) {
-            *self.partner.secret() = PersistedSecretState::new(SystemTime::now());
-            if guarded.fingerprint.replace(fingerprint.clone()).is_some() {
-                info!(partner = &*self.partner.name, "the secret was replaced; its state starts again");
+    /// Whether a new monitor with these arguments would do the same.
+    pub(crate) fn matches(&self, partner: &config::Partner, api: &str) -> bool {
+        self.source == partner.secret && *self.api == *api
+    }
+
+    pub(super) const fn api(&self) -> &Arc<str> {
+        &self.api
+    }
+
+    /// Adds a key with this number of probes. Returns its number.
+    pub(super) fn add_key(&self, key: Weak<KeyMonitor>, probes: usize) -> u32 {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = members.next;
+        members.next = members.next.wrapping_add(1);
+        members.keys.insert(number, key);
+        drop(members);
+        let mut current = self.current();
+        for index in 0..probes {
+            current.confirmation.add(SecretProbe { key: number, index });
+        }
+        number
+    }
+
+    /// What the probes of a removed key said no longer counts.
+    pub(super) fn remove_key(&self, number: u32) {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner).keys.remove(&number);
+        self.current().confirmation.remove(|probe| probe.key == number);
+    }
+
+    /// The current secret, read again if its file changed. Each secret has a state of its own.
+    pub(super) fn secret(&self, store: &Store) -> Result<(SecretString, CredentialId), SecretError> {
+        let mut guarded = self.current();
+        let current = &mut *guarded;
+        let secret = current.watched.current()?.clone();
+        let id = CredentialId::of_secret(&self.api, &self.partner.name, &secret);
+        if current.id.as_ref() != Some(&id) {
+            let new = PersistedSecretState::new(SystemTime::now());
+            current.state = store.adopt_secret(Arc::clone(&self.partner.name), &id, new);
+            current.confirmation.reset();
+            *self.partner.secret() = current.state;
+            if current.id.replace(id.clone()).is_some() {
+                let state = current.state.state;
+                info!(partner = &*self.partner.name, %state, "the secret was replaced");
             }
         }
-        Ok((secret, fingerprint))
+        Ok((secret, id))
     }
 
-    /// Applies what the response to a request proves about the secret with this fingerprint, which the
-    /// request was sent with. A change is persisted before it is shown.
-    pub(super) async fn apply_secret_evidence(
-        &self,
-        fingerprint: Fingerprint,
-        report: &ProbeReport,
-        store: &Store,
-    ) {
-        self.restore_persisted(&fingerprint, store);
-        let Some(evidence) = report.judgement.as_ref().and_then(|judgement| judgement.secret) else { return };
-        let next_state = || {
-            let known = *self.partner.secret();
-            let next = known.step(evidence, SystemTime::now());
-            (next != known).then_some((known.state, next))
+    /// Takes the answer to a probe. A change is persisted before it is shown. Returns the probe that must be
+    /// sent now, to confirm a refusal.
+    pub(super) async fn hear(&self, answer: SecretAnswer<'_>, store: &Store) -> Option<SecretProbe> {
+        let decision = {
+            let mut current = self.current();
+            // A response to a secret that was replaced meanwhile says nothing about the new one.
+            if answer.id.is_some() && answer.id != current.id {
+                return None;
+            }
+            if current.restore_persisted(store) {
+                *self.partner.secret() = current.state;
+            }
+            let decision = current.hear(&answer);
+            if let Decision::Move(evidence) = decision {
+                current.state = current.state.step(evidence, SystemTime::now());
+            }
+            decision
         };
-        if next_state().is_none() {
-            return;
+        match decision {
+            Decision::Ask(probe) => return Some(probe),
+            Decision::Move(_) => self.persist_and_show(store, answer.report).await,
+            Decision::Keep => {}
         }
+        None
+    }
+
+    /// The key that a probe belongs to, if it is still configured.
+    pub(super) fn key(&self, probe: SecretProbe) -> Option<Arc<KeyMonitor>> {
+        let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        members.keys.get(&probe.key).and_then(Weak::upgrade)
+    }
+
+    async fn persist_and_show(&self, store: &Store, report: Option<&ProbeReport>) {
         let _guard = self.saving.lock().await;
-        // Another key of this partner may have applied the same evidence, and a response to a secret that was
-        // replaced meanwhile proves nothing about the new one.
-        let Some((from, next)) = next_state().filter(|_| self.belongs_to(&fingerprint)) else { return };
+        // Another answer may have changed the state again while this one waited.
+        let (id, state) = {
+            let current = self.current();
+            (current.id.clone(), current.state)
+        };
+        let shown = *self.partner.secret();
+        let Some(id) = id.filter(|_| state != shown) else { return };
         let partner = Arc::clone(&self.partner.name);
-        super::persist(store, StateUpdate::Secret { partner, fingerprint, persisted: next }).await;
-        *self.partner.secret() = next;
-        if next.state != from {
-            self.log_transition(from, next.state, report);
-        }
-    }
-
-    /// Restores a persisted state that this monitor does not know yet: the storage directory or the
-    /// secret may have become readable only after the start. A secret that was active needs no older
-    /// state.
-    fn restore_persisted(&self, fingerprint: &Fingerprint, store: &Store) {
-        // A state that is being persisted is shown when it is on disk.
-        let Ok(_guard) = self.saving.try_lock() else { return };
-        if self.partner.secret().has_been_active || !self.belongs_to(fingerprint) {
+        super::persist(store, StateUpdate::Secret { partner, id: id.clone(), persisted: state }).await;
+        if self.current().id.as_ref() != Some(&id) {
             return;
         }
-        if let Some(persisted) = store.secret(&self.partner.name, fingerprint) {
-            *self.partner.secret() = persisted;
+        *self.partner.secret() = state;
+        if state.state != shown.state {
+            self.log_transition(shown.state, state.state, report);
         }
     }
 
-    fn belongs_to(&self, fingerprint: &Fingerprint) -> bool {
-        self.secret.lock().unwrap_or_else(PoisonError::into_inner).fingerprint.as_ref() == Some(fingerprint)
+    fn current(&self) -> MutexGuard<'_, CurrentSecret> {
+        self.secret.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn log_transition(&self, from: SecretState, to: SecretState, report: &ProbeReport) {
+    fn log_transition(&self, from: SecretState, to: SecretState, report: Option<&ProbeReport>) {
         let partner = &*self.partner.name;
-        let code = report.code();
-        let request_id = report.request_id.as_ref().map(RequestId::as_str);
+        let code = report.and_then(ProbeReport::code);
+        let request_id = report.and_then(|report| report.request_id.as_ref()).map(RequestId::as_str);
         if to == SecretState::Active {
             info!(partner, %from, %to, request_id, "secret state changed");
         } else {
             warn!(partner, %from, %to, code, request_id, "secret state changed");
         }
+    }
+}
+
+impl CurrentSecret {
+    fn hear(&mut self, answer: &SecretAnswer<'_>) -> Decision<SecretProbe, SecretEvidence> {
+        let said = answer.report.and_then(|report| report.judgement.as_ref()?.secret);
+        let state = self.state;
+        let situation = Situation {
+            agrees: &|evidence| state.agrees_with(evidence),
+            is_known: state.state != SecretState::Unknown,
+            patience: answer.patience,
+            // Another key says more than another route of the same key.
+            preference: &|probe: &SecretProbe| u8::from(probe.key == answer.from.key),
+            now: Instant::now(),
+        };
+        self.confirmation.hear(answer.from, said, &situation)
+    }
+
+    /// Takes over a persisted state that this monitor does not know yet: the storage directory may have become
+    /// readable only after the start. A secret that was active needs no older state. Returns whether the state
+    /// changed.
+    fn restore_persisted(&mut self, store: &Store) -> bool {
+        let persisted =
+            self.id.as_ref().filter(|_| !self.state.has_been_active).and_then(|id| store.secret(id));
+        let Some(persisted) = persisted.filter(|persisted| *persisted != self.state) else { return false };
+        self.state = persisted;
+        true
     }
 }

@@ -1,5 +1,6 @@
 //! Provides a key's current token.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use secrecy::SecretString;
@@ -11,7 +12,7 @@ use crate::config::{Credential, Login};
 use crate::partner_api::failure::Reason;
 use crate::probe::Prober;
 use crate::secret::{SecretKind, WatchedSecret};
-use crate::store::Fingerprint;
+use crate::store::CredentialId;
 
 /// If a token younger than this is refused, the exporter does not log in again. Otherwise a revoked key would
 /// log in at every probe.
@@ -40,12 +41,12 @@ impl TokenProvider {
         }
     }
 
-    /// The fingerprint that the key's persisted state belongs to. The tokens of an account change, so
-    /// for a log-in it is the fingerprint of the account.
-    pub(super) fn fingerprint(&self, partner: &str, key: &str, token: &SecretString) -> Fingerprint {
+    /// What the key's persisted state belongs to. The tokens of an account change, so for a log-in it is the
+    /// account.
+    pub(super) fn id(&self, api: &Arc<str>, partner: &str, key: &str, token: &SecretString) -> CredentialId {
         match self {
-            Self::Permanent(_) => Fingerprint::of_token(partner, key, token),
-            Self::Account { login, .. } => Fingerprint::of_login(partner, key, login),
+            Self::Permanent(_) => CredentialId::of_token(api, partner, key, token),
+            Self::Account { login, .. } => CredentialId::of_login(api, partner, key, login),
         }
     }
 
@@ -65,14 +66,13 @@ impl TokenProvider {
         }
     }
 
-    /// The fingerprint before the first probe; `None` if a permanent token cannot be read yet. Does not
-    /// log in.
-    pub(super) fn initial_fingerprint(&mut self, partner: &str, key: &str) -> Option<Fingerprint> {
+    /// The same before the first probe; `None` if a permanent token cannot be read yet. Does not log in.
+    pub(super) fn initial_id(&mut self, api: &Arc<str>, partner: &str, key: &str) -> Option<CredentialId> {
         match self {
             Self::Permanent(watched) => {
-                watched.current().ok().map(|token| Fingerprint::of_token(partner, key, token))
+                watched.current().ok().map(|token| CredentialId::of_token(api, partner, key, token))
             }
-            Self::Account { login, .. } => Some(Fingerprint::of_login(partner, key, login)),
+            Self::Account { login, .. } => Some(CredentialId::of_login(api, partner, key, login)),
         }
     }
 

@@ -13,6 +13,7 @@ use super::history::{Day, MAX_TRANSITIONS, PastProbe, RecentProbes, TransitionRe
 use crate::config::HEALTH;
 use crate::key_state::{KeyState, PersistedKeyState};
 use crate::partner_api::budget::Budget;
+use crate::partner_api::error::ErrorCode;
 use crate::partner_api::failure::{Failure, Reason};
 use crate::partner_api::judge::Judgement;
 use crate::partner_api::key_info::Version;
@@ -119,6 +120,13 @@ pub(crate) struct LastProbe {
     pub reached: Option<Phase>,
 }
 
+/// What the response said that changed a key's state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TransitionCause {
+    pub code: Option<ErrorCode>,
+    pub request_id: Option<RequestId>,
+}
+
 /// A failure episode: consecutive failures of one kind ([`Reason::belongs_to_episode_of`]). It keeps its *first* failure,
 /// so that its series changes once per episode, and an alert quotes the request ID from the start of the
 /// episode.
@@ -201,21 +209,27 @@ impl KeyStatus {
         }
     }
 
-    /// Sets the persisted state. If the state changes, this is counted and added to the history; `report` is
-    /// the one that caused the change, if a response did.
-    pub(crate) fn set_persisted(&mut self, persisted: PersistedKeyState, report: Option<&ProbeReport>) {
+    /// Sets the persisted state. If the state changes, this is counted and added to the history with its
+    /// `cause`, if a response caused it.
+    pub(crate) fn set_persisted(&mut self, persisted: PersistedKeyState, cause: Option<TransitionCause>) {
         if persisted.state != self.persisted.state {
             count(&mut self.changes, persisted.state);
-            let failure = report.and_then(|report| report.outcome.as_ref().err());
-            let transition = TransitionRecord {
-                at: persisted.since,
-                to: persisted.state,
-                code: failure.and_then(|failure| failure.code.clone()),
-                request_id: report.and_then(|report| report.request_id.clone()),
-            };
+            let TransitionCause { code, request_id } = cause.unwrap_or_default();
+            let transition = TransitionRecord { at: persisted.since, to: persisted.state, code, request_id };
             push(&mut self.transitions, transition, MAX_TRANSITIONS);
         }
         self.persisted = persisted;
+    }
+
+    /// The code and the request ID of the last response that refused the key.
+    pub(crate) fn last_refusal(&self) -> Option<TransitionCause> {
+        let refused = self.probes.iter().filter_map(|probe| {
+            let last = probe.last.as_ref()?;
+            let failure = last.failure.as_ref().filter(|failure| failure.reason.is_refusal())?;
+            Some((last.finished, failure, &last.request_id))
+        });
+        let (_, failure, request_id) = refused.max_by_key(|(finished, ..)| *finished)?;
+        Some(TransitionCause { code: failure.code.clone(), request_id: request_id.clone() })
     }
 
     /// Records the report of the probe at `index`. Returns whether a failure episode began or ended.

@@ -1,26 +1,21 @@
 //! The content of the store, and its format in the file: JSON.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_with::serde_as;
 
-use super::fingerprint::Fingerprint;
-use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, PersistedState, SecretState};
-use crate::password_fingerprint::PasswordFingerprint;
-use crate::rfc3339::Rfc3339;
+use super::fingerprint::{CredentialId, Fingerprint};
+use super::logins::{LoginRecord, RefusedLogins};
+use super::records::{Records, Stored, Used, is_recent, parse_records};
+use super::version_1;
+use crate::key_state::{PersistedKeyState, PersistedSecretState};
 
-/// How long the state of a key or secret is kept after its removal from the configuration, because
-/// someone may comment a key out and put it back a week later. Refused log-ins are kept as long after
-/// the last refusal.
-const RETENTION: Duration = Duration::from_hours(30 * 24);
-
-/// The version of the file's format. A file of another version counts as damaged; its format is not guessed.
-const VERSION: u32 = 1;
+/// The version of the file's format. A file of an earlier version is read, too; a file of another version counts
+/// as damaged, and its format is not guessed.
+const VERSION: u32 = 2;
 
 /// One change to persist.
 #[derive(Clone, Debug)]
@@ -30,14 +25,14 @@ pub(crate) enum StateUpdate {
         partner: Arc<str>,
         key: Arc<str>,
         /// Of the token that the state belongs to.
-        fingerprint: Fingerprint,
+        id: CredentialId,
         persisted: PersistedKeyState,
     },
     /// The state of a partner's secret.
     Secret {
         partner: Arc<str>,
         /// Of the secret that the state belongs to.
-        fingerprint: Fingerprint,
+        id: CredentialId,
         persisted: PersistedSecretState,
     },
     /// The refused log-ins of an account.
@@ -51,115 +46,104 @@ pub(crate) enum StateUpdate {
     },
 }
 
-/// An account's refused log-ins.
-#[serde_as]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RefusedLogins {
-    /// How many times in a row the same password was refused.
-    pub times: u32,
-    /// The time of the last refusal.
-    #[serde_as(as = "Rfc3339")]
-    pub last: SystemTime,
-    /// Of the refused password.
-    pub password: PasswordFingerprint,
-}
+/// The names of a partner and of one of its keys.
+type KeyName = (Arc<str>, Arc<str>);
 
 /// The whole persisted state.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Content {
-    keys: BTreeMap<(Arc<str>, Arc<str>), StoredState<KeyState>>,
-    secrets: BTreeMap<Arc<str>, StoredState<SecretState>>,
+    keys: Records<KeyName, PersistedKeyState>,
+    secrets: Records<Arc<str>, PersistedSecretState>,
     /// `None` for an account that logged in: nothing is written for it, but refusals from an older file no
     /// longer count.
     logins: BTreeMap<(String, String), Option<RefusedLogins>>,
-}
-
-/// A persisted state, and the fingerprint of the token, account or secret that it belongs to.
-#[serde_as]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct StoredState<S> {
-    fingerprint: Fingerprint,
-    #[serde(flatten)]
-    persisted: PersistedState<S>,
-    /// When it was removed from the configuration.
-    #[serde(default, rename = "left", skip_serializing_if = "Option::is_none")]
-    #[serde_as(as = "Option<Rfc3339>")]
-    removed: Option<SystemTime>,
 }
 
 impl Content {
     /// Applies an update. Returns whether the file has to be written for it.
     pub(super) fn apply(&mut self, update: StateUpdate) -> bool {
         match update {
-            StateUpdate::Key { partner, key, fingerprint, persisted } => {
-                self.keys.insert((partner, key), StoredState { fingerprint, persisted, removed: None });
+            // Written even if it is known already: the caller waits until it is on disk.
+            StateUpdate::Key { partner, key, id, persisted } => {
+                self.keys.set((partner, key), &id, persisted);
+                true
             }
-            StateUpdate::Secret { partner, fingerprint, persisted } => {
-                self.secrets.insert(partner, StoredState { fingerprint, persisted, removed: None });
+            StateUpdate::Secret { partner, id, persisted } => {
+                self.secrets.set(partner, &id, persisted);
+                true
             }
             StateUpdate::Login { auth_url, mail, refused } => {
                 let is_refused = refused.is_some();
                 let before = self.logins.insert((auth_url, mail), refused);
-                return is_refused || before.is_some_and(|before| before.is_some());
+                is_refused || before.is_some_and(|before| before.is_some())
             }
         }
-        true
     }
 
     /// Merges the content of a file that could be read only now: it is older than what this process
-    /// knows. Keys and partners that are no longer configured are marked at the next
+    /// knows. Keys and partners that are no longer configured are removed at the next
     /// [`Self::update_configured`].
     pub(super) fn merge_older(&mut self, older: Self) {
-        merge_older(&mut self.keys, older.keys);
-        merge_older(&mut self.secrets, older.secrets);
+        self.keys.merge_older(older.keys);
+        self.secrets.merge_older(older.secrets);
         for (account, refused) in older.logins {
             self.logins.entry(account).or_insert(refused);
         }
     }
 
-    pub(super) fn key(&self, partner: &str, key: &str, token: &Fingerprint) -> Option<PersistedKeyState> {
-        let stored = self.keys.get(&(partner.into(), key.into()))?;
-        (stored.fingerprint == *token).then_some(stored.persisted)
+    pub(super) const fn keys(&mut self) -> &mut Records<KeyName, PersistedKeyState> {
+        &mut self.keys
     }
 
-    pub(super) fn secret(&self, partner: &str, fingerprint: &Fingerprint) -> Option<PersistedSecretState> {
-        let stored = self.secrets.get(partner)?;
-        (stored.fingerprint == *fingerprint).then_some(stored.persisted)
+    pub(super) const fn secrets(&mut self) -> &mut Records<Arc<str>, PersistedSecretState> {
+        &mut self.secrets
+    }
+
+    pub(super) fn key(&self, token: &CredentialId) -> Option<PersistedKeyState> {
+        self.keys.get(token)
+    }
+
+    pub(super) fn secret(&self, id: &CredentialId) -> Option<PersistedSecretState> {
+        self.secrets.get(id)
     }
 
     pub(super) fn refused_logins(&self, auth_url: &str, mail: &str) -> Option<RefusedLogins> {
         self.logins.get(&(auth_url.to_owned(), mail.to_owned())).cloned().flatten()
     }
 
-    /// Marks keys and partners that are no longer configured, and deletes those that were removed long ago.
-    /// Returns whether anything changed.
-    pub(super) fn update_configured(&mut self, configured: &[(Arc<str>, Arc<str>)], now: SystemTime) -> bool {
+    /// Removes the names of keys and partners that are no longer configured, and the states that were removed
+    /// long ago. Returns whether anything changed.
+    pub(super) fn update_configured(&mut self, configured: &[KeyName], now: SystemTime) -> bool {
         let keys: BTreeSet<_> = configured.iter().collect();
         let partners: BTreeSet<_> = configured.iter().map(|(partner, _)| partner).collect();
-        let before = (self.keys.len(), self.secrets.len(), self.logins.len());
-        let mut marked = false;
-        self.keys.retain(|name, stored| stored.keep(keys.contains(name), now, &mut marked));
-        self.secrets.retain(|name, stored| stored.keep(partners.contains(name), now, &mut marked));
+        let logins = self.logins.len();
         self.logins.retain(|_, refused| refused.as_ref().is_none_or(|refused| is_recent(refused.last, now)));
-        marked || before != (self.keys.len(), self.secrets.len(), self.logins.len())
+        let keys_changed = self.keys.update_configured(&keys, now);
+        self.secrets.update_configured(&partners, now) || keys_changed || logins != self.logins.len()
     }
 
     /// The file's text: indented JSON, so that a person can read it.
     pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        let keys = self.keys.iter().map(|((partner, key), stored)| {
-            let (partner, key) = (Arc::clone(partner), Arc::clone(key));
-            KeyRecord { partner, key, stored: stored.clone() }
+        let keys = self.keys.owners().map(|((partner, key), used)| {
+            let (partner, key, used) = (Arc::clone(partner), Arc::clone(key), used.clone());
+            KeyRecord { partner, key, used }
         });
-        let secrets = self.secrets.iter().map(|(partner, stored)| {
-            let (partner, stored) = (Arc::clone(partner), stored.clone());
-            SecretRecord { partner, stored }
+        let partners = self.secrets.owners().map(|(partner, used)| {
+            let (partner, used) = (Arc::clone(partner), used.clone());
+            PartnerRecord { partner, used }
         });
         let logins = self.logins.iter().filter_map(|((auth_url, mail), refused)| {
             let (auth_url, mail) = (auth_url.clone(), mail.clone());
             Some(LoginRecord { auth_url, mail, refused: refused.clone()? })
         });
-        let (keys, secrets, logins) = (keys.collect(), secrets.collect(), logins.collect());
-        serde_json::to_vec_pretty(&File { version: VERSION, keys, secrets, logins })
+        serde_json::to_vec_pretty(&File {
+            version: VERSION,
+            keys: keys.collect::<Vec<_>>(),
+            tokens: self.keys.states().map(StateRecord::new).collect::<Vec<_>>(),
+            partners: partners.collect::<Vec<_>>(),
+            secrets: self.secrets.states().map(StateRecord::new).collect::<Vec<_>>(),
+            logins: logins.collect::<Vec<_>>(),
+        })
     }
 
     /// Reads the file's text. Returns its content, and one message per record that cannot be read.
@@ -167,171 +151,258 @@ impl Content {
     /// # Errors
     /// If the text is not JSON of this format, or has another version.
     pub(super) fn from_json(text: &[u8]) -> Result<(Self, Vec<String>), String> {
-        let file: UnparsedFile<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-        if file.version != VERSION {
-            return Err(format!(
-                "it has version {}, and this exporter writes version {VERSION}",
-                file.version
-            ));
-        }
+        let Header { version } = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         let mut damage = Vec::new();
-        let keys: Vec<KeyRecord> = parse_records("keys", &file.keys, &mut damage);
-        let secrets: Vec<SecretRecord> = parse_records("secrets", &file.secrets, &mut damage);
-        let logins: Vec<LoginRecord> = parse_records("logins", &file.logins, &mut damage);
-        let content = Self {
-            keys: keys.into_iter().map(|record| ((record.partner, record.key), record.stored)).collect(),
-            secrets: secrets.into_iter().map(|record| (record.partner, record.stored)).collect(),
-            logins: logins.into_iter().map(|it| ((it.auth_url, it.mail), Some(it.refused))).collect(),
-        };
-        Ok((content, damage))
-    }
-}
-
-/// The newer state wins, but `has_been_active` of the same token or secret stays true.
-fn merge_older<K: Ord, S>(newer: &mut BTreeMap<K, StoredState<S>>, older: BTreeMap<K, StoredState<S>>) {
-    for (name, old) in older {
-        match newer.entry(name) {
-            Entry::Vacant(entry) => drop(entry.insert(old)),
-            Entry::Occupied(mut entry) if entry.get().fingerprint == old.fingerprint => {
-                entry.get_mut().persisted.has_been_active |= old.persisted.has_been_active;
+        let content = match version {
+            1 => version_1::Content::from_json(text, &mut damage).map(Self::from_version_1),
+            VERSION => Self::from_current_json(text, &mut damage),
+            _ => {
+                return Err(format!("it has version {version}, and this exporter writes version {VERSION}"));
             }
-            Entry::Occupied(_) => {}
+        };
+        Ok((content.map_err(|error| error.to_string())?, damage))
+    }
+
+    fn from_version_1(content: version_1::Content) -> Self {
+        let logins = content.logins.into_iter();
+        Self {
+            keys: content.keys,
+            secrets: content.secrets,
+            logins: logins.map(|it| ((it.auth_url, it.mail), Some(it.refused))).collect(),
         }
     }
-}
 
-impl<S> StoredState<S> {
-    /// Whether to keep this state. Sets `marked` if the removal date changed.
-    fn keep(&mut self, is_configured: bool, now: SystemTime, marked: &mut bool) -> bool {
-        let removed = if is_configured { None } else { self.removed.or(Some(now)) };
-        *marked |= removed != self.removed;
-        self.removed = removed;
-        removed.is_none_or(|removed| is_recent(removed, now))
+    fn from_current_json(text: &[u8], damage: &mut Vec<String>) -> serde_json::Result<Self> {
+        let file: UnparsedFile<'_> = serde_json::from_slice(text)?;
+        let keys: Vec<KeyRecord> = parse_records("keys", &file.keys, damage);
+        let tokens: Vec<StateRecord<_>> = parse_records("tokens", &file.tokens, damage);
+        let partners: Vec<PartnerRecord> = parse_records("partners", &file.partners, damage);
+        let secrets: Vec<StateRecord<_>> = parse_records("secrets", &file.secrets, damage);
+        let logins: Vec<LoginRecord> = parse_records("logins", &file.logins, damage);
+        Ok(Self {
+            keys: Records::from_parts(
+                keys.into_iter().map(|record| ((record.partner, record.key), record.used)),
+                tokens.into_iter().map(StateRecord::into_parts),
+            ),
+            secrets: Records::from_parts(
+                partners.into_iter().map(|record| (record.partner, record.used)),
+                secrets.into_iter().map(StateRecord::into_parts),
+            ),
+            logins: logins.into_iter().map(|it| ((it.auth_url, it.mail), Some(it.refused))).collect(),
+        })
     }
 }
 
-/// A time in the future counts as recent too: the clock was set back.
-fn is_recent(time: SystemTime, now: SystemTime) -> bool {
-    now.duration_since(time).unwrap_or_default() < RETENTION
-}
-
-/// Parses each record separately, so that a damaged record does not affect the others.
-fn parse_records<'a, T: Deserialize<'a>>(
-    list: &str,
-    records: &[&'a RawValue],
-    damage: &mut Vec<String>,
-) -> Vec<T> {
-    let parse = |(index, record): (usize, &&'a RawValue)| {
-        let parsed = serde_json::from_str(record.get());
-        parsed.map_err(|cause| damage.push(format!("{list}[{index}]: {cause}"))).ok()
-    };
-    records.iter().enumerate().filter_map(parse).collect()
+/// The part of the file that is read first.
+#[derive(Deserialize)]
+struct Header {
+    version: u32,
 }
 
 /// The file, with records that are typed for writing and unparsed for reading.
 #[derive(Serialize, Deserialize)]
-struct File<K, S, L> {
+struct File<K, T, P, S, L> {
     version: u32,
+    /// Which token each key uses.
     keys: Vec<K>,
+    tokens: Vec<T>,
+    /// Which secret each partner uses.
+    partners: Vec<P>,
     secrets: Vec<S>,
     logins: Vec<L>,
 }
 
-type UnparsedFile<'a> = File<&'a RawValue, &'a RawValue, &'a RawValue>;
+type UnparsedFile<'a> = File<&'a RawValue, &'a RawValue, &'a RawValue, &'a RawValue, &'a RawValue>;
 
 #[derive(Serialize, Deserialize)]
 struct KeyRecord {
     partner: Arc<str>,
     key: Arc<str>,
     #[serde(flatten)]
-    stored: StoredState<KeyState>,
+    used: Used,
 }
 
 #[derive(Serialize, Deserialize)]
-struct SecretRecord {
+struct PartnerRecord {
     partner: Arc<str>,
     #[serde(flatten)]
-    stored: StoredState<SecretState>,
+    used: Used,
 }
 
+/// The state of one token or secret.
 #[derive(Serialize, Deserialize)]
-struct LoginRecord {
-    auth_url: String,
-    mail: String,
+struct StateRecord<S> {
+    fingerprint: Fingerprint,
     #[serde(flatten)]
-    refused: RefusedLogins,
+    stored: Stored<S>,
+}
+
+impl<S: Copy> StateRecord<S> {
+    fn new((fingerprint, stored): (&Fingerprint, &Stored<S>)) -> Self {
+        Self { fingerprint: fingerprint.clone(), stored: *stored }
+    }
+
+    fn into_parts(self) -> (Fingerprint, Stored<S>) {
+        (self.fingerprint, self.stored)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key_state::{KeyState, SecretState};
+    use crate::password_fingerprint::PasswordFingerprint;
 
-    const DAY: Duration = Duration::from_hours(24);
+    const DAY: std::time::Duration = std::time::Duration::from_hours(24);
 
     fn at(days: u32) -> SystemTime {
         SystemTime::UNIX_EPOCH + DAY * days
     }
 
-    fn fingerprint(token: &str) -> Fingerprint {
-        Fingerprint::of_token("acme", "dupont", &token.into())
+    fn id(token: &str) -> CredentialId {
+        CredentialId::of_token(&"api".into(), "acme", "dupont", &token.into())
     }
 
     fn with_a_key() -> Content {
         with("t", state_of(KeyState::Active, 1, true))
     }
 
-    #[test]
-    fn written_content_is_read_back() {
-        let mut content = with_a_key();
-        let secret =
-            PersistedSecretState { state: SecretState::Rejected, since: at(2), has_been_active: true };
-        content.apply(StateUpdate::Secret {
-            partner: "acme".into(),
-            fingerprint: fingerprint("s"),
-            persisted: secret,
-        });
-        let refused =
-            RefusedLogins { times: 2, last: at(3), password: PasswordFingerprint::of(&"wrong".into()) };
-        let (auth_url, mail) = ("https://auth".to_owned(), "api@durand.example".to_owned());
-        content.apply(StateUpdate::Login { auth_url, mail, refused: Some(refused.clone()) });
-        let again = Content::from_json(&content.to_json().unwrap()).unwrap().0;
-        assert_eq!(again.key("acme", "dupont", &fingerprint("t")).unwrap().state, KeyState::Active);
-        assert_eq!(again.secret("acme", &fingerprint("s")), Some(secret));
-        assert_eq!(again.refused_logins("https://auth", "api@durand.example"), Some(refused));
-    }
-
-    #[test]
-    fn the_state_of_another_token_is_not_returned() {
-        assert_eq!(with_a_key().key("acme", "dupont", &fingerprint("another")), None);
-    }
-
     fn state_of(state: KeyState, day: u32, has_been_active: bool) -> PersistedKeyState {
-        PersistedKeyState { state, since: at(day), has_been_active }
+        PersistedKeyState {
+            state,
+            has_been_active,
+            has_worked: has_been_active,
+            ..PersistedKeyState::new(at(day))
+        }
     }
 
     fn with(token: &str, persisted: PersistedKeyState) -> Content {
         let mut content = Content::default();
         let (partner, key) = ("acme".into(), "dupont".into());
-        content.apply(StateUpdate::Key { partner, key, fingerprint: fingerprint(token), persisted });
+        content.apply(StateUpdate::Key { partner, key, id: id(token), persisted });
         content
+    }
+
+    /// Records that a key uses a token.
+    fn adopt(content: &mut Content, key: &str, token: &str) -> PersistedKeyState {
+        let new = PersistedKeyState::new(at(50));
+        content.keys().adopt(("acme".into(), key.into()), &id(token), new).0
+    }
+
+    #[test]
+    fn written_content_is_read_back() {
+        let broken = PersistedKeyState { broken_since: Some(at(2)), ..state_of(KeyState::Revoked, 2, true) };
+        let mut content = with("t", broken);
+        let secret =
+            PersistedSecretState { state: SecretState::Rejected, since: at(2), has_been_active: true };
+        content.apply(StateUpdate::Secret { partner: "acme".into(), id: id("s"), persisted: secret });
+        let refused =
+            RefusedLogins { times: 2, last: at(3), password: PasswordFingerprint::of(&"wrong".into()) };
+        let (auth_url, mail) = ("https://auth".to_owned(), "api@durand.example".to_owned());
+        content.apply(StateUpdate::Login { auth_url, mail, refused: Some(refused.clone()) });
+        let (mut again, damage) = Content::from_json(&content.to_json().unwrap()).unwrap();
+        assert_eq!((again.key(&id("t")), damage), (Some(broken), Vec::new()));
+        assert_eq!(again.secret(&id("s")), Some(secret));
+        assert_eq!(again.refused_logins("https://auth", "api@durand.example"), Some(refused));
+        assert_eq!(adopt(&mut again, "dupont", "new").broken_since, Some(at(2)), "the name is read back");
+    }
+
+    #[test]
+    fn the_state_of_another_token_is_not_returned() {
+        assert_eq!(with_a_key().key(&id("another")), None);
+    }
+
+    #[test]
+    fn a_token_keeps_its_state_under_another_name() {
+        let mut content = with("t", state_of(KeyState::Revoked, 1, true));
+        assert_eq!(adopt(&mut content, "renamed", "t").state, KeyState::Revoked);
+        content.update_configured(&[("acme".into(), "renamed".into())], at(2));
+        content.update_configured(&[("acme".into(), "renamed".into())], at(90));
+        assert_eq!(content.key(&id("t")).unwrap().state, KeyState::Revoked, "it is in use");
+    }
+
+    #[test]
+    fn a_token_that_returns_after_a_typo_continues_with_its_state() {
+        let mut content = with_a_key();
+        let typo = adopt(&mut content, "dupont", "typo");
+        assert_eq!((typo.state, typo.has_been_active, typo.has_worked), (KeyState::Unknown, false, true));
+        assert_eq!(adopt(&mut content, "dupont", "t"), state_of(KeyState::Active, 1, true));
+    }
+
+    #[test]
+    fn a_key_that_is_removed_and_added_with_another_token_is_a_new_key() {
+        let broken = PersistedKeyState { broken_since: Some(at(2)), ..state_of(KeyState::Revoked, 2, true) };
+        let mut content = with("t", broken);
+        content.update_configured(&[], at(3));
+        assert_eq!(adopt(&mut content, "dupont", "new"), PersistedKeyState::new(at(50)));
+        assert_eq!(adopt(&mut content, "again", "t").broken_since, Some(at(2)), "the token is the same");
+    }
+
+    #[test]
+    fn a_token_of_another_api_has_no_history() {
+        let broken = PersistedKeyState { broken_since: Some(at(2)), ..state_of(KeyState::Revoked, 2, true) };
+        let mut content = with("t", broken);
+        let staging = CredentialId::of_token(&"staging".into(), "acme", "dupont", &"t".into());
+        let new = PersistedKeyState::new(at(50));
+        let (adopted, _) = content.keys().adopt(("acme".into(), "dupont".into()), &staging, new);
+        assert_eq!(adopted, new);
+        assert_eq!(adopt(&mut content, "dupont", "t"), broken);
+    }
+
+    #[test]
+    fn adopting_the_same_token_again_writes_nothing() {
+        let mut content = with_a_key();
+        let new = PersistedKeyState::new(at(50));
+        assert!(!content.keys().adopt(("acme".into(), "dupont".into()), &id("t"), new).1);
+        assert!(content.keys().adopt(("acme".into(), "martin".into()), &id("t"), new).1);
     }
 
     #[test]
     fn an_older_file_does_not_replace_a_newer_state() {
         let mut content = with("t", state_of(KeyState::NotFound, 5, false));
         content.merge_older(with("t", state_of(KeyState::Active, 1, true)));
-        let known = content.key("acme", "dupont", &fingerprint("t")).unwrap();
-        assert_eq!(known, state_of(KeyState::NotFound, 5, true), "has_been_active stays true");
+        let expected = PersistedKeyState { state: KeyState::NotFound, ..state_of(KeyState::Active, 5, true) };
+        assert_eq!(content.key(&id("t")), Some(expected), "has_been_active stays true");
         content.merge_older(with("t", state_of(KeyState::Unknown, 1, false)));
-        assert_eq!(content.key("acme", "dupont", &fingerprint("t")), Some(known));
+        assert_eq!(content.key(&id("t")), Some(expected));
     }
 
     #[test]
-    fn an_earlier_active_token_does_not_mark_another_token_as_active() {
+    fn an_older_file_replaces_a_state_that_is_still_unknown() {
+        let mut content = with("t", PersistedKeyState::new(at(5)));
+        let broken = PersistedKeyState { broken_since: Some(at(2)), ..state_of(KeyState::Revoked, 2, true) };
+        content.merge_older(with("t", broken));
+        assert_eq!(content.key(&id("t")), Some(broken));
+    }
+
+    #[test]
+    fn a_token_in_an_older_file_marks_its_replacement_as_broken_and_not_as_active() {
         let mut content = with("new", state_of(KeyState::NotFound, 5, false));
-        content.merge_older(with("old", state_of(KeyState::Active, 1, true)));
-        let known = content.key("acme", "dupont", &fingerprint("new")).unwrap();
-        assert_eq!(known, state_of(KeyState::NotFound, 5, false));
+        let broken = PersistedKeyState { broken_since: Some(at(2)), ..state_of(KeyState::Revoked, 2, true) };
+        content.merge_older(with("old", broken));
+        let known = content.key(&id("new")).unwrap();
+        assert_eq!((known.state, known.has_been_active), (KeyState::NotFound, false));
+        assert_eq!((known.has_worked, known.broken_since), (true, Some(at(2))));
+    }
+
+    #[test]
+    fn a_file_of_version_1_is_migrated() {
+        let version_1 = CredentialId::of_token(&"api".into(), "acme", "dupont", &"t".into()).version_1;
+        let fingerprint = serde_json::to_string(&version_1).unwrap();
+        let text = format!(
+            r#"{{"version":1,"keys":[{{"partner":"acme","key":"dupont","fingerprint":{fingerprint},
+            "state":"revoked","since":"1970-01-03T00:00:00Z","has_been_active":true}}],"secrets":[],"logins":[]}}"#
+        );
+        let (mut content, damage) = Content::from_json(text.as_bytes()).unwrap();
+        let expected =
+            PersistedKeyState { broken_since: Some(at(2)), ..state_of(KeyState::Revoked, 2, true) };
+        assert_eq!((content.key(&id("t")), damage), (Some(expected), Vec::new()));
+        assert_eq!(adopt(&mut content, "dupont", "t"), expected);
+        content.update_configured(&[("acme".into(), "dupont".into())], at(3));
+        let mut again = Content::from_json(&content.to_json().unwrap()).unwrap().0;
+        assert_eq!(adopt(&mut again, "dupont", "t"), expected);
+        let replaced = adopt(&mut Content::from_json(text.as_bytes()).unwrap().0, "dupont", "new");
+        assert_eq!((replaced.state, replaced.broken_since), (KeyState::Unknown, Some(at(2))));
     }
 
     #[test]
@@ -362,9 +433,9 @@ mod tests {
         let mut content = with_a_key();
         assert!(content.update_configured(&[], at(10)));
         assert!(!content.update_configured(&[], at(39)));
-        assert!(content.key("acme", "dupont", &fingerprint("t")).is_some());
+        assert!(content.key(&id("t")).is_some());
         assert!(content.update_configured(&[], at(40)));
-        assert!(content.key("acme", "dupont", &fingerprint("t")).is_none());
+        assert!(content.key(&id("t")).is_none());
     }
 
     #[test]
@@ -372,9 +443,9 @@ mod tests {
         let mut content = with_a_key();
         let configured = [("acme".into(), "dupont".into())];
         content.update_configured(&[], at(10));
-        assert!(content.update_configured(&configured, at(20)));
+        adopt(&mut content, "dupont", "t");
         assert!(!content.update_configured(&configured, at(90)));
-        assert!(content.key("acme", "dupont", &fingerprint("t")).is_some());
+        assert!(content.key(&id("t")).is_some());
     }
 
     #[test]
@@ -389,14 +460,14 @@ mod tests {
     #[test]
     fn an_unreadable_record_is_named_and_does_not_affect_the_others() {
         let text = String::from_utf8(with_a_key().to_json().unwrap()).unwrap();
-        let (_, good) = text.split_once("\"keys\": [").unwrap();
-        let wrong = r#"{"partner":"a","key":"b","fingerprint":"f","state":"fine",
-            "since":"2026-01-01T00:00:00Z","has_been_active":true}"#;
-        let (content, damage) =
-            Content::from_json(format!(r#"{{"version":1,"keys":[{wrong},{good}"#).as_bytes()).unwrap();
-        assert_eq!(content.key("acme", "dupont", &fingerprint("t")).unwrap().state, KeyState::Active);
+        let (before, good) = text.split_once("\"tokens\": [").unwrap();
+        let wrong =
+            r#"{"fingerprint":"f","state":"fine","since":"2026-01-01T00:00:00Z","has_been_active":true}"#;
+        let text = format!("{before}\"tokens\": [{wrong},{good}");
+        let (content, damage) = Content::from_json(text.as_bytes()).unwrap();
+        assert_eq!(content.key(&id("t")).unwrap().state, KeyState::Active);
         assert!(
-            damage.len() == 1 && damage[0].contains("keys[0]") && damage[0].contains("fine"),
+            damage.len() == 1 && damage[0].contains("tokens[0]") && damage[0].contains("fine"),
             "{damage:?}"
         );
     }

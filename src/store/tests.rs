@@ -70,13 +70,15 @@ fn text_of(updates: impl IntoIterator<Item = StateUpdate>) -> Vec<u8> {
     content.to_json().unwrap()
 }
 
-fn fingerprint() -> Fingerprint {
-    Fingerprint::of_token("acme", "any", &"t".into())
+/// Of the token of a key.
+fn id(key: &str) -> CredentialId {
+    CredentialId::of_token(&"api".into(), "acme", key, &format!("token of {key}").into())
 }
 
 fn update(key: &str, state: KeyState, has_been_active: bool) -> StateUpdate {
-    let persisted = PersistedKeyState { state, since: SystemTime::UNIX_EPOCH, has_been_active };
-    StateUpdate::Key { partner: "acme".into(), key: key.into(), fingerprint: fingerprint(), persisted }
+    let new = PersistedKeyState::new(SystemTime::UNIX_EPOCH);
+    let persisted = PersistedKeyState { state, has_been_active, ..new };
+    StateUpdate::Key { partner: "acme".into(), key: key.into(), id: id(key), persisted }
 }
 
 fn active(key: &str) -> StateUpdate {
@@ -84,7 +86,7 @@ fn active(key: &str) -> StateUpdate {
 }
 
 fn state_in(content: &Content, key: &str) -> Option<KeyState> {
-    content.key("acme", key, &fingerprint()).map(|persisted| persisted.state)
+    content.key(&id(key)).map(|persisted| persisted.state)
 }
 
 impl Store {
@@ -114,7 +116,7 @@ async fn a_file_that_becomes_readable_late_does_not_replace_newer_states() {
     let login = StateUpdate::Login { auth_url, mail, refused: Some(refused.clone()) };
     storage.create_with([active("dupont"), active("martin"), login]);
     next_attempt().await;
-    let dupont = store.key("acme", "dupont", &fingerprint()).unwrap();
+    let dupont = store.key(&id("dupont")).unwrap();
     assert_eq!((dupont.state, dupont.has_been_active), (KeyState::NotFound, true));
     assert_eq!(store.state("martin"), Some(KeyState::Active));
     assert_eq!(store.refused_logins("https://auth", "api@durand.example"), Some(refused));

@@ -82,7 +82,8 @@ async fn a_canary_can_end_the_pending_state_if_key_info_fails() {
         if revoked {
             key.inject_on(EXERCICES, Fault::refuse("ERR-API-TOKEN-NOT-FOUND"));
         }
-        sleep(minutes(2)).await;
+        // key/info said last that the key is pending. It does not answer, so a refusal waits for three intervals.
+        sleep(minutes(5)).await;
         assert_eq!(
             fleet.state("dupont"),
             expected,

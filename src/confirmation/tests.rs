@@ -1,0 +1,245 @@
+//! Statements of several probes about one key that is active at the start.
+
+use super::*;
+
+/// What a probe says. The state of the key is the last statement that moved it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Accepted,
+    NotFound,
+    Forbidden,
+}
+use Said::{Accepted, Forbidden, NotFound};
+
+impl Statement for Said {
+    fn is_refusal(self) -> bool {
+        self != Accepted
+    }
+}
+
+const INTERVAL: Duration = Duration::from_mins(1);
+
+/// A key with its state; `None` is the unknown state.
+struct Key {
+    state: Option<Said>,
+    confirmation: Confirmation<u8, Said>,
+    now: Instant,
+}
+
+impl Key {
+    fn new(probes: u8, state: Option<Said>) -> Self {
+        let mut confirmation = Confirmation::default();
+        (0..probes).for_each(|probe| confirmation.add(probe));
+        Self { state, confirmation, now: Instant::now() }
+    }
+
+    /// A key whose probes were all accepted.
+    fn accepted(probes: u8) -> Self {
+        let mut key = Self::new(probes, Some(Accepted));
+        for probe in 0..probes {
+            assert_eq!(key.hear(probe, Some(Accepted)), None);
+        }
+        key
+    }
+
+    /// Takes an answer, and returns the probe that must be asked.
+    fn hear(&mut self, from: u8, said: Option<Said>) -> Option<u8> {
+        self.now += Duration::from_secs(1);
+        let state = self.state;
+        let situation = Situation {
+            agrees: &|said| state == Some(said),
+            is_known: state.is_some(),
+            patience: INTERVAL * 3,
+            preference: &|probe| *probe,
+            now: self.now,
+        };
+        match self.confirmation.hear(from, said, &situation) {
+            Decision::Keep => None,
+            Decision::Move(said) => {
+                self.state = Some(said);
+                None
+            }
+            Decision::Ask(probe) => Some(probe),
+        }
+    }
+}
+
+#[test]
+fn the_refusal_of_the_only_probe_counts_at_once() {
+    let mut key = Key::accepted(1);
+    assert_eq!(key.hear(0, Some(NotFound)), None);
+    assert_eq!(key.state, Some(NotFound));
+}
+
+#[test]
+fn a_second_refusal_confirms_the_first() {
+    let mut key = Key::accepted(2);
+    assert_eq!(key.hear(1, Some(NotFound)), Some(0));
+    assert_eq!(key.state, Some(Accepted), "the state waits for the confirmation");
+    assert_eq!(key.hear(0, Some(NotFound)), None);
+    assert_eq!(key.state, Some(NotFound));
+}
+
+#[test]
+fn an_acceptance_contradicts_a_refusal_and_the_question_is_asked_once() {
+    let mut key = Key::accepted(2);
+    assert_eq!(key.hear(1, Some(Forbidden)), Some(0));
+    for _ in 0..100 {
+        assert_eq!(key.hear(0, Some(Accepted)), None);
+        assert_eq!(key.hear(1, Some(Forbidden)), None, "settled");
+        assert_eq!(key.state, Some(Accepted));
+    }
+}
+
+#[test]
+fn a_settled_contradiction_is_asked_again_if_one_of_the_answers_changes() {
+    let settled = || {
+        let mut key = Key::accepted(3);
+        assert_eq!(key.hear(2, Some(Forbidden)), Some(0));
+        assert_eq!(key.hear(0, Some(Accepted)), None);
+        key
+    };
+    let mut key = settled();
+    assert_eq!(key.hear(2, Some(NotFound)), Some(0), "another refusal");
+    let mut key = settled();
+    assert_eq!(key.hear(2, Some(Accepted)), None);
+    assert_eq!(key.hear(2, Some(Forbidden)), Some(0), "refused again after an acceptance");
+    let mut key = settled();
+    assert_eq!(key.hear(0, Some(NotFound)), Some(1), "the probe that contradicted is refused itself");
+    assert_eq!(key.hear(1, Some(Accepted)), None);
+    assert_eq!(key.hear(2, Some(Forbidden)), Some(1), "its contradiction no longer holds");
+}
+
+#[test]
+fn a_refused_key_that_one_route_refused_already_is_told_by_the_other_probe() {
+    let mut key = Key::accepted(2);
+    assert_eq!(key.hear(1, Some(NotFound)), Some(0));
+    assert_eq!(key.hear(0, Some(Accepted)), None);
+    assert_eq!(key.hear(0, Some(NotFound)), None, "no other probe was accepted last");
+    assert_eq!(key.state, Some(NotFound));
+}
+
+#[test]
+fn without_an_answer_the_state_waits_and_the_next_statement_decides() {
+    for (said, expected) in [(Accepted, Accepted), (NotFound, NotFound)] {
+        let mut key = Key::accepted(2);
+        assert_eq!(key.hear(1, Some(NotFound)), Some(0));
+        assert_eq!(key.hear(0, None), None, "a timeout");
+        assert_eq!(key.hear(1, Some(NotFound)), None, "the same probe cannot confirm itself");
+        assert_eq!(key.state, Some(Accepted));
+        assert_eq!(key.hear(0, Some(said)), None);
+        assert_eq!(key.state, Some(expected));
+    }
+}
+
+#[test]
+fn a_refusal_that_nobody_confirms_or_contradicts_counts_after_three_intervals() {
+    let mut key = Key::accepted(2);
+    assert_eq!(key.hear(1, Some(NotFound)), Some(0));
+    for _ in 0..3 {
+        assert_eq!(key.hear(0, None), None);
+        assert_eq!(key.state, Some(Accepted));
+        key.now += Duration::from_secs(58);
+        assert_eq!(key.hear(1, Some(NotFound)), None);
+    }
+    key.hear(0, None);
+    key.now += Duration::from_secs(6);
+    key.hear(0, None);
+    assert_eq!(key.state, Some(NotFound));
+}
+
+#[test]
+fn a_probe_that_is_accepted_itself_ends_the_wait() {
+    let mut key = Key::accepted(2);
+    assert_eq!(key.hear(1, Some(NotFound)), Some(0));
+    assert_eq!(key.hear(0, None), None);
+    assert_eq!(key.hear(1, Some(Accepted)), None);
+    key.now += INTERVAL * 9;
+    assert_eq!(key.hear(0, None), None);
+    assert_eq!(key.state, Some(Accepted));
+}
+
+#[test]
+fn a_probe_that_has_not_answered_since_the_start_is_asked() {
+    let mut key = Key::new(2, Some(Accepted));
+    assert_eq!(
+        key.hear(1, Some(Forbidden)),
+        Some(0),
+        "a restart must not turn a settled refusal into a state"
+    );
+    assert_eq!(key.hear(0, Some(Accepted)), None);
+    assert_eq!(key.state, Some(Accepted));
+}
+
+#[test]
+fn the_first_refusal_of_an_unknown_key_does_not_wait_for_an_answer_that_does_not_come() {
+    let mut key = Key::new(2, None);
+    assert_eq!(key.hear(1, Some(NotFound)), Some(0));
+    assert_eq!(key.hear(0, None), None);
+    assert_eq!(key.state, Some(NotFound));
+}
+
+#[test]
+fn two_routes_that_refuse_for_different_causes_do_not_move_the_state_back_and_forth() {
+    let mut key = Key::accepted(2);
+    assert_eq!(key.hear(1, Some(Forbidden)), Some(0));
+    assert_eq!(key.hear(0, Some(NotFound)), None);
+    let state = key.state;
+    let mut questions = 0;
+    for _ in 0..50 {
+        for (probe, said) in [(1, Forbidden), (0, NotFound)] {
+            if let Some(asked) = key.hear(probe, Some(said)) {
+                questions += 1;
+                let answer = if asked == 0 { NotFound } else { Forbidden };
+                assert_eq!(key.hear(asked, Some(answer)), None);
+            }
+            assert_eq!(key.state, state);
+        }
+    }
+    assert_eq!(questions, 1);
+}
+
+#[test]
+fn an_acceptance_ends_every_refusal_at_once() {
+    let mut key = Key::new(2, Some(NotFound));
+    assert_eq!(key.hear(0, Some(NotFound)), None);
+    assert_eq!(key.hear(1, Some(Accepted)), None);
+    assert_eq!(key.state, Some(Accepted));
+}
+
+#[test]
+fn probes_that_keep_refusing_do_not_confirm_one_another() {
+    let mut key = Key::accepted(1);
+    (1..20).for_each(|probe| key.confirmation.add(probe));
+    for round in 0..10 {
+        for probe in 1..20 {
+            if let Some(asked) = key.hear(probe, Some(NotFound)) {
+                assert_eq!((asked, round), (0, 0));
+                (2..20).for_each(|other| assert_eq!(key.hear(other, Some(NotFound)), None));
+                assert_eq!(key.hear(asked, Some(Accepted)), None);
+            }
+            assert_eq!(key.state, Some(Accepted));
+        }
+    }
+}
+
+#[test]
+fn a_removed_probe_is_neither_asked_nor_waited_for() {
+    let mut key = Key::accepted(3);
+    assert_eq!(key.hear(2, Some(NotFound)), Some(0));
+    key.confirmation.remove(|probe| *probe == 0);
+    assert_eq!(key.hear(2, Some(NotFound)), Some(1));
+    key.confirmation.remove(|probe| *probe == 1);
+    assert_eq!(key.hear(2, Some(NotFound)), None);
+    assert_eq!(key.state, Some(NotFound));
+}
+
+#[test]
+fn after_a_reset_the_earlier_statements_do_not_count() {
+    let mut key = Key::accepted(2);
+    assert_eq!(key.hear(1, Some(NotFound)), Some(0));
+    key.confirmation.reset();
+    key.state = None;
+    assert_eq!(key.hear(0, None), None);
+    assert_eq!(key.state, None);
+}
