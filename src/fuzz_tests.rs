@@ -226,7 +226,7 @@ proptest! {
         kind in select(REQUEST_KINDS), status in statuses(), headers in headers(), body in mutation_of(BODIES), complete in any::<bool>(),
     ) {
         let received = SystemTime::now();
-        let judgement = judge(kind, Response { status, headers: &headers, body: &body, complete, received });
+        let judgement = judge(kind, Response { status, headers: &headers, body: &body, complete, received, expects_request_id: false });
         if let Err(failure) = &judgement.outcome {
             prop_assert!(failure.detail.len() < 500, "{}", failure.detail);
             prop_assert!(!failure.detail.contains(char::is_control), "{}", failure.detail);

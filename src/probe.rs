@@ -6,6 +6,7 @@
 mod client;
 mod exhaustion;
 mod phase_timer;
+mod request_id_history;
 mod resolver;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ use http::header::{AUTHORIZATION, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, timeout};
 
 use crate::config;
 use crate::partner_api::error::ErrorCode;
@@ -32,6 +33,7 @@ use crate::report::{Phases, ProbeReport};
 
 pub(crate) use client::BuildError;
 use phase_timer::{PhaseTimer, Times};
+use request_id_history::RequestIdHistory;
 
 /// A key/info response has a few kilobytes. It must be complete to be parsed.
 const KEY_INFO_LIMITS: BodyLimits = BodyLimits { read: 1 << 20, keep: 1 << 20 };
@@ -60,6 +62,7 @@ struct Inner {
     api: config::Api,
     /// The content of the file of certificate authorities: it can change while its name stays the same.
     authorities: Option<Vec<u8>>,
+    request_ids: RequestIdHistory,
 }
 
 /// One request to send.
@@ -109,7 +112,8 @@ impl Prober {
     pub(crate) fn new(api: &config::Api) -> Result<Self, BuildError> {
         let authorities = client::read_authorities(api)?;
         let client = client::build(api, authorities.as_deref())?;
-        Ok(Self(Arc::new(Inner { client, api: api.clone(), authorities })))
+        let request_ids = RequestIdHistory::default();
+        Ok(Self(Arc::new(Inner { client, api: api.clone(), authorities, request_ids })))
     }
 
     /// Whether this prober was made with the same settings and the same certificate authorities.
@@ -147,7 +151,11 @@ impl Prober {
         let Times { status, request_id, certificate_expiry, .. } = timer.times().clone();
         let (outcome, request_id, judgement) = match response {
             Ok(response) => {
-                let judgement = request.judge(response, finished);
+                let expects_request_id = self.0.request_ids.is_expected(request.path, Instant::now());
+                let judgement = request.judge(response, finished, expects_request_id);
+                if judgement.request_id.is_some() {
+                    self.0.request_ids.record(request.path, Instant::now());
+                }
                 (judgement.outcome.clone(), judgement.request_id.clone(), Some(judgement))
             }
             Err(failure) => (Err(failure), redact_request_id(request_id, request.secrets()), None),
@@ -210,9 +218,15 @@ impl PartialEq for Prober {
 impl<'a> ProbeRequest<'a> {
     /// The judgement without the secrets of the request: an error code or a request ID is shown and logged,
     /// and the server could put a secret there.
-    fn judge(&self, response: ReceivedResponse, received: SystemTime) -> Judgement {
+    fn judge(
+        &self,
+        response: ReceivedResponse,
+        received: SystemTime,
+        expects_request_id: bool,
+    ) -> Judgement {
         let ReceivedResponse { status, headers, body, complete } = response;
-        let response = Response { status, headers: &headers, body: &body, complete, received };
+        let (headers, body) = (&headers, &body);
+        let response = Response { status, headers, body, complete, received, expects_request_id };
         let mut judgement = judge(self.kind, response);
         judgement.request_id = redact_request_id(judgement.request_id, self.secrets());
         if let Err(failure) = &mut judgement.outcome {

@@ -117,9 +117,9 @@ pub(crate) fn judge_response(kind: RequestKind, status: u16, body: &str) -> Judg
         .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
         .into_iter()
         .collect();
-    let response =
-        Response { status, headers: &headers, body: body.as_bytes(), complete: true, received: at(1_000) };
-    judge(kind, response)
+    let (body, received) = (body.as_bytes(), at(1_000));
+    let expects_request_id = true;
+    judge(kind, Response { status, headers: &headers, body, complete: true, received, expects_request_id })
 }
 
 /// The judgement of an error response with this code.

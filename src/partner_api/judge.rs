@@ -44,6 +44,9 @@ pub(crate) struct Response<'a> {
     pub complete: bool,
     /// The wall clock when the response ended.
     pub received: SystemTime,
+    /// Whether the API's responses on this route carry a request ID here. A response without one was not written
+    /// by the API then.
+    pub expects_request_id: bool,
 }
 
 /// What a response proves about the key of the request. Only explicit statements of the API are evidence.
@@ -119,6 +122,11 @@ pub(crate) fn judge(kind: RequestKind, response: Response<'_>) -> Judgement {
 
 /// The body must belong to the route, because captive portals also respond with status 200.
 fn judge_success(kind: RequestKind, response: Response<'_>, judgement: &mut Judgement) {
+    let has_request_id = judgement.request_id.is_some();
+    if is_from_elsewhere(kind, response, has_request_id) {
+        judgement.outcome = Err(no_request_id(response.status));
+        return;
+    }
     let evidence = match kind {
         RequestKind::Health => return,
         RequestKind::KeyInfo(mode) => read_key_info(mode, response).map(|info| {
@@ -133,6 +141,8 @@ fn judge_success(kind: RequestKind, response: Response<'_>, judgement: &mut Judg
         RequestKind::Canary(method) => check_json(method, response).map(|()| KeyEvidence::Accepted),
     };
     match evidence {
+        // Any JSON is a success of a canary, so without a request ID it proves nothing.
+        Ok(KeyEvidence::Accepted) if !has_request_id && matches!(kind, RequestKind::Canary(_)) => {}
         Ok(evidence) => {
             judgement.key = Some(evidence);
             judgement.secret = Some(SecretEvidence::Accepted);
@@ -183,6 +193,10 @@ fn judge_error(kind: RequestKind, response: Response<'_>, judgement: &mut Judgem
         return;
     };
     judgement.request_id = judgement.request_id.take().or(error.request_id);
+    if is_from_elsewhere(kind, response, judgement.request_id.is_some()) {
+        judgement.outcome = Err(no_request_id(status));
+        return;
+    }
     let (reason, key, secret) =
         error.code.documented().map_or_else(|| undocumented_code(status), documented_code);
     if kind != RequestKind::Health {
@@ -190,6 +204,20 @@ fn judge_error(kind: RequestKind, response: Response<'_>, judgement: &mut Judgem
     }
     let detail = format!("the API refused with {} (status {status})", error.code);
     judgement.outcome = Err(Failure { code: Some(error.code), ..Failure::new(reason, detail) });
+}
+
+/// Whether the missing request ID shows that the API did not write this response. The health route is judged by
+/// its status only.
+fn is_from_elsewhere(kind: RequestKind, response: Response<'_>, has_request_id: bool) -> bool {
+    kind != RequestKind::Health && response.expects_request_id && !has_request_id
+}
+
+fn no_request_id(status: u16) -> Failure {
+    let detail = format!(
+        "status {status} without the request ID that the API sends on this route: it came from a proxy, load balancer \
+         or firewall"
+    );
+    Failure::new(Reason::Edge, detail)
 }
 
 /// Every error of the API has a documented JSON body. An error without it came from something between the

@@ -3,8 +3,9 @@
 use http::HeaderMap;
 use strum::VariantArray as _;
 
-use super::{RequestKind, Response, judge};
+use super::{KeyEvidence, RequestKind, Response, judge};
 use crate::partner_api::error::DocumentedCode;
+use crate::partner_api::failure::Reason;
 use crate::partner_api::{KeyInfoMode, Method};
 use crate::test_support::{at, judge_error, judge_response};
 
@@ -119,7 +120,7 @@ fn the_request_id_shows_that_a_failed_health_response_came_from_the_api() {
     assert_eq!(with_id.outcome.unwrap_err().reason.into_str(), "unexpected_status");
     let headers = HeaderMap::new();
     let response =
-        Response { status: 503, headers: &headers, body: b"down", complete: true, received: at(1) };
+        Response { body: b"down", ..response_without_request_id(503, &headers, "") };
     assert_eq!(judge(RequestKind::Health, response).outcome.unwrap_err().reason.into_str(), "edge");
 }
 
@@ -141,7 +142,7 @@ fn a_truncated_body_fails_key_info_but_not_a_canary() {
         [("content-type".parse().unwrap(), "application/json".parse().unwrap())].into_iter().collect();
     let judge_truncated = |kind| {
         let response =
-            Response { status: 200, headers: &headers, body: b"[{", complete: false, received: at(1) };
+            Response { complete: false, ..response_without_request_id(200, &headers, "[{") };
         judge(kind, response).outcome
     };
     assert!(judge_truncated(CANARY).is_ok());
@@ -153,14 +154,7 @@ fn a_canary_response_must_have_a_json_type_and_first_byte() {
     let is_accepted = |content_type: &str, body: &str| {
         let headers: HeaderMap =
             [("content-type".parse().unwrap(), content_type.parse().unwrap())].into_iter().collect();
-        let response = Response {
-            status: 200,
-            headers: &headers,
-            body: body.as_bytes(),
-            complete: true,
-            received: at(1),
-        };
-        judge(CANARY, response).outcome.is_ok()
+        judge(CANARY, response_without_request_id(200, &headers, body)).outcome.is_ok()
     };
     assert!(is_accepted("application/json; charset=utf-8", "[]"));
     assert!(is_accepted("Application/Problem+JSON", " \n {}"));
@@ -170,4 +164,53 @@ fn a_canary_response_must_have_a_json_type_and_first_byte() {
     assert!(!is_accepted("application/json", ""));
     assert!(!is_accepted("application/json", "  "));
     assert!(!is_accepted("", "[]"));
+}
+
+/// A complete response on a route that is not known to send request IDs.
+fn response_without_request_id<'a>(status: u16, headers: &'a HeaderMap, body: &'a str) -> Response<'a> {
+    Response {
+        status,
+        headers,
+        body: body.as_bytes(),
+        complete: true,
+        received: at(1),
+        expects_request_id: false,
+    }
+}
+
+const ACTIVATED: &str = r#"{"isActivated":true}"#;
+const NOT_FOUND: &str = r#"{"error":{"code":"ERR-API-TOKEN-NOT-FOUND","message":"m","details":""}}"#;
+const NOT_FOUND_WITH_ID: &str =
+    r#"{"error":{"code":"ERR-API-TOKEN-NOT-FOUND","message":"m","details":{"requestId":"req-1"}}}"#;
+
+fn json_headers() -> HeaderMap {
+    [("content-type".parse().unwrap(), "application/json".parse().unwrap())].into_iter().collect()
+}
+
+#[test]
+fn a_response_without_the_expected_request_id_is_not_the_api_s() {
+    let headers = json_headers();
+    let judge = |kind, status, body| {
+        let response = response_without_request_id(status, &headers, body);
+        judge(kind, Response { expects_request_id: true, ..response })
+    };
+    for (kind, status, body) in [(CANARY, 200, "[]"), (EXTENDED, 200, ACTIVATED), (CANARY, 404, NOT_FOUND)] {
+        let judgement = judge(kind, status, body);
+        assert_eq!(judgement.outcome.unwrap_err().reason, Reason::Edge, "{status} {body}");
+        assert!(judgement.key.is_none() && judgement.secret.is_none(), "{status} {body}");
+        assert!(judgement.key_info.is_none(), "{status} {body}");
+    }
+    assert!(judge(RequestKind::Health, 200, "").outcome.is_ok(), "health is judged by its status");
+    let with_id = judge(CANARY, 404, NOT_FOUND_WITH_ID);
+    assert_eq!(with_id.key, Some(KeyEvidence::NotFound), "the body has the request ID");
+}
+
+#[test]
+fn where_a_proxy_removes_request_ids_only_documented_bodies_are_evidence() {
+    let headers = json_headers();
+    let judge = |kind, status, body| judge(kind, response_without_request_id(status, &headers, body));
+    let canary = judge(CANARY, 200, "[]");
+    assert!(canary.outcome.is_ok() && canary.key.is_none() && canary.secret.is_none());
+    assert_eq!(judge(EXTENDED, 200, ACTIVATED).key, Some(KeyEvidence::Activated));
+    assert_eq!(judge(CANARY, 404, NOT_FOUND).key, Some(KeyEvidence::NotFound));
 }

@@ -1,0 +1,47 @@
+//! Remembers on which routes the API sends request IDs.
+//!
+//! Every response of the API has a request ID, but a proxy in front of the exporter may remove it. So the ID is
+//! expected only where it was seen.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::{Duration, Instant};
+
+/// How long a route is expected to send a request ID after the last one.
+const EXPECTED_FOR: Duration = Duration::from_hours(24);
+
+/// When each route last sent a request ID, by its path. It is shared by all keys: they reach the same API.
+#[derive(Debug, Default)]
+pub(super) struct RequestIdHistory(Mutex<HashMap<Box<str>, Instant>>);
+
+impl RequestIdHistory {
+    pub(super) fn is_expected(&self, path: &str, now: Instant) -> bool {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied();
+        last.is_some_and(|last| now.saturating_duration_since(last) < EXPECTED_FOR)
+    }
+
+    pub(super) fn record(&self, path: &str, now: Instant) {
+        let mut by_path = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = by_path.get_mut(path) {
+            *last = now;
+        } else {
+            by_path.insert(path.into(), now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_is_expected_for_a_day_on_the_route_that_sent_one() {
+        let (history, now) = (RequestIdHistory::default(), Instant::now());
+        assert!(!history.is_expected("/a", now));
+        history.record("/a", now);
+        assert!(history.is_expected("/a", now + EXPECTED_FOR.saturating_sub(Duration::from_secs(1))));
+        assert!(!history.is_expected("/a", now + EXPECTED_FOR));
+        assert!(!history.is_expected("/b", now));
+    }
+}
