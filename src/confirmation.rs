@@ -51,7 +51,7 @@ struct Waiting<P, S> {
 pub(crate) enum Decision<P, S> {
     /// The state stays.
     Keep,
-    /// This statement moves the state.
+    /// This statement counts: it moves the state, or confirms it.
     Move(S),
     /// The state stays until this probe has answered. It must be sent now, and its answer passed to
     /// [`Confirmation::hear`].
@@ -66,7 +66,7 @@ pub(crate) struct Situation<'a, P, S> {
     pub is_known: bool,
     /// A refusal that no other probe confirms or contradicts counts after this time.
     pub patience: Duration,
-    /// Which of several probes to ask: the one with the lowest value.
+    /// Which of several probes to ask, and to believe if both refuse: the one with the lowest value.
     pub preference: &'a dyn Fn(&P) -> u8,
     pub now: Instant,
 }
@@ -113,7 +113,7 @@ impl<P: Ord + Copy, S: Statement> Confirmation<P, S> {
             Some(statement) => {
                 self.note(from, statement, situation.now);
                 self.contradict(from, statement);
-                if (situation.agrees)(statement) { Decision::Keep } else { Decision::Move(statement) }
+                Decision::Move(statement)
             }
         }
     }
@@ -137,8 +137,14 @@ impl<P: Ord + Copy, S: Statement> Confirmation<P, S> {
             // keeps refusing says nothing new.
             let was_accepted = before.is_some_and(|before| !before.is_refusal());
             let is_next = waiting.is_unanswered && before != Some(statement);
-            let confirms = waiting.asked == from || was_accepted || is_next;
-            return if confirms { self.stop_waiting() } else { Decision::Keep };
+            if waiting.asked != from && !was_accepted && !is_next {
+                return Decision::Keep;
+            }
+            // The first refusal may be the route's own. Of two different ones, the preferred probe is right.
+            if (situation.preference)(&from) <= (situation.preference)(&waiting.from) {
+                waiting.statement = statement;
+            }
+            return self.stop_waiting();
         }
         if self.is_settled(&from) {
             return Decision::Keep;
@@ -185,8 +191,9 @@ impl<P: Ord + Copy, S: Statement> Confirmation<P, S> {
         let preference = |name: &P| (situation.preference)(name);
         let speaking = others().filter_map(|(name, probe)| {
             let (statement, at) = last_of(probe)?;
-            let contradicts = !statement.is_refusal() || (situation.agrees)(statement);
-            contradicts.then_some((name, at))
+            // Of two different refusals, the one of the preferred probe counts.
+            let may_be_right = (situation.agrees)(statement) && preference(name) <= preference(from);
+            (!statement.is_refusal() || may_be_right).then_some((name, at))
         });
         let speaking = speaking.min_by_key(|(name, at)| (preference(name), std::cmp::Reverse(*at)));
         let silent = || others().filter(|(_, probe)| probe.last.is_none()).map(|(name, _)| name);

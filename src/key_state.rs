@@ -105,8 +105,8 @@ fn unknown_state(name: &str) -> String {
     format!("unknown state {name:?}")
 }
 
-/// The state of one key, as it is persisted. It belongs to a token: another token of the same key starts with a
-/// state of its own, and takes over what concerns the key ([`Self::inherit`]).
+/// The state of one key, as it is persisted. It belongs to a token: another token of the same key has a state of
+/// its own, and takes over the history of the key.
 #[serde_as]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PersistedKeyState {
@@ -116,7 +116,16 @@ pub(crate) struct PersistedKeyState {
     pub since: SystemTime,
     /// Whether the token was active at any time since it is monitored.
     pub has_been_active: bool,
-    /// Whether the key ever worked: with this token or with one that this token replaced.
+    /// About the key and not only about this token.
+    #[serde(flatten)]
+    pub history: KeyHistory,
+}
+
+/// What concerns a key across all its tokens.
+#[serde_as]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeyHistory {
+    /// Whether the key ever worked: with its token or with one that this token replaced.
     #[serde(default)]
     pub has_worked: bool,
     /// Since when the key is refused, after it worked; `None` while it works, or if it never worked.
@@ -140,29 +149,25 @@ pub(crate) struct PersistedSecretState {
 impl PersistedKeyState {
     /// The state of a new token.
     pub(crate) fn new(now: SystemTime) -> Self {
-        Self {
-            state: KeyState::Unknown,
-            since: now,
-            has_been_active: false,
-            has_worked: false,
-            broken_since: None,
-        }
+        Self { state: KeyState::Unknown, since: now, has_been_active: false, history: KeyHistory::default() }
     }
 
-    /// The state of a token that replaces the one with the state `old`: a key that is broken stays broken until
-    /// a token of it is accepted.
-    pub(crate) fn inherit(self, old: &Self) -> Self {
-        Self {
-            has_worked: self.has_worked || old.has_worked,
-            broken_since: old.broken_since.or(self.broken_since),
-            ..self
-        }
+    /// The state of this token for a key with this history: a key that is broken stays broken until a token of it
+    /// is accepted.
+    pub(crate) fn with_history(self, key: &KeyHistory) -> Self {
+        // If the key never worked, what happened to the token under another name counts.
+        let of_token = self.history.broken_since.filter(|_| !key.has_worked);
+        let history = KeyHistory {
+            has_worked: key.has_worked || self.history.has_worked || self.has_been_active,
+            broken_since: key.broken_since.or(of_token),
+        };
+        Self { history, ..self }
     }
 
     /// Adds what version 1 of the state file did not have.
     pub(crate) fn complete_version_1(&mut self) {
-        self.has_worked = self.has_been_active;
-        self.broken_since = (self.state.is_refused() && self.has_worked).then_some(self.since);
+        let broken_since = (self.state.is_refused() && self.has_been_active).then_some(self.since);
+        self.history = KeyHistory { has_worked: self.has_been_active, broken_since };
     }
 
     /// The state that the evidence leads to.
@@ -189,7 +194,8 @@ impl PersistedKeyState {
         let mut next = self;
         match evidence {
             KeyEvidence::Activated | KeyEvidence::Accepted => {
-                (next.has_been_active, next.has_worked, next.broken_since) = (true, true, None);
+                next.has_been_active = true;
+                next.history = KeyHistory { has_worked: true, broken_since: None };
             }
             // Not a refusal, and not an acceptance either: a key that is broken stays broken.
             KeyEvidence::NotActivated => {}
@@ -198,7 +204,8 @@ impl PersistedKeyState {
             | KeyEvidence::FolderNotFound
             | KeyEvidence::Invalid
             | KeyEvidence::Forbidden => {
-                next.broken_since = self.broken_since.or(self.has_worked.then_some(now));
+                let KeyHistory { has_worked, broken_since } = self.history;
+                next.history.broken_since = broken_since.or(has_worked.then_some(now));
             }
         }
         let is_pending = self.state == KeyState::Pending && source == EvidenceSource::CanaryBesideKeyInfo;

@@ -218,12 +218,7 @@ impl PartialEq for Prober {
 impl<'a> ProbeRequest<'a> {
     /// The judgement without the secrets of the request: an error code or a request ID is shown and logged,
     /// and the server could put a secret there.
-    fn judge(
-        &self,
-        response: ReceivedResponse,
-        received: SystemTime,
-        expects_request_id: bool,
-    ) -> Judgement {
+    fn judge(&self, response: ReceivedResponse, received: SystemTime, expects_request_id: bool) -> Judgement {
         let ReceivedResponse { status, headers, body, complete } = response;
         let (headers, body) = (&headers, &body);
         let response = Response { status, headers, body, complete, received, expects_request_id };

@@ -153,14 +153,14 @@ impl Store {
         }
     }
 
-    /// The persisted state of a token.
-    pub(crate) fn key(&self, token: &CredentialId) -> Option<PersistedKeyState> {
-        self.0.current.borrow().content.key(token)
+    /// The persisted state of a key with this token; the key is named by partner and key.
+    pub(crate) fn key(&self, key: &(Arc<str>, Arc<str>), token: &CredentialId) -> Option<PersistedKeyState> {
+        self.0.current.borrow().content.key(key, token)
     }
 
-    /// The persisted state of a partner's secret.
-    pub(crate) fn secret(&self, id: &CredentialId) -> Option<PersistedSecretState> {
-        self.0.current.borrow().content.secret(id)
+    /// The persisted state of a partner with this secret.
+    pub(crate) fn secret(&self, partner: &Arc<str>, secret: &CredentialId) -> Option<PersistedSecretState> {
+        self.0.current.borrow().content.secret(partner, secret)
     }
 
     /// Records that a key uses this token now. Returns the state of the token, or `new` if there is none. A key

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState};
+use crate::key_state::{KeyHistory, KeyState, PersistedKeyState, PersistedSecretState};
 use crate::metrics::Metrics;
 use crate::page::{self, Frame, Listing};
 use crate::partner_api::Access;
@@ -81,8 +81,7 @@ fn key_status(is_revoked: bool) -> KeyStatus {
         state,
         since: now,
         has_been_active: true,
-        has_worked: true,
-        broken_since: state.is_refused().then_some(now),
+        history: KeyHistory { has_worked: true, broken_since: state.is_refused().then_some(now) },
     };
     let probes = ["key_info", "exercices"].map(|name| ProbeStatus::new(name.into(), Duration::from_mins(1)));
     let mut status = KeyStatus::new(persisted, probes);

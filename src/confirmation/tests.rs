@@ -180,11 +180,31 @@ fn the_first_refusal_of_an_unknown_key_does_not_wait_for_an_answer_that_does_not
 }
 
 #[test]
+fn of_two_different_refusals_the_preferred_probe_is_believed() {
+    for (first, second) in [((1, Forbidden), (0, NotFound)), ((0, NotFound), (1, Forbidden))] {
+        let mut key = Key::accepted(2);
+        assert_eq!(key.hear(first.0, Some(first.1)), Some(second.0));
+        assert_eq!(key.hear(second.0, Some(second.1)), None);
+        assert_eq!(key.state, Some(NotFound));
+    }
+}
+
+#[test]
+fn another_refusal_of_the_preferred_probe_counts_at_once() {
+    let mut key = Key::new(2, Some(Forbidden));
+    assert_eq!(key.hear(0, Some(Forbidden)), None);
+    assert_eq!(key.hear(1, Some(Forbidden)), None);
+    assert_eq!(key.hear(0, Some(NotFound)), None);
+    assert_eq!(key.state, Some(NotFound));
+    assert_eq!(key.hear(1, Some(Forbidden)), Some(0));
+}
+
+#[test]
 fn two_routes_that_refuse_for_different_causes_do_not_move_the_state_back_and_forth() {
     let mut key = Key::accepted(2);
     assert_eq!(key.hear(1, Some(Forbidden)), Some(0));
     assert_eq!(key.hear(0, Some(NotFound)), None);
-    let state = key.state;
+    let state = Some(NotFound);
     let mut questions = 0;
     for _ in 0..50 {
         for (probe, said) in [(1, Forbidden), (0, NotFound)] {

@@ -2,7 +2,9 @@
 
 use strum::VariantArray as _;
 
-use crate::key_state::{EvidenceSource, KeyState, PersistedKeyState, PersistedSecretState, SecretState};
+use crate::key_state::{
+    EvidenceSource, KeyHistory, KeyState, PersistedKeyState, PersistedSecretState, SecretState,
+};
 use crate::partner_api::error::DocumentedCode;
 use crate::partner_api::judge::RequestKind;
 use crate::partner_api::{KeyInfoMode, Method};
@@ -70,8 +72,7 @@ fn key_states() -> impl Iterator<Item = PersistedKeyState> {
             state,
             since: at(1),
             has_been_active,
-            has_worked,
-            broken_since,
+            history: KeyHistory { has_worked, broken_since },
         })
     })
 }
@@ -107,9 +108,13 @@ fn every_code_changes_every_key_state_as_documented() {
                 "a refusal does not prove that the key was active"
             );
             assert_eq!(next.since, if next.state == persisted.state { at(1) } else { at(9) });
-            assert_eq!(next.has_worked, persisted.has_worked);
-            let refused_now = evidence.filter(|_| persisted.has_worked).map(|_| at(9));
-            assert_eq!(next.broken_since, persisted.broken_since.or(refused_now), "{persisted:?}");
+            assert_eq!(next.history.has_worked, persisted.history.has_worked);
+            let refused_now = evidence.filter(|_| persisted.history.has_worked).map(|_| at(9));
+            assert_eq!(
+                next.history.broken_since,
+                persisted.history.broken_since.or(refused_now),
+                "{persisted:?}"
+            );
         }
     }
 }
@@ -138,7 +143,8 @@ fn an_accepted_request_makes_key_and_secret_active_from_every_state() {
     for persisted in key_states() {
         let next = persisted.step(accepted.key.unwrap(), EvidenceSource::Authority, at(9));
         assert_eq!((next.state, next.has_been_active), (KeyState::Active, true), "{persisted:?}");
-        assert_eq!((next.has_worked, next.broken_since), (true, None), "a key that works is not broken");
+        let works = KeyHistory { has_worked: true, broken_since: None };
+        assert_eq!(next.history, works, "a key that works is not broken");
     }
     for persisted in secret_states() {
         let next = persisted.step(accepted.secret.unwrap(), at(9));
@@ -154,7 +160,7 @@ fn key_info_says_whether_a_key_is_activated() {
     for persisted in key_states() {
         let pending = persisted.step(evidence(false), EvidenceSource::Authority, at(9));
         assert_eq!(pending.state, KeyState::Pending);
-        assert_eq!(pending.broken_since, persisted.broken_since, "it is neither refused nor accepted");
+        assert_eq!(pending.history, persisted.history, "it is neither refused nor accepted");
         assert_eq!(persisted.step(evidence(true), EvidenceSource::Authority, at(9)).state, KeyState::Active);
     }
     let secret = judge_response(EXTENDED, 200, r#"{"isActivated":false}"#).secret;
@@ -176,15 +182,15 @@ fn a_replacement_of_a_broken_token_keeps_the_key_broken_until_a_token_is_accepte
     let accepted = judge_response(CANARY, 200, "[]").key.unwrap();
     let worked = PersistedKeyState::new(at(1)).step(accepted, EvidenceSource::Authority, at(1));
     let revoked = worked.step(not_found, EvidenceSource::Authority, at(2));
-    assert_eq!((revoked.state, revoked.broken_since), (KeyState::Revoked, Some(at(2))));
-    let replaced = PersistedKeyState::new(at(3)).inherit(&revoked);
-    assert_eq!((replaced.state, replaced.broken_since), (KeyState::Unknown, Some(at(2))));
+    assert_eq!((revoked.state, revoked.history.broken_since), (KeyState::Revoked, Some(at(2))));
+    let replaced = PersistedKeyState::new(at(3)).with_history(&revoked.history);
+    assert_eq!((replaced.state, replaced.history.broken_since), (KeyState::Unknown, Some(at(2))));
     let mistyped = replaced.step(not_found, EvidenceSource::Authority, at(4));
-    assert_eq!((mistyped.state, mistyped.broken_since), (KeyState::NotFound, Some(at(2))));
+    assert_eq!((mistyped.state, mistyped.history.broken_since), (KeyState::NotFound, Some(at(2))));
     let works = mistyped.step(accepted, EvidenceSource::Authority, at(5));
-    assert_eq!((works.state, works.broken_since), (KeyState::Active, None));
-    let never_worked = PersistedKeyState::new(at(3)).inherit(&PersistedKeyState::new(at(1)));
-    assert_eq!(never_worked.step(not_found, EvidenceSource::Authority, at(4)).broken_since, None);
+    assert_eq!((works.state, works.history.broken_since), (KeyState::Active, None));
+    let never_worked = PersistedKeyState::new(at(3)).with_history(&KeyHistory::default());
+    assert_eq!(never_worked.step(not_found, EvidenceSource::Authority, at(4)).history.broken_since, None);
 }
 
 #[test]
@@ -192,7 +198,7 @@ fn an_unchanged_state_keeps_its_since() {
     let active = PersistedKeyState {
         state: KeyState::Active,
         has_been_active: true,
-        has_worked: true,
+        history: KeyHistory { has_worked: true, broken_since: None },
         ..PersistedKeyState::new(at(1))
     };
     let accepted = judge_response(CANARY, 200, "[]").key.unwrap();

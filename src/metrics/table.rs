@@ -118,7 +118,7 @@ pub(super) const FROM_STATE: &[StateMetric] = &[
         "myunisoft_key_broken_since_timestamp_seconds",
         "Unix time since which the key is refused, after it worked. No sample while it works, or if it never worked.",
     )
-    .per_key(|_, status, samples| samples.optional(status.persisted.broken_since.map(Timestamp))),
+    .per_key(|_, status, samples| samples.optional(status.persisted.history.broken_since.map(Timestamp))),
     counter(
         "myunisoft_key_state_changes_total",
         "Changes of the key's state since the exporter started, by the new state.",

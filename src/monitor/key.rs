@@ -232,7 +232,8 @@ impl KeyMonitor {
         if self.key.status().persisted.has_been_active {
             return;
         }
-        if let Some(persisted) = self.context.store.key(id) {
+        let name = (Arc::clone(&self.key.partner.name), Arc::clone(&self.key.name));
+        if let Some(persisted) = self.context.store.key(&name, id) {
             self.key.status().persisted = persisted;
         }
     }

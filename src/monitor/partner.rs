@@ -140,26 +140,26 @@ impl PartnerMonitor {
     /// Takes the answer to a probe. A change is persisted before it is shown. Returns the probe that must be
     /// sent now, to confirm a refusal.
     pub(super) async fn hear(&self, answer: SecretAnswer<'_>, store: &Store) -> Option<SecretProbe> {
-        let decision = {
+        {
             let mut current = self.current();
             // A response to a secret that was replaced meanwhile says nothing about the new one.
             if answer.id.is_some() && answer.id != current.id {
                 return None;
             }
-            if current.restore_persisted(store) {
+            if current.restore_persisted(&self.partner.name, store) {
                 *self.partner.secret() = current.state;
             }
-            let decision = current.hear(&answer);
-            if let Decision::Move(evidence) = decision {
-                current.state = current.state.step(evidence, SystemTime::now());
+            let next = match current.hear(&answer) {
+                Decision::Keep => return None,
+                Decision::Ask(probe) => return Some(probe),
+                Decision::Move(evidence) => current.state.step(evidence, SystemTime::now()),
+            };
+            if next == current.state {
+                return None;
             }
-            decision
-        };
-        match decision {
-            Decision::Ask(probe) => return Some(probe),
-            Decision::Move(_) => self.persist_and_show(store, answer.report).await,
-            Decision::Keep => {}
+            current.state = next;
         }
+        self.persist_and_show(store, answer.report).await;
         None
     }
 
@@ -223,9 +223,9 @@ impl CurrentSecret {
     /// Takes over a persisted state that this monitor does not know yet: the storage directory may have become
     /// readable only after the start. A secret that was active needs no older state. Returns whether the state
     /// changed.
-    fn restore_persisted(&mut self, store: &Store) -> bool {
+    fn restore_persisted(&mut self, partner: &Arc<str>, store: &Store) -> bool {
         let persisted =
-            self.id.as_ref().filter(|_| !self.state.has_been_active).and_then(|id| store.secret(id));
+            self.id.as_ref().filter(|_| !self.state.has_been_active).and_then(|id| store.secret(partner, id));
         let Some(persisted) = persisted.filter(|persisted| *persisted != self.state) else { return false };
         self.state = persisted;
         true

@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 
 use super::fingerprint::{CredentialId, Fingerprint};
 use super::logins::{LoginRecord, RefusedLogins};
-use super::records::{Records, Stored, Used, is_recent, parse_records};
+use super::records::{NoHistory, Records, Stored, Used, is_recent, parse_records};
 use super::version_1;
-use crate::key_state::{PersistedKeyState, PersistedSecretState};
+use crate::key_state::{KeyHistory, PersistedKeyState, PersistedSecretState};
 
 /// The version of the file's format. A file of an earlier version is read, too; a file of another version counts
 /// as damaged, and its format is not guessed.
@@ -99,12 +99,12 @@ impl Content {
         &mut self.secrets
     }
 
-    pub(super) fn key(&self, token: &CredentialId) -> Option<PersistedKeyState> {
-        self.keys.get(token)
+    pub(super) fn key(&self, key: &KeyName, token: &CredentialId) -> Option<PersistedKeyState> {
+        self.keys.get(key, token)
     }
 
-    pub(super) fn secret(&self, id: &CredentialId) -> Option<PersistedSecretState> {
-        self.secrets.get(id)
+    pub(super) fn secret(&self, partner: &Arc<str>, id: &CredentialId) -> Option<PersistedSecretState> {
+        self.secrets.get(partner, id)
     }
 
     pub(super) fn refused_logins(&self, auth_url: &str, mail: &str) -> Option<RefusedLogins> {
@@ -219,14 +219,14 @@ struct KeyRecord {
     partner: Arc<str>,
     key: Arc<str>,
     #[serde(flatten)]
-    used: Used,
+    used: Used<KeyHistory>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct PartnerRecord {
     partner: Arc<str>,
     #[serde(flatten)]
-    used: Used,
+    used: Used<NoHistory>,
 }
 
 /// The state of one token or secret.
@@ -271,7 +271,7 @@ mod tests {
         PersistedKeyState {
             state,
             has_been_active,
-            has_worked: has_been_active,
+            history: KeyHistory { has_worked: has_been_active, broken_since: None },
             ..PersistedKeyState::new(at(day))
         }
     }
@@ -283,6 +283,16 @@ mod tests {
         content
     }
 
+    /// A key that worked, and was revoked on day 2.
+    fn broken() -> PersistedKeyState {
+        let history = KeyHistory { has_worked: true, broken_since: Some(at(2)) };
+        PersistedKeyState { history, ..state_of(KeyState::Revoked, 2, true) }
+    }
+
+    fn known(content: &Content, token: &str) -> Option<PersistedKeyState> {
+        content.key(&("acme".into(), "dupont".into()), &id(token))
+    }
+
     /// Records that a key uses a token.
     fn adopt(content: &mut Content, key: &str, token: &str) -> PersistedKeyState {
         let new = PersistedKeyState::new(at(50));
@@ -291,8 +301,7 @@ mod tests {
 
     #[test]
     fn written_content_is_read_back() {
-        let broken = PersistedKeyState { broken_since: Some(at(2)), ..state_of(KeyState::Revoked, 2, true) };
-        let mut content = with("t", broken);
+        let mut content = with("t", broken());
         let secret =
             PersistedSecretState { state: SecretState::Rejected, since: at(2), has_been_active: true };
         content.apply(StateUpdate::Secret { partner: "acme".into(), id: id("s"), persisted: secret });
@@ -301,15 +310,19 @@ mod tests {
         let (auth_url, mail) = ("https://auth".to_owned(), "api@durand.example".to_owned());
         content.apply(StateUpdate::Login { auth_url, mail, refused: Some(refused.clone()) });
         let (mut again, damage) = Content::from_json(&content.to_json().unwrap()).unwrap();
-        assert_eq!((again.key(&id("t")), damage), (Some(broken), Vec::new()));
-        assert_eq!(again.secret(&id("s")), Some(secret));
+        assert_eq!((known(&again, "t"), damage), (Some(broken()), Vec::new()));
+        assert_eq!(again.secret(&"acme".into(), &id("s")), Some(secret));
         assert_eq!(again.refused_logins("https://auth", "api@durand.example"), Some(refused));
-        assert_eq!(adopt(&mut again, "dupont", "new").broken_since, Some(at(2)), "the name is read back");
+        assert_eq!(
+            adopt(&mut again, "dupont", "new").history.broken_since,
+            Some(at(2)),
+            "the name is read back"
+        );
     }
 
     #[test]
     fn the_state_of_another_token_is_not_returned() {
-        assert_eq!(with_a_key().key(&id("another")), None);
+        assert_eq!(known(&with_a_key(), "another"), None);
     }
 
     #[test]
@@ -318,35 +331,40 @@ mod tests {
         assert_eq!(adopt(&mut content, "renamed", "t").state, KeyState::Revoked);
         content.update_configured(&[("acme".into(), "renamed".into())], at(2));
         content.update_configured(&[("acme".into(), "renamed".into())], at(90));
-        assert_eq!(content.key(&id("t")).unwrap().state, KeyState::Revoked, "it is in use");
+        assert_eq!(known(&content, "t").unwrap().state, KeyState::Revoked, "it is in use");
     }
 
     #[test]
     fn a_token_that_returns_after_a_typo_continues_with_its_state() {
         let mut content = with_a_key();
         let typo = adopt(&mut content, "dupont", "typo");
-        assert_eq!((typo.state, typo.has_been_active, typo.has_worked), (KeyState::Unknown, false, true));
+        assert_eq!(
+            (typo.state, typo.has_been_active, typo.history.has_worked),
+            (KeyState::Unknown, false, true)
+        );
         assert_eq!(adopt(&mut content, "dupont", "t"), state_of(KeyState::Active, 1, true));
     }
 
     #[test]
     fn a_key_that_is_removed_and_added_with_another_token_is_a_new_key() {
-        let broken = PersistedKeyState { broken_since: Some(at(2)), ..state_of(KeyState::Revoked, 2, true) };
-        let mut content = with("t", broken);
+        let mut content = with("t", broken());
         content.update_configured(&[], at(3));
         assert_eq!(adopt(&mut content, "dupont", "new"), PersistedKeyState::new(at(50)));
-        assert_eq!(adopt(&mut content, "again", "t").broken_since, Some(at(2)), "the token is the same");
+        assert_eq!(
+            adopt(&mut content, "again", "t").history.broken_since,
+            Some(at(2)),
+            "the token is the same"
+        );
     }
 
     #[test]
     fn a_token_of_another_api_has_no_history() {
-        let broken = PersistedKeyState { broken_since: Some(at(2)), ..state_of(KeyState::Revoked, 2, true) };
-        let mut content = with("t", broken);
+        let mut content = with("t", broken());
         let staging = CredentialId::of_token(&"staging".into(), "acme", "dupont", &"t".into());
         let new = PersistedKeyState::new(at(50));
         let (adopted, _) = content.keys().adopt(("acme".into(), "dupont".into()), &staging, new);
         assert_eq!(adopted, new);
-        assert_eq!(adopt(&mut content, "dupont", "t"), broken);
+        assert_eq!(adopt(&mut content, "dupont", "t"), broken());
     }
 
     #[test]
@@ -362,27 +380,25 @@ mod tests {
         let mut content = with("t", state_of(KeyState::NotFound, 5, false));
         content.merge_older(with("t", state_of(KeyState::Active, 1, true)));
         let expected = PersistedKeyState { state: KeyState::NotFound, ..state_of(KeyState::Active, 5, true) };
-        assert_eq!(content.key(&id("t")), Some(expected), "has_been_active stays true");
+        assert_eq!(known(&content, "t"), Some(expected), "has_been_active stays true");
         content.merge_older(with("t", state_of(KeyState::Unknown, 1, false)));
-        assert_eq!(content.key(&id("t")), Some(expected));
+        assert_eq!(known(&content, "t"), Some(expected));
     }
 
     #[test]
     fn an_older_file_replaces_a_state_that_is_still_unknown() {
         let mut content = with("t", PersistedKeyState::new(at(5)));
-        let broken = PersistedKeyState { broken_since: Some(at(2)), ..state_of(KeyState::Revoked, 2, true) };
-        content.merge_older(with("t", broken));
-        assert_eq!(content.key(&id("t")), Some(broken));
+        content.merge_older(with("t", broken()));
+        assert_eq!(known(&content, "t"), Some(broken()));
     }
 
     #[test]
     fn a_token_in_an_older_file_marks_its_replacement_as_broken_and_not_as_active() {
         let mut content = with("new", state_of(KeyState::NotFound, 5, false));
-        let broken = PersistedKeyState { broken_since: Some(at(2)), ..state_of(KeyState::Revoked, 2, true) };
-        content.merge_older(with("old", broken));
-        let known = content.key(&id("new")).unwrap();
-        assert_eq!((known.state, known.has_been_active), (KeyState::NotFound, false));
-        assert_eq!((known.has_worked, known.broken_since), (true, Some(at(2))));
+        content.merge_older(with("old", broken()));
+        let token = known(&content, "new").unwrap();
+        assert_eq!((token.state, token.has_been_active), (KeyState::NotFound, false));
+        assert_eq!(token.history, broken().history);
     }
 
     #[test]
@@ -394,15 +410,14 @@ mod tests {
             "state":"revoked","since":"1970-01-03T00:00:00Z","has_been_active":true}}],"secrets":[],"logins":[]}}"#
         );
         let (mut content, damage) = Content::from_json(text.as_bytes()).unwrap();
-        let expected =
-            PersistedKeyState { broken_since: Some(at(2)), ..state_of(KeyState::Revoked, 2, true) };
-        assert_eq!((content.key(&id("t")), damage), (Some(expected), Vec::new()));
+        let expected = broken();
+        assert_eq!((known(&content, "t"), damage), (Some(expected), Vec::new()));
         assert_eq!(adopt(&mut content, "dupont", "t"), expected);
         content.update_configured(&[("acme".into(), "dupont".into())], at(3));
         let mut again = Content::from_json(&content.to_json().unwrap()).unwrap().0;
         assert_eq!(adopt(&mut again, "dupont", "t"), expected);
         let replaced = adopt(&mut Content::from_json(text.as_bytes()).unwrap().0, "dupont", "new");
-        assert_eq!((replaced.state, replaced.broken_since), (KeyState::Unknown, Some(at(2))));
+        assert_eq!((replaced.state, replaced.history.broken_since), (KeyState::Unknown, Some(at(2))));
     }
 
     #[test]
@@ -433,9 +448,9 @@ mod tests {
         let mut content = with_a_key();
         assert!(content.update_configured(&[], at(10)));
         assert!(!content.update_configured(&[], at(39)));
-        assert!(content.key(&id("t")).is_some());
+        assert!(known(&content, "t").is_some());
         assert!(content.update_configured(&[], at(40)));
-        assert!(content.key(&id("t")).is_none());
+        assert!(known(&content, "t").is_none());
     }
 
     #[test]
@@ -445,7 +460,7 @@ mod tests {
         content.update_configured(&[], at(10));
         adopt(&mut content, "dupont", "t");
         assert!(!content.update_configured(&configured, at(90)));
-        assert!(content.key(&id("t")).is_some());
+        assert!(known(&content, "t").is_some());
     }
 
     #[test]
@@ -465,7 +480,7 @@ mod tests {
             r#"{"fingerprint":"f","state":"fine","since":"2026-01-01T00:00:00Z","has_been_active":true}"#;
         let text = format!("{before}\"tokens\": [{wrong},{good}");
         let (content, damage) = Content::from_json(text.as_bytes()).unwrap();
-        assert_eq!(content.key(&id("t")).unwrap().state, KeyState::Active);
+        assert_eq!(known(&content, "t").unwrap().state, KeyState::Active);
         assert!(
             damage.len() == 1 && damage[0].contains("tokens[0]") && damage[0].contains("fine"),
             "{damage:?}"

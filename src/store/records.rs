@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_with::serde_as;
 
 use super::fingerprint::{CredentialId, Fingerprint};
-use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, SecretState};
+use crate::key_state::{KeyHistory, KeyState, PersistedKeyState, PersistedSecretState, SecretState};
 use crate::rfc3339::Rfc3339;
 
 /// How long the state of a token or secret is kept after its removal from the configuration, because
@@ -20,29 +20,43 @@ const RETENTION: Duration = Duration::from_hours(30 * 24);
 
 /// The state of a token or secret, as the store handles it.
 pub(super) trait Persisted: Copy + PartialEq {
+    /// What concerns the key or partner across all its credentials.
+    type History: Clone + PartialEq;
+
+    fn history(&self) -> Self::History;
+
+    /// The state of this credential for a key or partner with this history.
+    fn with_history(self, history: &Self::History) -> Self;
+
     /// Adds what an older state of the same token or secret proves.
     fn merge_older(&mut self, older: &Self);
 
-    /// The state of a token or secret that replaces the one with the state `old`.
-    fn inherit(self, old: &Self) -> Self;
+    /// Adds what an older history of the same key or partner proves. `self` is the present state.
+    fn merge_older_history(&self, history: &mut Self::History, older: &Self::History);
 }
 
 /// The states by fingerprint, and the fingerprint that each owner uses. An owner `N` is a key or a partner, by
 /// name. A state outlives its owner, so that a renamed key keeps its state.
 #[derive(Clone, Debug)]
-pub(super) struct Records<N, S> {
+pub(super) struct Records<N, S: Persisted> {
     states: BTreeMap<Fingerprint, Stored<S>>,
-    owners: BTreeMap<N, Used>,
+    owners: BTreeMap<N, Used<S::History>>,
 }
 
 /// What an owner uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Used {
+pub(super) struct Used<H> {
     /// The identity of the API; `None` in records of version 1, which did not distinguish APIs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     api: Option<Arc<str>>,
     fingerprint: Fingerprint,
+    #[serde(flatten)]
+    history: H,
 }
+
+/// A partner has no history: each secret has a state of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct NoHistory {}
 
 /// A state, as it is in the file.
 #[serde_as]
@@ -56,40 +70,44 @@ pub(super) struct Stored<S> {
     pub(super) unused_since: Option<SystemTime>,
 }
 
-impl<N, S> Default for Records<N, S> {
+impl<N, S: Persisted> Default for Records<N, S> {
     fn default() -> Self {
         Self { states: BTreeMap::new(), owners: BTreeMap::new() }
     }
 }
 
-impl<N: Ord + Clone, S: Persisted> Records<N, S> {
-    pub(super) fn get(&self, id: &CredentialId) -> Option<S> {
-        let stored = self.states.get(&id.fingerprint).or_else(|| self.states.get(&id.version_1));
-        stored.map(|stored| stored.persisted)
+impl<N: Ord, S: Persisted> Records<N, S> {
+    /// The state of the credential that `owner` uses.
+    pub(super) fn get(&self, owner: &N, id: &CredentialId) -> Option<S> {
+        let stored = self.states.get(&id.fingerprint).or_else(|| self.states.get(&id.version_1))?;
+        Some(self.with_history(owner, id, stored.persisted))
     }
 
-    /// Records that `owner` uses this credential now, and returns its state: the known one or `new`. It
-    /// inherits from the credential that the owner used before at the same API.
+    /// Records that `owner` uses this credential now, and returns its state: the known one or `new`. The history
+    /// of the owner continues, unless it is about another API.
     ///
     /// The second value is whether the file has to be written.
     pub(super) fn adopt(&mut self, owner: N, id: &CredentialId, new: S) -> (S, bool) {
-        let own = self.get(id).unwrap_or(new);
-        let replaced = self.owners.get(&owner).filter(|used| used.is_replaced_by(id));
-        let replaced = replaced.and_then(|used| self.states.get(&used.fingerprint));
-        let persisted = replaced.map_or(own, |replaced| own.inherit(&replaced.persisted));
+        let persisted = self.get(&owner, id).unwrap_or_else(|| self.with_history(&owner, id, new));
         let is_changed = self.set(owner, id, persisted);
         (persisted, is_changed)
     }
 
+    fn with_history(&self, owner: &N, id: &CredentialId, persisted: S) -> S {
+        let used = self.owners.get(owner).filter(|used| used.api.as_ref().is_none_or(|api| *api == id.api));
+        used.map_or(persisted, |used| persisted.with_history(&used.history))
+    }
+
     /// Sets the state of the credential that `owner` uses. Returns whether this changes anything.
     pub(super) fn set(&mut self, owner: N, id: &CredentialId, persisted: S) -> bool {
-        let used = Used { api: Some(Arc::clone(&id.api)), fingerprint: id.fingerprint.clone() };
+        let used = Used {
+            api: Some(Arc::clone(&id.api)),
+            fingerprint: id.fingerprint.clone(),
+            history: persisted.history(),
+        };
         let stored = Stored { persisted, unused_since: None };
         let is_same = self.owners.get(&owner) == Some(&used)
-            && self
-                .states
-                .get(&id.fingerprint)
-                .is_some_and(|known| known.persisted == persisted && known.unused_since.is_none());
+            && self.states.get(&id.fingerprint).is_some_and(|known| *known == stored);
         if !is_same {
             self.owners.insert(owner, used);
             self.states.insert(id.fingerprint.clone(), stored);
@@ -99,26 +117,22 @@ impl<N: Ord + Clone, S: Persisted> Records<N, S> {
 
     /// Merges the content of a file that could be read only now: it is older than what this process knows.
     pub(super) fn merge_older(&mut self, older: Self) {
-        for (owner, used) in older.owners {
-            match self.owners.entry(owner) {
-                Entry::Vacant(entry) => drop(entry.insert(used)),
-                // The owner uses another credential since: it inherits.
-                Entry::Occupied(entry) if entry.get().fingerprint != used.fingerprint => {
-                    let replaced = older.states.get(&used.fingerprint).map(|old| old.persisted);
-                    let is_same_api = used.api.is_none() || used.api == entry.get().api;
-                    if let Some((now, old)) =
-                        self.states.get_mut(&entry.get().fingerprint).zip(replaced.filter(|_| is_same_api))
-                    {
-                        now.persisted = now.persisted.inherit(&old);
-                    }
-                }
-                Entry::Occupied(_) => {}
-            }
-        }
         for (fingerprint, old) in older.states {
             match self.states.entry(fingerprint) {
                 Entry::Vacant(entry) => drop(entry.insert(old)),
                 Entry::Occupied(mut entry) => entry.get_mut().persisted.merge_older(&old.persisted),
+            }
+        }
+        for (owner, old) in older.owners {
+            match self.owners.entry(owner) {
+                Entry::Vacant(entry) => drop(entry.insert(old)),
+                Entry::Occupied(mut entry) => {
+                    let used = entry.get_mut();
+                    let is_same_api = old.api.is_none() || old.api == used.api;
+                    if let Some(state) = self.states.get(&used.fingerprint).filter(|_| is_same_api) {
+                        state.persisted.merge_older_history(&mut used.history, &old.history);
+                    }
+                }
             }
         }
     }
@@ -144,49 +158,65 @@ impl<N: Ord + Clone, S: Persisted> Records<N, S> {
         self.states.iter()
     }
 
-    pub(super) fn owners(&self) -> impl Iterator<Item = (&N, &Used)> {
+    pub(super) fn owners(&self) -> impl Iterator<Item = (&N, &Used<S::History>)> {
         self.owners.iter()
     }
 
     pub(super) fn from_parts(
-        owners: impl IntoIterator<Item = (N, Used)>,
+        owners: impl IntoIterator<Item = (N, Used<S::History>)>,
         states: impl IntoIterator<Item = (Fingerprint, Stored<S>)>,
     ) -> Self {
         Self { states: states.into_iter().collect(), owners: owners.into_iter().collect() }
     }
 }
 
-impl Used {
-    pub(super) const fn of_version_1(fingerprint: Fingerprint) -> Self {
-        Self { api: None, fingerprint }
-    }
-
-    /// Whether `id` is another credential for the same API.
-    fn is_replaced_by(&self, id: &CredentialId) -> bool {
-        let is_same_api = self.api.as_ref().is_none_or(|api| *api == id.api);
-        is_same_api && self.fingerprint != id.fingerprint && self.fingerprint != id.version_1
+impl<H> Used<H> {
+    pub(super) const fn of_version_1(fingerprint: Fingerprint, history: H) -> Self {
+        Self { api: None, fingerprint, history }
     }
 }
 
 impl Persisted for PersistedKeyState {
+    type History = KeyHistory;
+
+    fn history(&self) -> KeyHistory {
+        self.history
+    }
+
+    fn with_history(self, history: &KeyHistory) -> Self {
+        Self::with_history(self, history)
+    }
+
     /// The newer state wins, unless it is unknown. What the older one proves stays true.
     fn merge_older(&mut self, older: &Self) {
         if self.state == KeyState::Unknown {
             (self.state, self.since) = (older.state, older.since);
         }
         self.has_been_active |= older.has_been_active;
-        self.has_worked |= older.has_worked;
-        if self.state != KeyState::Active {
-            self.broken_since = older.broken_since.or(self.broken_since);
-        }
+        let mut history = self.history;
+        self.merge_older_history(&mut history, &older.history);
+        self.history = history;
     }
 
-    fn inherit(self, old: &Self) -> Self {
-        Self::inherit(self, old)
+    fn merge_older_history(&self, history: &mut KeyHistory, older: &KeyHistory) {
+        history.has_worked |= older.has_worked;
+        if self.state != KeyState::Active {
+            history.broken_since = older.broken_since.or(history.broken_since);
+        }
     }
 }
 
 impl Persisted for PersistedSecretState {
+    type History = NoHistory;
+
+    fn history(&self) -> NoHistory {
+        NoHistory {}
+    }
+
+    fn with_history(self, _: &NoHistory) -> Self {
+        self
+    }
+
     fn merge_older(&mut self, older: &Self) {
         if self.state == SecretState::Unknown {
             (self.state, self.since) = (older.state, older.since);
@@ -194,10 +224,7 @@ impl Persisted for PersistedSecretState {
         self.has_been_active |= older.has_been_active;
     }
 
-    /// Each secret has a state of its own.
-    fn inherit(self, _: &Self) -> Self {
-        self
-    }
+    fn merge_older_history(&self, _: &mut NoHistory, _: &NoHistory) {}
 }
 
 /// A time in the future counts as recent too: the clock was set back.

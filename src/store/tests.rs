@@ -86,7 +86,7 @@ fn active(key: &str) -> StateUpdate {
 }
 
 fn state_in(content: &Content, key: &str) -> Option<KeyState> {
-    content.key(&id(key)).map(|persisted| persisted.state)
+    content.key(&("acme".into(), key.into()), &id(key)).map(|persisted| persisted.state)
 }
 
 impl Store {
@@ -116,7 +116,7 @@ async fn a_file_that_becomes_readable_late_does_not_replace_newer_states() {
     let login = StateUpdate::Login { auth_url, mail, refused: Some(refused.clone()) };
     storage.create_with([active("dupont"), active("martin"), login]);
     next_attempt().await;
-    let dupont = store.key(&id("dupont")).unwrap();
+    let dupont = store.key(&("acme".into(), "dupont".into()), &id("dupont")).unwrap();
     assert_eq!((dupont.state, dupont.has_been_active), (KeyState::NotFound, true));
     assert_eq!(store.state("martin"), Some(KeyState::Active));
     assert_eq!(store.refused_logins("https://auth", "api@durand.example"), Some(refused));

@@ -9,7 +9,7 @@ use serde_with::serde_as;
 
 use super::fingerprint::Fingerprint;
 use super::logins::LoginRecord;
-use super::records::{Records, Stored, Used, parse_records};
+use super::records::{NoHistory, Records, Stored, Used, parse_records};
 use crate::key_state::{PersistedKeyState, PersistedSecretState};
 use crate::rfc3339::Rfc3339;
 
@@ -61,10 +61,6 @@ impl<S> State<S> {
     fn into_parts(self) -> (Fingerprint, Stored<S>) {
         (self.fingerprint, Stored { persisted: self.persisted, unused_since: self.left })
     }
-
-    fn used(&self) -> Used {
-        Used::of_version_1(self.fingerprint.clone())
-    }
 }
 
 impl Content {
@@ -77,10 +73,14 @@ impl Content {
             record.state.persisted.complete_version_1();
         }
         let key_name = |record: &KeyRecord| (Arc::clone(&record.partner), Arc::clone(&record.key));
-        let owners: Vec<_> = keys.iter().map(|record| (key_name(record), record.state.used())).collect();
+        let used = |state: &State<PersistedKeyState>| {
+            Used::of_version_1(state.fingerprint.clone(), state.persisted.history)
+        };
+        let owners: Vec<_> = keys.iter().map(|record| (key_name(record), used(&record.state))).collect();
         let keys = Records::from_parts(owners, keys.into_iter().map(|record| record.state.into_parts()));
+        let used = |state: &State<_>| Used::of_version_1(state.fingerprint.clone(), NoHistory {});
         let owners: Vec<_> =
-            secrets.iter().map(|record| (Arc::clone(&record.partner), record.state.used())).collect();
+            secrets.iter().map(|record| (Arc::clone(&record.partner), used(&record.state))).collect();
         let secrets =
             Records::from_parts(owners, secrets.into_iter().map(|record| record.state.into_parts()));
         Ok(Self { keys, secrets, logins: parse_records("logins", &file.logins, damage) })

@@ -119,8 +119,7 @@ fn the_request_id_shows_that_a_failed_health_response_came_from_the_api() {
     let with_id = judge_response(RequestKind::Health, 503, "down");
     assert_eq!(with_id.outcome.unwrap_err().reason.into_str(), "unexpected_status");
     let headers = HeaderMap::new();
-    let response =
-        Response { body: b"down", ..response_without_request_id(503, &headers, "") };
+    let response = Response { body: b"down", ..response_without_request_id(503, &headers, "") };
     assert_eq!(judge(RequestKind::Health, response).outcome.unwrap_err().reason.into_str(), "edge");
 }
 
@@ -141,8 +140,7 @@ fn a_truncated_body_fails_key_info_but_not_a_canary() {
     let headers: HeaderMap =
         [("content-type".parse().unwrap(), "application/json".parse().unwrap())].into_iter().collect();
     let judge_truncated = |kind| {
-        let response =
-            Response { complete: false, ..response_without_request_id(200, &headers, "[{") };
+        let response = Response { complete: false, ..response_without_request_id(200, &headers, "[{") };
         judge(kind, response).outcome
     };
     assert!(judge_truncated(CANARY).is_ok());

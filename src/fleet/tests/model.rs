@@ -1,0 +1,502 @@
+//! A model of the truth, a noisy API between it and the fleet, and what the fleet may say.
+//!
+//! Each case is a random sequence of events: keys are revoked, restored and replaced, tokens are mistyped, keys are
+//! renamed, routes contradict each other, requests fail in every technical way, and the exporter restarts. After
+//! each event some minutes pass in paused time, and the states are compared with the truth.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use axum::http::{HeaderValue, StatusCode};
+use partner_simulator::{Fault, Page, Refusal, Simulator};
+use proptest::prelude::*;
+use proptest::sample::select;
+use tokio::time::{Duration, Instant, sleep};
+
+use super::{RunningFleet, minutes};
+use crate::config::{Config, Probe};
+use crate::key_state::{KeyState, PersistedKeyState, SecretState};
+use crate::partner_api::KeyInfoMode;
+use crate::test_support::{SECRET, config, exercices, key_info, token_file_key};
+
+const EXERCICES: &str = "/api/v1/mad/exercices";
+const KEYS: [&str; 4] = ["dupont", "martin", "petit", "moreau"];
+/// What the API says about a key that it refuses.
+const REFUSALS: [&str; 4] = [
+    "ERR-API-TOKEN-NOT-FOUND",
+    "ERR-FOLDER-NOT-FOUND",
+    "ERR-THIRD-PARTY-DISCONNECTED",
+    "ERR-INVALID-API-JWT",
+];
+/// What one route says about a key that the API accepts.
+const CONTRADICTIONS: [&str; 4] =
+    ["ERR-FORBIDDEN-ACCESS", "ERR-API-TOKEN-NOT-FOUND", "ERR-INVALID-API-JWT", "ERR-FOLDER-NOT-FOUND"];
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// The API refuses the key.
+    Refuse(usize, &'static str),
+    /// The API accepts the key again.
+    Restore(usize),
+    /// The operator writes a mistyped token.
+    Mistype(usize),
+    /// The operator writes the right token again.
+    Correct(usize),
+    /// A new token is generated and written.
+    Replace(usize),
+    Rename(usize),
+    /// The canary is refused, although the API accepts the key.
+    Contradict(usize, &'static str),
+    /// All requests with the key fail.
+    Disturb(usize, Noise),
+    /// Ends noise and contradiction.
+    Heal(usize),
+    /// The API refuses the partner's secret, or accepts it again.
+    Secret(bool),
+    /// Nothing happens.
+    Wait,
+    Reload,
+    Restart,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Noise {
+    Close,
+    Silence,
+    BadGateway,
+    CaptivePortal,
+    Garbage,
+    /// JSON with status 200 that a gateway wrote.
+    GatewayJson,
+    OverBudget,
+    Maintenance,
+}
+
+impl Noise {
+    fn fault(self) -> Fault {
+        match self {
+            Self::Close => Fault::Close,
+            Self::Silence => Fault::Silence,
+            Self::BadGateway => Fault::edge(StatusCode::BAD_GATEWAY),
+            Self::CaptivePortal => Fault::captive_portal(),
+            Self::Garbage => Fault::garbage(),
+            Self::GatewayJson => Fault::Edge(Page::new(
+                StatusCode::OK,
+                HeaderValue::from_static("application/json"),
+                r#"{"status":"maintenance","isActivated":true}"#,
+            )),
+            Self::OverBudget => Fault::refuse("ERR-TOO-MANY-REQUEST"),
+            Self::Maintenance => Fault::maintenance(),
+        }
+    }
+}
+
+fn events() -> impl Strategy<Value = Vec<(Event, u64)>> {
+    let key = || 0..KEYS.len();
+    let noises = vec![
+        Noise::Close,
+        Noise::Silence,
+        Noise::BadGateway,
+        Noise::CaptivePortal,
+        Noise::Garbage,
+        Noise::GatewayJson,
+        Noise::OverBudget,
+        Noise::Maintenance,
+    ];
+    let event = prop_oneof![
+        3 => (key(), select(&REFUSALS[..])).prop_map(|(key, code)| Event::Refuse(key, code)),
+        3 => key().prop_map(Event::Restore),
+        2 => key().prop_map(Event::Mistype),
+        2 => key().prop_map(Event::Correct),
+        1 => key().prop_map(Event::Replace),
+        1 => key().prop_map(Event::Rename),
+        3 => (key(), select(&CONTRADICTIONS[..])).prop_map(|(key, code)| Event::Contradict(key, code)),
+        3 => (key(), select(noises)).prop_map(|(key, noise)| Event::Disturb(key, noise)),
+        3 => key().prop_map(Event::Heal),
+        1 => any::<bool>().prop_map(Event::Secret),
+        1 => Just(Event::Wait),
+        1 => Just(Event::Reload),
+        1 => Just(Event::Restart),
+    ];
+    proptest::collection::vec((event, 1..5_u64), 5..25)
+}
+
+/// The truth about one key, and what was seen of it.
+struct ModelKey {
+    /// The name in the simulator.
+    name: &'static str,
+    renamed: u32,
+    file: PathBuf,
+    probes: Vec<Probe>,
+    refused_with: Option<&'static str>,
+    is_mistyped: bool,
+    is_disturbed: bool,
+    contradicted_with: Option<&'static str>,
+    /// The number of steps since the last event that disturbs the key or changes the truth about it, in minutes.
+    quiet_for: u64,
+    /// How many state changes the truth allows since the last look.
+    allowed_changes: u64,
+    seen: Option<PersistedKeyState>,
+    changes_seen: u64,
+}
+
+struct World {
+    simulator: Simulator,
+    directory: tempfile::TempDir,
+    fleet: Option<RunningFleet>,
+    keys: Vec<ModelKey>,
+    is_secret_refused: bool,
+    secret_quiet_for: u64,
+    /// The last answer on each route of each key, since the exporter started or the key changed.
+    answers: HashMap<(String, String), String>,
+    /// Requests that may be sent besides the scheduled ones, since the start.
+    allowed_questions: u64,
+}
+
+impl ModelKey {
+    fn configured_name(&self) -> String {
+        format!("{}-{}", self.name, self.renamed)
+    }
+
+    fn is_refused(&self) -> bool {
+        self.is_mistyped || self.refused_with.is_some()
+    }
+
+    /// The states that the truth allows.
+    fn expected(&self) -> &'static [KeyState] {
+        if self.is_mistyped {
+            return &[KeyState::Invalid];
+        }
+        match self.refused_with {
+            None => &[KeyState::Active],
+            Some("ERR-API-TOKEN-NOT-FOUND") => &[KeyState::NotFound, KeyState::Revoked],
+            Some("ERR-FOLDER-NOT-FOUND") => &[KeyState::FolderNotFound],
+            Some("ERR-THIRD-PARTY-DISCONNECTED") => &[KeyState::Disconnected],
+            Some(_) => &[KeyState::Invalid],
+        }
+    }
+
+    /// The truth changed: the state may follow.
+    fn change(&mut self, changes: u64) {
+        self.allowed_changes += changes;
+        self.quiet_for = 0;
+    }
+}
+
+impl World {
+    async fn new() -> Self {
+        let mut builder = Simulator::builder().partner("acme", SECRET);
+        for (number, name) in KEYS.iter().enumerate() {
+            builder = builder.society_key(name, 80, 127 + number as u64);
+        }
+        let simulator = builder.start().await.unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let extended = || key_info(KeyInfoMode::Extended);
+        let probes = [
+            vec![extended(), exercices(None)],
+            vec![extended(), exercices(None), second_canary()],
+            vec![exercices(None)],
+            vec![key_info(KeyInfoMode::Routes), exercices(None)],
+        ];
+        let keys = KEYS.iter().zip(probes).map(|(name, probes)| ModelKey {
+            name,
+            renamed: 0,
+            file: directory.path().join(name),
+            probes,
+            refused_with: None,
+            is_mistyped: false,
+            is_disturbed: false,
+            contradicted_with: None,
+            quiet_for: 0,
+            allowed_changes: 1,
+            seen: None,
+            changes_seen: 0,
+        });
+        let mut world = Self {
+            keys: keys.collect(),
+            simulator,
+            directory,
+            fleet: None,
+            is_secret_refused: false,
+            secret_quiet_for: 0,
+            answers: HashMap::new(),
+            allowed_questions: 0,
+        };
+        for index in 0..world.keys.len() {
+            world.write_token(index);
+        }
+        world.start().await;
+        world
+    }
+
+    fn config(&self) -> Config {
+        let keys = self.keys.iter();
+        let keys = keys.map(|key| token_file_key(&key.configured_name(), &key.file, key.probes.clone()));
+        config(&self.simulator, keys.collect())
+    }
+
+    async fn start(&mut self) {
+        drop(self.fleet.take());
+        // The tasks of the old fleet end, and unlock the storage directory.
+        sleep(Duration::from_secs(2)).await;
+        let storage = self.directory.path().join("data");
+        let parent = tempfile::tempdir().unwrap();
+        self.fleet = Some(RunningFleet::start_with_storage(&storage, parent, &self.config()));
+        self.answers.clear();
+        self.keys.iter_mut().for_each(|key| key.changes_seen = 0);
+    }
+
+    fn fleet(&self) -> &RunningFleet {
+        self.fleet.as_ref().unwrap()
+    }
+
+    fn sim_key(&self, index: usize) -> partner_simulator::Key {
+        self.simulator.key(self.keys[index].name).unwrap()
+    }
+
+    fn write_token(&self, index: usize) {
+        let token = if self.keys[index].is_mistyped {
+            "a-mistyped-token".to_owned()
+        } else {
+            self.sim_key(index).token().unwrap()
+        };
+        std::fs::write(&self.keys[index].file, token).unwrap();
+    }
+
+    async fn happen(&mut self, event: Event) {
+        match event {
+            Event::Refuse(index, code) => {
+                self.sim_key(index).refuse(Refusal::new(code));
+                if self.keys[index].refused_with.replace(code) != Some(code) {
+                    self.keys[index].change(1);
+                }
+            }
+            Event::Restore(index) => {
+                self.sim_key(index).restore();
+                if self.keys[index].refused_with.take().is_some() {
+                    self.keys[index].change(1);
+                }
+            }
+            Event::Mistype(index) | Event::Correct(index) => {
+                let is_mistyped = matches!(event, Event::Mistype(_));
+                self.end_undecidable_contradiction(index);
+                if self.keys[index].is_mistyped != is_mistyped {
+                    self.keys[index].is_mistyped = is_mistyped;
+                    // To the state of the other token, and to what the API says about it.
+                    self.keys[index].change(2);
+                    self.write_token(index);
+                    self.forget_answers(index);
+                }
+            }
+            Event::Replace(index) => {
+                self.end_undecidable_contradiction(index);
+                self.sim_key(index).replace_token();
+                self.keys[index].refused_with = None;
+                self.keys[index].is_mistyped = false;
+                // Unknown, perhaps pending, active.
+                self.keys[index].change(3);
+                self.write_token(index);
+                self.forget_answers(index);
+            }
+            // Without an answer of key/info, a restarted exporter cannot know that a refusal is contradicted.
+            Event::Rename(index) => {
+                self.heal(index);
+                self.keys[index].renamed += 1;
+                self.keys[index].changes_seen = 0;
+                self.forget_answers(index);
+                self.apply();
+            }
+            Event::Contradict(index, code) => {
+                // If no other probe gets an answer, the refusal counts after three intervals.
+                let key = &self.keys[index];
+                let gets_answers = !key.is_disturbed && !self.is_secret_refused;
+                if key.probes.len() > 1 && gets_answers {
+                    self.sim_key(index).inject_on(EXERCICES, Fault::refuse(code));
+                    self.keys[index].contradicted_with.get_or_insert(code);
+                }
+            }
+            Event::Disturb(index, noise) => {
+                self.sim_key(index).inject(noise.fault());
+                self.keys[index].is_disturbed = true;
+            }
+            Event::Heal(index) => self.heal(index),
+            Event::Secret(is_refused) => self.set_secret(is_refused),
+            Event::Wait => {}
+            Event::Reload => self.apply(),
+            Event::Restart => {
+                (0..self.keys.len()).for_each(|index| self.heal(index));
+                self.start().await;
+            }
+        }
+    }
+
+    fn heal(&mut self, index: usize) {
+        self.sim_key(index).heal();
+        let key = &mut self.keys[index];
+        (key.is_disturbed, key.contradicted_with, key.quiet_for) = (false, None, 0);
+    }
+
+    /// For another token, everything is heard again. If no other probe gets an answer, a contradicting refusal
+    /// counts after three intervals.
+    fn end_undecidable_contradiction(&mut self, index: usize) {
+        if self.is_secret_refused || self.keys[index].is_disturbed {
+            self.heal(index);
+        }
+    }
+
+    fn set_secret(&mut self, is_refused: bool) {
+        let partner = self.simulator.partner("acme").unwrap();
+        if is_refused {
+            partner.deactivate_secret();
+        } else {
+            partner.activate_secret();
+        }
+        if self.is_secret_refused != is_refused {
+            self.is_secret_refused = is_refused;
+            self.secret_quiet_for = 0;
+            self.keys.iter_mut().for_each(|key| key.quiet_for = 0);
+        }
+    }
+
+    fn apply(&mut self) {
+        let config = self.config();
+        self.fleet.as_mut().unwrap().apply(&config);
+    }
+
+    fn forget_answers(&mut self, index: usize) {
+        let name = self.keys[index].name;
+        self.answers.retain(|(key, _), _| key != name);
+    }
+
+    /// Lets time pass, and compares what the fleet says with the truth.
+    async fn pass(&mut self, waited: u64, event: Event) {
+        let (started, states) = (Instant::now(), self.states());
+        sleep(minutes(waited)).await;
+        self.secret_quiet_for += waited;
+        let is_anyone_disturbed = self.keys.iter().any(|key| key.is_disturbed);
+        let secret = self.fleet().secret();
+        if !self.is_secret_refused {
+            let may_lag = self.secret_quiet_for <= 2 || is_anyone_disturbed;
+            assert!(may_lag || secret == SecretState::Active, "the secret is {secret} after {event:?}");
+        } else if self.secret_quiet_for > 2 && !is_anyone_disturbed {
+            assert!(
+                matches!(secret, SecretState::Rejected | SecretState::Pending),
+                "the secret is {secret} after {event:?}"
+            );
+        }
+        for (index, before) in states.into_iter().enumerate() {
+            self.check_key(index, &before, waited, event);
+        }
+        self.check_calls(started, waited, event);
+    }
+
+    fn states(&self) -> Vec<PersistedKeyState> {
+        let states = self.keys.iter().map(|key| self.fleet().key(&key.configured_name()).persisted);
+        states.collect()
+    }
+
+    fn check_key(&mut self, index: usize, before: &PersistedKeyState, waited: u64, event: Event) {
+        let is_secret_refused = self.is_secret_refused;
+        let status = self.fleet().key(&self.keys[index].configured_name());
+        let now = status.persisted;
+        let key = &mut self.keys[index];
+        let context = format!(
+            "{} after {event:?} and {waited} min: {now:?}, before {before:?}, refused with {:?}, mistyped {}, \
+             disturbed {}, contradicted with {:?}",
+            key.name, key.refused_with, key.is_mistyped, key.is_disturbed, key.contradicted_with
+        );
+        // One change of the state for one change of the truth.
+        let changes: u64 = status.changes.iter().map(|(_, times)| times).sum();
+        let new_changes = changes - key.changes_seen;
+        assert!(
+            new_changes <= key.allowed_changes,
+            "{new_changes} changes, {}: {context}",
+            key.allowed_changes
+        );
+        key.allowed_changes -= new_changes;
+        key.changes_seen = changes;
+        // Never refused unless the truth says so. The truth changes only between the steps.
+        if now.state.is_refused() && now.state != before.state {
+            assert!(key.expected().contains(&now.state), "not the truth: {context}");
+        }
+        // A key that is broken stays broken while the truth says so.
+        if before.history.broken_since.is_some() && key.is_refused() {
+            assert!(now.history.broken_since.is_some(), "resolved too early: {context}");
+        }
+        // Told within one interval and one confirmation.
+        key.quiet_for = if key.is_disturbed || is_secret_refused { 0 } else { key.quiet_for + waited };
+        if key.quiet_for >= 2 {
+            assert!(key.expected().contains(&now.state), "not told: {context}");
+            assert_eq!(
+                now.history.broken_since.is_some(),
+                key.is_refused() && now.history.has_worked,
+                "{context}"
+            );
+            if now.has_been_active {
+                assert_ne!(now.state, KeyState::NotFound, "it was active: {context}");
+            }
+            // What was allowed did not happen: for example, a key was revoked and restored between two probes.
+            key.allowed_changes = 0;
+        }
+        key.seen = Some(now);
+    }
+
+    /// Each change of an answer costs at most one request more than the schedule.
+    fn check_calls(&mut self, since: Instant, waited: u64, event: Event) {
+        let (mut calls, mut due) = (0, 0);
+        for key in &self.keys {
+            let sim_key = self.simulator.key(key.name).unwrap();
+            due += key.probes.len() as u64 * (waited + 1);
+            for call in sim_key.calls().iter().filter(|call| call.started >= since) {
+                calls += 1;
+                let answer = format!("{:?} {:?}", call.status(), call.code());
+                let route = (key.name.to_owned(), call.route().to_owned());
+                if self.answers.insert(route, answer.clone()).is_none_or(|before| before != answer) {
+                    self.allowed_questions += 1;
+                }
+            }
+        }
+        let questions = calls_above(calls, due);
+        assert!(questions <= self.allowed_questions, "{calls} calls, {due} due, after {event:?}");
+    }
+}
+
+fn calls_above(calls: u64, due: u64) -> u64 {
+    calls.saturating_sub(due)
+}
+
+/// A canary on another route.
+fn second_canary() -> Probe {
+    let mut probe = exercices(None);
+    if let crate::config::Target::Canary(canary) = &mut probe.target {
+        canary.path = "/api/v1/society".into();
+        canary.name = "society".into();
+    }
+    Probe { name: "society".into(), ..probe }
+}
+
+fn run(events: Vec<(Event, u64)>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.unwrap().block_on(async {
+        let mut world = World::new().await;
+        world.pass(3, Event::Wait).await;
+        for (event, waited) in events {
+            world.happen(event).await;
+            world.pass(waited, event).await;
+        }
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_states_are_always_true(events in events()) {
+        run(events);
+    }
+}
+
+/// Few by default: an hour of a fleet takes about a second.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(6)
+}
