@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use crate::fault::{Fault, Scope};
 use crate::refusal::Refusal;
 use crate::request::Call;
-use crate::spec::KeySpec;
-use crate::state::account::Attempts;
+use crate::spec::{KeySpec, LoginStatus};
+use crate::state::account::{AccountState, Attempts};
 use crate::state::token::token_not_found;
 use crate::state::traffic::Counts;
 use crate::state::{KeyState, PartnerState, Shared};
@@ -114,7 +114,13 @@ impl Key {
         self.change(|key| key.spec.refusal = Some(token_not_found(&key.spec.access)));
     }
 
-    /// Accepts requests with this key again, after [`refuse`](Self::refuse) or [`revoke`](Self::revoke).
+    /// Disconnects the integration, as MyUnisoft's technical team can do. The refusal's message contains the reason.
+    pub fn disconnect(&self, reason: &str) {
+        self.refuse(Refusal::new("ERR-THIRD-PARTY-DISCONNECTED").message(reason));
+    }
+
+    /// Accepts requests with this key again, after [`refuse`](Self::refuse), [`revoke`](Self::revoke) or
+    /// [`disconnect`](Self::disconnect).
     pub fn restore(&self) {
         self.change(|key| key.spec.refusal = None);
     }
@@ -171,12 +177,15 @@ impl Key {
         self.shared.lock().fault_rules.add(scope, fault, None);
     }
 
-    /// Removes all faults injected for this key, including those for one route.
+    /// Injects a fault for the requests of this key that are also in this scope, for example those about one society.
+    /// Log-ins are not included.
+    pub fn inject_within(&self, scope: Scope, fault: Fault) {
+        self.shared.lock().fault_rules.add(self.scope().and(scope), fault, None);
+    }
+
+    /// Removes all faults injected for this key, including those for a part of its requests.
     pub fn heal(&self) {
-        self.shared.lock().fault_rules.remove(|scope| match scope {
-            Scope::Key(key) | Scope::KeyRoute { key, .. } => **key == *self.name,
-            Scope::Everything | Scope::Route(_) | Scope::Partner(_) => false,
-        });
+        self.shared.lock().fault_rules.remove(|scope| scope.is_of_key(&self.name));
     }
 
     /// The logged requests of this key, including log-ins. The log keeps only the most recent requests.
@@ -223,9 +232,33 @@ impl Account {
 
     /// Unlocks the account, as MyUnisoft's support does.
     pub fn unlock(&self) {
-        if let Some(account) = self.shared.lock().accounts.get_mut(&self.mail) {
+        self.change(|account| {
             account.attempts.locked = false;
             account.attempts.consecutive_wrong_passwords = 0;
+        });
+    }
+
+    /// Accepts only this password from now on.
+    pub fn set_password(&self, password: &str) {
+        self.change(|account| password.clone_into(&mut account.spec.password));
+    }
+
+    /// Sets the `status` of the answers to correct passwords. `None`: as documented.
+    pub fn set_status(&self, status: Option<LoginStatus>) {
+        self.change(|account| account.spec.status = status);
+    }
+
+    /// Logs in to one of the firms as another program of the customer does, without an HTTP request. Ends the earlier
+    /// tokens that [`EndedTokens`](crate::EndedTokens) says. Returns the token, or `None` if the account has no such firm.
+    pub fn another_log_in(&self, firm: u64) -> Option<String> {
+        let mut state = self.shared.lock();
+        let firm = state.accounts.get(&self.mail)?.spec.firms.iter().find(|known| known.id == firm)?.clone();
+        state.log_in(&self.mail, &firm)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut AccountState)) {
+        if let Some(account) = self.shared.lock().accounts.get_mut(&self.mail) {
+            change(account);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! All error codes that MyUnisoft documents, and a few codes that are the simulator's choice.
+//! The error codes that MyUnisoft documents, and which of them the simulator uses where no document says.
 
 use http::StatusCode;
 
@@ -7,7 +7,8 @@ use http::StatusCode;
 pub struct DocumentedCode {
     /// The code in the error body.
     pub code: &'static str,
-    /// MyUnisoft documents only the status of `ERR-TOO-MANY-REQUEST` (429). The others are plausible choices.
+    /// MyUnisoft documents the status of business codes and of `ERR-TOO-MANY-REQUEST` (429). The statuses of the other
+    /// `ERR-…` codes are plausible choices.
     pub status: StatusCode,
     /// The simulator's own text. Clients are not supposed to depend on MyUnisoft's messages.
     pub message: &'static str,
@@ -17,8 +18,8 @@ const fn code(code: &'static str, status: StatusCode, message: &'static str) -> 
     DocumentedCode { code, status, message }
 }
 
-/// All documented codes, in the order of MyUnisoft's documentation. The last four are examples of the hundreds of
-/// business codes, which are specific to a route.
+/// All documented `ERR-…` codes, then examples of the hundreds of business codes, which are a route's own refusals.
+/// The codes of business errors can contain a blank.
 pub const DOCUMENTED: &[DocumentedCode] = &[
     code("ERR-API-TOKEN-NOT-FOUND", StatusCode::UNAUTHORIZED, "The API token was not found"),
     code("ERR-FIRM-TOKEN-NOT-FOUND", StatusCode::UNAUTHORIZED, "The firm token was not found"),
@@ -43,41 +44,43 @@ pub const DOCUMENTED: &[DocumentedCode] = &[
     code("ERR-API-UNDER-MAINTENANCE", StatusCode::SERVICE_UNAVAILABLE, "The API is under maintenance"),
     code("ERR-HTTP", StatusCode::INTERNAL_SERVER_ERROR, "An HTTP error occurred"),
     code("ERR-INTERNAL", StatusCode::INTERNAL_SERVER_ERROR, "An internal error occurred"),
-    code("DROIT1", StatusCode::FORBIDDEN, "Droits insuffisants"),
-    code("GBL1", StatusCode::BAD_REQUEST, "Paramètre manquant ou invalide"),
-    code("EXERCICE5", StatusCode::NOT_FOUND, "Exercice introuvable"),
+    code("SOCIETE12", StatusCode::BAD_REQUEST, "Le dossier est inactif"),
+    code("SOCIETE13", StatusCode::BAD_REQUEST, "Aucune formule de facturation n'est choisie"),
+    code("TOKEN1", StatusCode::BAD_REQUEST, "Jeton absent"),
+    code("TOKEN2", StatusCode::BAD_REQUEST, "Jeton invalide"),
+    code("GBL15", StatusCode::INTERNAL_SERVER_ERROR, "Jeton illisible"),
+    code("DROIT1", StatusCode::UNAUTHORIZED, "Droits insuffisants"),
+    code("DROIT5", StatusCode::UNAUTHORIZED, "Accès refusé"),
+    code("GBL1", StatusCode::INTERNAL_SERVER_ERROR, "Erreur générale"),
+    code("GBL2", StatusCode::BAD_REQUEST, "Date invalide"),
+    code("GBL20", StatusCode::BAD_REQUEST, "Adresse e-mail ou mot de passe incorrect"),
+    code("EXERCICE5", StatusCode::FORBIDDEN, "Exercice clos"),
+    code("COMPTE 13", StatusCode::BAD_REQUEST, "Compte invalide"),
     code("OCR1", StatusCode::BAD_REQUEST, "Document illisible"),
 ];
 
 /// For a firm token without `society-id`, or with one that is not a number, on a route about one society. MyUnisoft's
-/// documentation does not name the error. A business code with status 400 is the simulator's choice.
+/// documentation does not name the error. The general failure is the simulator's choice.
 pub(crate) const SOCIETY_ID_MISSING: &str = "GBL1";
 /// For a firm token and a society that it does not give access to. This error is not documented either.
 pub(crate) const SOCIETY_NOT_ACCESSIBLE: &str = "DROIT1";
-/// For an unknown route, with status 404. All errors have the documented format; this code is the simulator's choice.
-pub(crate) const UNKNOWN_ROUTE: &str = "GBL2";
-/// For a log-in with a wrong e-mail address or password. Only the format is documented. The code and the
-/// status are the simulator's choice.
-pub(crate) const WRONG_PASSWORD: &str = "AUTH1";
-/// For a log-in to a locked account. The code is the simulator's choice.
-pub(crate) const ACCOUNT_LOCKED: &str = "AUTH2";
-/// For a log-in that names a firm that the account does not have. The code is the simulator's choice.
-pub(crate) const UNKNOWN_FIRM: &str = "AUTH3";
+/// For an unknown route, with status 404. The code is the simulator's choice.
+pub(crate) const UNKNOWN_ROUTE: &str = "ERR-HTTP";
+/// For a society's token and a route that needs the token of a firm.
+pub(crate) const FIRM_ONLY: &str = "ERR-FORBIDDEN-ROUTE";
+/// For a log-in whose body is not a log-in. The code is the simulator's choice.
+pub(crate) const NOT_A_LOG_IN: &str = "GBL1";
+/// For a log-in with a wrong e-mail address or password.
+pub(crate) const WRONG_PASSWORD: &str = "GBL20";
+/// For a log-in to a locked account, or to a firm that the account does not have. Real log-ins were refused with this
+/// code, for reasons that are not known.
+pub(crate) const LOG_IN_REFUSED: &str = "DROIT5";
 
-/// The status and message of the codes that are the simulator's choice.
-const UNDOCUMENTED: &[DocumentedCode] = &[
-    code(UNKNOWN_ROUTE, StatusCode::NOT_FOUND, "Route introuvable"),
-    code(WRONG_PASSWORD, StatusCode::UNAUTHORIZED, "Identifiants incorrects"),
-    code(ACCOUNT_LOCKED, StatusCode::FORBIDDEN, "Compte verrouillé"),
-    code(UNKNOWN_FIRM, StatusCode::BAD_REQUEST, "Cabinet introuvable"),
-];
-
-/// The default status and message of a code. A code that is in neither table is treated as a business code,
+/// The default status and message of a code. A code that is not in the table is treated as a business code,
 /// with status 400.
 pub(crate) fn default_response(code: &str) -> (StatusCode, &'static str) {
     DOCUMENTED
         .iter()
-        .chain(UNDOCUMENTED)
         .find(|known| known.code == code)
         .map_or((StatusCode::BAD_REQUEST, "Refusé"), |known| (known.status, known.message))
 }

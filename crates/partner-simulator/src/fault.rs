@@ -26,9 +26,29 @@ pub enum Scope {
         /// The path, without query.
         route: String,
     },
+    /// Requests about this society: with its token, or with its ID in `society-id`.
+    Society(u64),
+    /// Requests with a token of this schema, and the log-ins to this firm.
+    Schema(u64),
+    /// Requests that are in all these scopes.
+    All(Vec<Self>),
+    /// Requests that are not in this scope.
+    Not(Box<Self>),
 }
 
 impl Scope {
+    /// Only the requests that are also in the other scope.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self::All(vec![self, other])
+    }
+
+    /// Without the requests that are in the other scope.
+    #[must_use]
+    pub fn except(self, other: Self) -> Self {
+        self.and(Self::Not(Box::new(other)))
+    }
+
     pub(crate) fn matches(&self, call: &Call) -> bool {
         match self {
             Self::Everything => true,
@@ -36,6 +56,24 @@ impl Scope {
             Self::Partner(partner) => call.partner.as_deref() == Some(partner),
             Self::Key(key) => call.key.as_deref() == Some(key) && call.route() != LOG_IN,
             Self::KeyRoute { key, route } => call.key.as_deref() == Some(key) && call.route() == route,
+            Self::Society(society) => call.society == Some(*society),
+            Self::Schema(schema) => call.schema == Some(*schema),
+            Self::All(scopes) => scopes.iter().all(|scope| scope.matches(call)),
+            Self::Not(scope) => !scope.matches(call),
+        }
+    }
+
+    /// Whether the scope contains only requests of this key.
+    pub(crate) fn is_of_key(&self, name: &str) -> bool {
+        match self {
+            Self::Key(key) | Self::KeyRoute { key, .. } => key == name,
+            Self::All(scopes) => scopes.iter().any(|scope| scope.is_of_key(name)),
+            Self::Everything
+            | Self::Route(_)
+            | Self::Partner(_)
+            | Self::Society(_)
+            | Self::Schema(_)
+            | Self::Not(_) => false,
         }
     }
 }

@@ -56,12 +56,13 @@ pub use control::{Account, Key, Partner};
 pub use error::StartError;
 pub use error_codes::{DOCUMENTED, DocumentedCode};
 pub use fault::{Fault, Page, Scope};
-pub use paths::{EXERCICES, HEALTH, KEY_INFO, LOG_IN, PERSONS, SOCIETY, USERS};
+pub use paths::{EXERCICES, EXPORT, HEALTH, KEY_INFO, LOG_IN, PERSONS, SOCIETY, USERS};
 pub use refusal::{BodyForm, Refusal};
 pub use request::{Call, LoggedResponse};
 pub use simulator::Simulator;
 pub use spec::{
-    Access, Activation, FirmSpec, KeySpec, Limits, LoginSpec, PartnerSpec, RateHeaders, TokenForm, Version,
+    Access, Activation, EndedTokens, FirmSpec, KeySpec, Limits, LoginSpec, LoginStatus, PartnerSpec,
+    RateHeaders, TokenForm, Version,
 };
 pub use state::account::Attempts;
 pub use state::traffic::Counts;

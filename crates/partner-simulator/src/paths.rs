@@ -8,7 +8,9 @@ pub const LOG_IN: &str = "/api/authenticate/firm";
 pub const KEY_INFO: &str = "/api/v1/key/info";
 /// The fiscal years of a society. MyUnisoft's own status page uses this route as its canary.
 pub const EXERCICES: &str = "/api/v1/mad/exercices";
-/// The societies of a firm.
+/// Starts an export of all data of a society, although the method is GET.
+pub const EXPORT: &str = "/api/v1/mad/all";
+/// The societies of a firm, or one society.
 pub const SOCIETY: &str = "/api/v1/society";
 /// The users of a firm.
 pub const USERS: &str = "/api/v1/users_v2";

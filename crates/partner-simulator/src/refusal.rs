@@ -23,17 +23,28 @@ pub enum BodyForm {
     CorrelationId,
     /// Without the `error` root: `{"code":"OCR1","message":"…","details":""}`.
     Rootless,
+    /// The documented format, and the status as a numeric `code` beside `error`.
+    NumericCode,
+    /// The format of web frameworks, without the error code: `{"error":"Unauthorized","code":401,"message":"…"}`.
+    Framework,
 }
 
 impl BodyForm {
     /// All formats seen so far.
-    pub const ALL: [Self; 4] = [Self::Standard, Self::EmptyDetails, Self::CorrelationId, Self::Rootless];
+    pub const ALL: [Self; 6] = [
+        Self::Standard,
+        Self::EmptyDetails,
+        Self::CorrelationId,
+        Self::Rootless,
+        Self::NumericCode,
+        Self::Framework,
+    ];
 }
 
 /// An error response of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    pub(crate) code: Cow<'static, str>,
+    code: Cow<'static, str>,
     pub(crate) status: StatusCode,
     message: Cow<'static, str>,
     form: BodyForm,
@@ -65,14 +76,25 @@ impl Refusal {
         Self { form, ..self }
     }
 
+    /// The code in the body, if the format has one.
+    pub(crate) fn sent_code(&self) -> Option<String> {
+        (self.form != BodyForm::Framework).then(|| self.code.to_string())
+    }
+
     pub(crate) fn body(&self, request: &RequestInfo) -> Value {
-        let details = match self.form {
-            BodyForm::EmptyDetails | BodyForm::Rootless => json!(""),
-            BodyForm::Standard => details(request, "requestId"),
-            BodyForm::CorrelationId => details(request, "correlationId"),
-        };
-        let error = json!({"code": self.code, "message": self.message, "details": details});
-        if self.form == BodyForm::Rootless { error } else { json!({ "error": error }) }
+        let error = |details| json!({"code": self.code, "message": self.message, "details": details});
+        let status = self.status.as_u16();
+        match self.form {
+            BodyForm::Standard => json!({"error": error(details(request, "requestId"))}),
+            BodyForm::EmptyDetails => json!({"error": error(json!(""))}),
+            BodyForm::CorrelationId => json!({"error": error(details(request, "correlationId"))}),
+            BodyForm::Rootless => error(json!("")),
+            BodyForm::NumericCode => json!({"error": error(details(request, "requestId")), "code": status}),
+            BodyForm::Framework => {
+                let reason = self.status.canonical_reason().unwrap_or("Error");
+                json!({"error": reason, "code": status, "message": self.message})
+            }
+        }
     }
 }
 

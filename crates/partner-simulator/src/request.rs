@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::extract::Request;
+use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::paths::KEY_INFO;
 
 /// One logged request, with its response.
@@ -25,6 +28,10 @@ pub struct Call {
     pub partner: Option<Arc<str>>,
     /// The `society-id` header.
     pub society_id: Option<String>,
+    /// The society that the request is about: the society of the token, or the one that `society-id` names.
+    pub society: Option<u64>,
+    /// The schema of the token. For a log-in: the firm that a correct password would give access to.
+    pub schema: Option<u64>,
     /// `None` as long as there is no response, and if a fault sent raw bytes or closed the connection instead.
     pub response: Option<LoggedResponse>,
 }
@@ -66,6 +73,15 @@ impl Call {
     }
 }
 
+/// The body of a log-in.
+#[derive(Clone, Deserialize)]
+pub(crate) struct LogInBody {
+    pub(crate) mail: String,
+    pub(crate) password: String,
+    /// The ID of the firm as a number, or its name.
+    pub(crate) firm: Option<Value>,
+}
+
 /// A request that is being handled.
 pub(crate) struct RequestInfo {
     /// The entry in the log. It contains no secrets.
@@ -74,26 +90,28 @@ pub(crate) struct RequestInfo {
     pub(crate) request_id: String,
     pub(crate) bearer: Option<String>,
     pub(crate) secret: Option<String>,
-    /// The e-mail address in the body of a log-in.
-    pub(crate) mail: Option<String>,
+    /// The body of a log-in.
+    pub(crate) log_in: Option<LogInBody>,
     pub(crate) accepts_gzip: bool,
 }
 
 impl RequestInfo {
-    pub(crate) fn of(request: &Request, at: SystemTime) -> Self {
+    pub(crate) fn of(request: &Request, clock: &Clock) -> Self {
         let header = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
         let bearer = header("authorization").and_then(|value| {
             let token = value.strip_prefix("Bearer ")?.trim();
             (!token.is_empty()).then(|| token.to_owned())
         });
         let call = Call {
-            at,
+            at: clock.now(),
             started: Instant::now(),
             method: request.method().to_string(),
             url: request.uri().path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
             key: None,
             partner: None,
             society_id: header("society-id"),
+            society: None,
+            schema: None,
             response: None,
         };
         Self {
@@ -101,7 +119,7 @@ impl RequestInfo {
             request_id: String::new(),
             bearer,
             secret: header("x-third-party-secret"),
-            mail: None,
+            log_in: None,
             accepts_gzip: header("accept-encoding").is_some_and(|accepted| accepted.contains("gzip")),
         }
     }

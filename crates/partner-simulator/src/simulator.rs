@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::control::{Account, Key, Partner};
 use crate::error::StartError;
 use crate::fault::{Fault, Scope};
-use crate::paths::LOG_IN;
+use crate::paths::{KEY_INFO, LOG_IN};
 use crate::request::Call;
 use crate::server::Server;
 use crate::spec::PartnerSpec;
@@ -181,6 +181,37 @@ impl Simulator {
         self.shared.lock().fault_rules.remove(|_| true);
     }
 
+    /// Archives a society's folder. All requests about the society are refused.
+    pub fn archive_folder(&self, society: u64) {
+        self.inject(Scope::Society(society), Fault::refuse("ERR-FOLDER-NOT-FOUND"));
+    }
+
+    /// Makes a society's folder inactive. The routes about the society refuse it; key/info does not.
+    pub fn deactivate_folder(&self, society: u64) {
+        self.inject(inactive_folder(society), Fault::refuse("SOCIETE12"));
+    }
+
+    /// Ends [`archive_folder`](Self::archive_folder) and [`deactivate_folder`](Self::deactivate_folder).
+    pub fn restore_folder(&self, society: u64) {
+        self.heal(&Scope::Society(society));
+        self.heal(&inactive_folder(society));
+    }
+
+    /// Deletes a schema. All requests with its tokens are refused.
+    pub fn delete_schema(&self, schema: u64) {
+        self.inject(schema_tokens(schema), Fault::refuse("ERR-SCHEMA-NOT-FOUND"));
+    }
+
+    /// Ends [`delete_schema`](Self::delete_schema).
+    pub fn restore_schema(&self, schema: u64) {
+        self.heal(&schema_tokens(schema));
+    }
+
+    /// The number of exports that requests to [`EXPORT`](crate::EXPORT) have started.
+    pub fn exports(&self) -> u64 {
+        self.shared.lock().exports.started
+    }
+
     /// Starts announced maintenance of all routes.
     pub fn begin_maintenance(&self) {
         self.inject(Scope::Everything, Fault::maintenance());
@@ -200,4 +231,12 @@ impl Simulator {
     pub fn connections(&self) -> u64 {
         self.shared.lock().connections
     }
+}
+
+fn inactive_folder(society: u64) -> Scope {
+    Scope::Society(society).except(Scope::Route(KEY_INFO.to_owned()))
+}
+
+fn schema_tokens(schema: u64) -> Scope {
+    Scope::Schema(schema).except(Scope::Route(LOG_IN.to_owned()))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::Serialize;
 
-use crate::refusal::Refusal;
+use crate::refusal::{BodyForm, Refusal};
 
 /// A partner and its initial keys.
 #[derive(Clone, Debug)]
@@ -260,6 +260,31 @@ pub struct FirmSpec {
     pub societies: Vec<u64>,
 }
 
+/// The `status` in an answer of the log-in service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoginStatus {
+    /// The answer contains a token.
+    Authenticated,
+    /// The log-in must name one of several firms.
+    FirmSelection,
+    /// A person must choose a new password.
+    UpdatePassword,
+    /// A person must type a code that is sent to them.
+    RequireOtp,
+    /// A person must accept the terms of use.
+    RequireCguApproval,
+}
+
+/// Which earlier tokens of the account a log-in ends. The API's documentation does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EndedTokens {
+    #[default]
+    None,
+    SameFirm,
+    AllFirms,
+}
+
 /// An API Cabinet account.
 #[derive(Clone, Debug)]
 pub struct LoginSpec {
@@ -272,14 +297,20 @@ pub struct LoginSpec {
     pub lifetime: Duration,
     /// The time zone of `expiresIn`, in minutes east of UTC. The API's documentation does not name the zone.
     pub offset_minutes: i32,
-    /// How requests with an expired token are refused.
+    /// How requests are refused with a token that has expired or that another log-in has ended.
     pub expired: Refusal,
     /// How many consecutive refusals lock the account.
     pub lock_after: u32,
-    /// The HTTP status of a `firm-selection` response. It is not documented.
-    pub selection_status: StatusCode,
-    /// Whether a log-in revokes the earlier tokens. The API's documentation does not say.
-    pub one_token: bool,
+    /// The `status` of the answers to correct passwords. `None`: as documented, a token without `status`, or
+    /// `firm-selection` if the account has several firms and the log-in names none.
+    pub status: Option<LoginStatus>,
+    /// The HTTP status of the answers without a token. It is not documented.
+    pub status_without_token: StatusCode,
+    /// Whether `firm.id` in an answer is a text. Otherwise it is a number.
+    pub firm_id_as_text: bool,
+    /// The format of refusals. The API's documentation does not give it for the log-in service.
+    pub refusal_form: BodyForm,
+    pub ended_tokens: EndedTokens,
 }
 
 impl LoginSpec {
@@ -293,8 +324,11 @@ impl LoginSpec {
             offset_minutes: 0,
             expired: Refusal::new("ERR-FIRM-TOKEN-NOT-FOUND"),
             lock_after: 5,
-            selection_status: StatusCode::OK,
-            one_token: false,
+            status: None,
+            status_without_token: StatusCode::OK,
+            firm_id_as_text: false,
+            refusal_form: BodyForm::default(),
+            ended_tokens: EndedTokens::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod budget;
+pub(crate) mod exports;
 pub(crate) mod fault_rules;
 pub(crate) mod request_log;
 pub(crate) mod token;
@@ -16,9 +17,10 @@ use tokio::time::Instant;
 use crate::builder::{Concurrency, SimulatorBuilder};
 use crate::clock::{Clock, since_epoch};
 use crate::refusal::Refusal;
-use crate::spec::{Access, KeySpec, Limits, PartnerSpec, TokenForm};
+use crate::spec::{Access, EndedTokens, FirmSpec, KeySpec, Limits, PartnerSpec, TokenForm};
 use crate::state::account::{AccountState, Attempts};
 use crate::state::budget::Budget;
+use crate::state::exports::Exports;
 use crate::state::fault_rules::FaultRules;
 use crate::state::request_log::RequestLog;
 use crate::state::token::{TokenState, claims, create_token, token_not_found};
@@ -51,6 +53,7 @@ pub(crate) struct State {
     pub(crate) fault_rules: FaultRules,
     pub(crate) request_log: RequestLog,
     pub(crate) traffic: Traffic,
+    pub(crate) exports: Exports,
     /// The number of connections accepted so far.
     pub(crate) connections: u64,
     next_third_party: u64,
@@ -86,6 +89,7 @@ impl State {
             fault_rules: FaultRules::default(),
             request_log: RequestLog::new(options.request_log_capacity),
             traffic: Traffic::default(),
+            exports: Exports::default(),
             connections: 0,
             // The examples in MyUnisoft's documentation have this third-party ID.
             next_third_party: 101,
@@ -165,6 +169,23 @@ impl State {
         let issued = TokenState { key: Arc::clone(name), access, expires_at, refusal_after_expiry, budget };
         self.tokens.insert(token.clone(), issued);
         Some(token)
+    }
+
+    /// Issues the token of a log-in, and ends the earlier tokens that the account does not keep.
+    pub(crate) fn log_in(&mut self, mail: &str, firm: &FirmSpec) -> Option<String> {
+        let account = self.accounts.get(mail)?;
+        let (key, spec) = (Arc::clone(&account.key), &account.spec);
+        let (ended, lifetime) = (spec.ended_tokens, (spec.lifetime, spec.expired.clone()));
+        // Most accounts keep their tokens, and tests have thousands of accounts. So there is nothing to search for.
+        if ended != EndedTokens::None {
+            let all_firms = ended == EndedTokens::AllFirms;
+            let of_account = self.tokens.values_mut().filter(|token| token.key == key);
+            for token in of_account.filter(|token| all_firms || token.access.schema() == firm.id) {
+                token.expires_at = Some(Instant::now());
+            }
+        }
+        let access = Access::Firm { schema: firm.id, societies: firm.societies.clone() };
+        self.issue_token(&key, access, Some(lifetime), None)
     }
 
     /// Revokes all tokens of the key.

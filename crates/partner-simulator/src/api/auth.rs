@@ -17,14 +17,24 @@ use crate::state::{KeyState, PartnerState, Shared, State};
 pub(crate) struct Caller {
     pub(crate) key: Arc<str>,
     pub(crate) access: Access,
-    pub(crate) society_id: Option<String>,
+    /// Whether the request has a `society-id` header.
+    pub(crate) names_society: bool,
+    /// The society that the request is about.
+    pub(crate) society: Option<u64>,
 }
 
 /// Finds the key and the partner of a request without checking whether they are accepted.
 pub(crate) fn identify(state: &State, info: &mut RequestInfo) {
     let token = info.bearer.as_ref().and_then(|token| state.tokens.get(token));
-    let account = info.mail.as_ref().and_then(|mail| state.accounts.get(mail));
+    let log_in = info.log_in.as_ref().and_then(|log_in| Some((log_in, state.accounts.get(&log_in.mail)?)));
+    let account = log_in.map(|(_, account)| account);
     info.call.key = token.map(|token| &token.key).or(account.map(|account| &account.key)).cloned();
+    let firm = log_in.and_then(|(log_in, account)| account.choose_firm(log_in.firm.as_ref()).ok()?);
+    info.call.schema = token.map(|token| token.access.schema()).or(firm.map(|firm| firm.id));
+    info.call.society = match token.map(|token| &token.access) {
+        Some(Access::Society { society, .. }) => Some(*society),
+        Some(Access::Firm { .. }) | None => info.call.society_id.as_deref().and_then(|id| id.parse().ok()),
+    };
     let partner = info.secret.as_deref().and_then(|secret| partner_with_secret(state, secret));
     info.call.partner = partner.map(|(name, _)| Arc::clone(name));
 }
@@ -63,7 +73,8 @@ pub(crate) fn authorize(
         None => Ok(Caller {
             key: Arc::clone(&token.key),
             access: token.access.clone(),
-            society_id: info.call.society_id.clone(),
+            names_society: info.call.society_id.is_some(),
+            society: info.call.society,
         }),
     }
 }

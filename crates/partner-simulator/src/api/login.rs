@@ -7,56 +7,60 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::clock::format_without_zone;
-use crate::error_codes::WRONG_PASSWORD;
+use crate::error_codes::{NOT_A_LOG_IN, WRONG_PASSWORD};
 use crate::refusal::Refusal;
-use crate::spec::{Access, FirmSpec};
+use crate::request::LogInBody;
+use crate::spec::{FirmSpec, LoginSpec, LoginStatus};
 use crate::state::Shared;
-
-#[derive(Deserialize)]
-struct LogInBody {
-    mail: String,
-    password: String,
-    firm: Option<Value>,
-}
-
-/// The e-mail address in the body of a log-in.
-pub(crate) fn mail_of(body: &[u8]) -> Option<String> {
-    serde_json::from_slice(body).ok().map(|LogInBody { mail, .. }| mail)
-}
 
 /// `POST /api/authenticate/firm`
 pub(crate) async fn log_in(
     extract::State(shared): extract::State<Arc<Shared>>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    let log_in: LogInBody = serde_json::from_slice(&body).map_err(|_| Refusal::new("GBL1"))?;
+    let log_in: LogInBody = serde_json::from_slice(&body).map_err(|_| Refusal::new(NOT_A_LOG_IN))?;
     let mut state = shared.lock();
     let account = state.accounts.get_mut(&log_in.mail).ok_or(Refusal::new(WRONG_PASSWORD))?;
     account.check_password(&log_in.password)?;
-    let Some(firm) = account.choose_firm(log_in.firm.as_ref())?.cloned() else {
-        return Ok((account.spec.selection_status, Json(selection(&account.spec.firms))).into_response());
+    let spec = account.spec.clone();
+    let firm = match (spec.status, account.choose_firm(log_in.firm.as_ref())?) {
+        (None | Some(LoginStatus::Authenticated), Some(firm)) => firm.clone(),
+        (None | Some(LoginStatus::Authenticated), None) => {
+            return Ok(without_token(&spec, LoginStatus::FirmSelection));
+        }
+        (Some(status), _) => return Ok(without_token(&spec, status)),
     };
-    let (spec, key) = (account.spec.clone(), Arc::clone(&account.key));
-    if spec.one_token {
-        state.revoke_tokens(&key);
-    }
-    let access = Access::Firm { schema: firm.id, societies: firm.societies };
-    let token = state.issue_token(&key, access, Some((spec.lifetime, spec.expired)), None);
-    let token = token.ok_or(Refusal::new("ERR-INTERNAL"))?;
-    Ok(Json(json!({
+    let token = state.log_in(&log_in.mail, &firm).ok_or(Refusal::new("ERR-INTERNAL"))?;
+    let firm_id = if spec.firm_id_as_text { json!(firm.id.to_string()) } else { json!(firm.id) };
+    let mut answer = json!({
         "api_token": token,
         "expiresIn": format_without_zone(state.clock.now() + spec.lifetime, spec.offset_minutes),
-        "firm": {"id": firm.id, "label": firm.label},
-    }))
-    .into_response())
+        "firm": {"id": firm_id, "label": firm.label},
+    });
+    if let (Some(status), Some(answer)) = (spec.status, answer.as_object_mut()) {
+        answer.insert("status".into(), json!(status));
+    }
+    Ok(Json(answer).into_response())
 }
 
-/// The documentation shows only `status`. The list of firms is a guess.
-fn selection(firms: &[FirmSpec]) -> Value {
-    let firms: Vec<_> = firms.iter().map(|firm| json!({"id": firm.id, "label": firm.label})).collect();
-    json!({"status": "firm-selection", "firms": firms})
+/// Only `firm-selection` says more than its status: which firms the account has.
+fn without_token(spec: &LoginSpec, status: LoginStatus) -> Response {
+    let answer = match status {
+        LoginStatus::FirmSelection => {
+            let details: Vec<_> = spec.firms.iter().map(selectable).collect();
+            json!({"status": status, "details": details})
+        }
+        LoginStatus::Authenticated
+        | LoginStatus::UpdatePassword
+        | LoginStatus::RequireOtp
+        | LoginStatus::RequireCguApproval => json!({"status": status}),
+    };
+    (spec.status_without_token, Json(answer)).into_response()
+}
+
+fn selectable(firm: &FirmSpec) -> Value {
+    json!({"member_group_id": firm.id.to_string(), "label": firm.label})
 }

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::api::auth::{activate_key, authorize, identify};
-use crate::api::login::mail_of;
 use crate::api::request_id::request_id;
 use crate::api::response::{Delivery, REQUEST_ID, ResponseDraft, apply_response_faults, body, encode};
 use crate::fault::Fault;
@@ -28,9 +27,9 @@ pub(crate) async fn handle(
     request: Request,
     next: Next,
 ) -> Response {
-    let now = shared.lock().clock.now();
-    let mut info = RequestInfo::of(&request, now);
-    let request = read_mail(request, &mut info).await;
+    let clock = shared.lock().clock;
+    let mut info = RequestInfo::of(&request, &clock);
+    let request = read_log_in(request, &mut info).await;
     let (incoming, faults) = IncomingRequest::record(shared, info);
     let Some(mut draft) = incoming.respond(request, next, &faults, &connection).await else {
         // What is returned to hyper never reaches the client.
@@ -48,14 +47,14 @@ pub(crate) async fn handle(
 /// No log-in needs a larger body.
 const MAX_LOG_IN_BYTES: usize = 64 * 1024;
 
-/// Reads the e-mail address of a log-in. It is in the body, so the body is read and put back.
-async fn read_mail(request: Request, info: &mut RequestInfo) -> Request {
+/// Reads the body of a log-in and puts it back: it says which account and firm the request is about.
+async fn read_log_in(request: Request, info: &mut RequestInfo) -> Request {
     if info.call.route() != LOG_IN {
         return request;
     }
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, MAX_LOG_IN_BYTES).await.unwrap_or_default();
-    info.mail = mail_of(&body);
+    info.log_in = serde_json::from_slice(&body).ok();
     Request::from_parts(parts, body.into())
 }
 
@@ -149,7 +148,7 @@ impl IncomingRequest {
             Ok(caller) => {
                 request.extensions_mut().insert(caller.clone());
                 let draft = self.draft_from(next.run(request).await).await;
-                if draft.code.is_none() {
+                if draft.status.is_success() {
                     activate_key(&self.shared, &self.info, &caller);
                 }
                 draft
@@ -175,7 +174,7 @@ impl IncomingRequest {
         let mut headers = self.api_headers();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
         let body = refusal.body(&self.info).to_string().into();
-        ResponseDraft { status: refusal.status, headers, body, code: Some(refusal.code.to_string()) }
+        ResponseDraft { status: refusal.status, headers, body, code: refusal.sent_code() }
     }
 
     /// The headers of all responses from the API, as seen in real responses.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::error_codes::{ACCOUNT_LOCKED, UNKNOWN_FIRM, WRONG_PASSWORD};
+use crate::error_codes::{LOG_IN_REFUSED, WRONG_PASSWORD};
 use crate::refusal::Refusal;
 use crate::spec::{FirmSpec, LoginSpec};
 
@@ -35,7 +35,7 @@ impl AccountState {
         attempts.total += 1;
         if attempts.locked {
             attempts.refused += 1;
-            return Err(Refusal::new(ACCOUNT_LOCKED));
+            return Err(self.refusal(LOG_IN_REFUSED));
         }
         if password == self.spec.password {
             attempts.consecutive_wrong_passwords = 0;
@@ -44,7 +44,11 @@ impl AccountState {
         attempts.refused += 1;
         attempts.consecutive_wrong_passwords += 1;
         attempts.locked = attempts.consecutive_wrong_passwords >= self.spec.lock_after;
-        Err(Refusal::new(WRONG_PASSWORD))
+        Err(self.refusal(WRONG_PASSWORD))
+    }
+
+    fn refusal(&self, code: &'static str) -> Refusal {
+        Refusal::new(code).form(self.spec.refusal_form)
     }
 
     /// Returns the firm for the log-in, or `None` if the client must choose one.
@@ -54,10 +58,10 @@ impl AccountState {
             (None, [only]) => Ok(Some(only)),
             (None, [_, _, ..]) => Ok(None),
             // The account has no firm.
-            (None, []) => Err(Refusal::new(UNKNOWN_FIRM)),
+            (None, []) => Err(self.refusal(LOG_IN_REFUSED)),
             (Some(requested), firms) => {
                 let firm = firms.iter().find(|firm| *requested == firm.id || *requested == firm.label);
-                firm.map(Some).ok_or(Refusal::new(UNKNOWN_FIRM))
+                firm.map(Some).ok_or_else(|| self.refusal(LOG_IN_REFUSED))
             }
         }
     }

@@ -58,6 +58,8 @@ mod tests {
             key: None,
             partner: None,
             society_id: None,
+            society: None,
+            schema: None,
             response: None,
         }
     }

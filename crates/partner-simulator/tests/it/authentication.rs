@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use partner_simulator::{HEALTH, KEY_INFO, KeySpec, PartnerSpec, Refusal, Simulator, TokenForm};
 
-use crate::support::{SECRET, acme, client, dupont, get, status_and_code};
+use crate::support::{SECRET, acme, claims, client, dupont, get, status_and_code};
 
 async fn response_code(sim: &Simulator, headers: &[(&str, &str)]) -> (u16, String) {
     let mut request = client().get(sim.url(KEY_INFO));
@@ -89,9 +89,37 @@ async fn a_replaced_token_is_not_found_but_still_has_its_key_in_the_request_log(
 }
 
 #[tokio::test]
+async fn a_key_under_the_wrong_partner_is_refused_alone() {
+    let sim = acme().partner("other", "other-secret").society_key("martin", 80, 128).start().await.unwrap();
+    let status = async |key: &str, secret: &str| {
+        let token = format!("Bearer {}", sim.key(key).unwrap().token().unwrap());
+        response_code(&sim, &[("authorization", &token), ("x-third-party-secret", secret)]).await
+    };
+    let wrong_secret = (401, "ERR-INVALID-SECRET".to_owned());
+    assert_eq!(status("dupont", "other-secret").await, wrong_secret);
+    assert_eq!(status("martin", SECRET).await, wrong_secret);
+    assert_eq!(status("dupont", SECRET).await.0, 200);
+    assert_eq!(status("martin", "other-secret").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_deleted_key_that_is_created_again_has_another_token() {
+    let sim = acme().start().await.unwrap();
+    let old = format!("Bearer {}", dupont(&sim).token().unwrap());
+    dupont(&sim).remove();
+    let secret = ("x-third-party-secret", SECRET);
+    let not_found = (401, "ERR-API-TOKEN-NOT-FOUND".to_owned());
+    assert_eq!(response_code(&sim, &[("authorization", &old), secret]).await, not_found);
+    sim.partner("acme").unwrap().add_key(&KeySpec::society("dupont", 80, 127).pending());
+    assert_eq!(response_code(&sim, &[("authorization", &old), secret]).await, not_found);
+    assert!(!dupont(&sim).is_activated());
+    assert_eq!(get(&sim, "dupont", KEY_INFO).await.status(), 200);
+}
+
+#[tokio::test]
 async fn the_response_to_a_disconnected_key_contains_the_reason() {
     let sim = acme().start().await.unwrap();
-    dupont(&sim).refuse(Refusal::new("ERR-THIRD-PARTY-DISCONNECTED").message("contrat résilié"));
+    dupont(&sim).disconnect("contrat résilié");
     let body = get(&sim, "dupont", KEY_INFO).await.text().await.unwrap();
     assert!(body.contains("ERR-THIRD-PARTY-DISCONNECTED") && body.contains("contrat résilié"));
 }
@@ -111,11 +139,7 @@ async fn tokens_have_the_documented_payloads_or_are_opaque() {
     let opaque = KeySpec { form: TokenForm::Opaque, ..KeySpec::society("opaque", 80, 2) };
     let given = KeySpec::society("given", 80, 3).token("given-token");
     let sim = acme().firm_key("martin", 80, &[]).key(opaque).key(given).start().await.unwrap();
-    let payload = |key: &str| -> serde_json::Value {
-        let token = sim.key(key).unwrap().token().unwrap();
-        let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
-        serde_json::from_slice(&payload).unwrap()
-    };
+    let payload = |key: &str| claims(&sim.key(key).unwrap().token().unwrap());
     let society = payload("dupont");
     assert_eq!(
         (&society["type"], &society["m"], &society["t"], &society["s"]),

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use partner_simulator::{
-    EXERCICES, Fault, KEY_INFO, KeySpec, LOG_IN, LoginSpec, Refusal, Simulator, TokenForm,
+    BodyForm, EXERCICES, EndedTokens, Fault, KEY_INFO, KeySpec, LOG_IN, LoginSpec, LoginStatus, Refusal,
+    Scope, Simulator, TokenForm,
 };
 use serde_json::{Value, json};
 
-use crate::support::{SECRET, client, status_and_code, status_and_json};
+use crate::support::{SECRET, claims, client, status_and_code, status_and_json};
 
 const MAIL: &str = "api@durand.example";
 const PASSWORD: &str = "correct horse";
@@ -53,7 +55,7 @@ async fn a_wrong_password_is_counted_and_refused_in_the_documented_format() {
     let wrong = log_in(&sim, json!({"mail": MAIL, "password": "wrong"})).await;
     let id = wrong.headers().get("request-id").unwrap().to_str().unwrap().to_owned();
     let (status, body) = status_and_json(wrong).await;
-    assert_eq!((status, &body["error"]["code"]), (401, &"AUTH1".into()));
+    assert_eq!((status, &body["error"]["code"]), (400, &"GBL20".into()));
     assert_eq!(body["error"]["details"]["requestId"], id.as_str());
     let attempts = sim.account(MAIL).unwrap().attempts();
     assert_eq!((attempts.total, attempts.refused, attempts.locked), (1, 1, false));
@@ -66,10 +68,10 @@ async fn consecutive_wrong_passwords_lock_the_account() {
     let sim = simulator(KeySpec::login("durand", account().lock_after(3))).await;
     for _ in 0..3 {
         let wrong = log_in(&sim, json!({"mail": MAIL, "password": "wrong"})).await;
-        assert_eq!(status_and_code(wrong).await, (401, "AUTH1".into()));
+        assert_eq!(status_and_code(wrong).await, (400, "GBL20".into()));
     }
     let body = json!({"mail": MAIL, "password": PASSWORD});
-    assert_eq!(status_and_code(log_in(&sim, body).await).await, (403, "AUTH2".into()));
+    assert_eq!(status_and_code(log_in(&sim, body).await).await, (401, "DROIT5".into()));
     assert!(sim.account(MAIL).unwrap().attempts().locked);
     sim.account(MAIL).unwrap().unlock();
     log_in_correctly(&sim).await;
@@ -79,8 +81,11 @@ async fn consecutive_wrong_passwords_lock_the_account() {
 async fn an_account_with_several_firms_must_choose_one() {
     let sim = simulator(KeySpec::login("durand", account().firm(81, "AUTRE"))).await;
     let body = log_in_correctly(&sim).await;
-    assert_eq!(body["status"], "firm-selection");
-    assert!(body.get("api_token").is_none());
+    let details = json!([
+        {"member_group_id": "80", "label": "TESTS PARTENAIRES"},
+        {"member_group_id": "81", "label": "AUTRE"},
+    ]);
+    assert_eq!(body, json!({"status": "firm-selection", "details": details}));
     for (firm, id) in [(json!(81), 81), (json!("AUTRE"), 81), (json!(80), 80)] {
         let response = log_in(&sim, json!({"mail": MAIL, "password": PASSWORD, "firm": firm})).await;
         let (status, body) = status_and_json(response).await;
@@ -90,21 +95,14 @@ async fn an_account_with_several_firms_must_choose_one() {
         assert_eq!(info["target"]["schemaId"], id);
     }
     let unknown = log_in(&sim, json!({"mail": MAIL, "password": PASSWORD, "firm": 99})).await;
-    assert_eq!(status_and_code(unknown).await, (400, "AUTH3".into()));
+    assert_eq!(status_and_code(unknown).await, (401, "DROIT5".into()));
 }
 
 #[tokio::test]
 async fn a_body_that_is_not_a_log_in_is_refused_and_not_counted() {
     let sim = simulator(KeySpec::login("durand", account())).await;
-    assert_eq!(status_and_code(log_in(&sim, json!({"mail": MAIL})).await).await, (400, "GBL1".into()));
+    assert_eq!(status_and_code(log_in(&sim, json!({"mail": MAIL})).await).await, (500, "GBL1".into()));
     assert_eq!(sim.account(MAIL).unwrap().attempts().total, 0);
-}
-
-fn claims(token: &str) -> Value {
-    use base64::Engine;
-    let payload = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap())
-        .unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,16 +144,104 @@ async fn expires_in_is_written_in_the_chosen_zone() {
 }
 
 #[tokio::test]
-async fn a_log_in_can_revoke_earlier_tokens() {
-    let sim = simulator(KeySpec::login("durand", LoginSpec { one_token: true, ..account() })).await;
-    let first = log_in_correctly(&sim).await["api_token"].clone();
-    let second = log_in_correctly(&sim).await["api_token"].clone();
-    assert_eq!(get(&sim, &first, KEY_INFO).await.status(), 401);
-    assert_eq!(get(&sim, &second, KEY_INFO).await.status(), 200);
-    let several_tokens = simulator(KeySpec::login("durand", account())).await;
-    let first = log_in_correctly(&several_tokens).await["api_token"].clone();
-    log_in_correctly(&several_tokens).await;
-    assert_eq!(get(&several_tokens, &first, KEY_INFO).await.status(), 200);
+async fn a_log_in_can_end_the_earlier_tokens_of_the_same_firm_or_of_all_firms() {
+    let cases = [
+        (EndedTokens::None, [200, 200, 200]),
+        (EndedTokens::SameFirm, [401, 200, 200]),
+        (EndedTokens::AllFirms, [401, 401, 200]),
+    ];
+    for (ended_tokens, expected) in cases {
+        let account = LoginSpec { ended_tokens, ..account().firm(81, "AUTRE") };
+        let sim = simulator(KeySpec::login("durand", account)).await;
+        let mut tokens = Vec::new();
+        for firm in [80, 81, 80] {
+            let response = log_in(&sim, json!({"mail": MAIL, "password": PASSWORD, "firm": firm})).await;
+            tokens.push(status_and_json(response).await.1["api_token"].clone());
+        }
+        let mut statuses = Vec::new();
+        for token in &tokens {
+            statuses.push(get(&sim, token, KEY_INFO).await.status().as_u16());
+        }
+        assert_eq!(statuses, expected, "{ended_tokens:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_log_in_of_the_account_can_end_the_token_of_a_client() {
+    let account = LoginSpec { ended_tokens: EndedTokens::AllFirms, ..account() };
+    let sim = simulator(KeySpec::login("durand", account)).await;
+    let token = log_in_correctly(&sim).await["api_token"].clone();
+    let other = json!(sim.account(MAIL).unwrap().another_log_in(80).unwrap());
+    let refused = get(&sim, &token, KEY_INFO).await;
+    assert_eq!(status_and_code(refused).await, (401, "ERR-FIRM-TOKEN-NOT-FOUND".into()));
+    assert_eq!(get(&sim, &other, KEY_INFO).await.status(), 200);
+    assert_eq!(sim.account(MAIL).unwrap().attempts().total, 1);
+    assert_eq!(sim.account(MAIL).unwrap().another_log_in(99), None);
+}
+
+#[tokio::test]
+async fn each_status_of_the_log_in_service_can_be_the_answer_to_a_correct_password() {
+    let sim = simulator(KeySpec::login("durand", account())).await;
+    let account = sim.account(MAIL).unwrap();
+    let statuses = [
+        (LoginStatus::Authenticated, "authenticated"),
+        (LoginStatus::FirmSelection, "firm-selection"),
+        (LoginStatus::UpdatePassword, "update-password"),
+        (LoginStatus::RequireOtp, "require-otp"),
+        (LoginStatus::RequireCguApproval, "require-cgu-approval"),
+    ];
+    for (status, text) in statuses {
+        account.set_status(Some(status));
+        let body = log_in_correctly(&sim).await;
+        assert_eq!(body["status"], text);
+        assert_eq!(body.get("api_token").is_some(), status == LoginStatus::Authenticated, "{text}");
+        let wrong = log_in(&sim, json!({"mail": MAIL, "password": "wrong"})).await;
+        assert_eq!(status_and_code(wrong).await, (400, "GBL20".into()));
+    }
+    account.set_status(None);
+    assert!(log_in_correctly(&sim).await.get("status").is_none());
+}
+
+#[tokio::test]
+async fn the_form_of_the_answers_can_be_chosen() {
+    let account = LoginSpec {
+        firm_id_as_text: true,
+        refusal_form: BodyForm::Rootless,
+        status_without_token: StatusCode::FORBIDDEN,
+        ..account()
+    };
+    let sim = simulator(KeySpec::login("durand", account)).await;
+    assert_eq!(log_in_correctly(&sim).await["firm"]["id"], "80");
+    let wrong = log_in(&sim, json!({"mail": MAIL, "password": "wrong"})).await;
+    let (status, body) = status_and_json(wrong).await;
+    assert_eq!((status, &body["code"]), (400, &"GBL20".into()));
+    sim.account(MAIL).unwrap().set_status(Some(LoginStatus::RequireOtp));
+    let without_token = log_in(&sim, json!({"mail": MAIL, "password": PASSWORD})).await;
+    assert_eq!(without_token.status(), 403);
+}
+
+#[tokio::test]
+async fn a_password_can_be_changed() {
+    let sim = simulator(KeySpec::login("durand", account())).await;
+    sim.account(MAIL).unwrap().set_password("new");
+    let old = log_in(&sim, json!({"mail": MAIL, "password": PASSWORD})).await;
+    assert_eq!(status_and_code(old).await, (400, "GBL20".into()));
+    let new = log_in(&sim, json!({"mail": MAIL, "password": "new"})).await;
+    assert_eq!(new.status(), 200);
+}
+
+#[tokio::test]
+async fn one_firm_of_an_account_can_be_refused_alone() {
+    let sim = simulator(KeySpec::login("durand", account().firm(81, "AUTRE"))).await;
+    let log_ins_to_81 = Scope::Schema(81).and(Scope::Route(LOG_IN.into()));
+    sim.inject(log_ins_to_81.clone(), Fault::refuse("DROIT5"));
+    for (firm, expected) in [(json!(81), 401), (json!("AUTRE"), 401), (json!(80), 200)] {
+        let response = log_in(&sim, json!({"mail": MAIL, "password": PASSWORD, "firm": firm})).await;
+        assert_eq!(response.status(), expected, "{firm}");
+    }
+    sim.heal(&log_ins_to_81);
+    let response = log_in(&sim, json!({"mail": MAIL, "password": PASSWORD, "firm": 81})).await;
+    assert_eq!(response.status(), 200);
 }
 
 #[tokio::test]

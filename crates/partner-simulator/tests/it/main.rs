@@ -11,6 +11,7 @@
 mod activation;
 mod authentication;
 mod budget;
+mod contradictions;
 mod control;
 mod faults;
 mod login;

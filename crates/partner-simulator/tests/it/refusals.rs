@@ -1,24 +1,37 @@
 //! All documented error codes in all body formats seen so far.
 
 use http::StatusCode;
-use partner_simulator::{BodyForm, DOCUMENTED, EXERCICES, Fault, HEALTH, KEY_INFO, LOG_IN, Refusal, Scope};
+use partner_simulator::{
+    BodyForm, DOCUMENTED, DocumentedCode, EXERCICES, Fault, HEALTH, KEY_INFO, LOG_IN, Refusal, Scope,
+};
 use serde_json::Value;
 
 use crate::support::{acme, client, dupont, get, header, status_and_code, status_and_json};
 
-/// The error object and the request ID in it.
-fn parts(body: &Value, form: BodyForm) -> (&Value, Option<&str>) {
-    let error = if form == BodyForm::Rootless { body } else { &body["error"] };
+/// The request ID in the error object, if the format has one.
+fn check_error(body: &Value, form: BodyForm, expected: &DocumentedCode) -> Option<String> {
+    let error = if matches!(form, BodyForm::Rootless | BodyForm::Framework) { body } else { &body["error"] };
     let details = &error["details"];
+    assert_eq!(error["message"], expected.message);
     let id = match form {
+        BodyForm::Framework => {
+            assert_eq!(body["error"], expected.status.canonical_reason().unwrap());
+            assert_eq!(body["code"], expected.status.as_u16());
+            return None;
+        }
         BodyForm::Standard => details["requestId"].as_str(),
+        BodyForm::NumericCode => {
+            assert_eq!(body["code"], expected.status.as_u16());
+            details["requestId"].as_str()
+        }
         BodyForm::CorrelationId => details["correlationId"].as_str(),
         BodyForm::EmptyDetails | BodyForm::Rootless => {
             assert_eq!(details, "");
             None
         }
     };
-    (error, id)
+    assert_eq!(error["code"], expected.code);
+    id.map(str::to_owned)
 }
 
 #[tokio::test]
@@ -33,15 +46,39 @@ async fn each_documented_code_is_sent_in_each_body_format() {
             let response = request.header("x-third-party-secret", "?").send().await.unwrap();
             let id_in_header = header(&response, "request-id");
             let (status, body) = status_and_json(response).await;
-            let (error, id_in_body) = parts(&body, form);
             assert_eq!(status, documented.status.as_u16());
-            assert_eq!(error["code"], documented.code);
-            assert_eq!(error["message"], documented.message);
-            assert!(id_in_body.is_none() || id_in_body == id_in_header.as_deref());
+            let id_in_body = check_error(&body, form, documented);
+            assert!(id_in_body.is_none() || id_in_body == id_in_header);
             let call = sim.request_log().pop().unwrap();
-            assert_eq!(call.code(), Some(documented.code));
+            assert_eq!(call.code(), (form != BodyForm::Framework).then_some(documented.code));
             assert_eq!(call.request_id(), id_in_header.as_deref());
         }
+    }
+}
+
+#[tokio::test]
+async fn business_codes_have_their_documented_statuses() {
+    let documented = [
+        ("SOCIETE12", 400),
+        ("SOCIETE13", 400),
+        ("TOKEN1", 400),
+        ("TOKEN2", 400),
+        ("GBL15", 500),
+        ("DROIT1", 401),
+        ("DROIT5", 401),
+        ("GBL1", 500),
+        ("GBL2", 400),
+        ("GBL20", 400),
+        ("EXERCICE5", 403),
+        ("COMPTE 13", 400),
+        ("OCR1", 400),
+    ];
+    let table = DOCUMENTED.iter().filter(|known| !known.code.starts_with("ERR-"));
+    assert_eq!(table.map(|known| (known.code, known.status.as_u16())).collect::<Vec<_>>(), documented);
+    let sim = acme().start().await.unwrap();
+    for (code, status) in documented {
+        dupont(&sim).inject_times(1, Fault::refuse(code));
+        assert_eq!(status_and_code(get(&sim, "dupont", EXERCICES).await).await, (status, code.to_owned()));
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 use std::io::Read;
+use std::time::Duration;
 
 use partner_simulator::{
-    CANARY, EXERCICES, Fault, HEALTH, KEY_INFO, KeySpec, PERSONS, SOCIETY, Simulator, USERS, Version,
+    CANARY, EXERCICES, EXPORT, Fault, HEALTH, KEY_INFO, KeySpec, PERSONS, SOCIETY, Simulator, USERS, Version,
 };
 
 use crate::support::{SECRET, acme, client, dupont, get, get_as, header, status_and_code, status_and_json};
@@ -61,9 +62,9 @@ async fn a_firm_key_must_name_one_of_its_societies() {
     let sim = firm().start().await.unwrap();
     let with = |id: &'static str| get_as(&sim, "martin", EXERCICES).header("society-id", id).send();
     assert_eq!(with("1235").await.unwrap().status(), 200);
-    assert_eq!(status_and_code(with("9").await.unwrap()).await, (403, "DROIT1".into()));
-    assert_eq!(status_and_code(with("x").await.unwrap()).await, (400, "GBL1".into()));
-    assert_eq!(status_and_code(get(&sim, "martin", EXERCICES).await).await, (400, "GBL1".into()));
+    assert_eq!(status_and_code(with("9").await.unwrap()).await, (401, "DROIT1".into()));
+    assert_eq!(status_and_code(with("x").await.unwrap()).await, (500, "GBL1".into()));
+    assert_eq!(status_and_code(get(&sim, "martin", EXERCICES).await).await, (500, "GBL1".into()));
     let society_ids: Vec<_> = sim.request_log().iter().map(|call| call.society_id.clone()).collect();
     assert_eq!(society_ids, [Some("1235".into()), Some("9".into()), Some("x".into()), None]);
 }
@@ -71,7 +72,7 @@ async fn a_firm_key_must_name_one_of_its_societies() {
 #[tokio::test]
 async fn every_accounting_response_contains_the_canary() {
     let sim = firm().society_key("dupont", 80, 127).start().await.unwrap();
-    for route in [SOCIETY, USERS, PERSONS] {
+    for route in [SOCIETY, USERS, PERSONS].iter().chain(&FIRM_ONLY) {
         assert!(get(&sim, "martin", route).await.text().await.unwrap().contains(CANARY), "{route}");
     }
     let exercices = get(&sim, "dupont", "/api/v1/mad/exercices?version=1.0.0").await;
@@ -79,12 +80,87 @@ async fn every_accounting_response_contains_the_canary() {
 }
 
 #[tokio::test]
-async fn an_unknown_route_returns_404_with_a_business_code() {
+async fn an_unknown_route_returns_404() {
     let sim = acme().start().await.unwrap();
-    assert_eq!(status_and_code(get(&sim, "dupont", "/api/v1/nothing").await).await, (404, "GBL2".into()));
-    assert_eq!(status_and_code(client().get(sim.url("/")).send().await.unwrap()).await, (404, "GBL2".into()));
+    let not_found = (404, "ERR-HTTP".to_owned());
+    assert_eq!(status_and_code(get(&sim, "dupont", "/api/v1/nothing").await).await, not_found);
+    assert_eq!(status_and_code(client().get(sim.url("/")).send().await.unwrap()).await, not_found);
     let posted = client().post(sim.url(HEALTH)).send().await.unwrap();
-    assert_eq!(status_and_code(posted).await, (404, "GBL2".into()));
+    assert_eq!(status_and_code(posted).await, not_found);
+}
+
+#[tokio::test]
+async fn a_fiscal_year_is_open_or_closed() {
+    let sim = acme().start().await.unwrap();
+    let (_, years) = status_and_json(get(&sim, "dupont", "/api/v1/mad/exercices?version=1.0.0").await).await;
+    let states: HashSet<_> =
+        years.as_array().unwrap().iter().map(|year| year["state"].as_str().unwrap()).collect();
+    assert_eq!(states, HashSet::from(["open", "closed"]));
+    assert!(
+        years[0]["producerId"].is_string() && years[0]["name"].is_string() && years[0]["period"].is_object()
+    );
+}
+
+#[tokio::test]
+async fn firm_wide_routes_return_the_documented_objects() {
+    let sim = firm().start().await.unwrap();
+    let body = async |route| status_and_json(get(&sim, "martin", route).await).await.1;
+    let societies = body(SOCIETY).await;
+    assert_eq!((&societies["row_numbers"], &societies["pages_number"]), (&2.into(), &1.into()));
+    assert_eq!(societies["society_array"][1]["society_id"], 1235);
+    let users = body(USERS).await;
+    assert_eq!(users["bdelete"], false);
+    assert!(users["user_array"].is_array());
+    assert!(body(PERSONS).await["array_pers_physique"].is_array());
+}
+
+#[tokio::test]
+async fn the_society_route_returns_one_object_if_the_request_is_about_one_society() {
+    let sim = firm().society_key("dupont", 80, 127).start().await.unwrap();
+    let (_, own) = status_and_json(get(&sim, "dupont", SOCIETY).await).await;
+    assert_eq!(own["society_id"], 127);
+    let named = get_as(&sim, "martin", SOCIETY).header("society-id", "1234").send().await.unwrap();
+    assert_eq!(status_and_json(named).await.1["society_id"], 1234);
+}
+
+const FIRM_ONLY: [&str; 6] = [
+    "/api/v1/wallet",
+    "/api/v1/member",
+    "/api/v1/dashboard/modules",
+    "/api/v1/society/search",
+    "/api/v1/gestion_center",
+    "/api/v1/compte_edi",
+];
+
+#[tokio::test]
+async fn the_token_of_a_society_may_not_use_the_routes_for_firms() {
+    let sim = firm().society_key("dupont", 80, 127).start().await.unwrap();
+    let (_, of_society) = status_and_json(get(&sim, "dupont", KEY_INFO).await).await;
+    let (_, of_firm) = status_and_json(get(&sim, "martin", KEY_INFO).await).await;
+    for route in FIRM_ONLY {
+        assert_eq!(get(&sim, "martin", route).await.status(), 200, "{route}");
+        let refused = status_and_code(get(&sim, "dupont", route).await).await;
+        assert_eq!(refused, (403, "ERR-FORBIDDEN-ROUTE".to_owned()), "{route}");
+        let listed = serde_json::json!({"path": route, "method": "get"});
+        assert!(!of_society.as_array().unwrap().contains(&listed), "{route}");
+        assert!(of_firm.as_array().unwrap().contains(&listed), "{route}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_society_can_start_one_export_an_hour() {
+    let sim = acme().society_key("martin", 80, 128).start().await.unwrap();
+    for _ in 0..2 {
+        let (status, export) = status_and_json(get(&sim, "dupont", EXPORT).await).await;
+        let expected = serde_json::json!({"id": "export_sch-80_acf-127", "status": "INIT"});
+        assert_eq!((status, export), (200, expected));
+        assert_eq!(sim.exports(), 1);
+    }
+    get(&sim, "martin", EXPORT).await;
+    assert_eq!(sim.exports(), 2);
+    tokio::time::advance(Duration::from_hours(1)).await;
+    get(&sim, "dupont", EXPORT).await;
+    assert_eq!(sim.exports(), 3);
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use partner_simulator::{Key, Simulator, SimulatorBuilder};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
@@ -57,4 +59,10 @@ pub(crate) async fn status_and_code(response: Response) -> (u16, String) {
 
 pub(crate) fn header(response: &Response, name: &str) -> Option<String> {
     Some(response.headers().get(name)?.to_str().unwrap().to_owned())
+}
+
+/// The payload of a token.
+pub(crate) fn claims(token: &str) -> Value {
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice(&payload).unwrap()
 }
