@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::paths::LOG_IN;
+use crate::paths::{LOG_IN, REQUEST_ID};
 use crate::refusal::Refusal;
 use crate::request::Call;
 
@@ -103,8 +103,14 @@ pub enum Fault {
     Header(HeaderName, HeaderValue),
     /// The API's response does not have this header.
     Without(HeaderName),
+    /// These bytes precede the body.
+    BeforeBody(Bytes),
+    /// A body that is a JSON object also has `"code":"Success"` and an empty `message`.
+    SuccessCode,
     /// The body is compressed even if the client does not accept it.
     Gzip,
+    /// As [`Gzip`](Self::Gzip), with this spelling of `content-encoding`, and in several members one after the other.
+    GzipAs { spelling: HeaderValue, members: usize },
     /// The body is labelled as gzip, and the compressed data ends in the middle.
     BrokenGzip,
 
@@ -141,6 +147,21 @@ impl Fault {
         Self::Edge(Page::html(status))
     }
 
+    /// The API's response without `request-id`, as a proxy that removes unknown headers forwards it.
+    pub fn without_request_id() -> Self {
+        Self::Without(REQUEST_ID)
+    }
+
+    /// A byte-order mark before the body.
+    pub fn byte_order_mark() -> Self {
+        Self::BeforeBody(Bytes::from_static(b"\xef\xbb\xbf"))
+    }
+
+    /// The body as gzip in one member, with this spelling of `content-encoding`.
+    pub fn gzip_spelled(spelling: &'static str) -> Self {
+        Self::GzipAs { spelling: HeaderValue::from_static(spelling), members: 1 }
+    }
+
     /// Bytes that are not HTTP.
     pub fn garbage() -> Self {
         Self::Raw(Bytes::from_static(b"\x00\x01\x02 this is not HTTP\r\n\r\n\xff\xfe"))
@@ -174,6 +195,16 @@ impl Page {
         let page =
             format!("<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>\n");
         Self::new(status, HeaderValue::from_static("text/html"), page)
+    }
+
+    /// A response with a JSON content type.
+    pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Self {
+        Self::new(status, HeaderValue::from_static("application/json"), body)
+    }
+
+    /// A response without content type and body.
+    pub fn empty(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Bytes::new() }
     }
 
     pub fn new(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Self {

@@ -1,4 +1,6 @@
-//! The paths of the simulated API.
+//! The paths of the simulated API, and the header that all its responses have.
+
+use http::HeaderName;
 
 /// The health route: the only route without authentication, apart from the log-in.
 pub const HEALTH: &str = "/api/partners/health";
@@ -16,6 +18,9 @@ pub const SOCIETY: &str = "/api/v1/society";
 pub const USERS: &str = "/api/v1/users_v2";
 /// The persons that a firm knows.
 pub const PERSONS: &str = "/api/v1/pers_physique";
+
+/// The ID of a response, which users quote to MyUnisoft's support.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// All routes below this prefix require a token and a secret.
 pub(crate) const AUTHENTICATED_PREFIX: &str = "/api/v1/";

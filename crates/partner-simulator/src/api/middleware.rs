@@ -12,10 +12,10 @@ use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::api::auth::{activate_key, authorize, identify};
 use crate::api::request_id::request_id;
-use crate::api::response::{Delivery, REQUEST_ID, ResponseDraft, apply_response_faults, body, encode};
+use crate::api::response::{Delivery, ResponseDraft, apply_response_faults, body, encode};
 use crate::fault::Fault;
 use crate::fault_stream::ConnectionControl;
-use crate::paths::{AUTHENTICATED_PREFIX, LOG_IN};
+use crate::paths::{AUTHENTICATED_PREFIX, LOG_IN, REQUEST_ID};
 use crate::refusal::Refusal;
 use crate::request::{LoggedResponse, RequestInfo};
 use crate::state::Shared;
@@ -121,7 +121,10 @@ impl IncomingRequest {
                 | Fault::Body { .. }
                 | Fault::Header(..)
                 | Fault::Without(_)
+                | Fault::BeforeBody(_)
+                | Fault::SuccessCode
                 | Fault::Gzip
+                | Fault::GzipAs { .. }
                 | Fault::BrokenGzip
                 | Fault::Pause(_)
                 | Fault::Stall

@@ -10,13 +10,12 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde_json::{Map, Value};
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use crate::fault::{Fault, Page};
-
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// A response that is not sent yet.
 pub(crate) struct ResponseDraft {
@@ -55,7 +54,7 @@ pub(crate) fn apply_response_faults(
     faults: &[Fault],
     compress: bool,
 ) -> (ContentCoding, Delivery) {
-    let mut coding = if compress { ContentCoding::Gzip } else { ContentCoding::Plain };
+    let mut coding = if compress { ContentCoding::gzip() } else { ContentCoding::Plain };
     // The last delivery fault wins.
     let mut delivery = Delivery::Whole;
     for fault in faults {
@@ -75,7 +74,12 @@ pub(crate) fn apply_response_faults(
             Fault::Without(name) => {
                 draft.headers.remove(name);
             }
-            Fault::Gzip => coding = ContentCoding::Gzip,
+            Fault::BeforeBody(bytes) => draft.body = [bytes.as_ref(), &draft.body].concat().into(),
+            Fault::SuccessCode => draft.body = with_success_code(&draft.body),
+            Fault::Gzip => coding = ContentCoding::gzip(),
+            Fault::GzipAs { spelling, members } => {
+                coding = ContentCoding::Gzip { spelling: spelling.clone(), members: *members };
+            }
             Fault::BrokenGzip => coding = ContentCoding::BrokenGzip,
             Fault::Pause(pause) => delivery = Delivery::Pause(*pause),
             Fault::Stall => delivery = Delivery::Stall,
@@ -94,12 +98,26 @@ pub(crate) fn apply_response_faults(
     (coding, delivery)
 }
 
+/// Adds a code to a body that is a JSON object. Other bodies stay as they are.
+fn with_success_code(body: &Bytes) -> Bytes {
+    let Ok(mut object) = serde_json::from_slice::<Map<String, Value>>(body) else { return body.clone() };
+    object.insert("code".into(), "Success".into());
+    object.insert("message".into(), "".into());
+    Value::Object(object).to_string().into()
+}
+
 /// How a body is compressed.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum ContentCoding {
     Plain,
-    Gzip,
+    Gzip { spelling: HeaderValue, members: usize },
     BrokenGzip,
+}
+
+impl ContentCoding {
+    fn gzip() -> Self {
+        Self::Gzip { spelling: HeaderValue::from_static("gzip"), members: 1 }
+    }
 }
 
 /// Compresses the body and sets `content-length`. Compressed responses are chunked, others have a length: both
@@ -113,12 +131,7 @@ pub(crate) fn encode(draft: &mut ResponseDraft, coding: ContentCoding, delivery:
     }
     let is_compressed = coding != ContentCoding::Plain && !draft.body.is_empty();
     if is_compressed {
-        draft.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        draft.body = gzip(&draft.body);
-    }
-    if coding == ContentCoding::BrokenGzip {
-        // The HTTP framing stays correct. Only the compressed data is incomplete.
-        draft.body.truncate(draft.body.len() / 2);
+        compress(draft, coding);
     }
     // A truncated body also has a length, so that the client can see that bytes are missing.
     if !is_compressed || delivery == Delivery::Truncate {
@@ -126,10 +139,31 @@ pub(crate) fn encode(draft: &mut ResponseDraft, coding: ContentCoding, delivery:
     }
 }
 
-fn gzip(bytes: &[u8]) -> Bytes {
+fn compress(draft: &mut ResponseDraft, coding: ContentCoding) {
+    let (spelling, body) = match coding {
+        ContentCoding::Plain => return,
+        ContentCoding::Gzip { spelling, members } => (spelling, gzip(&draft.body, members)),
+        ContentCoding::BrokenGzip => {
+            // The HTTP framing stays correct. Only the compressed data is incomplete.
+            let mut body = gzip(&draft.body, 1);
+            body.truncate(body.len() / 2);
+            (HeaderValue::from_static("gzip"), body)
+        }
+    };
+    draft.headers.insert(header::CONTENT_ENCODING, spelling);
+    draft.body = body.into();
+}
+
+/// Compresses the bytes in this number of members, or in fewer members if there are too few bytes.
+fn gzip(bytes: &[u8], members: usize) -> Vec<u8> {
+    let member_len = bytes.len().div_ceil(members.max(1)).max(1);
+    bytes.chunks(member_len).flat_map(gzip_member).collect()
+}
+
+fn gzip_member(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     // Writing to a vector cannot fail.
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default().into()
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default()
 }
 
 /// Streams the body. The stream owns `in_flight_guard`, so the request counts as in flight until the stream is

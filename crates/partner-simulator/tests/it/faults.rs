@@ -6,12 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::LOCATION;
 use http::{HeaderName, HeaderValue, StatusCode};
-use partner_simulator::{EXERCICES, Fault, HEALTH, Page, Scope, Simulator};
+use partner_simulator::{EXERCICES, Fault, HEALTH, LOG_IN, Page, Scope, Simulator};
 use reqwest::Response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{acme, client, client_builder, dupont, get, get_as, header};
+use crate::support::{acme, client, client_builder, dupont, get, get_as, header, status_and_json};
 
 async fn respond_with(fault: Fault) -> (Simulator, reqwest::Result<Response>) {
     let sim = acme().start().await.unwrap();
@@ -144,6 +144,43 @@ async fn a_proxy_can_return_any_response() {
 }
 
 #[tokio::test]
+async fn a_gateway_can_answer_any_route_with_any_status_and_body() {
+    let sim = acme().start().await.unwrap();
+    let pages = [
+        (Page::json(StatusCode::OK, "[]"), 200, "[]"),
+        (
+            Page::json(StatusCode::OK, r#"{"error":"blocked","code":401}"#),
+            200,
+            r#"{"error":"blocked","code":401}"#,
+        ),
+        (Page::empty(StatusCode::UNAUTHORIZED), 401, ""),
+    ];
+    for (page, status, body) in pages {
+        sim.inject(Scope::Everything, Fault::Edge(page));
+        for route in [HEALTH, "/api/v1/key/info", EXERCICES, LOG_IN] {
+            let response = get(&sim, "dupont", route).await;
+            assert_eq!((response.status().as_u16(), header(&response, "request-id")), (status, None));
+            assert_eq!(response.text().await.unwrap(), body);
+        }
+        sim.heal_all();
+    }
+    sim.inject(Scope::Route(EXERCICES.into()), Fault::captive_portal());
+    assert!(header(&get(&sim, "dupont", EXERCICES).await, "request-id").is_none());
+    assert!(header(&get(&sim, "dupont", "/api/v1/key/info").await, "request-id").is_some());
+}
+
+#[tokio::test]
+async fn a_proxy_can_remove_the_request_id_from_all_responses() {
+    let sim = acme().start().await.unwrap();
+    sim.inject(Scope::Everything, Fault::without_request_id());
+    for route in [HEALTH, "/api/v1/key/info", EXERCICES, "/api/v1/nothing"] {
+        let response = get(&sim, "dupont", route).await;
+        assert_eq!(header(&response, "request-id"), None, "{route}");
+        assert!(response.json::<serde_json::Value>().await.is_ok(), "{route}");
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_contains_another_url() {
     let to = HeaderValue::from_static("https://elsewhere.example/");
     let page = Page::html(StatusCode::FOUND).header(LOCATION, to);
@@ -195,6 +232,51 @@ async fn gzip_can_be_sent_to_a_client_that_does_not_accept_it() {
     let mut text = String::new();
     flate2::read::GzDecoder::new(&response.bytes().await.unwrap()[..]).read_to_string(&mut text).unwrap();
     assert!(text.starts_with('['));
+}
+
+#[tokio::test]
+async fn gzip_can_have_several_members_and_other_spellings() {
+    let two_members = Fault::GzipAs { spelling: HeaderValue::from_static("gzip"), members: 2 };
+    let cases = [
+        (two_members, "gzip", 2),
+        (Fault::gzip_spelled("x-gzip"), "x-gzip", 1),
+        (Fault::gzip_spelled("GZIP"), "GZIP", 1),
+    ];
+    for (fault, spelling, members) in cases {
+        let response = respond_with(fault).await.1.unwrap();
+        assert_eq!(header(&response, "content-encoding").as_deref(), Some(spelling));
+        let compressed = response.bytes().await.unwrap();
+        let mut first = String::new();
+        flate2::bufread::GzDecoder::new(&compressed[..]).read_to_string(&mut first).unwrap();
+        let mut all = String::new();
+        flate2::read::MultiGzDecoder::new(&compressed[..]).read_to_string(&mut all).unwrap();
+        assert!(serde_json::from_str::<serde_json::Value>(&all).is_ok());
+        assert_eq!(first.len() < all.len(), members > 1, "{spelling}");
+    }
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_can_precede_a_body() {
+    let response = respond_with(Fault::byte_order_mark()).await.1.unwrap();
+    let body = response.bytes().await.unwrap();
+    let json = body.strip_prefix(b"\xef\xbb\xbf").unwrap();
+    assert!(serde_json::from_slice::<Vec<serde_json::Value>>(json).is_ok());
+    let sim = acme().start().await.unwrap();
+    dupont(&sim).inject(Fault::refuse("ERR-INTERNAL"));
+    dupont(&sim).inject(Fault::byte_order_mark());
+    let refused = get(&sim, "dupont", EXERCICES).await.bytes().await.unwrap();
+    assert!(refused.starts_with(b"\xef\xbb\xbf{"));
+}
+
+#[tokio::test]
+async fn an_object_can_contain_a_code_of_success() {
+    let sim = acme().start().await.unwrap();
+    dupont(&sim).inject(Fault::SuccessCode);
+    let (status, object) = status_and_json(get(&sim, "dupont", "/api/v1/key/info?mode=extended").await).await;
+    assert_eq!((status, &object["code"], &object["message"]), (200, &"Success".into(), &"".into()));
+    assert!(object["target"].is_object());
+    let (_, list) = status_and_json(get(&sim, "dupont", EXERCICES).await).await;
+    assert!(list.is_array());
 }
 
 #[tokio::test]
