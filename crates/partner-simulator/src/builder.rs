@@ -3,23 +3,47 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
+use crate::request::Call;
 use crate::spec::{KeySpec, Limits, PartnerSpec};
 use crate::tls::TlsOptions;
 
-/// The limit on simultaneous requests to one route.
+/// Which simultaneous requests are counted together. One page of the API's documentation says "to one route", another
+/// says "to one society".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CountedTogether {
+    /// The requests of one key to one route.
+    #[default]
+    KeyAndRoute,
+    /// The requests of all keys to one route.
+    Route,
+    /// The requests of all keys about one society, to any route.
+    Society,
+}
+
+/// The limit on simultaneous requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Concurrency {
     /// The number of simultaneous requests that are accepted.
     pub limit: usize,
-    /// Whether each key has its own limit. The API's documentation only says "to one route".
-    pub per_key: bool,
+    pub counted: CountedTogether,
     /// The error code above the limit. The API's documentation spells it with and without a final `S`.
     pub code: &'static str,
 }
 
 impl Default for Concurrency {
     fn default() -> Self {
-        Self { limit: 10, per_key: true, code: "ERR-TOO-MANY-CONCURRENT-REQUEST" }
+        Self { limit: 10, counted: CountedTogether::default(), code: "ERR-TOO-MANY-CONCURRENT-REQUEST" }
+    }
+}
+
+impl Concurrency {
+    /// The name of the group that the request is counted in. `None`: the request is not limited.
+    pub(crate) fn group(&self, call: &Call) -> Option<String> {
+        match self.counted {
+            CountedTogether::KeyAndRoute => Some(format!("{} {}", call.key.as_ref()?, call.route())),
+            CountedTogether::Route => Some(call.route().to_owned()),
+            CountedTogether::Society => Some(call.society?.to_string()),
+        }
     }
 }
 

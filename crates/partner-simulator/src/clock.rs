@@ -5,31 +5,56 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::HeaderValue;
 use tokio::time::Instant;
 
+/// How far the times that the API sends are from the true time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClockShift {
+    #[default]
+    None,
+    Ahead(Duration),
+    Behind(Duration),
+}
+
 /// A wall clock that advances with tokio's time: a test that pauses or advances tokio's time also moves this clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     wall: SystemTime,
     started: Instant,
+    pub(crate) shift: ClockShift,
 }
 
 impl Clock {
     /// Reads the system clock. This is the only time that it is read.
     pub(crate) fn start() -> Self {
-        Self { wall: SystemTime::now(), started: Instant::now() }
+        Self { wall: SystemTime::now(), started: Instant::now(), shift: ClockShift::None }
     }
 
     pub(crate) fn now(&self) -> SystemTime {
         self.at(Instant::now())
     }
 
-    /// The wall-clock time at an instant, in the past or in the future.
-    pub(crate) fn at(&self, instant: Instant) -> SystemTime {
+    /// The true wall-clock time at an instant, in the past or in the future.
+    fn at(&self, instant: Instant) -> SystemTime {
         self.wall + instant.saturating_duration_since(self.started)
+    }
+
+    /// What the API says the time is at an instant.
+    pub(crate) fn shown_at(&self, instant: Instant) -> SystemTime {
+        let time = self.at(instant);
+        match self.shift {
+            ClockShift::None => time,
+            ClockShift::Ahead(shift) => time + shift,
+            ClockShift::Behind(shift) => time.checked_sub(shift).unwrap_or(UNIX_EPOCH),
+        }
+    }
+
+    /// What the API says the time is now.
+    pub(crate) fn shown(&self) -> SystemTime {
+        self.shown_at(Instant::now())
     }
 
     /// The value of the `date` header. hyper's own value would come from a clock that tests cannot move.
     pub(crate) fn date_header(&self) -> HeaderValue {
-        HeaderValue::from_str(&httpdate::fmt_http_date(self.now()))
+        HeaderValue::from_str(&httpdate::fmt_http_date(self.shown().max(UNIX_EPOCH)))
             .unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
     }
 }

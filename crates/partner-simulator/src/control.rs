@@ -201,7 +201,7 @@ impl Key {
 
     /// The number of requests of this key, including log-ins.
     pub fn counts(&self) -> Counts {
-        self.change(|key| key.traffic.counts).unwrap_or_default()
+        self.change(|key| key.counts).unwrap_or_default()
     }
 
     /// Removes the key and its tokens.

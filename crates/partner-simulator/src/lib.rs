@@ -51,7 +51,8 @@ mod state;
 mod tls;
 
 pub use api::sample_data::CANARY;
-pub use builder::{Concurrency, SimulatorBuilder};
+pub use builder::{Concurrency, CountedTogether, SimulatorBuilder};
+pub use clock::ClockShift;
 pub use control::{Account, Key, Partner};
 pub use error::StartError;
 pub use error_codes::{DOCUMENTED, DocumentedCode};
@@ -62,7 +63,7 @@ pub use request::{Call, LoggedResponse};
 pub use simulator::Simulator;
 pub use spec::{
     Access, Activation, EndedTokens, FirmSpec, KeySpec, Limits, LoginSpec, LoginStatus, PartnerSpec,
-    RateHeaders, TokenForm, Version,
+    RateHeaders, RetryAfter, TokenForm, Version,
 };
 pub use state::account::Attempts;
 pub use state::traffic::Counts;

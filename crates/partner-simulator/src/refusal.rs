@@ -102,7 +102,7 @@ fn details(request: &RequestInfo, id_field: &str) -> Value {
     json!({
         "url": request.call.url,
         "method": request.call.method,
-        "requestedAt": format_utc(request.call.at),
+        "requestedAt": format_utc(request.shown_time),
         id_field: request.request_id,
     })
 }

@@ -86,6 +86,8 @@ pub(crate) struct LogInBody {
 pub(crate) struct RequestInfo {
     /// The entry in the log. It contains no secrets.
     pub(crate) call: Call,
+    /// The time of arrival as the API says it.
+    pub(crate) shown_time: SystemTime,
     /// The request ID of the response. It is empty until the request has been counted.
     pub(crate) request_id: String,
     pub(crate) bearer: Option<String>,
@@ -116,6 +118,7 @@ impl RequestInfo {
         };
         Self {
             call,
+            shown_time: clock.shown(),
             request_id: String::new(),
             bearer,
             secret: header("x-third-party-secret"),

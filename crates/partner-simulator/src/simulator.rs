@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::api::routes::router;
 use crate::builder::SimulatorBuilder;
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockShift};
 use crate::control::{Account, Key, Partner};
 use crate::error::StartError;
 use crate::fault::{Fault, Scope};
@@ -135,9 +135,16 @@ impl Simulator {
         self.running.server.tls.as_ref().map_or(Ok(()), |tls| tls.renew(options, self.now()))
     }
 
-    /// The simulator's wall clock. It advances with tokio's time.
+    /// The simulator's wall clock. It advances with tokio's time, and [`shift_clock`](Self::shift_clock) does not
+    /// change it.
     pub fn now(&self) -> SystemTime {
         self.shared.lock().clock.now()
+    }
+
+    /// Shifts the times that the API sends from now on: the `date` header, the times in its bodies, and the expiry of
+    /// tokens and of budgets. It does not shift when these really end.
+    pub fn shift_clock(&self, shift: ClockShift) {
+        self.shared.lock().clock.shift = shift;
     }
 
     /// Adds a partner, or replaces the partner with the same name.

@@ -225,12 +225,18 @@ pub struct Limits {
     /// The duration of a window. A window starts with its first request.
     pub window: Duration,
     pub headers: RateHeaders,
+    pub retry_after: RetryAfter,
 }
 
 impl Default for Limits {
     /// MyUnisoft's documented default: 20 requests in 10 seconds.
     fn default() -> Self {
-        Self { total: 20, window: Duration::from_secs(10), headers: RateHeaders::default() }
+        Self {
+            total: 20,
+            window: Duration::from_secs(10),
+            headers: RateHeaders::default(),
+            retry_after: RetryAfter::default(),
+        }
     }
 }
 
@@ -248,6 +254,17 @@ pub enum RateHeaders {
     Garbage,
     /// Without the three headers.
     Absent,
+}
+
+/// The `Retry-After` header of a request beyond the budget. The API's documentation does not mention it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RetryAfter {
+    #[default]
+    Absent,
+    /// The seconds until the window ends.
+    Seconds,
+    /// A date after the end of the window.
+    Date,
 }
 
 /// A firm in a log-in response.

@@ -24,7 +24,7 @@ use crate::state::exports::Exports;
 use crate::state::fault_rules::FaultRules;
 use crate::state::request_log::RequestLog;
 use crate::state::token::{TokenState, claims, create_token, token_not_found};
-use crate::state::traffic::Traffic;
+use crate::state::traffic::{Counts, Traffic};
 
 /// The state, which the server's tasks and the handles share.
 pub(crate) struct Shared(Mutex<State>);
@@ -72,7 +72,7 @@ pub(crate) struct KeyState {
     pub(crate) spec: KeySpec,
     /// The token issued last.
     pub(crate) token: Option<String>,
-    pub(crate) traffic: Traffic,
+    pub(crate) counts: Counts,
 }
 
 impl State {
@@ -123,7 +123,7 @@ impl State {
         self.remove_key(&spec.name);
         let name: Arc<str> = spec.name.as_str().into();
         let (login, access, token) = (spec.login.clone(), spec.access.clone(), spec.token.clone());
-        let key = KeyState { partner: partner.into(), spec, token: None, traffic: Traffic::default() };
+        let key = KeyState { partner: partner.into(), spec, token: None, counts: Counts::default() };
         self.keys.insert(Arc::clone(&name), key);
         if let Some(spec) = login {
             let account = AccountState { key: name, attempts: Attempts::default(), spec };
@@ -154,7 +154,7 @@ impl State {
     ) -> Option<String> {
         self.issued_tokens += 1;
         let key = self.keys.get_mut(name)?;
-        let issued_at = since_epoch(self.clock.now()).as_secs();
+        let issued_at = since_epoch(self.clock.shown()).as_secs();
         let third_party = self.partners.get(&key.partner).map_or(0, |partner| partner.third_party);
         let lifetime_in_claims = lifetime.as_ref().filter(|_| key.spec.form == TokenForm::JwtWithExp);
         let exp = lifetime_in_claims.map(|(lifetime, _)| issued_at + lifetime.as_secs());

@@ -54,16 +54,16 @@ pub(crate) fn authorize(
     let route = info.call.route();
     let (clock, concurrency) = (state.clock, state.concurrency);
     let cost = state.costs.get(route).copied().unwrap_or(1);
-    let in_flight_of_all_keys = state.traffic.in_flight(route);
+    let simultaneous = state.traffic.simultaneous(concurrency.group(&info.call));
 
     let (token, key) = authenticate(&mut state, info)?;
     let within_budget = token.budget.try_spend(cost);
     *budget_headers = token.budget.headers(&clock);
     if !within_budget {
+        budget_headers.extend(token.budget.retry_after(&clock));
         return Err(Refusal::new("ERR-TOO-MANY-REQUEST"));
     }
-    let in_flight = if concurrency.per_key { key.traffic.in_flight(route) } else { in_flight_of_all_keys };
-    if in_flight > concurrency.limit {
+    if simultaneous > concurrency.limit {
         return Err(Refusal::new(concurrency.code));
     }
     let too_early = key.spec.activation.refused_before.as_ref();

@@ -37,7 +37,7 @@ pub(crate) async fn log_in(
     let firm_id = if spec.firm_id_as_text { json!(firm.id.to_string()) } else { json!(firm.id) };
     let mut answer = json!({
         "api_token": token,
-        "expiresIn": format_without_zone(state.clock.now() + spec.lifetime, spec.offset_minutes),
+        "expiresIn": format_without_zone(state.clock.shown() + spec.lifetime, spec.offset_minutes),
         "firm": {"id": firm_id, "label": firm.label},
     });
     if let (Some(status), Some(answer)) = (spec.status, answer.as_object_mut()) {

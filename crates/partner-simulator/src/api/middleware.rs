@@ -70,9 +70,10 @@ impl Drop for IncomingRequest {
     fn drop(&mut self) {
         let RequestInfo { call, .. } = &self.info;
         let mut state = self.shared.lock();
-        state.traffic.end(call.route());
+        let group = state.concurrency.group(call);
+        state.traffic.end(group);
         if let Some(key) = call.key.as_ref().and_then(|key| state.keys.get_mut(key)) {
-            key.traffic.end(call.route());
+            key.counts.end();
         }
     }
 }
@@ -84,9 +85,10 @@ impl IncomingRequest {
         identify(&state, &mut info);
         info.request_id = request_id(state.traffic.counts.calls);
         let call = &info.call;
-        state.traffic.begin(call.route());
+        let group = state.concurrency.group(call);
+        state.traffic.begin(group);
         if let Some(key) = call.key.as_ref().and_then(|key| state.keys.get_mut(key)) {
-            key.traffic.begin(call.route());
+            key.counts.begin();
         }
         let log_number = state.request_log.push(call.clone());
         let faults = state.fault_rules.take_matching(call);

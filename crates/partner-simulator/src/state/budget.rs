@@ -1,10 +1,12 @@
 //! The request budget of a token, and the headers that report it.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 
 use crate::clock::{Clock, since_epoch};
-use crate::spec::{Limits, RateHeaders};
+use crate::spec::{Limits, RateHeaders, RetryAfter};
 
 const TOTAL: HeaderName = HeaderName::from_static("x-rate-limit-total");
 const REMAINING: HeaderName = HeaderName::from_static("x-rate-limit-remaining");
@@ -50,10 +52,23 @@ impl Budget {
         self.window_end.is_none_or(|end| end <= Instant::now())
     }
 
+    /// The header of a refused request that says when to try again.
+    pub(crate) fn retry_after(&self, clock: &Clock) -> Option<(HeaderName, HeaderValue)> {
+        let end = self.window_end?;
+        let wait = end.saturating_duration_since(Instant::now()).as_secs_f64().ceil();
+        let text = match self.limits.retry_after {
+            RetryAfter::Absent => return None,
+            RetryAfter::Seconds => wait.to_string(),
+            // A date has no fractions of a second. The next second is after the end.
+            RetryAfter::Date => httpdate::fmt_http_date(clock.shown_at(end) + Duration::from_secs(1)),
+        };
+        Some((header::RETRY_AFTER, HeaderValue::from_str(&text).ok()?))
+    }
+
     /// The response headers that report the budget.
     pub(crate) fn headers(&self, clock: &Clock) -> HeaderMap {
         let window_end = self.window_end.unwrap_or(Instant::now() + self.limits.window);
-        let reset = since_epoch(clock.at(window_end));
+        let reset = since_epoch(clock.shown_at(window_end));
         let reset = match self.limits.headers {
             RateHeaders::Seconds => Some(format!("{}.{:06}", reset.as_secs(), reset.subsec_micros())),
             RateHeaders::Milliseconds => Some(reset.as_millis().to_string()),
@@ -79,8 +94,6 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use partner_simulator::{
-    Concurrency, EXERCICES, Fault, KEY_INFO, KeySpec, LOG_IN, Limits, RateHeaders, SOCIETY, Simulator,
-    SimulatorBuilder,
+    Concurrency, CountedTogether, EXERCICES, Fault, KEY_INFO, KeySpec, LOG_IN, Limits, RateHeaders,
+    RetryAfter, SOCIETY, Simulator, SimulatorBuilder, USERS,
 };
 
 use crate::support::{SECRET, acme, client, dupont, get, get_as, header, status_and_code};
 
 fn small(total: u32, headers: RateHeaders) -> Limits {
-    Limits { total, headers, window: Duration::from_hours(1) }
+    Limits { total, headers, window: Duration::from_hours(1), ..Limits::default() }
 }
 
 #[tokio::test]
@@ -64,6 +64,28 @@ async fn rate_limit_headers_can_be_incomplete_invalid_or_absent() {
     let garbage = header(&get(&sim, "Garbage", KEY_INFO).await, "x-rate-limit-reset").unwrap();
     assert!(garbage.parse::<f64>().is_err());
     assert_eq!(header(&get(&sim, "Absent", KEY_INFO).await, "x-rate-limit-total"), None);
+}
+
+#[tokio::test]
+async fn a_request_beyond_the_budget_can_say_when_to_try_again() {
+    let keys = [RetryAfter::Absent, RetryAfter::Seconds, RetryAfter::Date].map(|retry_after| {
+        let limits = Limits { retry_after, ..small(1, RateHeaders::Seconds) };
+        KeySpec { limits: Some(limits), ..KeySpec::society(&format!("{retry_after:?}"), 80, 1) }
+    });
+    let sim = keys.into_iter().fold(acme(), SimulatorBuilder::key).start().await.unwrap();
+    let mut values = Vec::new();
+    for key in ["Absent", "Seconds", "Date"] {
+        assert_eq!(header(&get(&sim, key, KEY_INFO).await, "retry-after"), None);
+        let refused = get(&sim, key, KEY_INFO).await;
+        assert_eq!(refused.status(), 429);
+        values.push(header(&refused, "retry-after"));
+    }
+    assert_eq!(values[0], None);
+    let seconds: u64 = values[1].as_ref().unwrap().parse().unwrap();
+    assert!((3_500..=3_600).contains(&seconds), "{seconds}");
+    let date = httpdate::parse_http_date(values[2].as_ref().unwrap()).unwrap();
+    let rest = date.duration_since(sim.now()).unwrap();
+    assert!((3_500..=3_601).contains(&rest.as_secs()), "{rest:?}");
 }
 
 #[tokio::test]
@@ -134,10 +156,28 @@ async fn an_abandoned_request_is_no_longer_in_flight() {
 
 #[tokio::test]
 async fn the_concurrency_limit_and_its_code_can_be_chosen() {
-    let concurrency = Concurrency { limit: 1, per_key: false, code: "ERR-TOO-MANY-CONCURRENT-REQUESTS" };
+    let concurrency =
+        Concurrency { limit: 1, counted: CountedTogether::Route, code: "ERR-TOO-MANY-CONCURRENT-REQUESTS" };
     let sim = acme().concurrency(concurrency).start().await.unwrap();
     assert_eq!(at_once(&sim, 3, EXERCICES).await, [200, 429, 429]);
     assert_eq!(sim.request_log().pop().unwrap().code(), Some("ERR-TOO-MANY-CONCURRENT-REQUESTS"));
+}
+
+#[tokio::test]
+async fn simultaneous_requests_about_one_society_can_be_limited_together() {
+    let concurrency = Concurrency { limit: 1, counted: CountedTogether::Society, ..Concurrency::default() };
+    let sim = acme().firm_key("martin", 80, &[127, 128]).concurrency(concurrency).start().await.unwrap();
+    dupont(&sim).inject(Fault::Stall);
+    let open = get(&sim, "dupont", KEY_INFO).await;
+    let status_about = async |society| {
+        let request = get_as(&sim, "martin", EXERCICES).header("society-id", society);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(
+        (open.status().as_u16(), status_about("127").await, status_about("128").await),
+        (200, 429, 200)
+    );
+    assert_eq!(get(&sim, "martin", USERS).await.status(), 200);
 }
 
 #[tokio::test]

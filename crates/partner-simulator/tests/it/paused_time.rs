@@ -1,13 +1,17 @@
 //! The simulator's clock follows tokio's paused time.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use partner_simulator::{HEALTH, KEY_INFO};
+use partner_simulator::{ClockShift, HEALTH, KEY_INFO, KeySpec, LoginSpec};
 use tokio::time::{Instant, advance};
 
-use crate::support::{acme, client, dupont, get, header};
+use crate::support::{acme, claims, client, dupont, get, header};
 
 const DAY: Duration = Duration::from_hours(24);
+
+fn seconds(time: SystemTime) -> i64 {
+    time.duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
+}
 
 #[tokio::test(start_paused = true)]
 async fn the_date_header_follows_paused_time() {
@@ -20,6 +24,37 @@ async fn the_date_header_follows_paused_time() {
     advance(DAY).await;
     let passed = date().await.duration_since(before).unwrap();
     assert!(passed.abs_diff(DAY) <= Duration::from_secs(2), "{passed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_times_that_the_api_sends_can_be_wrong() {
+    let hour = Duration::from_hours(1);
+    let login = LoginSpec::new("api@durand.example", "password").firm(80, "TESTS");
+    let sim = acme().key(KeySpec::login("durand", login)).start().await.unwrap();
+    let durand = sim.account("api@durand.example").unwrap();
+    for (shift, difference) in [(ClockShift::Ahead(hour), 3_600), (ClockShift::Behind(hour), -3_600)] {
+        sim.shift_clock(shift);
+        let response = get(&sim, "dupont", KEY_INFO).await;
+        let date = httpdate::parse_http_date(&header(&response, "date").unwrap()).unwrap();
+        let reset = header(&response, "x-rate-limit-reset").unwrap();
+        let reset: i64 = reset.split('.').next().unwrap().parse().unwrap();
+        let expiry = claims(&durand.another_log_in(80).unwrap())["exp"].as_i64().unwrap();
+        let shifted = seconds(sim.now()) + difference;
+        assert!(seconds(date).abs_diff(shifted) <= 2, "{shift:?}");
+        assert!(reset.abs_diff(shifted) <= 12, "{shift:?}");
+        assert!(expiry.abs_diff(shifted + 4 * 3_600) <= 2, "{shift:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shifted_clock_does_not_change_how_long_a_token_is_accepted() {
+    let login = LoginSpec::new("api@durand.example", "password").firm(80, "TESTS");
+    let sim = acme().key(KeySpec::login("durand", login)).start().await.unwrap();
+    sim.shift_clock(ClockShift::Behind(DAY));
+    sim.account("api@durand.example").unwrap().another_log_in(80).unwrap();
+    assert_eq!(get(&sim, "durand", KEY_INFO).await.status(), 200);
+    advance(Duration::from_hours(4)).await;
+    assert_eq!(get(&sim, "durand", KEY_INFO).await.status(), 401);
 }
 
 #[tokio::test(start_paused = true)]
