@@ -22,7 +22,7 @@ pub struct Call {
     /// Path and query.
     pub url: String,
     /// The key that the token belongs to, even if the token is no longer accepted.
-    /// For a log-in: the key of the account.
+    /// For a log-in: the key of the firm, or the account's first key.
     pub key: Option<Arc<str>>,
     /// The partner that the secret belongs to.
     pub partner: Option<Arc<str>>,

@@ -135,7 +135,8 @@ pub struct KeySpec {
     pub version: Version,
     /// The budget. `None`: the simulator's default.
     pub limits: Option<Limits>,
-    /// The account of the key. Such a key has no token until its first log-in.
+    /// The account of the key. Such a key has no token until its first log-in. Keys with the same e-mail address share
+    /// the account: it has the firms of all its keys, and otherwise the settings of the key added first.
     pub login: Option<LoginSpec>,
 }
 
@@ -305,7 +306,7 @@ pub enum EndedTokens {
 /// An API Cabinet account.
 #[derive(Clone, Debug)]
 pub struct LoginSpec {
-    /// The e-mail address. It is unique in the simulator.
+    /// The e-mail address. Each account has another one.
     pub mail: String,
     pub password: String,
     /// The firms of the account. If there are several, a log-in must name one.

@@ -18,7 +18,7 @@ use crate::builder::{Concurrency, SimulatorBuilder};
 use crate::clock::{Clock, since_epoch};
 use crate::refusal::Refusal;
 use crate::spec::{Access, EndedTokens, FirmSpec, KeySpec, Limits, PartnerSpec, TokenForm};
-use crate::state::account::{AccountState, Attempts};
+use crate::state::account::AccountState;
 use crate::state::budget::Budget;
 use crate::state::exports::Exports;
 use crate::state::fault_rules::FaultRules;
@@ -115,7 +115,7 @@ impl State {
         let Self { keys, tokens, accounts, .. } = self;
         keys.retain(|_, key| &*key.partner != name);
         tokens.retain(|_, token| keys.contains_key(&token.key));
-        accounts.retain(|_, account| keys.contains_key(&account.key));
+        accounts.retain(|_, account| account.retain_keys(|key| keys.contains_key(key)));
         self.partners.remove(name);
     }
 
@@ -126,8 +126,9 @@ impl State {
         let key = KeyState { partner: partner.into(), spec, token: None, counts: Counts::default() };
         self.keys.insert(Arc::clone(&name), key);
         if let Some(spec) = login {
-            let account = AccountState { key: name, attempts: Attempts::default(), spec };
-            self.accounts.insert(account.spec.mail.clone(), account);
+            let firms = spec.firms.clone();
+            let account = self.accounts.entry(spec.mail.clone()).or_insert_with(|| AccountState::new(spec));
+            account.add_key(name, &firms);
         } else {
             self.issue_token(&name, access, None, token);
         }
@@ -140,7 +141,7 @@ impl State {
             return;
         }
         self.tokens.retain(|_, token| &*token.key != name);
-        self.accounts.retain(|_, account| &*account.key != name);
+        self.accounts.retain(|_, account| account.retain_keys(|key| key != name));
     }
 
     /// Issues `token`, or a generated token if it is `None`. `lifetime` is how long the token is valid, and how requests
@@ -174,12 +175,12 @@ impl State {
     /// Issues the token of a log-in, and ends the earlier tokens that the account does not keep.
     pub(crate) fn log_in(&mut self, mail: &str, firm: &FirmSpec) -> Option<String> {
         let account = self.accounts.get(mail)?;
-        let (key, spec) = (Arc::clone(&account.key), &account.spec);
+        let (key, spec) = (Arc::clone(account.key_of(Some(firm.id))?), &account.spec);
         let (ended, lifetime) = (spec.ended_tokens, (spec.lifetime, spec.expired.clone()));
         // Most accounts keep their tokens, and tests have thousands of accounts. So there is nothing to search for.
         if ended != EndedTokens::None {
             let all_firms = ended == EndedTokens::AllFirms;
-            let of_account = self.tokens.values_mut().filter(|token| token.key == key);
+            let of_account = self.tokens.values_mut().filter(|token| account.has_key(&token.key));
             for token in of_account.filter(|token| all_firms || token.access.schema() == firm.id) {
                 token.expires_at = Some(Instant::now());
             }

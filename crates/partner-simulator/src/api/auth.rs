@@ -27,10 +27,11 @@ pub(crate) struct Caller {
 pub(crate) fn identify(state: &State, info: &mut RequestInfo) {
     let token = info.bearer.as_ref().and_then(|token| state.tokens.get(token));
     let log_in = info.log_in.as_ref().and_then(|log_in| Some((log_in, state.accounts.get(&log_in.mail)?)));
-    let account = log_in.map(|(_, account)| account);
-    info.call.key = token.map(|token| &token.key).or(account.map(|account| &account.key)).cloned();
     let firm = log_in.and_then(|(log_in, account)| account.choose_firm(log_in.firm.as_ref()).ok()?);
-    info.call.schema = token.map(|token| token.access.schema()).or(firm.map(|firm| firm.id));
+    let firm = firm.map(|firm| firm.id);
+    let key_of_account = log_in.and_then(|(_, account)| account.key_of(firm));
+    info.call.key = token.map(|token| &token.key).or(key_of_account).cloned();
+    info.call.schema = token.map(|token| token.access.schema()).or(firm);
     info.call.society = match token.map(|token| &token.access) {
         Some(Access::Society { society, .. }) => Some(*society),
         Some(Access::Firm { .. }) | None => info.call.society_id.as_deref().and_then(|id| id.parse().ok()),

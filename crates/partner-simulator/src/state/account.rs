@@ -10,8 +10,8 @@ use crate::spec::{FirmSpec, LoginSpec};
 
 pub(crate) struct AccountState {
     pub(crate) spec: LoginSpec,
-    /// The name of the key whose token a log-in to this account returns.
-    pub(crate) key: Arc<str>,
+    /// The names of the account's keys, and the IDs of their firms.
+    keys: Vec<(Arc<str>, Vec<u64>)>,
     pub(crate) attempts: Attempts,
 }
 
@@ -29,6 +29,42 @@ pub struct Attempts {
 }
 
 impl AccountState {
+    pub(crate) fn new(spec: LoginSpec) -> Self {
+        Self {
+            spec: LoginSpec { firms: Vec::new(), ..spec },
+            keys: Vec::new(),
+            attempts: Attempts::default(),
+        }
+    }
+
+    /// Adds a key and its firms. Log-ins to these firms return tokens of this key.
+    pub(crate) fn add_key(&mut self, name: Arc<str>, firms: &[FirmSpec]) {
+        self.keys.push((name, firms.iter().map(|firm| firm.id).collect()));
+        for firm in firms {
+            if self.spec.firms.iter().all(|known| known.id != firm.id) {
+                self.spec.firms.push(firm.clone());
+            }
+        }
+    }
+
+    /// Removes the other keys and their firms. Returns whether a key is left.
+    pub(crate) fn retain_keys(&mut self, is_kept: impl Fn(&str) -> bool) -> bool {
+        self.keys.retain(|(name, _)| is_kept(name));
+        let keys = &self.keys;
+        self.spec.firms.retain(|firm| keys.iter().any(|(_, firms)| firms.contains(&firm.id)));
+        !keys.is_empty()
+    }
+
+    pub(crate) fn has_key(&self, name: &str) -> bool {
+        self.keys.iter().any(|(known, _)| &**known == name)
+    }
+
+    /// The key of the firm. The first key of the account if there is no such firm.
+    pub(crate) fn key_of(&self, firm: Option<u64>) -> Option<&Arc<str>> {
+        let of_firm = self.keys.iter().find(|(_, firms)| firm.is_some_and(|firm| firms.contains(&firm)));
+        of_firm.or(self.keys.first()).map(|(name, _)| name)
+    }
+
     /// Counts the attempt and checks the password.
     pub(crate) fn check_password(&mut self, password: &str) -> Result<(), Refusal> {
         let attempts = &mut self.attempts;

@@ -59,6 +59,14 @@ async fn a_refused_request_does_not_activate_a_key() {
 }
 
 #[tokio::test]
+async fn a_request_that_its_route_refuses_does_not_activate_a_key() {
+    let key = KeySpec::firm("new", 80, &[127]).pending();
+    let sim = Simulator::builder().partner("acme", SECRET).key(key).start().await.unwrap();
+    assert_eq!(status_and_code(get(&sim, "new", EXERCICES).await).await, (500, "GBL1".to_owned()));
+    assert!(!sim.key("new").unwrap().is_activated());
+}
+
+#[tokio::test]
 async fn plain_key_info_and_canaries_can_leave_a_key_pending() {
     let sim = new_key(Activation { by_any_call: false, ..Activation::default() }).await;
     for path in [KEY_INFO, EXERCICES] {

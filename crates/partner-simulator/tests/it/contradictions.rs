@@ -2,10 +2,11 @@
 
 use http::StatusCode;
 use partner_simulator::{
-    EXERCICES, Fault, HEALTH, KEY_INFO, Limits, Refusal, SOCIETY, Scope, Simulator, USERS,
+    EXERCICES, Fault, HEALTH, KEY_INFO, KeySpec, Limits, LoginSpec, Refusal, SOCIETY, Scope, Simulator, USERS,
 };
+use serde_json::json;
 
-use crate::support::{acme, client, dupont, get, get_as, status_and_code};
+use crate::support::{acme, client, dupont, get, get_as, log_in, status_and_code};
 
 /// Key-wide refusals that one route alone can send.
 const KEY_WIDE: [&str; 4] =
@@ -84,10 +85,14 @@ async fn an_inactive_folder_is_refused_by_its_routes_and_not_by_key_info() {
 }
 
 #[tokio::test]
-async fn a_deleted_schema_refuses_all_its_keys_and_no_others() {
-    let sim = acme().firm_key("martin", 80, &[]).society_key("elsewhere", 81, 127).start().await.unwrap();
+async fn a_deleted_schema_refuses_all_its_tokens_and_no_others() {
+    let account = LoginSpec::new("api@durand.example", "password").firm(80, "TESTS");
+    let acme = acme().firm_key("martin", 80, &[]).key(KeySpec::login("durand", account));
+    let sim = acme.society_key("elsewhere", 81, 127).start().await.unwrap();
     sim.delete_schema(80);
-    for key in ["dupont", "martin"] {
+    let body = json!({"mail": "api@durand.example", "password": "password"});
+    assert_eq!(log_in(&sim, body).await.status(), 200);
+    for key in ["dupont", "martin", "durand"] {
         assert_eq!(status_and_code(get(&sim, key, KEY_INFO).await).await.1, "ERR-SCHEMA-NOT-FOUND");
     }
     assert_eq!(get(&sim, "elsewhere", KEY_INFO).await.status(), 200);

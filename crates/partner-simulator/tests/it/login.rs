@@ -9,7 +9,7 @@ use partner_simulator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{SECRET, claims, client, status_and_code, status_and_json};
+use crate::support::{SECRET, claims, client, log_in, status_and_code, status_and_json};
 
 const MAIL: &str = "api@durand.example";
 const PASSWORD: &str = "correct horse";
@@ -20,10 +20,6 @@ fn account() -> LoginSpec {
 
 async fn simulator(key: KeySpec) -> Simulator {
     Simulator::builder().partner("acme", SECRET).key(key).start().await.unwrap()
-}
-
-async fn log_in(sim: &Simulator, body: Value) -> reqwest::Response {
-    client().post(sim.auth_url()).json(&body).send().await.unwrap()
 }
 
 async fn log_in_correctly(sim: &Simulator) -> Value {
@@ -228,6 +224,44 @@ async fn a_password_can_be_changed() {
     assert_eq!(status_and_code(old).await, (400, "GBL20".into()));
     let new = log_in(&sim, json!({"mail": MAIL, "password": "new"})).await;
     assert_eq!(new.status(), 200);
+}
+
+#[tokio::test]
+async fn keys_with_the_same_mail_share_the_account_and_have_their_own_tokens() {
+    let other_firm = LoginSpec::new(MAIL, "ignored").firm(81, "AUTRE");
+    let builder = Simulator::builder().partner("acme", SECRET).key(KeySpec::login("durand", account()));
+    let sim = builder.key(KeySpec::login("other", other_firm)).start().await.unwrap();
+    assert_eq!(log_in_correctly(&sim).await["status"], "firm-selection");
+    for (firm, key) in [(80, "durand"), (81, "other")] {
+        let response = log_in(&sim, json!({"mail": MAIL, "password": PASSWORD, "firm": firm})).await;
+        let token = status_and_json(response).await.1["api_token"].clone();
+        assert_eq!(sim.key(key).unwrap().token().as_deref(), token.as_str());
+        assert_eq!(sim.request_log().pop().unwrap().key.as_deref(), Some(key));
+        sim.key(key).unwrap().revoke();
+        assert_eq!(get(&sim, &token, KEY_INFO).await.status(), 401);
+    }
+    assert_eq!(sim.account(MAIL).unwrap().attempts().total, 3);
+    sim.key("durand").unwrap().remove();
+    assert_eq!(log_in_correctly(&sim).await["firm"]["id"], 81);
+    let same_firm = LoginSpec::new(MAIL, "ignored").firm(81, "AUTRE");
+    sim.partner("acme").unwrap().add_key(&KeySpec::login("third", same_firm));
+    assert_eq!(log_in_correctly(&sim).await["firm"]["id"], 81);
+    sim.key("other").unwrap().remove();
+    sim.key("third").unwrap().remove();
+    assert!(sim.account(MAIL).is_none());
+}
+
+#[tokio::test]
+async fn a_log_in_can_end_the_tokens_of_other_keys_of_the_account() {
+    let account = || LoginSpec { ended_tokens: EndedTokens::AllFirms, ..LoginSpec::new(MAIL, PASSWORD) };
+    let builder = Simulator::builder().partner("acme", SECRET);
+    let builder = builder.key(KeySpec::login("durand", account().firm(80, "TESTS")));
+    let sim = builder.key(KeySpec::login("other", account().firm(81, "AUTRE"))).start().await.unwrap();
+    let account = sim.account(MAIL).unwrap();
+    let first = json!(account.another_log_in(80).unwrap());
+    let second = json!(account.another_log_in(81).unwrap());
+    assert_eq!(get(&sim, &first, KEY_INFO).await.status(), 401);
+    assert_eq!(get(&sim, &second, KEY_INFO).await.status(), 200);
 }
 
 #[tokio::test]

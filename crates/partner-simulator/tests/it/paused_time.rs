@@ -3,9 +3,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use partner_simulator::{ClockShift, HEALTH, KEY_INFO, KeySpec, LoginSpec};
+use serde_json::json;
 use tokio::time::{Instant, advance};
 
-use crate::support::{acme, claims, client, dupont, get, header};
+use crate::support::{acme, claims, client, dupont, get, header, log_in, status_and_json};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -29,8 +30,8 @@ async fn the_date_header_follows_paused_time() {
 #[tokio::test(start_paused = true)]
 async fn the_times_that_the_api_sends_can_be_wrong() {
     let hour = Duration::from_hours(1);
-    let login = LoginSpec::new("api@durand.example", "password").firm(80, "TESTS");
-    let sim = acme().key(KeySpec::login("durand", login)).start().await.unwrap();
+    let account = LoginSpec::new("api@durand.example", "password").firm(80, "TESTS");
+    let sim = acme().key(KeySpec::login("durand", account)).start().await.unwrap();
     let durand = sim.account("api@durand.example").unwrap();
     for (shift, difference) in [(ClockShift::Ahead(hour), 3_600), (ClockShift::Behind(hour), -3_600)] {
         sim.shift_clock(shift);
@@ -43,13 +44,21 @@ async fn the_times_that_the_api_sends_can_be_wrong() {
         assert!(seconds(date).abs_diff(shifted) <= 2, "{shift:?}");
         assert!(reset.abs_diff(shifted) <= 12, "{shift:?}");
         assert!(expiry.abs_diff(shifted + 4 * 3_600) <= 2, "{shift:?}");
+        let body = json!({"mail": "api@durand.example", "password": "password"});
+        let (_, answer) = status_and_json(log_in(&sim, body).await).await;
+        let expires_in = humantime::parse_rfc3339_weak(answer["expiresIn"].as_str().unwrap()).unwrap();
+        assert!(seconds(expires_in).abs_diff(shifted + 4 * 3_600) <= 2, "{shift:?}");
+        let (_, refused) = status_and_json(get(&sim, "dupont", "/api/v1/nothing").await).await;
+        let requested_at = refused["error"]["details"]["requestedAt"].as_str().unwrap();
+        let requested_at = humantime::parse_rfc3339(requested_at).unwrap();
+        assert!(seconds(requested_at).abs_diff(shifted) <= 2, "{shift:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_shifted_clock_does_not_change_how_long_a_token_is_accepted() {
-    let login = LoginSpec::new("api@durand.example", "password").firm(80, "TESTS");
-    let sim = acme().key(KeySpec::login("durand", login)).start().await.unwrap();
+    let account = LoginSpec::new("api@durand.example", "password").firm(80, "TESTS");
+    let sim = acme().key(KeySpec::login("durand", account)).start().await.unwrap();
     sim.shift_clock(ClockShift::Behind(DAY));
     sim.account("api@durand.example").unwrap().another_log_in(80).unwrap();
     assert_eq!(get(&sim, "durand", KEY_INFO).await.status(), 200);

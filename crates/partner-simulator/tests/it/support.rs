@@ -46,6 +46,11 @@ pub(crate) async fn get(sim: &Simulator, key: &str, path: &str) -> Response {
     get_as(sim, key, path).send().await.unwrap()
 }
 
+/// A log-in with this body.
+pub(crate) async fn log_in(sim: &Simulator, body: Value) -> Response {
+    client().post(sim.auth_url()).json(&body).send().await.unwrap()
+}
+
 /// The status and the JSON body.
 pub(crate) async fn status_and_json(response: Response) -> (u16, Value) {
     (response.status().as_u16(), response.json().await.unwrap())
