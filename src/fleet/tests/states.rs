@@ -4,11 +4,11 @@ use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::KeyInfoMode;
 use crate::partner_api::failure::Reason;
 use http::StatusCode;
-use partner_simulator::{Activation, EXERCICES, Fault, KEY_INFO, KeySpec, Scope};
-use tokio::time::{Duration, sleep};
+use partner_simulator::{Activation, EXERCICES, Fault, KEY_INFO, KeySpec, Scope, Simulator};
+use tokio::time::{Duration, Instant, sleep};
 
 use super::{RunningFleet, extended, fleet_of_one_key, minutes, simulator_builder};
-use crate::test_support::{config, exercices, key_info, token_file_key};
+use crate::test_support::{config, exercices, key_info, known_key, token_file_key};
 
 #[tokio::test(start_paused = true)]
 async fn a_key_goes_from_pending_to_active_to_revoked_and_back() {
@@ -178,4 +178,49 @@ async fn an_episode_keeps_its_reason_until_the_api_refuses_the_key() {
         Some(refused),
         "a later failure of the edge does not replace a refusal"
     );
+}
+
+/// How many requests arrived in the busiest second between `since` and now.
+fn busiest_second(simulator: &Simulator, keys: u64, since: Instant) -> usize {
+    let mut by_second = std::collections::HashMap::new();
+    for number in 0..keys {
+        let starts = simulator.key(&format!("key{number}")).unwrap().starts();
+        for start in starts.into_iter().filter(|start| *start >= since) {
+            *by_second.entry((start - since).as_secs()).or_insert(0) += 1;
+        }
+    }
+    by_second.into_values().max().unwrap_or_default()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revocation_of_all_keys_at_once_is_told_within_an_interval_and_asks_each_key_once_more() {
+    const KEYS: u64 = 120;
+    let mut builder = simulator_builder();
+    for number in 0..KEYS {
+        builder = builder.society_key(&format!("key{number}"), 80, 1_000 + number);
+    }
+    let simulator = builder.start().await.unwrap();
+    let keys = (0..KEYS)
+        .map(|number| known_key(&simulator, &format!("key{number}"), vec![extended(), exercices(None)]));
+    let fleet = RunningFleet::start(&config(&simulator, keys.collect()));
+    sleep(minutes(3)).await;
+    let settled = Instant::now();
+    sleep(minutes(2)).await;
+    let usual = busiest_second(&simulator, KEYS, settled);
+    let calls = |number| simulator.key(&format!("key{number}")).unwrap().counts().calls;
+    let before: Vec<_> = (0..KEYS).map(calls).collect();
+    for number in 0..KEYS {
+        simulator.key(&format!("key{number}")).unwrap().revoke();
+    }
+    let revoked = Instant::now();
+    // One interval, one confirmation, and the write to the disk.
+    sleep(minutes(1) + Duration::from_secs(5)).await;
+    for number in 0..KEYS {
+        let name = format!("key{number}");
+        assert_eq!(fleet.state(&name), KeyState::Revoked, "{name}");
+        let asked = calls(number) - before[usize::try_from(number).unwrap()];
+        assert!(asked <= 4, "{name} was asked {asked} times in 65 seconds: two probes, one of them twice");
+    }
+    let burst = busiest_second(&simulator, KEYS, revoked);
+    assert!(burst <= 2 * usual + 4, "{burst} requests in one second, usually {usual}");
 }
