@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use super::request_id::RequestId;
@@ -83,8 +83,37 @@ pub(crate) enum DocumentedCode {
     Internal,
 }
 
+/// The codes of routes whose meaning is documented. They are a route's own refusals: none of them proves anything about
+/// the key or the secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(const_into_str, serialize_all = "UPPERCASE")]
+pub(crate) enum RouteCode {
+    /// The folder is inactive: its billing formula is “Inactif”. Only MyUnisoft's support can undo that.
+    Societe12,
+    /// No billing formula was chosen for the folder.
+    Societe13,
+    /// The route cannot use the token.
+    Token1,
+    /// The route cannot use the token.
+    Token2,
+    /// The route cannot read the token.
+    Gbl15,
+    /// The token has no right for what the route does.
+    Droit1,
+    /// The token has no right for what the route does.
+    Droit5,
+    /// A general failure.
+    Gbl1,
+    /// A date in the request is not valid.
+    Gbl2,
+    /// The fiscal year refuses the request.
+    Exercice5,
+}
+
 /// Longer codes are redacted. The documented codes have fewer than 40 characters.
 const MAX_CODE_LEN: usize = 48;
+/// A code with a longer number is redacted: it could hold a customer's number, such as a SIREN.
+const MAX_DIGITS: usize = 6;
 /// Shown instead of a redacted code.
 const REDACTED: &str = "(not shown)";
 
@@ -93,21 +122,23 @@ const REDACTED: &str = "(not shown)";
 pub(crate) struct ErrorCode(Box<str>);
 
 impl ErrorCode {
-    /// Redacts a text that does not look like a code (`ERR-…`, `DROIT1`): it could be free text or a copy
-    /// of a token, which must not reach a log. Returns `None` if `text` is empty.
+    /// Redacts a text that does not look like a code (`ERR-…`, `DROIT1`, `COMPTE 13`): it could be free text or a
+    /// copy of a token, which must not reach a log. Returns `None` if `text` is empty.
     fn parse(text: &str) -> Option<Self> {
+        let text = text.trim_ascii();
         if text.is_empty() {
             return None;
         }
-        let is_allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
-        let is_code = text.starts_with(|c: char| c.is_ascii_uppercase())
-            && text.len() <= MAX_CODE_LEN
-            && text.bytes().all(is_allowed);
-        Some(if is_code { Self(text.into()) } else { Self::redacted() })
+        Some(if is_code(text) { Self(text.into()) } else { Self::redacted() })
     }
 
     /// The code, if it is documented.
     pub(crate) fn documented(&self) -> Option<DocumentedCode> {
+        self.0.parse().ok()
+    }
+
+    /// The code, if it is a route's own and its meaning is documented.
+    pub(crate) fn of_route(&self) -> Option<RouteCode> {
         self.0.parse().ok()
     }
 
@@ -119,6 +150,23 @@ impl ErrorCode {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Capitals, digits, `-` and `_`, and a capital first. Some codes of routes have one blank before their number.
+fn is_code(text: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (word, is_well_formed) = match text.split_once(' ') {
+        Some((word, number)) => (word, is_number(number)),
+        None => (text, true),
+    };
+    let is_allowed =
+        |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    let has_long_number = text.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() > MAX_DIGITS);
+    is_well_formed
+        && word.starts_with(|c: char| c.is_ascii_uppercase())
+        && word.bytes().all(is_allowed)
+        && text.len() <= MAX_CODE_LEN
+        && !has_long_number
 }
 
 impl fmt::Display for ErrorCode {
@@ -138,51 +186,73 @@ pub(crate) struct ErrorBody {
 impl ErrorBody {
     /// Parses the documented form `{"error": {"code": …}}`, and the same object without the outer `error`.
     /// Returns `None` if the body has neither form.
+    ///
+    /// A field that is missing or of another type than documented does not hide the code: some bodies have a numeric
+    /// `code` beside `error`, or a text as `details`.
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
-        let Wire { error, code, details } = super::json_object(body)?;
-        let (code, details) = match error {
-            Some(ErrorField::Error { code, details }) => (code, details),
-            Some(ErrorField::Other(_)) => return None,
-            None => (code?, details),
+        let outer: Wire<'_> = super::json_object(body)?;
+        let inner = outer.error.and_then(|error| super::json_object::<Wire<'_>>(error.get().as_bytes()));
+        let inner_code = inner.as_ref().and_then(Wire::code);
+        let code = match (inner_code, outer.error.and_then(text)) {
+            (Some(code), _) => code,
+            // Web frameworks and gateways send `"error": "Not Found"`. Such a body is the API's only with a code that
+            // the API documents.
+            (None, Some(_)) => outer.code().filter(|code| code.documented().is_some())?,
+            (None, None) => outer.code()?,
         };
-        Some(Self { code: ErrorCode::parse(&code)?, request_id: details.and_then(Details::request_id) })
+        let request_id = inner.and_then(|inner| inner.request_id()).or_else(|| outer.request_id());
+        Some(Self { code, request_id })
+    }
+
+    /// Whether a body with a success status is an error body. Without the outer `error`, only a code that the API
+    /// documents makes it one: a success has a `code`, too (`{"code":"Success","message":""}`), and the object may be
+    /// the customer's data.
+    pub(super) fn is_in_success(body: &[u8]) -> bool {
+        let has_error = super::json_object::<Wire<'_>>(body)
+            .and_then(|outer| super::json_object::<Wire<'_>>(outer.error?.get().as_bytes()))
+            .and_then(|inner| inner.code())
+            .is_some_and(|code| code.as_str() != REDACTED);
+        has_error || Self::parse(body).is_some_and(|error| error.code.documented().is_some())
+    }
+}
+
+/// The parts of an error body that the exporter uses, inside and outside `error`. They are kept as raw JSON and parsed
+/// one by one.
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    code: Option<&'a RawValue>,
+    /// An object or `""`.
+    #[serde(borrow)]
+    details: Option<&'a RawValue>,
+}
+
+impl Wire<'_> {
+    fn code(&self) -> Option<ErrorCode> {
+        ErrorCode::parse(&text(self.code?)?)
+    }
+
+    fn request_id(&self) -> Option<RequestId> {
+        let Details { request_id, correlation_id } = super::json_object(self.details?.get().as_bytes())?;
+        let id = |raw: &RawValue| RequestId::parse(&text(raw)?);
+        request_id.and_then(id).or_else(|| correlation_id.and_then(id))
     }
 }
 
 #[derive(Deserialize)]
-struct Wire {
-    error: Option<ErrorField>,
-    code: Option<String>,
-    details: Option<Details>,
+#[serde(rename_all = "camelCase")]
+struct Details<'a> {
+    #[serde(borrow)]
+    request_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    correlation_id: Option<&'a RawValue>,
 }
 
-/// Web frameworks send `"error": "Not Found"`. The API sends an object.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum ErrorField {
-    Error { code: String, details: Option<Details> },
-    Other(IgnoredAny),
-}
-
-/// `details` is an object or `""`.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Details {
-    #[serde(rename_all = "camelCase")]
-    Object {
-        request_id: Option<String>,
-        correlation_id: Option<String>,
-    },
-    Other(IgnoredAny),
-}
-
-impl Details {
-    fn request_id(self) -> Option<RequestId> {
-        match self {
-            Self::Object { request_id, correlation_id } => RequestId::parse(&request_id.or(correlation_id)?),
-            Self::Other(_) => None,
-        }
-    }
+/// The value, if it is a text that is not empty.
+fn text(raw: &RawValue) -> Option<String> {
+    serde_json::from_str(raw.get()).ok().filter(|text: &String| !text.is_empty())
 }
 
 #[cfg(test)]
@@ -216,6 +286,67 @@ mod tests {
     }
 
     #[test]
+    fn a_field_of_another_type_does_not_hide_the_code() {
+        for body in [
+            r#"{"error":{"code":"ERR-X"},"code":401}"#,
+            r#"{"code":401,"error":{"code":"ERR-X"}}"#,
+            r#"{"code":null,"error":{"code":"ERR-X"},"details":[1]}"#,
+            r#"{"error":{"code":"ERR-X","status":401,"message":{"a":1}}}"#,
+            r#"{"error":{"code":"ERR-X","details":"text"},"details":7}"#,
+            r#"{"error":{"code":"ERR-X","details":{"requestId":12}},"statusCode":"401"}"#,
+            r#"{"error":{"code":500},"code":"ERR-X"}"#,
+            r#"{"error":null,"code":"ERR-X","message":null}"#,
+            r#"{"error":"","code":"ERR-X"}"#,
+            r#"{"error":true,"code":"ERR-X"}"#,
+        ] {
+            assert_eq!(parse(body), Some(("ERR-X".into(), None)), "{body}");
+        }
+        let mixed = r#"{"error":{"code":"ERR-X","details":{"requestId":1,"correlationId":"req-2"}}}"#;
+        assert_eq!(parse(mixed), Some(("ERR-X".into(), Some("req-2".into()))));
+        let outside = r#"{"error":{"code":"ERR-X"},"details":{"requestId":"req-3"}}"#;
+        assert_eq!(parse(outside), Some(("ERR-X".into(), Some("req-3".into()))));
+    }
+
+    #[test]
+    fn beside_an_error_text_only_a_documented_code_counts() {
+        let body = |code: &str| format!(r#"{{"statusCode":401,"code":"{code}","error":"Unauthorized"}}"#);
+        assert_eq!(parse(&body("FST_ERR_CTP")), None);
+        assert_eq!(parse(&body("ERR-INTERNAL")), Some(("ERR-INTERNAL".into(), None)));
+    }
+
+    #[test]
+    fn a_success_has_an_error_body_only_if_it_says_so() {
+        for (body, is_error) in [
+            (r#"{"code":"Success","message":""}"#, false),
+            (r#"{"code":"COMPTE 13","label":"x"}"#, false),
+            (r#"{"error":null,"code":"Success"}"#, false),
+            (r#"{"error":{"code":"Success","message":""}}"#, false),
+            (r#"[{"error":{"code":"ERR-INTERNAL"}}]"#, false),
+            (r#"{"code":"ERR-INTERNAL"}"#, true),
+            (r#"{"error":{"code":"ERR-API-TOKEN-NOT-FOUND"},"code":200}"#, true),
+            (r#"{"error":{"code":"SOCIETE12","message":"m"}}"#, true),
+        ] {
+            assert_eq!(ErrorBody::is_in_success(body.as_bytes()), is_error, "{body}");
+        }
+    }
+
+    #[test]
+    fn no_code_of_a_route_is_documented_for_the_whole_api() {
+        for code in RouteCode::VARIANTS {
+            let parsed = ErrorCode::parse(code.into_str()).unwrap();
+            assert_eq!((parsed.of_route(), parsed.documented()), (Some(*code), None));
+        }
+    }
+
+    #[test]
+    fn the_codes_of_routes_are_shown() {
+        for code in ["COMPTE 13", "GBL1", "SOCIETE12", "DROIT1", "TOKEN1", "ERR-NEW_ONE-2", "A", "OCR 1"] {
+            assert_eq!(ErrorCode::parse(code).unwrap().as_str(), code);
+            assert_eq!(ErrorCode::parse(&format!(" {code}\n")).unwrap().as_str(), code);
+        }
+    }
+
+    #[test]
     fn a_body_that_is_not_the_api_s_is_refused() {
         let nested = "[".repeat(10_000);
         for body in [
@@ -241,7 +372,22 @@ mod tests {
 
     #[test]
     fn a_text_that_does_not_look_like_a_code_is_redacted() {
-        for code in ["a sentence, not a code", "eyJhbGciOiJI.e30.c2ln", "T-b", "1234", &"A".repeat(49)] {
+        for code in [
+            "a sentence, not a code",
+            "A SENTENCE",
+            "COMPTE  13",
+            "COMPTE 13 14",
+            "COMPTE 1A",
+            "COMPTE\u{a0}13",
+            "COMPTE\\t13",
+            "13 COMPTE",
+            "DUPONT 552081317",
+            "SIREN552081317",
+            "eyJhbGciOiJI.e30.c2ln",
+            "T-b",
+            "1234",
+            &"A".repeat(49),
+        ] {
             let body = format!(r#"{{"error":{{"code":"{code}"}}}}"#);
             assert_eq!(parse(&body), Some((REDACTED.to_owned(), None)), "{code}");
         }

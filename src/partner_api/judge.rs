@@ -3,8 +3,18 @@
 //!
 //! The judgement depends on one response only. `key_state` combines it with what is already known.
 //!
-//! A 429 is also decided by `login` for the log-in route, by `monitor::key` for the budget guard, and by
-//! `diagnosis` for the health route.
+//! # The status 429
+//!
+//! It is the only error status that the API documents. It is decided in four places, with one meaning: somebody asks
+//! for fewer requests, and this says nothing about the key, the secret or the account.
+//!
+//! - Here: with an error body, the API says it, and the reason is `rate_limited` even if the code is not documented;
+//!   a documented code keeps its own reason. Without an error body, the API did not write the response, and the reason
+//!   is `edge`.
+//! - `login`: the log-in is tried again later, and the password is not refused.
+//! - `monitor::key`: the key is not probed until its budget is renewed, whoever wrote the response: further requests
+//!   would meet the same limit.
+//! - `diagnosis`: the health probe sends no key, so a limit there is about the address of this machine.
 
 #[cfg(test)]
 mod tests;
@@ -161,14 +171,22 @@ fn read_key_info(mode: KeyInfoMode, response: Response<'_>) -> Result<KeyInfo, &
 /// Checks the content type and the first byte only. The rest is the customer's data, which the exporter
 /// does not read.
 fn check_json(method: Method, response: Response<'_>) -> Result<(), &'static str> {
-    let content_type = response.headers.get(CONTENT_TYPE).map_or(Ok(""), |value| value.to_str());
-    if !content_type.is_ok_and(is_json) {
+    // A value that is not text is not JSON either.
+    let content_type =
+        response.headers.get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("not text"));
+    if response.status == 204 {
+        return Err("the response has no content (status 204)");
+    }
+    if content_type.is_empty() {
+        return Err("the response has no content type");
+    }
+    if !is_json(content_type) {
         return Err("the content type of the response is not JSON");
     }
     if method == Method::Head {
         return Ok(());
     }
-    if ErrorBody::parse(response.body).is_some_and(|error| error.code.documented().is_some()) {
+    if ErrorBody::is_in_success(response.body) {
         return Err("the response has a success status and an error body");
     }
     let body = response.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(response.body);
@@ -221,16 +239,22 @@ fn no_request_id(status: u16) -> Failure {
 }
 
 /// Every error of the API has a documented JSON body. An error without it came from something between the
-/// exporter and the API. The health route is an exception, because its bodies are not documented: a
-/// response with a request ID came from the API, which sends one in every response.
+/// exporter and the API. There are two exceptions, where a request ID shows that the response came from the API, which
+/// sends one in every response: the bodies of the health route are not documented, and a response to HEAD has no body.
 fn failure_without_error_body(kind: RequestKind, status: u16, has_request_id: bool) -> Failure {
-    let (reason, detail) = if kind == RequestKind::Health && has_request_id {
-        (Reason::UnexpectedStatus, format!("the health route responded with status {status}"))
-    } else {
-        let origin = "it came from a proxy, load balancer or firewall";
-        (Reason::Edge, format!("status {status} without an error body of the API: {origin}"))
-    };
-    Failure::new(reason, detail)
+    match kind {
+        RequestKind::Health if has_request_id => {
+            Failure::new(Reason::UnexpectedStatus, format!("the health route responded with status {status}"))
+        }
+        RequestKind::Canary(Method::Head) if has_request_id => {
+            let detail = format!("status {status}, and a response to HEAD has no body that gives the cause");
+            Failure::new(Reason::UnexpectedStatus, detail)
+        }
+        RequestKind::Health | RequestKind::KeyInfo(_) | RequestKind::Canary(_) => {
+            let origin = "it came from a proxy, load balancer or firewall";
+            Failure::new(Reason::Edge, format!("status {status} without an error body of the API: {origin}"))
+        }
+    }
 }
 
 /// What a code means for the probe, the key and the secret.

@@ -4,7 +4,7 @@ use http::HeaderMap;
 use strum::VariantArray as _;
 
 use super::{KeyEvidence, RequestKind, Response, judge};
-use crate::partner_api::error::DocumentedCode;
+use crate::partner_api::error::{DocumentedCode, RouteCode};
 use crate::partner_api::failure::Reason;
 use crate::partner_api::{KeyInfoMode, Method};
 use crate::test_support::{at, judge_error, judge_response};
@@ -133,6 +133,49 @@ fn an_error_code_of_a_route_is_not_evidence() {
         assert_eq!((judgement.key, judgement.secret), (None, None));
     }
     assert_eq!(judge_error(CANARY, 429, "QUOTA1").outcome.unwrap_err().reason.into_str(), "rate_limited");
+}
+
+#[test]
+fn each_status_of_a_route_s_code_leaves_key_and_secret_as_they_are() {
+    let codes = RouteCode::VARIANTS.iter().map(RouteCode::into_str);
+    for code in codes.chain(["COMPTE 13", "OCR1"]) {
+        for status in [400, 401, 403, 404, 409, 500] {
+            for kind in [CANARY, EXTENDED] {
+                let judgement = judge_error(kind, status, code);
+                let failure = judgement.outcome.unwrap_err();
+                assert_eq!((failure.reason, failure.code_label()), (Reason::ApiError, "other"), "{code}");
+                assert_eq!(failure.code.unwrap().as_str(), code);
+                assert_eq!((judgement.key, judgement.secret), (None, None), "{code} {status}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_success_with_a_root_code_is_a_success_and_one_with_an_error_is_not() {
+    let is_ok = |status, body| judge_response(CANARY, status, body).outcome.is_ok();
+    assert!(is_ok(200, r#"{"code":"Success","message":""}"#));
+    assert!(is_ok(201, r#"{"message":"","code":"Success"}"#));
+    assert!(!is_ok(200, r#"{"error":{"code":"SOCIETE12"},"code":400}"#));
+    assert!(!is_ok(200, r#"{"code":"ERR-API-TOKEN-NOT-FOUND"}"#));
+    let empty = judge_response(CANARY, 204, "").outcome.unwrap_err();
+    assert_eq!(empty.reason, Reason::UnexpectedBody);
+    assert!(empty.detail.contains("no content"), "{}", empty.detail);
+}
+
+#[test]
+fn a_refused_head_request_does_not_say_why() {
+    let head = RequestKind::Canary(Method::Head);
+    for status in [401, 403, 404, 429, 500] {
+        let judgement = judge_response(head, status, "");
+        let failure = judgement.outcome.unwrap_err();
+        assert_eq!(failure.reason, Reason::UnexpectedStatus);
+        assert!(failure.detail.contains("HEAD"), "{}", failure.detail);
+        assert_eq!((judgement.key, judgement.secret), (None, None));
+    }
+    let headers = HeaderMap::new();
+    let response = response_without_request_id(401, &headers, "");
+    assert_eq!(judge(head, response).outcome.unwrap_err().reason, Reason::Edge, "no request ID");
 }
 
 #[test]

@@ -119,14 +119,22 @@ async fn json_nested_ten_thousand_deep_does_not_overflow_the_stack() {
 #[tokio::test]
 async fn an_error_body_nested_ten_thousand_deep_is_an_edge_failure() {
     let deep = nested(10_000);
-    for body in [
-        deep.clone(),
-        "[".repeat(10_000),
-        format!(r#"{{"error":{deep}}}"#),
-        format!(r#"{{"error":{{"code":"ERR-INTERNAL","details":{deep}}}}}"#),
-    ] {
+    for body in [deep.clone(), "[".repeat(10_000), format!(r#"{{"error":{deep}}}"#)] {
         let server = ScriptedServer::http([json(400, &body)]).await;
         assert_eq!(outcomes(&server).await, ["edge", "edge", "edge", "unavailable"], "{body:.60}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_code_is_read_even_if_the_rest_is_ten_thousand_deep() {
+    let deep = nested(10_000);
+    for body in [
+        format!(r#"{{"error":{{"code":"ERR-INTERNAL","details":{deep}}}}}"#),
+        format!(r#"{{"details":{deep},"error":{{"code":"ERR-INTERNAL"}}}}"#),
+    ] {
+        let server = ScriptedServer::http([json(400, &body)]).await;
+        let expected = ["api_error", "api_error", "api_error", "unavailable"];
+        assert_eq!(outcomes(&server).await, expected, "{body:.60}");
     }
 }
 
