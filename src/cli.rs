@@ -31,9 +31,15 @@ pub(crate) enum Command {
     /// Run with a simulated API and fleet whose keys change state; needs no account, file or network
     Demo,
     /// Check a configuration file: print a summary and exit with 0, or all errors and exit with 2
+    ///
+    /// It reads every secret, token and password that the configuration names, and one that can't be read is an error.
+    /// It makes no network call.
     CheckConfig {
-        /// Configuration file
-        file: PathBuf,
+        /// Configuration file; `-` is standard input [default: the file of --config.file]
+        file: Option<PathBuf>,
+        /// Read no secret, variable, certificate or web configuration: check only the configuration itself, as for CI
+        #[arg(long)]
+        syntax_only: bool,
     },
     /// Run every configured probe once and explain the results
     ///
@@ -289,7 +295,7 @@ mod tests {
             (&["--config.auto-reload-interval=5"], &["--config.auto-reload-interval", "`5s`"]),
             (&["--config.auto-reload-interval=1ms"], &["--config.auto-reload-interval", "one second"]),
             (&["--web.max-connections=0"], &["--web.max-connections", "1.."]),
-            (&["check-config"], &["FILE"]),
+            (&["check-config", "a.yml", "b.yml"], &["b.yml"]),
             (&["probe", "--output=xml"], &["--output", "table, json"]),
             (&["--web.lissen-address=:1"], &["--web.listen-address"]),
         ] {

@@ -27,7 +27,9 @@ pub fn run() -> ExitCode {
     match command {
         None => exporter::exporter(&flags),
         Some(Command::Demo) => demo::demo(&flags),
-        Some(Command::CheckConfig { file }) => check_config::check_config(&file, &flags),
+        Some(Command::CheckConfig { file, syntax_only }) => {
+            check_config::check_config(file.as_deref(), syntax_only, &flags)
+        }
         Some(Command::Probe { keys, output }) => probe::probe(&keys, output, &flags),
     }
 }

@@ -24,7 +24,7 @@ use checked_yaml::{Cursor, Reported};
 use reqwest::Url;
 use strum::VariantArray;
 
-pub(crate) use self::load::{Loaded, files_matching, load};
+pub(crate) use self::load::{Loaded, files_matching, load, load_text};
 pub(crate) use self::section::Section;
 use crate::partner_api::{Access, Firm, KeyInfoMode, Method};
 use crate::secret::SecretSource;
@@ -33,6 +33,17 @@ use crate::secret::SecretSource;
 pub(crate) const HEALTH: &str = "health";
 /// The label value of a key's key/info probe.
 pub(crate) const KEY_INFO: &str = "key_info";
+
+/// What is done with the secrets, tokens and passwords that the files name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Secrets {
+    /// Each is read; one that can't be read is an error. For `check-config`.
+    Check,
+    /// They are read when a probe needs them. One that can't be read fails the keys that need it, and no others.
+    ReadLater,
+    /// No file and no variable is read. For `check-config --syntax-only`.
+    Ignore,
+}
 
 /// A valid configuration.
 ///

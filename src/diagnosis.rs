@@ -5,15 +5,23 @@
 //! key, the state of the partner's secret, and the last phase of the probe. The page, its JSON and the command
 //! `probe` show the same verdict.
 
+mod places;
+mod refusals;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_with::SerializeDisplay;
 use strum::{Display, IntoStaticStr, VariantArray};
 
 use crate::config::KEY_INFO;
 use crate::key_state::{KeyState, SecretState};
-use crate::partner_api::error::{DocumentedCode, ErrorCode};
+use crate::partner_api::error::{DocumentedCode, ErrorCode, RouteCode};
 use crate::partner_api::failure::{Failure, Reason};
 use crate::report::Phase;
+
+pub(crate) use places::TokenOrigin;
 
 #[cfg(test)]
 mod tests;
@@ -40,8 +48,16 @@ pub(crate) enum Blame {
 
 /// The reasons that say something about the key or its partner, the most important first. A test compares them
 /// with the verdicts.
-const KEY_REASONS: [Reason; 6] =
-    [Reason::Secret, Reason::Token, Reason::Login, Reason::Forbidden, Reason::RateLimited, Reason::ApiError];
+const KEY_REASONS: [Reason; 8] = [
+    Reason::Secret,
+    Reason::Token,
+    Reason::Login,
+    Reason::Forbidden,
+    Reason::RateLimited,
+    Reason::ApiError,
+    Reason::UnexpectedBody,
+    Reason::UnexpectedStatus,
+];
 
 /// What the page says about the API or a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,7 +67,7 @@ pub(crate) struct Verdict {
     /// What is wrong, in one sentence.
     pub summary: String,
     /// What to do next, if anything.
-    pub action: Option<&'static str>,
+    pub action: Option<Cow<'static, str>>,
 }
 
 /// The last run of a probe, which failed.
@@ -77,6 +93,11 @@ pub(crate) struct KeyFacts<'a> {
     /// The state of the partner's secret.
     pub secret: SecretState,
     pub failed_probes: Vec<FailedProbe<'a>>,
+    /// The names of the probes whose last run succeeded, so that the API accepted key and secret.
+    pub accepted_probes: Vec<&'a str>,
+    pub origin: TokenOrigin,
+    /// Which secret, token or password can't be read any more, and why. The last value that was read serves.
+    pub unreadable: Option<Arc<str>>,
     /// Whether any of the key's probes ran.
     pub was_probed: bool,
     /// Whether the last due probe was skipped to save the request budget.
@@ -92,8 +113,8 @@ impl Verdict {
 }
 
 impl Blame {
-    fn verdict(self, summary: impl Into<String>, action: &'static str) -> Verdict {
-        Verdict { blame: Some(self), summary: summary.into(), action: Some(action) }
+    fn verdict(self, summary: impl Into<String>, action: impl Into<Cow<'static, str>>) -> Verdict {
+        Verdict { blame: Some(self), summary: summary.into(), action: Some(action.into()) }
     }
 }
 
@@ -144,7 +165,11 @@ pub(crate) fn concerns_key(probe: &FailedProbe<'_>) -> bool {
 
 /// The importance of a problem of the key or of its partner, 0 first; `None` for all other failures.
 fn rank(probe: &FailedProbe<'_>) -> Option<usize> {
-    let is_other = is_platform_fault(probe) || probe.failure.underlying.is_some();
+    let reason = probe.failure.reason;
+    let is_unexpected = matches!(reason, Reason::UnexpectedBody | Reason::UnexpectedStatus);
+    let is_other = (is_unexpected && !refusals::is_unfit_canary(probe))
+        || is_platform_fault(probe)
+        || probe.failure.underlying.is_some();
     if is_other { None } else { KEY_REASONS.iter().position(|reason| *reason == probe.failure.reason) }
 }
 
@@ -181,19 +206,20 @@ fn failure_verdict(probe: &FailedProbe<'_>, facts: Option<&KeyFacts<'_>>) -> Ver
             format!("The response does not come from the API: {detail}."),
             "Check whether a proxy or a captive portal responds instead of the API.",
         ),
+        (Reason::Credential, _) => credential_missing(detail),
         (Reason::Maintenance, _) => Blame::Platform.verdict(
             "MyUnisoft has announced maintenance.",
             "Wait until it ends. There is nothing to do on your side.",
         ),
         // Every reason that gets here also needs a verdict about a key, so `_` hides no new one.
         (_, None) => health_refused(probe),
-        (Reason::UnexpectedBody | Reason::UnexpectedStatus, Some(_)) => platform_failed(probe),
-        (Reason::Secret, Some(facts)) => secret_refused(facts.secret, probe),
-        (Reason::Token, Some(facts)) => token_refused(facts.state, probe),
+        (Reason::UnexpectedBody | Reason::UnexpectedStatus, Some(_)) => refusals::unexpected_answer(probe),
+        (Reason::Secret, Some(facts)) => secret_refused(facts, probe),
+        (Reason::Token, Some(facts)) => token_refused(facts, probe),
         (Reason::Login, Some(_)) => login_failed(probe),
         (Reason::Forbidden, Some(facts)) => route_forbidden(facts, probe),
         (Reason::RateLimited, Some(_)) => rate_limited(probe),
-        (Reason::ApiError, Some(_)) => api_error(probe),
+        (Reason::ApiError, Some(facts)) => api_error(probe, facts),
     }
 }
 
@@ -273,37 +299,46 @@ fn no_resources() -> Verdict {
     )
 }
 
-fn secret_refused(state: SecretState, probe: &FailedProbe<'_>) -> Verdict {
-    if probe.reached.is_none() {
-        return unreadable("The partner's secret", probe);
+fn secret_refused(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
+    if let Some(verdict) = refusals::contradicted(probe, facts) {
+        return verdict;
     }
-    match state {
+    match facts.secret {
         SecretState::Rejected => Blame::Secret.verdict(
             format!("The API refuses the partner's secret, which it accepted before: {}.", code(probe)),
             "Ask MyUnisoft's support what happened to the secret, and quote the request ID: none of the partner's keys \
              works without it.",
         ),
-        SecretState::Unknown | SecretState::Pending | SecretState::Active => Blame::Secret.verdict(
+        SecretState::Active => Blame::Secret.verdict(
+            format!("The API refuses the partner's secret with this key, but accepts it otherwise: {}.", code(probe)),
+            "Check that the key was made for this partner: a key of another partner needs that partner's secret. If it \
+             was, ask MyUnisoft's support, and quote the request ID.",
+        ),
+        SecretState::Unknown | SecretState::Pending => Blame::Secret.verdict(
             format!("The API does not know the partner's secret, or does not know it yet: {}.", code(probe)),
             "Compare the secret with the one that MyUnisoft issued. A new secret works when MyUnisoft has activated it.",
         ),
     }
 }
 
-fn token_refused(state: KeyState, probe: &FailedProbe<'_>) -> Verdict {
-    if probe.reached.is_none() {
-        return unreadable("The key's token", probe);
-    }
+fn token_refused(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
     if documented_code(probe) == Some(DocumentedCode::TokenActivationFailure) {
         return Blame::Key.verdict(
             "The key cannot be activated.",
-            "Have a new key generated in MyUnisoft. If that fails too, ask MyUnisoft's support and quote the request ID.",
+            format!(
+                "To continue, {}. If that fails too, ask MyUnisoft's support and quote the request ID.",
+                facts.origin.new_token()
+            ),
         );
     }
-    key_state_problem(state).unwrap_or_else(|| {
+    refusals::contradicted(probe, facts).or_else(|| key_state_problem(facts)).unwrap_or_else(|| {
         Blame::Key.verdict(
             format!("The API refuses the token: {}.", code(probe)),
-            "Compare the token with the one in MyUnisoft. If it no longer exists there, have a new one generated.",
+            format!(
+                "Check that the key is still under Connectés in MyUnisoft ({}). If it is not, {}.",
+                facts.origin.screen(),
+                facts.origin.new_token()
+            ),
         )
     })
 }
@@ -333,7 +368,8 @@ fn login_failed(probe: &FailedProbe<'_>) -> Verdict {
             | Reason::Token
             | Reason::Secret
             | Reason::Forbidden
-            | Reason::Login,
+            | Reason::Login
+            | Reason::Credential,
         ) => Blame::Network.verdict(
             format!("The log-in route gave no usable answer: {detail}."),
             "Check api.auth_url, and the firewall and the proxy of this machine. As far as is known, the account is not \
@@ -346,13 +382,23 @@ fn route_forbidden(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
     if facts.state == KeyState::Forbidden {
         return state_verdict(facts);
     }
+    if let Some(verdict) = refusals::contradicted(probe, facts) {
+        return verdict;
+    }
     let subject = if facts.state == KeyState::Active { "The key works, but" } else { "The key" };
+    let screen = facts.origin.screen();
     Blame::Route.verdict(
         format!("{subject} may not call the route of the probe {}.", probe.probe),
         if probe.probe == KEY_INFO {
-            "Have the permission for key/info added to the key, or turn this probe off (key_info: {mode: off})."
+            format!(
+                "Have the permission for key/info added to the key in MyUnisoft ({screen}, the partner's card), or turn \
+                 this probe off (key_info: {{mode: off}})."
+            )
         } else {
-            "Have the permission for this route added to the key, or configure another canary for the key."
+            format!(
+                "Have the permission for this route added to the key in MyUnisoft ({screen}, the partner's card), or \
+                 configure another canary for the key."
+            )
         },
     )
 }
@@ -376,27 +422,32 @@ fn rate_limited(probe: &FailedProbe<'_>) -> Verdict {
     )
 }
 
-fn api_error(probe: &FailedProbe<'_>) -> Verdict {
-    if is_platform_fault(probe) {
-        return platform_failed(probe);
+fn api_error(probe: &FailedProbe<'_>, facts: &KeyFacts<'_>) -> Verdict {
+    match refusals::route_code(probe) {
+        Some(code) => refusals::route_refused(probe, facts, code),
+        None if is_platform_fault(probe) => platform_failed(probe),
+        None => refusals::undocumented_refusal(probe, facts),
     }
-    if probe.status == Some(401) || probe.probe == KEY_INFO {
-        return Blame::Key.verdict(
-            format!("The API refuses the key with an error code that is not documented: {}.", code(probe)),
-            "Ask MyUnisoft's support what the code means for this key, and quote the request ID.",
-        );
-    }
-    Blame::Route.verdict(
-        format!("The route of the probe {} refuses the request: {}.", probe.probe, code(probe)),
-        "Check the canary's path and society: the route itself refuses the request, and the API accepted the key.",
+}
+
+/// `detail` says which secret, token or password can't be read here, and why. Nothing was sent.
+fn credential_missing(detail: &str) -> Verdict {
+    Blame::Exporter.verdict(
+        format!("The exporter can't send anything with this key: {detail}."),
+        "Repair the file or the variable that the configuration names, on the machine of the exporter. A file is read \
+         again at the next probe, a variable only after a restart.",
     )
 }
 
-/// A secret or token that the exporter could not read, so that it sent nothing.
-fn unreadable(subject: &str, probe: &FailedProbe<'_>) -> Verdict {
+/// A secret, token or password that can't be read, although no probe has failed because of it.
+fn unreadable(detail: &str, facts: &KeyFacts<'_>) -> Verdict {
+    if facts.accepted_probes.is_empty() {
+        return credential_missing(detail);
+    }
     Blame::Exporter.verdict(
-        format!("{subject} can't be read: {}.", probe.failure.detail),
-        "Repair the file or the variable that the configuration names. The exporter reads it again at the next probe.",
+        format!("The key works, but only with the last value that the exporter read: {detail}."),
+        "Repair the file on the machine of the exporter before the exporter restarts: it keeps the last value in memory \
+         only.",
     )
 }
 
@@ -409,7 +460,8 @@ fn skipped_for_budget() -> Verdict {
 
 /// The verdict that follows from the state alone.
 fn state_verdict(facts: &KeyFacts<'_>) -> Verdict {
-    key_state_problem(facts.state).unwrap_or_else(|| {
+    let unreadable = || facts.unreadable.as_deref().map(|detail| unreadable(detail, facts));
+    key_state_problem(facts).or_else(unreadable).unwrap_or_else(|| {
         Verdict::no_problem(match (facts.state == KeyState::Active, facts.was_probed) {
             (true, _) => "The key works.",
             (false, true) => "The API has not said anything about the key yet.",
@@ -419,38 +471,64 @@ fn state_verdict(facts: &KeyFacts<'_>) -> Verdict {
 }
 
 /// `None` for the states that are no problem.
-fn key_state_problem(state: KeyState) -> Option<Verdict> {
-    let (summary, action) = match state {
+fn key_state_problem(facts: &KeyFacts<'_>) -> Option<Verdict> {
+    let origin = facts.origin;
+    let screen = origin.screen();
+    let (summary, action) = match facts.state {
         KeyState::Unknown | KeyState::Active => return None,
         KeyState::Pending => (
             "The key is not activated yet.",
-            "Have the person who created the key complete it in MyUnisoft, which shows it as “En attente de connexion”.",
+            format!(
+                "MyUnisoft shows it as “En attente de connexion” ({screen}, Évènements). The key_info probe in mode \
+                 extended activates a key. If the key stays like this for an hour, ask MyUnisoft's support, and quote \
+                 the request ID."
+            ),
         ),
         KeyState::NotFound => (
             "The API does not know the token, and has never accepted it.",
-            "Check that the token was copied completely, and for this environment. Otherwise it does not exist yet, or \
-             was revoked before.",
+            format!(
+                "Check that the token was copied completely, and for this environment. If the key is not under Connectés \
+                 in MyUnisoft ({screen}), it does not exist yet or was ended before: {}.",
+                origin.new_token()
+            ),
         ),
         KeyState::Revoked => (
             "The key was revoked: the API no longer knows its token.",
-            "Ask the customer whether this was intended. To continue, have a new token generated in MyUnisoft and \
-             replace the old one with it.",
+            format!(
+                "Ask the customer whether this was intended: Déconnecter on the partner's card ({screen}, Connectés) ends \
+                 a key. To continue, {}.",
+                origin.new_token()
+            ),
         ),
         KeyState::Disconnected => (
             "MyUnisoft's technical team has disconnected this integration.",
-            "Ask MyUnisoft's support for the reason, and quote the request ID.",
+            format!(
+                "Ask MyUnisoft's support for the reason, and quote the request ID: the customer can't undo it. {}",
+                origin.journal()
+            ),
         ),
         KeyState::FolderNotFound => (
             "The key no longer has an active folder.",
-            "Ask the customer what happened to the folder. A new token must be generated in the folder to use.",
+            format!(
+                "Ask the customer what happened to the folder: only MyUnisoft's support can bring back a folder that was \
+                 archived or made inactive. To use another folder, {}.",
+                origin.new_token()
+            ),
         ),
         KeyState::Invalid => (
             "The token is not valid.",
-            "Check that the value is a token, that it was copied completely, and that it is for this environment.",
+            format!(
+                "Check that the value is a token, that it was copied completely, and that it is for this environment \
+                 (api.base_url). Otherwise, {}.",
+                origin.new_token()
+            ),
         ),
         KeyState::Forbidden => (
             "The key has no permission to use the API.",
-            "Have the permission granted in MyUnisoft by the person who manages the folder or the firm.",
+            format!(
+                "Have the permission granted by the person who manages the folder or the firm in MyUnisoft ({screen}, the \
+                 partner's card)."
+            ),
         ),
     };
     Some(Blame::Key.verdict(summary, action))
@@ -458,6 +536,9 @@ fn key_state_problem(state: KeyState) -> Option<Verdict> {
 
 /// Whether the API itself failed: its error code or its HTTP status says so.
 fn is_platform_fault(probe: &FailedProbe<'_>) -> bool {
+    if let Some(code) = refusals::route_code(probe) {
+        return code == RouteCode::Gbl1;
+    }
     let documented = documented_code(probe);
     probe.failure.reason == Reason::ApiError
         && (probe.failure.code.is_none()

@@ -141,7 +141,7 @@ impl Fleet {
         key: &Key,
         old: Option<&RunningKey>,
     ) -> RunningKey {
-        let old = old.map(|old| &**old.monitor.monitored_key());
+        let old = old.map(|old| &*old.monitor);
         let monitor =
             KeyMonitor::new(Arc::clone(&self.context), settings.clone(), Arc::clone(partner), key, old);
         let (monitored, anchor) = (Arc::clone(&monitor), self.anchor);

@@ -258,7 +258,7 @@ proptest! {
     fn any_configuration_is_accepted_or_its_errors_have_a_place(content in mutation_of(CONFIGURATIONS)) {
         let (_folder, file) = written(&content);
         let started = tokio::time::Instant::now();
-        if let Err(problems) = config::load(&file) {
+        if let Err(problems) = config::load(&file, config::Secrets::Check) {
             let text = problems.to_string();
             prop_assert!(text.lines().count() >= 1 && text.lines().all(|line| line.contains(": ")), "{text}");
             prop_assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");

@@ -139,6 +139,31 @@ async fn persist(store: &Store, update: StateUpdate) {
     let _ = timeout(SAVE_TIMEOUT, store.save(update)).await;
 }
 
+/// Records why a secret, token or password cannot be read, and logs one line when this starts and one when it ends.
+///
+/// `known` is what the shared state shows, `problem` what the last read found, such as
+/// `the key's token can't be read: …`. `key` is `None` for the partner's secret. `last_value_serves`: it was read
+/// before, so that the probes continue.
+fn publish_credential_problem(
+    known: &mut Option<Arc<str>>,
+    problem: Option<String>,
+    last_value_serves: bool,
+    partner: &str,
+    key: Option<&str>,
+) {
+    match (&known, &problem) {
+        (None, Some(problem)) if last_value_serves => {
+            warn!(partner, key, problem, "credential unreadable; the last value is used");
+        }
+        (None, Some(problem)) => warn!(partner, key, problem, "credential unreadable; nothing can be sent"),
+        (Some(_), None) => info!(partner, key, "credential readable again"),
+        (None, None) | (Some(_), Some(_)) => {}
+    }
+    if known.as_deref() != problem.as_deref() {
+        *known = problem.map(Arc::from);
+    }
+}
+
 /// Logs one line when a failure episode begins and one when it ends, and none in between. `key` is
 /// `None` for the health probe.
 fn log_episode(change: Option<&EpisodeChange>, key: Option<&MonitoredKey>, probe: &str) {

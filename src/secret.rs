@@ -3,9 +3,11 @@
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use secrecy::zeroize::Zeroizing;
@@ -17,13 +19,17 @@ use crate::file_version::FileVersion;
 const MAX_SIZE: usize = 16 * 1024;
 
 /// Where the operator keeps a secret.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum SecretSource {
     /// A file with the secret and at most one line break at its end. It is read again if it changes.
     File(PathBuf),
+    /// As `File`, but the name is never shown: it may be the secret itself, written in the wrong field.
+    UnnamedFile(PathBuf),
     /// The name of an environment variable.
     Env(String),
-    /// The secret itself, from the configuration. `SecretString` prints as `[REDACTED]`.
+    /// As `Env`, but the name is never shown: it may be the secret itself, written in the wrong field.
+    UnnamedEnv(String),
+    /// The secret itself, from the configuration.
     Inline(SecretString),
 }
 
@@ -31,10 +37,29 @@ pub(crate) enum SecretSource {
 impl PartialEq for SecretSource {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::File(one), Self::File(other)) => one == other,
-            (Self::Env(one), Self::Env(other)) => one == other,
+            (Self::File(one), Self::File(other)) | (Self::UnnamedFile(one), Self::UnnamedFile(other)) => {
+                one == other
+            }
+            (Self::Env(one), Self::Env(other)) | (Self::UnnamedEnv(one), Self::UnnamedEnv(other)) => {
+                one == other
+            }
             (Self::Inline(one), Self::Inline(other)) => one.expose_secret() == other.expose_secret(),
-            (Self::File(_) | Self::Env(_) | Self::Inline(_), _) => false,
+            (
+                Self::File(_) | Self::UnnamedFile(_) | Self::Env(_) | Self::UnnamedEnv(_) | Self::Inline(_),
+                _,
+            ) => false,
+        }
+    }
+}
+
+impl fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Env(name) => f.debug_tuple("Env").field(name).finish(),
+            Self::UnnamedFile(_) => f.write_str("UnnamedFile"),
+            Self::UnnamedEnv(_) => f.write_str("UnnamedEnv"),
+            Self::Inline(_) => f.write_str("Inline"),
         }
     }
 }
@@ -61,15 +86,15 @@ impl SecretSource {
     /// Whether every user of this machine can read the file that contains the secret.
     pub(crate) fn is_world_readable(&self) -> bool {
         match self {
-            Self::File(path) => checked_yaml::file::is_world_readable(path),
-            Self::Env(_) | Self::Inline(_) => false,
+            Self::File(path) | Self::UnnamedFile(path) => checked_yaml::file::is_world_readable(path),
+            Self::Env(_) | Self::UnnamedEnv(_) | Self::Inline(_) => false,
         }
     }
 
     fn read_raw(&self) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
         match self {
-            Self::File(path) => read_file(path),
-            Self::Env(name) => std::env::var_os(name)
+            Self::File(path) | Self::UnnamedFile(path) => read_file(path),
+            Self::Env(name) | Self::UnnamedEnv(name) => std::env::var_os(name)
                 .map(|value| Zeroizing::new(value.into_encoded_bytes()))
                 .ok_or(SecretFault::NotSet),
             Self::Inline(secret) => Ok(Zeroizing::new(secret.expose_secret().as_bytes().to_vec())),
@@ -79,7 +104,9 @@ impl SecretSource {
     fn error(&self, fault: SecretFault) -> SecretError {
         let place = match self {
             Self::File(path) => Place::File(path.display().to_string()),
+            Self::UnnamedFile(_) => Place::UnnamedFile,
             Self::Env(name) => Place::Env(name.clone()),
+            Self::UnnamedEnv(_) => Place::UnnamedEnv,
             Self::Inline(_) => Place::Inline,
         };
         SecretError { place, fault }
@@ -88,9 +115,9 @@ impl SecretSource {
     /// Compared to detect that the secret may have changed. `None` if there is no such file.
     fn version(&self) -> Option<FileVersion> {
         match self {
-            Self::File(path) => FileVersion::of(path),
+            Self::File(path) | Self::UnnamedFile(path) => FileVersion::of(path),
             // They do not change while the process runs.
-            Self::Env(_) | Self::Inline(_) => Some(FileVersion::default()),
+            Self::Env(_) | Self::UnnamedEnv(_) | Self::Inline(_) => Some(FileVersion::default()),
         }
     }
 }
@@ -140,29 +167,16 @@ pub(crate) struct SecretError {
     fault: SecretFault,
 }
 
-impl SecretError {
-    /// The same error without the name of the file or variable: the name may be the secret itself, written in
-    /// the wrong field.
-    pub(crate) fn without_name(self) -> Self {
-        let place = match self.place {
-            Place::File(_) | Place::UnnamedFile => Place::UnnamedFile,
-            Place::Env(_) | Place::UnnamedEnv => Place::UnnamedEnv,
-            Place::Inline => Place::Inline,
-        };
-        Self { place, fault: self.fault }
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, strum::Display)]
 enum Place {
     #[strum(to_string = "the file {0}")]
     File(String),
-    #[strum(to_string = "the file named here (not shown, because it may be the secret itself)")]
+    #[strum(to_string = "the file with this name (not shown, because it may be the secret itself)")]
     UnnamedFile,
     #[strum(to_string = "the environment variable {0}")]
     Env(String),
     #[strum(
-        to_string = "the environment variable named here (not shown, because it may be the secret itself)"
+        to_string = "the environment variable with this name (not shown, because it may be the secret itself)"
     )]
     UnnamedEnv,
     #[strum(to_string = "the value")]
@@ -231,6 +245,23 @@ pub(crate) struct WatchedSecret {
     source: SecretSource,
     kind: SecretKind,
     cached: Option<CachedSecret>,
+    /// Why the last read failed, if it did.
+    problem: Option<SecretError>,
+    last_value: LastValue,
+}
+
+/// The last value that was read from a source. It outlives a reload that changes who reads it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LastValue(Arc<Mutex<Option<SecretString>>>);
+
+impl LastValue {
+    fn get(&self) -> Option<SecretString> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, value: &SecretString) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(value.clone());
+    }
 }
 
 #[derive(Debug)]
@@ -243,25 +274,64 @@ struct CachedSecret {
 impl WatchedSecret {
     /// Reads nothing yet.
     pub(crate) fn new(source: SecretSource, kind: SecretKind) -> Self {
-        Self { source, kind, cached: None }
+        Self { source, kind, cached: None, problem: None, last_value: LastValue::default() }
     }
 
-    /// The secret as it is now.
+    /// Shared with the next reader of the same source.
+    pub(crate) const fn last_value(&self) -> &LastValue {
+        &self.last_value
+    }
+
+    /// Continues with the last value that an earlier reader of the same source read.
+    pub(crate) fn set_last_value(&mut self, last_value: LastValue) {
+        self.last_value = last_value;
+    }
+
+    /// The secret as it is now. While a secret that could be read before cannot be read, this is the last value: a file
+    /// that is gone for a moment must not stop the monitoring of a key. [`Self::problem`] then says why.
     ///
     /// # Errors
     ///
-    /// As [`SecretSource::read`]. If the secret cannot be read, an older value is not used instead.
+    /// As [`SecretSource::read`], if the secret could never be read.
     pub(crate) fn current(&mut self) -> Result<&SecretString, SecretError> {
+        self.refresh();
+        match (&self.cached, &self.problem) {
+            (Some(cached), _) => Ok(&cached.value),
+            (None, Some(problem)) => Err(problem.clone()),
+            (None, None) => Err(self.source.error(SecretFault::Empty)),
+        }
+    }
+
+    /// Why the secret could not be read when it was last needed, if it could not.
+    pub(crate) const fn problem(&self) -> Option<&SecretError> {
+        self.problem.as_ref()
+    }
+
+    /// Whether a value was ever read.
+    pub(crate) const fn has_value(&self) -> bool {
+        self.cached.is_some()
+    }
+
+    fn refresh(&mut self) {
         // Determined before the read: the next call then detects a write in between.
         let version = self.source.version();
-        let cached = match self.cached.take() {
-            Some(cached) if cached.version.is_some() && cached.version == version => cached,
-            Some(_) | None => {
-                let value = self.source.read(self.kind)?;
+        let is_current = |cached: &CachedSecret| cached.version.is_some() && cached.version == version;
+        if self.cached.as_ref().is_some_and(is_current) {
+            self.problem = None;
+            return;
+        }
+        match self.source.read(self.kind) {
+            Ok(value) => {
                 let version = version.filter(|version| version.is_settled(SystemTime::now()));
-                CachedSecret { value, version }
+                self.last_value.set(&value);
+                self.cached = Some(CachedSecret { value, version });
+                self.problem = None;
             }
-        };
-        Ok(&self.cached.insert(cached).value)
+            Err(problem) => {
+                self.problem = Some(problem);
+                let last_value = || self.last_value.get().map(|value| CachedSecret { value, version: None });
+                self.cached = self.cached.take().or_else(last_value);
+            }
+        }
     }
 }

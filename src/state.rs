@@ -46,6 +46,8 @@ pub(crate) struct MonitoredPartner {
     /// The labels of all series about the partner, escaped for the text format.
     pub labels: Box<str>,
     secret: Mutex<PersistedSecretState>,
+    /// Why the secret cannot be read now, if it cannot. It may be that the last value serves.
+    credential_problem: Mutex<Option<Arc<str>>>,
 }
 
 #[derive(Debug)]
@@ -93,7 +95,11 @@ impl Inventory {
 impl MonitoredPartner {
     pub(crate) fn new(name: Arc<str>, secret: PersistedSecretState) -> Self {
         let labels = format!("partner=\"{}\"", escape(&name)).into();
-        Self { name, labels, secret: Mutex::new(secret) }
+        Self { name, labels, secret: Mutex::new(secret), credential_problem: Mutex::default() }
+    }
+
+    pub(crate) fn credential_problem(&self) -> MutexGuard<'_, Option<Arc<str>>> {
+        lock(&self.credential_problem)
     }
 
     pub(crate) fn secret(&self) -> MutexGuard<'_, PersistedSecretState> {

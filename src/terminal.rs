@@ -219,7 +219,7 @@ fn write_verdict(text: &mut String, name: &str, verdict: &Verdict, colours: Colo
     let blame = verdict.blame.map(|blame| blame.to_string()).unwrap_or_default();
     let blame = colours.paint(RED, &blame);
     let _ = writeln!(text, "{}: {blame}: {}", colours.paint(BOLD, name), harmless(&verdict.summary));
-    if let Some(action) = verdict.action {
+    if let Some(action) = &verdict.action {
         let _ = writeln!(text, "  What to do: {action}");
     }
 }

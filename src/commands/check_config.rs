@@ -1,21 +1,30 @@
 //! `myunisoft-exporter check-config`: prints a summary of a valid configuration, or the errors of an invalid
 //! one.
 
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::Flags;
-use crate::config;
+use crate::cli::{DEFAULT_CONFIG_FILE, Flags};
+use crate::config::{self, Loaded, Secrets};
 use checked_yaml::Problems;
+use secrecy::zeroize::Zeroizing;
 use web_toolkit as web;
 
 use super::process::{BAD_CONFIGURATION, exit_code, print};
 
-/// Checks the configuration `file` and, if a flag names one, the web configuration file.
-pub(crate) fn check_config(file: &Path, flags: &Flags) -> ExitCode {
-    let web_config = flags.web_config_file.as_deref().map(web::load).transpose();
-    match Problems::both(config::load(file), web_config) {
+/// How messages name the configuration that comes from standard input.
+const STANDARD_INPUT: &str = "standard input";
+/// In bytes; the same limit as for a file.
+const MAX_SIZE: u64 = 64 << 20;
+
+/// Checks the configuration `file` (without one, the file of `--config.file`) and, if a flag names one, the web
+/// configuration file. `syntax_only`: reads no secret, token, password, variable or certificate.
+pub(crate) fn check_config(file: Option<&Path>, syntax_only: bool, flags: &Flags) -> ExitCode {
+    let file = file.or(flags.config_file.as_deref()).unwrap_or(Path::new(DEFAULT_CONFIG_FILE));
+    let secrets = if syntax_only { Secrets::Ignore } else { Secrets::Check };
+    let web_config = flags.web_config_file.as_deref().filter(|_| !syntax_only).map(web::load).transpose();
+    match Problems::both(load(file, secrets), web_config) {
         Ok((config, web_config)) => {
             let web_summary = web_config.map(|web_config| web_config.summary()).unwrap_or_default();
             let printed = print(format_args!("{}{web_summary}", config.summary()));
@@ -25,6 +34,20 @@ pub(crate) fn check_config(file: &Path, flags: &Flags) -> ExitCode {
             // If stderr is closed, there is nowhere left to report the error.
             let _ = writeln!(io::stderr(), "{problems}");
             BAD_CONFIGURATION.into()
+        }
+    }
+}
+
+fn load(file: &Path, secrets: Secrets) -> Result<Loaded, Problems> {
+    if file != Path::new("-") {
+        return config::load(file, secrets);
+    }
+    let mut text = Zeroizing::new(Vec::new());
+    match io::stdin().lock().take(MAX_SIZE).read_to_end(&mut text) {
+        Ok(_) => config::load_text(STANDARD_INPUT, &text, secrets),
+        Err(error) => {
+            let text = format!("cannot be read ({}); pass the file by name", error.kind());
+            Err(Problems::with_file(Path::new(STANDARD_INPUT), text))
         }
     }
 }

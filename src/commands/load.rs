@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::DEFAULT_CONFIG_FILE;
-use crate::config::{self, Loaded};
+use crate::config::{self, Loaded, Secrets};
 use crate::reload::{ConfigFiles, LoadedConfig};
 use checked_yaml::Problems;
 use tracing::{info, warn};
@@ -13,8 +13,10 @@ use web_toolkit::{self as web, LoadedWebConfig, Protection};
 /// Loads the configuration file. It may be missing only if no flag names it.
 pub(super) fn load_config(file: Option<&Path>) -> Result<Loaded, Problems> {
     match file {
-        Some(file) => config::load(file),
-        None if Path::new(DEFAULT_CONFIG_FILE).exists() => config::load(Path::new(DEFAULT_CONFIG_FILE)),
+        Some(file) => config::load(file, Secrets::ReadLater),
+        None if Path::new(DEFAULT_CONFIG_FILE).exists() => {
+            config::load(Path::new(DEFAULT_CONFIG_FILE), Secrets::ReadLater)
+        }
         None => Ok(Loaded::default()),
     }
 }

@@ -4,7 +4,7 @@ use checked_yaml::{Cursor, Fields, Reported};
 use std::num::NonZeroU64;
 use std::path::Path;
 
-use super::{Credential, Firm, Login, Section};
+use super::{Credential, Firm, Login, Secrets, Section};
 use crate::secret::{SecretKind, SecretSource};
 
 /// The one of these fields that is present, or `None`. More than one is an error.
@@ -24,15 +24,18 @@ fn only_one<'a>(fields: &Fields<'a>, names: &[&str]) -> Result<Option<(&'a str, 
 }
 
 /// A partner's secret, or `None` if the entry does not give one.
-pub(super) fn partner_secret(fields: &Fields<'_>) -> Result<Option<SecretSource>, Reported> {
+pub(super) fn partner_secret(
+    fields: &Fields<'_>,
+    secrets: Secrets,
+) -> Result<Option<SecretSource>, Reported> {
     let given = only_one(fields, &["secret_file", "secret_env", "secret"])?;
-    given.map(|(field, at)| source(field, &at, SecretKind::HeaderValue)).transpose()
+    given.map(|(field, at)| source(field, &at, SecretKind::HeaderValue, secrets)).transpose()
 }
 
-pub(super) fn of_key(fields: &Fields<'_>) -> Result<Credential, Reported> {
+pub(super) fn of_key(fields: &Fields<'_>, secrets: Secrets) -> Result<Credential, Reported> {
     match only_one(fields, &["token_file", "token_env", "token", "login"])? {
-        Some(("login", at)) => login(&at).map(Credential::Login),
-        Some((field, at)) => source(field, &at, SecretKind::HeaderValue).map(Credential::Token),
+        Some(("login", at)) => login(&at, secrets).map(Credential::Login),
+        Some((field, at)) => source(field, &at, SecretKind::HeaderValue, secrets).map(Credential::Token),
         None => {
             let text = "has no token; add one of `token_file`, `token_env`, `token` or `login`";
             Err(fields.at.error(text))
@@ -40,12 +43,12 @@ pub(super) fn of_key(fields: &Fields<'_>) -> Result<Credential, Reported> {
     }
 }
 
-fn login(at: &Cursor<'_>) -> Result<Login, Reported> {
+fn login(at: &Cursor<'_>, secrets: Secrets) -> Result<Login, Reported> {
     let fields = at.fields(Section::Login.fields())?;
     let mail = fields.required("mail", "add the account's mail address", mail);
     let password = only_one(&fields, &["password_file", "password_env", "password"]);
     let password = password.and_then(|given| match given {
-        Some((field, at)) => source(field, &at, SecretKind::Password),
+        Some((field, at)) => source(field, &at, SecretKind::Password, secrets),
         None => Err(at.error("has no password; add one of `password_file`, `password_env` or `password`")),
     });
     let firm = fields.optional("firm", firm);
@@ -74,26 +77,60 @@ fn firm(at: &Cursor<'_>) -> Result<Firm, Reported> {
 }
 
 /// Reads where a secret comes from: a file if the field is `…_file`, a variable if it is `…_env`, else the
-/// field itself. The secret is read once, so that an invalid one is found now and not by the first probe.
-fn source(field: &str, at: &Cursor<'_>, kind: SecretKind) -> Result<SecretSource, Reported> {
+/// field itself.
+///
+/// An invalid value in the field itself is an error of the configuration. A file or variable that can't be read is one
+/// only for [`Secrets::Check`]: it concerns the keys that need it, and no others.
+fn source(
+    field: &str,
+    at: &Cursor<'_>,
+    kind: SecretKind,
+    secrets: Secrets,
+) -> Result<SecretSource, Reported> {
     let text = at.text()?;
-    let (source, may_show_name) = if field.ends_with("_file") {
-        (SecretSource::File(at.path()?), looks_like_a_path(text))
+    let source = if field.ends_with("_file") {
+        refuse_reference(at, text, "write the path out")?;
+        let path = at.path()?;
+        if looks_like_a_path(text) { SecretSource::File(path) } else { SecretSource::UnnamedFile(path) }
     } else if field.ends_with("_env") {
-        (SecretSource::Env(text.to_owned()), looks_like_a_variable(text))
+        refuse_reference(at, text, "write only the name of the variable")?;
+        let name = text.to_owned();
+        if looks_like_a_variable(text) { SecretSource::Env(name) } else { SecretSource::UnnamedEnv(name) }
     } else {
-        (SecretSource::Inline(text.into()), true)
+        if kind == SecretKind::HeaderValue || is_reference(text) {
+            refuse_reference(at, text, &format!("name the variable in `{field}_env` instead"))?;
+        }
+        SecretSource::Inline(text.into())
     };
-    if let Err(error) = source.read(kind) {
-        let error = if may_show_name { error } else { error.without_name() };
+    let is_inline = matches!(source, SecretSource::Inline(_));
+    if (is_inline || secrets == Secrets::Check)
+        && let Err(error) = source.read(kind)
+    {
         return Err(at.error(error.to_string()));
     }
-    match &source {
-        SecretSource::File(_) if source.is_world_readable() => at.note_world_readable_file(),
-        SecretSource::Inline(_) => at.note_inline_secret(),
-        SecretSource::File(_) | SecretSource::Env(_) => {}
+    if is_inline {
+        at.note_inline_secret();
+    } else if secrets != Secrets::Ignore && source.is_world_readable() {
+        at.note_world_readable_file();
     }
     Ok(source)
+}
+
+/// Variables inside values are not replaced: the text would be used as it is written, as a secret that is refused.
+fn refuse_reference(at: &Cursor<'_>, text: &str, fix: &str) -> Result<(), Reported> {
+    if text.contains("${") || is_reference(text) {
+        return Err(at.error(format!("has a reference to a variable, which is not replaced; {fix}")));
+    }
+    Ok(())
+}
+
+/// Whether the whole text is `${…}` or `$NAME`. A password may contain these characters, but hardly as a whole.
+fn is_reference(text: &str) -> bool {
+    let is_braced = text.starts_with("${") && text.ends_with('}');
+    let name = text.strip_prefix('$').unwrap_or_default();
+    let is_name = name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+        && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    is_braced || is_name
 }
 
 /// Whether an error may show this text as a path. It may be a secret, written in the wrong field.

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use secrecy::zeroize::Zeroizing;
+
 use checked_yaml::{Cursor, Diagnostics, Problem, Problems, Reported, Source};
 
 use super::partners::Partners;
-use super::{Config, Section, settings};
+use super::{Config, Secrets, Section, settings};
 
 /// A configuration, the warnings about it, and the files that it came from.
 #[derive(Clone, Debug, Default)]
@@ -21,27 +23,45 @@ pub(crate) struct Loaded {
     pub patterns: Vec<PathBuf>,
 }
 
-/// Reads a configuration file, the key files that it names, and every secret that these files name.
+/// Reads a configuration file and the key files that it names, and treats the secrets that they name as `secrets` says.
 ///
 /// # Errors
 /// All errors at once. No part of the configuration may then be used.
-pub(crate) fn load(path: &Path) -> Result<Loaded, Problems> {
+pub(crate) fn load(path: &Path, secrets: Secrets) -> Result<Loaded, Problems> {
+    load_from(secrets, |diagnostics| Source::new(path, 0, diagnostics))
+}
+
+/// As [`load`], from the text of a configuration file. Errors name the file `name`, and relative paths start from the
+/// working directory.
+pub(crate) fn load_text(name: &str, text: &[u8], secrets: Secrets) -> Result<Loaded, Problems> {
+    let content = || Zeroizing::new(text.to_vec());
+    load_from(secrets, |diagnostics| Source::new(Path::new(name), 0, diagnostics).with_content(content()))
+}
+
+fn load_from(
+    secrets: Secrets,
+    source: impl for<'d> FnOnce(&'d Diagnostics) -> Source<'d>,
+) -> Result<Loaded, Problems> {
     let diagnostics = Diagnostics::default();
     let mut loaded = Loaded::default();
     // The errors are in the diagnostics.
-    let _ = read_all(path, &mut loaded, &diagnostics);
+    let _ = read_all(&source(&diagnostics), secrets, &mut loaded, &diagnostics);
     let (loaded, warnings) = diagnostics.into_result(loaded)?;
     Ok(Loaded { warnings, ..loaded })
 }
 
-fn read_all(path: &Path, loaded: &mut Loaded, diagnostics: &Diagnostics) -> Result<(), Reported> {
-    let source = Source::new(path, 0, diagnostics);
+fn read_all(
+    source: &Source<'_>,
+    secrets: Secrets,
+    loaded: &mut Loaded,
+    diagnostics: &Diagnostics,
+) -> Result<(), Reported> {
     let root = source.read()?;
-    loaded.files.push(path.to_owned());
-    let at = Cursor::root(&source, &root);
+    loaded.files.push(source.path.to_path_buf());
+    let at = Cursor::root(source, &root);
     let fields = at.fields(Section::ConfigFile.fields())?;
 
-    let (settings, defaults) = settings::read(&fields);
+    let (settings, defaults) = settings::read(&fields, secrets);
     let mut partners = Partners::new(&defaults);
     if let Some(at) = fields.get("partners") {
         partners.add(&at);

@@ -76,7 +76,7 @@ impl<'d> Partners<'d> {
             let name = names::name(name_at)?;
             Ok(self.find_or_add(name, name_at, at))
         });
-        let secret = credentials::partner_secret(&fields);
+        let secret = credentials::partner_secret(&fields, defaults.secrets);
         if let Ok(draft) = &mut draft {
             draft.set_secret(secret, at);
         }
@@ -186,7 +186,7 @@ fn add_key(mut draft: Option<&mut Draft>, at: &Cursor<'_>, defaults: &Defaults) 
         Ok(name)
     });
     let access = fields.required("access", "add `access: society` or `access: firm`", |at| variant(at));
-    let credential = credentials::of_key(&fields);
+    let credential = credentials::of_key(&fields, defaults.secrets);
     let credential = access.and_then(|access| check_login_is_allowed(access, &fields)).and(credential);
     let probes = access.and_then(|access| probes(access, name.as_deref().ok(), &fields, defaults));
     let key = Key { name: name?, access: access?, credential: credential?, probes: probes? };

@@ -8,7 +8,7 @@ mod valid_files;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::config::{Loaded, load};
+use crate::config::{Loaded, Secrets, load};
 use checked_yaml::Problems;
 use tempfile::TempDir;
 
@@ -37,7 +37,7 @@ impl Folder {
     }
 
     fn load(&self) -> Result<Loaded, Problems> {
-        load(&self.path("exporter.yml"))
+        load(&self.path("exporter.yml"), Secrets::Check)
     }
 
     /// Loads files that must be valid.

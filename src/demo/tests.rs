@@ -15,7 +15,10 @@ use tokio::time::{Instant, advance};
 fn exposed(source: &SecretSource) -> &str {
     match source {
         SecretSource::Inline(secret) => secret.expose_secret(),
-        SecretSource::File(_) | SecretSource::Env(_) => {
+        SecretSource::File(_)
+        | SecretSource::UnnamedFile(_)
+        | SecretSource::Env(_)
+        | SecretSource::UnnamedEnv(_) => {
             panic!("the demo uses no file and no environment variable")
         }
     }

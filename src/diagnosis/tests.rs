@@ -24,6 +24,9 @@ fn facts(state: KeyState, failed_probes: Vec<FailedProbe<'_>>) -> KeyFacts<'_> {
         state,
         secret: SecretState::Active,
         failed_probes,
+        accepted_probes: Vec::new(),
+        origin: TokenOrigin::Society,
+        unreadable: None,
         was_probed: true,
         over_budget: false,
         out_of_resources: false,
@@ -214,15 +217,13 @@ fn the_most_important_failure_determines_the_verdict() {
 
 #[test]
 fn an_unreadable_secret_file_is_blamed_on_the_exporter() {
-    for reason in [Reason::Token, Reason::Secret] {
-        let failure = failure(reason, None);
-        let unsent = FailedProbe { reached: None, ..failed(&failure) };
-        assert_eq!(
-            diagnose_key(&facts(KeyState::Active, vec![unsent])).blame,
-            Some(Blame::Exporter),
-            "{reason}"
-        );
-    }
+    let failure = Failure::new(Reason::Credential, "the key's token can't be read: the file t is empty");
+    let unsent = FailedProbe { reached: None, status: None, from_api: false, ..failed(&failure) };
+    let verdict = diagnose_key(&facts(KeyState::Active, vec![unsent]));
+    assert_eq!(verdict.blame, Some(Blame::Exporter));
+    assert!(verdict.summary.contains("the file t is empty"), "{verdict:?}");
+    let lost = diagnose_key(&facts(KeyState::Revoked, vec![unsent]));
+    assert_eq!(lost.blame, Some(Blame::Key), "a file says nothing about the key's state");
 }
 
 #[test]
@@ -233,4 +234,158 @@ fn a_failure_concerns_the_key_if_its_verdict_blames_the_key_or_the_partner() {
         let expected = !matches!(blame, Blame::Platform | Blame::Network | Blame::Exporter);
         assert_eq!(concerns_key(&failed(&failure)), expected, "{reason}");
     }
+}
+
+#[test]
+fn a_key_that_works_with_the_last_value_is_reported() {
+    let detail = "the key's token can't be read: the file t is empty";
+    let unreadable = KeyFacts { unreadable: Some(detail.into()), ..facts(KeyState::Active, Vec::new()) };
+    assert!(!diagnose_key(&unreadable).summary.contains("works"), "no probe was accepted yet");
+    let works = KeyFacts { accepted_probes: vec!["exercices"], ..unreadable };
+    let verdict = diagnose_key(&works);
+    assert_eq!(verdict.blame, Some(Blame::Exporter));
+    assert!(
+        verdict.summary.contains("works") && verdict.summary.contains("the file t is empty"),
+        "{verdict:?}"
+    );
+}
+
+fn api_error(code: &str, status: u16) -> Failure {
+    let body = format!(r#"{{"error":{{"code":"{code}","message":""}}}}"#);
+    let kind = crate::partner_api::judge::RequestKind::Canary(crate::partner_api::Method::Get);
+    crate::test_support::judge_response(kind, status, &body).outcome.unwrap_err()
+}
+
+/// Every code of a route with a documented meaning: its status, whose fault it is, and what the verdict must say.
+#[test]
+fn each_code_of_a_route_is_explained() {
+    use Blame::{Platform, Route};
+    let rows: &[(&str, u16, Blame, &[&str])] = &[
+        ("SOCIETE12", 400, Route, &["inactive", "“Inactif”", "Only MyUnisoft's support"]),
+        ("SOCIETE13", 400, Route, &["No billing formula"]),
+        ("TOKEN1", 401, Route, &["unreadable or expired", "Paramètres > Connecteurs dossier", "Générer"]),
+        ("TOKEN2", 401, Route, &["unreadable or expired", "Paramètres > Connecteurs dossier", "Générer"]),
+        ("GBL15", 500, Route, &["unreadable or expired", "Paramètres > Connecteurs dossier", "Générer"]),
+        ("DROIT1", 401, Route, &["no right", "Paramètres > Connecteurs dossier"]),
+        ("DROIT5", 401, Route, &["no right", "Paramètres > Connecteurs dossier"]),
+        ("GBL1", 500, Platform, &["general failure"]),
+        ("GBL2", 400, Route, &["date", "canary's path"]),
+        ("EXERCICE5", 403, Route, &["fiscal year"]),
+    ];
+    let mut explained: Vec<_> = rows.iter().map(|(code, ..)| *code).collect();
+    let mut known: Vec<_> = RouteCode::VARIANTS.iter().map(RouteCode::into_str).collect();
+    explained.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(explained, known);
+    for (code, status, to_blame, words) in rows {
+        for status in [*status, 400, 401, 403, 500] {
+            let failure = api_error(code, status);
+            assert_eq!(failure.reason, Reason::ApiError);
+            let probe = FailedProbe { status: Some(status), ..failed(&failure) };
+            for state in [KeyState::Active, KeyState::Unknown] {
+                let verdict = diagnose_key(&facts(state, vec![probe]));
+                assert_eq!(verdict.blame, Some(*to_blame), "{code} {status}");
+                let text = format!("{} {}", verdict.summary, verdict.action.unwrap());
+                assert!(text.contains(code), "{text}");
+                assert!(words.iter().all(|word| text.contains(word)), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_places_to_click_depend_on_the_access() {
+    for (origin, place, other) in [
+        (TokenOrigin::Society, "Connecteurs dossier", "Connecteurs cabinet"),
+        (TokenOrigin::Firm, "Connecteurs cabinet", "Connecteurs dossier"),
+        (TokenOrigin::Login, "API Cabinet account", "Générer"),
+    ] {
+        for state in [KeyState::Revoked, KeyState::NotFound, KeyState::Invalid, KeyState::FolderNotFound] {
+            let verdict = diagnose_key(&KeyFacts { origin, ..facts(state, Vec::new()) });
+            let action = verdict.action.unwrap();
+            assert!(action.contains(place) && !action.contains(other), "{state}: {action}");
+        }
+    }
+    for state in [KeyState::Pending, KeyState::Disconnected, KeyState::Forbidden] {
+        let action = diagnose_key(&facts(state, Vec::new())).action.unwrap();
+        assert!(action.contains("Paramètres > Connecteurs dossier"), "{state}: {action}");
+    }
+}
+
+#[test]
+fn a_refusal_that_another_probe_contradicts_is_blamed_on_the_route() {
+    for code in [
+        DocumentedCode::ApiTokenNotFound,
+        DocumentedCode::FirmTokenNotFound,
+        DocumentedCode::InvalidJwt,
+        DocumentedCode::FolderNotFound,
+        DocumentedCode::ThirdPartyDisconnected,
+        DocumentedCode::ForbiddenAccess,
+        DocumentedCode::InvalidSecret,
+    ] {
+        let failure = api_error(code.into_str(), 401);
+        for (probe, accepted) in [("exercices", vec!["key_info", "users"]), ("key_info", vec!["users"])] {
+            let probe = FailedProbe { probe, status: Some(401), ..failed(&failure) };
+            let facts = KeyFacts { accepted_probes: accepted, ..facts(KeyState::Active, vec![probe]) };
+            let verdict = diagnose_key(&facts);
+            assert_eq!(verdict.blame, Some(Blame::Route), "{code}");
+            let text = format!("{} {}", verdict.summary, verdict.action.unwrap());
+            assert!(text.contains(code.into_str()) && text.contains("users"), "{text}");
+            assert!(text.contains(&format!("Only the route of the probe {}", probe.probe)), "{text}");
+            assert!(!text.contains("revoked") && !text.contains("Générer"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_key_that_only_key_info_accepts_is_reported_as_such() {
+    let (token, access) = (api_error("ERR-API-TOKEN-NOT-FOUND", 401), api_error("ERR-FORBIDDEN-ACCESS", 403));
+    let probes = vec![failed(&token), FailedProbe { probe: "users", ..failed(&access) }];
+    let facts = KeyFacts { accepted_probes: vec!["key_info"], ..facts(KeyState::Active, probes) };
+    let verdict = diagnose_key(&facts);
+    assert_eq!(verdict.blame, Some(Blame::Key));
+    assert_eq!(
+        verdict.summary,
+        "key/info accepts the key, but every canary is refused: exercices (ERR-API-TOKEN-NOT-FOUND), users \
+         (ERR-FORBIDDEN-ACCESS)."
+    );
+    let one_accepted = KeyFacts { accepted_probes: vec!["key_info", "other"], ..facts.clone() };
+    assert_eq!(diagnose_key(&one_accepted).blame, Some(Blame::Route));
+    // The state decides as soon as it moves.
+    let moved = KeyFacts { state: KeyState::Revoked, ..facts };
+    assert!(diagnose_key(&moved).summary.contains("revoked"));
+}
+
+#[test]
+fn a_secret_that_other_keys_use_is_not_reported_as_unknown() {
+    let failure = api_error("ERR-INVALID-SECRET", 401);
+    let verdict = diagnose_key(&facts(KeyState::Unknown, vec![failed(&failure)]));
+    assert_eq!(verdict.blame, Some(Blame::Secret));
+    assert!(verdict.summary.contains("with this key"), "{verdict:?}");
+}
+
+#[test]
+fn a_canary_that_answers_a_file_is_blamed_on_the_configuration() {
+    for (reason, status) in [(Reason::UnexpectedBody, 200), (Reason::UnexpectedStatus, 401)] {
+        let failure = failure(reason, None);
+        let probe = FailedProbe { status: Some(status), ..failed(&failure) };
+        let verdict = diagnose_key(&facts(KeyState::Active, vec![probe]));
+        assert_eq!(verdict.blame, Some(Blame::Route), "{reason}");
+        assert!(verdict.action.unwrap().contains("canaries, in the configuration"));
+        let key_info = FailedProbe { probe: KEY_INFO, ..probe };
+        assert_eq!(diagnose_key(&facts(KeyState::Active, vec![key_info])).blame, Some(Blame::Platform));
+        let foreign = FailedProbe { from_api: false, ..probe };
+        assert_eq!(diagnose_key(&facts(KeyState::Active, vec![foreign])).blame, Some(Blame::Network));
+    }
+    let failure = failure(Reason::UnexpectedStatus, None);
+    let down = FailedProbe { status: Some(500), ..failed(&failure) };
+    assert_eq!(diagnose_key(&facts(KeyState::Active, vec![down])).blame, Some(Blame::Platform));
+}
+
+#[test]
+fn a_name_that_can_t_be_resolved_for_a_log_in_is_not_blamed_on_the_password() {
+    let failure = Failure { underlying: Some(Reason::Dns), ..failure(Reason::Login, None) };
+    let verdict = diagnose_key(&facts(KeyState::Active, vec![failed(&failure)]));
+    let text = format!("{} {}", verdict.summary, verdict.action.unwrap());
+    assert!(!text.contains("password") && text.contains("api.auth_url"), "{text}");
 }

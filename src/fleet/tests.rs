@@ -2,6 +2,7 @@
 
 mod accounts;
 mod budget;
+mod credentials;
 mod model;
 mod persisted_state;
 mod reload;

@@ -54,6 +54,11 @@ impl Exposition {
                     let status = key.status();
                     write(key, &status, &mut self.samples(out, name, &key.labels));
                 }
+                Source::UnreadableCredential => {
+                    if key.status().credential_problem.is_some() {
+                        self.samples(out, name, &key.labels).value(1);
+                    }
+                }
                 Source::Partner(_) | Source::Certificate(_) => break,
             }
             self.keys += 1;
@@ -77,6 +82,14 @@ impl Exposition {
             Source::Partner(write) => {
                 for partner in &self.inventory.partners {
                     write(partner, &mut self.samples(out, name, &partner.labels));
+                }
+            }
+            Source::UnreadableCredential => {
+                for partner in &self.inventory.partners {
+                    if partner.credential_problem().is_some() {
+                        let subject = format!("{},key=\"\"", partner.labels);
+                        self.samples(out, name, &subject).value(1);
+                    }
                 }
             }
             Source::Certificate(write) => {

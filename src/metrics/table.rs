@@ -29,6 +29,8 @@ pub(super) enum Source {
     Probe(fn(&ProbeStatus, &mut SampleWriter<'_>)),
     Key(fn(&MonitoredKey, &KeyStatus, &mut SampleWriter<'_>)),
     Partner(fn(&MonitoredPartner, &mut SampleWriter<'_>)),
+    /// Each secret, token or password that cannot be read. The `key` of a partner's secret is empty.
+    UnreadableCredential,
     /// Each host that has shown a certificate.
     Certificate(fn(SystemTime, &mut SampleWriter<'_>)),
 }
@@ -174,6 +176,11 @@ pub(super) const FROM_STATE: &[StateMetric] = &[
         "Unix time since which the partner's secret is in its state.",
     )
     .per_partner(|partner, samples| samples.value(Timestamp(partner.secret().since))),
+    gauge(
+        "myunisoft_exporter_credential_unreadable",
+        "1 while the secret (key is empty), token or password cannot be read; no sample while it can.",
+    )
+    .with_source(&["partner", "key"], Source::UnreadableCredential),
     gauge(
         "myunisoft_tls_certificate_expiry_timestamp_seconds",
         "Earliest expiry in the certificate chain of the host, as Unix time, whether trusted or not.",

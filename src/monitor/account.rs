@@ -4,7 +4,6 @@
 //! The limits are per account, not per key: twenty keys may share one mail and one wrong password.
 
 use std::collections::HashMap;
-use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -328,9 +327,9 @@ impl Token {
 }
 
 impl TokenFailure {
-    /// There is no token to send, because of `cause`. No log-in was tried.
-    pub(super) fn no_token(reason: Reason, cause: &dyn Display) -> Self {
-        Self { failure: Failure::new(reason, cause.to_string()), request_id: None }
+    /// The token or the password cannot be read, as `problem` says. Nothing was sent.
+    pub(super) fn unreadable(problem: String) -> Self {
+        Self { failure: Failure::new(Reason::Credential, problem), request_id: None }
     }
 
     /// A failed log-in. Its error code is appended to `text`.

@@ -14,7 +14,7 @@ use super::account::TokenFailure;
 use super::budgets::TokenBudget;
 use super::partner::{PartnerMonitor, SecretAnswer, SecretProbe};
 use super::token_provider::TokenProvider;
-use super::{Context, MonitorSettings, log_episode, persist};
+use super::{Context, MonitorSettings, log_episode, persist, publish_credential_problem};
 use crate::config::{self, Probe, Target};
 use crate::confirmation::{Confirmation, Decision, Situation};
 use crate::key_state::{EvidenceSource, KeyState, PersistedKeyState};
@@ -25,6 +25,7 @@ use crate::partner_api::judge::{KeyEvidence, RequestKind};
 use crate::partner_api::request_id::RequestId;
 use crate::probe::{Credentials, ProbeRequest};
 use crate::report::ProbeReport;
+use crate::secret::LastValue;
 use crate::state::{KeyStatus, MonitoredKey, ProbeStatus, Skip, TransitionCause};
 use crate::store::{CredentialId, StateUpdate};
 
@@ -41,6 +42,8 @@ pub(crate) struct KeyMonitor {
     number: u32,
     key: Arc<MonitoredKey>,
     definition: config::Key,
+    /// The last token or password that was read. It serves also after a reload that changes the key.
+    last_value: LastValue,
     /// Locked during a whole probe, so that there is only one request at a time.
     session: Mutex<KeySession>,
 }
@@ -70,9 +73,12 @@ impl KeyMonitor {
         settings: MonitorSettings,
         partner_monitor: Arc<PartnerMonitor>,
         key: &config::Key,
-        old: Option<&MonitoredKey>,
+        old: Option<&Self>,
     ) -> Arc<Self> {
         let mut tokens = TokenProvider::new(&key.credential);
+        if let Some(old) = old.filter(|old| old.definition.credential == key.credential) {
+            tokens.set_last_value(old.last_value.clone());
+        }
         let partner = Arc::clone(&partner_monitor.partner);
         let id = tokens.initial_id(partner_monitor.api(), &partner.name, &key.name);
         let new = PersistedKeyState::new(SystemTime::now());
@@ -81,16 +87,26 @@ impl KeyMonitor {
         let probes = key.probes.iter();
         let probes = probes.map(|probe| ProbeStatus::new(Arc::clone(&probe.name), probe.timing.interval));
         let mut status = KeyStatus::new(persisted, probes);
+        status.has_login = matches!(key.credential, config::Credential::Login(_));
         if let Some(old) = old {
-            status.carry_over(&old.status());
+            status.carry_over(&old.key.status());
         }
         if let Some(token) = tokens.permanent_token() {
             status.reset_from_token(token);
         }
+        let (problem, last_value_serves) = tokens.credential_problem();
+        publish_credential_problem(
+            &mut status.credential_problem,
+            problem,
+            last_value_serves,
+            &partner.name,
+            Some(&key.name),
+        );
         let monitored_key = MonitoredKey::new(partner, Arc::clone(&key.name), key.access, status);
         let mut confirmation = Confirmation::default();
         (0..key.probes.len()).for_each(|index| confirmation.add(index));
         let budget = id.as_ref().map(|id| context.budgets.of(id)).unwrap_or_default();
+        let last_value = tokens.last_value().clone();
         let session = KeySession { tokens, budget, id, confirmation };
         Arc::new_cyclic(|monitor| Self {
             context,
@@ -99,6 +115,7 @@ impl KeyMonitor {
             partner_monitor,
             key: Arc::new(monitored_key),
             definition: key.clone(),
+            last_value,
             session: Mutex::new(session),
         })
     }
@@ -204,13 +221,22 @@ impl KeyMonitor {
         attempt
     }
 
+    /// Shows and logs whether the token or the password can be read.
+    fn check_credential(&self, session: &mut KeySession) {
+        let (problem, last_value_serves) = session.tokens.credential_problem();
+        let (partner, key) = (&*self.key.partner.name, &*self.key.name);
+        let known = &mut self.key.status().credential_problem;
+        publish_credential_problem(known, problem, last_value_serves, partner, Some(key));
+    }
+
     /// Sends one request, if there are a token and a secret.
     async fn send_request(&self, session: &mut KeySession, probe: &Probe) -> Attempt {
         let unsent =
             |failure, request_id| Attempt { report: ProbeReport::unsent(failure, request_id), secret: None };
+        self.check_credential(session);
         let (secret, secret_id) = match self.partner_monitor.secret(&self.context.store) {
             Ok(secret) => secret,
-            Err(error) => return unsent(Failure::new(Reason::Secret, error.to_string()), None),
+            Err(problem) => return unsent(Failure::new(Reason::Credential, problem), None),
         };
         let token = match session.tokens.token(&self.context, &self.settings.prober).await {
             Ok(token) => token,

@@ -77,10 +77,19 @@ impl PartnerMonitor {
     pub(crate) fn new(store: &Store, partner: &config::Partner, api: Arc<str>) -> Self {
         let mut watched = WatchedSecret::new(partner.secret.clone(), SecretKind::HeaderValue);
         let id = watched.current().ok().map(|secret| CredentialId::of_secret(&api, &partner.name, secret));
+        let problem = watched.problem().map(unreadable);
         let new = PersistedSecretState::new(SystemTime::now());
         let state = id.as_ref().map_or(new, |id| store.adopt_secret(Arc::clone(&partner.name), id, new));
+        let monitored = MonitoredPartner::new(Arc::clone(&partner.name), state);
+        super::publish_credential_problem(
+            &mut monitored.credential_problem(),
+            problem,
+            false,
+            &partner.name,
+            None,
+        );
         Self {
-            partner: Arc::new(MonitoredPartner::new(Arc::clone(&partner.name), state)),
+            partner: Arc::new(monitored),
             source: partner.secret.clone(),
             api,
             secret: Mutex::new(CurrentSecret { watched, id, state, confirmation: Confirmation::default() }),
@@ -119,10 +128,21 @@ impl PartnerMonitor {
     }
 
     /// The current secret, read again if its file changed. Each secret has a state of its own.
-    pub(super) fn secret(&self, store: &Store) -> Result<(SecretString, CredentialId), SecretError> {
+    ///
+    /// # Errors
+    /// If it could never be read: why.
+    pub(super) fn secret(&self, store: &Store) -> Result<(SecretString, CredentialId), String> {
         let mut guarded = self.current();
         let current = &mut *guarded;
-        let secret = current.watched.current()?.clone();
+        let secret = current.watched.current().cloned().map_err(|error| unreadable(&error));
+        super::publish_credential_problem(
+            &mut self.partner.credential_problem(),
+            current.watched.problem().map(unreadable),
+            secret.is_ok(),
+            &self.partner.name,
+            None,
+        );
+        let secret = secret?;
         let id = CredentialId::of_secret(&self.api, &self.partner.name, &secret);
         if current.id.as_ref() != Some(&id) {
             let new = PersistedSecretState::new(SystemTime::now());
@@ -230,4 +250,8 @@ impl CurrentSecret {
         self.state = persisted;
         true
     }
+}
+
+fn unreadable(error: &SecretError) -> String {
+    format!("the partner's secret can't be read: {error}")
 }

@@ -9,14 +9,16 @@ use tokio::time::{Duration, Instant};
 use super::Context;
 use super::account::{Token, TokenFailure};
 use crate::config::{Credential, Login};
-use crate::partner_api::failure::Reason;
 use crate::probe::Prober;
-use crate::secret::{SecretKind, WatchedSecret};
+use crate::secret::{LastValue, SecretError, SecretKind, WatchedSecret};
 use crate::store::CredentialId;
 
 /// If a token younger than this is refused, the exporter does not log in again. Otherwise a revoked key would
 /// log in at every probe.
 const MIN_AGE_TO_REPLACE: Duration = Duration::from_mins(5);
+
+const TOKEN: &str = "the key's token";
+const PASSWORD: &str = "the account's password";
 
 /// Provides a key's token, and renews it before it expires.
 #[derive(Debug)]
@@ -57,9 +59,10 @@ impl TokenProvider {
         prober: &Prober,
     ) -> Result<SecretString, TokenFailure> {
         match self {
-            Self::Permanent(watched) => {
-                watched.current().cloned().map_err(|error| TokenFailure::no_token(Reason::Token, &error))
-            }
+            Self::Permanent(watched) => watched
+                .current()
+                .cloned()
+                .map_err(|error| TokenFailure::unreadable(unreadable(TOKEN, &error))),
             Self::Account { login, password, token } => {
                 renew_if_due(token, login, password, context, prober).await
             }
@@ -80,6 +83,39 @@ impl TokenProvider {
     pub(super) fn permanent_token(&mut self) -> Option<&SecretString> {
         let Self::Permanent(watched) = self else { return None };
         watched.current().ok()
+    }
+
+    const fn watched(&self) -> &WatchedSecret {
+        match self {
+            Self::Permanent(token) => token,
+            Self::Account { password, .. } => password,
+        }
+    }
+
+    /// The last token or password that was read, shared with the next reader of the same source.
+    pub(super) const fn last_value(&self) -> &LastValue {
+        self.watched().last_value()
+    }
+
+    /// Continues with the last token or password that an earlier reader of the same source read.
+    pub(super) fn set_last_value(&mut self, last_value: LastValue) {
+        match self {
+            Self::Permanent(watched) | Self::Account { password: watched, .. } => {
+                watched.set_last_value(last_value);
+            }
+        }
+    }
+
+    /// Reads the token or password again if its file changed. Returns why it cannot be read now, if it cannot, and
+    /// whether the last value serves.
+    pub(super) fn credential_problem(&mut self) -> (Option<String>, bool) {
+        let (name, watched) = match self {
+            Self::Permanent(token) => (TOKEN, token),
+            Self::Account { password, .. } => (PASSWORD, password),
+        };
+        // The value is read where it is needed.
+        let _ = watched.current();
+        (watched.problem().map(|error| unreadable(name, error)), watched.has_value())
     }
 
     /// Drops a log-in's token that the API refused, unless it is so new that another log-in would not
@@ -113,7 +149,8 @@ async fn renew_if_due(
     if let Some(token) = current.as_ref().filter(|token| !token.is_due(Instant::now())) {
         return Ok(token.value.clone());
     }
-    let password = password.current().map_err(|error| TokenFailure::no_token(Reason::Login, &error))?;
+    let password =
+        password.current().map_err(|error| TokenFailure::unreadable(unreadable(PASSWORD, &error)))?;
     match context.accounts.log_in(context, prober, login, password).await {
         Ok(fresh) => Ok(current.insert(fresh).value.clone()),
         // The log-in took time, so the old token may have expired since.
@@ -122,4 +159,8 @@ async fn renew_if_due(
             Some(_) | None => Err(failure),
         },
     }
+}
+
+fn unreadable(name: &str, error: &SecretError) -> String {
+    format!("{name} can't be read: {error}")
 }

@@ -111,7 +111,7 @@ pub(super) fn verdict(verdict: &Verdict) -> Markup {
             @if let Some(blame) = verdict.blame { span.blame { (blame) } " " }
             (verdict.summary)
         }
-        @if let Some(action) = verdict.action { p.action { "What to do: " (action) } }
+        @if let Some(action) = &verdict.action { p.action { "What to do: " (action) } }
     }
 }
 

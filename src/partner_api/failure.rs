@@ -43,6 +43,8 @@ pub(crate) enum Reason {
     ApiError,
     /// The log-in route gave no token.
     Login,
+    /// The token, the secret or the password cannot be read here, so nothing was sent. It says nothing about the key.
+    Credential,
 }
 
 /// Reasons of one category call for the same action.
@@ -52,7 +54,7 @@ enum Category {
     Refusal,
     /// The request or the response failed, and the response says nothing about the credentials.
     Technical,
-    /// The reason calls for an action of its own: wait, or correct the log-in.
+    /// The reason calls for an action of its own: wait, correct the log-in, or repair a file.
     Separate,
 }
 
@@ -70,7 +72,7 @@ impl Reason {
             | Self::UnexpectedStatus
             | Self::UnexpectedBody
             | Self::ApiError => Category::Technical,
-            Self::RateLimited | Self::Maintenance | Self::Login => Category::Separate,
+            Self::RateLimited | Self::Maintenance | Self::Login | Self::Credential => Category::Separate,
         }
     }
 

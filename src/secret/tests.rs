@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::{CachedSecret, SecretError, SecretFault, SecretKind, SecretSource, WatchedSecret};
+use super::{CachedSecret, LastValue, SecretError, SecretFault, SecretKind, SecretSource, WatchedSecret};
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 
@@ -145,17 +145,48 @@ fn a_file_that_is_replaced_by_the_same_content_gives_the_same_secret() {
 }
 
 #[test]
-fn a_value_is_not_served_after_its_file_was_deleted_or_damaged() {
+fn the_last_value_serves_while_its_file_is_missing_or_damaged() {
     let (_folder, source) = written("one");
     let mut watched = watched(&source);
-    assert_eq!(current(&mut watched), Ok("one".to_owned()));
+    let fault = |watched: &WatchedSecret| watched.problem().map(|problem| problem.fault);
+    assert_eq!((current(&mut watched), fault(&watched)), (Ok("one".to_owned()), None));
     fs::remove_file(path(&source)).unwrap();
-    assert_eq!(current(&mut watched), Err(SecretFault::NotFound));
-    fs::write(path(&source), "").unwrap();
-    assert_eq!(current(&mut watched), Err(SecretFault::Empty));
-    assert_eq!(current(&mut watched), Err(SecretFault::Empty));
+    for _ in 0..2 {
+        assert_eq!(current(&mut watched), Ok("one".to_owned()));
+        assert_eq!(fault(&watched), Some(SecretFault::NotFound));
+    }
+    for (content, expected) in [
+        ("", SecretFault::Empty),
+        ("one\ntwo", SecretFault::SeveralLines),
+        ("o ne", SecretFault::NotForHeader),
+    ] {
+        fs::write(path(&source), content).unwrap();
+        assert_eq!((current(&mut watched), fault(&watched)), (Ok("one".to_owned()), Some(expected)));
+    }
+    fs::write(path(&source), "two").unwrap();
+    assert_eq!((current(&mut watched), fault(&watched)), (Ok("two".to_owned()), None));
+}
+
+#[test]
+fn a_file_that_was_never_readable_gives_no_value() {
+    let (_folder, source) = written("");
+    let mut watched = watched(&source);
+    for _ in 0..2 {
+        assert_eq!(current(&mut watched), Err(SecretFault::Empty));
+    }
     fs::write(path(&source), "one").unwrap();
-    assert_eq!(current(&mut watched), Ok("one".to_owned()), "the file has its former content again");
+    assert_eq!(current(&mut watched), Ok("one".to_owned()));
+    assert!(watched.problem().is_none());
+}
+
+#[test]
+fn a_name_that_may_be_the_secret_is_never_shown() {
+    for source in
+        [SecretSource::UnnamedFile("/nowhere/planted".into()), SecretSource::UnnamedEnv("planted".to_owned())]
+    {
+        let error = source.read(SecretKind::Password).unwrap_err();
+        assert!(!format!("{error} {error:?} {source:?}").contains("planted"), "{error}");
+    }
 }
 
 #[test]
@@ -175,7 +206,13 @@ fn an_environment_or_inline_secret_never_changes_and_is_never_printed() {
 fn a_file_with_an_unchanged_version_is_not_read_again() {
     let (_folder, source) = written("on-disk");
     let cached = CachedSecret { value: SecretString::from("in-memory"), version: source.version() };
-    let mut watched = WatchedSecret { source, kind: SecretKind::HeaderValue, cached: Some(cached) };
+    let mut watched = WatchedSecret {
+        source,
+        kind: SecretKind::HeaderValue,
+        cached: Some(cached),
+        problem: None,
+        last_value: LastValue::default(),
+    };
     for _ in 0..2 {
         assert_eq!(watched.current().unwrap().expose_secret(), "in-memory");
     }

@@ -73,6 +73,10 @@ pub(crate) struct KeyStatus {
     pub version: Option<Version>,
     /// From key/info: the number of routes that the key may call.
     pub routes: Option<usize>,
+    /// Whether the token comes from a log-in.
+    pub has_login: bool,
+    /// Why the token or password cannot be read now, if it cannot. It may be that the last value serves.
+    pub credential_problem: Option<Arc<str>>,
     /// When the token expires, if it does.
     pub token_expiry: Option<SystemTime>,
     /// The request budget in the last response that had one.
@@ -163,6 +167,8 @@ impl KeyStatus {
             identity: Identity::default(),
             version: None,
             routes: None,
+            has_login: false,
+            credential_problem: None,
             token_expiry: None,
             budget: None,
             probes: probes.into_iter().collect(),
@@ -186,6 +192,7 @@ impl KeyStatus {
     pub(crate) fn carry_over(&mut self, old: &Self) {
         self.changes.clone_from(&old.changes);
         self.identity.clone_from(&old.identity);
+        self.credential_problem.clone_from(&old.credential_problem);
         self.token_expiry = old.token_expiry;
         self.transitions.clone_from(&old.transitions);
         self.recent.clone_from(&old.recent);

@@ -10,7 +10,7 @@ use serde_with::As;
 
 use super::StatusSource;
 use super::seconds::Seconds;
-use crate::diagnosis::{self, FailedProbe, KeyFacts, Verdict};
+use crate::diagnosis::{self, FailedProbe, KeyFacts, TokenOrigin, Verdict};
 use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::Access;
 use crate::partner_api::error::ErrorCode;
@@ -172,7 +172,7 @@ impl KeyView {
         certificate_expired: bool,
     ) -> Self {
         let known = |id: &String| (!id.is_empty()).then(|| id.clone());
-        let facts = facts(status, secret, certificate_expired);
+        let facts = facts(key, status, secret, certificate_expired);
         Self {
             partner: Arc::clone(&key.partner.name),
             key: Arc::clone(&key.name),
@@ -211,12 +211,21 @@ impl KeyView {
     }
 }
 
-fn facts(status: &KeyStatus, secret: SecretState, certificate_expired: bool) -> KeyFacts<'_> {
+fn facts<'a>(
+    key: &MonitoredKey,
+    status: &'a KeyStatus,
+    secret: SecretState,
+    certificate_expired: bool,
+) -> KeyFacts<'a> {
+    let is_accepted = |probe: &&ProbeStatus| probe.last.as_ref().is_some_and(LastProbe::success);
     let skipped = |skip| status.probes.iter().any(|probe| probe.last_skip == Some(skip));
     KeyFacts {
         state: status.persisted.state,
         secret,
         failed_probes: status.probes.iter().filter_map(|probe| failed(probe, certificate_expired)).collect(),
+        accepted_probes: status.probes.iter().filter(is_accepted).map(|probe| &*probe.name).collect(),
+        origin: TokenOrigin::new(key.access, status.has_login),
+        unreadable: status.credential_problem.clone().or_else(|| key.partner.credential_problem().clone()),
         was_probed: status.probes.iter().any(|probe| probe.last.is_some()),
         over_budget: skipped(Skip::RateLimit),
         out_of_resources: skipped(Skip::NoResources),

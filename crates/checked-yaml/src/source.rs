@@ -18,13 +18,20 @@ pub struct Source<'d> {
     /// The file's position in the order of reading, from 0.
     pub order: usize,
     pub(crate) diagnostics: &'d Diagnostics,
+    /// The content, if it does not come from the file.
+    content: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl<'d> Source<'d> {
     /// The file at `path`, which is read as number `order`; its errors go to `diagnostics`.
     pub fn new(path: &Path, order: usize, diagnostics: &'d Diagnostics) -> Self {
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        Self { path: path.into(), folder, order, diagnostics }
+        Self { path: path.into(), folder, order, diagnostics, content: None }
+    }
+
+    /// The same with this content instead of the file's: errors name `path`, and the file need not exist.
+    pub fn with_content(self, content: Zeroizing<Vec<u8>>) -> Self {
+        Self { content: Some(content), ..self }
     }
 
     /// Reads and parses the file.
@@ -47,7 +54,10 @@ impl<'d> Source<'d> {
     }
 
     fn read_text(&self) -> Result<Zeroizing<String>, Reported> {
-        let bytes = file::read(&self.path).map_err(|text| self.error(None, text))?;
+        let bytes = match &self.content {
+            Some(content) => content.to_vec(),
+            None => file::read(&self.path).map_err(|text| self.error(None, text))?,
+        };
         String::from_utf8(bytes).map(Zeroizing::new).map_err(|error| {
             let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
             let line = valid.split(|byte| *byte == b'\n').count();
