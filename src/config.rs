@@ -12,6 +12,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod timing;
+mod unfit_routes;
 mod urls;
 
 use std::fmt;

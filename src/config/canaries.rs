@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::timing::timing;
-use super::{Canary, HEALTH, KEY_INFO, Probe, Section, Target, Timing, names, urls, variant};
+use super::{Canary, HEALTH, KEY_INFO, Probe, Section, Target, Timing, names, unfit_routes, urls, variant};
 use crate::partner_api::{Access, EXERCICES_PATH, Method};
 
 /// The canary that exists without being declared.
@@ -95,6 +95,11 @@ impl DeclaredCanary {
 
     fn read(name: &str, at: &Cursor<'_>) -> Result<Self, Reported> {
         let fields = at.fields(Section::Canary.fields())?;
+        if let Some(at) = fields.get("path").filter(|at| !at.is_null())
+            && let Some(reason) = at.text().ok().and_then(unfit_routes::reason_against)
+        {
+            at.warning(reason);
+        }
         let path = match fields.get("path") {
             None if name == BUILT_IN => Ok(EXERCICES_PATH),
             _ => fields.required(
@@ -226,6 +231,13 @@ impl KeyContext<'_> {
             let name = quoted(&name);
             let text = format!("the canary {name} is about the firm as a whole; remove `society_id`");
             return Err(at.error(text));
+        }
+        if !declared.society && self.access == Access::Society {
+            at.warning(format!(
+                "the canary {} is about the firm as a whole (society: false), but the key has access to one society \
+                 only; choose a canary about the society, or a key with firm access",
+                quoted(&name)
+            ));
         }
         let society_id = match self.access {
             Access::Firm if declared.society => {

@@ -10,7 +10,7 @@ use checked_yaml::{Cursor, Diagnostics, Fields, Problem, Reported, Source, quote
 use super::canaries::{self, KeyContext};
 use super::settings::{self, Defaults, KeyInfo};
 use super::{Key, Partner, Probe, Section, Target, credentials, names, variant};
-use crate::partner_api::Access;
+use crate::partner_api::{Access, Method};
 use crate::secret::SecretSource;
 
 /// The partners that were read so far, by name.
@@ -190,6 +190,7 @@ fn add_key(mut draft: Option<&mut Draft>, at: &Cursor<'_>, defaults: &Defaults) 
     let credential = access.and_then(|access| check_login_is_allowed(access, &fields)).and(credential);
     let probes = access.and_then(|access| probes(access, name.as_deref().ok(), &fields, defaults));
     let key = Key { name: name?, access: access?, credential: credential?, probes: probes? };
+    check_refusals_can_be_learnt(&key.probes, &fields)?;
     if key.probes.is_empty() {
         at.warning(
             "is never probed, because it has neither key_info nor a canary; \
@@ -200,6 +201,25 @@ fn add_key(mut draft: Option<&mut Draft>, at: &Cursor<'_>, defaults: &Defaults) 
         draft.keys.push(key);
     }
     Ok(())
+}
+
+/// A refusal of HEAD has no body, so it never says that a key was revoked: another probe must be able to say it.
+fn check_refusals_can_be_learnt(probes: &[Probe], fields: &Fields<'_>) -> Result<(), Reported> {
+    let says_why = |probe: &Probe| match &probe.target {
+        Target::KeyInfo(_) => true,
+        Target::Canary(canary) => canary.method != Method::Head,
+    };
+    // A key without any probe is left untouched on purpose; that is a warning.
+    if probes.is_empty() || probes.iter().any(says_why) {
+        return Ok(());
+    }
+    let key_info = fields.get("key_info");
+    let canaries = fields.get("canaries");
+    let at = canaries.as_ref().or(key_info.as_ref()).unwrap_or(fields.at);
+    Err(at.error(
+        "has only canaries with the method HEAD, and key_info is off: a refusal of HEAD has no body, so the exporter \
+         could never learn that the key was revoked; add a canary with the method GET, or set `key_info: {mode: routes}`",
+    ))
 }
 
 fn check_login_is_allowed(access: Access, fields: &Fields<'_>) -> Result<(), Reported> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::num::NonZeroU64;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::config::{Canary, Config, Credential, Key, Loaded, Probe, Target};
+use crate::config::{Canary, Config, Credential, Key, Loaded, Probe, Secrets, Target, load, load_text};
 use crate::partner_api::{Access, Firm, KeyInfoMode, Method};
 use crate::secret::{SecretKind, SecretSource};
 use crate::test_support::timing;
@@ -414,4 +414,84 @@ Configuration files: 0
 Warnings: 0
 "
     );
+}
+
+#[test]
+fn a_head_canary_is_allowed_beside_a_probe_that_says_why_it_is_refused() {
+    let head = "canaries: {head: {path: /api/v1/society, method: HEAD}}";
+    for fields in [
+        "access: society\ntoken_file: secret\ncanaries: [head]",
+        "access: society\ntoken_file: secret\ncanaries: [head]\nkey_info: {mode: routes}",
+        "access: society\ntoken_file: secret\ncanaries: [head, exercices]\nkey_info: {mode: off}",
+    ] {
+        assert_eq!(warnings(&with_key(head, fields)), [""; 0], "{fields}");
+    }
+}
+
+#[test]
+fn a_canary_that_is_not_fit_is_a_warning() {
+    let folder = with_key(
+        "canaries: {all: {path: /api/v1/MAD/all/?version=1.0.0}, good: {path: /api/v1/small}}",
+        "access: society\ntoken_file: secret",
+    );
+    let warnings = warnings(&folder);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].starts_with("exporter.yml:1: canaries.all.path: starts an export")
+            && warnings[0].contains("; "),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_canary_about_the_firm_is_a_warning_for_a_key_with_society_access() {
+    let firm_wide = "canaries: {users: {path: /api/v1/users_v2, society: false}}";
+    let folder = with_key(firm_wide, "access: society\ntoken_file: secret\ncanaries: [users]");
+    let warning = &warnings(&folder)[0];
+    assert!(warning.contains("canaries[0]: the canary \"users\" is about the firm"), "{warning}");
+    let folder = with_key(firm_wide, "access: firm\ntoken_file: secret\ncanaries: [users]");
+    assert_eq!(warnings(&folder), [""; 0]);
+}
+
+#[test]
+fn a_password_may_contain_the_characters_of_a_reference() {
+    for password in ["a${b}c", "$ecret", "${", "pa$$word}"] {
+        let login = format!("access: firm\nlogin: {{mail: a@b, password: '{password}'}}\ncanaries: []");
+        let Credential::Login(login) = key(&login).credential else { panic!("a token") };
+        assert_eq!(value(&login.password), password);
+    }
+}
+
+#[test]
+fn a_secret_that_cannot_be_read_is_an_error_only_where_secrets_are_checked() {
+    let folder = with_key("", "access: society\ntoken_file: missing");
+    folder.write("secret", "");
+    let Err(problems) = folder.load() else { panic!("accepted") };
+    assert_eq!(problems.into_iter().count(), 2, "the secret and the token");
+    let names = r"
+api: {ca_file: missing.pem}
+partners:
+- name: acme
+  secret_env: MYUNISOFT_NOT_SET_ANYWHERE
+  keys:
+  - {name: dupont, access: society, token_file: looksLikeASecret0123456789}
+";
+    folder.write("names.yml", names);
+    let loaded = load(&folder.path("names.yml"), Secrets::Ignore).unwrap();
+    assert_eq!(loaded.config.partners[0].keys.len(), 1);
+    assert!(!format!("{loaded:?}").contains("looksLikeASecret"), "{loaded:?}");
+    let loaded = load(&folder.path("exporter.yml"), Secrets::ReadLater).unwrap();
+    assert_eq!(loaded.config.partners[0].keys.len(), 1);
+    folder.write("form.yml", "partners: [{name: acme, secret: 'of two words'}]");
+    for secrets in [Secrets::Check, Secrets::ReadLater, Secrets::Ignore] {
+        assert!(load(&folder.path("form.yml"), secrets).is_err(), "{secrets:?}: the form is wrong");
+    }
+}
+
+#[test]
+fn a_configuration_can_be_given_as_text() {
+    let error = load_text("standard input", b"health: {interval: 0s}", Secrets::Check).unwrap_err();
+    let expected = "standard input:1: health.interval: is zero; write an interval from 100ms to 24h";
+    assert_eq!(error.to_string(), expected);
+    assert!(load_text("standard input", b"health: {interval: 30s}", Secrets::Check).is_ok());
 }
