@@ -282,7 +282,12 @@ fn initial_read(file: &mut StateFile, directory: &Path) -> Result<Option<Content
         Err(cause) => match cause.downcast() {
             Ok(in_use) => Err(in_use),
             Err(cause) => {
-                error!(directory = %directory.display(), %cause, "cannot use the storage directory; retrying");
+                error!(
+                    directory = %directory.display(),
+                    %cause,
+                    "cannot use the storage directory; let the user that runs the exporter write there, or set another \
+                     --storage.path; retrying"
+                );
                 Ok(None)
             }
         },

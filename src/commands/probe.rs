@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::cli::{Flags, Output};
+use crate::cli::{DEFAULT_CONFIG_FILE, Flags, Output};
 use crate::metrics::Metrics;
 use crate::probe_once::{self, ProbeOnce};
 use crate::status::{self, Filter, KeyDetail, Overview, StatusSource};
@@ -24,6 +24,13 @@ pub(crate) fn probe(names: &[String], output: Output, flags: &Flags) -> ExitCode
         Err(problems) => return bad_configuration(&problems),
     };
     log_loaded(&loaded);
+    if loaded.files.is_empty() && !names.is_empty() {
+        error!(
+            "--key: no key is configured, because there is no configuration file {DEFAULT_CONFIG_FILE}; name it with \
+             --config.file"
+        );
+        return BAD_CONFIGURATION.into();
+    }
     let config = match probe_once::choose(loaded.config, names) {
         Ok(config) => config,
         Err(unknown) => {

@@ -59,11 +59,26 @@ pub(super) async fn bind(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>
             None => bind_all_addresses(*port).await,
         };
         let host = host.as_deref().unwrap_or_default();
-        let listener = bound.map_err(|cause| format!("--web.listen-address: {host}:{port}: {cause}"))?;
+        let listener = bound.map_err(|cause| {
+            let fix = fix_for_address(cause.kind());
+            format!("--web.listen-address: {host}:{port}: {cause}; {fix}")
+        })?;
         info!(address = %listener.local_addr()?, "listening");
         listeners.push(listener);
     }
     Ok(listeners)
+}
+
+/// What to do about an address that cannot be listened on.
+const fn fix_for_address(error: io::ErrorKind) -> &'static str {
+    match error {
+        io::ErrorKind::AddrInUse => "stop the program that listens there, or choose another address",
+        io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
+        io::ErrorKind::PermissionDenied => {
+            "choose a port above 1023, or give the exporter the right to use this one"
+        }
+        _ => "choose another address",
+    }
 }
 
 /// `[::]` accepts IPv4 connections too. A machine without IPv6 has only `0.0.0.0`.

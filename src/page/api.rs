@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use maud::{Markup, html};
 
 use super::chart;
-use super::parts::{Tone, badge, certificate_expiry, copyable, last, nothing, relative_moment, verdict};
+use super::parts::{Tone, badge, certificate_expiry, copyable, elapsed, last, nothing, verdict};
 use crate::format;
 use crate::rfc3339;
 use crate::state::HealthState;
@@ -31,7 +31,7 @@ pub(super) fn card(status: &Overview, now: SystemTime) -> Markup {
             h3 { "Latency by phase" }
             (chart::legend())
             div.plots {
-                div { p.caption { "Last " (format::count(api.history.len(), "probe", "probes")) } (chart::latency_of_recent_probes(&api.history)) }
+                div { p.caption { (chart::caption_of_recent(api.history.len())) } (chart::latency_of_recent_probes(&api.history)) }
                 div { p.caption { "15-minute averages, last 24 hours" } (chart::latency_of_the_day(&api.day)) }
             }
         }
@@ -94,7 +94,7 @@ fn facts(api: &ApiView, now: SystemTime) -> Markup {
                 dt { "Error budget left" }
                 dd {
                     @match availability.error_budget_remaining_ratio {
-                        Some(left) if left < 0.0 => { "none (used " (format::times(1.0 - left)) ")" }
+                        Some(left) if left < 0.0 => { "none: " (format::times(1.0 - left)) " the budget was used" }
                         Some(left) => {
                             (format::percent(left)) " "
                             meter min="0" max="1" low="0.25" value=(left.clamp(0.0, 1.0)) aria-label="Error budget left" {}
@@ -105,7 +105,7 @@ fn facts(api: &ApiView, now: SystemTime) -> Markup {
             }
             div { dt { "Last probe" } dd { (last(&api.probe)) } }
             div { dt { "Certificate expires" } dd { (certificate_expiry(api, now)) } }
-            div { dt { "Monitored" } dd { "since " (relative_moment(api.monitored_since, now)) } }
+            div { dt { "Monitored" } dd { "for " (elapsed(api.monitored_since, now)) } }
             div.wide { dt { "URL" } dd { code { (api.url) } } }
         }
     }

@@ -112,6 +112,15 @@ pub(super) fn latency_of_the_day(day: &[SlotView]) -> Markup {
     plot("day", &day.iter().filter_map(column).collect::<Vec<_>>(), float(MAX_SLOTS) * BAR)
 }
 
+/// What the next chart shows.
+pub(super) fn caption_of_recent(probes: usize) -> String {
+    match probes {
+        0 => "No probe yet".to_owned(),
+        1 => "Last probe".to_owned(),
+        probes => format!("Last {probes} probes"),
+    }
+}
+
 /// The latency of the last probes, oldest on the left; `history` is newest first.
 pub(super) fn latency_of_recent_probes(history: &[PastProbeView]) -> Markup {
     let column = |(age, past): (usize, &PastProbeView)| Column {

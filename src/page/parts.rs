@@ -94,6 +94,15 @@ pub(super) fn relative_moment(time: SystemTime, now: SystemTime) -> Markup {
     }
 }
 
+/// How long ago a time was, without `ago`, with the exact time as its title.
+pub(super) fn elapsed(time: SystemTime, now: SystemTime) -> Markup {
+    html! {
+        time datetime=(rfc3339::seconds(time)) title=(format::utc_time(time)) {
+            (format::span(now.duration_since(time).unwrap_or_default()))
+        }
+    }
+}
+
 /// Something to quote, with a button that copies it.
 pub(super) fn copyable(text: &str) -> Markup {
     html! {
@@ -142,8 +151,11 @@ pub(super) fn error(error: &ErrorView, now: SystemTime) -> Markup {
 pub(super) fn last(probe: &ProbeView) -> Markup {
     let Some(duration) = probe.last_duration else { return nothing() };
     html! {
-        @match probe.http_status_code { Some(code) => (code), None => "no response" }
-        " in " (format::latency(duration))
+        @match probe.http_status_code {
+            Some(code) => { (code) " in " (format::latency(duration)) }
+            None if duration.is_zero() => "nothing sent",
+            None => { "no response; ended after " (format::latency(duration)) }
+        }
     }
 }
 

@@ -34,3 +34,9 @@ fn pages_of_ten_thousand_revoked_keys_stay_below_a_megabyte_and_list_every_key_o
     let html = page::key(frame, &one, SecretState::Active, &overview.api, source.now).into_string();
     assert!(html.len() < 1_000_000, "{} bytes", html.len());
 }
+
+#[test]
+fn captions_agree_with_their_number() {
+    let captions = [0, 1, 2].map(super::chart::caption_of_recent);
+    assert_eq!(captions, ["No probe yet", "Last probe", "Last 2 probes"]);
+}

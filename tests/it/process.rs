@@ -191,7 +191,8 @@ async fn a_port_in_use_exits_with_1_and_names_the_flag() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("--web.listen-address"));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("--web.listen-address") && text.contains("; stop the program"), "{text}");
 }
 
 #[tokio::test]
@@ -202,6 +203,87 @@ async fn check_config_summarizes_a_valid_configuration() {
     assert_eq!(output.status.code(), Some(0));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("acme") && !text.contains(SECRET), "{text}");
+}
+
+/// The configuration of one key whose token is in a file, and of one whose token is in a variable.
+const TWO_SOURCES: &str = "
+partners:
+  - name: acme
+    secret: a-secret
+    keys:
+      - {name: dupont, access: society, token_file: missing}
+      - {name: martin, access: society, token_env: MYUNISOFT_NOT_SET_ANYWHERE}
+";
+
+#[tokio::test]
+async fn check_config_reads_the_default_file_and_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str], input: &str| {
+        let file = folder.path().join("input");
+        std::fs::write(&file, input).unwrap();
+        let mut command = Command::new(BINARY);
+        command.arg("check-config").args(arguments).current_dir(folder.path());
+        let output = command.stdin(std::fs::File::open(file).unwrap()).output().unwrap();
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        (output.status.code(), text)
+    };
+    let (code, text) = run(&[], "");
+    assert!(code == Some(2) && text.contains("myunisoft-exporter.yml: does not exist; "), "{text}");
+    std::fs::write(folder.path().join("myunisoft-exporter.yml"), "health: {interval: 30s}\n").unwrap();
+    std::fs::write(folder.path().join("other.yml"), "health: {interval: 40s}\n").unwrap();
+    assert!(run(&[], "").1.contains("Health: every 30s"));
+    assert!(run(&["--config.file=other.yml"], "").1.contains("Health: every 40s"));
+    assert!(run(&["myunisoft-exporter.yml", "--config.file=other.yml"], "").1.contains("Health: every 30s"));
+    assert!(run(&["-"], "health: {interval: 50s}").1.contains("Health: every 50s"));
+    let (code, text) = run(&["-"], "health: {interval: 0s}");
+    assert!(code == Some(2) && text.contains("standard input:1: health.interval"), "{text}");
+    let (code, text) = run(&["-"], TWO_SOURCES);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("token_file") && text.contains("token_env"), "all are listed: {text}");
+    let (code, text) = run(&["-", "--syntax-only"], TWO_SOURCES);
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(run(&["--syntax-only", "-"], &TWO_SOURCES.replace("access", "acess")).0, Some(2));
+}
+
+#[test]
+fn the_probe_of_a_key_without_a_configuration_file_says_that_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let output =
+        Command::new(BINARY).args(["probe", "--key=dupont"]).current_dir(folder.path()).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text.contains("no configuration file myunisoft-exporter.yml") && !text.contains("named"), "{text}");
+}
+
+#[tokio::test]
+async fn an_unreadable_token_stops_neither_the_start_nor_a_reload() {
+    let (simulator, folder) = two_keys().await;
+    let token = |name: &str| simulator.key(name).unwrap().token().unwrap();
+    let from_file = "      - {name: martin, access: society, token_file: token}".to_owned();
+    write_config(folder.path(), &simulator, &[key_line(&simulator, "dupont"), from_file.clone()]);
+    std::fs::write(folder.path().join("token"), "").unwrap();
+    let exporter = Exporter::start(folder.path(), &["--web.enable-lifecycle"]).await;
+    exporter.server.wait_for_log(&["level=warn", "credential unreadable", "key=martin", "is empty"]).await;
+    exporter.wait_for_line(&state_line("dupont", "active")).await;
+    exporter
+        .wait_for_line("myunisoft_exporter_credential_unreadable{partner=\"acme\",key=\"martin\"} 1")
+        .await;
+    let failures =
+        "myunisoft_probe_error_info{probe=\"key_info\",partner=\"acme\",key=\"martin\",reason=\"credential\"";
+    exporter.wait_for_line(&format!("{failures},code=\"other\",request_id=\"\"}} 1")).await;
+    std::fs::write(folder.path().join("token"), token("martin")).unwrap();
+    exporter.server.wait_for_log(&["level=info", "credential readable again", "key=martin"]).await;
+    exporter.wait_for_line(&state_line("martin", "active")).await;
+    // The last value serves, and a reload adds a key although this file is missing.
+    std::fs::remove_file(folder.path().join("token")).unwrap();
+    exporter.server.wait_for_log(&["level=warn", "the last value is used", "key=martin"]).await;
+    let added = key_line(&simulator, "dupont").replace("dupont", "added");
+    write_config(folder.path(), &simulator, &[key_line(&simulator, "dupont"), from_file, added]);
+    let reload = client().post(format!("{}/-/reload", exporter.url)).send().await.unwrap();
+    assert_eq!(reload.status().as_u16(), 200);
+    exporter.wait_for_line(&state_line("added", "active")).await;
+    let metrics = exporter.metrics().await;
+    assert!(metrics.contains(&state_line("martin", "active")), "{metrics}");
 }
 
 #[tokio::test]
