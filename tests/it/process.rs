@@ -252,7 +252,10 @@ fn the_probe_of_a_key_without_a_configuration_file_says_that_there_is_none() {
         Command::new(BINARY).args(["probe", "--key=dupont"]).current_dir(folder.path()).output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(text.contains("no configuration file myunisoft-exporter.yml") && !text.contains("named"), "{text}");
+    assert!(
+        text.contains("no configuration file myunisoft-exporter.yml") && !text.contains("named"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ impl<'d> Source<'d> {
     }
 
     /// The same with this content instead of the file's: errors name `path`, and the file need not exist.
+    #[must_use]
     pub fn with_content(self, content: Zeroizing<Vec<u8>>) -> Self {
         Self { content: Some(content), ..self }
     }
