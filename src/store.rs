@@ -263,7 +263,7 @@ impl Shared {
             Err(cause) => {
                 (self.on_write_failure)();
                 if *working {
-                    error!(%cause, "cannot write the state file; retrying");
+                    error!(%cause, "cannot write the state file; check the space and the permissions of the storage directory; retrying");
                 }
             }
         }
