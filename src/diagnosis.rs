@@ -93,7 +93,7 @@ pub(crate) struct KeyFacts<'a> {
     /// The state of the partner's secret.
     pub secret: SecretState,
     pub failed_probes: Vec<FailedProbe<'a>>,
-    /// The names of the probes whose last run succeeded, so that the API accepted key and secret.
+    /// The names of the probes whose last run shows that the API accepted key and secret.
     pub accepted_probes: Vec<&'a str>,
     pub origin: TokenOrigin,
     /// Which secret, token or password can't be read any more, and why. The last value that was read serves.
@@ -441,7 +441,7 @@ fn credential_missing(detail: &str) -> Verdict {
 
 /// A secret, token or password that can't be read, although no probe has failed because of it.
 fn unreadable(detail: &str, facts: &KeyFacts<'_>) -> Verdict {
-    if facts.accepted_probes.is_empty() {
+    if !facts.was_probed {
         return credential_missing(detail);
     }
     Blame::Exporter.verdict(

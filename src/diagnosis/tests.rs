@@ -239,9 +239,9 @@ fn a_failure_concerns_the_key_if_its_verdict_blames_the_key_or_the_partner() {
 #[test]
 fn a_key_that_works_with_the_last_value_is_reported() {
     let detail = "the key's token can't be read: the file t is empty";
-    let unreadable = KeyFacts { unreadable: Some(detail.into()), ..facts(KeyState::Active, Vec::new()) };
-    assert!(!diagnose_key(&unreadable).summary.contains("works"), "no probe was accepted yet");
-    let works = KeyFacts { accepted_probes: vec!["exercices"], ..unreadable };
+    let works = KeyFacts { unreadable: Some(detail.into()), ..facts(KeyState::Active, Vec::new()) };
+    let not_probed = KeyFacts { was_probed: false, ..works.clone() };
+    assert!(!diagnose_key(&not_probed).summary.contains("works"), "nothing was sent yet");
     let verdict = diagnose_key(&works);
     assert_eq!(verdict.blame, Some(Blame::Exporter));
     assert!(

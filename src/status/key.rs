@@ -10,6 +10,7 @@ use serde_with::As;
 
 use super::StatusSource;
 use super::seconds::Seconds;
+use crate::config::KEY_INFO;
 use crate::diagnosis::{self, FailedProbe, KeyFacts, TokenOrigin, Verdict};
 use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::Access;
@@ -217,7 +218,11 @@ fn facts<'a>(
     secret: SecretState,
     certificate_expired: bool,
 ) -> KeyFacts<'a> {
-    let is_accepted = |probe: &&ProbeStatus| probe.last.as_ref().is_some_and(LastProbe::success);
+    // Without a request ID, only the documented body of key/info shows that the API itself answered.
+    let is_accepted = |probe: &&ProbeStatus| {
+        let is_from_api = |last: &LastProbe| last.request_id.is_some() || &*probe.name == KEY_INFO;
+        probe.last.as_ref().is_some_and(|last| last.success() && is_from_api(last))
+    };
     let skipped = |skip| status.probes.iter().any(|probe| probe.last_skip == Some(skip));
     KeyFacts {
         state: status.persisted.state,
