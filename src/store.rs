@@ -158,6 +158,16 @@ impl Store {
         self.0.current.borrow().content.key(key, token)
     }
 
+    /// The persisted state of a key whose token cannot be read: with the token that it used last at this API.
+    pub(crate) fn last_key(&self, key: &(Arc<str>, Arc<str>), api: &str) -> Option<PersistedKeyState> {
+        self.0.current.borrow().content.last_key(key, api)
+    }
+
+    /// The persisted state of a partner whose secret cannot be read: with the secret that it used last at this API.
+    pub(crate) fn last_secret(&self, partner: &Arc<str>, api: &str) -> Option<PersistedSecretState> {
+        self.0.current.borrow().content.last_secret(partner, api)
+    }
+
     /// The persisted state of a partner with this secret.
     pub(crate) fn secret(&self, partner: &Arc<str>, secret: &CredentialId) -> Option<PersistedSecretState> {
         self.0.current.borrow().content.secret(partner, secret)

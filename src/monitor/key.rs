@@ -82,8 +82,11 @@ impl KeyMonitor {
         let partner = Arc::clone(&partner_monitor.partner);
         let id = tokens.initial_id(partner_monitor.api(), &partner.name, &key.name);
         let new = PersistedKeyState::new(SystemTime::now());
-        let adopt = |id| context.store.adopt_key(Arc::clone(&partner.name), Arc::clone(&key.name), id, new);
-        let persisted = id.as_ref().map_or(new, adopt);
+        let name = (Arc::clone(&partner.name), Arc::clone(&key.name));
+        let persisted = match &id {
+            Some(id) => context.store.adopt_key(name.0, name.1, id, new),
+            None => context.store.last_key(&name, partner_monitor.api()).unwrap_or(new),
+        };
         let probes = key.probes.iter();
         let probes = probes.map(|probe| ProbeStatus::new(Arc::clone(&probe.name), probe.timing.interval));
         let mut status = KeyStatus::new(persisted, probes);

@@ -79,7 +79,10 @@ impl PartnerMonitor {
         let id = watched.current().ok().map(|secret| CredentialId::of_secret(&api, &partner.name, secret));
         let problem = watched.problem().map(unreadable);
         let new = PersistedSecretState::new(SystemTime::now());
-        let state = id.as_ref().map_or(new, |id| store.adopt_secret(Arc::clone(&partner.name), id, new));
+        let state = match &id {
+            Some(id) => store.adopt_secret(Arc::clone(&partner.name), id, new),
+            None => store.last_secret(&partner.name, &api).unwrap_or(new),
+        };
         let monitored = MonitoredPartner::new(Arc::clone(&partner.name), state);
         super::publish_credential_problem(
             &mut monitored.credential_problem(),

@@ -103,6 +103,14 @@ impl Content {
         self.keys.get(key, token)
     }
 
+    pub(super) fn last_key(&self, key: &KeyName, api: &str) -> Option<PersistedKeyState> {
+        self.keys.last(key, api)
+    }
+
+    pub(super) fn last_secret(&self, partner: &Arc<str>, api: &str) -> Option<PersistedSecretState> {
+        self.secrets.last(partner, api)
+    }
+
     pub(super) fn secret(&self, partner: &Arc<str>, id: &CredentialId) -> Option<PersistedSecretState> {
         self.secrets.get(partner, id)
     }

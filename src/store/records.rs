@@ -83,6 +83,13 @@ impl<N: Ord, S: Persisted> Records<N, S> {
         Some(self.with_history(owner, id, stored.persisted))
     }
 
+    /// The state of the credential that `owner` used last at this API.
+    pub(super) fn last(&self, owner: &N, api: &str) -> Option<S> {
+        let used = self.owners.get(owner).filter(|used| used.api.as_ref().is_none_or(|it| **it == *api))?;
+        let stored = self.states.get(&used.fingerprint)?;
+        Some(stored.persisted.with_history(&used.history))
+    }
+
     /// Records that `owner` uses this credential now, and returns its state: the known one or `new`. The history
     /// of the owner continues, unless it is about another API.
     ///

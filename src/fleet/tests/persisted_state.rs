@@ -62,7 +62,7 @@ async fn a_token_that_becomes_readable_late_gets_its_persisted_state() {
     let late = parent.path().join("token-later");
     let fleet = RunningFleet::start_with_storage(&storage, parent, &config);
     sleep(minutes(2)).await;
-    assert_eq!(fleet.state("dupont"), KeyState::Unknown);
+    assert_eq!(fleet.state("dupont"), KeyState::Active, "the remembered state of the key");
     std::fs::rename(late, &file).unwrap();
     sleep(minutes(2)).await;
     assert_eq!(fleet.state("dupont"), KeyState::Revoked);
