@@ -169,7 +169,7 @@ fn rank(probe: &FailedProbe<'_>) -> Option<usize> {
     let is_unexpected = matches!(reason, Reason::UnexpectedBody | Reason::UnexpectedStatus);
     let is_other = (is_unexpected && !refusals::is_unfit_canary(probe))
         || is_platform_fault(probe)
-        || probe.failure.underlying.is_some();
+        || probe.failure.underlying.is_some_and(|cause| cause != Reason::Token);
     if is_other { None } else { KEY_REASONS.iter().position(|reason| *reason == probe.failure.reason) }
 }
 
@@ -348,8 +348,14 @@ fn login_failed(probe: &FailedProbe<'_>) -> Verdict {
     match probe.failure.underlying {
         None => Blame::Key.verdict(
             format!("The log-in gives no token: {detail}."),
-            "Check the account's mail address, password and firm. The exporter does not keep retrying a refused \
-             password, so that the account is not locked.",
+            "Do what this text says; otherwise check the account's mail address, password and firm. After a change at \
+             MyUnisoft, reload the exporter by hand (SIGHUP or POST /-/reload): it does not keep retrying a refused \
+             log-in, so that the account is not locked.",
+        ),
+        Some(Reason::Token) => Blame::Key.verdict(
+            format!("The token of the log-in ended early: {detail}."),
+            "Find out what else logs in with this account (another key, another program, the command probe), and give \
+             each its own account. The key itself may work.",
         ),
         Some(Reason::Maintenance | Reason::ApiError | Reason::RateLimited) => Blame::Platform.verdict(
             format!("The log-in route itself fails: {detail}."),
@@ -365,7 +371,6 @@ fn login_failed(probe: &FailedProbe<'_>) -> Verdict {
             | Reason::Edge
             | Reason::UnexpectedStatus
             | Reason::UnexpectedBody
-            | Reason::Token
             | Reason::Secret
             | Reason::Forbidden
             | Reason::Login

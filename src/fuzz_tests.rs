@@ -190,6 +190,7 @@ const WEB_CONFIGURATIONS: &[&str] = &[
 
 const PERSISTED_STATES: &[&str] = &[
     r#"{"version":1,"keys":[{"partner":"acme","key":"dupont","fingerprint":"0123456789abcdef0123456789abcdef","state":"active","since":"2026-01-01T00:00:00Z","has_been_active":true}],"secrets":[],"logins":[]}"#,
+    r#"{"version":1,"keys":[],"secrets":[],"logins":[{"auth_url":"https://auth","mail":"a@b.c","journal":7,"passwords":[{"password":{"salt":[7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7],"hash":[1]},"account":{"times":2,"last":"2026-01-01T00:00:00Z","refusal":"credentials"},"firms":[{"firm":80,"is_own":true,"times":1,"last":"2026-01-01T00:00:00Z","refusal":"require-otp"}]}]}]}"#,
     r#"{"version":1}"#,
     "{}",
 ];

@@ -8,7 +8,10 @@ mod budget_guard;
 mod budgets;
 mod health;
 mod key;
+mod login_history;
 mod partner;
+mod refused_token;
+mod token_failure;
 mod token_provider;
 
 use std::sync::Arc;

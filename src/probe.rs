@@ -185,6 +185,9 @@ impl Prober {
                 }
                 *request_id = redact_request_id(request_id.take(), [password]);
             }
+            if let LoginAnswer::Refused(refused) = &mut answer {
+                refused.firms.retain(|firm| !contains_secret(firm, [password]));
+            }
             answer
         });
         LoginReport { outcome, certificate_expiry: timer.times().certificate_expiry }

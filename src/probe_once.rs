@@ -1,7 +1,8 @@
 //! Runs every configured probe once, for the command `probe`: without schedule, probe loop or server.
 //!
 //! It uses the same monitors as the exporter, so the verdicts are the same. It reads the persisted state in the
-//! storage directory and writes nothing there, because an exporter may be running at the same time.
+//! storage directory and does not write it, because an exporter may be running at the same time. Only its log-ins
+//! are recorded, in a journal of their own: the bounds of an account's log-ins hold for both together.
 
 #[cfg(test)]
 mod tests;

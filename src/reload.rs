@@ -73,14 +73,18 @@ impl Reloader {
         Self { loader, fleet, auth, metrics, sources, last_snapshot, last_failure: None }
     }
 
-    /// Loads and applies everything, or changes nothing.
+    /// Loads and applies everything, or changes nothing. The operator asked for it, so refused log-ins are tried
+    /// once more: something was fixed, here or at MyUnisoft.
     ///
     /// # Errors
     /// All problems, as a text that may be shown.
     pub(crate) async fn reload(&mut self) -> Result<(), String> {
         let outcome = self.try_reload().await;
         match &outcome {
-            Ok(()) => info!("configuration reloaded"),
+            Ok(()) => {
+                self.fleet.context().accounts.allow_another_try();
+                info!("configuration reloaded");
+            }
             Err(problems) => error!(problems, "configuration not reloaded; the previous one stays in effect"),
         }
         outcome
@@ -139,7 +143,6 @@ impl Reloader {
         if applied.is_ok() {
             // Nothing can fail after this point.
             self.auth.replace(loaded.protection);
-            self.fleet.context().accounts.allow_another_try();
             self.sources = loaded.sources;
             // The next check must compare with the versions from before the files were read. For a file that
             // is new here, only the current version is known. If the file changed while it was read, only its

@@ -82,6 +82,16 @@ impl ProbeReport {
         }
     }
 
+    /// Makes the probe fail with `failure`: its response, a refusal, says nothing about the key and the secret.
+    pub(crate) fn discount(&mut self, failure: Failure) {
+        let code = self.outcome.as_ref().err().and_then(|refusal| refusal.code.clone());
+        self.outcome = Err(Failure { code: failure.code.clone().or(code), ..failure });
+        if let Some(judgement) = &mut self.judgement {
+            judgement.outcome.clone_from(&self.outcome);
+            (judgement.key, judgement.secret) = (None, None);
+        }
+    }
+
     /// Whether the probe was sent. The phases of an unsent one have no duration.
     pub(crate) fn was_sent(&self) -> bool {
         !self.phases.total().is_zero()

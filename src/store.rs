@@ -8,6 +8,7 @@
 mod content;
 mod file;
 mod fingerprint;
+mod journal;
 mod logins;
 mod records;
 #[cfg(test)]
@@ -26,11 +27,13 @@ use tracing::{error, info};
 
 use content::Content;
 use file::StateFile;
+use journal::Journal;
 
 pub(crate) use content::StateUpdate;
 pub(crate) use file::OpenError;
 pub(crate) use fingerprint::{CredentialId, Fingerprint};
-pub(crate) use logins::RefusedLogins;
+pub(crate) use journal::LoginEvent;
+pub(crate) use logins::{AccountRecord, FirmRecord, PasswordRecord, RefusalRecord};
 
 use crate::key_state::{PersistedKeyState, PersistedSecretState};
 
@@ -59,6 +62,10 @@ struct Shared {
     /// Only the writer locks it, on a thread that may block.
     file: Mutex<StateFile>,
     progress: watch::Sender<Progress>,
+    /// The log-ins of the command `probe`; `None` if nothing is on disk.
+    journal: Option<Journal>,
+    /// Whether this process is that command: it writes the journal instead of the state file.
+    writes_journal: bool,
     on_write_failure: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -95,7 +102,7 @@ impl Store {
     /// # Errors
     /// Only if another exporter uses the directory. A directory or file that cannot be used is logged and
     /// retried until it can be used. Its content is then merged, and [`Self::key`], [`Self::secret`] and
-    /// [`Self::refused_logins`] return what they did not know before.
+    /// [`Self::account`] return what they did not know before.
     pub(crate) fn open(
         directory: &Path,
         on_write_failure: impl Fn() + Send + Sync + 'static,
@@ -103,43 +110,55 @@ impl Store {
         let mut file = StateFile::new(directory);
         let content = initial_read(&mut file, directory)?;
         let working = content.is_some();
-        let store = Self::new(file, content.unwrap_or_default(), Progress::default(), on_write_failure);
+        let mut store =
+            Self::shared(file, content.unwrap_or_default(), Progress::default(), on_write_failure);
+        store.journal = Some(Journal::new(directory));
+        let store = Self(Arc::new(store));
         tokio::spawn(run_writer(Arc::downgrade(&store.0), store.0.current.subscribe(), working));
         Ok(store)
     }
 
     /// Loads the persisted state in `directory` without locking it: an exporter may be using it. Updates stay
-    /// in this copy and are never written.
+    /// in this copy and are never written, except log-ins, which go to the journal.
     ///
     /// # Errors
     /// If the file exists but cannot be read. If there is no file, the copy is empty.
     pub(crate) fn snapshot(directory: &Path) -> io::Result<Self> {
         let file = StateFile::new(directory);
-        file.read_without_lock().map(|content| Self::without_writer(file, content))
+        file.read_without_lock().map(|content| Self::with_journal(directory, content))
     }
 
-    /// An empty store that is never written.
-    pub(crate) fn in_memory() -> Self {
-        Self::without_writer(StateFile::new(Path::new("")), Content::default())
+    /// As [`Self::snapshot`], without the persisted state.
+    pub(crate) fn without_state(directory: &Path) -> Self {
+        Self::with_journal(directory, Content::default())
+    }
+
+    fn with_journal(directory: &Path, content: Content) -> Self {
+        let mut shared = Self::without_writer(StateFile::new(directory), content);
+        shared.journal = Some(Journal::new(directory));
+        shared.writes_journal = true;
+        Self(Arc::new(shared))
     }
 
     /// All revisions count as written, so that nothing waits for a write.
-    fn without_writer(file: StateFile, content: Content) -> Self {
-        Self::new(file, content, Progress { written: u64::MAX, attempted: u64::MAX }, || {})
+    fn without_writer(file: StateFile, content: Content) -> Shared {
+        Self::shared(file, content, Progress { written: u64::MAX, attempted: u64::MAX }, || {})
     }
 
-    fn new(
+    fn shared(
         file: StateFile,
         content: Content,
         progress: Progress,
         on_write_failure: impl Fn() + Send + Sync + 'static,
-    ) -> Self {
-        Self(Arc::new(Shared {
+    ) -> Shared {
+        Shared {
             current: watch::Sender::new(Current { content, revision: 0, urgent: 0 }),
             file: Mutex::new(file),
             progress: watch::Sender::new(progress),
+            journal: None,
+            writes_journal: false,
             on_write_failure: Box::new(on_write_failure),
-        }))
+        }
     }
 
     /// Applies an update, and resolves when it is on disk.
@@ -204,9 +223,22 @@ impl Store {
         state
     }
 
-    /// The refused log-ins of an account; `mail` in lower case.
-    pub(crate) fn refused_logins(&self, auth_url: &str, mail: &str) -> Option<RefusedLogins> {
-        self.0.current.borrow().content.refused_logins(auth_url, mail)
+    /// What is known about the log-ins of an account; `mail` in lower case.
+    pub(crate) fn account(&self, auth_url: &str, mail: &str) -> Option<AccountRecord> {
+        self.0.current.borrow().content.account(auth_url, mail)
+    }
+
+    /// All log-ins of the command `probe` that are in its journal.
+    pub(crate) async fn journal(&self) -> io::Result<Vec<LoginEvent>> {
+        let Some(journal) = self.0.journal.clone() else { return Ok(Vec::new()) };
+        run_blocking(move || journal.read()).await
+    }
+
+    /// Records a log-in of the command `probe` in its journal, and returns the number of the event; `None` if
+    /// this process is the exporter.
+    pub(crate) async fn record_in_journal(&self, event: LoginEvent) -> io::Result<Option<u64>> {
+        let Some(journal) = self.0.journal.clone().filter(|_| self.0.writes_journal) else { return Ok(None) };
+        run_blocking(move || journal.append(event)).await.map(Some)
     }
 
     /// Sets which keys are configured, as pairs of partner and key. The state of a key that is removed

@@ -56,9 +56,8 @@ pub(crate) fn probe(names: &[String], output: Output, flags: &Flags) -> ExitCode
 /// The state that an exporter persisted. With it, a revoked key is not confused with one that never worked.
 fn persisted_state(directory: &Path) -> Store {
     Store::snapshot(directory).unwrap_or_else(|cause| {
-        let directory = directory.display();
-        error!(%directory, %cause, "persisted state can't be read; a revoked key is shown as not_found");
-        Store::in_memory()
+        error!(directory = %directory.display(), %cause, "persisted state can't be read; a revoked key is shown as not_found");
+        Store::without_state(directory)
     })
 }
 

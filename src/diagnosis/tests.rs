@@ -147,6 +147,7 @@ fn the_http_status_decides_the_blame_for_an_undocumented_code() {
 fn a_failed_log_in_is_blamed_on_the_account_only_if_nothing_else_failed() {
     for (underlying, to_blame) in [
         (None, Blame::Key),
+        (Some(Reason::Token), Blame::Key),
         (Some(Reason::Connect), Blame::Network),
         (Some(Reason::Timeout), Blame::Network),
         (Some(Reason::Edge), Blame::Network),

@@ -3,6 +3,7 @@
 mod accounts;
 mod budget;
 mod credentials;
+mod log_ins;
 mod model;
 mod persisted_state;
 mod reload;

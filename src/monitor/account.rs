@@ -1,30 +1,28 @@
 //! API Cabinet accounts: at most one log-in at a time per account, and never so many refused log-ins that the
 //! account is locked.
 //!
-//! The limits are per account, not per key: twenty keys may share one mail and one wrong password.
+//! The keys of one account share its log-ins: those with the same firm share a token. `login_history` decides which
+//! log-in may be tried.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Duration, Instant};
+use tracing::{error, warn};
 
+use super::login_history::{LoginFirm, LoginHistory, Permission, REFUSAL_RETRY_DELAY};
+use super::token_failure::TokenFailure;
 use super::{Context, persist};
 use crate::config;
-use crate::partner_api::error::{DocumentedCode, ErrorCode};
-use crate::partner_api::failure::{Failure, Reason};
-use crate::partner_api::login::LoginAnswer;
-use crate::partner_api::request_id::RequestId;
+use crate::partner_api::login::{LoginAnswer, LoginRefusal};
 use crate::password_fingerprint::PasswordFingerprint;
 use crate::probe::Prober;
-use crate::store::{RefusedLogins, StateUpdate, Store};
+use crate::store::{LoginEvent, StateUpdate, Store};
 
-/// A refused password is tried once more, in case the refusal was an error, and then never again: no
-/// documentation says how many refusals lock an account.
-const MAX_REFUSALS: u32 = 2;
-/// The delay before that second try.
-const REFUSAL_RETRY_DELAY: Duration = Duration::from_mins(15);
 /// The delay after a log-in that failed for a reason other than the account. It doubles with each
 /// further failure.
 const MIN_RETRY_DELAY: Duration = Duration::from_secs(5);
@@ -35,40 +33,51 @@ const MAX_RETRY_DELAY: Duration = Duration::from_mins(5);
 const MIN_TOKEN_USE: Duration = Duration::from_mins(1);
 /// The timeout of one log-in.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// A token that the API refuses early is replaced at once, and then only once in this time. If log-ins end the
+/// account's other tokens, each replacement makes the next one necessary.
+const REPLACEMENT_INTERVAL: Duration = Duration::from_mins(15);
+/// A reload by hand counts only once in this time: some sidecars reload at each change of a file.
+const HAND_RELOAD_INTERVAL: Duration = REFUSAL_RETRY_DELAY;
 
 /// All accounts that keys log in with.
 #[derive(Debug, Default)]
-pub(crate) struct Accounts(Mutex<HashMap<AccountId, Arc<tokio::sync::Mutex<Account>>>>);
+pub(crate) struct Accounts {
+    by_id: Mutex<HashMap<AccountId, Arc<tokio::sync::Mutex<Account>>>>,
+    hand_reloads: Mutex<HandReloads>,
+}
 
 /// The URL of the log-in route, and the mail in lower case, because upper and lower case make no difference.
 type AccountId = (String, String);
 
+/// The reloads by hand that count.
+#[derive(Debug, Default)]
+struct HandReloads {
+    count: u64,
+    last: Option<Instant>,
+}
+
 /// The state of one account. Its lock is held during a log-in.
 #[derive(Debug, Default)]
 struct Account {
-    refused: Option<RefusedPassword>,
+    history: LoginHistory,
     failed: Option<FailedAttempt>,
+    /// The tokens of each firm.
+    firms: BTreeMap<LoginFirm, FirmTokens>,
+    /// How many log-ins were sent.
+    sent: Arc<AtomicU64>,
+    /// The reloads by hand that the history includes.
+    hand_reloads: u64,
+    /// The events of the journal that this process wrote.
+    own_events: BTreeSet<u64>,
 }
 
-/// A password that the log-in route refused.
-#[derive(Debug)]
-struct RefusedPassword {
-    password: KnownPassword,
-    times: u32,
-    /// The time of the last refusal.
-    at: Instant,
-    /// When it may be tried again; `None` means never.
-    retry_at: Option<Instant>,
-    failure: TokenFailure,
-}
-
-/// A refused password, as far as this process knows it.
-#[derive(Debug)]
-enum KnownPassword {
-    /// It was refused in this process.
-    Plain(SecretString),
-    /// It was refused before a restart.
-    Fingerprint(PasswordFingerprint),
+/// The log-ins of one firm.
+#[derive(Debug, Default)]
+struct FirmTokens {
+    /// The last token, and the password that it was obtained with.
+    latest: Option<(SecretString, Token)>,
+    /// When a token that was refused early was replaced last.
+    last_replacement: Option<Instant>,
 }
 
 /// A log-in that failed for a reason other than the account.
@@ -80,92 +89,331 @@ struct FailedAttempt {
 }
 
 /// A token from a log-in, valid for four hours.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Token {
     pub(super) value: SecretString,
-    pub(super) obtained_at: Instant,
     /// When it expires, by the monotonic clock.
     pub(super) expires_at: Instant,
     /// When to fetch the next one.
     pub(super) renew_at: Instant,
     /// When it expires, by the wall clock, for display.
     pub(super) displayed_expiry: SystemTime,
+    origin: LogIn,
 }
 
-/// Why there is no token or secret for a request.
+/// The log-in that gave a token.
 #[derive(Clone, Debug)]
-pub(super) struct TokenFailure {
-    pub(super) failure: Failure,
-    pub(super) request_id: Option<RequestId>,
+struct LogIn {
+    number: u64,
+    /// How many log-ins of the account were sent, by now.
+    sent: Arc<AtomicU64>,
+    /// Whether the API refused the token although it was new. All clones of the token know it.
+    refused_when_new: Arc<AtomicBool>,
 }
+
+/// The token that a key holds when it asks for another one.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Held<'a> {
+    /// None, or one that should be renewed.
+    Due(Option<&'a Token>),
+    /// The API refused it before its time.
+    Refused(&'a Token),
+}
+
+/// A token for a probe.
+#[derive(Debug)]
+pub(super) struct Obtained {
+    pub token: Token,
+    /// Whether this call logged in. Otherwise another key with the same log-in did.
+    pub is_new: bool,
+    pub turn: Turn,
+}
+
+/// No other log-in of the account starts while this exists. So no log-in of this process ends the token before
+/// its first use.
+#[derive(Debug)]
+pub(super) struct Turn(#[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<Account>);
 
 impl Accounts {
-    /// Logs in, unless the account must not be tried now; then returns the failure of the last try.
-    pub(super) async fn log_in(
+    /// Obtains another token: from another key with the same log-in, or by a log-in, if one is allowed now.
+    pub(super) async fn token(
         &self,
-        context: &Context,
+        context: &Arc<Context>,
         prober: &Prober,
         login: &config::Login,
         password: &SecretString,
-    ) -> Result<Token, TokenFailure> {
+        held: Held<'_>,
+    ) -> Result<Obtained, TokenFailure> {
         let id = (prober.auth_url().to_owned(), login.mail.to_lowercase());
-        let account = {
-            let mut by_id = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(by_id.entry(id.clone()).or_default())
+        let mut account = self.account(id.clone()).lock_owned().await;
+        let hand_reloads = self.hand_reloads.lock().unwrap_or_else(PoisonError::into_inner).count;
+        account.catch_up(&context.store, &id, password, hand_reloads).await;
+        if let Some(token) = account.shared_token(&login.firm, password, held) {
+            return Ok(Obtained { token, is_new: false, turn: Turn(account) });
+        }
+        account.check_replacement(&login.firm, held)?;
+        let attempt = Attempt {
+            context: Arc::clone(context),
+            prober: prober.clone(),
+            id,
+            login: login.clone(),
+            password: password.clone(),
+            is_replacement: matches!(held, Held::Refused(_)),
         };
-        let mut account = account.lock().await;
-        if account.refused.is_none() {
-            // At each log-in: the storage directory may have become usable only after the first one.
-            account.refused = context.store.refused_logins(&id.0, &id.1).map(RefusedPassword::restored);
+        // A task of its own: if a reload removes the key meanwhile, the result must still be recorded.
+        match tokio::spawn(attempt.run(account)).await {
+            Ok(outcome) => outcome,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(TokenFailure::interrupted()),
+            },
         }
-        account.resolve_fingerprint(password).await;
-        if let Some(failure) = account.blocking_failure(password, Instant::now()) {
-            return Err(failure);
-        }
-        let report = prober.log_in(&login.mail, password, login.firm.as_ref(), LOGIN_TIMEOUT).await;
-        if let Some(expiry) = report.certificate_expiry {
-            context.shared_state.set_certificate_expiry(prober.auth_host(), expiry);
-        }
-        let before = account.refusals();
-        let outcome = account.record_response(report.outcome, password, Instant::now());
-        // A success is persisted each time: a state file with older refusals may become readable later.
-        if account.refusals() != before || outcome.is_ok() {
-            persist_refusals(&context.store, id, password, account.refusals()).await;
-        }
-        outcome
     }
 
-    /// Allows every account one more try after a reload: it means that the operator fixed something, here or
-    /// at MyUnisoft.
+    fn account(&self, id: AccountId) -> Arc<tokio::sync::Mutex<Account>> {
+        let new = || {
+            let hand_reloads = self.hand_reloads.lock().unwrap_or_else(PoisonError::into_inner).count;
+            Arc::new(tokio::sync::Mutex::new(Account { hand_reloads, ..Account::default() }))
+        };
+        let mut by_id = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(by_id.entry(id).or_insert_with(new))
+    }
+
+    /// Allows every account one more try after a reload by hand: it means that the operator fixed something, here
+    /// or at MyUnisoft.
     pub(crate) fn allow_another_try(&self) {
-        let by_id = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for account in by_id.values() {
-            // If the lock is held, a log-in is in progress, so the account is being tried already.
-            if let Ok(mut account) = account.try_lock() {
-                account.failed = None;
-                if let Some(refused) = &mut account.refused {
-                    // The delay holds for frequent reloads too: some sidecars reload at each change.
-                    refused.retry_at = Some(refused.at + REFUSAL_RETRY_DELAY);
-                }
-            }
+        let now = Instant::now();
+        let mut hand_reloads = self.hand_reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        if hand_reloads.last.is_none_or(|last| now >= last + HAND_RELOAD_INTERVAL) {
+            *hand_reloads = HandReloads { count: hand_reloads.count + 1, last: Some(now) };
         }
     }
 }
 
-/// Persists the number of refusals, so that a restart does not reset it for a wrong password.
-async fn persist_refusals(store: &Store, id: AccountId, password: &SecretString, times: u32) {
-    let (auth_url, mail) = id;
-    let refused = if times == 0 {
-        None
-    } else {
-        // A second fingerprint of the same password would reveal more of it to a person who sees both.
-        let password = match store.refused_logins(&auth_url, &mail).filter(|_| times > 1) {
-            Some(known) => known.password,
-            None => fingerprint_of(password).await,
+/// One log-in to send, and what it needs.
+struct Attempt {
+    context: Arc<Context>,
+    prober: Prober,
+    id: AccountId,
+    login: config::Login,
+    password: SecretString,
+    /// Whether it replaces a token that the API refused early.
+    is_replacement: bool,
+}
+
+impl Attempt {
+    /// Logs in, if this is allowed now. If it is not certain that the password is right, another firm's log-in
+    /// proves it first.
+    async fn run(self, mut account: OwnedMutexGuard<Account>) -> Result<Obtained, TokenFailure> {
+        let firm = &self.login.firm;
+        while let Some(prover) = account.permission(firm, &self.password)? {
+            account.log_in(&self, &prover).await?;
+        }
+        if self.is_replacement {
+            account.firms.entry(firm.clone()).or_default().last_replacement = Some(Instant::now());
+        }
+        let token = account.log_in(&self, firm).await?;
+        Ok(Obtained { token, is_new: true, turn: Turn(account) })
+    }
+}
+
+impl Account {
+    /// Brings the history up to date: with the state file, with the log-ins of the command `probe`, and with the
+    /// reloads by hand.
+    async fn catch_up(&mut self, store: &Store, id: &AccountId, password: &SecretString, hand_reloads: u64) {
+        if self.history.is_empty()
+            && let Some(record) = store.account(&id.0, &id.1)
+        {
+            // At each log-in: the storage directory may have become usable only after the first one.
+            let journal = self.history.journal.max(record.journal);
+            self.history = LoginHistory::restore(record, Instant::now());
+            self.history.journal = journal;
+        }
+        match store.journal().await {
+            Ok(events) => self.include_journal(&events, id),
+            Err(cause) => {
+                warn!(%cause, "cannot read the log-ins of the command probe; their refusals are not counted");
+            }
+        }
+        while let Some(fingerprint) = self.history.fingerprint_to_compare(password) {
+            let is_same = is_fingerprint_of(&fingerprint, password).await;
+            self.history.set_compared(&fingerprint, password, is_same);
+        }
+        if self.hand_reloads < hand_reloads {
+            self.hand_reloads = hand_reloads;
+            self.failed = None;
+            self.history.allow_another_try(Instant::now());
+        }
+    }
+
+    fn include_journal(&mut self, events: &[LoginEvent], id: &AccountId) {
+        for event in events {
+            let is_new = event.number > self.history.journal && !self.own_events.contains(&event.number);
+            if !is_new || event.auth_url != id.0 || event.mail != id.1 {
+                continue;
+            }
+            let history = self.history.of_fingerprint(&event.password);
+            match event.refused {
+                None => history.accept(event.firm.clone()),
+                Some(refusal) => {
+                    let age = event.at.elapsed().unwrap_or_default();
+                    let cause = (refusal, TokenFailure::refused_before(refusal));
+                    history.refuse(event.firm.clone(), cause, (event.at, age), Instant::now());
+                }
+            }
+            self.history.journal = event.number;
+        }
+    }
+
+    /// The token that another key with the same log-in obtained, if it is newer than the one that is held.
+    fn shared_token(&self, firm: &LoginFirm, password: &SecretString, held: Held<'_>) -> Option<Token> {
+        let (obtained_with, latest) = self.firms.get(firm)?.latest.as_ref()?;
+        let is_held = match held {
+            Held::Due(Some(token)) | Held::Refused(token) => token.is_same(latest),
+            Held::Due(None) => false,
         };
-        Some(RefusedLogins { times, last: SystemTime::now(), password })
-    };
-    persist(store, StateUpdate::Login { auth_url, mail, refused }).await;
+        let is_same_login = obtained_with.expose_secret() == password.expose_secret();
+        (is_same_login && !is_held && !latest.is_due(Instant::now())).then(|| latest.clone())
+    }
+
+    /// Refuses to replace a refused token if the firm's last one was replaced a short time ago.
+    fn check_replacement(&self, firm: &LoginFirm, held: Held<'_>) -> Result<(), TokenFailure> {
+        let last = self.firms.get(firm).and_then(|tokens| tokens.last_replacement);
+        match (held, last) {
+            (Held::Due(_), _) | (Held::Refused(_), None) => Ok(()),
+            (Held::Refused(_), Some(last)) => {
+                let left = (last + REPLACEMENT_INTERVAL).saturating_duration_since(Instant::now());
+                if left.is_zero() { Ok(()) } else { Err(TokenFailure::tokens_end_early(left)) }
+            }
+        }
+    }
+
+    /// Whether to log in now: `Some` if another firm must prove first that the password is right.
+    fn permission(
+        &mut self,
+        firm: &LoginFirm,
+        password: &SecretString,
+    ) -> Result<Option<LoginFirm>, TokenFailure> {
+        let now = Instant::now();
+        if let Some(failed) = self.failed.as_ref().filter(|failed| now < failed.retry_at) {
+            return Err(failed.failure.with_retry_time(Some(failed.retry_at - now)));
+        }
+        match self.history.of(password).permission(firm, now) {
+            Permission::Allowed => Ok(None),
+            Permission::ProofNeeded(prover) => Ok(Some(prover)),
+            Permission::Blocked(failure) => Err(failure),
+        }
+    }
+
+    /// Sends one log-in and records its result.
+    async fn log_in(&mut self, attempt: &Attempt, firm: &LoginFirm) -> Result<Token, TokenFailure> {
+        let Attempt { context, prober, id, login, password, .. } = attempt;
+        let number = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
+        let report = prober.log_in(&login.mail, password, firm.as_ref(), LOGIN_TIMEOUT).await;
+        if let Some(expiry) = report.certificate_expiry {
+            context.shared_state.set_certificate_expiry(prober.auth_host(), expiry);
+        }
+        match report.outcome {
+            Ok(LoginAnswer::Token { token, lives_for }) => {
+                let origin = LogIn { number, sent: Arc::clone(&self.sent), refused_when_new: Arc::default() };
+                let token = Token::new(token, lives_for, Instant::now(), origin);
+                self.record_success(&context.store, id, firm, password, &token).await;
+                Ok(token)
+            }
+            Ok(LoginAnswer::Refused(refused)) => {
+                let (refusal, failure) = (refused.refusal, TokenFailure::refused(refused));
+                self.record_refusal(&context.store, id, firm, password, (refusal, failure.clone())).await;
+                Err(self.history.of(password).final_failure(firm).unwrap_or(failure))
+            }
+            Ok(LoginAnswer::Unavailable(code, request_id)) => {
+                Err(self.record_failure(TokenFailure::unavailable(code, request_id), Instant::now()))
+            }
+            // It says nothing about the account, so the account does not have to wait.
+            Err(failure) if failure.is_resource_exhaustion => Err(TokenFailure { failure, request_id: None }),
+            Err(failure) => Err(self.record_failure(TokenFailure::unreachable(&failure), Instant::now())),
+        }
+    }
+
+    async fn record_success(
+        &mut self,
+        store: &Store,
+        id: &AccountId,
+        firm: &LoginFirm,
+        password: &SecretString,
+        token: &Token,
+    ) {
+        self.failed = None;
+        self.firms.entry(firm.clone()).or_default().latest = Some((password.clone(), token.clone()));
+        let history = self.history.of(password);
+        let refused_before = history.fingerprint.clone().filter(|_| history.is_refused());
+        history.accept(firm.clone());
+        if let Some(fingerprint) = refused_before {
+            self.record_event(store, id, firm, fingerprint, None).await;
+        }
+        // A success is persisted each time: a state file with older refusals may become readable later.
+        self.save(store, id).await;
+    }
+
+    async fn record_refusal(
+        &mut self,
+        store: &Store,
+        id: &AccountId,
+        firm: &LoginFirm,
+        password: &SecretString,
+        (refusal, failure): (LoginRefusal, TokenFailure),
+    ) {
+        self.failed = None;
+        let history = self.history.of(password);
+        history.refuse(firm.clone(), (refusal, failure), (SystemTime::now(), Duration::ZERO), Instant::now());
+        // A second fingerprint of the same password would reveal more of it to a person who sees both.
+        let fingerprint = match history.fingerprint.clone() {
+            Some(known) => known,
+            None => history.fingerprint.insert(fingerprint_of(password).await).clone(),
+        };
+        self.record_event(store, id, firm, fingerprint, Some(refusal)).await;
+        self.save(store, id).await;
+    }
+
+    /// Tells the exporter about a log-in, if this process is the command `probe`.
+    async fn record_event(
+        &mut self,
+        store: &Store,
+        (auth_url, mail): &AccountId,
+        firm: &LoginFirm,
+        password: PasswordFingerprint,
+        refused: Option<LoginRefusal>,
+    ) {
+        let event = LoginEvent {
+            number: 0,
+            at: SystemTime::now(),
+            auth_url: auth_url.clone(),
+            mail: mail.clone(),
+            firm: firm.clone(),
+            password,
+            refused,
+        };
+        match store.record_in_journal(event).await {
+            Ok(number) => self.own_events.extend(number),
+            Err(cause) => error!(%cause, "cannot record this log-in; the exporter does not count it"),
+        }
+    }
+
+    /// Persists the refusals, so that a restart does not reset them for a wrong password.
+    async fn save(&self, store: &Store, (auth_url, mail): &AccountId) {
+        let (auth_url, mail, account) = (auth_url.clone(), mail.clone(), self.history.record());
+        persist(store, StateUpdate::Login { auth_url, mail, account }).await;
+    }
+
+    /// Records a failure whose cause is not the account. A refused password stays refused: a failure between
+    /// two tries proves nothing about the password.
+    fn record_failure(&mut self, failure: TokenFailure, now: Instant) -> TokenFailure {
+        let times = self.failed.as_ref().map_or(0, |failed| failed.times).saturating_add(1);
+        // The minimum delay × 1, 2, 4, …, up to the maximum.
+        let factor = 2_u32.saturating_pow(times - 1);
+        let retry_at = now + MIN_RETRY_DELAY.saturating_mul(factor).min(MAX_RETRY_DELAY);
+        self.failed = Some(FailedAttempt { times, retry_at, failure: failure.clone() });
+        failure
+    }
 }
 
 /// The hash is slow on purpose, so it runs on a thread for blocking work.
@@ -176,144 +424,21 @@ async fn fingerprint_of(password: &SecretString) -> PasswordFingerprint {
     fingerprint.unwrap_or_else(|_| PasswordFingerprint::of(password))
 }
 
-impl Account {
-    /// How many times the last tried password was refused.
-    fn refusals(&self) -> u32 {
-        self.refused.as_ref().map_or(0, |refused| refused.times)
-    }
-
-    /// Drops a refusal from before the restart if it was of another password. One in 256 other passwords
-    /// matches the fingerprint too; it is not tried until a reload allows a try.
-    async fn resolve_fingerprint(&mut self, password: &SecretString) {
-        let Some(refused) = &mut self.refused else { return };
-        let KnownPassword::Fingerprint(fingerprint) = &refused.password else { return };
-        let (fingerprint, candidate) = (fingerprint.clone(), password.clone());
-        let same = tokio::task::spawn_blocking(move || fingerprint.matches(&candidate)).await.unwrap_or(true);
-        if same {
-            refused.password = KnownPassword::Plain(password.clone());
-        } else {
-            self.refused = None;
-        }
-    }
-
-    /// The failure to report instead of a log-in, while the account must not be tried.
-    fn blocking_failure(&self, password: &SecretString, now: Instant) -> Option<TokenFailure> {
-        if let Some(failed) = self.failed.as_ref().filter(|failed| now < failed.retry_at) {
-            return Some(failed.failure.with_retry_time(Some(failed.retry_at - now)));
-        }
-        let refused = self.refused.as_ref().filter(|refused| refused.matches(password))?;
-        match refused.retry_at {
-            Some(retry_at) if retry_at <= now => None,
-            retry_at => Some(refused.failure.with_retry_time(retry_at.map(|retry_at| retry_at - now))),
-        }
-    }
-
-    fn record_response(
-        &mut self,
-        outcome: Result<LoginAnswer, Failure>,
-        password: &SecretString,
-        now: Instant,
-    ) -> Result<Token, TokenFailure> {
-        let failure = match outcome {
-            Ok(LoginAnswer::Token { token, lives_for }) => {
-                *self = Self::default();
-                return Ok(Token::new(token, lives_for, now));
-            }
-            Ok(LoginAnswer::FirmSelection) => {
-                let text = "the account has access to several firms: set one of them in login.firm";
-                self.record_refusal(password, TokenFailure::new(text, None, None), now)
-            }
-            Ok(LoginAnswer::Refused(code, request_id)) => {
-                let text = "the log-in was refused: check mail, password and firm";
-                self.record_refusal(password, TokenFailure::new(text, code, request_id), now)
-            }
-            Ok(LoginAnswer::Unavailable(code, request_id)) => {
-                let cause = match code.as_ref().map(ErrorCode::documented) {
-                    Some(Some(DocumentedCode::UnderMaintenance)) => Reason::Maintenance,
-                    Some(_) => Reason::ApiError,
-                    None => Reason::Edge,
-                };
-                let text = if code.is_some() {
-                    "the log-in route cannot answer now"
-                } else {
-                    "the response of the log-in route is not as documented"
-                };
-                self.record_failure(TokenFailure::new(text, code, request_id), cause, now)
-            }
-            // It says nothing about the account, so the account does not have to wait.
-            Err(failure) if failure.is_resource_exhaustion => TokenFailure { failure, request_id: None },
-            Err(Failure { reason: cause, detail, .. }) => {
-                let text = format!("the log-in failed: {detail}");
-                self.record_failure(TokenFailure::new(&text, None, None), cause, now)
-            }
-        };
-        Err(failure)
-    }
-
-    fn record_refusal(
-        &mut self,
-        password: &SecretString,
-        failure: TokenFailure,
-        now: Instant,
-    ) -> TokenFailure {
-        let before = self.refused.as_ref().filter(|refused| refused.matches(password));
-        let times = before.map_or(0, |refused| refused.times).saturating_add(1);
-        self.refused = Some(RefusedPassword {
-            password: KnownPassword::Plain(password.clone()),
-            times,
-            at: now,
-            retry_at: (times < MAX_REFUSALS).then(|| now + REFUSAL_RETRY_DELAY),
-            failure: failure.clone(),
-        });
-        self.failed = None;
-        failure
-    }
-
-    /// Records a failure whose `cause` is not the account. A refused password stays refused: a failure between
-    /// two tries proves nothing about the password.
-    fn record_failure(&mut self, mut failure: TokenFailure, cause: Reason, now: Instant) -> TokenFailure {
-        failure.failure.underlying = Some(cause);
-        let times = self.failed.as_ref().map_or(0, |failed| failed.times).saturating_add(1);
-        // The minimum delay × 1, 2, 4, …, up to the maximum.
-        let factor = 2_u32.saturating_pow(times - 1);
-        let retry_at = now + MIN_RETRY_DELAY.saturating_mul(factor).min(MAX_RETRY_DELAY);
-        self.failed = Some(FailedAttempt { times, retry_at, failure: failure.clone() });
-        failure
-    }
-}
-
-impl RefusedPassword {
-    /// Continues with the refusals of the previous process.
-    fn restored(RefusedLogins { times, last, password }: RefusedLogins) -> Self {
-        // If the clock was set back, the delay must not become longer.
-        let left = REFUSAL_RETRY_DELAY.saturating_sub(last.elapsed().unwrap_or_default());
-        let detail = "the log-in was refused before the restart: check mail, password and firm";
-        Self {
-            password: KnownPassword::Fingerprint(password),
-            times,
-            at: Instant::now(),
-            retry_at: (times < MAX_REFUSALS).then(|| Instant::now() + left),
-            failure: TokenFailure::new(detail, None, None),
-        }
-    }
-
-    fn matches(&self, password: &SecretString) -> bool {
-        match &self.password {
-            KnownPassword::Plain(refused) => refused.expose_secret() == password.expose_secret(),
-            // Not compared yet: an unnecessary wait is better than an unnecessary try.
-            KnownPassword::Fingerprint(_) => true,
-        }
-    }
+/// One in 256 other passwords matches the fingerprint too; it is not tried until a reload by hand allows a try.
+async fn is_fingerprint_of(fingerprint: &PasswordFingerprint, password: &SecretString) -> bool {
+    let (fingerprint, candidate) = (fingerprint.clone(), password.clone());
+    // If the runtime shuts down: an unnecessary wait is better than an unnecessary try.
+    tokio::task::spawn_blocking(move || fingerprint.matches(&candidate)).await.unwrap_or(true)
 }
 
 impl Token {
     /// A token is renewed when a tenth of its lifetime is left, or ten minutes if that is less.
-    fn new(value: SecretString, lives_for: Duration, now: Instant) -> Self {
+    fn new(value: SecretString, lives_for: Duration, now: Instant, origin: LogIn) -> Self {
         let early = (lives_for / 10).min(Duration::from_mins(10));
         let expires_at = now + lives_for;
         let renew_at = expires_at.checked_sub(early).unwrap_or(now).max(now + MIN_TOKEN_USE);
         let displayed_expiry = SystemTime::now() + lives_for;
-        Self { value, obtained_at: now, expires_at, renew_at, displayed_expiry }
+        Self { value, expires_at, renew_at, displayed_expiry, origin }
     }
 
     /// Whether it is time to fetch the next token.
@@ -324,131 +449,21 @@ impl Token {
     pub(super) fn has_expired(&self, now: Instant) -> bool {
         self.expires_at <= now
     }
-}
 
-impl TokenFailure {
-    /// The token or the password cannot be read, as `problem` says. Nothing was sent.
-    pub(super) fn unreadable(problem: String) -> Self {
-        Self { failure: Failure::new(Reason::Credential, problem), request_id: None }
+    fn is_same(&self, other: &Self) -> bool {
+        self.origin.number == other.origin.number && Arc::ptr_eq(&self.origin.sent, &other.origin.sent)
     }
 
-    /// A failed log-in. Its error code is appended to `text`.
-    fn new(text: &str, code: Option<ErrorCode>, request_id: Option<RequestId>) -> Self {
-        let detail = code.as_ref().map_or_else(|| text.to_owned(), |code| format!("{text} ({code})"));
-        Self { failure: Failure { code, ..Failure::new(Reason::Login, detail) }, request_id }
+    /// Whether no other log-in of the account was sent since: one could have ended this token.
+    pub(super) fn is_latest_of_account(&self) -> bool {
+        self.origin.sent.load(Ordering::Relaxed) == self.origin.number
     }
 
-    /// The same failure, with the time until the next try; `None` means that this password is not tried
-    /// again.
-    fn with_retry_time(&self, left: Option<Duration>) -> Self {
-        let next_try = match left {
-            Some(left) => {
-                let left = Duration::from_secs(left.as_secs() + 1);
-                format!("the next try is in {}", humantime::format_duration(left))
-            }
-            None => {
-                "to avoid locking the account, there is no further try until the password changes or the \
-                 configuration is reloaded"
-                    .to_owned()
-            }
-        };
-        let mut failure = self.clone();
-        failure.failure.detail = format!("{}; {next_try}", self.failure.detail);
-        failure
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const fn refused() -> LoginAnswer {
-        LoginAnswer::Refused(None, None)
+    pub(super) fn was_refused_when_new(&self) -> bool {
+        self.origin.refused_when_new.load(Ordering::Relaxed)
     }
 
-    /// Tries to log in every second; returns the seconds at which a log-in was sent.
-    fn tries(account: &mut Account, password: &str, answer: fn() -> LoginAnswer, hours: u64) -> Vec<u64> {
-        let start = Instant::now();
-        let password = password.into();
-        (0..hours * 3600)
-            .filter(|second| {
-                let now = start + Duration::from_secs(*second);
-                if account.blocking_failure(&password, now).is_some() {
-                    return false;
-                }
-                account.record_response(Ok(answer()), &password, now).unwrap_err();
-                true
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_refused_password_is_tried_twice_and_then_never_again() {
-        assert_eq!(tries(&mut Account::default(), "wrong", refused, 100), [0, 900]);
-    }
-
-    #[test]
-    fn a_temporary_failure_is_retried_with_growing_delays_up_to_five_minutes() {
-        let unavailable = || LoginAnswer::Unavailable(None, None);
-        let tries = tries(&mut Account::default(), "right", unavailable, 1);
-        assert_eq!(tries[..4], [0, 5, 15, 35]);
-        assert!(tries.windows(2).all(|two| two[1] - two[0] <= 300));
-    }
-
-    #[test]
-    fn a_temporary_failure_does_not_reset_a_refusal() {
-        let now = Instant::now();
-        let mut account = Account::default();
-        for minutes in [0, 20] {
-            account
-                .record_response(Ok(refused()), &"wrong".into(), now + Duration::from_mins(minutes))
-                .unwrap_err();
-        }
-        account.record_response(Ok(LoginAnswer::Unavailable(None, None)), &"wrong".into(), now).unwrap_err();
-        assert!(account.blocking_failure(&"wrong".into(), now + Duration::from_hours(9)).is_some());
-    }
-
-    #[test]
-    fn another_password_is_tried_immediately() {
-        let now = Instant::now();
-        let mut account = Account::default();
-        account.record_response(Ok(refused()), &"wrong".into(), now).unwrap_err();
-        assert!(account.blocking_failure(&"wrong".into(), now).is_some());
-        assert!(account.blocking_failure(&"fixed".into(), now).is_none());
-    }
-
-    #[tokio::test]
-    async fn refusals_before_a_restart_count_for_the_same_password_only() {
-        for (password, waits) in [("wrong", true), ("fixed", false)] {
-            let logins = RefusedLogins {
-                times: MAX_REFUSALS,
-                last: SystemTime::now() - Duration::from_hours(48),
-                password: PasswordFingerprint::with_salt([7; 16], &"wrong".into()),
-            };
-            let mut account = Account { refused: Some(RefusedPassword::restored(logins)), failed: None };
-            account.resolve_fingerprint(&password.into()).await;
-            assert_eq!(
-                account.blocking_failure(&password.into(), Instant::now()).is_some(),
-                waits,
-                "{password}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_token_is_renewed_before_it_expires() {
-        let now = Instant::now();
-        let token = Token::new("t".into(), Duration::from_hours(4), now);
-        assert_eq!(token.renew_at, now + Duration::from_mins(230));
-        let short = Token::new("t".into(), Duration::from_mins(10), now);
-        assert_eq!(short.renew_at, now + Duration::from_mins(9));
-    }
-
-    #[test]
-    fn a_token_that_has_expired_on_arrival_is_used_for_a_minute() {
-        let now = Instant::now();
-        for lives_for in [Duration::ZERO, Duration::from_secs(2)] {
-            assert_eq!(Token::new("t".into(), lives_for, now).renew_at, now + MIN_TOKEN_USE);
-        }
+    pub(super) fn set_refused_when_new(&self) {
+        self.origin.refused_when_new.store(true, Ordering::Relaxed);
     }
 }

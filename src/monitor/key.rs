@@ -10,10 +10,11 @@ use tokio::sync::Mutex;
 use tokio::time::{Duration, Instant};
 use tracing::{info, warn};
 
-use super::account::TokenFailure;
 use super::budgets::TokenBudget;
 use super::partner::{PartnerMonitor, SecretAnswer, SecretProbe};
-use super::token_provider::TokenProvider;
+use super::refused_token::RefusedToken;
+use super::token_failure::TokenFailure;
+use super::token_provider::{Replacement, TokenProvider};
 use super::{Context, MonitorSettings, log_episode, persist, publish_credential_problem};
 use crate::config::{self, Probe, Target};
 use crate::confirmation::{Confirmation, Decision, Situation};
@@ -213,13 +214,23 @@ impl KeyMonitor {
         }
     }
 
-    /// A four-hour token may become invalid early (another log-in, a restart at MyUnisoft). So the refusal of
-    /// an older token proves nothing about the key; the refusal of a new one does.
+    /// If the API refuses a log-in's token, asks again with another one where that can change the answer.
     async fn probe_with_token_renewal(&self, session: &mut KeySession, probe: &Probe) -> Attempt {
-        let attempt = self.send_request(session, probe).await;
-        let evidence = attempt.report.judgement.as_ref().and_then(|judgement| judgement.key);
-        if evidence.is_some_and(is_token_refused) && session.tokens.discard_refused_token() {
-            return self.send_request(session, probe).await;
+        session.tokens.start_probe();
+        let mut attempt = self.send_request(session, probe).await;
+        while let Some(refused) = RefusedToken::in_report(&probe.name, &attempt.report) {
+            match session.tokens.replace_refused(refused, &self.context, &self.settings.prober).await {
+                Replacement::NotNeeded => break,
+                Replacement::Obtained => {
+                    attempt = self.send_request(session, probe).await;
+                    // Perhaps the request was not sent, because the secret cannot be read.
+                    session.tokens.end_turn();
+                }
+                Replacement::Failed(TokenFailure { failure, .. }) => {
+                    attempt.report.discount(failure);
+                    break;
+                }
+            }
         }
         attempt
     }
@@ -247,6 +258,7 @@ impl KeyMonitor {
         };
         self.adopt_replaced_token(session, &token);
         let report = self.settings.prober.probe(request(probe, &token, &secret)).await;
+        session.tokens.end_request();
         if let Some(judgement) = &report.judgement {
             session.budget.lock().update(&judgement.budget, is_out_of_budget(&report), Instant::now());
         }
@@ -419,19 +431,6 @@ impl KeyMonitor {
 impl Drop for KeyMonitor {
     fn drop(&mut self) {
         self.partner_monitor.remove_key(self.number);
-    }
-}
-
-/// Whether the response may mean that the token expired early.
-const fn is_token_refused(evidence: KeyEvidence) -> bool {
-    match evidence {
-        KeyEvidence::NotFound | KeyEvidence::Invalid => true,
-        KeyEvidence::Activated
-        | KeyEvidence::NotActivated
-        | KeyEvidence::Accepted
-        | KeyEvidence::Disconnected
-        | KeyEvidence::FolderNotFound
-        | KeyEvidence::Forbidden => false,
     }
 }
 

@@ -102,7 +102,8 @@ pub(crate) struct Failure {
     /// No request was sent, because this process or its machine has no file descriptors or no memory left.
     /// Such a failure is never reported as a failure of the API.
     pub is_resource_exhaustion: bool,
-    /// If the log-in failed and the account is not the cause: why the log-in failed.
+    /// If the log-in failed and the account is not the cause: why the log-in failed. `Token`: a log-in ended the
+    /// token of another one.
     pub underlying: Option<Reason>,
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::fingerprint::{CredentialId, Fingerprint};
-use super::logins::{LoginRecord, RefusedLogins};
+use super::logins::{AccountRecord, LoginRecord, StoredAccount};
 use super::records::{NoHistory, Records, Stored, Used, is_recent, parse_records};
 use super::version_1;
 use crate::key_state::{KeyHistory, PersistedKeyState, PersistedSecretState};
@@ -41,8 +41,7 @@ pub(crate) enum StateUpdate {
         auth_url: String,
         /// The account, in lower case.
         mail: String,
-        /// `None` after a successful log-in.
-        refused: Option<RefusedLogins>,
+        account: AccountRecord,
     },
 }
 
@@ -54,9 +53,8 @@ type KeyName = (Arc<str>, Arc<str>);
 pub(super) struct Content {
     keys: Records<KeyName, PersistedKeyState>,
     secrets: Records<Arc<str>, PersistedSecretState>,
-    /// `None` for an account that logged in: nothing is written for it, but refusals from an older file no
-    /// longer count.
-    logins: BTreeMap<(String, String), Option<RefusedLogins>>,
+    /// An empty record is not written, but it says that refusals from an older file no longer count.
+    logins: BTreeMap<(String, String), AccountRecord>,
 }
 
 impl Content {
@@ -72,10 +70,11 @@ impl Content {
                 self.secrets.set(partner, &id, persisted);
                 true
             }
-            StateUpdate::Login { auth_url, mail, refused } => {
-                let is_refused = refused.is_some();
-                let before = self.logins.insert((auth_url, mail), refused);
-                is_refused || before.is_some_and(|before| before.is_some())
+            StateUpdate::Login { auth_url, mail, account } => {
+                // An unchanged record is not written: each log-in of the account waits for the disk.
+                let is_empty = account.is_empty();
+                let before = self.logins.insert((auth_url, mail), account.clone());
+                before.map_or(!is_empty, |before| before != account)
             }
         }
     }
@@ -86,8 +85,8 @@ impl Content {
     pub(super) fn merge_older(&mut self, older: Self) {
         self.keys.merge_older(older.keys);
         self.secrets.merge_older(older.secrets);
-        for (account, refused) in older.logins {
-            self.logins.entry(account).or_insert(refused);
+        for (name, account) in older.logins {
+            self.logins.entry(name).or_insert(account);
         }
     }
 
@@ -115,8 +114,8 @@ impl Content {
         self.secrets.get(partner, id)
     }
 
-    pub(super) fn refused_logins(&self, auth_url: &str, mail: &str) -> Option<RefusedLogins> {
-        self.logins.get(&(auth_url.to_owned(), mail.to_owned())).cloned().flatten()
+    pub(super) fn account(&self, auth_url: &str, mail: &str) -> Option<AccountRecord> {
+        self.logins.get(&(auth_url.to_owned(), mail.to_owned())).cloned()
     }
 
     /// Removes the names of keys and partners that are no longer configured, and the states that were removed
@@ -125,7 +124,7 @@ impl Content {
         let keys: BTreeSet<_> = configured.iter().collect();
         let partners: BTreeSet<_> = configured.iter().map(|(partner, _)| partner).collect();
         let logins = self.logins.len();
-        self.logins.retain(|_, refused| refused.as_ref().is_none_or(|refused| is_recent(refused.last, now)));
+        self.logins.retain(|_, account| account.last_refusal().is_none_or(|last| is_recent(last, now)));
         let keys_changed = self.keys.update_configured(&keys, now);
         self.secrets.update_configured(&partners, now) || keys_changed || logins != self.logins.len()
     }
@@ -140,9 +139,10 @@ impl Content {
             let (partner, used) = (Arc::clone(partner), used.clone());
             PartnerRecord { partner, used }
         });
-        let logins = self.logins.iter().filter_map(|((auth_url, mail), refused)| {
+        let logins = self.logins.iter().filter(|(_, account)| !account.is_empty());
+        let logins = logins.map(|((auth_url, mail), account)| {
             let (auth_url, mail) = (auth_url.clone(), mail.clone());
-            Some(LoginRecord { auth_url, mail, refused: refused.clone()? })
+            LoginRecord { auth_url, mail, account: account.clone() }
         });
         serde_json::to_vec_pretty(&File {
             version: VERSION,
@@ -172,12 +172,8 @@ impl Content {
     }
 
     fn from_version_1(content: version_1::Content) -> Self {
-        let logins = content.logins.into_iter();
-        Self {
-            keys: content.keys,
-            secrets: content.secrets,
-            logins: logins.map(|it| ((it.auth_url, it.mail), Some(it.refused))).collect(),
-        }
+        let logins = content.logins.into_iter().map(LoginRecord::into_parts).collect();
+        Self { keys: content.keys, secrets: content.secrets, logins }
     }
 
     fn from_current_json(text: &[u8], damage: &mut Vec<String>) -> serde_json::Result<Self> {
@@ -186,7 +182,7 @@ impl Content {
         let tokens: Vec<StateRecord<_>> = parse_records("tokens", &file.tokens, damage);
         let partners: Vec<PartnerRecord> = parse_records("partners", &file.partners, damage);
         let secrets: Vec<StateRecord<_>> = parse_records("secrets", &file.secrets, damage);
-        let logins: Vec<LoginRecord> = parse_records("logins", &file.logins, damage);
+        let logins: Vec<LoginRecord<StoredAccount>> = parse_records("logins", &file.logins, damage);
         Ok(Self {
             keys: Records::from_parts(
                 keys.into_iter().map(|record| ((record.partner, record.key), record.used)),
@@ -196,7 +192,7 @@ impl Content {
                 partners.into_iter().map(|record| (record.partner, record.used)),
                 secrets.into_iter().map(StateRecord::into_parts),
             ),
-            logins: logins.into_iter().map(|it| ((it.auth_url, it.mail), Some(it.refused))).collect(),
+            logins: logins.into_iter().map(LoginRecord::into_parts).collect(),
         })
     }
 }
@@ -259,7 +255,9 @@ impl<S: Copy> StateRecord<S> {
 mod tests {
     use super::*;
     use crate::key_state::{KeyState, SecretState};
+    use crate::partner_api::login::LoginRefusal;
     use crate::password_fingerprint::PasswordFingerprint;
+    use crate::store::logins::{FirmRecord, PasswordRecord, RefusalRecord};
 
     const DAY: std::time::Duration = std::time::Duration::from_hours(24);
 
@@ -313,14 +311,13 @@ mod tests {
         let secret =
             PersistedSecretState { state: SecretState::Rejected, since: at(2), has_been_active: true };
         content.apply(StateUpdate::Secret { partner: "acme".into(), id: id("s"), persisted: secret });
-        let refused =
-            RefusedLogins { times: 2, last: at(3), password: PasswordFingerprint::of(&"wrong".into()) };
+        let account = refused(2);
         let (auth_url, mail) = ("https://auth".to_owned(), "api@durand.example".to_owned());
-        content.apply(StateUpdate::Login { auth_url, mail, refused: Some(refused.clone()) });
+        content.apply(StateUpdate::Login { auth_url, mail, account: account.clone() });
         let (mut again, damage) = Content::from_json(&content.to_json().unwrap()).unwrap();
         assert_eq!((known(&again, "t"), damage), (Some(broken()), Vec::new()));
         assert_eq!(again.secret(&"acme".into(), &id("s")), Some(secret));
-        assert_eq!(again.refused_logins("https://auth", "api@durand.example"), Some(refused));
+        assert_eq!(again.account("https://auth", "api@durand.example"), Some(account));
         assert_eq!(
             adopt(&mut again, "dupont", "new").history.broken_since,
             Some(at(2)),
@@ -428,27 +425,49 @@ mod tests {
         assert_eq!((replaced.state, replaced.history.broken_since), (KeyState::Unknown, Some(at(2))));
     }
 
+    /// The record of an account whose password was refused so many times.
+    fn refused(times: u32) -> AccountRecord {
+        let refusal = RefusalRecord { times, last: at(3), refusal: LoginRefusal::Credentials };
+        let firm = FirmRecord { firm: None, is_own: false, refusal: refusal.clone() };
+        let password = PasswordFingerprint::with_salt([7; 16], &"wrong".into());
+        let password = PasswordRecord { password, account: Some(refusal), firms: vec![firm] };
+        AccountRecord { journal: 5, passwords: vec![password] }
+    }
+
+    #[test]
+    fn refused_log_ins_in_a_file_of_an_earlier_version_are_read_as_the_account_s() {
+        let text = br#"{"version":1,"keys":[],"secrets":[],"logins":[{"auth_url":"https://auth",
+            "mail":"api@durand.example","times":2,"last":"2026-01-01T00:00:00Z",
+            "password":{"salt":[7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7],"hash":[1]}}]}"#;
+        let (content, damage) = Content::from_json(text).unwrap();
+        assert_eq!(damage, [""; 0]);
+        let account = content.account("https://auth", "api@durand.example").unwrap();
+        assert_eq!(account.passwords[0].account.as_ref().unwrap().times, 2);
+    }
+
     #[test]
     fn refusals_in_an_older_file_count_unless_the_account_logged_in_or_was_refused_since() {
-        let refused =
-            |times| RefusedLogins { times, last: at(1), password: PasswordFingerprint::of(&"p".into()) };
-        let login = |mail: &str, refused| StateUpdate::Login {
+        let login = |mail: &str, account| StateUpdate::Login {
             auth_url: "https://auth".to_owned(),
             mail: mail.to_owned(),
-            refused,
+            account,
         };
         let (mut content, mut older) = (Content::default(), Content::default());
         for mail in ["untouched", "logged in", "refused"] {
-            assert!(older.apply(login(mail, Some(refused(2)))));
+            assert!(older.apply(login(mail, refused(2))));
         }
-        assert!(!content.apply(login("logged in", None)), "nothing to write");
-        assert!(content.apply(login("refused", Some(refused(1)))));
+        assert!(!content.apply(login("logged in", AccountRecord::default())), "nothing to write");
+        assert!(content.apply(login("refused", refused(1))));
         content.merge_older(older);
-        let times = |mail| content.refused_logins("https://auth", mail).map(|refused| refused.times);
-        assert_eq!(["untouched", "logged in", "refused"].map(times), [Some(2), None, Some(1)]);
+        let account = |mail| content.account("https://auth", mail).unwrap();
+        let expected = [refused(2), AccountRecord::default(), refused(1)];
+        assert_eq!(["untouched", "logged in", "refused"].map(account), expected);
         let again = Content::from_json(&content.to_json().unwrap()).unwrap().0;
         assert_eq!(again.logins.len(), 2);
-        assert!(content.apply(login("refused", None)), "the refusal must be removed from the file");
+        assert!(
+            content.apply(login("refused", AccountRecord::default())),
+            "the refusal must be removed from the file"
+        );
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl StateFile {
 }
 
 /// Reads only regular files: opening a pipe waits for a writer, and reading a device may never end.
-fn read_regular_file(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_regular_file(path: &Path) -> io::Result<Vec<u8>> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file; remove it"));
@@ -229,7 +229,7 @@ fn is_same_file(_: &File, _: &File) -> io::Result<bool> {
 }
 
 /// Creates the directory and its missing parents, with access for the exporter's user only.
-fn create_directory(directory: &Path) -> io::Result<()> {
+pub(super) fn create_directory(directory: &Path) -> io::Result<()> {
     let is_missing = |directory: &&Path| !directory.as_os_str().is_empty() && !directory.exists();
     let missing: Vec<_> = directory.ancestors().take_while(is_missing).collect();
     let mut builder = DirBuilder::new();

@@ -8,7 +8,6 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::key_state::KeyState;
-use crate::password_fingerprint::PasswordFingerprint;
 
 /// A storage directory that does not exist yet, in an existing parent.
 struct Storage {
@@ -107,19 +106,15 @@ async fn a_file_that_becomes_readable_late_does_not_replace_newer_states() {
     let store = storage.open();
     assert_eq!(store.save(update("dupont", KeyState::NotFound, false)).await, Err(NotWritten));
     fs::remove_file(storage.directory()).unwrap();
-    let refused = RefusedLogins {
-        times: 2,
-        last: SystemTime::UNIX_EPOCH,
-        password: PasswordFingerprint::of(&"wrong".into()),
-    };
+    let account = AccountRecord { journal: 7, passwords: Vec::new() };
     let (auth_url, mail) = ("https://auth".to_owned(), "api@durand.example".to_owned());
-    let login = StateUpdate::Login { auth_url, mail, refused: Some(refused.clone()) };
+    let login = StateUpdate::Login { auth_url, mail, account: account.clone() };
     storage.create_with([active("dupont"), active("martin"), login]);
     next_attempt().await;
     let dupont = store.key(&("acme".into(), "dupont".into()), &id("dupont")).unwrap();
     assert_eq!((dupont.state, dupont.has_been_active), (KeyState::NotFound, true));
     assert_eq!(store.state("martin"), Some(KeyState::Active));
-    assert_eq!(store.refused_logins("https://auth", "api@durand.example"), Some(refused));
+    assert_eq!(store.account("https://auth", "api@durand.example"), Some(account));
     let on_disk = storage.on_disk();
     assert_eq!(state_in(&on_disk, "dupont"), Some(KeyState::NotFound));
     assert_eq!(state_in(&on_disk, "martin"), Some(KeyState::Active));

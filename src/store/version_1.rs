@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_with::serde_as;
 
 use super::fingerprint::Fingerprint;
-use super::logins::LoginRecord;
+use super::logins::{LoginRecord, StoredAccount};
 use super::records::{NoHistory, Records, Stored, Used, parse_records};
 use crate::key_state::{PersistedKeyState, PersistedSecretState};
 use crate::rfc3339::Rfc3339;
@@ -17,7 +17,7 @@ use crate::rfc3339::Rfc3339;
 pub(super) struct Content {
     pub(super) keys: Records<(Arc<str>, Arc<str>), PersistedKeyState>,
     pub(super) secrets: Records<Arc<str>, PersistedSecretState>,
-    pub(super) logins: Vec<LoginRecord>,
+    pub(super) logins: Vec<LoginRecord<StoredAccount>>,
 }
 
 #[derive(Deserialize)]

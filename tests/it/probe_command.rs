@@ -1,7 +1,11 @@
 //! `myunisoft-exporter probe`: runs each probe once and explains the results.
 
+use std::os::unix::fs::PermissionsExt as _;
+
+use partner_simulator::{KeySpec, LoginSpec, Simulator};
+
 use crate::support::SECRET;
-use crate::support::acme::state_line;
+use crate::support::acme::{allow_slow_probes, state_line, write_config};
 use crate::support::probe_command::{probe, three_keys};
 use crate::support::server::Exporter;
 
@@ -79,4 +83,44 @@ async fn it_reads_the_persisted_state_and_writes_nothing() {
     std::fs::remove_dir_all(folder.path().join("data")).unwrap();
     assert_eq!(probe(folder.path(), &["--key=martin"]).await.2, Some(0));
     assert!(!folder.path().join("data").exists());
+}
+
+#[tokio::test]
+async fn a_refused_password_is_tried_once_by_the_command_and_the_exporter_together() {
+    let login = LoginSpec::new("api@durand.example", "right").firm(83, "DURAND").lock_after(2);
+    let simulator = Simulator::builder()
+        .partner("acme", SECRET)
+        .key(KeySpec::login("durand", login))
+        .start()
+        .await
+        .unwrap();
+    let attempts = || simulator.account("api@durand.example").unwrap().attempts().total;
+    let folder = tempfile::tempdir().unwrap();
+    let key = |password: &str| {
+        let login = format!("{{mail: api@durand.example, password: {password}, firm: 83}}");
+        write_config(
+            folder.path(),
+            &simulator,
+            &[format!("      - {{name: durand, access: firm, canaries: [], login: {login}}}")],
+        );
+        allow_slow_probes(folder.path());
+    };
+    key("wrong-password");
+    let (table, ..) = probe(folder.path(), &[]).await;
+    assert!(table.contains("the log-in was refused"), "{table}");
+    let (table, ..) = probe(folder.path(), &[]).await;
+    assert!(table.contains("the next try is in"), "{table}");
+    let journal = folder.path().join("data/probe-logins.json");
+    assert_eq!(std::fs::metadata(&journal).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!std::fs::read_to_string(&journal).unwrap().contains("wrong-password"));
+    let exporter = Exporter::start(folder.path(), &[]).await;
+    exporter.server.wait_for_log(&["key=durand", "reason=login", "the next try is in"]).await;
+    assert_eq!(attempts(), 1);
+    assert!(!folder.path().join("data/probe-logins.json.new").exists());
+    drop(exporter);
+    // Another password is another log-in.
+    key("right");
+    let (table, log, code) = probe(folder.path(), &[]).await;
+    assert_eq!(code, Some(0), "{table}{log}");
+    assert_eq!(attempts(), 2);
 }

@@ -91,7 +91,8 @@ async fn a_password_that_is_refused_again_keeps_its_fingerprint() {
         sleep(minutes(10)).await;
         let text = std::fs::read(storage.join("state.json")).unwrap();
         let file: serde_json::Value = serde_json::from_slice(&text).unwrap();
-        seen.push((file["logins"][0]["times"].as_u64(), file["logins"][0]["password"].clone()));
+        let password = &file["logins"][0]["passwords"][0];
+        seen.push((password["firms"][0]["times"].as_u64(), password["password"].clone()));
     }
     assert_eq!((seen[0].0, seen[1].0), (Some(1), Some(2)));
     assert_eq!(seen[0].1, seen[1].1);

@@ -96,7 +96,6 @@ fn word(outcome: &Result<(), Failure>) -> &'static str {
 fn log_in_word(report: &LoginReport) -> &'static str {
     match &report.outcome {
         Ok(LoginAnswer::Token { .. }) => "token",
-        Ok(LoginAnswer::FirmSelection) => "firm_selection",
         Ok(LoginAnswer::Refused(..)) => "refused",
         Ok(LoginAnswer::Unavailable(..)) => "unavailable",
         Err(failure) => failure.reason.into_str(),

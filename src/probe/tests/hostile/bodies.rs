@@ -25,10 +25,10 @@ async fn an_endless_error_body_is_an_edge_failure() {
 }
 
 #[tokio::test]
-async fn an_endless_refusal_is_not_a_refusal() {
+async fn an_endless_refusal_refuses_a_log_in_and_no_key() {
     let refusal = r#"{"error":{"code":"ERR-API-TOKEN-NOT-FOUND","message":"m","details":""}}"#;
     let server = ScriptedServer::http([head("401 Unauthorized"), send(refusal), flood(" ")]).await;
-    assert_eq!(outcomes(&server).await, ["edge", "edge", "edge", "unavailable"]);
+    assert_eq!(outcomes(&server).await, ["edge", "edge", "edge", "refused"]);
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn invalid_utf8_in_a_body_is_not_the_documented_json() {
     let server = ScriptedServer::http([json(200, body)]).await;
     assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "ok", "unavailable"]);
     let server = ScriptedServer::http([json(401, b"{\"error\":{\"code\":\"ERR-INTERNAL\xff\"}}")]).await;
-    assert_eq!(outcomes(&server).await, ["edge", "edge", "edge", "unavailable"]);
+    assert_eq!(outcomes(&server).await, ["edge", "edge", "edge", "refused"]);
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn json_of_the_wrong_form_is_an_unexpected_body() {
 async fn an_error_body_of_the_wrong_form_is_an_edge_failure() {
     for body in ["null", "[]", "{}", r#"{"error":[]}"#, r#"{"error":{"code":7}}"#, r#"{"error":"no"}"#, ""] {
         let server = ScriptedServer::http([json(403, body)]).await;
-        assert_eq!(outcomes(&server).await, ["edge", "edge", "edge", "unavailable"], "{body}");
+        assert_eq!(outcomes(&server).await, ["edge", "edge", "edge", "refused"], "{body}");
     }
 }
 
