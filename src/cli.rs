@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
-use reqwest::Url;
+use url::Url;
 
 use crate::logging::{Format, Level};
 

@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use checked_yaml::{Cursor, Reported};
-use reqwest::Url;
 use strum::VariantArray;
+use url::Url;
 
 pub(crate) use self::load::{Loaded, files_matching, load, load_text};
 pub(crate) use self::section::Section;

@@ -128,6 +128,12 @@ const BODIES: &[&str] = &[
     "<html><body>captive</body></html>",
 ];
 
+const CERTIFICATE_BUNDLES: &[&str] = &[
+    "-----BEGIN CERTIFICATE-----\nMIIBbTCCAROgAwIBAgIUfEz5VOvZvQ2wBSQKhgMkFQ4npGkwCgYIKoZIzj0EAwIw\nDDEKMAgGA1UEAwwBYTAeFw0yNjExMjUyMTM5MDNaFw0zNjExMjIyMTM5MDNaMAwx\nCjAIBgNVBAMMAWEwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAR3tdN8aMxJ6NW5\nCluRQMml7cbz1Q+W78IX3l8Ptj520dxWZOnQWJokrrz+p9z+laIzrz3DRzNYs4MJ\negY7xtsoo1MwUTAdBgNVHQ4EFgQUaipttW5lDO9T6av+IfmjYZYffWEwHwYDVR0j\nBBgwFoAUaipttW5lDO9T6av+IfmjYZYffWEwDwYDVR0TAQH/BAUwAwEB/zAKBggq\nhkjOPQQDAgNIADBFAiEAtoq7iLkXGnHnLGqP+TGWajxVmAG+9A6fNihAdd2MPmoC\nIAEeLSadZ7y5P1jvlpUKXCeGsA2PX7B5g+IvYEnj/CP/\n-----END CERTIFICATE-----",
+    "# A comment\r\n  -----BEGIN TRUSTED CERTIFICATE-----\r\nKey: value\r\nMAA=\r\n-----END TRUSTED CERTIFICATE-----",
+    "-----BEGIN X509 CERTIFICATE-----MAA=-----END X509 CERTIFICATE----------BEGIN PKCS7-----MAA=-----END PKCS7-----",
+];
+
 const HEADER_VALUES: &[&str] = &[
     "20",
     "-1",
@@ -274,6 +280,17 @@ proptest! {
             let text = problems.to_string();
             prop_assert!(text.lines().count() >= 1 && text.lines().all(|line| line.contains(": ")), "{text}");
             prop_assert!(!text.contains("$2y$"), "{text}");
+        }
+    }
+
+    #[test]
+    fn any_bundle_of_certificates_is_read_or_its_error_says_what_to_do(pem in mutation_of(CERTIFICATE_BUNDLES)) {
+        match web::certificate_bundle::read(&pem) {
+            Ok(certificates) => prop_assert!(!certificates.is_empty()),
+            Err(problem) => {
+                prop_assert!(problem.contains("; ") && problem.len() < 300, "{problem}");
+                prop_assert!(!problem.contains(char::is_control), "{problem:?}");
+            }
         }
     }
 

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant, timeout};
 use tracing::{error, info, warn};
+use url::Url;
 
 use crate::metrics::Metrics;
 use crate::partner_api::error::ErrorCode;
@@ -101,12 +102,12 @@ impl Context {
     }
 
     /// Records the metrics of a probe, if it was really sent, and the certificate's expiry.
-    fn record_report(&self, route: &str, host: &str, report: &ProbeReport) {
+    fn record_report(&self, route: &str, url: &Url, report: &ProbeReport) {
         if report.was_sent() {
             self.metrics.observe_probe(route, &report.phases);
         }
         if let Some(expiry) = report.certificate_expiry {
-            self.shared_state.set_certificate_expiry(host, expiry);
+            self.shared_state.record_certificate(url, expiry);
         }
     }
 

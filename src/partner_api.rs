@@ -25,11 +25,26 @@ pub(crate) use login::Firm;
 pub(crate) use routes::{EXERCICES_PATH, HEALTH_PATH, KeyInfoMode, Method, SECRET_HEADER, SOCIETY_HEADER};
 pub(crate) use token::Access;
 
+/// The JSON text of a body: what follows white space and byte-order marks. RFC 8259 lets a reader ignore the mark, and
+/// most clients do. Every reader of a body begins here.
+fn json_text(body: &[u8]) -> &[u8] {
+    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+    let mut text = body.trim_ascii();
+    while let Some(rest) = text.strip_prefix(BYTE_ORDER_MARK) {
+        text = rest.trim_ascii_start();
+    }
+    text
+}
+
+/// Reads a JSON value.
+fn json<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
+    serde_json::from_slice(json_text(body)).ok()
+}
+
 /// Reads a JSON object. An array is refused: serde would read a struct from one, field by field, but the
 /// API never sends this.
 fn json_object<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
-    let is_object = body.trim_ascii_start().starts_with(b"{");
-    if is_object { serde_json::from_slice(body).ok() } else { None }
+    if json_text(body).starts_with(b"{") { json(body) } else { None }
 }
 
 /// The `date` of a response. Times in the same response come from the same clock.

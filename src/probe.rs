@@ -3,7 +3,9 @@
 //! Two probes share only the configuration: no connection, no TLS session and no cookie. Redirects are not
 //! followed and requests are not retried, so a probe uses exactly one request of the key's budget.
 
+mod body;
 mod client;
+mod connect;
 mod exhaustion;
 mod phase_timer;
 mod request_id_history;
@@ -11,16 +13,20 @@ mod resolver;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod transport_error;
+mod tunnel;
 
+use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::header::{AUTHORIZATION, HeaderValue};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, StatusCode};
-use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use tokio::time::{Duration, Instant, timeout};
+use url::Url;
 
 use crate::config;
 use crate::partner_api::error::ErrorCode;
@@ -29,11 +35,14 @@ use crate::partner_api::judge::{Judgement, RequestKind, Response, judge};
 use crate::partner_api::login::{self, LoginAnswer};
 use crate::partner_api::request_id::RequestId;
 use crate::partner_api::{Firm, Method, SECRET_HEADER, SOCIETY_HEADER};
-use crate::report::{Phases, ProbeReport};
+use crate::report::{Phase, Phases, ProbeReport};
 
-pub(crate) use client::BuildError;
+use body::{Body, BodyLimits};
+use client::Client;
 use phase_timer::{PhaseTimer, Times};
 use request_id_history::RequestIdHistory;
+pub(crate) use transport_error::BuildError;
+use transport_error::TransportError;
 
 /// A key/info response has a few kilobytes. It must be complete to be parsed.
 const KEY_INFO_LIMITS: BodyLimits = BodyLimits { read: 1 << 20, keep: 1 << 20 };
@@ -45,20 +54,12 @@ const CANARY_LIMITS: BodyLimits = BodyLimits { read: 256 << 10, keep: 1 << 10 };
 /// An error body is small. A larger one did not come from the API.
 const ERROR_LIMITS: BodyLimits = BodyLimits { read: 64 << 10, keep: 64 << 10 };
 
-/// How many bytes of a body are read, and how many of them are kept.
-#[derive(Clone, Copy)]
-struct BodyLimits {
-    read: usize,
-    keep: usize,
-}
-
 /// Sends probes to one API. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Prober(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
-    client: reqwest::Client,
+    client: Client,
     api: config::Api,
     /// The content of the file of certificate authorities: it can change while its name stays the same.
     authorities: Option<Vec<u8>>,
@@ -96,12 +97,23 @@ pub(crate) struct LoginReport {
     pub certificate_expiry: Option<SystemTime>,
 }
 
+/// One request, with what is needed to read its response.
+struct Exchange<'a> {
+    method: http::Method,
+    url: &'a Url,
+    headers: HeaderMap,
+    body: Bytes,
+    /// The limits for a response with a success status.
+    limits: BodyLimits,
+    /// Whether the response is judged by its status, so that its body may be broken.
+    judged_by_status: bool,
+}
+
 /// A response, read to its end or to the read limit.
 struct ReceivedResponse {
     status: u16,
     headers: HeaderMap,
-    body: Zeroizing<Vec<u8>>,
-    complete: bool,
+    body: Body,
 }
 
 impl Prober {
@@ -111,7 +123,7 @@ impl Prober {
     /// If no certificate authority can be read, or the URL of the proxy is invalid.
     pub(crate) fn new(api: &config::Api) -> Result<Self, BuildError> {
         let authorities = client::read_authorities(api)?;
-        let client = client::build(api, authorities.as_deref())?;
+        let client = Client::new(api, authorities.as_deref())?;
         let request_ids = RequestIdHistory::default();
         Ok(Self(Arc::new(Inner { client, api: api.clone(), authorities, request_ids })))
     }
@@ -122,14 +134,9 @@ impl Prober {
             && client::read_authorities(api).is_ok_and(|authorities| authorities == self.0.authorities)
     }
 
-    /// The host of the API, whose certificates the probes record. Empty if the URL has none.
-    pub(crate) fn host(&self) -> &str {
-        self.0.api.base_url.host_str().unwrap_or_default()
-    }
-
-    /// The host of the log-in route, whose certificates the log-ins record. Empty if the URL has none.
-    pub(crate) fn auth_host(&self) -> &str {
-        self.0.api.auth_url.host_str().unwrap_or_default()
+    /// The URL of the API. The probes record the certificates of its host.
+    pub(crate) fn base_url(&self) -> &Url {
+        &self.0.api.base_url
     }
 
     /// Identifies the API that tokens and secrets are for.
@@ -137,16 +144,24 @@ impl Prober {
         self.0.api.identity()
     }
 
-    /// The URL of the log-in route. Together with the mail address it identifies an account.
-    pub(crate) fn auth_url(&self) -> &str {
-        self.0.api.auth_url.as_str()
+    /// The URL of the log-in route. Together with the mail address it identifies an account. The log-ins record the
+    /// certificates of its host.
+    pub(crate) fn auth_url(&self) -> &Url {
+        &self.0.api.auth_url
     }
 
     /// Sends one request. Returns a report in every case: a failure is a result.
     pub(crate) async fn probe(&self, request: ProbeRequest<'_>) -> ProbeReport {
-        let timer = Arc::new(PhaseTimer::start(self.resolves_a_name(&self.0.api.base_url)));
-        let http_request = self.http_request(&request);
-        let (response, phases) = send(http_request, &timer, request.timeout, body_limits(request.kind)).await;
+        let timer = Arc::new(PhaseTimer::start());
+        let exchange = Exchange {
+            method: method(request.kind),
+            url: &join(&self.0.api.base_url, request.path),
+            headers: request.credentials.as_ref().map(Credentials::headers).unwrap_or_default(),
+            body: Bytes::new(),
+            limits: body_limits(request.kind),
+            judged_by_status: request.kind == RequestKind::Health,
+        };
+        let (response, phases) = self.send(exchange, &timer, request.timeout).await;
         let finished = SystemTime::now();
         let Times { status, request_id, certificate_expiry, .. } = timer.times().clone();
         let (outcome, request_id, judgement) = match response {
@@ -172,12 +187,19 @@ impl Prober {
         limit: Duration,
     ) -> LoginReport {
         let body = login::Request { mail, password: password.expose_secret(), firm };
-        let request = self.0.client.post(self.0.api.auth_url.clone()).json(&body);
-        let timer = Arc::new(PhaseTimer::start(self.resolves_a_name(&self.0.api.auth_url)));
-        let (response, _) = send(request, &timer, limit, ERROR_LIMITS).await;
+        let timer = Arc::new(PhaseTimer::start());
+        let exchange = Exchange {
+            method: http::Method::POST,
+            url: &self.0.api.auth_url,
+            headers: [(CONTENT_TYPE, HeaderValue::from_static("application/json"))].into_iter().collect(),
+            body: body.to_json().into(),
+            limits: ERROR_LIMITS,
+            judged_by_status: false,
+        };
+        let (response, _) = self.send(exchange, &timer, limit).await;
         let outcome = response.map(|response| {
             // A body above the limit is neither a token nor a refusal, even if it begins like one.
-            let body = if response.complete { response.body.as_slice() } else { &[] };
+            let body = if response.body.complete { response.body.bytes.as_slice() } else { &[] };
             let mut answer = login::read(response.status, &response.headers, body, SystemTime::now());
             if let Some((code, request_id)) = answer.details_mut() {
                 if let Some(code) = code.as_mut().filter(|code| echoes_secret(code, [password])) {
@@ -193,20 +215,57 @@ impl Prober {
         LoginReport { outcome, certificate_expiry: timer.times().certificate_expiry }
     }
 
-    /// Whether a connection to `url` needs a name to be resolved. An IP address needs none.
-    fn resolves_a_name(&self, url: &Url) -> bool {
-        self.0.api.proxy_url.as_ref().unwrap_or(url).domain().is_some()
+    /// Sends the request and reads the response. Stops after `limit`. Also returns the phases until then.
+    async fn send(
+        &self,
+        exchange: Exchange<'_>,
+        timer: &Arc<PhaseTimer>,
+        limit: Duration,
+    ) -> (Result<ReceivedResponse, Failure>, Phases) {
+        let peer = self.0.client.peer(exchange.url);
+        let response = timeout(limit, self.send_and_read(exchange, timer)).await;
+        let (phases, phase) = timer.phases();
+        let outcome = match response {
+            Ok(response) => response.map_err(|error| transport_error::failure(&error, phase)),
+            Err(_) => Err(Failure::new(Reason::Timeout, timeout_detail(limit, phase, &peer))),
+        };
+        (outcome, phases)
     }
 
-    fn http_request(&self, request: &ProbeRequest<'_>) -> reqwest::RequestBuilder {
-        let method = match request.kind {
-            RequestKind::Canary(Method::Head) => http::Method::HEAD,
-            RequestKind::Canary(Method::Get) | RequestKind::Health | RequestKind::KeyInfo(_) => {
-                http::Method::GET
+    async fn send_and_read(
+        &self,
+        exchange: Exchange<'_>,
+        timer: &Arc<PhaseTimer>,
+    ) -> Result<ReceivedResponse, TransportError> {
+        let Exchange { method, url, headers, body, limits, judged_by_status } = exchange;
+        let mut exchange = self.0.client.send(method, url, headers, body, timer).await?;
+        let response = &mut exchange.response;
+        let status = response.status();
+        timer.record_headers(status.as_u16(), RequestId::from_headers(response.headers()));
+        let body = if has_body_to_judge(status) {
+            let limits = if status.is_success() { limits } else { ERROR_LIMITS };
+            match body::read(response, limits).await {
+                Ok(body) => body,
+                // What was received proves the status, and nothing else is judged.
+                Err(_) if judged_by_status => Body::default(),
+                // An error body that cannot be decompressed is not in the API's form. Its status is reported.
+                Err(TransportError::Encoding(_)) if !status.is_success() => Body::default(),
+                Err(error) => return Err(error),
             }
+        } else {
+            Body::default()
         };
-        let headers = request.credentials.as_ref().map(Credentials::headers).unwrap_or_default();
-        self.0.client.request(method, join(&self.0.api.base_url, request.path)).headers(headers)
+        Ok(ReceivedResponse {
+            status: status.as_u16(),
+            headers: std::mem::take(response.headers_mut()),
+            body,
+        })
+    }
+}
+
+impl fmt::Debug for Prober {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prober").field("api", &self.0.api).finish_non_exhaustive()
     }
 }
 
@@ -222,8 +281,8 @@ impl<'a> ProbeRequest<'a> {
     /// The judgement without the secrets of the request: an error code or a request ID is shown and logged,
     /// and the server could put a secret there.
     fn judge(&self, response: ReceivedResponse, received: SystemTime, expects_request_id: bool) -> Judgement {
-        let ReceivedResponse { status, headers, body, complete } = response;
-        let (headers, body) = (&headers, &body);
+        let ReceivedResponse { status, headers, body: Body { bytes, complete } } = response;
+        let (headers, body) = (&headers, &*bytes);
         let response = Response { status, headers, body, complete, received, expects_request_id };
         let mut judgement = judge(self.kind, response);
         judgement.request_id = redact_request_id(judgement.request_id, self.secrets());
@@ -290,6 +349,13 @@ fn join(base: &Url, path: &str) -> Url {
     url
 }
 
+const fn method(kind: RequestKind) -> http::Method {
+    match kind {
+        RequestKind::Canary(Method::Head) => http::Method::HEAD,
+        RequestKind::Canary(Method::Get) | RequestKind::Health | RequestKind::KeyInfo(_) => http::Method::GET,
+    }
+}
+
 /// The limits for a response with a success status.
 const fn body_limits(kind: RequestKind) -> BodyLimits {
     match kind {
@@ -305,66 +371,13 @@ fn has_body_to_judge(status: StatusCode) -> bool {
     status.is_success() || status.is_client_error() || status.is_server_error()
 }
 
-/// Sends the request and reads the response. Stops after `limit`. Also returns the phases until then.
-async fn send(
-    request: reqwest::RequestBuilder,
-    timer: &Arc<PhaseTimer>,
-    limit: Duration,
-    body_limits: BodyLimits,
-) -> (Result<ReceivedResponse, Failure>, Phases) {
-    let response = Arc::clone(timer).scope(send_and_read(request, timer, body_limits));
-    let response = timeout(limit, response).await;
-    let (phases, phase) = timer.phases();
-    let outcome = if let Ok(response) = response {
-        response.map_err(|error| client::failure(&error, phase))
-    } else {
-        let limit = humantime::format_duration(limit);
-        let detail = format!("no complete response within {limit}, in the {phase} phase");
-        Err(Failure::new(Reason::Timeout, detail))
+/// In which phase a probe timed out, and who did not answer.
+fn timeout_detail(limit: Duration, phase: Phase, peer: &str) -> String {
+    let limit = humantime::format_duration(limit);
+    let silent = match phase {
+        Phase::Resolve => format!("; the name servers gave no address for {peer}"),
+        Phase::Connect => format!("; {peer} opened no connection"),
+        Phase::Tls | Phase::Processing | Phase::Transfer => String::new(),
     };
-    (outcome, phases)
-}
-
-async fn send_and_read(
-    request: reqwest::RequestBuilder,
-    timer: &PhaseTimer,
-    success_limits: BodyLimits,
-) -> Result<ReceivedResponse, reqwest::Error> {
-    let mut response = request.send().await?;
-    let status = response.status();
-    timer.record_headers(status.as_u16(), RequestId::from_headers(response.headers()));
-    let headers = std::mem::take(response.headers_mut());
-    let (body, complete) = if has_body_to_judge(status) {
-        let limits = if status.is_success() { success_limits } else { ERROR_LIMITS };
-        read_body(&mut response, limits).await?
-    } else {
-        (Zeroizing::default(), false)
-    };
-    Ok(ReceivedResponse { status: status.as_u16(), headers, body, complete })
-}
-
-/// The beginning of the body, and whether the body ended within the read limit.
-async fn read_body(
-    response: &mut reqwest::Response,
-    limits: BodyLimits,
-) -> Result<(Zeroizing<Vec<u8>>, bool), reqwest::Error> {
-    let mut body = Zeroizing::new(Vec::new());
-    let mut read = 0;
-    loop {
-        let chunk = match response.chunk().await {
-            Ok(Some(chunk)) => chunk,
-            Ok(None) => return Ok((body, true)),
-            // An error body that cannot be decompressed is not in the API's form. Its status is reported.
-            Err(error) if !response.status().is_success() && !client::is_connection_error(&error) => {
-                return Ok((body, false));
-            }
-            Err(error) => return Err(error),
-        };
-        let room = limits.keep.saturating_sub(body.len()).min(chunk.len());
-        body.extend_from_slice(chunk.get(..room).unwrap_or_default());
-        read += chunk.len();
-        if read > limits.read {
-            return Ok((body, false));
-        }
-    }
+    format!("no complete response within {limit}, in the {phase} phase{silent}")
 }

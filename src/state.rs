@@ -5,6 +5,7 @@
 //! a response. Each key has its own lock, which is held only for a few assignments, so that 10,000 keys and a
 //! scrape do not wait for each other.
 
+mod certificates;
 pub(crate) mod history;
 mod status;
 
@@ -12,11 +13,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::SystemTime;
 
+use tokio::time::Instant;
+use url::Url;
+
 use crate::config::Settings;
 use crate::key_state::PersistedSecretState;
 use crate::label::escape;
 use crate::partner_api::Access;
 
+use certificates::Certificates;
 pub(crate) use status::{
     Episode, EpisodeChange, HealthState, HealthStatus, KeyStatus, LastProbe, ProbeStatus, Skip,
     TransitionCause,
@@ -26,7 +31,7 @@ pub(crate) use status::{
 pub(crate) struct SharedState {
     health: Mutex<HealthStatus>,
     inventory: RwLock<Arc<Inventory>>,
-    certificates: Mutex<BTreeMap<String, SystemTime>>,
+    certificates: Mutex<Certificates>,
 }
 
 /// The configured partners and keys. A reload replaces the whole inventory; partners and keys that did not
@@ -74,14 +79,16 @@ impl SharedState {
         *self.inventory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inventory);
     }
 
-    /// Records the earliest expiry in the certificate chain of a host, whether the chain is trusted or not.
-    pub(crate) fn set_certificate_expiry(&self, host: &str, expiry: SystemTime) {
-        lock(&self.certificates).insert(host.to_owned(), expiry);
+    /// Records when the certificate chain that `url`'s server just sent expires, whether it is trusted or not.
+    pub(crate) fn record_certificate(&self, url: &Url, expiry: SystemTime) {
+        lock(&self.certificates).record(url, expiry, Instant::now());
     }
 
-    /// For each host that a probe connected to, the earliest expiry in its certificate chain.
+    /// For each configured host that a probe connected to, the earliest expiry of a certificate chain lately seen.
     pub(crate) fn certificates(&self) -> BTreeMap<String, SystemTime> {
-        lock(&self.certificates).clone()
+        let settings = Arc::clone(&self.inventory().settings);
+        let configured = [&settings.api.base_url, &settings.api.auth_url];
+        lock(&self.certificates).earliest_by_host(configured, Instant::now())
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) struct StatusSource<'a> {
     pub inventory: Arc<Inventory>,
     /// That moment.
     pub now: SystemTime,
-    /// The earliest expiry in the certificate chain of the API's host, as last seen.
+    /// The earliest expiry of a certificate chain that the API's host lately sent.
     certificate_expiry: Option<SystemTime>,
 }
 

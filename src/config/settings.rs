@@ -1,14 +1,12 @@
 //! Reads the sections that apply to the whole fleet: everything except the partners and the canaries.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use checked_yaml::{Cursor, Fields, Reported, file};
-use reqwest::Url;
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use url::Url;
+use web_toolkit::certificate_bundle;
 
 use super::canaries::Canaries;
 use super::timing::timing;
@@ -129,28 +127,14 @@ fn ca_file(at: &Cursor<'_>, secrets: Secrets) -> Result<PathBuf, Reported> {
     if secrets == Secrets::Ignore {
         return Ok(path);
     }
-    match check_certificates(&path) {
-        Ok(()) => Ok(path),
-        Err(text) => Err(at.error(format!("the file {} {text}", path.display()))),
+    let name = path.display();
+    let pem = file::read(&path).map_err(|problem| at.error(format!("the file {name} {problem}")))?;
+    let certificates = certificate_bundle::read_authorities(&pem);
+    let certificates = certificates.map_err(|problem| at.error(format!("the file {name} {problem}")))?;
+    for problem in certificate_bundle::describe_expired(&certificates, SystemTime::now()) {
+        at.warning(format!("the file {name} {problem}"));
     }
-}
-
-/// Checks that the file contains at least one certificate authority, and no invalid certificate.
-fn check_certificates(path: &Path) -> Result<(), String> {
-    let pem = fs::read(path).map_err(|error| file::describe(&error))?;
-    let mut store = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let number = store.len() + 1;
-        if !certificate.is_ok_and(|certificate| store.add(certificate).is_ok()) {
-            return Err(format!(
-                "contains an invalid certificate (number {number}); export it again, as PEM"
-            ));
-        }
-    }
-    if store.is_empty() {
-        return Err("contains no certificate; it must be PEM, with `BEGIN CERTIFICATE` lines".to_owned());
-    }
-    Ok(())
+    Ok(path)
 }
 
 fn health(at: &Cursor<'_>) -> Result<Health, Reported> {

@@ -3,7 +3,7 @@
 use checked_yaml::{Cursor, Reported};
 use std::net::IpAddr;
 
-use reqwest::Url;
+use url::Url;
 
 /// Reads a URL to which tokens and passwords are sent: `https`, or `http` to a loopback address, where
 /// nobody else can read them.

@@ -183,7 +183,7 @@ pub(super) const FROM_STATE: &[StateMetric] = &[
     .with_source(&["partner", "key"], Source::UnreadableCredential),
     gauge(
         "myunisoft_tls_certificate_expiry_timestamp_seconds",
-        "Earliest expiry in the certificate chain of the host, as Unix time, whether trusted or not.",
+        "Earliest expiry of a certificate chain that the host sent within the last hour, as Unix time, whether trusted or not.",
     )
     .per_certificate(|expiry, samples| samples.value(Timestamp(expiry))),
 ];

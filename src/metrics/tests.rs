@@ -52,7 +52,8 @@ fn shared_state(partner: &str, key: &str, request_ids: bool) -> Arc<SharedState>
         partners: vec![partner],
         keys: vec![key],
     });
-    shared_state.set_certificate_expiry("api.example", at(9));
+    let api = shared_state.inventory().settings.api.base_url.clone();
+    shared_state.record_certificate(&api, at(9));
     shared_state
 }
 
@@ -122,7 +123,9 @@ myunisoft_secret_state{partner=\"acme\",state=\"rejected\"} 0
 myunisoft_secret_state_since_timestamp_seconds{partner=\"acme\"} 5.000";
     assert_eq!(of_key, expected.lines().collect::<Vec<_>>());
     assert!(
-        text.contains("myunisoft_tls_certificate_expiry_timestamp_seconds{host=\"api.example\"} 9.000\n")
+        text.contains(
+            "myunisoft_tls_certificate_expiry_timestamp_seconds{host=\"api.myunisoft.fr\"} 9.000\n"
+        )
     );
 }
 

@@ -144,7 +144,7 @@ impl Accounts {
         password: &SecretString,
         held: Held<'_>,
     ) -> Result<Obtained, TokenFailure> {
-        let id = (prober.auth_url().to_owned(), login.mail.to_lowercase());
+        let id = (prober.auth_url().to_string(), login.mail.to_lowercase());
         let mut account = self.account(id.clone()).lock_owned().await;
         let hand_reloads = self.hand_reloads.lock().unwrap_or_else(PoisonError::into_inner).count;
         account.catch_up(&context.store, &id, password, hand_reloads).await;
@@ -311,7 +311,7 @@ impl Account {
         let number = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
         let report = prober.log_in(&login.mail, password, firm.as_ref(), LOGIN_TIMEOUT).await;
         if let Some(expiry) = report.certificate_expiry {
-            context.shared_state.set_certificate_expiry(prober.auth_host(), expiry);
+            context.shared_state.record_certificate(prober.auth_url(), expiry);
         }
         match report.outcome {
             Ok(LoginAnswer::Token { token, lives_for }) => {

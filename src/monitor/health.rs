@@ -38,7 +38,7 @@ impl HealthMonitor {
             self.context.shared_state.health().probe.skip(Skip::NoResources, 1);
             return report;
         }
-        self.context.record_report(HEALTH, self.prober.host(), &report);
+        self.context.record_report(HEALTH, self.prober.base_url(), &report);
         let change = self.context.shared_state.health().record(&report);
         super::log_episode(change.as_ref(), None, HEALTH);
         report

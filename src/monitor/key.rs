@@ -404,7 +404,7 @@ impl KeyMonitor {
 
     /// Records the report in the metrics and in the shared state.
     fn publish_report(&self, index: usize, probe: &Probe, session: &KeySession, report: &ProbeReport) {
-        self.context.record_report(probe.histogram_label(), self.settings.prober.host(), report);
+        self.context.record_report(probe.histogram_label(), self.settings.prober.base_url(), report);
         let mut status = self.key.status();
         if let Some(judgement) = &report.judgement {
             status.record_response(judgement);

@@ -29,7 +29,8 @@ pub(crate) struct Budget {
     pub remaining: Option<u32>,
     /// When the next window starts.
     pub reset: Option<SystemTime>,
-    /// How long after the response these values are valid: from zero to [`MAX_WAIT`].
+    /// How long after the response these values are valid: until the reset or until the end of `Retry-After`,
+    /// whichever is later, and [`MAX_WAIT`] at most.
     pub holds_for: Duration,
 }
 
@@ -40,13 +41,12 @@ impl Budget {
         // The reset time comes from the server's clock, so it is compared with the server's `date`.
         let sent = server_date(headers).unwrap_or(now);
         let until_reset = reset.and_then(|reset| reset.duration_since(sent).ok());
-        let retry_after =
-            headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+        let wait = until_reset.max(retry_after(headers, sent));
         Self {
             total: number(headers, "x-rate-limit-total").and_then(count),
             remaining: number(headers, "x-rate-limit-remaining").and_then(count),
             reset,
-            holds_for: until_reset.or(retry_after).unwrap_or(WINDOW).min(MAX_WAIT),
+            holds_for: wait.unwrap_or(WINDOW).min(MAX_WAIT),
         }
     }
 
@@ -54,6 +54,19 @@ impl Budget {
     pub(crate) fn is_reported(&self) -> bool {
         self.total.is_some() || self.remaining.is_some() || self.reset.is_some()
     }
+}
+
+/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). A date, too, comes from the server's clock.
+fn retry_after(headers: &HeaderMap, sent: SystemTime) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if value.starts_with(|c: char| c.is_ascii_digit())
+        && value.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+    {
+        let seconds = value.parse().ok()?;
+        // A wait of centuries does not fit into a `Duration`.
+        return Some(Duration::try_from_secs_f64(seconds).unwrap_or(MAX_WAIT));
+    }
+    httpdate::parse_http_date(value).ok()?.duration_since(sent).ok()
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
@@ -118,6 +131,56 @@ mod tests {
             assert_eq!(budget.holds_for, WINDOW, "{reset}");
         }
         assert_eq!(read(&[("retry-after", "30")]).holds_for, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_as_a_date_of_the_server() {
+        for (value, seconds) in
+            [("30", 30.0), ("14.0", 14.0), (" 14.5 ", 14.5), ("0", 0.0), ("99999999999999999999999", 600.0)]
+        {
+            assert_eq!(
+                read(&[("retry-after", value)]).holds_for,
+                Duration::from_secs_f64(seconds),
+                "{value}"
+            );
+        }
+        let dates =
+            ["Mon, 03 Aug 2020 09:16:50 GMT", "Monday, 03-Aug-20 09:16:50 GMT", "Mon Aug  3 09:16:50 2020"];
+        for date in dates {
+            let wait = read(&[("retry-after", date), ("date", "Mon, 03 Aug 2020 09:16:20 GMT")]).holds_for;
+            assert_eq!(wait, Duration::from_secs(30), "{date}");
+        }
+        let own_clock = read(&[("retry-after", "Mon, 03 Aug 2020 08:16:40 GMT")]).holds_for;
+        assert_eq!(own_clock, Duration::from_secs(20), "without a date, the exporter's clock counts");
+    }
+
+    #[test]
+    fn an_absurd_retry_after_is_ignored() {
+        for value in [
+            "-5",
+            "NaN",
+            "inf",
+            "1e3",
+            "1.2.3",
+            "14 s",
+            "soon",
+            "",
+            "Mon, 03 Aug 1970 08:16:40 GMT",
+            "Mon, 99 Aug 2020 08:16:40 GMT",
+        ] {
+            assert_eq!(read(&[("retry-after", value)]).holds_for, WINDOW, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_later_of_reset_and_retry_after_counts() {
+        let both = |reset, retry_after| {
+            read(&[("x-rate-limit-reset", reset), ("retry-after", retry_after)]).holds_for
+        };
+        assert_eq!(both("1596442585", "30"), Duration::from_secs(30));
+        assert_eq!(both("1596442640", "30"), Duration::from_mins(1));
+        assert_eq!(both("1596442500", "30"), Duration::from_secs(30), "the reset is over");
+        assert_eq!(both("1596442640", "soon"), Duration::from_mins(1));
     }
 
     #[test]

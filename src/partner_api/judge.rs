@@ -29,7 +29,7 @@ use super::error::{DocumentedCode, ErrorBody};
 use super::failure::{Failure, Reason};
 use super::key_info::KeyInfo;
 use super::request_id::RequestId;
-use super::{KeyInfoMode, Method};
+use super::{KeyInfoMode, Method, json_text};
 
 /// What was requested. It determines what a correct response looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,8 +189,7 @@ fn check_json(method: Method, response: Response<'_>) -> Result<(), &'static str
     if ErrorBody::is_in_success(response.body) {
         return Err("the response has a success status and an error body");
     }
-    let body = response.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(response.body);
-    match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+    match json_text(response.body).first() {
         Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => Ok(()),
         Some(_) => Err("the body of the response is not JSON"),
         None => Err("the body of the response is empty"),

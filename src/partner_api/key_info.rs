@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::json_object;
 use super::token::{Identity, id_text};
+use super::{json, json_object};
 use crate::partner_api::KeyInfoMode;
 
 /// The length of the longest ID as JSON: 20 digits in quotation marks.
@@ -43,7 +43,7 @@ impl KeyInfo {
     pub(crate) fn parse(mode: KeyInfoMode, body: &[u8]) -> Option<Self> {
         match mode {
             KeyInfoMode::Routes => {
-                let routes: Vec<Route> = serde_json::from_slice(body).ok()?;
+                let routes: Vec<Route> = json(body)?;
                 Some(Self { route_count: Some(routes.len()), extended: None })
             }
             KeyInfoMode::Extended => {

@@ -39,6 +39,13 @@ pub(crate) struct Request<'a> {
     pub firm: Option<&'a Firm>,
 }
 
+impl Request<'_> {
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        // Text and numbers can always be written as JSON. An empty body would be refused by the API.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
 /// The meaning of a response of the log-in route.
 #[derive(Debug)]
 pub(crate) enum LoginAnswer {

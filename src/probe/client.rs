@@ -1,62 +1,222 @@
-//! The HTTP client of the probes, with hooks between the phases, and the reasons of its errors.
+//! The HTTP client of the probes: one connection for each request, and the phases in between.
+//!
+//! There is no pool, no redirect, no retry and no cookie. What is tolerated in a response is what curl and Go
+//! tolerate: a proxy that writes odd headers must not look like an outage of the API.
 
-use std::error::Error;
-use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use reqwest::{Client, redirect, retry};
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use tower::util::MapResponseLayer;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use checked_yaml::file;
+use http::header::{ACCEPT, ACCEPT_ENCODING, HOST, PROXY_AUTHORIZATION, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
+use secrecy::zeroize::Zeroizing;
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
+use url::Url;
 
-use super::{exhaustion, phase_timer, resolver::Resolver, tls};
+use super::connect;
+use super::phase_timer::PhaseTimer;
+use super::resolver::Resolver;
+use super::tls::TlsClient;
+use super::transport_error::{BuildError, TransportError};
+use super::tunnel;
 use crate::config::Api;
-use crate::partner_api::failure::{Failure, Reason};
-use crate::report::Phase;
 
-/// In characters. Longer causes are truncated, because the names in a certificate have no maximum length.
-const MAX_CAUSE_LEN: usize = 300;
+/// Go and curl accept thousands of headers. hyper's default is a hundred, which a chain of proxies can exceed.
+const MAX_HEADERS: usize = 1_000;
 
-/// Why the HTTP client could not be built.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BuildError {
-    /// The system has no certificate authorities.
-    #[error("no certificate authority found on this system; install ca-certificates, or set api.ca_file")]
-    NoRoots,
-    /// `api.ca_file` cannot be used.
-    #[error("api.ca_file: {0}")]
-    Authorities(String),
-    /// A library refuses the settings.
-    #[error("cannot set up the HTTP client: {0}")]
-    Client(#[source] Box<dyn Error + Send + Sync>),
+const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// The settings of all requests to one API.
+pub(super) struct Client {
+    tls: TlsClient,
+    resolver: Resolver,
+    proxy: Option<Proxy>,
 }
 
-pub(super) fn build(api: &Api, authorities: Option<&[u8]>) -> Result<Client, BuildError> {
-    let tls = tls::config(roots(authorities)?).map_err(BuildError::Client)?;
-    let mut builder = Client::builder()
-        .tls_backend_preconfigured(tls)
-        .dns_resolver(Resolver::system())
-        .connector_layer(MapResponseLayer::new(|connection| {
-            phase_timer::record_connected();
-            connection
-        }))
-        .http1_only()
-        // Each probe opens a connection, so that all five phases are measured and the hooks run in the
-        // task of the probe.
-        .pool_max_idle_per_host(0)
-        // On a redirect, the client removes only the standard credentials. The partner's secret would be
-        // sent to any target.
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .referer(false)
-        .no_proxy()
-        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
-    if let Some(url) = &api.proxy_url {
-        let proxy = reqwest::Proxy::all(url.clone()).map_err(|error| BuildError::Client(error.into()))?;
-        builder = builder.proxy(proxy);
+struct Proxy {
+    url: Url,
+    /// The user and the password of the URL.
+    authorization: Option<HeaderValue>,
+}
+
+/// A response, and what keeps its connection open until the body is read.
+pub(super) struct Exchange {
+    pub response: Response<Incoming>,
+    _sender: http1::SendRequest<Full<Bytes>>,
+}
+
+/// A TCP connection, or TLS on one, or TLS in a tunnel.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+type BoxStream = Box<dyn Stream>;
+
+impl Client {
+    pub(super) fn new(api: &Api, authorities: Option<&[u8]>) -> Result<Self, BuildError> {
+        Ok(Self {
+            tls: TlsClient::new(authorities)?,
+            resolver: Resolver::system(),
+            proxy: api.proxy_url.clone().map(Proxy::new),
+        })
     }
-    builder.build().map_err(|error| BuildError::Client(error.into()))
+
+    /// The host and port that a request to `url` connects to: the proxy, if there is one.
+    pub(super) fn peer(&self, url: &Url) -> String {
+        authority(self.proxy.as_ref().map_or(url, |proxy| &proxy.url))
+    }
+
+    /// Sends one request on a new connection, and reads the head of the response.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+        timer: &Arc<PhaseTimer>,
+    ) -> Result<Exchange, TransportError> {
+        let request = self.request(method, url, headers, body)?;
+        let stream = self.open(url, timer).await?;
+        timer.record_connected();
+        let (mut sender, connection) = http1::Builder::new()
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .ignore_invalid_headers_in_responses(true)
+            .max_headers(MAX_HEADERS)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        // The task ends with the exchange. The error of the connection is also the error of the exchange.
+        tokio::spawn(connection);
+        let response = sender.send_request(request).await?;
+        Ok(Exchange { response, _sender: sender })
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        url: &Url,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, http::Error> {
+        let host = HeaderValue::from_str(&url[url::Position::BeforeHost..url::Position::AfterPort])?;
+        headers.insert(HOST, host);
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        // A proxy needs the whole URL, unless it only tunnels a TLS connection.
+        let target = match &self.proxy {
+            Some(proxy) if url.scheme() == "http" => {
+                headers.extend(proxy.authorization.clone().map(|value| (PROXY_AUTHORIZATION, value)));
+                &url[..url::Position::AfterQuery]
+            }
+            _ => &url[url::Position::BeforePath..url::Position::AfterQuery],
+        };
+        let mut request = Request::builder().method(method).uri(target).body(Full::new(body))?;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    /// Opens a connection that is ready for a request to `url`.
+    async fn open(&self, url: &Url, timer: &Arc<PhaseTimer>) -> Result<BoxStream, TransportError> {
+        let stream = match &self.proxy {
+            None => self.connect(url, timer).await?,
+            Some(proxy) => self.open_through(proxy, url, timer).await?,
+        };
+        if url.scheme() != "https" {
+            return Ok(stream);
+        }
+        timer.record_tls_started();
+        let handshake = self.tls.connect_to_api(host(url), stream, timer).await;
+        Ok(Box::new(handshake.map_err(|cause| TransportError::Tls { peer: authority(url), cause })?))
+    }
+
+    async fn open_through(
+        &self,
+        proxy: &Proxy,
+        url: &Url,
+        timer: &PhaseTimer,
+    ) -> Result<BoxStream, TransportError> {
+        let mut stream = self.connect(&proxy.url, timer).await?;
+        if proxy.url.scheme() == "https" {
+            let handshake = self.tls.connect_to_proxy(host(&proxy.url), stream).await;
+            let handshake =
+                handshake.map_err(|cause| TransportError::Tls { peer: authority(&proxy.url), cause })?;
+            stream = Box::new(handshake);
+        }
+        if url.scheme() != "https" {
+            return Ok(stream);
+        }
+        let mut stream = BufReader::new(stream);
+        tunnel::open(&mut stream, &authority(url), proxy.authorization.as_ref())
+            .await
+            .map_err(|cause| TransportError::Proxy { proxy: authority(&proxy.url), cause })?;
+        Ok(Box::new(stream))
+    }
+
+    /// Resolves the host of `url`, and opens a TCP connection.
+    async fn connect(&self, url: &Url, timer: &PhaseTimer) -> Result<BoxStream, TransportError> {
+        let port = url.port_or_known_default().unwrap_or_default();
+        let address: Option<IpAddr> = match url.host() {
+            Some(url::Host::Ipv4(address)) => Some(address.into()),
+            Some(url::Host::Ipv6(address)) => Some(address.into()),
+            Some(url::Host::Domain(_)) | None => None,
+        };
+        let addresses = if let Some(address) = address {
+            timer.record_nothing_to_resolve();
+            vec![(address, port).into()]
+        } else {
+            let resolved = self.resolver.resolve(host(url), port).await;
+            let addresses =
+                resolved.map_err(|cause| TransportError::Resolve { host: host(url).to_owned(), cause })?;
+            timer.record_resolved();
+            addresses
+        };
+        match connect::connect(addresses).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(cause) => Err(TransportError::Connect { peer: authority(url), cause }),
+        }
+    }
+}
+
+impl Proxy {
+    fn new(url: Url) -> Self {
+        let authorization = authorization(&url);
+        Self { url, authorization }
+    }
+}
+
+/// The user and the password of a proxy's URL as a header value that is never printed.
+fn authorization(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let mut credentials = Zeroizing::new(Vec::new());
+    credentials.extend(percent_decode_str(url.username()));
+    credentials.push(b':');
+    credentials.extend(percent_decode_str(url.password().unwrap_or_default()));
+    let basic = Zeroizing::new(format!("Basic {}", STANDARD.encode(&*credentials)));
+    let mut value = HeaderValue::from_str(&basic).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The host, without the brackets of an IPv6 address.
+fn host(url: &Url) -> &str {
+    let host = url.host_str().unwrap_or_default();
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// Host and port. It never has the user and the password of the URL.
+fn authority(url: &Url) -> String {
+    let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
+    format!("{host}:{port}")
 }
 
 /// The configured certificate authorities, as PEM. `None` if those of the system are used.
@@ -65,63 +225,32 @@ pub(super) fn read_authorities(api: &Api) -> Result<Option<Vec<u8>>, BuildError>
         return Ok(Some(pem.clone().into_bytes()));
     }
     let read = |path: &PathBuf| {
-        std::fs::read(path).map_err(|error| BuildError::Authorities(format!("{}: {error}", path.display())))
+        let describe = |problem| BuildError::Authorities(format!("the file {} {problem}", path.display()));
+        file::read(path).map_err(describe)
     };
     api.ca_file.as_ref().map(read).transpose()
 }
 
-/// Trusts only the configured certificate authorities, or those of the system if none is configured.
-fn roots(authorities: Option<&[u8]>) -> Result<RootCertStore, BuildError> {
-    let mut roots = RootCertStore::empty();
-    let Some(pem) = authorities else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return if roots.is_empty() { Err(BuildError::NoRoots) } else { Ok(roots) };
-    };
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| BuildError::Authorities(error.to_string()))?;
-        roots.add(certificate).map_err(|error| BuildError::Authorities(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(BuildError::Authorities("it contains no certificate".to_owned()));
-    }
-    Ok(roots)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The failure of a transport error. The phase in which the error occurred determines the reason.
-pub(super) fn failure(error: &reqwest::Error, phase: Phase) -> Failure {
-    let reason = match phase {
-        Phase::Resolve => Reason::Dns,
-        Phase::Connect => Reason::Connect,
-        Phase::Tls => Reason::Tls,
-        Phase::Transfer if !is_connection_error(error) => Reason::UnexpectedBody,
-        Phase::Processing | Phase::Transfer => Reason::Io,
-    };
-    Failure {
-        is_resource_exhaustion: exhaustion::is_resource_exhaustion(error, phase),
-        ..Failure::new(reason, format!("in the {phase} phase: {}", cause(error)))
+    fn url(text: &str) -> Url {
+        text.parse().unwrap()
     }
-}
 
-/// Whether the connection broke. Otherwise the body could not be decompressed. The client reports both as a
-/// decoding error, but only an error of the connection is caused by an error of hyper.
-pub(super) fn is_connection_error(error: &(dyn Error + 'static)) -> bool {
-    any_cause(error, <dyn Error>::is::<hyper::Error>)
-}
-
-/// Whether `test` accepts the error or one of its causes.
-pub(super) fn any_cause(error: &(dyn Error + 'static), test: fn(&(dyn Error + 'static)) -> bool) -> bool {
-    // `source` of an `io::Error` that wraps an error is the cause of that error, not the error itself.
-    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    test(error)
-        || wrapped.is_some_and(|wrapped| any_cause(wrapped, test))
-        || error.source().is_some_and(|source| any_cause(source, test))
-}
-
-/// The innermost cause, as one line of printable text. The outer errors only repeat the URL and the step.
-fn cause(error: &reqwest::Error) -> String {
-    let mut innermost: &dyn Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
+    #[test]
+    fn the_credentials_of_a_proxy_are_decoded_and_never_printed() {
+        let value = authorization(&url("http://us%40er:p%3Aa%25ss+%26@proxy.example:3128")).unwrap();
+        assert_eq!(value, format!("Basic {}", STANDARD.encode("us@er:p:a%ss+&")));
+        assert!(value.is_sensitive());
+        assert_eq!(authorization(&url("http://proxy.example:3128")), None);
     }
-    innermost.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_CAUSE_LEN).collect()
+
+    #[test]
+    fn an_authority_has_a_port_and_no_credentials() {
+        assert_eq!(authority(&url("https://user:secret@api.example/x")), "api.example:443");
+        assert_eq!(authority(&url("http://[::1]:8080")), "[::1]:8080");
+        assert_eq!(host(&url("http://[::1]:8080")), "::1");
+    }
 }

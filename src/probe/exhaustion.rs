@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fs::File;
 use std::io;
 
-use super::client::any_cause;
+use super::transport_error::any_cause;
 use crate::report::Phase;
 
 // The standard library has no names for these errors. The numbers are the same on every Unix.

@@ -1,7 +1,6 @@
-//! Measures the phases of one probe. The hooks of the HTTP client record the times between the phases.
+//! Measures the phases of one probe. The transport records the times between the phases.
 
-use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use strum::VariantArray as _;
@@ -9,12 +8,6 @@ use tokio::time::{Duration, Instant};
 
 use crate::partner_api::request_id::RequestId;
 use crate::report::{Phase, Phases};
-
-tokio::task_local! {
-    /// The probe that this task runs. The client has no connection pool, so it connects in the task that
-    /// sent the request, and its hooks find the right probe here.
-    static CURRENT: Arc<PhaseTimer>;
-}
 
 #[derive(Debug)]
 pub(super) struct PhaseTimer {
@@ -32,21 +25,37 @@ pub(super) struct Times {
     /// Status and request ID are recorded with the headers, and reported even if the body does not end.
     pub status: Option<u16>,
     pub request_id: Option<RequestId>,
-    /// The earliest expiry in the certificate chain that the server sent.
+    /// When the certificate chain of the server ends.
     pub certificate_expiry: Option<SystemTime>,
 }
 
 impl PhaseTimer {
-    /// Starts the timer. If no name must be resolved, the resolve phase ends immediately.
-    pub(super) fn start(resolves_a_name: bool) -> Self {
-        let start = Instant::now();
-        let resolved = (!resolves_a_name).then_some(start);
-        Self { start, times: Mutex::new(Times { resolved, ..Times::default() }) }
+    pub(super) fn start() -> Self {
+        Self { start: Instant::now(), times: Mutex::default() }
     }
 
-    /// Runs `future` with this timer, so that the hooks of the client record their times here.
-    pub(super) fn scope<F: Future>(self: Arc<Self>, future: F) -> impl Future<Output = F::Output> {
-        CURRENT.scope(self, future)
+    /// Records that the host name is resolved.
+    pub(super) fn record_resolved(&self) {
+        self.times().resolved = Some(Instant::now());
+    }
+
+    /// Records that the host is an address: the resolve phase takes no time.
+    pub(super) fn record_nothing_to_resolve(&self) {
+        self.times().resolved = Some(self.start);
+    }
+
+    /// Records that the TLS handshake with the API starts.
+    pub(super) fn record_tls_started(&self) {
+        self.times().tls_started = Some(Instant::now());
+    }
+
+    /// Records that the connection is ready for a request.
+    pub(super) fn record_connected(&self) {
+        self.times().connected = Some(Instant::now());
+    }
+
+    pub(super) fn record_certificate_expiry(&self, expiry: SystemTime) {
+        self.times().certificate_expiry = Some(expiry);
     }
 
     pub(super) fn record_headers(&self, status: u16, request_id: Option<RequestId>) {
@@ -62,31 +71,6 @@ impl PhaseTimer {
     pub(super) fn times(&self) -> MutexGuard<'_, Times> {
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Records that the host name is resolved.
-pub(super) fn record_resolved() {
-    record(|times, now| times.resolved = times.resolved.or(Some(now)));
-}
-
-/// Records that a TLS handshake starts. With an `https` proxy there are two: the last one is with the API.
-pub(super) fn record_tls_started() {
-    record(|times, now| times.tls_started = Some(now));
-}
-
-/// Records that the connection is ready for a request.
-pub(super) fn record_connected() {
-    record(|times, now| times.connected = Some(now));
-}
-
-/// Records the earliest expiry in the certificate chain that the server sent.
-pub(super) fn record_certificate_expiry(expiry: SystemTime) {
-    record(|times, _| times.certificate_expiry = Some(expiry));
-}
-
-fn record(set: impl FnOnce(&mut Times, Instant)) {
-    // Outside a probe there is nothing to record.
-    let _ = CURRENT.try_with(|timer| set(&mut timer.times(), Instant::now()));
 }
 
 /// Divides the time from `start` to `end` into phases. The last phase reached gets the rest, so the five
@@ -146,13 +130,5 @@ mod tests {
             divide([Some(5), Some(10), Some(20), None], 50),
             (vec![5, 5, 10, 30, 0], Phase::Processing, 50)
         );
-    }
-
-    #[tokio::test]
-    async fn a_time_outside_a_probe_is_ignored() {
-        record_resolved();
-        let timer = Arc::new(PhaseTimer::start(true));
-        Arc::clone(&timer).scope(async { record_resolved() }).await;
-        assert_eq!(timer.phases().1, Phase::Connect);
     }
 }

@@ -6,9 +6,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::{BoxFuture, FutureExt as _, Shared};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-
-use super::phase_timer;
 
 /// The system's look-up blocks a thread until it ends. If DNS does not respond, every key of the fleet looks
 /// up the same name. Sharing the look-up needs one thread instead of hundreds. The look-up continues after
@@ -23,6 +20,15 @@ type LookupResult = Result<Vec<SocketAddr>, Arc<io::Error>>;
 impl Resolver {
     pub(super) fn system() -> Self {
         Self { look_up: |host| system_look_up(host).boxed(), in_flight: Arc::default() }
+    }
+
+    /// The addresses of `host` in the order of the system's resolver, at least one.
+    pub(super) async fn resolve(&self, host: &str, port: u16) -> LookupResult {
+        let mut addresses = self.shared_look_up(host).await?;
+        for address in &mut addresses {
+            address.set_port(port);
+        }
+        Ok(addresses)
     }
 
     fn shared_look_up(&self, host: &str) -> Shared<BoxFuture<'static, LookupResult>> {
@@ -46,19 +52,7 @@ impl Resolver {
     }
 }
 
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let shared = self.shared_look_up(name.as_str());
-        Box::pin(async move {
-            let addresses = shared.await?;
-            phase_timer::record_resolved();
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
-}
-
 async fn system_look_up(host: String) -> LookupResult {
-    // The client replaces port 0 with the port of the URL.
     let found: Vec<_> = tokio::net::lookup_host((host, 0)).await.map_err(Arc::new)?.collect();
     if found.is_empty() { Err(Arc::new(io::Error::other("the name has no address"))) } else { Ok(found) }
 }

@@ -1,39 +1,191 @@
-//! TLS for probes. Each handshake is a full one, its start is recorded, and the expiry of the certificates is
-//! recorded even if the handshake then fails.
+//! TLS for probes. Each handshake is a full one, and the expiry of the certificates is recorded even if the handshake
+//! then fails.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{
-    ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue, WebPkiServerVerifier,
-};
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, NamedGroup, RootCertStore, SignatureScheme, crypto::ring,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    crypto::ring,
 };
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use web_toolkit::certificate_bundle;
+use x509_parser::certificate::X509Certificate;
 
-use super::phase_timer;
+use super::phase_timer::PhaseTimer;
+use super::transport_error::BuildError;
 
-pub(super) fn config(roots: RootCertStore) -> Result<ClientConfig, Box<dyn std::error::Error + Send + Sync>> {
-    let provider = Arc::new(ring::default_provider());
-    let inner =
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()?;
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Verifier(inner)))
-        .with_no_client_auth();
-    config.resumption = Resumption::store(Arc::new(NoSessions));
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+/// The TLS settings of all probes of one API.
+#[derive(Debug)]
+pub(super) struct TlsClient {
+    /// For a connection to the proxy.
+    config: Arc<ClientConfig>,
+    verifier: Arc<Verifier>,
 }
 
-/// Records the expiry of the certificate chain, then verifies it as usual.
-#[derive(Debug)]
-struct Verifier(Arc<WebPkiServerVerifier>);
+impl TlsClient {
+    /// Trusts only the configured certificate authorities, or those of the system if none is configured.
+    pub(super) fn new(authorities: Option<&[u8]>) -> Result<Self, BuildError> {
+        let provider = Arc::new(ring::default_provider());
+        let (roots, pinned) = roots(authorities)?;
+        let webpki =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+        let webpki = webpki.map_err(|error| BuildError::Client(error.into()))?;
+        let verifier = Arc::new(Verifier { webpki, pinned });
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| BuildError::Client(error.into()))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::<Verifier>::clone(&verifier))
+            .with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        Ok(Self { config: Arc::new(config), verifier })
+    }
 
-impl ServerCertVerifier for Verifier {
+    /// Does the handshake with the API, and records when its certificates end.
+    pub(super) async fn connect_to_api<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        host: &str,
+        stream: S,
+        timer: &Arc<PhaseTimer>,
+    ) -> io::Result<TlsStream<S>> {
+        let recorder = Recorder { verifier: Arc::clone(&self.verifier), timer: Arc::clone(timer) };
+        let mut config = ClientConfig::clone(&self.config);
+        config.dangerous().set_certificate_verifier(Arc::new(recorder));
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        handshake(Arc::new(config), host, stream).await
+    }
+
+    pub(super) async fn connect_to_proxy<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        host: &str,
+        stream: S,
+    ) -> io::Result<TlsStream<S>> {
+        handshake(Arc::clone(&self.config), host, stream).await
+    }
+}
+
+async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+    config: Arc<ClientConfig>,
+    host: &str,
+    stream: S,
+) -> io::Result<TlsStream<S>> {
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    TlsConnector::from(config).connect(name, stream).await
+}
+
+/// The trusted authorities, and the configured certificates themselves.
+fn roots(authorities: Option<&[u8]>) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), BuildError> {
+    let mut roots = RootCertStore::empty();
+    let Some(pem) = authorities else {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        return if roots.is_empty() { Err(BuildError::NoRoots) } else { Ok((roots, Vec::new())) };
+    };
+    let describe = |problem| BuildError::Authorities(format!("the file {problem}"));
+    let bundle = certificate_bundle::read_authorities(pem).map_err(describe)?;
+    let certificates: Vec<_> = bundle.into_iter().map(|certificate| certificate.der).collect();
+    // Each of them was read as an authority, so each can be added.
+    roots.add_parsable_certificates(certificates.iter().cloned());
+    Ok((roots, certificates))
+}
+
+/// Verifies a certificate as webpki does, and trusts a configured certificate that the server itself shows.
+#[derive(Debug)]
+struct Verifier {
+    webpki: Arc<WebPkiServerVerifier>,
+    /// The certificates of `api.ca_file`; empty if the system's authorities are used.
+    pinned: Vec<CertificateDer<'static>>,
+}
+
+impl Verifier {
+    fn verify(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self.webpki.verify_server_cert(end_entity, intermediates, server_name, &[], now);
+        verified.or_else(|error| self.verify_pinned(end_entity, server_name, now, error))
+    }
+
+    /// webpki refuses an authority as the certificate of a server, and `openssl req -x509` makes such certificates.
+    /// curl, Go and Node trust one that is configured byte for byte, so this does too. Its name and its validity
+    /// count as for any other, and the handshake proves that the server has its key.
+    fn verify_pinned(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+        error: Error,
+    ) -> Result<ServerCertVerified, Error> {
+        if !self.pinned.iter().any(|pinned| pinned == end_entity) {
+            return Err(error);
+        }
+        let (Ok((_, certificate)), Ok(parsed)) =
+            (x509_parser::parse_x509_certificate(end_entity), ParsedCertificate::try_from(end_entity))
+        else {
+            return Err(error);
+        };
+        check_validity(&certificate, now)?;
+        verify_server_name(&parsed, server_name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    /// When the chain ends: the earliest expiry among the certificates that the verification needs. Servers keep
+    /// sending a cross-signed certificate that has ended; a client that does not need it does not notice.
+    fn chain_expiry(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Option<SystemTime> {
+        let end = expiry_of(end_entity);
+        let mut sent = intermediates.to_vec();
+        sent.sort_by_key(expiry_of);
+        while let Some((earliest, others)) = sent.split_first() {
+            let ends = expiry_of(earliest);
+            // In most chains, every intermediate certificate ends after the server's own.
+            if ends >= end {
+                break;
+            }
+            if self.verify(end_entity, others, server_name, now).is_err() {
+                return ends.or(end);
+            }
+            sent.remove(0);
+        }
+        end
+    }
+}
+
+fn check_validity(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), Error> {
+    let validity = certificate.validity();
+    let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    if seconds < validity.not_before.timestamp() {
+        Err(CertificateError::NotValidYet.into())
+    } else if seconds > validity.not_after.timestamp() {
+        Err(CertificateError::Expired.into())
+    } else {
+        Ok(())
+    }
+}
+
+/// Verifies the certificates of the API, and records when they end, whether they are trusted or not.
+#[derive(Debug)]
+struct Recorder {
+    verifier: Arc<Verifier>,
+    timer: Arc<PhaseTimer>,
+}
+
+impl ServerCertVerifier for Recorder {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -42,10 +194,18 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if let Some(expiry) = std::iter::once(end_entity).chain(intermediates).filter_map(expiry_of).min() {
-            phase_timer::record_certificate_expiry(expiry);
+        let verified =
+            self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let expiry = if verified.is_ok() {
+            self.verifier.chain_expiry(end_entity, intermediates, server_name, now)
+        } else {
+            // What is wrong is not known to be one certificate, so the earliest of all counts.
+            std::iter::once(end_entity).chain(intermediates).filter_map(expiry_of).min()
+        };
+        if let Some(expiry) = expiry {
+            self.timer.record_certificate_expiry(expiry);
         }
-        self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        verified
     }
 
     fn verify_tls12_signature(
@@ -54,7 +214,7 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
+        self.verifier.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -63,11 +223,46 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
+        self.verifier.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.verifier.supported_verify_schemes()
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.verify(end_entity, intermediates, server_name, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.webpki.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.webpki.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.webpki.supported_verify_schemes()
     }
 }
 
@@ -78,30 +273,109 @@ fn expiry_of(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
-/// Stores no session, so that each handshake is a full one and each certificate is verified again. rustls
-/// takes a session at the very start of a handshake: this call marks the end of the connect phase.
-#[derive(Debug)]
-struct NoSessions;
-
-impl ClientSessionStore for NoSessions {
-    fn set_kx_hint(&self, _: ServerName<'static>, _: NamedGroup) {}
-
-    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
-        None
+/// Why a handshake failed, in words that an operator understands.
+pub(super) fn describe(error: &io::Error) -> String {
+    match error.get_ref().and_then(|cause| cause.downcast_ref::<Error>()) {
+        Some(Error::InvalidCertificate(error)) => describe_certificate(error),
+        Some(Error::AlertReceived(alert)) => {
+            format!("the server ended it with the alert \"{}\"", in_words(&format!("{alert:?}")))
+        }
+        Some(Error::InvalidMessage(_)) => "the server does not speak TLS on this port".to_owned(),
+        Some(Error::PeerIncompatible(cause)) => {
+            format!(
+                "the server supports no common version or method of TLS ({})",
+                in_words(&format!("{cause:?}"))
+            )
+        }
+        Some(Error::NoApplicationProtocol) => "the server does not support HTTP/1.1".to_owned(),
+        Some(other) => other.to_string(),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
+        None => error.to_string(),
     }
+}
 
-    fn set_tls12_session(&self, _: ServerName<'static>, _: Tls12ClientSessionValue) {}
-
-    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        None
+fn describe_certificate(error: &CertificateError) -> String {
+    let date = |time: &UnixTime| {
+        let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs()));
+        time.map_or_else(String::new, |time| format!(" {}", humantime::format_rfc3339_seconds(time)))
+    };
+    match error {
+        CertificateError::Expired => "a certificate of the server has expired".to_owned(),
+        CertificateError::ExpiredContext { not_after, .. } => {
+            format!("a certificate of the server expired at{}", date(not_after))
+        }
+        CertificateError::NotValidYet => {
+            "a certificate of the server is not valid yet; check the clock of this machine".to_owned()
+        }
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            let from = date(not_before);
+            format!("a certificate of the server is not valid before{from}; check the clock of this machine")
+        }
+        CertificateError::UnknownIssuer => {
+            "the server's certificate comes from a certificate authority that is not trusted here".to_owned()
+        }
+        CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
+            format!("the server's certificate is for other names: {}", names(presented))
+        }
+        CertificateError::NotValidForNameContext { .. } | CertificateError::NotValidForName => {
+            "the server's certificate is not for this name; it names no host at all".to_owned()
+        }
+        CertificateError::BadSignature => "a certificate of the server is not signed by the trusted certificate authority whose name it gives"
+                .to_owned(),
+        CertificateError::BadEncoding => "a certificate of the server is damaged".to_owned(),
+        CertificateError::Revoked => "a certificate of the server is revoked".to_owned(),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "the server's certificate is not meant for servers".to_owned()
+        }
+        CertificateError::UnhandledCriticalExtension => describe_webpki("UnsupportedCriticalExtension"),
+        CertificateError::Other(cause) => describe_webpki(&cause.to_string()),
+        other => format!("a certificate of the server is refused ({})", in_words(&variant_name(other))),
     }
+}
 
-    fn remove_tls12_session(&self, _: &ServerName<'static>) {}
-
-    fn insert_tls13_ticket(&self, _: ServerName<'static>, _: Tls13ClientSessionValue) {}
-
-    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        phase_timer::record_tls_started();
-        None
+/// rustls passes most of webpki's errors on as the name of their variant.
+fn describe_webpki(variant: &str) -> String {
+    match variant {
+        "CaUsedAsEndEntity" => "the server shows the certificate of a certificate authority as its own; \
+             if you trust it, put this certificate itself into api.ca_file"
+            .to_owned(),
+        "UnsupportedCriticalExtension" => {
+            "a certificate of the server has a critical extension that is not supported".to_owned()
+        }
+        other => format!("a certificate of the server is refused ({})", in_words(other)),
     }
+}
+
+/// The variant of an error without its fields.
+fn variant_name(error: &CertificateError) -> String {
+    let text = format!("{error:?}");
+    text.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
+}
+
+/// The names of a certificate, a few of them. webpki writes them as `DnsName("api.example")`.
+fn names(presented: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let plain = |name: &String| {
+        let quoted = name.split_once('(').map_or(name.as_str(), |(_, rest)| rest.trim_end_matches(')'));
+        quoted.trim_matches('"').to_owned()
+    };
+    let mut shown: Vec<_> = presented.iter().take(SHOWN).map(plain).collect();
+    if presented.len() > SHOWN {
+        shown.push(format!("and {} more", presented.len() - SHOWN));
+    }
+    shown.join(", ")
+}
+
+/// `HandshakeFailure` becomes `handshake failure`.
+fn in_words(name: &str) -> String {
+    let mut words = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase()
+            && words.ends_with(|last: char| last.is_ascii_lowercase() || last.is_ascii_digit())
+        {
+            words.push(' ');
+        }
+        words.push(c.to_ascii_lowercase());
+    }
+    words
 }

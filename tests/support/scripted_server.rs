@@ -10,7 +10,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -39,6 +39,8 @@ pub(crate) enum Action {
     Stall,
     /// Closes the connection with an RST.
     Reset,
+    /// Closes the sending side with a FIN. Over TLS, without `close_notify`.
+    Finish,
 }
 
 /// Chooses the script for a request.
@@ -101,6 +103,18 @@ impl ScriptedServer {
         .await
     }
 
+    /// Plays this script for each request over TLS with this certificate chain.
+    pub(crate) async fn presenting(
+        chain: Vec<CertificateDer<'static>>,
+        key: &rcgen::KeyPair,
+        script: impl Into<Vec<Action>>,
+    ) -> Self {
+        let script = script.into();
+        let tls = server_config(chain, key.serialize_der());
+        let choose: Choose = Arc::new(move |_| script.clone());
+        Self::start("https", |_| Mode::Respond(Some(TlsAcceptor::from(Arc::new(tls))), choose)).await
+    }
+
     /// Plays the script on the bare socket. The scheme is used only in the URL.
     pub(crate) async fn bare(scheme: &'static str, script: impl Into<Vec<Action>>) -> Self {
         Self::start(scheme, |_| Mode::Bare(script.into())).await
@@ -154,11 +168,14 @@ impl ScriptedServer {
 fn certificate() -> (String, ServerConfig) {
     let rcgen::CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
+    (cert.pem(), server_config(vec![cert.der().clone()], signing_key.serialize_der()))
+}
+
+fn server_config(chain: Vec<CertificateDer<'static>>, key: Vec<u8>) -> ServerConfig {
+    let key = PrivateKeyDer::Pkcs8(key.into());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = config.with_no_client_auth().with_single_cert(vec![cert.der().clone()], key).unwrap();
-    (cert.pem(), config)
+    config.with_no_client_auth().with_single_cert(chain, key).unwrap()
 }
 
 async fn accept(listener: TcpListener, mode: Mode, counters: Arc<Counters>) {
@@ -245,6 +262,11 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(
                 socket(&stream).set_zero_linger().unwrap();
                 false
             }
+            Action::Finish => {
+                rustix::net::shutdown(socket(&stream), rustix::net::Shutdown::Write).unwrap();
+                read_to_the_end(&mut stream).await;
+                false
+            }
         };
         if !continues {
             return;
@@ -326,6 +348,13 @@ pub(crate) fn bomb() -> (Action, Action) {
     let piece = std::mem::take(gzip.get_mut());
     assert!(piece.len() < 4 << 10, "{}", piece.len());
     (send(start), flood(piece))
+}
+
+/// One gzip member.
+pub(crate) fn gzip(text: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(text.as_ref()).unwrap();
+    gzip.finish().unwrap()
 }
 
 pub(crate) fn gzip_head() -> Action {

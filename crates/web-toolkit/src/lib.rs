@@ -6,12 +6,14 @@
 //! nothing about the routes, and reports to an [`Observer`] what happens to connections and requests.
 //!
 //! # Layout
+//! - `certificate_bundle`: reads certificates from PEM files.
 //! - `config`: reads and checks the web configuration file.
 //! - `auth`: applies it to connections and requests.
 //! - `observer`: what the server reports to the exporter.
 //! - `server`: accepts connections, does TLS and HTTP, enforces the connection limits, stops gracefully.
 
 mod auth;
+pub mod certificate_bundle;
 mod config;
 mod observer;
 mod server;

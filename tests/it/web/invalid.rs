@@ -51,7 +51,7 @@ fn every_error_is_reported_with_its_line_and_field() {
         ),
         (
             "tls_server_config:\n  cert_file: empty.pem\n  key_file: server.key\n".to_owned(),
-            "web.yml:2: tls_server_config.cert_file: contains no valid PEM certificate",
+            "web.yml:2: tls_server_config.cert_file: contains no certificate; it must be PEM",
         ),
         (
             "tls_server_config:\n  cert_file: server.pem\n  key_file: other.key\n".to_owned(),

@@ -1,6 +1,7 @@
 //! Reads `tls_server_config`.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use checked_yaml::{Cursor, Fields, Reported, file};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
@@ -14,6 +15,7 @@ use secrecy::zeroize::Zeroizing;
 use strum::{Display, IntoStaticStr, VariantArray};
 
 use super::Files;
+use crate::certificate_bundle;
 
 /// `tls_server_config`, with the content of the files that it names.
 #[derive(Clone, Debug)]
@@ -137,7 +139,12 @@ fn pem(name: &str, fields: &Fields<'_>, files: &mut Files) -> Result<Option<Zero
 
 /// Reports an error about the field `name`, or about its `…_file` if the text comes from a file.
 fn error_at(name: &str, fields: &Fields<'_>, text: &str) -> Reported {
-    fields.get(name).or_else(|| fields.get(&format!("{name}_file"))).unwrap_or(*fields.at).error(text)
+    field(name, fields).error(text)
+}
+
+/// The field `name` or its `…_file`, whichever is there.
+fn field<'a>(name: &str, fields: &'a Fields<'a>) -> Cursor<'a> {
+    fields.get(name).or_else(|| fields.get(&format!("{name}_file"))).unwrap_or(*fields.at)
 }
 
 fn certified_key(
@@ -158,24 +165,22 @@ fn certified_key(
         rustls::Error::InconsistentKeys(_) => {
             error_at("key", fields, "is not the key of the certificate; name the one that belongs to it")
         }
-        rustls::Error::InvalidCertificate(_) => error_at("cert", fields, NO_CERTIFICATE),
+        rustls::Error::InvalidCertificate(_) => {
+            error_at("cert", fields, "contains a certificate that cannot be used; export it again, as PEM")
+        }
         _ => error_at("key", fields, "has an unsupported type; use RSA, ECDSA (P-256, P-384) or Ed25519"),
     });
     certified_key.map(Arc::new)
 }
-
-const NO_CERTIFICATE: &str =
-    "contains no valid PEM certificate; name a file that contains `BEGIN CERTIFICATE`";
 
 fn certificates(
     name: &str,
     pem: &[u8],
     fields: &Fields<'_>,
 ) -> Result<Vec<CertificateDer<'static>>, Reported> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(error_at(name, fields, NO_CERTIFICATE)),
+    match certificate_bundle::read(pem) {
+        Ok(certificates) => Ok(certificates.into_iter().map(|certificate| certificate.der).collect()),
+        Err(problem) => Err(error_at(name, fields, &problem)),
     }
 }
 
@@ -208,10 +213,13 @@ fn client_certificates(fields: &Fields<'_>, files: &mut Files) -> Result<ClientC
 }
 
 fn authorities(pem: &[u8], fields: &Fields<'_>) -> Result<Arc<RootCertStore>, Reported> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates("client_ca", pem, fields)? {
-        roots.add(certificate).map_err(|_| error_at("client_ca", fields, NO_CERTIFICATE))?;
+    let certificates = certificate_bundle::read_authorities(pem);
+    let certificates = certificates.map_err(|problem| error_at("client_ca", fields, &problem))?;
+    for problem in certificate_bundle::describe_expired(&certificates, SystemTime::now()) {
+        field("client_ca", fields).warning(problem);
     }
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates.into_iter().map(|certificate| certificate.der));
     Ok(Arc::new(roots))
 }
 

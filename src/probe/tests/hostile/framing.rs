@@ -9,6 +9,9 @@ use super::{AMPLE, SHORT, ScriptedServer, api, flood, head, outcomes, outcomes_w
 /// A correct response for every route, if it is complete.
 const BODY: &str = r#"{"isActivated":true,"api_token":"opaque"}"#;
 
+/// The outcomes of a response whose body is broken. Health is judged by its status.
+const BROKEN: [&str; 4] = ["ok", "io", "io", "io"];
+
 fn json_framed(framing: &str) -> Action {
     head(&format!("200 OK\ncontent-type: application/json\n{framing}"))
 }
@@ -26,7 +29,7 @@ async fn a_content_length_that_is_too_small_truncates_the_body() {
 #[tokio::test]
 async fn a_content_length_that_is_too_large_is_an_io_failure() {
     let server = ScriptedServer::http([json_framed("content-length: 1000"), send(BODY)]).await;
-    assert_eq!(outcomes(&server).await, ["io"; 4]);
+    assert_eq!(outcomes(&server).await, BROKEN);
 }
 
 #[tokio::test]
@@ -56,7 +59,7 @@ async fn a_content_length_that_is_not_a_number_is_not_http() {
 #[tokio::test]
 async fn a_content_length_of_exabytes_allocates_no_memory() {
     let server = ScriptedServer::http([json_framed("content-length: 9223372036854775807"), send(BODY)]).await;
-    assert_eq!(outcomes(&server).await, ["io"; 4]);
+    assert_eq!(outcomes(&server).await, BROKEN);
 }
 
 #[tokio::test]
@@ -83,27 +86,27 @@ async fn invalid_chunks_break_the_body() {
         "\0\x01\x02",
     ] {
         let server = ScriptedServer::http([chunked(), send(chunks), Action::Stall]).await;
-        assert_eq!(outcomes(&server).await, ["io"; 4], "{chunks:?}");
+        assert_eq!(outcomes(&server).await, BROKEN, "{chunks:?}");
     }
 }
 
 #[tokio::test]
 async fn a_chunked_body_without_the_last_chunk_is_an_io_failure() {
     let server = ScriptedServer::http([chunked(), send(format!("{:x}\r\n{BODY}\r\n", BODY.len()))]).await;
-    assert_eq!(outcomes(&server).await, ["io"; 4]);
+    assert_eq!(outcomes(&server).await, BROKEN);
 }
 
 #[tokio::test]
 async fn an_endless_chunk_extension_is_an_io_failure() {
     let server = ScriptedServer::http([chunked(), send("5;"), flood("a")]).await;
-    assert_eq!(outcomes(&server).await, ["io"; 4]);
+    assert_eq!(outcomes(&server).await, BROKEN);
 }
 
 #[tokio::test]
 async fn endless_chunk_trailers_are_an_io_failure() {
     let server =
         ScriptedServer::http([chunked(), send("2\r\n{}\r\n0\r\n"), flood("x-one-more: a\r\n")]).await;
-    assert_eq!(outcomes(&server).await, ["io"; 4]);
+    assert_eq!(outcomes(&server).await, BROKEN);
 }
 
 #[tokio::test]
@@ -132,6 +135,32 @@ async fn a_body_without_a_length_ends_when_the_server_closes_its_side() {
     let script = [json_framed("x-no: length"), send(BODY)];
     assert_eq!(outcomes(&ScriptedServer::http(script.clone()).await).await, ["ok", "ok", "ok", "token"]);
     assert_eq!(outcomes(&ScriptedServer::https(script).await).await, ["ok", "ok", "ok", "token"]);
+}
+
+#[tokio::test]
+async fn a_body_without_a_length_may_end_without_close_notify() {
+    let script = |body: &str| [json_framed("connection: close"), send(body), Action::Finish];
+    let server = ScriptedServer::https(script(BODY)).await;
+    assert_eq!(outcomes(&server).await, ["ok", "ok", "ok", "token"]);
+    let server = ScriptedServer::https(script(&BODY[..BODY.len() - 1])).await;
+    assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "ok", "unavailable"], "it was cut off");
+}
+
+#[tokio::test]
+async fn a_body_with_a_length_must_not_end_early_without_close_notify() {
+    for framing in ["content-length: 1000", "transfer-encoding: chunked"] {
+        let server = ScriptedServer::https([json_framed(framing), send("5\r\n[1,2]"), Action::Finish]).await;
+        assert_eq!(outcomes(&server).await, BROKEN, "{framing}");
+    }
+    let server = ScriptedServer::https([send("HTTP/1.1 200 OK\r\n"), Action::Finish]).await;
+    assert_eq!(outcomes(&server).await, ["io"; 4], "no head");
+}
+
+#[tokio::test]
+async fn a_failing_health_route_is_judged_by_its_status_even_if_its_body_breaks() {
+    let server =
+        ScriptedServer::http([head("503 Service Unavailable\ncontent-length: 1000"), send("<p>")]).await;
+    assert_eq!(outcomes(&server).await, ["edge", "io", "io", "io"]);
 }
 
 #[tokio::test]

@@ -43,8 +43,8 @@ async fn endless_headers_are_an_io_failure() {
 }
 
 #[tokio::test]
-async fn a_thousand_headers_are_too_many() {
-    let server = ScriptedServer::http([json_with(&"x-one-more: a\n".repeat(1_000), 200, "{}")]).await;
+async fn more_than_a_thousand_headers_are_too_many() {
+    let server = ScriptedServer::http([json_with(&"x-one-more: a\n".repeat(1_100), 200, "{}")]).await;
     assert_eq!(outcomes(&server).await, ["io"; 4]);
 }
 
@@ -61,18 +61,71 @@ async fn a_header_value_with_invalid_utf8_is_ignored() {
     assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "unexpected_body", "unavailable"]);
 }
 
+/// A correct response for every route, after these header lines.
+fn response_with(lines: &str) -> Action {
+    let body = r#"{"isActivated":true,"api_token":"opaque"}"#;
+    let length = body.len();
+    send(format!(
+        "HTTP/1.1 200 OK\r\n{lines}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    ))
+}
+
 #[tokio::test]
-async fn invalid_utf8_in_a_header_name_is_not_http() {
-    let server =
-        ScriptedServer::http([send(b"HTTP/1.1 200 OK\r\nx-\xff: a\r\ncontent-length: 0\r\n\r\n")]).await;
+async fn header_lines_that_other_clients_tolerate_do_not_matter() {
+    for lines in [
+        "content-security-policy: default-src 'self';\r\n  img-src *;\r\n\tfont-src *",
+        "server : odd",
+        "server\t: odd",
+        "x powered by: odd",
+        "a line without a colon",
+        ": no name",
+        "x-\u{e9}: odd",
+        "x-odd: a\x1bb",
+        "x-odd: a\nb",
+        "x-empty:",
+        "x-odd: caf\u{e9}",
+    ] {
+        let server = ScriptedServer::http([response_with(lines)]).await;
+        assert_eq!(outcomes(&server).await, ["ok", "ok", "ok", "token"], "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_nul_in_a_header_is_not_http() {
+    let server = ScriptedServer::http([response_with("x-odd: a\0b")]).await;
     assert_eq!(outcomes(&server).await, ["io"; 4]);
 }
 
 #[tokio::test]
-async fn a_control_character_in_a_header_is_not_http() {
-    for value in ["a\0b", "a\x1bb", "a\nb"] {
-        let server = ScriptedServer::http([send(format!("HTTP/1.1 200 OK\r\nx-odd: {value}\r\n\r\n"))]).await;
-        assert_eq!(outcomes(&server).await, ["io"; 4], "{value:?}");
+async fn a_folded_request_id_and_a_blank_before_a_colon_are_read() {
+    let server =
+        ScriptedServer::http([response_with("request-id : req-1\r\nx-rate-limit-remaining:\r\n 7")]).await;
+    let report = probe(&api(&server), CANARY, AMPLE).await;
+    assert_eq!(report.request_id.unwrap().as_str(), "req-1");
+    assert_eq!(report.judgement.unwrap().budget.remaining, Some(7));
+}
+
+#[tokio::test]
+async fn hundreds_of_headers_and_a_large_one_are_accepted() {
+    for lines in ["x-one-more: a\r\n".repeat(500) + "x-last: a", format!("x-large: {}", "a".repeat(64 << 10))]
+    {
+        let server = ScriptedServer::http([response_with(&lines)]).await;
+        assert_eq!(outcomes(&server).await, ["ok", "ok", "ok", "token"], "{lines:.30}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_line_without_a_reason_http_1_0_and_bare_line_feeds_are_accepted() {
+    let body = r#"{"isActivated":true,"api_token":"opaque"}"#;
+    for head in [
+        "HTTP/1.1 200\r\ncontent-type: application/json\r\n\r\n",
+        "HTTP/1.1 200 \r\ncontent-type: application/json\r\n\r\n",
+        "HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n",
+        "HTTP/1.1 200 OK\ncontent-type: application/json\n\n",
+        "\r\nHTTP/1.1 200 OK\r\nContent-Type:application/json; charset=ISO-8859-1\r\n\r\n",
+    ] {
+        let server = ScriptedServer::http([send(head), send(body)]).await;
+        assert_eq!(outcomes(&server).await, ["ok", "ok", "ok", "token"], "{head:?}");
     }
 }
 

@@ -110,10 +110,22 @@ async fn a_distant_reset_time_stops_probes_for_ten_minutes_at_most() {
 }
 
 #[tokio::test]
-async fn an_absurd_retry_after_gives_the_documented_window() {
-    for value in ["-1", "NaN", "1e9", "18446744073709551616", "Fri, 31 Dec 9999 23:59:59 GMT", ""] {
+async fn an_absurd_retry_after_gives_the_documented_window_or_the_longest_wait() {
+    for value in ["-1", "NaN", "1e9", "soon", ""] {
         assert_eq!(budget_of(&format!("retry-after: {value}")).await.holds_for, WINDOW, "{value:?}");
     }
+    for value in ["86400", "18446744073709551616", "Fri, 31 Dec 9999 23:59:59 GMT"] {
+        assert_eq!(budget_of(&format!("retry-after: {value}")).await.holds_for, MAX_WAIT, "{value:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_retry_after_date_is_compared_with_the_date_of_the_server() {
+    let an_hour_ahead =
+        |seconds: u64| httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3_600 + seconds));
+    let headers = format!("date: {}\nretry-after: {}", an_hour_ahead(0), an_hour_ahead(60));
+    let wait = budget_of(&headers).await.holds_for;
+    assert!(wait.abs_diff(Duration::from_mins(1)) <= Duration::from_secs(2), "{wait:?}");
 }
 
 #[tokio::test]

@@ -40,14 +40,15 @@ async fn a_reset_inside_the_body_is_a_broken_connection() {
     for framing in ["content-length: 1000", "transfer-encoding: chunked", "x-no: length"] {
         let head = head(&format!("200 OK\ncontent-type: application/json\n{framing}"));
         let script = [head, send("5\r\n[1,2]"), Reset];
-        assert_eq!(outcomes_of_both(&script).await, [["io"; 4]; 2], "{framing}");
+        assert_eq!(outcomes_of_both(&script).await, [["ok", "io", "io", "io"]; 2], "{framing}");
     }
 }
 
 #[tokio::test]
 async fn a_reset_inside_gzip_is_a_broken_connection_and_not_invalid_gzip() {
     let head = head("200 OK\ncontent-type: application/json\ncontent-encoding: gzip\ncontent-length: 1000");
-    assert_eq!(outcomes_of_both(&[head, send([0x1f, 0x8b, 0x08, 0, 0]), Reset]).await, [["io"; 4]; 2]);
+    let script = [head, send([0x1f, 0x8b, 0x08, 0, 0]), Reset];
+    assert_eq!(outcomes_of_both(&script).await, [["ok", "io", "io", "io"]; 2]);
 }
 
 #[tokio::test]
