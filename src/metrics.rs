@@ -123,8 +123,7 @@ impl Metrics {
     pub(crate) fn config_reloaded(&self, ok: bool, at: SystemTime) {
         self.registered.reload_successful.set(i64::from(ok));
         if ok {
-            let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            self.registered.reload_success_timestamp.set(since.as_secs_f64());
+            self.registered.reload_success_timestamp.set(unix_seconds(at));
         }
     }
 
@@ -144,6 +143,7 @@ impl Metrics {
         &self,
         shared_state: &Arc<SharedState>,
     ) -> impl Iterator<Item = Bytes> + Send + use<> {
+        self.registered.clock.set(unix_seconds(SystemTime::now()));
         let mut registered = Vec::new();
         if let Err(cause) = TextEncoder::new().encode(&self.registry.gather(), &mut registered) {
             // The encoder refuses only a metric without samples, and every registered metric has some.
@@ -151,6 +151,11 @@ impl Metrics {
         }
         Exposition::new(shared_state).chain(std::iter::once(registered.into()))
     }
+}
+
+/// A time as seconds since the epoch. Only a wrong clock yields a time before 1970.
+fn unix_seconds(at: SystemTime) -> f64 {
+    at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 impl Observer for Metrics {

@@ -97,6 +97,16 @@ impl Inventory {
     pub(crate) fn key(&self, partner: &str, key: &str) -> Option<&Arc<MonitoredKey>> {
         self.keys.iter().find(|candidate| *candidate.name == *key && *candidate.partner.name == *partner)
     }
+
+    /// Each partner with the number of its keys.
+    pub(crate) fn key_counts(&self) -> impl Iterator<Item = (&MonitoredPartner, usize)> {
+        let mut counts = BTreeMap::<&str, usize>::new();
+        for key in &self.keys {
+            *counts.entry(&key.partner.name).or_default() += 1;
+        }
+        let count = move |partner: &MonitoredPartner| counts.get(&*partner.name).copied().unwrap_or_default();
+        self.partners.iter().map(move |partner| (&**partner, count(partner)))
+    }
 }
 
 impl MonitoredPartner {

@@ -59,7 +59,7 @@ impl Exposition {
                         self.samples(out, name, &key.labels).value(1);
                     }
                 }
-                Source::Partner(_) | Source::Certificate(_) => break,
+                Source::Partner(_) | Source::ConfiguredKeys | Source::Certificate(_) => break,
             }
             self.keys += 1;
             if out.len() >= PIECE_SIZE {
@@ -90,6 +90,11 @@ impl Exposition {
                         let subject = format!("{},key=\"\"", partner.labels);
                         self.samples(out, name, &subject).value(1);
                     }
+                }
+            }
+            Source::ConfiguredKeys => {
+                for (partner, keys) in self.inventory.key_counts() {
+                    self.samples(out, name, &partner.labels).value(keys);
                 }
             }
             Source::Certificate(write) => {

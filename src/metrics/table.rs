@@ -31,6 +31,8 @@ pub(super) enum Source {
     Partner(fn(&MonitoredPartner, &mut SampleWriter<'_>)),
     /// Each secret, token or password that cannot be read. The `key` of a partner's secret is empty.
     UnreadableCredential,
+    /// The number of keys of each partner.
+    ConfiguredKeys,
     /// Each host that has shown a certificate.
     Certificate(fn(SystemTime, &mut SampleWriter<'_>)),
 }
@@ -52,6 +54,8 @@ registered_metrics! {
         "Duration of probes, over all keys.";
     probe_phase_duration: HistogramVec, "myunisoft_probe_phase_duration_seconds", ["probe", "phase"], PHASE_BUCKETS,
         "Duration of each phase of probes, over all keys.";
+    clock: Gauge, "myunisoft_exporter_clock_timestamp_seconds", [], [],
+        "Unix time of the exporter's clock at the time of the scrape.";
     build_info: GaugeVec, "myunisoft_exporter_build_info", ["version"], [],
         "Always 1; the labels describe the running exporter.";
     reload_successful: IntGauge, "myunisoft_exporter_config_last_reload_successful", [], [],
@@ -80,6 +84,8 @@ pub(super) const FROM_STATE: &[StateMetric] = &[
         .per_probe(|probe, samples| samples.optional(last(probe, |last| u8::from(last.success())))),
     counter("myunisoft_probes_total", "Probes run since the exporter started.")
         .per_probe(|probe, samples| samples.value(probe.total)),
+    counter("myunisoft_probe_successes_total", "Successful probes since the exporter started.")
+        .per_probe(|probe, samples| samples.value(probe.successes)),
     counter(
         "myunisoft_probe_failures_total",
         "Failed probes since the exporter started, by reason. Each failure has one reason.",
@@ -176,6 +182,8 @@ pub(super) const FROM_STATE: &[StateMetric] = &[
         "Unix time since which the partner's secret is in its state.",
     )
     .per_partner(|partner, samples| samples.value(Timestamp(partner.secret().since))),
+    gauge("myunisoft_exporter_configured_keys", "Keys that this exporter monitors, by partner.")
+        .with_source(&["partner"], Source::ConfiguredKeys),
     gauge(
         "myunisoft_exporter_credential_unreadable",
         "1 while the secret (key is empty), token or password cannot be read; no sample while it can.",

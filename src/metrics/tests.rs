@@ -74,6 +74,7 @@ fn histograms_and_the_counters_of_the_health_probe_start_at_zero() {
     for line in [
         "myunisoft_probe_duration_seconds_count{probe=\"exercices\"} 0\n",
         "myunisoft_probes_total{probe=\"health\"} 0\n",
+        "myunisoft_probe_successes_total{probe=\"health\"} 0\n",
         "myunisoft_probe_failures_total{probe=\"health\",reason=\"maintenance\"} 0\n",
         "myunisoft_probes_skipped_total{probe=\"health\",reason=\"rate_limit\"} 0\n",
     ] {
@@ -96,6 +97,7 @@ fn one_key_has_exactly_these_samples() {
     let expected = "\
 myunisoft_probe_up{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 0
 myunisoft_probes_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 2
+myunisoft_probe_successes_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 1
 myunisoft_probe_failures_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"token\"} 1
 myunisoft_probes_skipped_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"rate_limit\"} 0
 myunisoft_probes_skipped_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"still_running\"} 0
@@ -120,7 +122,8 @@ myunisoft_secret_state{partner=\"acme\",state=\"unknown\"} 1
 myunisoft_secret_state{partner=\"acme\",state=\"pending\"} 0
 myunisoft_secret_state{partner=\"acme\",state=\"active\"} 0
 myunisoft_secret_state{partner=\"acme\",state=\"rejected\"} 0
-myunisoft_secret_state_since_timestamp_seconds{partner=\"acme\"} 5.000";
+myunisoft_secret_state_since_timestamp_seconds{partner=\"acme\"} 5.000
+myunisoft_exporter_configured_keys{partner=\"acme\"} 1";
     assert_eq!(of_key, expected.lines().collect::<Vec<_>>());
     assert!(
         text.contains(
@@ -140,6 +143,51 @@ fn special_characters_in_names_are_escaped() {
     let text =
         rendered(&Metrics::new().unwrap(), &shared_state("<script>\"a\\b\"", "Société d'Études\n", true));
     assert!(text.contains(r#"partner="<script>\"a\\b\"",key="Société d'Études\n""#), "{text}");
+}
+
+#[test]
+fn a_partner_has_the_number_of_its_keys_and_no_series_after_it_is_removed() {
+    let shared_state = shared_state("acme", "dupont", true);
+    let metrics = Metrics::new().unwrap();
+    let count = |shared_state| {
+        let text = rendered(&metrics, shared_state);
+        let lines = text.lines().filter_map(|line| line.strip_prefix("myunisoft_exporter_configured_keys"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let inventory = shared_state.inventory();
+    let empty = Arc::new(MonitoredPartner::new("quai".into(), PersistedSecretState::new(at(5))));
+    let key = |name: &str| {
+        let status = KeyStatus::new(PersistedKeyState::new(at(7)), [probe("exercices")]);
+        Arc::new(MonitoredKey::new(Arc::clone(&inventory.partners[0]), name.into(), Access::Firm, status))
+    };
+    shared_state.set_inventory(Inventory {
+        settings: settings(true),
+        partners: vec![Arc::clone(&inventory.partners[0]), empty],
+        keys: vec![key("dupont"), key("martin")],
+    });
+    assert_eq!(count(&shared_state), ["{partner=\"acme\"} 2", "{partner=\"quai\"} 0"]);
+    shared_state.set_inventory(Inventory::default());
+    assert!(count(&shared_state).is_empty());
+}
+
+#[test]
+fn the_clock_of_the_exporter_is_read_at_each_scrape() {
+    let metrics = Metrics::new().unwrap();
+    let clock = || {
+        let text = rendered(&metrics, &Arc::default());
+        let value = text.lines().find_map(|l| l.strip_prefix("myunisoft_exporter_clock_timestamp_seconds "));
+        Duration::from_secs_f64(value.unwrap().parse().unwrap())
+    };
+    let now = || std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    for _ in 0..2 {
+        let before = now();
+        let (scraped, after) = (clock(), now());
+        let tolerance = Duration::from_millis(1);
+        assert!(
+            before <= scraped + tolerance && scraped <= after + tolerance,
+            "{before:?} {scraped:?} {after:?}"
+        );
+    }
 }
 
 #[test]

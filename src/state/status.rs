@@ -96,6 +96,8 @@ pub(crate) struct ProbeStatus {
     pub interval: Duration,
     /// The number of runs.
     pub total: u64,
+    /// The number of successful runs.
+    pub successes: u64,
     /// The number of failed runs by reason, in the order of first failure.
     pub failures: Vec<(Reason, u64)>,
     /// The number of skipped runs, in the order of [`Skip::VARIANTS`].
@@ -306,6 +308,7 @@ impl ProbeStatus {
         });
         match &report.outcome {
             Ok(()) => {
+                self.successes += 1;
                 self.last_success = Some(report.finished);
                 self.episode.take().map(EpisodeChange::Ended)
             }
