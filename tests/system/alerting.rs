@@ -152,9 +152,7 @@ async fn a_revoked_key_is_notified_once_with_its_request_id_and_resolved_when_it
     key.revoke();
     let notification = stack.wait_for_notification("MyUnisoftKeyRevoked", "firing", revoked).await;
     let [alert] = notification.alerts() else { panic!("one key was revoked: {:?}", notification.body) };
-    for (label, value) in
-        [("partner", "acme"), ("key", "dupont"), ("state", "revoked"), ("severity", "critical")]
-    {
+    for (label, value) in [("partner", "acme"), ("key", "dupont"), ("severity", "critical")] {
         assert_eq!(alert["labels"][label], value);
     }
     assert!(stack.request_ids_with("ERR-API-TOKEN-NOT-FOUND").contains(&quoted_request_id(alert)), "{alert}");
@@ -219,8 +217,8 @@ async fn a_rejected_secret_is_notified_once_and_not_once_per_key() {
     );
 }
 
-/// Inhibitions: source alert, target alert, and whether the target is inhibited if both have the same exporter, partner and
-/// key.
+/// Inhibitions: source alert, target alert, and whether the target is inhibited if both have the same installation,
+/// exporter, partner and key.
 const INHIBITIONS: &[(&str, &str, bool)] = &[
     ("MyUnisoftApiDown", "MyUnisoftKeyRevoked", true),
     ("MyUnisoftApiDown", "MyUnisoftCanaryFailing", true),
@@ -228,7 +226,10 @@ const INHIBITIONS: &[(&str, &str, bool)] = &[
     ("MyUnisoftApiDown", "MyUnisoftApiErrorBudgetBurn", true),
     ("MyUnisoftApiDown", "MyUnisoftTlsCertificateExpiring", false),
     ("MyUnisoftApiDown", "MyUnisoftProbesStale", false),
+    ("MyUnisoftApiDown", "MyUnisoftKeysLost", false),
+    ("MyUnisoftApiDown", "MyUnisoftCredentialUnreadable", false),
     ("MyUnisoftMostKeysFailing", "MyUnisoftCanaryFailing", true),
+    ("MyUnisoftMostKeysFailing", "MyUnisoftRateLimitLow", true),
     ("MyUnisoftMostKeysFailing", "MyUnisoftKeyRevoked", false),
     ("MyUnisoftApiMaintenance", "MyUnisoftApiDown", true),
     ("MyUnisoftApiMaintenance", "MyUnisoftMostKeysFailing", true),
@@ -242,7 +243,8 @@ const INHIBITIONS: &[(&str, &str, bool)] = &[
     ("MyUnisoftKeyRevoked", "MyUnisoftCanaryFailing", true),
     ("MyUnisoftKeyRevoked", "MyUnisoftLoginFailing", false),
     ("MyUnisoftLoginFailing", "MyUnisoftCanaryFailing", true),
-    ("MyUnisoftExporterDown", "MyUnisoftKeyRevoked", true),
+    ("MyUnisoftExporterDown", "MyUnisoftProbesStale", true),
+    ("MyUnisoftExporterDown", "MyUnisoftKeyRevoked", false),
     ("MyUnisoftExporterDown", "MyUnisoftExporterConfigReloadFailed", false),
 ];
 
@@ -250,12 +252,16 @@ const INHIBITIONS: &[(&str, &str, bool)] = &[
 async fn a_cause_inhibits_its_consequences_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let alertmanager = Alertmanager::start(folder.path(), &shipped("examples/alertmanager.yml")).await;
-    // Each pair of alerts has its own instance of the exporter.
+    // Each pair of alerts has its own job. Only alerts about the exporter itself have an instance.
     let alert = |name: &str, pair: usize, other_key: bool| {
-        let of_key = ["tKey", "Canary", "Login", "RateLimit"].iter().any(|kind| name.contains(kind));
-        let of_partner = of_key || name.contains("Secret");
+        let of_key =
+            ["tKeyR", "tKeyN", "Canary", "Login", "RateLimit"].iter().any(|kind| name.contains(kind));
+        let of_partner = of_key || name.contains("Secret") || name.contains("Credential");
         let mut labels =
-            serde_json::json!({"alertname": name, "job": "myunisoft", "instance": pair.to_string()});
+            serde_json::json!({"alertname": name, "job": pair.to_string(), "severity": "warning"});
+        if name.contains("Exporter") || name.contains("Stale") {
+            labels["instance"] = "exporter:10698".into();
+        }
         if of_partner {
             labels["partner"] = "acme".into();
         }
@@ -278,15 +284,15 @@ async fn a_cause_inhibits_its_consequences_and_nothing_else() {
         (settled && known.len() == INHIBITIONS.len() * 3).then_some(known)
     };
     let known = until_within(TIMEOUT, "every alert", poll).await;
-    let is_inhibited = |name: &str, instance: usize| {
+    let is_inhibited = |name: &str, job: usize| {
         let of = |alert: &&serde_json::Value| {
             let labels = &alert["labels"];
-            labels["alertname"] == name && labels["instance"] == *instance.to_string()
+            labels["alertname"] == name && labels["job"] == *job.to_string()
         };
         known.iter().find(of).unwrap()["status"]["state"] == "suppressed"
     };
     for (pair, (source, target, inhibited)) in INHIBITIONS.iter().enumerate() {
         assert_eq!(is_inhibited(target, pair), *inhibited, "{target} while {source}");
-        assert!(!is_inhibited(target, 1_000 + pair), "{target} of another exporter while {source}");
+        assert!(!is_inhibited(target, 1_000 + pair), "{target} of another job while {source}");
     }
 }

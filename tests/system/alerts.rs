@@ -139,6 +139,8 @@ fn every_alert_has_a_severity_texts_links_and_a_runbook() {
         assert!(text("runbook_url").ends_with(&format!("#{}", name.to_lowercase())), "{name}");
         assert!(anchors.contains(&name), "{name} has no section in docs/runbooks.md");
         assert!(text("dashboard_url").contains("/d/myunisoft-"), "{name}");
+        let of_key = name.starts_with("MyUnisoftKey") && name != "MyUnisoftKeysLost";
+        assert!(!of_key || text("exporter_url").contains("/key?partner="), "{name} does not link to its key");
         named.insert(name.to_owned());
     }
     let anchors = anchors.into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
@@ -163,7 +165,29 @@ fn every_alert_has_a_severity_texts_links_and_a_runbook() {
         "ProbesStale",
         "ExporterDown",
         "ExporterConfigReloadFailed",
+        "CredentialUnreadable",
+        "KeysLost",
+        "MostKeysFailing",
+        "ExporterClockSkew",
+        "ExporterStorageFailing",
     ] {
         assert!(named.contains(&format!("MyUnisoft{name}")), "MyUnisoft{name} is missing");
+    }
+}
+
+#[test]
+fn no_rule_drops_a_label_of_the_target_or_fixes_a_job() {
+    for file in RULES {
+        let rules = parsed(&alerts_folder().join(file));
+        for rule in rules["groups"].as_array().unwrap().iter().flat_map(|it| it["rules"].as_array().unwrap())
+        {
+            let (name, expr) =
+                (rule["record"].as_str().or(rule["alert"].as_str()), rule["expr"].as_str().unwrap());
+            assert!(!expr.contains(" by ("), "{name:?} drops labels of the target: {expr}");
+            assert!(!expr.contains("job=") && !expr.contains("instance="), "{name:?} fixes a target: {expr}");
+            // In a job with other targets, a target that never responded is not taken for an exporter.
+            let by_job = expr.contains("on (job)") && name != Some("exporter:up:known");
+            assert!(!expr.contains("on (job, instance") && !by_job, "{name:?} mixes targets up: {expr}");
+        }
     }
 }
