@@ -5,12 +5,18 @@
 //! shipped durations. `make detection` runs these tests with the shipped durations, and prints how long each detection took.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
 use partner_simulator::{Fault, Scope, Simulator};
 use tempfile::TempDir;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::SECRET;
 use crate::support::monitoring::{
@@ -215,6 +221,97 @@ async fn a_rejected_secret_is_notified_once_and_not_once_per_key() {
         stack.notifications(),
         [firing("MyUnisoftSecretRejected"), resolved("MyUnisoftSecretRejected")]
     );
+}
+
+/// The page `/metrics` of an exporter that does what the test says.
+struct ScriptedExporter {
+    address: String,
+    text: Arc<Mutex<String>>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl ScriptedExporter {
+    async fn start() -> Self {
+        let text = Arc::<Mutex<String>>::default();
+        let page = |State(text): State<Arc<Mutex<String>>>| async move { text.lock().unwrap().clone() };
+        let routes = Router::new().route("/metrics", get(page)).with_state(Arc::clone(&text));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let serve = async move { axum::serve(listener, routes).await.unwrap() };
+        Self { address, text, _task: AbortOnDropHandle::new(tokio::spawn(serve)) }
+    }
+
+    /// Serves a key with this name and state, and since when it is broken.
+    fn set_key(&self, key: &str, state: &str, broken_since: Option<u64>) {
+        let labels = format!("partner=\"acme\",key=\"{key}\"");
+        let mut text = "myunisoft_exporter_build_info{version=\"0\"} 1\n".to_owned();
+        for known in ["unknown", "pending", "active", "not_found", "revoked", "invalid"] {
+            let value = u8::from(known == state);
+            writeln!(text, "myunisoft_key_state{{{labels},state=\"{known}\"}} {value}").unwrap();
+        }
+        if let Some(since) = broken_since {
+            writeln!(text, "myunisoft_key_broken_since_timestamp_seconds{{{labels}}} {since}").unwrap();
+        }
+        *self.text.lock().unwrap() = text;
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_not_resolved_by_a_refused_replacement() {
+    let folder = tempfile::tempdir().unwrap();
+    let exporter = ScriptedExporter::start().await;
+    exporter.set_key("dupont", "active", None);
+    let webhook = Webhook::start().await;
+    let routes = accelerated(&shipped("examples/alertmanager.yml"), speedup())
+        .replace("localhost:5001", &webhook.address);
+    let alertmanager = Alertmanager::start(folder.path(), &routes).await;
+    let config = write_rules(folder.path(), speedup())
+        .replace("localhost:10698", &exporter.address)
+        .replace("localhost:9093", &alertmanager.address);
+    let prometheus = Prometheus::start(folder.path(), &config).await;
+    let wait_for = |query: String| {
+        let prometheus = &prometheus;
+        async move { until_within(TIMEOUT, &query, || prometheus.query(&query)).await }
+    };
+    let notified = |status: &'static str| {
+        let webhook = &webhook;
+        let find = move || async move {
+            let mut all = webhook.received().into_iter();
+            all.find(|found| found.alert_name() == "MyUnisoftKeyRevoked" && found.status() == status)
+        };
+        until_within(TIMEOUT, status, find)
+    };
+    wait_for("myunisoft_key_state{state=\"active\"} == 1".into()).await;
+
+    exporter.set_key("dupont", "revoked", Some(1_700_000_000));
+    let first = notified("firing").await;
+    let [alert] = first.alerts() else { panic!("one key was revoked: {:?}", first.body) };
+    assert_eq!(
+        alert["labels"]["state"],
+        serde_json::Value::Null,
+        "a change of the state must not change the alert"
+    );
+    assert_eq!(
+        alert["annotations"]["exporter_url"],
+        format!("http://{}/key?partner=acme&key=dupont", exporter.address)
+    );
+    // Each state lasts longer than Alertmanager would take to notify a resolved alert.
+    for state in ["not_found", "pending", "invalid", "unknown"] {
+        exporter.set_key("dupont", state, Some(1_700_000_000));
+        wait_for(format!("sum_over_time(myunisoft_key_state{{state=\"{state}\"}}[10m]) >= 8")).await;
+    }
+    let began = wait_for("count(ALERTS_FOR_STATE{alertname=\"MyUnisoftKeyRevoked\"})".into()).await;
+    assert_eq!(began[0]["value"][1], "1");
+    let firing_only = webhook.received().iter().all(|it| it.status() == "firing");
+    assert!(firing_only, "{:?}", webhook.received());
+
+    // The key is renamed. Both names belong to one group of notifications, which stays firing.
+    exporter.set_key("durand", "revoked", Some(1_700_000_000));
+    wait_for("ALERTS{alertname=\"MyUnisoftKeyRevoked\",alertstate=\"firing\",key=\"durand\"}".into()).await;
+
+    exporter.set_key("durand", "active", None);
+    notified("resolved").await;
+    wait_for("absent(ALERTS{alertname=\"MyUnisoftKeyRevoked\"})".into()).await;
 }
 
 /// Inhibitions: source alert, target alert, and whether the target is inhibited if both have the same installation,
