@@ -257,6 +257,33 @@ impl ScriptedExporter {
 }
 
 #[tokio::test]
+async fn a_revoked_key_is_resolved_when_its_replacement_works_and_not_before() {
+    let stack = Stack::start(&["dupont", "martin"]).await;
+    let write_token = |token: &str| fs::write(stack.folder.path().join("dupont"), token).unwrap();
+    let notified = |status: &'static str| {
+        let webhook = &stack.webhook;
+        let find = move || async move {
+            let mut all = webhook.received().into_iter();
+            all.find(|found| found.alert_name() == "MyUnisoftKeyRevoked" && found.status() == status)
+        };
+        until_within(TIMEOUT, status, find)
+    };
+    stack.simulator.key("dupont").unwrap().revoke();
+    notified("firing").await;
+
+    write_token("a-mistyped-replacement");
+    // Longer than Alertmanager would take to notify a resolved alert.
+    let invalid = "sum_over_time(myunisoft_key_state{key=\"dupont\",state=\"invalid\"}[10m]) >= bool 8";
+    stack.wait_for_value(invalid, 1).await;
+    let firing_only = stack.webhook.received().iter().all(|it| it.status() == "firing");
+    assert!(firing_only, "{:?}", stack.webhook.received());
+
+    let replacement = stack.simulator.key("dupont").unwrap().replace_token().unwrap();
+    write_token(&replacement);
+    notified("resolved").await;
+}
+
+#[tokio::test]
 async fn a_revoked_key_is_not_resolved_by_a_refused_replacement() {
     let folder = tempfile::tempdir().unwrap();
     let exporter = ScriptedExporter::start().await;

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use partner_simulator::{Limits, Simulator};
 use rustix::process::Signal;
-use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use crate::state_file::tokens_of_keys;
 use crate::support::SECRET;
 use crate::support::acme::{key_line, write_config};
 use crate::support::server::Exporter;
@@ -51,16 +51,18 @@ async fn shown_states(exporter: &Exporter) -> States {
 
 /// The states in the state file, and the keys that have been active once.
 fn persisted_states(data: &Path) -> (States, BTreeSet<String>) {
-    let Ok(text) = std::fs::read(data.join("state.json")) else { return Default::default() };
-    let file: Value = serde_json::from_slice(&text).expect("the state file is complete");
+    let Ok(file) = std::fs::read_to_string(data.join("state.json")) else { return Default::default() };
     let (mut states, mut active) = (States::new(), BTreeSet::new());
-    for record in file["keys"].as_array().unwrap() {
-        let text = |field: &str| record[field].as_str().unwrap().to_owned();
+    for (key, token) in tokens_of_keys(&file) {
+        let text = |field: &str| token[field].as_str().unwrap().to_owned();
         let since = humantime::parse_rfc3339(&text("since")).unwrap();
         let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
-        states.insert(text("key"), (text("state"), since));
-        if record["has_been_active"] == true {
-            active.insert(text("key"));
+        // A token that was adopted and not judged yet is written, too.
+        if text("state") != "unknown" {
+            states.insert(key.clone(), (text("state"), since));
+        }
+        if token["has_been_active"] == true {
+            active.insert(key);
         }
     }
     (states, active)

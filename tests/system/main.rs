@@ -24,5 +24,6 @@ mod page;
 mod panels;
 mod probe_command;
 mod process;
+mod state_file;
 mod status;
 mod web;

@@ -49,7 +49,9 @@ async fn prometheus_reads_every_metric_with_its_type_and_help() {
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let login = "      - {name: durand, access: firm, canaries: [], login: {mail: api@durand.example, password: right}}";
-    write_config(folder.path(), &simulator, &[login.to_owned(), key_line(&simulator, "dupont")]);
+    let unreadable = "      - {name: petit, access: society, token_file: missing}";
+    let keys = [login.to_owned(), unreadable.to_owned(), key_line(&simulator, "dupont")];
+    write_config(folder.path(), &simulator, &keys);
     let config = folder.path().join("exporter.yml");
     std::fs::write(folder.path().join("ca.pem"), simulator.ca_pem().unwrap()).unwrap();
     let text = std::fs::read_to_string(&config).unwrap();

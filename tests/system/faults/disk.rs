@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::{FAILED_WRITES, in_mount_namespace, run_in_namespace_of};
+use crate::state_file::tokens_of_keys;
 use crate::support::acme::{state_line, two_keys};
 use crate::support::server::{BINARY, Exporter, run_tool, until};
 
@@ -27,10 +28,8 @@ async fn start_on_small_disk(folder: &TempDir) -> (Exporter, PathBuf) {
 /// The state of dupont in the state file.
 fn persisted_state(data: &Path) -> String {
     let text = std::fs::read_to_string(data.join("state.json")).unwrap();
-    let file: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let keys = file["keys"].as_array().unwrap();
-    let dupont = keys.iter().find(|record| record["key"] == "dupont").unwrap();
-    dupont["state"].as_str().unwrap().to_owned()
+    let tokens = tokens_of_keys(&text);
+    tokens["dupont"]["state"].as_str().unwrap().to_owned()
 }
 
 /// Revokes dupont and checks that the state is shown, but not written, and that the failed write is reported.
