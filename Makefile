@@ -21,7 +21,7 @@ CARGO_ABOUT_VERSION := 0.9.3
 # Many tests spend more time waiting for servers than computing, so more threads than cores are useful.
 export RUST_TEST_THREADS ?= 8
 
-.PHONY: help test deps servers lint bench cargo-about check-notices demo deny detection fuzz kills notices screenshots soak
+.PHONY: help test deps servers lint bench cargo-about check-notices demo deny detection fuzz kills mutants notices screenshots soak
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -86,6 +86,10 @@ cargo-about:
 
 fuzz: ## Test every parser with 100,000 mutated inputs (15 minutes)
 	PROPTEST_CASES=100000 $(CARGO) test --locked --release --lib fuzz_tests::
+
+mutants: ## Change the rules about keys one place at a time; each change must fail a test (hours; installs cargo-mutants if it is missing)
+	command -v cargo-mutants >/dev/null || $(CARGO) install --locked cargo-mutants
+	$(CARGO) mutants
 
 kills: ## Kill the exporter 200 times at random moments (five minutes)
 	MYUNISOFT_KILLS=200 $(CARGO) test --locked --test system kills::

@@ -95,15 +95,26 @@ pub(crate) struct KeyFacts<'a> {
     pub failed_probes: Vec<FailedProbe<'a>>,
     /// The names of the probes whose last run shows that the API accepted key and secret.
     pub accepted_probes: Vec<&'a str>,
+    /// Whether the key worked before, and was refused since.
+    pub is_broken: bool,
     pub origin: TokenOrigin,
     /// Which secret, token or password can't be read any more, and why. The last value that was read serves.
     pub unreadable: Option<Arc<str>>,
-    /// Whether any of the key's probes ran.
-    pub was_probed: bool,
+    pub answers: Answers,
     /// Whether the last due probe was skipped to save the request budget.
     pub over_budget: bool,
     /// Whether the last due probe was skipped because the exporter has no file descriptors, ports or memory.
     pub out_of_resources: bool,
+}
+
+/// What is known from the last run of each probe of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// No probe ran yet.
+    None,
+    /// A probe succeeded although its response had no request ID: that does not prove that the API wrote it.
+    WithoutRequestId,
+    Other,
 }
 
 impl Verdict {
@@ -446,7 +457,7 @@ fn credential_missing(detail: &str) -> Verdict {
 
 /// A secret, token or password that can't be read, although no probe has failed because of it.
 fn unreadable(detail: &str, facts: &KeyFacts<'_>) -> Verdict {
-    if !facts.was_probed {
+    if facts.answers == Answers::None {
         return credential_missing(detail);
     }
     Blame::Exporter.verdict(
@@ -466,13 +477,26 @@ fn skipped_for_budget() -> Verdict {
 /// The verdict that follows from the state alone.
 fn state_verdict(facts: &KeyFacts<'_>) -> Verdict {
     let unreadable = || facts.unreadable.as_deref().map(|detail| unreadable(detail, facts));
-    key_state_problem(facts).or_else(unreadable).unwrap_or_else(|| {
-        Verdict::no_problem(match (facts.state == KeyState::Active, facts.was_probed) {
-            (true, _) => "The key works.",
-            (false, true) => "The API has not said anything about the key yet.",
-            (false, false) => "The key has not been probed yet.",
+    let broken = || facts.is_broken.then(replacement_not_judged);
+    key_state_problem(facts).or_else(unreadable).or_else(broken).unwrap_or_else(|| {
+        Verdict::no_problem(match facts.answers {
+            _ if facts.state == KeyState::Active => "The key works.",
+            Answers::None => "The key has not been probed yet.",
+            Answers::WithoutRequestId => {
+                "The probes succeed, but the responses have no request ID, because a proxy removes it. So they do not \
+                 prove that the API accepts the key. key/info proves it."
+            }
+            Answers::Other => "The API has not said anything about the key yet.",
         })
     })
+}
+
+/// The key was refused, and got another token or one that worked before.
+fn replacement_not_judged() -> Verdict {
+    Blame::Key.verdict(
+        "The key was refused, and the API has not accepted its present token yet.",
+        "Wait for the next probe. If it does not end this, compare the token with the one in MyUnisoft.",
+    )
 }
 
 /// `None` for the states that are no problem.

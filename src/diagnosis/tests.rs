@@ -25,9 +25,10 @@ fn facts(state: KeyState, failed_probes: Vec<FailedProbe<'_>>) -> KeyFacts<'_> {
         secret: SecretState::Active,
         failed_probes,
         accepted_probes: Vec::new(),
+        is_broken: false,
         origin: TokenOrigin::Society,
         unreadable: None,
-        was_probed: true,
+        answers: Answers::Other,
         over_budget: false,
         out_of_resources: false,
     }
@@ -241,7 +242,7 @@ fn a_failure_concerns_the_key_if_its_verdict_blames_the_key_or_the_partner() {
 fn a_key_that_works_with_the_last_value_is_reported() {
     let detail = "the key's token can't be read: the file t is empty";
     let works = KeyFacts { unreadable: Some(detail.into()), ..facts(KeyState::Active, Vec::new()) };
-    let not_probed = KeyFacts { was_probed: false, ..works.clone() };
+    let not_probed = KeyFacts { answers: Answers::None, ..works.clone() };
     assert!(!diagnose_key(&not_probed).summary.contains("works"), "nothing was sent yet");
     let verdict = diagnose_key(&works);
     assert_eq!(verdict.blame, Some(Blame::Exporter));
@@ -389,4 +390,21 @@ fn a_name_that_can_t_be_resolved_for_a_log_in_is_not_blamed_on_the_password() {
     let verdict = diagnose_key(&facts(KeyState::Active, vec![failed(&failure)]));
     let text = format!("{} {}", verdict.summary, verdict.action.unwrap());
     assert!(!text.contains("password") && text.contains("api.auth_url"), "{text}");
+}
+
+#[test]
+fn a_success_without_a_request_id_is_not_reported_as_a_working_key() {
+    let unproven = KeyFacts { answers: Answers::WithoutRequestId, ..facts(KeyState::Unknown, Vec::new()) };
+    let verdict = diagnose_key(&unproven);
+    assert_eq!(verdict.blame, None);
+    assert!(verdict.summary.contains("no request ID"), "{}", verdict.summary);
+}
+
+#[test]
+fn a_replacement_is_not_reported_as_working_before_it_is_accepted() {
+    for state in [KeyState::Unknown, KeyState::Active] {
+        let verdict = diagnose_key(&KeyFacts { is_broken: true, ..facts(state, Vec::new()) });
+        assert_eq!(verdict.blame, Some(Blame::Key), "{state}");
+        assert!(verdict.summary.contains("not accepted its present token yet"), "{}", verdict.summary);
+    }
 }

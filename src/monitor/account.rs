@@ -5,7 +5,7 @@
 //! log-in may be tried.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -18,6 +18,7 @@ use super::login_history::{LoginFirm, LoginHistory, Permission, REFUSAL_RETRY_DE
 use super::token_failure::TokenFailure;
 use super::{Context, persist};
 use crate::config;
+use crate::partner_api::error::ErrorCode;
 use crate::partner_api::login::{LoginAnswer, LoginRefusal};
 use crate::password_fingerprint::PasswordFingerprint;
 use crate::probe::Prober;
@@ -107,8 +108,8 @@ struct LogIn {
     number: u64,
     /// How many log-ins of the account were sent, by now.
     sent: Arc<AtomicU64>,
-    /// Whether the API refused the token although it was new. All clones of the token know it.
-    refused_when_new: Arc<AtomicBool>,
+    /// The code with which the API refused the token although it was new. All clones of the token know it.
+    refused_when_new: Arc<Mutex<Option<ErrorCode>>>,
 }
 
 /// The token that a key holds when it asks for another one.
@@ -459,11 +460,14 @@ impl Token {
         self.origin.sent.load(Ordering::Relaxed) == self.origin.number
     }
 
-    pub(super) fn was_refused_when_new(&self) -> bool {
-        self.origin.refused_when_new.load(Ordering::Relaxed)
+    /// Whether the API refused this token with the same code when it was new. Then it did not end early: another
+    /// log-in that ends it changes the code.
+    pub(super) fn was_refused_when_new(&self, code: Option<&ErrorCode>) -> bool {
+        let refused = self.origin.refused_when_new.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.is_some() && refused.as_ref() == code
     }
 
-    pub(super) fn set_refused_when_new(&self) {
-        self.origin.refused_when_new.store(true, Ordering::Relaxed);
+    pub(super) fn set_refused_when_new(&self, code: Option<&ErrorCode>) {
+        *self.origin.refused_when_new.lock().unwrap_or_else(PoisonError::into_inner) = code.cloned();
     }
 }

@@ -63,6 +63,10 @@ impl RefusedToken {
         Some(Self { probe: Arc::clone(probe), code: code.cloned(), certainty })
     }
 
+    pub(super) const fn code(&self) -> Option<&ErrorCode> {
+        self.code.as_ref()
+    }
+
     /// Whether the response is evidence about the key, if the token did not end early.
     pub(super) fn is_evidence(&self) -> bool {
         self.certainty == Certainty::Evidence

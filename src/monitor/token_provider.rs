@@ -231,7 +231,7 @@ impl AccountTokens {
         }
         if self.refusal_counts {
             if refused.is_evidence() {
-                token.set_refused_when_new();
+                token.set_refused_when_new(refused.code());
             } else {
                 self.not_about_token.push(refused);
             }
@@ -251,7 +251,7 @@ impl AccountTokens {
             }
         };
         // If the API refused this token when it was new, then it did not end early.
-        if token.was_refused_when_new() || !refused.is_certain() {
+        if token.was_refused_when_new(refused.code()) || !refused.is_certain() {
             return Replacement::NotNeeded;
         }
         Replacement::Failed(failure)

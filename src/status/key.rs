@@ -11,7 +11,7 @@ use serde_with::As;
 use super::StatusSource;
 use super::seconds::Seconds;
 use crate::config::KEY_INFO;
-use crate::diagnosis::{self, FailedProbe, KeyFacts, TokenOrigin, Verdict};
+use crate::diagnosis::{self, Answers, FailedProbe, KeyFacts, TokenOrigin, Verdict};
 use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::Access;
 use crate::partner_api::error::ErrorCode;
@@ -229,12 +229,22 @@ fn facts<'a>(
         secret,
         failed_probes: status.probes.iter().filter_map(|probe| failed(probe, certificate_expired)).collect(),
         accepted_probes: status.probes.iter().filter(is_accepted).map(|probe| &*probe.name).collect(),
+        is_broken: status.persisted.history.broken_since.is_some(),
         origin: TokenOrigin::new(key.access, status.has_login),
         unreadable: status.credential_problem.clone().or_else(|| key.partner.credential_problem().clone()),
-        was_probed: status.probes.iter().any(|probe| probe.last.is_some()),
+        answers: answers(status),
         over_budget: skipped(Skip::RateLimit),
         out_of_resources: skipped(Skip::NoResources),
     }
+}
+
+fn answers(status: &KeyStatus) -> Answers {
+    let mut last = status.probes.iter().filter_map(|probe| probe.last.as_ref()).peekable();
+    if last.peek().is_none() {
+        return Answers::None;
+    }
+    let is_unproven = last.any(|last| last.success() && last.request_id.is_none());
+    if is_unproven { Answers::WithoutRequestId } else { Answers::Other }
 }
 
 /// The last run of a probe, if it failed. The failure episode is not enough: it keeps its first failure, and

@@ -8,19 +8,23 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use axum::http::{HeaderValue, StatusCode};
-use partner_simulator::{Fault, Page, Refusal, Simulator};
+use partner_simulator::{EndedTokens, Fault, KeySpec, LOG_IN, LoginSpec, Page, Refusal, Simulator};
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::test_runner::TestRunner;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::{RunningFleet, minutes};
-use crate::config::{Config, Probe};
+use crate::config::{Config, Credential, Probe};
 use crate::key_state::{KeyState, PersistedKeyState, SecretState};
-use crate::partner_api::KeyInfoMode;
-use crate::test_support::{SECRET, config, exercices, key_info, token_file_key};
+use crate::partner_api::{Firm, KeyInfoMode};
+use crate::test_support::{SECRET, config, exercices, key_info, login_key, token_file_key};
 
 const EXERCICES: &str = "/api/v1/mad/exercices";
-const KEYS: [&str; 4] = ["dupont", "martin", "petit", "moreau"];
+const KEYS: [&str; 6] = ["dupont", "martin", "petit", "moreau", "durand", "leroy"];
+/// The firms of the last two keys. They log in with one account, which has one valid token at a time.
+const FIRMS: [u64; 2] = [90, 91];
+const MAIL: &str = "api@durand.example";
 /// What the API says about a key that it refuses.
 const REFUSALS: [&str; 4] = [
     "ERR-API-TOKEN-NOT-FOUND",
@@ -53,6 +57,8 @@ enum Event {
     Heal(usize),
     /// The API refuses the partner's secret, or accepts it again.
     Secret(bool),
+    /// Another program logs in with the account. This ends the tokens of the account's keys.
+    LogInElsewhere(u64),
     /// Nothing happens.
     Wait,
     Reload,
@@ -114,6 +120,7 @@ fn events() -> impl Strategy<Value = Vec<(Event, u64)>> {
         3 => (key(), select(noises)).prop_map(|(key, noise)| Event::Disturb(key, noise)),
         3 => key().prop_map(Event::Heal),
         1 => any::<bool>().prop_map(Event::Secret),
+        2 => select(&FIRMS[..]).prop_map(Event::LogInElsewhere),
         1 => Just(Event::Wait),
         1 => Just(Event::Reload),
         1 => Just(Event::Restart),
@@ -126,6 +133,9 @@ struct ModelKey {
     /// The name in the simulator.
     name: &'static str,
     renamed: u32,
+    /// `None` for a permanent token.
+    firm: Option<u64>,
+    /// The file of a permanent token.
     file: PathBuf,
     probes: Vec<Probe>,
     refused_with: Option<&'static str>,
@@ -151,6 +161,9 @@ struct World {
     answers: HashMap<(String, String), String>,
     /// Requests that may be sent besides the scheduled ones, since the start.
     allowed_questions: u64,
+    started: Instant,
+    restarts: u64,
+    log_ins_elsewhere: u64,
 }
 
 impl ModelKey {
@@ -186,8 +199,12 @@ impl ModelKey {
 impl World {
     async fn new() -> Self {
         let mut builder = Simulator::builder().partner("acme", SECRET);
-        for (number, name) in KEYS.iter().enumerate() {
+        for (number, name) in KEYS.iter().take(4).enumerate() {
             builder = builder.society_key(name, 80, 127 + number as u64);
+        }
+        for (name, firm) in KEYS[4..].iter().zip(FIRMS) {
+            let login = LoginSpec { ended_tokens: EndedTokens::AllFirms, ..LoginSpec::new(MAIL, "right") };
+            builder = builder.key(KeySpec::login(name, login.firm(firm, name)));
         }
         let simulator = builder.start().await.unwrap();
         let directory = tempfile::tempdir().unwrap();
@@ -197,10 +214,14 @@ impl World {
             vec![extended(), exercices(None), second_canary()],
             vec![exercices(None)],
             vec![key_info(KeyInfoMode::Routes), exercices(None)],
+            vec![extended()],
+            vec![extended()],
         ];
-        let keys = KEYS.iter().zip(probes).map(|(name, probes)| ModelKey {
+        let firms = [None; 4].into_iter().chain(FIRMS.map(Some));
+        let keys = KEYS.iter().zip(probes).zip(firms).map(|((name, probes), firm)| ModelKey {
             name,
             renamed: 0,
+            firm,
             file: directory.path().join(name),
             probes,
             refused_with: None,
@@ -221,8 +242,11 @@ impl World {
             secret_quiet_for: 0,
             answers: HashMap::new(),
             allowed_questions: 0,
+            started: Instant::now(),
+            restarts: 0,
+            log_ins_elsewhere: 0,
         };
-        for index in 0..world.keys.len() {
+        for index in 0..4 {
             world.write_token(index);
         }
         world.start().await;
@@ -230,8 +254,15 @@ impl World {
     }
 
     fn config(&self) -> Config {
-        let keys = self.keys.iter();
-        let keys = keys.map(|key| token_file_key(&key.configured_name(), &key.file, key.probes.clone()));
+        let keys = self.keys.iter().map(|key| {
+            let (name, probes) = (key.configured_name(), key.probes.clone());
+            let Some(firm) = key.firm else { return token_file_key(&name, &key.file, probes) };
+            let mut login = login_key(&name, MAIL, "right", probes);
+            if let Credential::Login(login) = &mut login.credential {
+                login.firm = Some(Firm::Id(firm));
+            }
+            login
+        });
         config(&self.simulator, keys.collect())
     }
 
@@ -265,6 +296,12 @@ impl World {
 
     async fn happen(&mut self, event: Event) {
         match event {
+            Event::LogInElsewhere(firm) => {
+                self.simulator.account(MAIL).unwrap().another_log_in(firm).unwrap();
+                self.log_ins_elsewhere += 1;
+            }
+            // A log-in has no token of the operator's.
+            Event::Mistype(index) | Event::Correct(index) | Event::Replace(index) if index >= 4 => {}
             Event::Refuse(index, code) => {
                 self.sim_key(index).refuse(Refusal::new(code));
                 if self.keys[index].refused_with.replace(code) != Some(code) {
@@ -325,6 +362,7 @@ impl World {
             Event::Reload => self.apply(),
             Event::Restart => {
                 (0..self.keys.len()).for_each(|index| self.heal(index));
+                self.restarts += 1;
                 self.start().await;
             }
         }
@@ -388,6 +426,11 @@ impl World {
             self.check_key(index, &before, waited, event);
         }
         self.check_calls(started, waited, event);
+        // Per firm: one at the start, one at once when a token ends early, and then one in 15 minutes.
+        let minutes = self.started.elapsed().as_secs() / 60;
+        let per_firm = 2 * (1 + self.restarts) + minutes / 15;
+        let log_ins = self.simulator.account(MAIL).unwrap().attempts().total - self.log_ins_elsewhere;
+        assert!(log_ins <= per_firm * 2, "{log_ins} log-ins in {minutes} minutes, after {event:?}");
     }
 
     fn states(&self) -> Vec<PersistedKeyState> {
@@ -425,7 +468,9 @@ impl World {
         }
         // Told within one interval and one confirmation.
         key.quiet_for = if key.is_disturbed || is_secret_refused { 0 } else { key.quiet_for + waited };
-        if key.quiet_for >= 2 {
+        // After its token was ended, a log-in may have to wait for the next one.
+        let told_after = if key.firm.is_some() { 20 } else { 2 };
+        if key.quiet_for >= told_after {
             assert!(key.expected().contains(&now.state), "not told: {context}");
             assert_eq!(
                 now.history.broken_since.is_some(),
@@ -447,7 +492,9 @@ impl World {
         for key in &self.keys {
             let sim_key = self.simulator.key(key.name).unwrap();
             due += key.probes.len() as u64 * (waited + 1);
-            for call in sim_key.calls().iter().filter(|call| call.started >= since) {
+            let calls_of_key = sim_key.calls();
+            let probes = calls_of_key.iter().filter(|call| call.started >= since && call.route() != LOG_IN);
+            for call in probes {
                 calls += 1;
                 let answer = format!("{:?} {:?}", call.status(), call.code());
                 let route = (key.name.to_owned(), call.route().to_owned());
@@ -487,13 +534,19 @@ fn run(events: Vec<(Event, u64)>) {
     });
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 60, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn the_states_are_always_true(events in events()) {
+#[test]
+fn the_states_are_always_true() {
+    let config = ProptestConfig {
+        cases: cases(),
+        max_shrink_iters: 60,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let outcome = TestRunner::new(config).run(&events(), |events| {
         run(events);
-    }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 /// Few by default: an hour of a fleet takes about a second.
