@@ -244,6 +244,26 @@ fn probes_that_keep_refusing_do_not_confirm_one_another() {
 }
 
 #[test]
+fn while_an_answer_is_awaited_a_settled_refusal_confirms_nothing_and_a_new_one_does() {
+    let settled = || {
+        let mut key = Key::accepted(4);
+        assert_eq!(key.hear(2, Some(NotFound)), Some(0));
+        assert_eq!(key.hear(0, Some(Accepted)), None);
+        assert_eq!(key.hear(1, Some(NotFound)), Some(0));
+        key
+    };
+    let mut key = settled();
+    assert_eq!(key.hear(2, Some(NotFound)), None);
+    assert_eq!(key.state, Some(Accepted));
+    assert_eq!(key.hear(0, None), None);
+    assert_eq!(key.hear(2, Some(NotFound)), None);
+    assert_eq!(key.state, Some(Accepted), "it says nothing new without an answer, too");
+    let mut key = settled();
+    assert_eq!(key.hear(3, Some(NotFound)), None);
+    assert_eq!(key.state, Some(NotFound), "it was accepted before");
+}
+
+#[test]
 fn a_removed_probe_is_neither_asked_nor_waited_for() {
     let mut key = Key::accepted(3);
     assert_eq!(key.hear(2, Some(NotFound)), Some(0));
