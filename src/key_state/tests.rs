@@ -2,6 +2,7 @@
 
 use strum::VariantArray as _;
 
+use crate::confirmation::Statement;
 use crate::key_state::{
     EvidenceSource, KeyHistory, KeyState, PersistedKeyState, PersistedSecretState, SecretState,
 };
@@ -212,4 +213,90 @@ fn a_new_key_and_a_new_secret_are_unknown() {
     assert!(
         !PersistedKeyState::new(at(1)).has_been_active && !PersistedSecretState::new(at(1)).has_been_active
     );
+}
+
+#[test]
+fn unknown_pending_and_active_are_the_states_in_which_a_key_is_not_refused() {
+    let refused: Vec<_> = KeyState::VARIANTS.iter().filter(|state| state.is_refused()).collect();
+    assert_eq!(
+        KeyState::VARIANTS.iter().filter(|state| !refused.contains(state)).collect::<Vec<_>>(),
+        [&KeyState::Unknown, &KeyState::Pending, &KeyState::Active]
+    );
+}
+
+#[test]
+fn evidence_agrees_with_a_state_that_it_does_not_change() {
+    let accepted = judge_response(CANARY, 200, "[]");
+    let judged: Vec<_> = rows().iter().map(|row| judge_error(CANARY, 403, row.code)).collect();
+    for judgement in judged.iter().chain([&accepted]) {
+        for persisted in key_states() {
+            let Some(evidence) = judgement.key else { continue };
+            let next = persisted.step(evidence, EvidenceSource::Authority, at(9));
+            assert_eq!(persisted.agrees_with(evidence), next.state == persisted.state, "{persisted:?}");
+        }
+        for persisted in secret_states() {
+            let Some(evidence) = judgement.secret else { continue };
+            let next = persisted.step(evidence, at(9));
+            assert_eq!(persisted.agrees_with(evidence), next.state == persisted.state, "{persisted:?}");
+            assert_eq!(next.since, if next.state == persisted.state { at(1) } else { at(9) });
+        }
+    }
+}
+
+#[test]
+fn only_refusals_of_the_whole_key_or_secret_must_be_confirmed() {
+    for row in rows() {
+        let judgement = judge_error(CANARY, 403, row.code);
+        assert!(judgement.key.is_none_or(Statement::is_refusal), "{}", row.code);
+        assert!(judgement.secret.is_none_or(Statement::is_refusal), "{}", row.code);
+    }
+    let accepted = judge_response(CANARY, 200, "[]");
+    let pending = judge_response(EXTENDED, 200, r#"{"isActivated":false}"#);
+    for judgement in [accepted, pending] {
+        assert!(!judgement.key.unwrap().is_refusal() && !judgement.secret.unwrap().is_refusal());
+    }
+}
+
+#[test]
+fn a_token_takes_over_the_history_of_its_key() {
+    let history = |has_worked, day: Option<u64>| KeyHistory { has_worked, broken_since: day.map(at) };
+    let token = |has_been_active, history| PersistedKeyState {
+        has_been_active,
+        history,
+        ..PersistedKeyState::new(at(1))
+    };
+    // The token's own history, whether it was active, the history of the key, and the result.
+    let cases = [
+        (history(false, None), false, history(false, None), history(false, None)),
+        (history(false, None), false, history(true, None), history(true, None)),
+        (history(false, None), true, history(false, None), history(true, None)),
+        (history(true, None), false, history(false, None), history(true, None)),
+        (history(true, Some(3)), true, history(true, None), history(true, None)),
+        (history(true, Some(3)), true, history(false, None), history(true, Some(3))),
+        (history(true, Some(3)), true, history(true, Some(2)), history(true, Some(2))),
+    ];
+    for (of_token, has_been_active, of_key, expected) in cases {
+        let adopted = token(has_been_active, of_token).with_history(&of_key);
+        assert_eq!(adopted.history, expected, "{of_token:?} {has_been_active} {of_key:?}");
+    }
+}
+
+#[test]
+fn a_record_of_version_1_is_completed_from_its_state() {
+    for (state, has_been_active, broken_since) in [
+        (KeyState::Revoked, true, Some(at(1))),
+        (KeyState::Active, true, None),
+        (KeyState::Pending, true, None),
+        (KeyState::NotFound, false, None),
+    ] {
+        let mut persisted = PersistedKeyState { state, has_been_active, ..PersistedKeyState::new(at(1)) };
+        persisted.complete_version_1();
+        assert_eq!(persisted.history, KeyHistory { has_worked: has_been_active, broken_since }, "{state}");
+    }
+}
+
+#[test]
+fn an_unknown_state_in_a_file_is_named() {
+    assert_eq!("fine".parse::<KeyState>().unwrap_err(), "unknown state \"fine\"");
+    assert_eq!("fine".parse::<SecretState>().unwrap_err(), "unknown state \"fine\"");
 }
