@@ -1,10 +1,12 @@
 //! The state file and its lock: the file is read once, then replaced as a whole by each write.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use rustix::fs::OFlags;
 use tracing::{error, warn};
 
 use super::content::Content;
@@ -96,7 +98,7 @@ impl StateFile {
     fn copy_damaged(&self, path: &Path, damage: &[String]) -> io::Result<()> {
         let kept_path = self.damaged_path();
         // Some file systems have no hard links.
-        fs::hard_link(path, &kept_path).or_else(|_| fs::copy(path, &kept_path).map(drop))?;
+        fs::hard_link(path, &kept_path).or_else(|_| copy_to_new_file(path, &kept_path))?;
         let (file, copy, count) = (path.display(), kept_path.display(), damage.len());
         let first = damage.first().map_or("", String::as_str);
         error!(
@@ -136,6 +138,7 @@ impl StateFile {
     /// there must be read.
     fn lock_directory(&mut self) -> io::Result<()> {
         create_directory(&self.directory)?;
+        require_own_directory(&self.directory)?;
         let lock = open_lock_file(&self.directory.join(LOCK_NAME))?;
         if let Some(held) = &self.lock
             && is_same_file(held, &lock)?
@@ -164,43 +167,92 @@ impl StateFile {
     }
 }
 
+/// Never writes to a file that exists: it may be a link to any other file.
+fn copy_to_new_file(path: &Path, new_path: &Path) -> io::Result<()> {
+    let content = read_regular_file(path)?;
+    let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new_path)?;
+    new.write_all(&content)
+}
+
 /// Reads only regular files: opening a pipe waits for a writer, and reading a device may never end.
 pub(super) fn read_regular_file(path: &Path) -> io::Result<Vec<u8>> {
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() {
+    if !fs::symlink_metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a regular file; remove it"));
     }
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let metadata = file.metadata()?;
+    require_own_file(path, &metadata)?;
     if metadata.len() > MAX_SIZE {
         return Err(io::Error::other("it is larger than 256 MiB, so it is not a state file; remove it"));
     }
-    fs::read(path)
+    let mut content = Vec::new();
+    file.read_to_end(&mut content)?;
+    Ok(content)
 }
 
-/// Only the exporter's user may open the lock file: anyone who can open it could hold the lock for ever.
+/// Only the exporter's user may open the lock file: anyone who can open it could hold the lock for ever. A link is not
+/// followed, and a file of another user is not used: it may be any file that the exporter may write.
 fn open_lock_file(path: &Path) -> io::Result<File> {
-    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        let text = format!("{} is not a regular file; remove it", path.display());
-        return Err(io::Error::other(text));
-    }
+    // Opening a pipe would wait for a reader.
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let lock = options.open(path)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // The operator may have created it with another mode. If it belongs to another user, its mode stays.
+    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+    let opened = options.open(path).and_then(|lock| Ok((lock.metadata()?, lock)));
+    let (metadata, lock) = match opened {
+        Ok(opened) => opened,
+        Err(cause) if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) => {
+            let text = format!("{} is not a regular file ({cause}); remove it", path.display());
+            return Err(io::Error::other(text));
+        }
+        Err(cause) => return Err(cause),
+    };
+    require_own_file(path, &metadata)?;
+    // Kubernetes, for example, gives the group of a volume access to each file in it. The mode of a file with a second
+    // name stays: it may be any file of the exporter's user.
+    if metadata.permissions().mode() & 0o077 != 0 && metadata.nlink() == 1 {
+        // Some file systems have no modes. Then nothing else can be done.
         let _ = lock.set_permissions(fs::Permissions::from_mode(0o600));
     }
     Ok(lock)
 }
 
+/// Refuses what is not a regular file, or belongs to another user.
+fn require_own_file(path: &Path, metadata: &Metadata) -> io::Result<()> {
+    let path = path.display();
+    if !metadata.is_file() {
+        return Err(io::Error::other(format!("{path} is not a regular file; remove it")));
+    }
+    if !is_trusted_owner(metadata.uid()) {
+        let owner = metadata.uid();
+        return Err(io::Error::other(format!(
+            "{path} belongs to the user {owner}, not to the user that runs the exporter; remove it, or change its owner"
+        )));
+    }
+    Ok(())
+}
+
+/// The exporter's user, or root, who can do everything in any case.
+fn is_trusted_owner(user: u32) -> bool {
+    user == 0 || user == rustix::process::geteuid().as_raw()
+}
+
+/// Refuses a directory of another user, who could replace the files in it at any time.
+fn require_own_directory(directory: &Path) -> io::Result<()> {
+    let metadata = fs::metadata(directory)?;
+    if is_trusted_owner(metadata.uid()) {
+        return Ok(());
+    }
+    let (directory, owner) = (directory.display(), metadata.uid());
+    Err(io::Error::other(format!(
+        "{directory} belongs to the user {owner}, not to the user that runs the exporter; change its owner (chown), or \
+         set another --storage.path"
+    )))
+}
+
 /// Only the exporter's user can access the files in the directory, whatever the directory's mode is. But
 /// anyone who can write to a directory can replace the files in it.
-#[cfg(unix)]
 fn warn_if_world_writable(directory: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
     if fs::metadata(directory).is_ok_and(|metadata| metadata.permissions().mode() & 0o002 != 0) {
         let directory = directory.display();
         warn!(
@@ -210,22 +262,10 @@ fn warn_if_world_writable(directory: &Path) {
     }
 }
 
-/// Other systems have no permission bits.
-#[cfg(not(unix))]
-fn warn_if_world_writable(_: &Path) {}
-
 /// Whether two open files are the same file, whatever their current names are.
-#[cfg(unix)]
 fn is_same_file(one: &File, other: &File) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
     let (one, other) = (one.metadata()?, other.metadata()?);
     Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
-}
-
-/// On other systems, an open file cannot lose its name.
-#[cfg(not(unix))]
-fn is_same_file(_: &File, _: &File) -> io::Result<bool> {
-    Ok(true)
 }
 
 /// Creates the directory and its missing parents, with access for the exporter's user only.
@@ -234,8 +274,7 @@ pub(super) fn create_directory(directory: &Path) -> io::Result<()> {
     let missing: Vec<_> = directory.ancestors().take_while(is_missing).collect();
     let mut builder = DirBuilder::new();
     builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.mode(0o700);
     builder.create(directory)?;
     missing.into_iter().filter_map(Path::parent).for_each(sync_directory);
     Ok(())

@@ -344,6 +344,41 @@ async fn only_the_exporter_s_user_can_access_directory_and_files() {
     }
 }
 
+#[test]
+fn a_link_in_the_storage_directory_is_not_followed() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let storage = Storage::new();
+    let elsewhere = storage.parent.path().join("file-of-another-service");
+    for name in ["lock", "state.json"] {
+        fs::create_dir(storage.directory()).unwrap();
+        fs::write(&elsewhere, "{}").unwrap();
+        fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o644)).unwrap();
+        symlink(&elsewhere, storage.directory().join(name)).unwrap();
+        let cause = StateFile::new(&storage.directory()).read_if_new().unwrap_err().to_string();
+        assert!(cause.contains("is not a regular file"), "{cause}");
+        assert_eq!(fs::metadata(&elsewhere).unwrap().permissions().mode() & 0o777, 0o644, "{name}");
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "{}");
+        fs::remove_dir_all(storage.directory()).unwrap();
+    }
+    // A second name of the same file is not a link, but its mode stays, too.
+    fs::create_dir(storage.directory()).unwrap();
+    fs::hard_link(&elsewhere, storage.directory().join("lock")).unwrap();
+    StateFile::new(&storage.directory()).read_if_new().unwrap();
+    assert_eq!(fs::metadata(&elsewhere).unwrap().permissions().mode() & 0o777, 0o644);
+}
+
+#[test]
+fn an_own_lock_file_that_others_may_open_is_closed_to_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let storage = Storage::new();
+    fs::create_dir(storage.directory()).unwrap();
+    let lock = storage.directory().join("lock");
+    fs::write(&lock, "").unwrap();
+    fs::set_permissions(&lock, fs::Permissions::from_mode(0o664)).unwrap();
+    StateFile::new(&storage.directory()).read_if_new().unwrap();
+    assert_eq!(fs::metadata(&lock).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_has_the_persisted_state_and_changes_nothing_while_an_exporter_runs() {
     let storage = Storage::new();

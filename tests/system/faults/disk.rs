@@ -142,6 +142,33 @@ async fn storage_that_becomes_available_late_is_read_before_it_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_storage_directory_of_another_user_is_not_used() {
+    const NOBODY: Option<u32> = Some(65534);
+    let (_simulator, folder) = two_keys().await;
+    let data = folder.path().join("data");
+    let target = folder.path().join("file-of-another-service");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(&target, "content").unwrap();
+    std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o644)).unwrap();
+    for name in ["lock", "state.json"] {
+        std::os::unix::fs::symlink(&target, data.join(name)).unwrap();
+    }
+    std::os::unix::fs::chown(&data, NOBODY, NOBODY).unwrap();
+    let exporter = Exporter::start(folder.path(), &[]).await;
+    exporter.server.wait_for_log(&["level=error", "belongs to the user 65534", "change its owner"]).await;
+    exporter.wait_for_line(&state_line("dupont", "active")).await;
+    assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o644);
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "content");
+    // The directory is tried again.
+    for name in ["lock", "state.json"] {
+        std::fs::remove_file(data.join(name)).unwrap();
+    }
+    std::os::unix::fs::chown(&data, Some(rustix::process::geteuid().as_raw()), None).unwrap();
+    exporter.server.wait_for_log(&["level=info", "the state file can be written again"]).await;
+    assert_eq!(persisted_state(&data), "active");
+}
+
+#[tokio::test]
 async fn a_pipe_or_a_device_instead_of_the_state_file_delays_neither_the_start_nor_the_probes() {
     let (simulator, folder) = two_keys().await;
     let data = folder.path().join("data");
