@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::monitor::Context;
 use crate::probe::BuildError;
 use crate::reload::{LoadedConfig, Loader, Reloader};
+use crate::secret;
 use crate::state::SharedState;
 use crate::store::Store;
 use web_toolkit::{AuthHandle, Service, serve};
@@ -65,7 +66,10 @@ impl App {
         let Self { initial, loader, store, metrics, listeners, options } = self;
         let context = Arc::new(Context::new(Arc::new(SharedState::default()), Arc::clone(&metrics), store));
         let mut fleet = Fleet::new(Arc::clone(&context));
-        fleet.apply(&initial.config)?;
+        {
+            let _read_ahead = secret::read_ahead(initial.config.secrets()).await;
+            fleet.apply(&initial.config)?;
+        }
         let app = AppState {
             context: Arc::clone(&context),
             key_index: fleet.key_index(),

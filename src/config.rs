@@ -28,7 +28,7 @@ use url::Url;
 pub(crate) use self::load::{Loaded, files_matching, load, load_text};
 pub(crate) use self::section::Section;
 use crate::partner_api::{Access, Firm, KeyInfoMode, Method};
-use crate::secret::SecretSource;
+use crate::secret::{SecretKind, SecretSource};
 
 /// The label value of the health probe.
 pub(crate) const HEALTH: &str = "health";
@@ -55,6 +55,25 @@ pub(crate) struct Config {
     pub settings: Settings,
     /// In the order of the files; the names are unique.
     pub partners: Vec<Partner>,
+}
+
+impl Config {
+    /// Where every secret, token and password comes from.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = (&SecretSource, SecretKind)> {
+        self.partners.iter().flat_map(|partner| {
+            let of_keys = partner.keys.iter().map(|key| key.credential.secret());
+            std::iter::once((&partner.secret, SecretKind::HeaderValue)).chain(of_keys)
+        })
+    }
+}
+
+impl Credential {
+    fn secret(&self) -> (&SecretSource, SecretKind) {
+        match self {
+            Self::Token(source) => (source, SecretKind::HeaderValue),
+            Self::Login(login) => (&login.password, SecretKind::Password),
+        }
+    }
 }
 
 /// What applies to the whole fleet: everything except the partners.
@@ -90,7 +109,7 @@ pub(crate) struct Api {
     pub identity: Option<Arc<str>>,
     /// PEM file of certificate authorities, trusted instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// The content of such a file, used by the demo instead of `ca_file`.
+    /// The content of `ca_file` when it was checked. The demo has no file.
     pub ca_pem: Option<String>,
     /// HTTP proxy for all requests; the user and the password in it are secret.
     pub proxy_url: Option<Url>,

@@ -45,6 +45,7 @@ mod config;
 mod confirmation;
 mod demo;
 mod diagnosis;
+mod file_threads;
 mod file_version;
 mod fleet;
 mod format;

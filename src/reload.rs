@@ -14,6 +14,7 @@ use crate::config::{self, Config};
 use crate::file_version::FileVersion;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
+use crate::secret;
 use web_toolkit::{AuthHandle, Protection};
 
 /// A changed file is read only after it has not changed again for this time, because it may still be being
@@ -139,7 +140,9 @@ impl Reloader {
     }
 
     async fn apply(&mut self, loaded: LoadedConfig, mut snapshot: Snapshot) -> Result<(), String> {
+        let read_ahead = secret::read_ahead(loaded.config.secrets()).await;
         let applied = self.fleet.apply(&loaded.config).map_err(|error| error.to_string());
+        drop(read_ahead);
         if applied.is_ok() {
             // Nothing can fail after this point.
             self.auth.replace(loaded.protection);

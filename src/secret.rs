@@ -1,22 +1,31 @@
 //! Reads secrets from where the operator keeps them. A secret can be used, but never printed.
 
+mod files;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use rustix::fs::OFlags;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::file_version::FileVersion;
+pub(crate) use watched::{WatchedSecret, read_ahead};
 
 /// In bytes. No token, secret or password needs more; a larger file is the wrong file.
 const MAX_SIZE: usize = 16 * 1024;
+/// How long [`SecretSource::check`] waits for a file. After [`MAX_DEAD_FILES`], it waits for a hundredth of this.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+const MAX_DEAD_FILES: u32 = 5;
+/// How many files [`SecretSource::check`] waited for in vain.
+static DEAD_FILES: AtomicU32 = AtomicU32::new(0);
 
 /// Where the operator keeps a secret.
 #[derive(Clone)]
@@ -65,7 +74,7 @@ impl fmt::Debug for SecretSource {
 }
 
 /// The use of a secret. It decides which characters the secret may contain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum SecretKind {
     /// A token or a partner's secret. It is sent in an HTTP header, so it contains only visible ASCII.
     HeaderValue,
@@ -83,12 +92,23 @@ impl SecretSource {
         self.read_raw().and_then(|bytes| check(&bytes, kind)).map_err(|fault| self.error(fault))
     }
 
-    /// Whether every user of this machine can read the file that contains the secret.
-    pub(crate) fn is_world_readable(&self) -> bool {
-        match self {
-            Self::File(path) | Self::UnnamedFile(path) => checked_yaml::file::is_world_readable(path),
-            Self::Env(_) | Self::UnnamedEnv(_) | Self::Inline(_) => false,
-        }
+    /// As [`Self::read`], but waits for a file for a limited time. Also returns whether every user of this machine can
+    /// read the file that contains the secret.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`], or if the file does not respond.
+    pub(crate) fn check(&self, kind: SecretKind) -> Result<bool, SecretError> {
+        let Some(path) = self.path() else { return self.read(kind).map(|_| false) };
+        // Hundreds of dead files must not add up to hours.
+        let is_patient = DEAD_FILES.load(Ordering::Relaxed) < MAX_DEAD_FILES;
+        let bound = if is_patient { CHECK_TIMEOUT } else { CHECK_TIMEOUT / 100 };
+        let (source, path) = (self.clone(), path.to_owned());
+        let check = move || source.read(kind).map(|_| checked_yaml::file::is_world_readable(&path));
+        files::FILES.threads().wait(bound, check).unwrap_or_else(|_| {
+            DEAD_FILES.fetch_add(1, Ordering::Relaxed);
+            Err(self.error(SecretFault::NoAnswer))
+        })
     }
 
     fn read_raw(&self) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
@@ -112,12 +132,18 @@ impl SecretSource {
         SecretError { place, fault }
     }
 
-    /// Compared to detect that the secret may have changed. `None` if there is no such file.
-    fn version(&self) -> Option<FileVersion> {
+    fn path(&self) -> Option<&Path> {
         match self {
-            Self::File(path) | Self::UnnamedFile(path) => FileVersion::of(path),
-            // They do not change while the process runs.
-            Self::Env(_) | Self::UnnamedEnv(_) | Self::Inline(_) => Some(FileVersion::default()),
+            Self::File(path) | Self::UnnamedFile(path) => Some(path),
+            Self::Env(_) | Self::UnnamedEnv(_) | Self::Inline(_) => None,
+        }
+    }
+
+    /// The path as it may be shown.
+    fn shown_path(&self) -> Option<String> {
+        match self {
+            Self::File(path) => Some(path.display().to_string()),
+            Self::UnnamedFile(_) | Self::Env(_) | Self::UnnamedEnv(_) | Self::Inline(_) => None,
         }
     }
 }
@@ -131,11 +157,13 @@ fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
     if !metadata.is_file() {
         return Err(SecretFault::NotAFile);
     }
+    // A pipe that takes the place of the file now makes the open fail, or is read without a wait.
+    let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
     let max_read = u64::try_from(MAX_SIZE + "\r\n".len() + 1).unwrap_or(u64::MAX);
     // Allocate everything at once: a growing buffer leaves copies in memory that are not wiped.
     let capacity = usize::try_from(metadata.len().min(max_read)).unwrap_or(MAX_SIZE);
     let mut bytes = Zeroizing::new(Vec::with_capacity(capacity + 1));
-    File::open(path)?.take(max_read).read_to_end(&mut bytes)?;
+    file.take(max_read).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -201,6 +229,9 @@ pub(crate) enum SecretFault {
     /// Any other error of the operating system.
     #[error("cannot be read ({0}); fix the file or its path")]
     Unreadable(io::ErrorKind),
+    /// For example a network share whose server is gone.
+    #[error("does not respond; check the disk or network share that it is on")]
+    NoAnswer,
     /// There is no such environment variable.
     #[error("is not set; set it in the environment of the exporter")]
     NotSet,
@@ -235,103 +266,6 @@ impl From<io::Error> for SecretFault {
             io::ErrorKind::PermissionDenied => Self::NoPermission,
             io::ErrorKind::IsADirectory => Self::Directory,
             kind => Self::Unreadable(kind),
-        }
-    }
-}
-
-/// A secret that follows its file: read again if the file changed, and only then.
-#[derive(Debug)]
-pub(crate) struct WatchedSecret {
-    source: SecretSource,
-    kind: SecretKind,
-    cached: Option<CachedSecret>,
-    /// Why the last read failed, if it did.
-    problem: Option<SecretError>,
-    last_value: LastValue,
-}
-
-/// The last value that was read from a source. It outlives a reload that changes who reads it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct LastValue(Arc<Mutex<Option<SecretString>>>);
-
-impl LastValue {
-    fn get(&self) -> Option<SecretString> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, value: &SecretString) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(value.clone());
-    }
-}
-
-#[derive(Debug)]
-struct CachedSecret {
-    value: SecretString,
-    /// The version of the file from which `value` was read; `None` if the file must be read again.
-    version: Option<FileVersion>,
-}
-
-impl WatchedSecret {
-    /// Reads nothing yet.
-    pub(crate) fn new(source: SecretSource, kind: SecretKind) -> Self {
-        Self { source, kind, cached: None, problem: None, last_value: LastValue::default() }
-    }
-
-    /// Shared with the next reader of the same source.
-    pub(crate) const fn last_value(&self) -> &LastValue {
-        &self.last_value
-    }
-
-    /// Continues with the last value that an earlier reader of the same source read.
-    pub(crate) fn set_last_value(&mut self, last_value: LastValue) {
-        self.last_value = last_value;
-    }
-
-    /// The secret as it is now. While a secret that could be read before cannot be read, this is the last value: a file
-    /// that is gone for a moment must not stop the monitoring of a key. [`Self::problem`] then says why.
-    ///
-    /// # Errors
-    ///
-    /// As [`SecretSource::read`], if the secret could never be read.
-    pub(crate) fn current(&mut self) -> Result<&SecretString, SecretError> {
-        self.refresh();
-        match (&self.cached, &self.problem) {
-            (Some(cached), _) => Ok(&cached.value),
-            (None, Some(problem)) => Err(problem.clone()),
-            (None, None) => Err(self.source.error(SecretFault::Empty)),
-        }
-    }
-
-    /// Why the secret could not be read when it was last needed, if it could not.
-    pub(crate) const fn problem(&self) -> Option<&SecretError> {
-        self.problem.as_ref()
-    }
-
-    /// Whether a value was ever read.
-    pub(crate) const fn has_value(&self) -> bool {
-        self.cached.is_some()
-    }
-
-    fn refresh(&mut self) {
-        // Determined before the read: the next call then detects a write in between.
-        let version = self.source.version();
-        let is_current = |cached: &CachedSecret| cached.version.is_some() && cached.version == version;
-        if self.cached.as_ref().is_some_and(is_current) {
-            self.problem = None;
-            return;
-        }
-        match self.source.read(self.kind) {
-            Ok(value) => {
-                let version = version.filter(|version| version.is_settled(SystemTime::now()));
-                self.last_value.set(&value);
-                self.cached = Some(CachedSecret { value, version });
-                self.problem = None;
-            }
-            Err(problem) => {
-                self.problem = Some(problem);
-                let last_value = || self.last_value.get().map(|value| CachedSecret { value, version: None });
-                self.cached = self.cached.take().or_else(last_value);
-            }
         }
     }
 }

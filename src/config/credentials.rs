@@ -103,14 +103,10 @@ fn source(
         SecretSource::Inline(text.into())
     };
     let is_inline = matches!(source, SecretSource::Inline(_));
-    if (is_inline || secrets == Secrets::Check)
-        && let Err(error) = source.read(kind)
-    {
-        return Err(at.error(error.to_string()));
-    }
     if is_inline {
+        source.read(kind).map_err(|error| at.error(error.to_string()))?;
         at.note_inline_secret();
-    } else if secrets != Secrets::Ignore && source.is_world_readable() {
+    } else if secrets == Secrets::Check && source.check(kind).map_err(|error| at.error(error.to_string()))? {
         at.note_world_readable_file();
     }
     Ok(source)

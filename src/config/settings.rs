@@ -104,12 +104,14 @@ fn api(at: &Cursor<'_>, secrets: Secrets) -> Result<Api, Reported> {
     let identity = fields.optional("identity", identity);
     let ca_file = fields.optional("ca_file", |at| ca_file(at, secrets));
     let proxy_url = fields.optional("proxy_url", urls::proxy_url);
+    let (ca_file, ca_pem) = ca_file?.unzip();
+    let ca_pem = ca_pem.flatten();
     Ok(Api {
         base_url: base_url?.unwrap_or(default.base_url),
         auth_url: auth_url?.unwrap_or(default.auth_url),
         identity: identity?,
-        ca_file: ca_file?,
-        ca_pem: None,
+        ca_file,
+        ca_pem,
         proxy_url: proxy_url?,
     })
 }
@@ -122,10 +124,11 @@ fn identity(at: &Cursor<'_>) -> Result<Arc<str>, Reported> {
     Ok(text.into())
 }
 
-fn ca_file(at: &Cursor<'_>, secrets: Secrets) -> Result<PathBuf, Reported> {
+/// The path, and the content unless [`Secrets::Ignore`] says that no file is read.
+fn ca_file(at: &Cursor<'_>, secrets: Secrets) -> Result<(PathBuf, Option<String>), Reported> {
     let path = at.path()?;
     if secrets == Secrets::Ignore {
-        return Ok(path);
+        return Ok((path, None));
     }
     let name = path.display();
     let pem = file::read(&path).map_err(|problem| at.error(format!("the file {name} {problem}")))?;
@@ -134,7 +137,8 @@ fn ca_file(at: &Cursor<'_>, secrets: Secrets) -> Result<PathBuf, Reported> {
     for problem in certificate_bundle::describe_expired(&certificates, SystemTime::now()) {
         at.warning(format!("the file {name} {problem}"));
     }
-    Ok(path)
+    // The certificates are ASCII; comments around them may be anything.
+    Ok((path, Some(String::from_utf8_lossy(&pem).into_owned())))
 }
 
 fn health(at: &Cursor<'_>) -> Result<Health, Reported> {

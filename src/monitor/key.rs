@@ -26,7 +26,6 @@ use crate::partner_api::judge::{KeyEvidence, RequestKind};
 use crate::partner_api::request_id::RequestId;
 use crate::probe::{Credentials, ProbeRequest};
 use crate::report::ProbeReport;
-use crate::secret::LastValue;
 use crate::state::{KeyStatus, MonitoredKey, ProbeStatus, Skip, TransitionCause};
 use crate::store::{CredentialId, StateUpdate};
 
@@ -43,8 +42,6 @@ pub(crate) struct KeyMonitor {
     number: u32,
     key: Arc<MonitoredKey>,
     definition: config::Key,
-    /// The last token or password that was read. It serves also after a reload that changes the key.
-    last_value: LastValue,
     /// Locked during a whole probe, so that there is only one request at a time.
     session: Mutex<KeySession>,
 }
@@ -77,9 +74,6 @@ impl KeyMonitor {
         old: Option<&Self>,
     ) -> Arc<Self> {
         let mut tokens = TokenProvider::new(&key.credential);
-        if let Some(old) = old.filter(|old| old.definition.credential == key.credential) {
-            tokens.set_last_value(old.last_value.clone());
-        }
         let partner = Arc::clone(&partner_monitor.partner);
         let id = tokens.initial_id(partner_monitor.api(), &partner.name, &key.name);
         let new = PersistedKeyState::new(SystemTime::now());
@@ -110,7 +104,6 @@ impl KeyMonitor {
         let mut confirmation = Confirmation::default();
         (0..key.probes.len()).for_each(|index| confirmation.add(index));
         let budget = id.as_ref().map(|id| context.budgets.of(id)).unwrap_or_default();
-        let last_value = tokens.last_value().clone();
         let session = KeySession { tokens, budget, id, confirmation };
         Arc::new_cyclic(|monitor| Self {
             context,
@@ -119,7 +112,6 @@ impl KeyMonitor {
             partner_monitor,
             key: Arc::new(monitored_key),
             definition: key.clone(),
-            last_value,
             session: Mutex::new(session),
         })
     }
@@ -171,6 +163,8 @@ impl KeyMonitor {
     ) -> (Option<ProbeReport>, Option<usize>) {
         let Some(probe) = self.probes().get(index) else { return (None, None) };
         self.restore_persisted(session);
+        // Before the probe takes a permit: nobody else waits for the files of this key.
+        tokio::join!(session.tokens.refresh(), self.partner_monitor.refresh_secret());
         let Some(attempt) = self.attempt(session, index, probe, due).await else {
             self.hear_secret(index, None, None).await;
             return (None, self.hear(session, index, None).await);

@@ -130,7 +130,13 @@ impl PartnerMonitor {
         self.current().confirmation.remove(|probe| probe.key == number);
     }
 
-    /// The current secret, read again if its file changed. Each secret has a state of its own.
+    /// Reads the secret again if its file changed. Never waits long for the file.
+    pub(super) async fn refresh_secret(&self) {
+        let refresh = self.current().watched.refresh();
+        refresh.await;
+    }
+
+    /// The secret as it was when it was last refreshed. Each secret has a state of its own.
     ///
     /// # Errors
     /// If it could never be read: why.

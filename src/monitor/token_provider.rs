@@ -12,7 +12,7 @@ use super::refused_token::RefusedToken;
 use super::token_failure::TokenFailure;
 use crate::config::{Credential, Login};
 use crate::probe::Prober;
-use crate::secret::{LastValue, SecretError, SecretKind, WatchedSecret};
+use crate::secret::{SecretError, SecretKind, WatchedSecret};
 use crate::store::CredentialId;
 
 const TOKEN: &str = "the key's token";
@@ -120,21 +120,12 @@ impl TokenProvider {
         }
     }
 
-    /// The last token or password that was read, shared with the next reader of the same source.
-    pub(super) const fn last_value(&self) -> &LastValue {
-        self.watched().last_value()
+    /// Reads the token or password again if its file changed. Never waits long for a file.
+    pub(super) async fn refresh(&self) {
+        self.watched().refresh().await;
     }
 
-    /// Continues with the last token or password that an earlier reader of the same source read.
-    pub(super) fn set_last_value(&mut self, last_value: LastValue) {
-        match self {
-            Self::Permanent(watched) => watched.set_last_value(last_value),
-            Self::Account(account) => account.password.set_last_value(last_value),
-        }
-    }
-
-    /// Reads the token or password again if its file changed. Returns why it cannot be read now, if it cannot, and
-    /// whether the last value serves.
+    /// Why the token or password cannot be read now, if it cannot, and whether the last value serves.
     pub(super) fn credential_problem(&mut self) -> (Option<String>, bool) {
         let (name, watched) = match self {
             Self::Permanent(token) => (TOKEN, token),

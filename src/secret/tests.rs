@@ -3,10 +3,16 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 
-use super::{CachedSecret, LastValue, SecretError, SecretFault, SecretKind, SecretSource, WatchedSecret};
+use super::files::{Reading, SecretFiles, read_if_changed};
+use super::watched::{self, WatchedSecret};
+use super::{SecretError, SecretFault, SecretKind, SecretSource};
+use crate::file_version::FileVersion;
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
+use tokio::time::{Duration, Instant, sleep, timeout};
 
 const KINDS: [SecretKind; 2] = [SecretKind::HeaderValue, SecretKind::Password];
 
@@ -118,41 +124,42 @@ fn path(source: &SecretSource) -> &Path {
 }
 
 /// The secret that is read now, or why there is none.
-fn current(watched: &mut WatchedSecret) -> Result<String, SecretFault> {
+async fn current(watched: &mut WatchedSecret) -> Result<String, SecretFault> {
+    watched.refresh().await;
     text(watched.current().cloned())
 }
 
-#[test]
-fn a_changed_file_is_read_again_at_the_next_call() {
+#[tokio::test(start_paused = true)]
+async fn a_changed_file_is_read_again_at_the_next_call() {
     let (_folder, source) = written("one");
     let mut watched = watched(&source);
-    assert_eq!(current(&mut watched), Ok("one".to_owned()));
-    assert_eq!(current(&mut watched), Ok("one".to_owned()));
+    assert_eq!(current(&mut watched).await, Ok("one".to_owned()));
+    assert_eq!(current(&mut watched).await, Ok("one".to_owned()));
     // The size is the same, and the clock may not have advanced since the first write.
     fs::write(path(&source), "two").unwrap();
-    assert_eq!(current(&mut watched), Ok("two".to_owned()));
-    assert_eq!(current(&mut watched), Ok("two".to_owned()));
+    assert_eq!(current(&mut watched).await, Ok("two".to_owned()));
+    assert_eq!(current(&mut watched).await, Ok("two".to_owned()));
 }
 
-#[test]
-fn a_file_that_is_replaced_by_the_same_content_gives_the_same_secret() {
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_replaced_by_the_same_content_gives_the_same_secret() {
     let (folder, source) = written("one");
     let mut watched = watched(&source);
-    assert_eq!(current(&mut watched), Ok("one".to_owned()));
+    assert_eq!(current(&mut watched).await, Ok("one".to_owned()));
     fs::write(folder.path().join("new"), "one\n").unwrap();
     fs::rename(folder.path().join("new"), path(&source)).unwrap();
-    assert_eq!(current(&mut watched), Ok("one".to_owned()));
+    assert_eq!(current(&mut watched).await, Ok("one".to_owned()));
 }
 
-#[test]
-fn the_last_value_serves_while_its_file_is_missing_or_damaged() {
+#[tokio::test(start_paused = true)]
+async fn the_last_value_serves_while_its_file_is_missing_or_damaged() {
     let (_folder, source) = written("one");
     let mut watched = watched(&source);
     let fault = |watched: &WatchedSecret| watched.problem().map(|problem| problem.fault);
-    assert_eq!((current(&mut watched), fault(&watched)), (Ok("one".to_owned()), None));
+    assert_eq!((current(&mut watched).await, fault(&watched)), (Ok("one".to_owned()), None));
     fs::remove_file(path(&source)).unwrap();
     for _ in 0..2 {
-        assert_eq!(current(&mut watched), Ok("one".to_owned()));
+        assert_eq!(current(&mut watched).await, Ok("one".to_owned()));
         assert_eq!(fault(&watched), Some(SecretFault::NotFound));
     }
     for (content, expected) in [
@@ -161,21 +168,21 @@ fn the_last_value_serves_while_its_file_is_missing_or_damaged() {
         ("o ne", SecretFault::NotForHeader),
     ] {
         fs::write(path(&source), content).unwrap();
-        assert_eq!((current(&mut watched), fault(&watched)), (Ok("one".to_owned()), Some(expected)));
+        assert_eq!((current(&mut watched).await, fault(&watched)), (Ok("one".to_owned()), Some(expected)));
     }
     fs::write(path(&source), "two").unwrap();
-    assert_eq!((current(&mut watched), fault(&watched)), (Ok("two".to_owned()), None));
+    assert_eq!((current(&mut watched).await, fault(&watched)), (Ok("two".to_owned()), None));
 }
 
-#[test]
-fn a_file_that_was_never_readable_gives_no_value() {
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_never_readable_gives_no_value() {
     let (_folder, source) = written("");
     let mut watched = watched(&source);
     for _ in 0..2 {
-        assert_eq!(current(&mut watched), Err(SecretFault::Empty));
+        assert_eq!(current(&mut watched).await, Err(SecretFault::Empty));
     }
     fs::write(path(&source), "one").unwrap();
-    assert_eq!(current(&mut watched), Ok("one".to_owned()));
+    assert_eq!(current(&mut watched).await, Ok("one".to_owned()));
     assert!(watched.problem().is_none());
 }
 
@@ -189,31 +196,151 @@ fn a_name_that_may_be_the_secret_is_never_shown() {
     }
 }
 
-#[test]
-fn an_environment_or_inline_secret_never_changes_and_is_never_printed() {
+#[tokio::test(start_paused = true)]
+async fn an_environment_or_inline_secret_never_changes_and_is_never_printed() {
     let environment = SecretSource::Env("CARGO_PKG_NAME".to_owned());
     for (source, value) in
         [(environment, "myunisoft-exporter"), (SecretSource::Inline("planted".into()), "planted")]
     {
         let mut watched = watched(&source);
-        assert_eq!(current(&mut watched), Ok(value.to_owned()));
-        assert_eq!(current(&mut watched), Ok(value.to_owned()));
+        assert_eq!(current(&mut watched).await, Ok(value.to_owned()));
+        assert_eq!(current(&mut watched).await, Ok(value.to_owned()));
         assert!(!format!("{watched:?}").contains("planted"));
     }
 }
 
-#[test]
-fn a_file_with_an_unchanged_version_is_not_read_again() {
+/// Files that are read by a function of the test.
+fn files_read_by(
+    reader: impl Fn(Option<FileVersion>) -> Reading + Send + Sync + 'static,
+) -> impl Fn(&str) -> WatchedSecret {
+    let reads = Arc::new(reader);
+    let files = SecretFiles::new(Box::new(move |path, _, known| match path.to_str() {
+        Some("fine") => Reading::Value("fine".into(), None),
+        _ => reads(known),
+    }));
+    move |name| WatchedSecret::among(&files, SecretSource::File(name.into()), SecretKind::HeaderValue)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_with_an_unchanged_version_is_not_read_again() {
     let (_folder, source) = written("on-disk");
-    let cached = CachedSecret { value: SecretString::from("in-memory"), version: source.version() };
-    let mut watched = WatchedSecret {
-        source,
-        kind: SecretKind::HeaderValue,
-        cached: Some(cached),
-        problem: None,
-        last_value: LastValue::default(),
-    };
-    for _ in 0..2 {
-        assert_eq!(watched.current().unwrap().expose_secret(), "in-memory");
+    let version = FileVersion::of(path(&source));
+    let known = |version| read_if_changed(path(&source), SecretKind::HeaderValue, version);
+    assert!(matches!(known(version), Reading::Unchanged));
+    assert!(matches!(known(None), Reading::Value(..)));
+    assert!(matches!(known(Some(FileVersion::default())), Reading::Value(..)));
+    let count = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&count);
+    let file = files_read_by(move |known| {
+        seen.lock().unwrap().push(known);
+        Reading::Value("value".into(), version)
+    });
+    let (mut one, mut other) = (file("token"), file("token"));
+    for watched in [&mut one, &mut other] {
+        assert_eq!(current(watched).await, Ok("value".to_owned()));
     }
+    assert_eq!(*count.lock().unwrap(), [None, version], "two keys with the same file share what was read");
+}
+
+#[tokio::test]
+async fn a_file_that_does_not_respond_fails_alone_and_is_read_when_it_responds_again() {
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let file = files_read_by(move |_| {
+        let _ = released.lock().unwrap().recv();
+        Reading::Value("late".into(), None)
+    });
+    let mut dead = file("dead");
+    assert_eq!(current(&mut dead).await, Err(SecretFault::NoAnswer));
+    let started = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(current(&mut dead).await, Err(SecretFault::NoAnswer));
+    }
+    assert!(started.elapsed() < Duration::from_secs(1), "only the first probe waits");
+    assert_eq!(current(&mut file("fine")).await, Ok("fine".to_owned()));
+    drop(release);
+    let responds = async {
+        while current(&mut dead).await.is_err() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(Duration::from_mins(1), responds).await.unwrap();
+    assert_eq!(current(&mut dead).await, Ok("late".to_owned()));
+    assert!(dead.problem().is_none());
+}
+
+#[tokio::test]
+async fn the_last_value_serves_while_a_file_does_not_respond() {
+    let (release, released) = mpsc::channel();
+    let released = Mutex::new(released);
+    let file = files_read_by(move |_| released.lock().unwrap().recv().unwrap_or(Reading::Unchanged));
+    let mut watched = file("token");
+    release.send(Reading::Value("one".into(), None)).unwrap();
+    assert_eq!(current(&mut watched).await, Ok("one".to_owned()));
+    let fault = |watched: &WatchedSecret| watched.problem().map(|problem| problem.fault);
+    let started = Instant::now();
+    assert_eq!((current(&mut watched).await, fault(&watched)), (Ok("one".to_owned()), None));
+    assert!(started.elapsed() < Duration::from_secs(1), "a probe does not wait long");
+    let expected = (Ok("one".to_owned()), Some(SecretFault::NoAnswer));
+    assert_eq!((current(&mut watched).await, fault(&watched)), expected, "not just a busy disk");
+}
+
+#[tokio::test]
+async fn many_dead_files_delay_neither_the_start_nor_the_other_files() {
+    let (release, released) = mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(Some(released)));
+    let running = Arc::new(AtomicU32::new(0));
+    let most = Arc::clone(&running);
+    let hold = Arc::clone(&released);
+    let file = files_read_by(move |_| {
+        most.fetch_add(1, Ordering::Relaxed);
+        // The first reader holds the lock, and the others wait for it.
+        let _ = hold.lock().unwrap().as_ref().map(mpsc::Receiver::recv);
+        Reading::Fault(SecretFault::Empty)
+    });
+    let mut secrets: Vec<_> = (0..100).map(|number| file(&format!("dead-{number}"))).collect();
+    secrets.push(file("fine"));
+    let started = Instant::now();
+    watched::wait_for_all(&secrets, Duration::from_secs(3)).await;
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert_eq!(text(secrets.last_mut().unwrap().current().cloned()), Ok("fine".to_owned()));
+    assert_eq!(text(secrets[0].current().cloned()), Err(SecretFault::NoAnswer));
+    watched::wait_for_all(&secrets, Duration::from_millis(100)).await;
+    assert_eq!(running.load(Ordering::Relaxed), 100, "each file has one reader");
+    drop(release);
+}
+
+#[tokio::test]
+async fn a_dead_share_leaves_readers_for_the_files_elsewhere() {
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let file = files_read_by(move |_| {
+        let _ = released.lock().unwrap().recv();
+        Reading::Value("late".into(), None)
+    });
+    // One directory on the share, then one directory for each file.
+    for path in ["/mnt/one/dead", "/mnt/many/dead-"] {
+        let name = |number| {
+            if path.ends_with('-') { format!("{path}{number}/token") } else { format!("{path}{number}") }
+        };
+        let secrets: Vec<_> = (0..400).map(|number| file(&name(number))).collect();
+        watched::wait_for_all(&secrets, Duration::from_secs(1)).await;
+        assert_eq!(current(&mut file("fine")).await, Ok("fine".to_owned()), "{path}");
+    }
+    drop(release);
+    let mut last = file("/mnt/one/dead399");
+    let responds = async {
+        while current(&mut last).await.is_err() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(Duration::from_mins(1), responds).await.unwrap();
+}
+
+#[test]
+fn a_check_ends_even_if_the_secret_is_on_a_device_without_end() {
+    let device = SecretSource::File("/dev/zero".into());
+    assert_eq!(device.check(SecretKind::Password).unwrap_err().fault, SecretFault::NotAFile);
+    let (_folder, source) = written("abc");
+    assert!(source.check(SecretKind::Password).is_ok());
 }

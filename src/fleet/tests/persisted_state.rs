@@ -55,6 +55,8 @@ async fn a_token_that_becomes_readable_late_gets_its_persisted_state() {
     let fleet = RunningFleet::start_with_storage(&before, tempfile::tempdir().unwrap(), &config);
     sleep(minutes(2)).await;
     drop(fleet);
+    // Its tasks end, and with them ends what is known of the file: the process starts anew.
+    sleep(minutes(1)).await;
     std::fs::create_dir(&storage).unwrap();
     std::fs::copy(before.join("state.json"), storage.join("state.json")).unwrap();
     std::fs::rename(&file, parent.path().join("token-later")).unwrap();
