@@ -81,7 +81,7 @@ impl App {
         let observer = Arc::clone(&metrics);
         let service = Service { router: http::router(app), auth: auth.subscribe(), observer };
         // Before the server starts: a client that changes a file after its first response must see a reload.
-        let reloader = Reloader::new(loader, initial.sources, fleet, auth, metrics);
+        let reloader = Reloader::new(loader, initial.sources, fleet, auth, metrics).await;
         let stop = CancellationToken::new();
         let server = tokio::spawn(serve(listeners, service, options.max_connections, stop.clone()));
         // At shutdown, a reload in progress is dropped. This is safe: it can only stop where it waits, and

@@ -6,6 +6,7 @@ mod credentials;
 mod load;
 mod names;
 mod partners;
+mod pattern;
 mod section;
 mod settings;
 mod summary;
@@ -25,7 +26,7 @@ use checked_yaml::{Cursor, Reported};
 use strum::VariantArray;
 use url::Url;
 
-pub(crate) use self::load::{Loaded, files_matching, load, load_text};
+pub(crate) use self::load::{KeyFiles, Loaded, load, load_text};
 pub(crate) use self::section::Section;
 use crate::partner_api::{Access, Firm, KeyInfoMode, Method};
 use crate::secret::{SecretKind, SecretSource};

@@ -32,6 +32,15 @@ pub(crate) struct SharedState {
     health: Mutex<HealthStatus>,
     inventory: RwLock<Arc<Inventory>>,
     certificates: Mutex<Certificates>,
+    reload_failure: Mutex<Option<ReloadFailure>>,
+}
+
+/// Why the last reload of the configuration failed.
+#[derive(Clone, Debug)]
+pub(crate) struct ReloadFailure {
+    pub at: SystemTime,
+    /// Contains no secret.
+    pub text: Arc<str>,
 }
 
 /// The configured partners and keys. A reload replaces the whole inventory; partners and keys that did not
@@ -82,6 +91,15 @@ impl SharedState {
     /// Records when the certificate chain that `url`'s server just sent expires, whether it is trusted or not.
     pub(crate) fn record_certificate(&self, url: &Url, expiry: SystemTime) {
         lock(&self.certificates).record(url, expiry, Instant::now());
+    }
+
+    /// Why the last reload failed; `None` after one that succeeded.
+    pub(crate) fn reload_failure(&self) -> Option<ReloadFailure> {
+        lock(&self.reload_failure).clone()
+    }
+
+    pub(crate) fn set_reload_failure(&self, failure: Option<ReloadFailure>) {
+        *lock(&self.reload_failure) = failure;
     }
 
     /// For each configured host that a probe connected to, the earliest expiry of a certificate chain lately seen.

@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde_with::As;
 
 use crate::key_state::KeyState;
-use crate::state::{Inventory, SharedState};
+use crate::state::{Inventory, ReloadFailure, SharedState};
 
 pub(crate) use api::{ApiView, Availability, SlotView};
 pub(crate) use document::document;
@@ -84,15 +84,33 @@ pub(crate) fn common_scale(durations: impl Iterator<Item = Duration>) -> Duratio
     durations.last().copied().unwrap_or_default().min(median * 4)
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct ExporterView {
     pub version: &'static str,
+    /// Why the last reload of the configuration failed; `None` after one that succeeded.
+    pub reload_failure: Option<ReloadFailureView>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ReloadFailureView {
+    #[serde(rename = "timestamp_seconds", with = "As::<Seconds>")]
+    pub at: SystemTime,
+    pub error: Arc<str>,
+}
+
+impl From<ReloadFailure> for ReloadFailureView {
+    fn from(ReloadFailure { at, text }: ReloadFailure) -> Self {
+        Self { at, error: text }
+    }
 }
 
 impl Overview {
     pub(crate) fn new(source: &StatusSource<'_>, selection: &Selection) -> Self {
         Self {
-            exporter: ExporterView { version: env!("CARGO_PKG_VERSION") },
+            exporter: ExporterView {
+                version: env!("CARGO_PKG_VERSION"),
+                reload_failure: source.shared_state.reload_failure().map(ReloadFailureView::from),
+            },
             now: source.now,
             api: ApiView::new(source),
             key_states: selection.states.clone(),

@@ -35,6 +35,7 @@ pub(crate) use fingerprint::{CredentialId, Fingerprint};
 pub(crate) use journal::LoginEvent;
 pub(crate) use logins::{AccountRecord, FirmRecord, PasswordRecord, RefusalRecord};
 
+use crate::file_threads::FileThreads;
 use crate::key_state::{PersistedKeyState, PersistedSecretState};
 
 /// The minimum time between the starts of two writes.
@@ -107,8 +108,7 @@ impl Store {
         directory: &Path,
         on_write_failure: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
-        let mut file = StateFile::new(directory);
-        let content = initial_read(&mut file, directory)?;
+        let (file, content) = initial_read(directory)?;
         let working = content.is_some();
         let mut store =
             Self::shared(file, content.unwrap_or_default(), Progress::default(), on_write_failure);
@@ -248,6 +248,17 @@ impl Store {
         self.0.modify(|current| current.content.update_configured(&configured, SystemTime::now()));
     }
 
+    /// How many files this pattern of `key_files` matched last; 0 if this is not known.
+    pub(crate) fn key_files(&self, pattern: &str) -> usize {
+        self.0.current.borrow().content.key_files(pattern)
+    }
+
+    /// Sets the patterns of the present configuration, and how many files each one matches.
+    pub(crate) fn set_key_files(&self, patterns: impl Iterator<Item = (String, usize)>) {
+        let patterns = patterns.collect();
+        self.0.modify(|current| current.content.set_key_files(patterns));
+    }
+
     /// Waits until everything is on disk, for at most one second. The writer stops any wait of its own and
     /// tries immediately.
     pub(crate) async fn close(&self) {
@@ -317,10 +328,19 @@ impl Shared {
     }
 }
 
-/// The content of the file; `None` if it cannot be read yet.
-fn initial_read(file: &mut StateFile, directory: &Path) -> Result<Option<Content>, OpenError> {
-    match file.read_if_new() {
-        Ok(content) => Ok(Some(content.unwrap_or_default())),
+/// The file, and its content; `None` if it cannot be read yet. A disk that does not respond must not stop the start.
+fn initial_read(directory: &Path) -> Result<(StateFile, Option<Content>), OpenError> {
+    let mut file = StateFile::new(directory);
+    let read = move || {
+        let content = file.read_if_new();
+        (file, content)
+    };
+    let (file, content) = FileThreads::new(1, 1).wait(WRITE_TIMEOUT, read).unwrap_or_else(|error| {
+        let error = io::Error::new(io::ErrorKind::TimedOut, format!("the disk {error}"));
+        (StateFile::new(directory), Err(error))
+    });
+    match content {
+        Ok(content) => Ok((file, Some(content.unwrap_or_default()))),
         Err(cause) => match cause.downcast() {
             Ok(in_use) => Err(in_use),
             Err(cause) => {
@@ -330,7 +350,7 @@ fn initial_read(file: &mut StateFile, directory: &Path) -> Result<Option<Content
                     "cannot use the storage directory; let the user that runs the exporter write there, or set another \
                      --storage.path; retrying"
                 );
-                Ok(None)
+                Ok((file, None))
             }
         },
     }

@@ -4,6 +4,7 @@
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::cli::{DEFAULT_CONFIG_FILE, Flags};
 use crate::config::{self, Loaded, Secrets};
@@ -11,20 +12,28 @@ use checked_yaml::Problems;
 use secrecy::zeroize::Zeroizing;
 use web_toolkit as web;
 
+use super::load::load_in_time;
 use super::process::{BAD_CONFIGURATION, exit_code, print};
 
 /// How messages name the configuration that comes from standard input.
 const STANDARD_INPUT: &str = "standard input";
 /// In bytes; the same limit as for a file.
 const MAX_SIZE: u64 = 64 << 20;
+/// How long all files together may take. The exporter itself waits for less, because it reads no secret at its start.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Checks the configuration `file` (without one, the file of `--config.file`) and, if a flag names one, the web
 /// configuration file. `syntax_only`: reads no secret, token, password, variable or certificate.
 pub(crate) fn check_config(file: Option<&Path>, syntax_only: bool, flags: &Flags) -> ExitCode {
     let file = file.or(flags.config_file.as_deref()).unwrap_or(Path::new(DEFAULT_CONFIG_FILE));
     let secrets = if syntax_only { Secrets::Ignore } else { Secrets::Check };
-    let web_config = flags.web_config_file.as_deref().filter(|_| !syntax_only).map(web::load).transpose();
-    match Problems::both(load(file, secrets), web_config) {
+    let web_config_file = flags.web_config_file.clone().filter(|_| !syntax_only);
+    let checked_file = file.to_owned();
+    let check = move || {
+        let web_config = web_config_file.as_deref().map(web::load).transpose();
+        Problems::both(load(&checked_file, secrets), web_config)
+    };
+    match load_in_time(Some(file), CHECK_TIMEOUT, check) {
         Ok((config, web_config)) => {
             let web_summary = web_config.map(|web_config| web_config.summary()).unwrap_or_default();
             let printed = print(format_args!("{}{web_summary}", config.summary()));

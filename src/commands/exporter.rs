@@ -8,16 +8,17 @@ use crate::app::{App, ServeOptions};
 use crate::cli::{Flags, ListenAddress};
 use crate::metrics::Metrics;
 use crate::panics;
-use crate::reload::LoadedConfig;
+use crate::reload::{LOAD_TIMEOUT, LoadedConfig};
 use crate::store::Store;
 use checked_yaml::Problems;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::load::{combine, load_config, load_web_config, log_loaded};
+use super::load::{combine, load_config, load_in_time, load_web_config, log_loaded};
 use super::process::{
-    Failure, bad_configuration, bind, exit_code, request_reload_on_sighup, run_async, stop_signal,
+    BadConfiguration, Failure, bad_configuration, bind, exit_code, request_reload_on_sighup, run_async,
+    stop_signal,
 };
 
 /// A port that the list of default ports of Prometheus exporters gives to no other exporter.
@@ -26,20 +27,21 @@ pub(super) const DEFAULT_PORT: u16 = 10_698;
 /// Runs the exporter until a signal stops it.
 pub(crate) fn exporter(flags: &Flags) -> ExitCode {
     let (config_file, web_config_file) = (flags.config_file.clone(), flags.web_config_file.clone());
-    let load = move || {
+    let load = Arc::new(move || {
         let config = load_config(config_file.as_deref());
         let (config, web_config) = Problems::both(config, load_web_config(web_config_file.as_deref()))?;
         log_loaded(&config);
         Ok(combine(config, web_config))
-    };
-    let initial = match load() {
+    });
+    let first_load = Arc::clone(&load);
+    let initial = match load_in_time(flags.config_file.as_deref(), LOAD_TIMEOUT, move || first_load()) {
         Ok(initial) => initial,
         Err(problems) => return bad_configuration(&problems),
     };
     exit_code(run_async(async || {
         let addresses = flags.listen_addresses_or(ListenAddress { host: None, port: DEFAULT_PORT });
         let listeners = bind(&addresses).await?;
-        serve(flags, initial, load, &flags.storage_path, listeners).await
+        serve(flags, initial, move || load(), &flags.storage_path, listeners).await
     }))
 }
 
@@ -56,6 +58,7 @@ pub(super) async fn serve(
     panics::count_in(metrics.panics());
     let metrics_of_store = Arc::clone(&metrics);
     let store = Store::open(storage, move || metrics_of_store.storage_write_failed())?;
+    initial.sources.refuse_lost_key_files(&store).map_err(BadConfiguration)?;
     let (sender, requests) = mpsc::channel(1);
     tokio::spawn(request_reload_on_sighup(sender.clone())?);
     let loader = Arc::new(move || load().map_err(|problems| problems.to_string()));

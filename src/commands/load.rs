@@ -1,14 +1,33 @@
 //! Loads the configuration and the web configuration, and logs what was found.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::cli::DEFAULT_CONFIG_FILE;
 use crate::config::{self, Loaded, Secrets};
+use crate::file_threads::{FileThreads, NoResult};
 use crate::reload::{ConfigFiles, LoadedConfig};
 use checked_yaml::Problems;
 use tracing::{info, warn};
 
 use web_toolkit::{self as web, LoadedWebConfig, Protection};
+
+/// Loads on a thread of its own, for a limited time: a file that does not respond must not block a command for ever.
+/// `file` is named in the error.
+pub(super) fn load_in_time<T: Send + 'static>(
+    file: Option<&Path>,
+    bound: Duration,
+    load: impl FnOnce() -> Result<T, Problems> + Send + 'static,
+) -> Result<T, Problems> {
+    FileThreads::new(1, 1).wait(bound, load).unwrap_or_else(|error| {
+        let text = match error {
+            NoResult::NoAnswer => "or a file that it names does not respond; check the disk or network share",
+            NoResult::Panic => "cannot be read because of a defect; see the log",
+        };
+        Err(Problems::with_file(file.unwrap_or(Path::new(DEFAULT_CONFIG_FILE)), text.to_owned()))
+    })
+}
 
 /// Loads the configuration file. It may be missing only if no flag names it.
 pub(super) fn load_config(file: Option<&Path>) -> Result<Loaded, Problems> {
@@ -50,10 +69,16 @@ pub(super) fn log_loaded(Loaded { config, warnings, files, .. }: &Loaded) {
 
 /// Combines both configurations, and the files whose change causes a reload.
 pub(super) fn combine(
-    Loaded { config, mut files, patterns, .. }: Loaded,
+    Loaded { config, mut files, patterns, content_hash, .. }: Loaded,
     (protection, web_files): (Protection, Vec<PathBuf>),
 ) -> LoadedConfig {
     files.extend(config.settings.api.ca_file.clone());
     files.extend(web_files);
-    LoadedConfig { config, protection, sources: ConfigFiles { files, patterns } }
+    let mut hasher = DefaultHasher::new();
+    (content_hash, &config.settings.api.ca_pem, protection.digest()).hash(&mut hasher);
+    LoadedConfig {
+        config,
+        protection,
+        sources: ConfigFiles { files, patterns, content_hash: hasher.finish() },
+    }
 }

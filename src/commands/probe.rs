@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::cli::{DEFAULT_CONFIG_FILE, Flags, Output};
+use crate::file_threads::FileThreads;
 use crate::metrics::Metrics;
 use crate::probe_once::{self, ProbeOnce};
+use crate::reload::LOAD_TIMEOUT;
 use crate::secret;
 use crate::status::{self, Filter, KeyDetail, Overview, StatusSource};
 use crate::store::Store;
@@ -15,12 +17,14 @@ use crate::terminal::{self, Colours};
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing::error;
 
-use super::load::{load_config, log_loaded};
+use super::load::{load_config, load_in_time, log_loaded};
 use super::process::{BAD_CONFIGURATION, Failure, bad_configuration, exit_code, print, run_async};
 
 /// Runs the probes of the named keys, or of all keys if `names` is empty.
 pub(crate) fn probe(names: &[String], output: Output, flags: &Flags) -> ExitCode {
-    let loaded = match load_config(flags.config_file.as_deref()) {
+    let file = flags.config_file.clone();
+    let load = move || load_config(file.as_deref());
+    let loaded = match load_in_time(flags.config_file.as_deref(), LOAD_TIMEOUT, load) {
         Ok(loaded) => loaded,
         Err(problems) => return bad_configuration(&problems),
     };
@@ -57,7 +61,10 @@ pub(crate) fn probe(names: &[String], output: Output, flags: &Flags) -> ExitCode
 
 /// The state that an exporter persisted. With it, a revoked key is not confused with one that never worked.
 fn persisted_state(directory: &Path) -> Store {
-    Store::snapshot(directory).unwrap_or_else(|cause| {
+    let read_from = directory.to_owned();
+    let snapshot = FileThreads::new(1, 1).wait(LOAD_TIMEOUT, move || Store::snapshot(&read_from));
+    let snapshot = snapshot.unwrap_or_else(|error| Err(io::Error::other(format!("the disk {error}"))));
+    snapshot.unwrap_or_else(|cause| {
         error!(directory = %directory.display(), %cause, "persisted state can't be read; a revoked key is shown as not_found");
         Store::without_state(directory)
     })

@@ -18,6 +18,11 @@ pub(super) const BAD_CONFIGURATION: u8 = 2;
 /// Why a command failed although its configuration is valid.
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// A configuration that is valid by itself, but not with what the exporter remembers.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct BadConfiguration(pub(super) String);
+
 /// Runs a command in an asynchronous runtime.
 pub(super) fn run_async(command: impl AsyncFnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     // Each probe and each client needs a socket: a large fleet needs more than the usual 1,024 open files.
@@ -31,13 +36,13 @@ pub(super) fn run_async(command: impl AsyncFnOnce() -> Result<(), Failure>) -> R
     outcome
 }
 
-/// Logs a failure; exit code 0 or 1.
+/// Logs a failure; exit code 0, 1, or 2 for a bad configuration.
 pub(super) fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
             error!("{cause}");
-            ExitCode::FAILURE
+            if cause.is::<BadConfiguration>() { BAD_CONFIGURATION.into() } else { ExitCode::FAILURE }
         }
     }
 }

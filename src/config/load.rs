@@ -9,6 +9,7 @@ use secrecy::zeroize::Zeroizing;
 use checked_yaml::{Cursor, Diagnostics, Problem, Problems, Reported, Source};
 
 use super::partners::Partners;
+use super::pattern::FilePattern;
 use super::{Config, Secrets, Section, settings};
 
 /// A configuration, the warnings about it, and the files that it came from.
@@ -20,7 +21,17 @@ pub(crate) struct Loaded {
     /// Every file that was read: the configuration file, then the key files.
     pub files: Vec<PathBuf>,
     /// The patterns of `key_files`. A new file that matches one of them belongs to the configuration.
-    pub patterns: Vec<PathBuf>,
+    pub patterns: Vec<KeyFiles>,
+    /// Of what was read from the files.
+    pub content_hash: u64,
+}
+
+/// One pattern of `key_files`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeyFiles {
+    pub pattern: FilePattern,
+    /// How many files matched.
+    pub count: usize,
 }
 
 /// Reads a configuration file and the key files that it names, and treats the secrets that they name as `secrets` says.
@@ -46,6 +57,7 @@ fn load_from(
     let mut loaded = Loaded::default();
     // The errors are in the diagnostics.
     let _ = read_all(&source(&diagnostics), secrets, &mut loaded, &diagnostics);
+    loaded.content_hash = diagnostics.content_hash();
     let (loaded, warnings) = diagnostics.into_result(loaded)?;
     Ok(Loaded { warnings, ..loaded })
 }
@@ -90,12 +102,13 @@ fn read_key_file(source: &Source<'_>, partners: &mut Partners<'_>) -> Result<(),
 }
 
 /// The files that match the patterns of `key_files`: sorted, and each only once.
-fn find_key_files(at: &Cursor<'_>, patterns: &mut Vec<PathBuf>) -> Vec<PathBuf> {
+fn find_key_files(at: &Cursor<'_>, patterns: &mut Vec<KeyFiles>) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for at in at.items().into_iter().flatten() {
-        if let Some(pattern) = at.text().ok().and_then(|pattern| below_folder_of(pattern, &at)) {
-            found.append(&mut files_of_pattern(&pattern, &at));
-            patterns.push(pattern);
+        if let Ok(pattern) = file_pattern(&at) {
+            let mut files = files_of_pattern(&pattern, &at);
+            patterns.push(KeyFiles { pattern, count: files.len() });
+            found.append(&mut files);
         }
     }
     found.sort();
@@ -106,48 +119,15 @@ fn find_key_files(at: &Cursor<'_>, patterns: &mut Vec<PathBuf>) -> Vec<PathBuf> 
 }
 
 /// The pattern, relative to the directory of the file that contains it.
-fn below_folder_of(pattern: &str, at: &Cursor<'_>) -> Option<PathBuf> {
-    let Some(folder) = at.source.folder.to_str() else {
-        at.error(
-            "can't be used, because the path of this file's directory is not UTF-8; rename the directory",
-        );
-        return None;
-    };
-    Some(Path::new(&glob::Pattern::escape(folder)).join(pattern))
+fn file_pattern(at: &Cursor<'_>) -> Result<FilePattern, Reported> {
+    FilePattern::new(&at.source.folder, at.text()?)
+        .map_err(|error| at.error(format!("is not a pattern for file names ({}); correct it", error.msg)))
 }
 
-/// `*` does not match hidden files, because editors and Kubernetes keep copies in them.
-const MATCH_OPTIONS: glob::MatchOptions = glob::MatchOptions {
-    case_sensitive: true,
-    require_literal_separator: true,
-    require_literal_leading_dot: true,
-};
-
-/// The files that match a pattern now, and an error for each directory that can't be read.
-pub(crate) fn files_matching(pattern: &Path) -> Result<glob::Paths, glob::PatternError> {
-    glob::glob_with(&pattern.to_string_lossy(), MATCH_OPTIONS)
-}
-
-fn files_of_pattern(pattern: &Path, at: &Cursor<'_>) -> Vec<PathBuf> {
-    let paths = match files_matching(pattern) {
-        Ok(paths) => paths,
-        Err(error) => {
-            at.error(format!("is not a pattern for file names ({}); correct it", error.msg));
-            return Vec::new();
-        }
-    };
-    let mut found = Vec::new();
-    for path in paths {
-        match path {
-            Ok(path) if path.is_dir() => {}
-            Ok(path) => found.push(path),
-            Err(error) => {
-                let (path, kind) = (error.path().display(), error.error().kind());
-                at.error(format!(
-                    "can't be searched, because {path} can't be read ({kind}); fix its permissions"
-                ));
-            }
-        }
+fn files_of_pattern(pattern: &FilePattern, at: &Cursor<'_>) -> Vec<PathBuf> {
+    let (found, errors) = pattern.files();
+    for error in &errors {
+        at.error(format!("can't be searched, because {error}"));
     }
     if found.is_empty() {
         at.warning("matches no file; correct the pattern, or add a file");

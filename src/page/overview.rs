@@ -56,11 +56,25 @@ pub(crate) fn overview(frame: Frame, status: &Overview, listing: &Listing) -> Ma
     };
     let content = html! {
         h1.unseen { "Status of MyUnisoft's Partner API, the partners and the keys" }
+        (reload_failure(status))
         (api::card(status, now))
         (partners(&status.partners, now))
         (keys(status, listing, now))
     };
     frame.page(&title, &content)
+}
+
+/// The previous configuration runs on, so this is the only place where a browser shows it. The section is always there,
+/// because a refresh replaces the sections that exist.
+fn reload_failure(status: &Overview) -> Markup {
+    html! {
+        section #reload.(status.exporter.reload_failure.as_ref().map_or("", |_| "card")) data-live {
+            @if let Some(failure) = &status.exporter.reload_failure {
+                p { strong { "The configuration was not reloaded" } " (" (relative_moment(failure.at, status.now)) "). The previous one stays in effect:" }
+                pre { (failure.error) }
+            }
+        }
+    }
 }
 
 fn partners(partners: &[PartnerView], now: SystemTime) -> Markup {

@@ -55,6 +55,8 @@ pub(super) struct Content {
     secrets: Records<Arc<str>, PersistedSecretState>,
     /// An empty record is not written, but it says that refusals from an older file no longer count.
     logins: BTreeMap<(String, String), AccountRecord>,
+    /// The patterns of `key_files`, and how many files each one matched last.
+    key_files: BTreeMap<String, usize>,
 }
 
 impl Content {
@@ -88,6 +90,21 @@ impl Content {
         for (name, account) in older.logins {
             self.logins.entry(name).or_insert(account);
         }
+        for (pattern, files) in older.key_files {
+            self.key_files.entry(pattern).or_insert(files);
+        }
+    }
+
+    /// How many files the pattern matched last.
+    pub(super) fn key_files(&self, pattern: &str) -> usize {
+        self.key_files.get(pattern).copied().unwrap_or_default()
+    }
+
+    /// Sets the patterns of the present configuration. Returns whether anything changed.
+    pub(super) fn set_key_files(&mut self, patterns: BTreeMap<String, usize>) -> bool {
+        let is_changed = self.key_files != patterns;
+        self.key_files = patterns;
+        is_changed
     }
 
     pub(super) const fn keys(&mut self) -> &mut Records<KeyName, PersistedKeyState> {
@@ -144,6 +161,10 @@ impl Content {
             let (auth_url, mail) = (auth_url.clone(), mail.clone());
             LoginRecord { auth_url, mail, account: account.clone() }
         });
+        let key_files = self.key_files.iter().map(|(pattern, files)| {
+            let pattern = pattern.clone();
+            KeyFilesRecord { pattern, files: *files }
+        });
         serde_json::to_vec_pretty(&File {
             version: VERSION,
             keys: keys.collect::<Vec<_>>(),
@@ -151,6 +172,7 @@ impl Content {
             partners: partners.collect::<Vec<_>>(),
             secrets: self.secrets.states().map(StateRecord::new).collect::<Vec<_>>(),
             logins: logins.collect::<Vec<_>>(),
+            key_files: key_files.collect::<Vec<_>>(),
         })
     }
 
@@ -173,7 +195,7 @@ impl Content {
 
     fn from_version_1(content: version_1::Content) -> Self {
         let logins = content.logins.into_iter().map(LoginRecord::into_parts).collect();
-        Self { keys: content.keys, secrets: content.secrets, logins }
+        Self { keys: content.keys, secrets: content.secrets, logins, key_files: BTreeMap::new() }
     }
 
     fn from_current_json(text: &[u8], damage: &mut Vec<String>) -> serde_json::Result<Self> {
@@ -183,6 +205,7 @@ impl Content {
         let partners: Vec<PartnerRecord> = parse_records("partners", &file.partners, damage);
         let secrets: Vec<StateRecord<_>> = parse_records("secrets", &file.secrets, damage);
         let logins: Vec<LoginRecord<StoredAccount>> = parse_records("logins", &file.logins, damage);
+        let key_files: Vec<KeyFilesRecord> = parse_records("key_files", &file.key_files, damage);
         Ok(Self {
             keys: Records::from_parts(
                 keys.into_iter().map(|record| ((record.partner, record.key), record.used)),
@@ -193,6 +216,7 @@ impl Content {
                 secrets.into_iter().map(StateRecord::into_parts),
             ),
             logins: logins.into_iter().map(LoginRecord::into_parts).collect(),
+            key_files: key_files.into_iter().map(|it| (it.pattern, it.files)).collect(),
         })
     }
 }
@@ -205,7 +229,7 @@ struct Header {
 
 /// The file, with records that are typed for writing and unparsed for reading.
 #[derive(Serialize, Deserialize)]
-struct File<K, T, P, S, L> {
+struct File<K, T, P, S, L, F> {
     version: u32,
     /// Which token each key uses.
     keys: Vec<K>,
@@ -214,9 +238,20 @@ struct File<K, T, P, S, L> {
     partners: Vec<P>,
     secrets: Vec<S>,
     logins: Vec<L>,
+    /// Files of earlier exporters do not have it.
+    #[serde(default = "Vec::new")]
+    key_files: Vec<F>,
 }
 
-type UnparsedFile<'a> = File<&'a RawValue, &'a RawValue, &'a RawValue, &'a RawValue, &'a RawValue>;
+type UnparsedFile<'a> =
+    File<&'a RawValue, &'a RawValue, &'a RawValue, &'a RawValue, &'a RawValue, &'a RawValue>;
+
+/// How many files a pattern of `key_files` matched last.
+#[derive(Serialize, Deserialize)]
+struct KeyFilesRecord {
+    pattern: String,
+    files: usize,
+}
 
 #[derive(Serialize, Deserialize)]
 struct KeyRecord {
@@ -314,8 +349,11 @@ mod tests {
         let account = refused(2);
         let (auth_url, mail) = ("https://auth".to_owned(), "api@durand.example".to_owned());
         content.apply(StateUpdate::Login { auth_url, mail, account: account.clone() });
+        assert!(content.set_key_files([("keys.d/*.yml".to_owned(), 3)].into()));
         let (mut again, damage) = Content::from_json(&content.to_json().unwrap()).unwrap();
         assert_eq!((known(&again, "t"), damage), (Some(broken()), Vec::new()));
+        assert_eq!((again.key_files("keys.d/*.yml"), again.key_files("*")), (3, 0));
+        assert!(!again.set_key_files([("keys.d/*.yml".to_owned(), 3)].into()));
         assert_eq!(again.secret(&"acme".into(), &id("s")), Some(secret));
         assert_eq!(again.account("https://auth", "api@durand.example"), Some(account));
         assert_eq!(

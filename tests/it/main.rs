@@ -17,6 +17,7 @@ mod architecture;
 mod dependencies;
 mod documents;
 mod hostile_fleet;
+mod key_files;
 mod notices;
 mod probe_command;
 mod process;

@@ -2,6 +2,7 @@
 //! without help.
 
 mod clock;
+mod dead_files;
 mod disk;
 mod file_descriptors;
 mod host_names;

@@ -1,6 +1,7 @@
 //! Collects errors and warnings instead of stopping at the first one.
 
 use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 
 use crate::file::is_world_readable;
@@ -22,6 +23,8 @@ pub(crate) struct Collected {
     pub(crate) world_readable_files: Repeated,
     /// These become a warning if every user of the machine can read the configuration file.
     pub(crate) inline_secrets: Repeated,
+    /// Of the content of all files.
+    content: DefaultHasher,
 }
 
 /// The first occurrence of a warning in a file, and the number of occurrences.
@@ -53,6 +56,16 @@ impl Diagnostics {
     pub fn error(&self, problem: Problem) -> Reported {
         self.0.borrow_mut().errors.push(problem);
         Reported
+    }
+
+    pub(crate) fn record_content(&self, content: &[u8]) {
+        content.hash(&mut self.0.borrow_mut().content);
+    }
+
+    /// A hash of what was read from all files so far. It tells whether the files have the same content as at an earlier
+    /// time; it is no protection against someone who wants two contents to have the same hash.
+    pub fn content_hash(&self) -> u64 {
+        self.0.borrow().content.finish()
     }
 
     /// Turns the notes of a file that is read to its end into one warning of each kind.

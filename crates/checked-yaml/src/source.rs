@@ -59,6 +59,7 @@ impl<'d> Source<'d> {
             Some(content) => content.to_vec(),
             None => file::read(&self.path).map_err(|text| self.error(None, text))?,
         };
+        self.diagnostics.record_content(&bytes);
         String::from_utf8(bytes).map(Zeroizing::new).map_err(|error| {
             let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
             let line = valid.split(|byte| *byte == b'\n').count();

@@ -64,6 +64,11 @@ impl Protection {
         })
     }
 
+    /// A hash of the files that it was read from. Two protections with the same digest are the same.
+    pub const fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
     /// Whether clients must use TLS.
     pub const fn uses_tls(&self) -> bool {
         self.tls.is_some()

@@ -86,6 +86,79 @@ fn wildcards_in_the_name_of_the_directory_itself_are_literal() {
     assert_eq!(loaded.files.len(), 2);
 }
 
+fn names(folder: &Folder) -> Vec<String> {
+    folder.loaded().files.iter().map(|file| folder.shortened(&file.display().to_string())).collect()
+}
+
+#[test]
+fn links_that_lead_back_are_entered_once() {
+    let folder = configured("key_files: ['keys.d/**/*.yml']\n")
+        .with("keys.d/deep/er/a.yml", "partners: []")
+        .with("keys.d/b.yml", "partners: []");
+    for (target, link) in
+        [(".", "1"), (".", "2"), ("..", "deep/up"), ("deep", "a-link"), ("nowhere", "broken")]
+    {
+        std::os::unix::fs::symlink(target, folder.path("keys.d").join(link)).unwrap();
+    }
+    assert_eq!(names(&folder), ["exporter.yml", "keys.d/b.yml", "keys.d/deep/er/a.yml"]);
+}
+
+#[test]
+fn a_link_to_a_directory_or_file_elsewhere_is_followed() {
+    let folder = configured("key_files: ['keys.d/**', 'linked.d/*']\n")
+        .with("elsewhere/a.yml", "partners: []")
+        .with("elsewhere/.hidden/c.yml", "not: a key file")
+        .with("keys.d/b.yml", "partners: []");
+    std::os::unix::fs::symlink("../elsewhere", folder.path("keys.d/linked")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", folder.path("linked.d")).unwrap();
+    assert_eq!(names(&folder), ["exporter.yml", "keys.d/b.yml", "keys.d/linked/a.yml"]);
+}
+
+#[test]
+fn names_that_are_not_utf_8_are_names_like_others() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let odd = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    let folder = Folder::new();
+    let top = folder.path("").join(odd);
+    std::fs::create_dir_all(top.join(odd)).unwrap();
+    std::fs::write(top.join(odd).join(odd).with_extension("yml"), "partners: []").unwrap();
+    std::fs::write(top.join("exporter.yml"), "key_files: ['*/caf*.yml', '**/*.yml']\n").unwrap();
+    let load = || crate::config::load(&top.join("exporter.yml"), crate::config::Secrets::Check);
+    assert_eq!(load().unwrap().files.len(), 2);
+    std::fs::write(top.join(odd).join(odd).with_extension("yml"), "wrong: 1").unwrap();
+    let problems = load().unwrap_err().to_string();
+    assert!(problems.contains("caf\u{fffd}.yml:1: wrong"), "{problems}");
+}
+
+#[test]
+fn each_form_of_a_pattern_matches_as_documented() {
+    let all = ["a.yml", "b.yml", "c/a.yml", "c/d/a.yml"];
+    let folder =
+        all.iter().fold(Folder::new(), |folder, name| folder.with(&format!("k/{name}"), "partners: []"));
+    let absolute = format!("{}/*.yml", folder.path("k").display());
+    for (pattern, expected) in [
+        ("k/*.yml", vec!["a.yml", "b.yml"]),
+        ("./k/../k/a.yml", vec!["a.yml"]),
+        ("k//[b-z].yml", vec!["b.yml"]),
+        ("k/?.yml", vec!["a.yml", "b.yml"]),
+        ("k/*/a.yml", vec!["c/a.yml"]),
+        ("k/**/a.yml", vec!["a.yml", "c/a.yml", "c/d/a.yml"]),
+        ("k/c/**", vec!["c/a.yml", "c/d/a.yml"]),
+        ("k/**/**/d/*", vec!["c/d/a.yml"]),
+        ("k/missing/*.yml", vec![]),
+        ("k/a.yml/*", vec![]),
+        ("k/c/", vec![]),
+        (&absolute, vec!["a.yml", "b.yml"]),
+    ] {
+        folder.write("exporter.yml", &format!("key_files: ['{pattern}']\n"));
+        let found: Vec<_> =
+            folder.loaded().files.into_iter().skip(1).map(|file| file.canonicalize().unwrap()).collect();
+        let root = folder.path("k").canonicalize().unwrap();
+        let expected: Vec<_> = expected.into_iter().map(|name| root.join(name)).collect();
+        assert_eq!(found, expected, "{pattern}");
+    }
+}
+
 fn ten_key_files(keys_per_file: usize) -> Folder {
     let folder =
         configured("key_files: ['keys.d/*.yml']\npartners: [{name: acme, secret_file: secret, keys: []}]\n");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::extract::{Request, State};
@@ -457,15 +458,18 @@ async fn a_success_of_the_command_probe_ends_the_refusals() {
 }
 
 /// A reloader of `fleet`, whose configuration is `config` and always differs from the last one.
-fn reloader(fleet: RunningFleet, config: Config, file: &Path) -> Reloader {
+async fn reloader(fleet: RunningFleet, config: Config, file: &Path) -> Reloader {
     let protection = || Protection::new(LoadedWebConfig::default().config).unwrap();
     let metrics = Arc::clone(&fleet.inner.context().metrics);
-    let sources = ConfigFiles { files: vec![file.to_owned()], patterns: Vec::new() };
-    let files = sources.clone();
-    let loader =
-        move || Ok(LoadedConfig { config: config.clone(), protection: protection(), sources: files.clone() });
+    let sources = ConfigFiles { files: vec![file.to_owned()], patterns: Vec::new(), content_hash: 0 };
+    let (files, loads) = (sources.clone(), AtomicU64::new(1));
+    let loader = move || {
+        let content_hash = loads.fetch_add(1, Ordering::Relaxed);
+        let sources = ConfigFiles { content_hash, ..files.clone() };
+        Ok(LoadedConfig { config: config.clone(), protection: protection(), sources })
+    };
     let auth = AuthHandle::new(protection());
-    Reloader::new(Arc::new(loader), sources, fleet.inner, auth, metrics)
+    Reloader::new(Arc::new(loader), sources, fleet.inner, auth, metrics).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -476,7 +480,7 @@ async fn only_a_reload_by_hand_allows_another_try() {
     sleep(minutes(60)).await;
     assert_eq!(api.log_ins(), [80; 2]);
     let file = tempfile::NamedTempFile::new().unwrap();
-    let mut reloader = reloader(fleet, config, file.path());
+    let mut reloader = reloader(fleet, config, file.path()).await;
     for length in 1..=12 {
         std::fs::write(file.path(), "x".repeat(length)).unwrap();
         reloader.reload_if_changed().await;

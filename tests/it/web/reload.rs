@@ -139,8 +139,8 @@ async fn a_changed_configuration_is_reloaded_automatically_and_an_invalid_one_is
     exporter.wait_for_line("myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"unknown\"} 1").await;
     tokio::time::sleep(Duration::from_millis(3_500)).await;
     assert_eq!(exporter.server.output().matches("the previous one stays in effect").count(), 1);
-    // The key file is removed.
-    std::fs::remove_file(pki.path("keys/one.yml")).unwrap();
+    // The key file says that there are no keys.
+    pki.write("keys/one.yml", "partners: []\n");
     exporter.wait_for_line("myunisoft_exporter_config_last_reload_successful 1").await;
     assert!(!exporter.metrics().await.contains("dupont"));
 }
