@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use url::Url;
 
 use crate::fleet::Fleet;
 use crate::http::{self, AppState, ReloadRequest};
@@ -48,8 +49,8 @@ pub(crate) struct ServeOptions {
     pub max_connections: usize,
     /// The path below which everything is served: empty, or `/…` without a final slash.
     pub prefix: String,
-    /// The host and port that users see, if they differ from the `Host` of the request.
-    pub external_host: Option<String>,
+    /// Where users and Prometheus reach the exporter, if it is behind a proxy.
+    pub external_url: Option<Url>,
 }
 
 impl App {
@@ -75,7 +76,7 @@ impl App {
             key_index: fleet.key_index(),
             reload: options.lifecycle.then_some(sender),
             prefix: options.prefix.into(),
-            external: options.external_host.map(Into::into),
+            external: options.external_url.map(Arc::new),
         };
         let auth = AuthHandle::new(initial.protection);
         let observer = Arc::clone(&metrics);

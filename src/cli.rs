@@ -147,13 +147,6 @@ impl Flags {
         let of_url = self.external_url.as_ref().map(|url| &url.prefix);
         self.route_prefix.as_ref().or(of_url).map_or_else(String::new, |RoutePrefix(prefix)| prefix.clone())
     }
-
-    /// The host and port that users see, if a flag gives them.
-    pub(crate) fn external_host(&self) -> Option<String> {
-        let url = &self.external_url.as_ref()?.url;
-        let host = url.host_str()?;
-        Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
-    }
 }
 
 /// An address to listen on.

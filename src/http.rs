@@ -5,6 +5,7 @@ mod discovery;
 mod page;
 mod probe;
 mod query;
+mod same_origin;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use futures_util::stream;
 use tokio::sync::{mpsc, oneshot};
+use url::Url;
 
 use crate::fleet::KeyIndex;
 use crate::monitor::Context;
@@ -42,8 +44,8 @@ pub(crate) struct AppState {
     pub reload: Option<mpsc::Sender<ReloadRequest>>,
     /// The path below which everything is served: empty, or `/…` without a final slash.
     pub prefix: Arc<str>,
-    /// The host and port that users see, if `--web.external-url` names them.
-    pub external: Option<Arc<str>>,
+    /// `--web.external-url`: where users and Prometheus reach the exporter.
+    pub external: Option<Arc<Url>>,
 }
 
 /// All routes, below the prefix.

@@ -74,7 +74,7 @@ fn options(flags: &Flags) -> ServeOptions {
         auto_reload_interval: check_files.then_some(flags.auto_reload_interval),
         max_connections: max_connections(flags),
         prefix: flags.prefix(),
-        external_host: flags.external_host(),
+        external_url: flags.external_url.as_ref().map(|external| external.url.clone()),
     }
 }
 

@@ -5,6 +5,7 @@ mod budget;
 mod credentials;
 mod log_ins;
 mod model;
+mod on_request;
 mod persisted_state;
 mod reload;
 mod schedule;

@@ -1,83 +1,93 @@
-//! `/probe`: runs one key's probes on demand, and reports them with the metric names of
-//! `blackbox_exporter`.
+//! `/probe`: one key's results, brought up to date on demand, with the metric names of `blackbox_exporter`.
 //!
-//! These probes count like all others: one request at a time for each key, and within the key's budget.
-//! So frequent requests do not overlap, and do not take the budget of the customer's production traffic.
+//! These probes count like all others: one request at a time for each key, and within the key's budget. The
+//! clients of a key share one run ([`crate::monitor::KeyMonitor::run_on_request`]), so frequent requests do not
+//! take the budget of the customer's production traffic.
+
+mod answer;
+
+use std::sync::Arc;
 
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use tokio::time::{Duration, timeout};
 
-use super::{AppState, TEXT_FORMAT};
-use crate::label::escape;
+use super::query::NO_STORE;
+use super::{AppState, TEXT_FORMAT, same_origin};
+use crate::config::Probe;
 use crate::monitor::KeyMonitor;
-use crate::report::ProbeReport;
+use crate::status::{KeyDetail, StatusSource};
+use answer::Progress;
+
+/// The longest wait for a run. Clients that wait longer have lost interest.
+const MAX_WAIT: Duration = Duration::from_mins(1);
+/// The time that a run may wait for its turn, in addition to its probes' timeouts.
+const EXTRA_WAIT: Duration = Duration::from_secs(5);
+/// The time that remains for sending the response before Prometheus' own timeout.
+const SCRAPE_MARGIN: Duration = Duration::from_millis(500);
+/// Prometheus tells how long it waits.
+const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 
 #[derive(Deserialize)]
 pub(super) struct ProbeQuery {
     partner: Option<String>,
     key: Option<String>,
+    debug: Option<String>,
 }
 
-/// Runs the probes of one configured key now.
-pub(super) async fn probe(State(app): State<AppState>, Query(query): Query<ProbeQuery>) -> Response {
-    let ProbeQuery { partner: Some(partner), key: Some(key) } = query else {
+/// Brings the results of one configured key up to date, and reports them.
+pub(super) async fn probe(
+    State(app): State<AppState>,
+    Query(query): Query<ProbeQuery>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    if same_origin::is_cross_site(&headers, &uri, app.external.as_deref()) {
+        let text =
+            "probes are run for pages of this exporter and for programs, not for pages of other sites\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
+    let is_debug = query.debug.is_some_and(|value| matches!(&*value, "true" | "1"));
+    let (Some(partner), Some(key)) = (query.partner, query.key) else {
         let text = "both parameters partner and key are required: /probe?partner=…&key=…\n";
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
     let Some(monitor) = app.key_index.find(&partner, &key) else {
         return (StatusCode::NOT_FOUND, "no key with these names is configured\n").into_response();
     };
-    // In its own task: if the client goes away, the result of a request that was sent must still be
-    // recorded.
-    let reports = tokio::spawn(async move { run(&monitor).await }).await.unwrap_or_default();
-    if reports.is_empty() {
-        let text = "not probed: no probe is configured for this key, its budget is low at the moment, or the \
-                    exporter is out of resources\n";
-        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    let progress = refresh(&monitor, &headers).await;
+    let key = monitor.monitored_key();
+    let with_request_ids = app.context.shared_state.inventory().settings.request_ids;
+    let metrics = answer::metrics(&key.status(), progress, with_request_ids);
+    if is_debug {
+        let detail = KeyDetail::new(&StatusSource::new(&app.context.shared_state), key);
+        let credential = monitor.credential_description();
+        let steps = answer::steps(&key.status(), progress, &detail.key.verdict, credential.as_deref());
+        let metrics = metrics.unwrap_or_else(|reasons| reasons);
+        let text = format!("{steps}\nMetrics that are returned without debug=true:\n\n{metrics}");
+        return (NO_STORE, text).into_response();
     }
-    ([(header::CONTENT_TYPE, TEXT_FORMAT)], render(&reports)).into_response()
-}
-
-async fn run(monitor: &KeyMonitor) -> Vec<(String, ProbeReport)> {
-    let mut reports = Vec::new();
-    for (index, probe) in monitor.probes().iter().enumerate() {
-        if let Some(report) = monitor.run(index, None).await {
-            reports.push((probe.name.to_string(), report));
-        }
+    match metrics {
+        Ok(metrics) => (NO_STORE, [(header::CONTENT_TYPE, TEXT_FORMAT)], metrics).into_response(),
+        Err(reasons) => (StatusCode::SERVICE_UNAVAILABLE, NO_STORE, reasons).into_response(),
     }
-    reports
 }
 
-fn render(reports: &[(String, ProbeReport)]) -> String {
-    let success = u8::from(reports.iter().all(|(_, report)| report.outcome.is_ok())).into();
-    let duration = reports.iter().map(|(_, report)| report.phases.total().as_secs_f64()).sum();
-    let of_key = |value| [(String::new(), value)];
-    let statuses = reports.iter().map(|(probe, report)| {
-        (format!("{{probe=\"{}\"}}", escape(probe)), report.status.unwrap_or_default().into())
-    });
-    let phases = reports.iter().flat_map(|(probe, report)| {
-        report.phases.iter().map(|(phase, duration)| {
-            (format!("{{probe=\"{}\",phase=\"{phase}\"}}", escape(probe)), duration.as_secs_f64())
-        })
-    });
-    [
-        family("probe_success", "Whether every probe of the key succeeded.", of_key(success)),
-        family("probe_duration_seconds", "How long the key's probes took together.", of_key(duration)),
-        family(
-            "probe_http_status_code",
-            "The HTTP status of each probe, 0 if there was no response.",
-            statuses,
-        ),
-        family("probe_http_duration_seconds", "How long each phase of each probe took.", phases),
-    ]
-    .concat()
+/// Runs the probes whose results are out of date, or waits for the run that does, for a limited time.
+async fn refresh(monitor: &Arc<KeyMonitor>, headers: &HeaderMap) -> Progress {
+    let Some(run) = monitor.run_on_request() else { return Progress::UpToDate };
+    match timeout(max_wait(monitor.probes(), headers), run).await {
+        Ok(()) => Progress::Ran,
+        Err(_) => Progress::StillRunning,
+    }
 }
 
-/// The text of one metric. A sample consists of its labels and its value.
-fn family(name: &str, help: &str, samples: impl IntoIterator<Item = (String, f64)>) -> String {
-    let head = format!("# HELP {name} {help}\n# TYPE {name} gauge\n");
-    let lines = samples.into_iter().map(|(labels, value)| format!("{name}{labels} {value}\n"));
-    std::iter::once(head).chain(lines).collect()
+fn max_wait(probes: &[Probe], headers: &HeaderMap) -> Duration {
+    let probes: Duration = probes.iter().map(|probe| probe.timing.timeout).sum();
+    let wait = (probes + EXTRA_WAIT).min(MAX_WAIT);
+    let scrape_timeout = headers.get(SCRAPE_TIMEOUT).and_then(|value| value.to_str().ok()?.parse().ok());
+    let scrape_timeout = scrape_timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    scrape_timeout.map_or(wait, |limit| wait.min(limit.saturating_sub(SCRAPE_MARGIN)))
 }

@@ -98,7 +98,7 @@ pub(super) const FROM_STATE: &[StateMetric] = &[
     gauge("myunisoft_probe_interval_seconds", "Configured interval between two probes.")
         .per_probe(|probe, samples| samples.value(probe.interval.as_secs_f64())),
     gauge("myunisoft_probe_last_duration_seconds", "Duration of the last probe, all phases together.")
-        .per_probe(|probe, samples| samples.optional(last(probe, |last| last.duration.as_secs_f64()))),
+        .per_probe(|probe, samples| samples.optional(last(probe, |last| last.phases.total().as_secs_f64()))),
     gauge("myunisoft_probe_last_timestamp_seconds", "Unix time of the end of the last probe.")
         .per_probe(|probe, samples| samples.optional(last(probe, |last| Timestamp(last.finished)))),
     gauge(

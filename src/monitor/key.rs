@@ -1,12 +1,14 @@
 //! Monitors one key.
 
+mod on_request;
+
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Duration, Instant};
 use tracing::{info, warn};
 
@@ -28,6 +30,7 @@ use crate::probe::{Credentials, ProbeRequest};
 use crate::report::ProbeReport;
 use crate::state::{KeyStatus, MonitoredKey, ProbeStatus, Skip, TransitionCause};
 use crate::store::{CredentialId, StateUpdate};
+use on_request::OnRequest;
 
 /// A refusal that no other probe confirms or contradicts counts after this number of intervals.
 const PATIENCE_INTERVALS: u32 = 3;
@@ -43,7 +46,8 @@ pub(crate) struct KeyMonitor {
     key: Arc<MonitoredKey>,
     definition: config::Key,
     /// Locked during a whole probe, so that there is only one request at a time.
-    session: Mutex<KeySession>,
+    session: Arc<Mutex<KeySession>>,
+    on_request: OnRequest,
 }
 
 /// What is kept from one request to the next.
@@ -112,7 +116,8 @@ impl KeyMonitor {
             partner_monitor,
             key: Arc::new(monitored_key),
             definition: key.clone(),
-            session: Mutex::new(session),
+            session: Arc::new(Mutex::new(session)),
+            on_request: OnRequest::new(key.probes.len()),
         })
     }
 
@@ -140,7 +145,17 @@ impl KeyMonitor {
     /// result, if this is necessary. Returns `None` if it was skipped, because the key's budget is low or there
     /// are no file descriptors or memory for a connection, or if there is no probe with this index.
     pub(crate) async fn run(&self, index: usize, due: Option<Instant>) -> Option<ProbeReport> {
-        let mut session = self.session.lock().await;
+        let turn = Arc::clone(&self.session).lock_owned().await;
+        self.run_in_turn(turn, index, due).await
+    }
+
+    /// [`Self::run`] without the wait for the key's turn.
+    async fn run_in_turn(
+        &self,
+        mut session: OwnedMutexGuard<KeySession>,
+        index: usize,
+        due: Option<Instant>,
+    ) -> Option<ProbeReport> {
         let (report, asked) = self.run_one(&mut session, index, due).await;
         if let Some(asked) = asked {
             // The answer to a question is never itself confirmed.
@@ -170,6 +185,7 @@ impl KeyMonitor {
             return (None, self.hear(session, index, None).await);
         };
         let Attempt { report, secret } = attempt;
+        self.on_request.record_end(index);
         self.hear_secret(index, secret, Some(&report)).await;
         let asked = self.hear(session, index, Some(&report)).await;
         self.publish_report(index, probe, session, &report);

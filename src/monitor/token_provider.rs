@@ -120,6 +120,15 @@ impl TokenProvider {
         }
     }
 
+    /// Where the token or the password is read from.
+    pub(super) fn description(&self) -> String {
+        let name = match self {
+            Self::Permanent(_) => "token",
+            Self::Account(_) => "password",
+        };
+        format!("{name}: {}", self.watched().description())
+    }
+
     /// Reads the token or password again if its file changed. Never waits long for a file.
     pub(super) async fn refresh(&self) {
         self.watched().refresh().await;

@@ -77,6 +77,17 @@ impl WatchedSecret {
         self.value.is_some()
     }
 
+    /// Where the value is read from.
+    pub(crate) fn description(&self) -> String {
+        match &self.source {
+            SecretSource::File(path) => format!("file {}", path.display()),
+            SecretSource::Env(name) => format!("environment variable {name}"),
+            SecretSource::UnnamedFile(_) => "file (its name is not shown)".to_owned(),
+            SecretSource::UnnamedEnv(_) => "environment variable (its name is not shown)".to_owned(),
+            SecretSource::Inline(_) => "configuration file".to_owned(),
+        }
+    }
+
     fn update(&mut self) {
         if let Some(file) = &self.file {
             let found = file.found();

@@ -19,7 +19,7 @@ use crate::partner_api::judge::Judgement;
 use crate::partner_api::key_info::Version;
 use crate::partner_api::request_id::RequestId;
 use crate::partner_api::token::{Claims, Identity};
-use crate::report::{Phase, ProbeReport};
+use crate::report::{Phases, ProbeReport};
 
 /// Why a due probe did not run: the label `reason` of skipped probes.
 #[derive(
@@ -116,14 +116,12 @@ pub(crate) struct ProbeStatus {
 pub(crate) struct LastProbe {
     /// When the run ended.
     pub finished: SystemTime,
-    pub duration: Duration,
+    pub phases: Phases,
     /// The HTTP status, if there was a response.
     pub status: Option<u16>,
     /// The request ID, if the response had one.
     pub request_id: Option<RequestId>,
     pub failure: Option<Failure>,
-    /// The last phase that the probe reached; `None` if it could not be sent.
-    pub reached: Option<Phase>,
 }
 
 /// What the response said that changed a key's state.
@@ -300,11 +298,10 @@ impl ProbeStatus {
         self.last_skip = None;
         self.last = Some(LastProbe {
             finished: report.finished,
-            duration: report.phases.total(),
+            phases: report.phases,
             status: report.status,
             request_id: report.request_id.clone(),
             failure: report.outcome.as_ref().err().cloned(),
-            reached: report.phases.last_reached(),
         });
         match &report.outcome {
             Ok(()) => {

@@ -254,7 +254,7 @@ pub(super) fn failed(probe: &ProbeStatus, certificate_expired: bool) -> Option<F
     Some(FailedProbe {
         probe: &probe.name,
         failure: last.failure.as_ref()?,
-        reached: last.reached,
+        reached: last.phases.last_reached(),
         status: last.status,
         from_api: last.request_id.is_some(),
         certificate_expired,
@@ -282,7 +282,7 @@ impl ProbeView {
             probe: Arc::clone(&probe.name),
             up: last.map(LastProbe::success),
             interval: probe.interval,
-            last_duration: last.map(|last| last.duration),
+            last_duration: last.map(|last| last.phases.total()),
             last: last.map(|last| last.finished),
             last_success: probe.last_success,
             http_status_code: last.and_then(|last| last.status),

@@ -20,6 +20,7 @@ mod hostile_fleet;
 mod key_files;
 mod notices;
 mod probe_command;
+mod probe_route;
 mod process;
 mod secrets;
 mod status;

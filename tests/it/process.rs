@@ -304,11 +304,17 @@ async fn every_route_is_served_below_the_route_prefix() {
     assert_eq!(groups[0]["targets"][0], "mon.example");
     assert_eq!(groups[0]["labels"]["__param_key"], "dupont");
     assert_eq!(groups[0]["labels"]["__metrics_path__"], "/myunisoft/probe");
-    let (status, text) = exporter.get("/myunisoft/probe?partner=acme&key=dupont").await.unwrap();
-    assert!(status == 200 && text.contains("probe_success 1\n"), "{text}");
+    let probe_success = |value: u8| {
+        let line = format!("\nprobe_success {value}\n");
+        let exporter = &exporter;
+        async move {
+            let (status, text) = exporter.get("/myunisoft/probe?partner=acme&key=dupont").await?;
+            (status == 200 && text.contains(&line)).then_some(())
+        }
+    };
+    until("a success", || probe_success(1)).await;
     simulator.key("dupont").unwrap().revoke();
-    let (_, text) = exporter.get("/myunisoft/probe?partner=acme&key=dupont").await.unwrap();
-    assert!(text.contains("probe_success 0\n"), "{text}");
+    until("a failure", || probe_success(0)).await;
     assert_eq!(exporter.get("/myunisoft/probe?partner=acme&key=nobody").await.unwrap().0, 404);
     assert_eq!(exporter.get("/myunisoft/probe?partner=acme").await.unwrap().0, 400);
     assert_eq!(exporter.get("/metrics").await.unwrap().0, 404, "no route is outside the prefix");
