@@ -96,6 +96,7 @@ impl Fleet {
             shared_state.health().reset();
         }
         shared_state.set_inventory(inventory(config, &partners, &keys));
+        self.context.forget_removed_failures(&shared_state.inventory());
         self.key_index.publish(&keys);
         // `self.keys` contains only the removed keys now.
         log_removed_keys(self.keys.len(), keys.len());

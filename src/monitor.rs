@@ -8,14 +8,17 @@ mod budget_guard;
 mod budgets;
 mod health;
 mod key;
+mod log;
 mod login_history;
+mod outages;
 mod partner;
 mod refused_token;
 mod token_failure;
 mod token_provider;
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant, timeout};
@@ -23,11 +26,9 @@ use tracing::{error, info, warn};
 use url::Url;
 
 use crate::metrics::Metrics;
-use crate::partner_api::error::ErrorCode;
-use crate::partner_api::request_id::RequestId;
 use crate::probe::Prober;
 use crate::report::ProbeReport;
-use crate::state::{Episode, EpisodeChange, MonitoredKey, SharedState};
+use crate::state::{Inventory, MonitoredKey, SharedState};
 use crate::store::{StateUpdate, Store};
 use crate::watchdog::Watchdog;
 
@@ -35,6 +36,7 @@ pub(crate) use account::Accounts;
 use budgets::Budgets;
 pub(crate) use health::HealthMonitor;
 pub(crate) use key::KeyMonitor;
+use outages::{Outages, ProbeId};
 pub(crate) use partner::PartnerMonitor;
 
 /// How many probes of keys may run at the same time. If the API hangs, each probe takes its whole timeout:
@@ -67,6 +69,8 @@ pub(crate) struct Context {
     pub budgets: Budgets,
     /// Detects loops that no longer run.
     pub watchdog: Watchdog,
+    /// The probes that fail for a reason that is not their key's own, for the log.
+    outages: Mutex<Outages>,
     /// Limits how many probes of keys run at the same time.
     probe_permits: Semaphore,
     /// True from the first scheduled probe until the probe loops are stopped.
@@ -84,6 +88,7 @@ impl Context {
             accounts: Accounts::default(),
             budgets: Budgets::default(),
             watchdog: Watchdog::default(),
+            outages: Mutex::default(),
             probe_permits: Semaphore::new(MAX_PROBES_IN_FLIGHT),
             probing: AtomicBool::new(false),
             out_of_resources: AtomicBool::new(false),
@@ -99,6 +104,16 @@ impl Context {
     pub(crate) fn stop_probing(&self) {
         self.probing.store(false, Ordering::Relaxed);
         self.watchdog.disarm();
+    }
+
+    /// Forgets the failures of probes that are no longer configured.
+    pub(crate) fn forget_removed_failures(&self, inventory: &Inventory) {
+        let mut outages = self.outages.lock().unwrap_or_else(PoisonError::into_inner);
+        if outages.is_empty() {
+            return;
+        }
+        let configured: HashSet<_> = inventory.keys.iter().flat_map(|key| probe_ids(key)).collect();
+        outages.retain(|probe| configured.contains(probe));
     }
 
     /// Records the metrics of a probe, if it was really sent, and the certificate's expiry.
@@ -136,6 +151,12 @@ impl Context {
     }
 }
 
+fn probe_ids(key: &MonitoredKey) -> Vec<ProbeId> {
+    let probes = key.status();
+    let id = |name: &Arc<str>| (Arc::clone(&key.partner.name), Arc::clone(&key.name), Arc::clone(name));
+    probes.probes.iter().map(|probe| id(&probe.name)).collect()
+}
+
 /// Waits until the state is on disk before it is shown, so that it survives `kill -9`. After `SAVE_TIMEOUT`
 /// the state is shown anyway: a failing disk must not hide it. The store itself reports the failure and
 /// retries.
@@ -165,27 +186,5 @@ fn publish_credential_problem(
     }
     if known.as_deref() != problem.as_deref() {
         *known = problem.map(Arc::from);
-    }
-}
-
-/// Logs one line when a failure episode begins and one when it ends, and none in between. `key` is
-/// `None` for the health probe.
-fn log_episode(change: Option<&EpisodeChange>, key: Option<&MonitoredKey>, probe: &str) {
-    let partner = key.map(|key| &*key.partner.name);
-    let key = key.map(|key| &*key.name);
-    match change {
-        Some(EpisodeChange::Began(Episode { failure, request_id, .. })) => {
-            let code = failure.code.as_ref().map(ErrorCode::as_str);
-            let request_id = request_id.as_ref().map(RequestId::as_str);
-            let (reason, detail) = (failure.reason.into_str(), &*failure.detail);
-            warn!(partner, key, probe, reason, code, request_id, detail, "probe failing");
-        }
-        Some(EpisodeChange::Ended(episode)) => {
-            let lasted = episode.since.elapsed().unwrap_or_default();
-            let lasted = humantime::format_duration(Duration::from_secs(lasted.as_secs()));
-            let reason = episode.failure.reason.into_str();
-            info!(partner, key, probe, reason, %lasted, "probe succeeding again");
-        }
-        None => {}
     }
 }

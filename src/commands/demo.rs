@@ -39,7 +39,7 @@ pub(crate) fn demo(flags: &Flags) -> ExitCode {
         let load = move || Ok(combine(fleet(), load_web_config(web_config_file.as_deref())?));
         tokio::select! {
             never = demo::run_scenario(simulator.clone()) => match never {},
-            outcome = serve(flags, initial, load, storage.path(), listeners) => outcome,
+            outcome = serve(flags, initial, load, "the demo", storage.path(), listeners) => outcome,
         }
     }))
 }

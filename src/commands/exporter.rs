@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::app::{App, ServeOptions};
 use crate::cli::{Flags, ListenAddress};
+use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::panics;
 use crate::reload::{LOAD_TIMEOUT, LoadedConfig};
@@ -13,9 +14,9 @@ use crate::store::Store;
 use checked_yaml::Problems;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tracing::warn;
+use tracing::{info, warn};
 
-use super::load::{combine, load_config, load_in_time, load_web_config, log_loaded};
+use super::load::{combine, configuration_name, load_config, load_in_time, load_web_config, log_loaded};
 use super::process::{
     BadConfiguration, Failure, bad_configuration, bind, exit_code, request_reload_on_sighup, run_async,
     stop_signal,
@@ -41,19 +42,22 @@ pub(crate) fn exporter(flags: &Flags) -> ExitCode {
     exit_code(run_async(async || {
         let addresses = flags.listen_addresses_or(ListenAddress { host: None, port: DEFAULT_PORT });
         let listeners = bind(&addresses).await?;
-        serve(flags, initial, move || load(), &flags.storage_path, listeners).await
+        let configuration = configuration_name(flags.config_file.as_deref());
+        serve(flags, initial, move || load(), &configuration, &flags.storage_path, listeners).await
     }))
 }
 
 /// Serves until a signal stops the process. `load` loads the configuration again at each reload; all its
-/// problems become one text.
+/// problems become one text. `configuration` says in the log where it comes from.
 pub(super) async fn serve(
     flags: &Flags,
     initial: LoadedConfig,
     load: impl Fn() -> Result<LoadedConfig, Problems> + Send + Sync + 'static,
+    configuration: &str,
     storage: &Path,
     listeners: Vec<TcpListener>,
 ) -> Result<(), Failure> {
+    log_start(&initial.config, configuration, storage);
     let metrics = Arc::new(Metrics::new()?);
     panics::count_in(metrics.panics());
     let metrics_of_store = Arc::clone(&metrics);
@@ -65,6 +69,14 @@ pub(super) async fn serve(
     let app = App { initial, loader, store, metrics, listeners, options: options(flags) };
     app.run(stop_signal()?, (sender, requests)).await?;
     Ok(())
+}
+
+/// One line that says what runs, for support and for whoever compares two starts.
+fn log_start(config: &Config, configuration: &str, storage: &Path) {
+    let partners = config.partners.len();
+    let keys: usize = config.partners.iter().map(|partner| partner.keys.len()).sum();
+    let (version, storage) = (env!("CARGO_PKG_VERSION"), storage.display());
+    info!(version, configuration, %storage, partners, keys, "myunisoft-exporter starts");
 }
 
 fn options(flags: &Flags) -> ServeOptions {

@@ -40,6 +40,15 @@ pub(super) fn load_config(file: Option<&Path>) -> Result<Loaded, Problems> {
     }
 }
 
+/// The name of the file that [`load_config`] loads, or `none`.
+pub(super) fn configuration_name(file: Option<&Path>) -> String {
+    match file {
+        Some(file) => file.display().to_string(),
+        None if Path::new(DEFAULT_CONFIG_FILE).exists() => DEFAULT_CONFIG_FILE.to_owned(),
+        None => "none".to_owned(),
+    }
+}
+
 /// Loads the web configuration file, if there is one, and logs its warnings. Returns TLS, users and headers,
 /// and the files that they were read from.
 pub(super) fn load_web_config(file: Option<&Path>) -> Result<(Protection, Vec<PathBuf>), Problems> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Context;
+use super::log::{log_health_episode, log_probe};
 use crate::config::{HEALTH, Timing};
 use crate::partner_api::HEALTH_PATH;
 use crate::partner_api::judge::RequestKind;
@@ -40,7 +41,8 @@ impl HealthMonitor {
         }
         self.context.record_report(HEALTH, self.prober.base_url(), &report);
         let change = self.context.shared_state.health().record(&report);
-        super::log_episode(change.as_ref(), None, HEALTH);
+        log_probe(&report, None, HEALTH);
+        log_health_episode(change.as_ref(), HEALTH);
         report
     }
 }

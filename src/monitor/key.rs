@@ -10,14 +10,15 @@ use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Duration, Instant};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::budgets::TokenBudget;
+use super::log::{log_key_episode, log_probe};
 use super::partner::{PartnerMonitor, SecretAnswer, SecretProbe};
 use super::refused_token::RefusedToken;
 use super::token_failure::TokenFailure;
 use super::token_provider::{Replacement, TokenProvider};
-use super::{Context, MonitorSettings, log_episode, persist, publish_credential_problem};
+use super::{Context, MonitorSettings, persist, publish_credential_problem};
 use crate::config::{self, Probe, Target};
 use crate::confirmation::{Confirmation, Decision, Situation};
 use crate::key_state::{EvidenceSource, KeyState, PersistedKeyState};
@@ -220,6 +221,8 @@ impl KeyMonitor {
     /// Counts due times without a probe.
     pub(crate) fn skip(&self, index: usize, reason: Skip, times: u64) {
         if let Some(probe) = self.key.status().probes.get_mut(index) {
+            let (partner, key) = (&*self.key.partner.name, &*self.key.name);
+            debug!(partner, key, probe = &*probe.name, reason = reason.into_str(), times, "probe skipped");
             probe.skip(reason, times);
         }
     }
@@ -420,9 +423,11 @@ impl KeyMonitor {
             status.record_response(judgement);
         }
         status.token_expiry = session.tokens.expiry().or(status.token_expiry);
+        let before = status.probes.get(index).and_then(|probe| probe.episode.clone());
         let change = status.record(index, report);
         drop(status);
-        log_episode(change.as_ref(), Some(&self.key), &probe.name);
+        log_probe(report, Some(&self.key), &probe.name);
+        log_key_episode(&self.context.outages, change.as_ref(), before.as_ref(), &self.key, &probe.name);
     }
 
     fn log_transition(&self, from: KeyState, to: KeyState, index: usize, cause: &TransitionCause) {

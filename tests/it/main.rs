@@ -18,6 +18,7 @@ mod dependencies;
 mod documents;
 mod hostile_fleet;
 mod key_files;
+mod logs;
 mod notices;
 mod probe_command;
 mod probe_route;
