@@ -105,6 +105,7 @@ impl Fleet {
         self.context.store.set_configured_keys(key_names(config));
         self.context.budgets.remove_unused();
         self.context.watchdog.arm(config);
+        self.context.start_probing();
         Ok(())
     }
 

@@ -73,7 +73,7 @@ pub(crate) struct Context {
     outages: Mutex<Outages>,
     /// Limits how many probes of keys run at the same time.
     probe_permits: Semaphore,
-    /// True from the first scheduled probe until the probe loops are stopped.
+    /// True from the first configuration that was applied until the probe loops are stopped.
     probing: AtomicBool,
     /// Whether no probe can be sent, because the process has no file descriptors or memory left.
     out_of_resources: AtomicBool,
@@ -95,7 +95,12 @@ impl Context {
         }
     }
 
-    /// Whether probes run: from the first scheduled probe until [`Self::stop_probing`].
+    /// Records that the probe loops run.
+    pub(crate) fn start_probing(&self) {
+        self.probing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the probe loops run: from [`Self::start_probing`] until [`Self::stop_probing`].
     pub(crate) fn is_probing(&self) -> bool {
         self.probing.load(Ordering::Relaxed)
     }
@@ -141,11 +146,9 @@ impl Context {
         exhaustion.is_some()
     }
 
-    /// Records that a probe starts now; `due` is `None` if it is not scheduled. The first scheduled probe makes
-    /// the exporter ready.
+    /// Records that a probe starts now; `due` is `None` if it is not scheduled.
     fn record_start(&self, due: Option<Instant>) {
         if let Some(due) = due {
-            self.probing.store(true, Ordering::Relaxed);
             self.metrics.observe_lateness(Instant::now().saturating_duration_since(due));
         }
     }

@@ -1,8 +1,10 @@
-//! The health route of the exporter.
+//! The routes that tell the state of the exporter itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::fleet::Fleet;
 use crate::http::{AppState, router};
 use crate::test_support::app;
 use crate::watchdog::Loop;
@@ -31,4 +33,17 @@ async fn the_health_route_fails_while_a_loop_is_stuck_and_succeeds_when_it_runs_
     assert!(text.contains("the health probe did not run for 3m"), "{text}");
     watchdog.heartbeat(Loop::Health);
     assert_eq!(get(&app, "/-/healthy").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_exporter_is_ready_from_its_first_configuration_until_it_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(folder.path());
+    let ready = async || get(&app, "/-/ready").await.0;
+    assert_eq!(ready().await, StatusCode::SERVICE_UNAVAILABLE);
+    let mut fleet = Fleet::new(Arc::clone(&app.context));
+    fleet.apply(&Config::default()).unwrap();
+    assert_eq!(ready().await, StatusCode::OK);
+    app.context.stop_probing();
+    assert_eq!(ready().await, StatusCode::SERVICE_UNAVAILABLE);
 }

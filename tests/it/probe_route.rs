@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use partner_simulator::Simulator;
+use partner_simulator::{Fault, Scope, Simulator};
 use reqwest::header::{HOST, ORIGIN, REFERER};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -154,4 +154,13 @@ async fn a_target_is_where_prometheus_reaches_the_exporter() {
         let scheme = if scheme.is_empty() { serde_json::Value::Null } else { scheme.into() };
         assert_eq!(seen, (scheme, host.to_owned(), path.to_owned()), "{url} {prefix}");
     }
+}
+
+#[tokio::test]
+async fn the_exporter_is_ready_at_once_even_if_the_api_never_responds() {
+    let (simulator, folder) = two_keys().await;
+    allow_slow_probes(folder.path());
+    simulator.inject(Scope::Everything, Fault::Silence);
+    let exporter = Exporter::start(folder.path(), &[]).await;
+    assert_eq!(exporter.get("/-/ready").await.unwrap(), (200, "myunisoft-exporter is ready.\n".to_owned()));
 }
