@@ -65,9 +65,11 @@ fn main() {
     println!("prometheus crate  {theirs:>10.1?}  {peer_bytes:>10} bytes, for as many series");
     println!("ratio             {:>10.2}", ours.as_secs_f64() / theirs.as_secs_f64());
     let ratio = |took: Duration| took.as_secs_f64() / ours.as_secs_f64();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let gzip = median(|| runtime.block_on(fleet.compressed_metrics()));
     let page = median(|| fleet.page().len());
     let json = median(|| fleet.status().unwrap().map(|piece| piece.len()).sum());
-    for (name, (bytes, took)) in [("page", page), ("JSON", json)] {
+    for (name, (bytes, took)) in [("gzip", gzip), ("page", page), ("JSON", json)] {
         println!("{name:<17} {took:>10.1?}  {bytes:>10} bytes, {:.2} of the exposition", ratio(took));
     }
     println!("memory            {memory_per_key:>10} bytes per key, with a full history of probes");

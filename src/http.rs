@@ -1,6 +1,7 @@
 //! The HTTP routes: metrics, status, probes on demand, service discovery, and health and reload of the
 //! exporter itself.
 
+mod compression;
 mod discovery;
 mod page;
 mod probe;
@@ -16,12 +17,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use futures_util::stream;
+use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
+use tower::{Layer as _, ServiceExt as _};
 use url::Url;
 
 use crate::fleet::KeyIndex;
@@ -74,12 +77,14 @@ pub(crate) fn router(app: AppState) -> Router {
         .route(&at("/-/reload"), post(reload).put(reload))
         .fallback(not_found)
         .with_state(app)
+        .layer(compression::layer())
+        .layer(middleware::from_fn(compression::head_as_get))
 }
 
 /// Streamed, so that the whole exposition of a large fleet is never in memory at once.
 async fn metrics(State(app): State<AppState>) -> Response {
     let chunks = app.context.metrics.render(&app.context.shared_state);
-    let body = Body::from_stream(stream::iter(chunks.map(Ok::<_, Infallible>)));
+    let body = compression::streamed(chunks);
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], body).into_response()
 }
 
@@ -119,4 +124,17 @@ async fn reload(State(app): State<AppState>) -> (StatusCode, String) {
         Some(Err(problems)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("not reloaded:\n{problems}\n")),
         None => (StatusCode::SERVICE_UNAVAILABLE, "not reloaded: the exporter is stopping\n".to_owned()),
     }
+}
+
+/// These pieces as the server sends them to a client that accepts gzip. For benchmarks.
+pub(crate) async fn compressed_body<B: Into<Bytes> + Send + 'static>(
+    pieces: impl Iterator<Item = B> + Send + 'static,
+) -> Body {
+    let mut body = Some(compression::streamed(pieces));
+    let service = tower::service_fn(move |_: Request| {
+        std::future::ready(Ok::<_, Infallible>(Response::new(body.take().unwrap_or_default())))
+    });
+    let request = Request::get("/").header(header::ACCEPT_ENCODING, "gzip").body(Body::empty());
+    let response = compression::layer().layer(service).oneshot(request.unwrap_or_default()).await;
+    response.map_or_else(|never| match never {}, |response| Body::new(response.into_body()))
 }

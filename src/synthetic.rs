@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 
+use crate::http;
 use crate::key_state::{KeyHistory, KeyState, PersistedKeyState, PersistedSecretState};
 use crate::metrics::Metrics;
 use crate::page::{self, Frame, Listing};
@@ -52,6 +54,12 @@ impl SyntheticFleet {
     /// `/metrics`, in pieces.
     pub fn metrics(&self) -> impl Iterator<Item = Bytes> {
         self.metrics.render(&self.shared_state)
+    }
+
+    /// The size of `/metrics` as gzip, as the server sends it.
+    pub async fn compressed_metrics(&self) -> usize {
+        let body = http::compressed_body(self.metrics.render(&self.shared_state)).await;
+        body.into_data_stream().fold(0, async |sum, piece| sum + piece.map_or(0, |piece| piece.len())).await
     }
 
     /// The first page of the status page.

@@ -1,15 +1,12 @@
 //! `/api/v1/status`: the status of all keys, or of one key, as JSON.
 
-use std::convert::Infallible;
-
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
 
 use super::AppState;
+use super::compression::streamed;
 use super::query::{KeyQuery, NO_STORE, QueryError, QueryResult, StatusQuery, parse};
 use crate::status::{self, KeyDetail, StatusSource};
 
@@ -24,8 +21,7 @@ pub(super) async fn all(
     let Ok(chunks) = status::document(&source, selection) else {
         return Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response());
     };
-    let body = Body::from_stream(stream::iter(chunks.map(Ok::<_, Infallible>)));
-    Ok((NO_STORE, [(header::CONTENT_TYPE, "application/json")], body).into_response())
+    Ok((NO_STORE, [(header::CONTENT_TYPE, "application/json")], streamed(chunks)).into_response())
 }
 
 /// One key, with its history.

@@ -14,6 +14,7 @@
 mod support;
 
 mod architecture;
+mod compression;
 mod dependencies;
 mod documents;
 mod hostile_fleet;
