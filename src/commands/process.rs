@@ -1,11 +1,13 @@
 //! The process: runtime and limits, exit codes, sockets, signals, and standard output.
 
 use std::io::{self, Write as _};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
 use crate::cli::ListenAddress;
 use crate::http::ReloadRequest;
 use checked_yaml::Problems;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -60,6 +62,7 @@ pub(super) async fn bind(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>
     let mut listeners = Vec::new();
     for ListenAddress { host, port } in addresses {
         let bound = match host {
+            Some(host) if host.as_str() == "::" => listen_on_all_addresses(*port),
             Some(host) => TcpListener::bind((host.as_str(), *port)).await,
             None => bind_all_addresses(*port).await,
         };
@@ -86,12 +89,26 @@ const fn fix_for_address(error: io::ErrorKind) -> &'static str {
     }
 }
 
-/// `[::]` accepts IPv4 connections too. A machine without IPv6 has only `0.0.0.0`.
+/// A machine without IPv6 has only `0.0.0.0`.
 async fn bind_all_addresses(port: u16) -> io::Result<TcpListener> {
-    match TcpListener::bind(("::", port)).await {
+    match listen_on_all_addresses(port) {
         Err(cause) if cause.kind() != io::ErrorKind::AddrInUse => TcpListener::bind(("0.0.0.0", port)).await,
         bound => bound,
     }
+}
+
+/// Listens on `[::]` for IPv6 and IPv4. By default, a system may give such a socket IPv6 only
+/// (`net.ipv6.bindv6only`).
+fn listen_on_all_addresses(port: u16) -> io::Result<TcpListener> {
+    const BACKLOG: i32 = 1024;
+    let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_only_v6(false)?;
+    // As tokio does: a restarted exporter can listen although connections of the former one are still ending.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
 /// Resolves at SIGTERM or SIGINT.
@@ -123,5 +140,35 @@ pub(super) fn print(text: std::fmt::Arguments<'_>) -> io::Result<()> {
     match out.write_fmt(text).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_without_host_accepts_ipv4_and_ipv6() {
+        for host in [None, Some("::".to_owned())] {
+            let listeners = bind(&[ListenAddress { host, port: 0 }]).await.unwrap();
+            let address = listeners[0].local_addr().unwrap();
+            if address.is_ipv6() {
+                // Not the system's default, but set explicitly.
+                assert!(!SockRef::from(&listeners[0]).only_v6().unwrap());
+                TcpStream::connect(("::1", address.port())).await.unwrap();
+            }
+            TcpStream::connect(("127.0.0.1", address.port())).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_an_error_with_a_fix() {
+        let taken = bind(&[ListenAddress { host: None, port: 0 }]).await.unwrap();
+        let port = taken[0].local_addr().unwrap().port();
+        let error = bind(&[ListenAddress { host: None, port }]).await.unwrap_err().to_string();
+        assert!(error.contains("--web.listen-address") && error.contains("stop the program"), "{error}");
     }
 }

@@ -19,6 +19,7 @@ mod alerts;
 mod dashboards;
 mod faults;
 mod kills;
+mod listen;
 mod metrics;
 mod page;
 mod panels;
