@@ -43,6 +43,8 @@ pub(crate) struct App {
 pub(crate) struct ServeOptions {
     /// Whether `POST /-/reload` is allowed.
     pub lifecycle: bool,
+    /// Whether `/-/healthy` and `/-/ready` need no password.
+    pub probes_without_auth: bool,
     /// How often to check whether a file of the configuration changed; `None`: never.
     pub auto_reload_interval: Option<Duration>,
     /// The maximum number of simultaneous connections, for all listeners.
@@ -71,6 +73,7 @@ impl App {
             let _read_ahead = secret::read_ahead(initial.config.secrets()).await;
             fleet.apply(&initial.config)?;
         }
+        let public_paths = public_paths(&options);
         let app = AppState {
             context: Arc::clone(&context),
             key_index: fleet.key_index(),
@@ -80,7 +83,13 @@ impl App {
         };
         let auth = AuthHandle::new(initial.protection);
         let observer = Arc::clone(&metrics);
-        let service = Service { router: http::router(app), auth: auth.subscribe(), observer };
+        let service = Service {
+            router: http::router(app),
+            auth: auth.subscribe(),
+            observer,
+            public_paths,
+            refused_handshakes: Arc::default(),
+        };
         // Before the server starts: a client that changes a file after its first response must see a reload.
         let reloader = Reloader::new(loader, initial.sources, fleet, auth, metrics).await;
         let stop = CancellationToken::new();
@@ -100,6 +109,12 @@ impl App {
         context.store.close().await;
         Ok(())
     }
+}
+
+/// The paths that need no password.
+fn public_paths(options: &ServeOptions) -> Arc<[String]> {
+    let paths = ["/-/healthy", "/-/ready"].map(|path| format!("{}{path}", options.prefix));
+    if options.probes_without_auth { paths.into() } else { Arc::default() }
 }
 
 /// Reloads at each request, and when a file changed. Dropping this future stops every probe.

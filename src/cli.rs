@@ -91,6 +91,14 @@ pub(crate) struct Flags {
     #[arg(default_value = "512", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
 
+    /// Listen on the sockets that systemd passes, and not on --web.listen-address
+    #[arg(long = "web.systemd-socket", value_parser = clap::builder::FalseyValueParser::new())]
+    pub systemd_socket: bool,
+
+    /// Let /-/healthy and /-/ready answer without a password, for a kubelet or a load balancer
+    #[arg(long = "web.probes-without-auth", value_parser = clap::builder::FalseyValueParser::new())]
+    pub probes_without_auth: bool,
+
     /// Enable POST /-/reload
     #[arg(long = "web.enable-lifecycle", value_parser = clap::builder::FalseyValueParser::new())]
     pub lifecycle: bool,

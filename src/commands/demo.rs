@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::exporter::{DEFAULT_PORT, serve};
 use super::load::{combine, load_web_config};
-use super::process::{bad_configuration, bind, exit_code, print, run_async};
+use super::process::{bad_configuration, exit_code, listen, print, run_async};
 
 /// Runs the exporter against a simulated API.
 pub(crate) fn demo(flags: &Flags) -> ExitCode {
@@ -27,7 +27,7 @@ pub(crate) fn demo(flags: &Flags) -> ExitCode {
     };
     exit_code(run_async(async || {
         let default = ListenAddress { host: Some("127.0.0.1".to_owned()), port: DEFAULT_PORT };
-        let listeners = bind(&flags.listen_addresses_or(default)).await?;
+        let listeners = listen(flags, default).await?;
         // Nobody reads the demo's request log, and a log of thousands of requests would look like a leak.
         let simulator = Simulator::builder().tls().request_log_capacity(100).start().await?;
         let config = demo::fleet(&simulator);

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use super::load::{combine, configuration_name, load_config, load_in_time, load_web_config, log_loaded};
 use super::process::{
-    BadConfiguration, Failure, bad_configuration, bind, exit_code, request_reload_on_sighup, run_async,
+    BadConfiguration, Failure, bad_configuration, exit_code, listen, request_reload_on_sighup, run_async,
     stop_signal,
 };
 
@@ -40,8 +40,7 @@ pub(crate) fn exporter(flags: &Flags) -> ExitCode {
         Err(problems) => return bad_configuration(&problems),
     };
     exit_code(run_async(async || {
-        let addresses = flags.listen_addresses_or(ListenAddress { host: None, port: DEFAULT_PORT });
-        let listeners = bind(&addresses).await?;
+        let listeners = listen(flags, ListenAddress { host: None, port: DEFAULT_PORT }).await?;
         let configuration = configuration_name(flags.config_file.as_deref());
         serve(flags, initial, move || load(), &configuration, &flags.storage_path, listeners).await
     }))
@@ -83,6 +82,7 @@ fn options(flags: &Flags) -> ServeOptions {
     let check_files = !flags.auto_reload_interval.is_zero();
     ServeOptions {
         lifecycle: flags.lifecycle,
+        probes_without_auth: flags.probes_without_auth,
         auto_reload_interval: check_files.then_some(flags.auto_reload_interval),
         max_connections: max_connections(flags),
         prefix: flags.prefix(),

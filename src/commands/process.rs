@@ -4,9 +4,10 @@ use std::io::{self, Write as _};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
-use crate::cli::ListenAddress;
+use crate::cli::{Flags, ListenAddress};
 use crate::http::ReloadRequest;
 use checked_yaml::Problems;
+use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -57,8 +58,35 @@ pub(super) fn bad_configuration(problems: &Problems) -> ExitCode {
     BAD_CONFIGURATION.into()
 }
 
+/// The sockets to serve on: those that systemd passes, or else the addresses of the flags, or else `default`.
+pub(super) async fn listen(flags: &Flags, default: ListenAddress) -> Result<Vec<TcpListener>, Failure> {
+    if flags.systemd_socket {
+        return sockets_of_systemd(ListenFd::from_env());
+    }
+    bind(&flags.listen_addresses_or(default)).await
+}
+
+/// Takes over every socket that systemd passes (`LISTEN_FDS`).
+fn sockets_of_systemd(mut passed: ListenFd) -> Result<Vec<TcpListener>, Failure> {
+    let mut listeners = Vec::new();
+    for index in 0..passed.len() {
+        let socket = passed.take_tcp_listener(index).map_err(|cause| {
+            format!("--web.systemd-socket: socket {index}: {cause}; use ListenStream= with a TCP address")
+        })?;
+        let Some(socket) = socket else { continue };
+        socket.set_nonblocking(true)?;
+        info!(address = %socket.local_addr()?, "listening on a socket of systemd");
+        listeners.push(TcpListener::from_std(socket)?);
+    }
+    if listeners.is_empty() {
+        let fix = "start the exporter by a .socket unit with ListenStream=, or remove the flag";
+        return Err(format!("--web.systemd-socket: systemd passed no socket; {fix}").into());
+    }
+    Ok(listeners)
+}
+
 /// Binds every address.
-pub(super) async fn bind(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>, Failure> {
+async fn bind(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>, Failure> {
     let mut listeners = Vec::new();
     for ListenAddress { host, port } in addresses {
         let bound = match host {

@@ -18,6 +18,10 @@ async fn an_address_without_host_accepts_ipv4_where_the_system_gives_ipv6_only()
         command.args(["--net", "--user", "--preserve-credentials", "--target", &server.pid().to_string()]);
         let url = format!("http://{host}:10698/-/healthy");
         let output = run_tool(command.args(["curl", "--noproxy", "*", "-gsS", &url]));
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "myunisoft-exporter is healthy.\n", "{host}: {output:?}");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "myunisoft-exporter is healthy.\n",
+            "{host}: {output:?}"
+        );
     }
 }

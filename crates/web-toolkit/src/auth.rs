@@ -79,14 +79,29 @@ impl Protection {
     /// # Errors
     /// The response: 429 if the rate limit is exceeded, 401 if the user or the password is wrong.
     pub(crate) async fn authorize<B>(&self, request: &Request<B>, client: IpAddr) -> Result<(), Response> {
-        if self.rate_limiter.as_ref().is_some_and(|limiter| !limiter.try_acquire()) {
-            return Err((StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n").into_response());
-        }
+        self.check_rate()?;
         if self.users.authenticate(request.headers().get(header::AUTHORIZATION), client).await {
             return Ok(());
         }
         let challenge = [(header::WWW_AUTHENTICATE, "Basic")];
         Err((StatusCode::UNAUTHORIZED, challenge, "Unauthorized\n").into_response())
+    }
+
+    /// Checks the rate limit only.
+    ///
+    /// # Errors
+    /// The response 429 if it is exceeded.
+    #[expect(clippy::result_large_err, reason = "the error is the response that is sent")]
+    pub(crate) fn check_rate(&self) -> Result<(), Response> {
+        if self.rate_limiter.as_ref().is_some_and(|limiter| !limiter.try_acquire()) {
+            return Err((StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n").into_response());
+        }
+        Ok(())
+    }
+
+    /// Whether no client needs a password.
+    pub(crate) fn is_open(&self) -> bool {
+        self.users.is_empty()
     }
 
     fn warn_if_weaker(&self, next: &Self) {

@@ -246,6 +246,10 @@ fn rate_limit(at: &Cursor<'_>) -> Result<Option<RateLimit>, Reported> {
             // Zero is the only duration that Go accepts without a unit. It means no limit.
             if at.text()? == "0" { Ok(Duration::ZERO) } else { at.duration() }
         });
+    if matches!(interval, Ok(Duration::ZERO)) {
+        // No limit, whatever the burst is.
+        return fields.optional("burst", |at| at.number::<u32>("a whole number")).map(|_| None);
+    }
     let burst = fields.required("burst", "add the number of requests that are allowed at once", |at| {
         let burst = at.number("a whole number from 1")?;
         if burst == 0 {
@@ -254,5 +258,5 @@ fn rate_limit(at: &Cursor<'_>) -> Result<Option<RateLimit>, Reported> {
         Ok(burst)
     });
     let (interval, burst) = (interval?, burst?);
-    Ok((!interval.is_zero()).then_some(RateLimit { interval, burst }))
+    Ok(Some(RateLimit { interval, burst }))
 }

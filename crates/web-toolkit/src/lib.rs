@@ -21,4 +21,4 @@ mod server;
 pub use auth::{Auth, AuthHandle, Protection};
 pub use config::{LoadedWebConfig, WebConfig, load};
 pub use observer::{DropReason, Observer};
-pub use server::{Service, serve};
+pub use server::{RefusedHandshakes, Service, serve};

@@ -1,6 +1,7 @@
 //! Serves routes over HTTP/1.1 and HTTP/2, with or without TLS, within connection limits.
 
 mod connection_limits;
+mod refused_handshakes;
 
 use std::convert::Infallible;
 use std::io::{
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use http::Request;
+use http::{Method, Request};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -32,6 +33,7 @@ use tracing::{debug, info, warn};
 use crate::auth::Auth;
 use crate::observer::{DropReason, Observer};
 use connection_limits::{Connection, ConnectionLimits};
+pub use refused_handshakes::RefusedHandshakes;
 
 /// The maximum size of a request's head, in bytes: more than ten times what clients of an exporter send. For
 /// HTTP/2 it is hyper's default.
@@ -49,6 +51,10 @@ pub struct Service {
     pub router: Router,
     pub auth: Auth,
     pub observer: Arc<dyn Observer>,
+    /// Paths that clients may read without a password, such as those that an orchestrator asks.
+    pub public_paths: Arc<[String]>,
+    /// Which refused handshakes the log has told.
+    pub refused_handshakes: Arc<RefusedHandshakes>,
 }
 
 /// Serves on all listeners until `stop` is cancelled, then returns when the responses in progress have been
@@ -138,8 +144,7 @@ async fn serve_connection(
             serve_http(stream, http2, connection, service, end).await;
         }
         Some(Err(error)) => {
-            // Not a warning, because any client can cause this as often as it likes.
-            debug!(%error, "TLS handshake failed");
+            service.refused_handshakes.log(connection.client, &error);
             service.observer.connection_dropped(DropReason::Handshake);
         }
         None => {}
@@ -204,11 +209,25 @@ async fn serve_http<S>(
 }
 
 impl Service {
+    fn is_public<B>(&self, request: &Request<B>) -> bool {
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        reads && self.public_paths.iter().any(|path| path == request.uri().path())
+    }
+
     async fn respond(mut self, request: Request<Incoming>, connection: &Connection) -> Response {
         let protection = self.auth.current();
-        let mut response = match protection.authorize(&request, connection.client).await {
+        let is_public = self.is_public(&request);
+        let authorized = if is_public {
+            protection.check_rate()
+        } else {
+            protection.authorize(&request, connection.client).await
+        };
+        let mut response = match authorized {
             Ok(()) => {
-                connection.mark_authenticated();
+                // A connection that needs no password keeps no authenticated client out.
+                if !is_public || protection.is_open() {
+                    connection.mark_authenticated();
+                }
                 let Ok(response) = self.router.oneshot(request.map(Body::new)).await;
                 response
             }

@@ -86,7 +86,13 @@ impl Server {
         });
         let router = Router::new().route("/", get(async || "hello")).route("/slow", slow);
         let observer: Arc<dyn Observer> = Arc::clone(&counts) as _;
-        let service = Service { router, auth: handle.subscribe(), observer };
+        let service = Service {
+            router,
+            auth: handle.subscribe(),
+            observer,
+            public_paths: ["/public".to_owned()].into(),
+            refused_handshakes: Arc::default(),
+        };
         let stop = CancellationToken::new();
         let serving = tokio::spawn(serve(vec![listener], service, max_connections, stop.clone()));
         Self { folder, address, handle, counts, finish, stop, serving }

@@ -51,7 +51,7 @@ pub(super) fn metrics(
             (format!("{{{},phase=\"{phase}\"}}", probe_label(probe)), duration.as_secs_f64())
         })
     });
-    let states = KeyState::VARIANTS.iter().map(|state| {
+    let key_states = KeyState::VARIANTS.iter().map(|state| {
         (format!("{{state=\"{state}\"}}"), f64::from(u8::from(*state == status.persisted.state)))
     });
     let failures = status.probes.iter().filter_map(|probe| failure(probe, with_request_ids));
@@ -76,7 +76,7 @@ pub(super) fn metrics(
                 since.unwrap_or_default().as_secs_f64()
             }),
         ),
-        family("probe_key_state", "The state of the key: one state is 1, the others are 0.", states),
+        family("probe_key_state", "The state of the key: one state is 1, the others are 0.", key_states),
         family(
             "probe_failure_info",
             "Why a probe fails, as of the first failure of the episode, as in myunisoft_probe_error_info.",

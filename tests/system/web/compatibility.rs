@@ -9,7 +9,7 @@ use std::process::Command;
 use reqwest::tls::Version;
 
 use crate::support::pki::{Identity, Pki, client, hash};
-use crate::support::server::{Exporter, Server, until};
+use crate::support::server::{Exporter, Server, run_tool, until};
 
 /// `blackbox_exporter` and this exporter with the same web configuration file.
 struct Both {
@@ -209,5 +209,52 @@ async fn both_exporters_send_the_same_headers_with_every_response() {
             .await;
         assert!(response.contains("x-frame-options: sameorigin"), "{response}");
         assert!(response.contains("strict-transport-security: max-age=31536000"), "{response}");
+    }
+}
+
+/// The status that a client of OpenSSL gets with this certificate, or `refused`. The TLS library of the other tests cannot
+/// send a certificate of version 1.
+fn status_with_curl(pki: &Pki, url: &str, name: &str, version: &str) -> String {
+    let file = |name: String| pki.path(&name).display().to_string();
+    let (ca, certificate, key) =
+        (file("ca.pem".into()), file(format!("{name}.pem")), file(format!("{name}.key")));
+    let mut command = Command::new("curl");
+    command.args(["--noproxy", "*", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", &ca]);
+    command.args(["--cert", &certificate, "--key", &key, "--tlsv1.2", "--tls-max", version, url]);
+    let output = run_tool(&mut command);
+    if output.status.success() { String::from_utf8(output.stdout).unwrap() } else { "refused".to_owned() }
+}
+
+#[tokio::test]
+async fn both_exporters_admit_the_same_unusual_client_certificates() {
+    let pki = Pki::new();
+    pki.write("ca.key", &pki.authority.key().serialize_pem());
+    // `x509 -req` without extensions writes certificates of version 1.
+    let script = "
+        key() { openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt -out $1.key; }
+        request() { key $1; openssl req -new -key $1.key -subj /CN=$1 -out $1.csr; }
+        request v1; openssl x509 -req -in v1.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 9 -out v1.pem
+        openssl x509 -in v1.pem -noout -text | grep -q 'Version: 1 '
+        request self; openssl x509 -req -in self.csr -signkey self.key -days 9 -out self.pem
+        key pinned; openssl req -x509 -new -key pinned.key -subj /CN=pinned -days 9 -out pinned.pem
+        request foreign; openssl x509 -req -in foreign.csr -CA self.pem -CAkey self.key -CAcreateserial -days 9 -out foreign.pem
+        request stranger; openssl x509 -req -in stranger.csr -signkey stranger.key -days 9 -out stranger.pem
+        cat ca.pem pinned.pem self.pem > clients.pem";
+    let mut command = Command::new("sh");
+    let output = run_tool(command.args(["-ec", script]).current_dir(pki.folder.path()));
+    assert!(output.status.success(), "{output:?}");
+    let text = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n  \
+                client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: clients.pem\n";
+    let both = Both::start(&pki, &pki.write("web.yml", text)).await;
+    for (name, expected) in
+        [("v1", "200"), ("self", "200"), ("pinned", "200"), ("foreign", "200"), ("stranger", "refused")]
+    {
+        for version in ["1.2", "1.3"] {
+            let statuses = both
+                .hosts
+                .each_ref()
+                .map(|host| status_with_curl(&pki, &format!("https://{host}/-/healthy"), name, version));
+            assert_eq!(statuses, [expected, expected], "{name} {version}");
+        }
     }
 }

@@ -1,15 +1,19 @@
 //! Builds the TLS configuration of the server.
 
+mod direct;
+
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName};
-use rustls::{Error, ServerConfig, SignatureScheme};
+use rustls::{Error, PeerMisbehaved, RootCertStore, ServerConfig, SignatureScheme};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::config::{ClientAuth, TlsConfig};
@@ -28,13 +32,11 @@ pub(super) fn server_config(settings: &TlsConfig, http2: bool) -> Result<ServerC
 
 fn client_verifier(settings: &TlsConfig) -> Result<Arc<dyn ClientCertVerifier>, Error> {
     let (clients, provider) = (&settings.client_certificates, &settings.provider);
-    let chain: Option<Arc<dyn ClientCertVerifier>> = match (clients.auth, &clients.authorities) {
+    let trusted = match (clients.auth, &clients.authorities) {
         (ClientAuth::None, _) => return Ok(Arc::new(NoClientAuth)),
         (ClientAuth::Request | ClientAuth::RequireAny, _) => None,
-        (ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify, Some(roots)) => {
-            let builder =
-                WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider));
-            Some(builder.build().map_err(|error| Error::General(error.to_string()))?)
+        (ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify, Some(authorities)) => {
+            Some(Trusted::new(authorities, provider)?)
         }
         // `config` refuses this combination. This second check keeps clients out even if `config` has a bug.
         (ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify, None) => {
@@ -43,18 +45,74 @@ fn client_verifier(settings: &TlsConfig) -> Result<Arc<dyn ClientCertVerifier>, 
         }
     };
     Ok(Arc::new(ClientVerifier {
-        chain,
+        trusted,
         mandatory: clients.auth.requires(),
         allowed_sans: clients.allowed_sans.clone(),
         algorithms: provider.signature_verification_algorithms,
     }))
 }
 
+fn store<'a>(
+    certificates: impl Iterator<Item = &'a CertificateDer<'static>>,
+) -> Result<RootCertStore, Error> {
+    let mut store = RootCertStore::empty();
+    for certificate in certificates {
+        store.add(certificate.clone())?;
+    }
+    Ok(store)
+}
+
+/// The certificates that client certificates are verified against.
+#[derive(Debug)]
+struct Trusted {
+    certificates: Vec<CertificateDer<'static>>,
+    /// Verifies chains up to those of them that may sign others; `None` if none may.
+    chain: Option<Arc<dyn ClientCertVerifier>>,
+    /// The subjects of all of them, which a server tells so that clients can choose a certificate.
+    subjects: Vec<DistinguishedName>,
+}
+
+impl Trusted {
+    fn new(certificates: &[CertificateDer<'static>], provider: &Arc<CryptoProvider>) -> Result<Self, Error> {
+        let subjects = store(certificates.iter())?.subjects();
+        // The TLS library would let every trusted certificate sign others.
+        let roots = store(certificates.iter().filter(|certificate| direct::is_authority(certificate)))?;
+        let chain: Option<Arc<dyn ClientCertVerifier>> = if roots.is_empty() {
+            None
+        } else {
+            let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+            Some(builder.build().map_err(|error| Error::General(error.to_string()))?)
+        };
+        Ok(Self { certificates: certificates.to_vec(), chain, subjects })
+    }
+
+    fn verify(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+        algorithms: &WebPkiSupportedAlgorithms,
+    ) -> Result<(), Error> {
+        let refused = match &self.chain {
+            Some(chain) => match chain.verify_client_cert(end_entity, intermediates, now) {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            },
+            None => CertificateError::UnknownIssuer.into(),
+        };
+        if direct::is_trusted(end_entity, &self.certificates, now, algorithms) {
+            Ok(())
+        } else {
+            Err(refused)
+        }
+    }
+}
+
 /// Accepts a client certificate that passes every configured check, and whose private key the client has.
 #[derive(Debug)]
 struct ClientVerifier {
     /// Verifies who signed the certificate; `None`: anyone may have signed it.
-    chain: Option<Arc<dyn ClientCertVerifier>>,
+    trusted: Option<Trusted>,
     mandatory: bool,
     /// The certificate must have one of these names; if empty, any name is allowed.
     allowed_sans: Vec<String>,
@@ -67,7 +125,7 @@ impl ClientCertVerifier for ClientVerifier {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.chain.as_ref().map_or(&[], |chain| chain.root_hint_subjects())
+        self.trusted.as_ref().map_or(&[], |trusted| &trusted.subjects)
     }
 
     fn verify_client_cert(
@@ -76,8 +134,8 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        if let Some(chain) = &self.chain {
-            chain.verify_client_cert(end_entity, intermediates, now)?;
+        if let Some(trusted) = &self.trusted {
+            trusted.verify(end_entity, intermediates, now, &self.algorithms)?;
         }
         let is_allowed = |name: &String| self.allowed_sans.contains(name);
         if self.allowed_sans.is_empty() || subject_alternative_names(end_entity).iter().any(is_allowed) {
@@ -92,6 +150,10 @@ impl ClientCertVerifier for ClientVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
+        if direct::is_version_1(cert) {
+            direct::verify_handshake(message, cert, dss, &self.algorithms)?;
+            return Ok(HandshakeSignatureValid::assertion());
+        }
         verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
@@ -101,12 +163,33 @@ impl ClientCertVerifier for ClientVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
+        if direct::is_version_1(cert) {
+            // TLS 1.3 forbids the signatures that only TLS 1.2 allows.
+            if !is_of_tls13(dss.scheme) {
+                return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
+            }
+            direct::verify_handshake(message, cert, dss, &self.algorithms)?;
+            return Ok(HandshakeSignatureValid::assertion());
+        }
         verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
+}
+
+const fn is_of_tls13(scheme: SignatureScheme) -> bool {
+    matches!(
+        scheme,
+        SignatureScheme::ECDSA_NISTP256_SHA256
+            | SignatureScheme::ECDSA_NISTP384_SHA384
+            | SignatureScheme::ECDSA_NISTP521_SHA512
+            | SignatureScheme::RSA_PSS_SHA256
+            | SignatureScheme::RSA_PSS_SHA384
+            | SignatureScheme::RSA_PSS_SHA512
+            | SignatureScheme::ED25519
+    )
 }
 
 /// The subject alternative names of a certificate, of the four kinds that the file format supports.

@@ -8,9 +8,7 @@ use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use rustls::{
-    CipherSuite, NamedGroup, RootCertStore, SupportedCipherSuite, SupportedProtocolVersion, version,
-};
+use rustls::{CipherSuite, NamedGroup, SupportedCipherSuite, SupportedProtocolVersion, version};
 use secrecy::zeroize::Zeroizing;
 use strum::{Display, IntoStaticStr, VariantArray};
 
@@ -37,7 +35,7 @@ pub(crate) struct ClientCertificates {
     pub(crate) auth: ClientAuth,
     /// The certificate authorities that client certificates are verified against; present if
     /// [`ClientAuth::verifies`].
-    pub(crate) authorities: Option<Arc<RootCertStore>>,
+    pub(crate) authorities: Option<Vec<CertificateDer<'static>>>,
     /// The certificate must have one of these subject alternative names; if empty, any name is allowed.
     pub(crate) allowed_sans: Vec<String>,
 }
@@ -186,7 +184,9 @@ fn certificates(
 
 fn client_certificates(fields: &Fields<'_>, files: &mut Files) -> Result<ClientCertificates, Reported> {
     let auth = fields.optional("client_auth_type", |at| {
-        let choices: Vec<_> = ClientAuth::VARIANTS.iter().map(|auth| (auth.into_str(), *auth)).collect();
+        let mut choices: Vec<_> = ClientAuth::VARIANTS.iter().map(|auth| (auth.into_str(), *auth)).collect();
+        // The former name, which exporter-toolkit still accepts.
+        choices.push(("RequireClientCert", ClientAuth::RequireAny));
         at.one_of(&choices)
     });
     let authorities =
@@ -212,15 +212,13 @@ fn client_certificates(fields: &Fields<'_>, files: &mut Files) -> Result<ClientC
     Ok(ClientCertificates { auth, authorities, allowed_sans })
 }
 
-fn authorities(pem: &[u8], fields: &Fields<'_>) -> Result<Arc<RootCertStore>, Reported> {
+fn authorities(pem: &[u8], fields: &Fields<'_>) -> Result<Vec<CertificateDer<'static>>, Reported> {
     let certificates = certificate_bundle::read_authorities(pem);
     let certificates = certificates.map_err(|problem| error_at("client_ca", fields, &problem))?;
     for problem in certificate_bundle::describe_expired(&certificates, SystemTime::now()) {
         field("client_ca", fields).warning(problem);
     }
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(certificates.into_iter().map(|certificate| certificate.der));
-    Ok(Arc::new(roots))
+    Ok(certificates.into_iter().map(|certificate| certificate.der).collect())
 }
 
 fn versions(fields: &Fields<'_>) -> Result<Vec<&'static SupportedProtocolVersion>, Reported> {
