@@ -23,8 +23,8 @@ struct Outage {
     peak: usize,
     /// The number of failing probes at which the next line is due.
     next: usize,
-    /// Whether [`Change::Subsided`] is still to be told.
-    can_subside: bool,
+    /// Whether [`Change::Subsided`] was told.
+    has_subsided: bool,
 }
 
 /// A change that the log tells.
@@ -64,7 +64,7 @@ impl Outages {
     pub(super) fn begin(&mut self, probe: ProbeId, reason: Reason, now: Instant) -> Option<Change> {
         let outage = self.0.entry(reason).or_insert_with(|| Outage::new(now));
         outage.failing.insert(probe);
-        outage.grown()
+        outage.grown(now)
     }
 
     /// The probe no longer fails for this reason.
@@ -93,17 +93,20 @@ impl Outages {
 
 impl Outage {
     fn new(since: Instant) -> Self {
-        Self { failing: HashSet::new(), since, peak: 0, next: 1, can_subside: false }
+        Self { failing: HashSet::new(), since, peak: 0, next: 1, has_subsided: false }
     }
 
-    fn grown(&mut self) -> Option<Change> {
+    fn grown(&mut self, now: Instant) -> Option<Change> {
         let failing = self.failing.len();
         self.peak = self.peak.max(failing);
         if failing < self.next {
             return None;
         }
+        if self.has_subsided {
+            // The end of the last outage was told, so this is the next one.
+            (self.since, self.peak, self.has_subsided) = (now, failing, false);
+        }
         self.next = self.next.saturating_mul(10);
-        self.can_subside = failing > 1;
         Some(Change::Grew { failing })
     }
 
@@ -118,11 +121,10 @@ impl Outage {
         while failing <= self.next / 100 {
             self.next /= 10;
         }
-        if !self.can_subside || failing > peak / 10 {
+        if self.has_subsided || failing > peak / 10 {
             return None;
         }
-        self.can_subside = false;
-        self.peak = failing;
+        self.has_subsided = true;
         Some(Change::Subsided { failing, lasted, peak })
     }
 }
@@ -158,7 +160,7 @@ mod tests {
         tokio::time::advance(lasted).await;
         let lines = end(&mut outages, 0..600);
         let subsided = Change::Subsided { failing: 60, lasted, peak: 600 };
-        assert_eq!(lines, [subsided, Change::Ended { lasted, peak: 60 }]);
+        assert_eq!(lines, [subsided, Change::Ended { lasted, peak: 600 }]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -169,13 +171,16 @@ mod tests {
         assert_eq!(begin(&mut outages, 0..1), [grew(1)], "the next one is told again");
     }
 
-    #[test]
-    fn a_probe_that_always_fails_does_not_hide_the_next_outage() {
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_always_fails_does_not_hide_the_next_outage() {
         let mut outages = Outages::default();
         begin(&mut outages, 0..1);
         for _ in 0..2 {
             assert_eq!(begin(&mut outages, 1..300), [grew(10), grew(100)]);
-            assert_eq!(end(&mut outages, 1..300).len(), 1, "subsided");
+            tokio::time::advance(Duration::from_secs(9)).await;
+            let subsided = Change::Subsided { failing: 30, lasted: Duration::from_secs(9), peak: 300 };
+            assert_eq!(end(&mut outages, 1..300), [subsided]);
+            tokio::time::advance(Duration::from_hours(1)).await;
         }
     }
 
