@@ -2,20 +2,24 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 use url::Url;
 
 use crate::fleet::Fleet;
 use crate::http::{self, AppState, ReloadRequest};
+use crate::last_alive::LastAlive;
 use crate::metrics::Metrics;
 use crate::monitor::Context;
 use crate::probe::BuildError;
 use crate::reload::{LoadedConfig, Loader, Reloader};
+use crate::schedule::Gap;
 use crate::secret;
 use crate::state::SharedState;
 use crate::store::Store;
@@ -33,6 +37,8 @@ pub(crate) struct App {
     pub loader: Loader,
     /// The persisted state.
     pub store: Store,
+    /// When an exporter ran last, in the same directory.
+    pub last_alive: LastAlive,
     pub metrics: Arc<Metrics>,
     /// Already bound.
     pub listeners: Vec<TcpListener>,
@@ -47,6 +53,8 @@ pub(crate) struct ServeOptions {
     pub probes_without_auth: bool,
     /// How often to check whether a file of the configuration changed; `None`: never.
     pub auto_reload_interval: Option<Duration>,
+    /// The number of this exporter among those that run the same configuration.
+    pub replica: u32,
     /// The maximum number of simultaneous connections, for all listeners.
     pub max_connections: usize,
     /// The path below which everything is served: empty, or `/…` without a final slash.
@@ -66,9 +74,11 @@ impl App {
         shutdown: impl Future<Output = ()>,
         (sender, requests): (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>),
     ) -> Result<(), BuildError> {
-        let Self { initial, loader, store, metrics, listeners, options } = self;
+        let Self { initial, loader, store, last_alive, metrics, listeners, options } = self;
         let context = Arc::new(Context::new(Arc::new(SharedState::default()), Arc::clone(&metrics), store));
-        let mut fleet = Fleet::new(Arc::clone(&context));
+        let now = SystemTime::now();
+        let downtime = last_alive.downtime(now).map(|length| Gap::ending_now(length, now));
+        let mut fleet = Fleet::new(Arc::clone(&context)).with_start(options.replica, downtime);
         {
             let _read_ahead = secret::read_ahead(initial.config.secrets()).await;
             fleet.apply(&initial.config)?;
@@ -92,6 +102,11 @@ impl App {
         };
         // Before the server starts: a client that changes a file after its first response must see a reload.
         let reloader = Reloader::new(loader, initial.sources, fleet, auth, metrics).await;
+        let _recording = AbortOnDropHandle::new(tokio::spawn(last_alive.record()));
+        let _watching = AbortOnDropHandle::new(tokio::spawn({
+            let context = Arc::clone(&context);
+            async move { context.pauses.watch().await }
+        }));
         let stop = CancellationToken::new();
         let server = tokio::spawn(serve(listeners, service, options.max_connections, stop.clone()));
         // At shutdown, a reload in progress is dropped. This is safe: it can only stop where it waits, and

@@ -115,6 +115,11 @@ pub(crate) struct Flags {
     #[arg(long = "storage.path", value_name = "DIRECTORY", default_value = "data/")]
     pub storage_path: PathBuf,
 
+    /// Number of this exporter among several that run the same configuration: their probes stand apart in time, those of
+    /// replicas 0 and 1 half an interval [default: the ordinal at the end of the host name, as in exporter-1; else 0]
+    #[arg(long = "replica", value_name = "NUMBER")]
+    pub replica: Option<u32>,
+
     /// Lowest level to log [default: info, or error for `probe`]
     #[arg(long = "log.level", value_name = "LEVEL")]
     pub log_level: Option<Level>,
@@ -144,7 +149,20 @@ fn interval(text: &str) -> Result<Duration, String> {
     if interval.is_zero() || interval >= Duration::from_secs(1) { Ok(interval) } else { Err(wrong()) }
 }
 
+/// The ordinal that Kubernetes puts at the end of the host name of a `StatefulSet`'s pod.
+fn ordinal(host_name: &str) -> Option<u32> {
+    let (name, number) = host_name.split('.').next()?.rsplit_once('-')?;
+    let is_ordinal =
+        !name.is_empty() && number.len() <= 3 && number.bytes().all(|byte| byte.is_ascii_digit());
+    number.parse().ok().filter(|_| is_ordinal)
+}
+
 impl Flags {
+    /// The number of this exporter among those that run the same configuration.
+    pub(crate) fn replica(&self) -> u32 {
+        self.replica.or_else(|| ordinal(&std::env::var("HOSTNAME").ok()?)).unwrap_or(0)
+    }
+
     /// The given addresses, or `default` if there are none.
     pub(crate) fn listen_addresses_or(&self, default: ListenAddress) -> Vec<ListenAddress> {
         if self.listen_addresses.is_empty() { vec![default] } else { self.listen_addresses.clone() }
@@ -239,6 +257,21 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_ordinal_of_a_pod_is_the_number_of_its_replica() {
+        for (host_name, expected) in [
+            ("exporter-0", Some(0)),
+            ("exporter-11.monitoring.svc", Some(11)),
+            ("exporter", None),
+            ("exporter-6d4cf56db6-x2k9p", None),
+            ("exporter-6d4cf56db6-24567", None),
+            ("-1", None),
+            ("exporter-+1", None),
+        ] {
+            assert_eq!(ordinal(host_name), expected, "{host_name}");
+        }
     }
 
     #[test]

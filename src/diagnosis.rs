@@ -304,7 +304,7 @@ fn health_refused(probe: &FailedProbe<'_>) -> Verdict {
 
 fn no_resources() -> Verdict {
     Blame::Exporter.verdict(
-        "The exporter cannot probe: its machine has no file descriptors, ports or memory left.",
+        "The exporter cannot probe: its machine has no file descriptors, ports, threads or memory left.",
         "Raise the limits of the exporter (open files, memory), or stop what uses them up. The data shown here is from \
          before.",
     )

@@ -10,7 +10,6 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
@@ -19,6 +18,7 @@ use crate::monitor::{Context, HealthMonitor, KeyMonitor, MonitorSettings, Partne
 use crate::panics::restart_on_panic;
 use crate::probe::{BuildError, Prober};
 use crate::probe_loop::{run_health_probe, run_key_probes};
+use crate::schedule::{Anchor, Gap, replica_shift};
 use crate::state::Inventory;
 
 /// The configured names of partner and key.
@@ -31,7 +31,9 @@ type Keys = HashMap<Name, RunningKey>;
 pub(crate) struct Fleet {
     context: Arc<Context>,
     /// The start of all schedules, for the whole life of the process.
-    anchor: Instant,
+    anchor: Anchor,
+    /// The time before the start in which no exporter ran, until the first configuration was applied.
+    downtime: Option<Gap>,
     key_index: Arc<KeyIndex>,
     partners: Partners,
     keys: Keys,
@@ -60,12 +62,19 @@ impl Fleet {
     pub(crate) fn new(context: Arc<Context>) -> Self {
         Self {
             context,
-            anchor: Instant::now(),
+            anchor: Anchor::aligned(),
+            downtime: None,
             key_index: Arc::default(),
             partners: HashMap::new(),
             keys: HashMap::new(),
             health: None,
         }
+    }
+
+    /// Uses the wall clock for the schedules, so that a restart does not move them. Makes this fleet number `replica` of several that run the same configuration, so that their probes stand apart.
+    /// What was due in `downtime` is made up for.
+    pub(crate) fn with_start(self, replica: u32, downtime: Option<Gap>) -> Self {
+        Self { anchor: Anchor::now(replica_shift(replica)), downtime, ..self }
     }
 
     pub(crate) const fn context(&self) -> &Arc<Context> {
@@ -106,6 +115,7 @@ impl Fleet {
         self.context.budgets.remove_unused();
         self.context.watchdog.arm(config);
         self.context.start_probing();
+        self.downtime = None;
         Ok(())
     }
 
@@ -146,8 +156,9 @@ impl Fleet {
         let old = old.map(|old| &*old.monitor);
         let monitor =
             KeyMonitor::new(Arc::clone(&self.context), settings.clone(), Arc::clone(partner), key, old);
-        let (monitored, anchor) = (Arc::clone(&monitor), self.anchor);
-        let task = tokio::spawn(restart_on_panic(move || run_key_probes(Arc::clone(&monitored), anchor)));
+        let (monitored, anchor, downtime) = (Arc::clone(&monitor), self.anchor, self.downtime);
+        let probes = move || run_key_probes(Arc::clone(&monitored), anchor, downtime);
+        let task = tokio::spawn(restart_on_panic(probes));
         RunningKey { monitor, _task: AbortOnDropHandle::new(task) }
     }
 

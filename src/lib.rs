@@ -23,6 +23,7 @@
 //! Monitoring:
 //! - `fleet`: creates the monitors of a configuration, and changes them when the configuration changes.
 //! - `probe_loop`: runs the probes of one key when they are due. `schedule`: computes the due times.
+//!   `pauses`: detects that the process did not run for a while. `last_alive`: when it ran before the start.
 //! - `monitor`: sends the probes of one key, and applies the evidence from the responses.
 //! - `probe`: sends one request and measures its phases. `report`: the result of one probe.
 //! - `store`: the persisted state in the storage directory. `password_fingerprint`: recognizes a
@@ -52,6 +53,7 @@ mod format;
 mod http;
 mod key_state;
 mod label;
+mod last_alive;
 mod logging;
 mod metrics;
 mod monitor;
@@ -59,6 +61,7 @@ mod page;
 mod panics;
 mod partner_api;
 mod password_fingerprint;
+mod pauses;
 mod probe;
 mod probe_loop;
 mod probe_once;

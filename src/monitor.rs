@@ -26,6 +26,7 @@ use tracing::{error, info, warn};
 use url::Url;
 
 use crate::metrics::Metrics;
+use crate::pauses::Pauses;
 use crate::probe::Prober;
 use crate::report::ProbeReport;
 use crate::state::{Inventory, MonitoredKey, SharedState};
@@ -44,6 +45,10 @@ pub(crate) use partner::PartnerMonitor;
 /// 500 ms per probe, this is enough for 60,000 probes per minute.
 pub(crate) const MAX_PROBES_IN_FLIGHT: usize = 512;
 
+/// How many accounts may log in at the same time. Log-ins have permits of their own, so that a slow log-in route
+/// delays only the keys that log in.
+const MAX_LOG_INS_IN_FLIGHT: usize = 64;
+
 /// How long a changed state waits to be on disk before it is shown anyway. The writer takes about one
 /// second at most, unless the disk fails.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -55,6 +60,30 @@ pub(crate) struct MonitorSettings {
     pub prober: Prober,
     /// A key is not probed if its remaining budget is known to be below this number of requests.
     pub keep_free: u32,
+}
+
+/// What became of one run of a probe.
+#[derive(Debug)]
+pub(crate) enum ProbeRun {
+    Ran(Box<ProbeReport>),
+    /// There were no resources for a connection; or it was not scheduled, and the key's budget is low. Counted as
+    /// skipped.
+    Skipped,
+    /// The key's budget is low, and it was scheduled: to run again at this time. Not counted as skipped.
+    OverBudget {
+        until: Instant,
+    },
+    /// The process did not run meanwhile, so the result proves nothing. Counted as skipped.
+    Interrupted,
+}
+
+impl ProbeRun {
+    pub(crate) fn report(self) -> Option<ProbeReport> {
+        match self {
+            Self::Ran(report) => Some(*report),
+            Self::Skipped | Self::OverBudget { .. } | Self::Interrupted => None,
+        }
+    }
 }
 
 /// What all monitors share for the whole life of the process.
@@ -71,11 +100,17 @@ pub(crate) struct Context {
     pub watchdog: Watchdog,
     /// The probes that fail for a reason that is not their key's own, for the log.
     outages: Mutex<Outages>,
-    /// Limits how many probes of keys run at the same time.
+    /// Detects that the process did not run for a while.
+    pub pauses: Pauses,
+    /// Limits how many requests of keys are sent at the same time. Whoever holds a permit waits for the API alone:
+    /// not for a disk, an account or another key.
     probe_permits: Semaphore,
+    /// Limits how many log-ins are sent at the same time. Each account sends one at a time.
+    login_permits: Semaphore,
     /// True from the first configuration that was applied until the probe loops are stopped.
     probing: AtomicBool,
-    /// Whether no probe can be sent, because the process has no file descriptors or memory left.
+    /// Whether no probe can be sent, because the process has no file descriptors, ports, threads or
+    /// memory left.
     out_of_resources: AtomicBool,
 }
 
@@ -89,7 +124,9 @@ impl Context {
             budgets: Budgets::default(),
             watchdog: Watchdog::default(),
             outages: Mutex::default(),
+            pauses: Pauses::default(),
             probe_permits: Semaphore::new(MAX_PROBES_IN_FLIGHT),
+            login_permits: Semaphore::new(MAX_LOG_INS_IN_FLIGHT),
             probing: AtomicBool::new(false),
             out_of_resources: AtomicBool::new(false),
         }
@@ -138,12 +175,21 @@ impl Context {
         if let Some(failure) = exhaustion {
             if !self.out_of_resources.swap(true, Ordering::Relaxed) {
                 let cause = &*failure.detail;
-                error!(cause, "cannot send probes: no file descriptors or memory left");
+                error!(cause, "cannot send probes: no file descriptors, ports, threads or memory left");
             }
         } else if report.was_sent() && self.out_of_resources.swap(false, Ordering::Relaxed) {
             info!("probes can be sent again");
         }
         exhaustion.is_some()
+    }
+
+    /// Waits for a permit for one request of a key, and records that the probe starts now; see
+    /// [`Self::record_start`]. The request ends when the result is dropped.
+    async fn start_probe(&self, due: Option<Instant>) -> impl Send + use<'_> {
+        // The semaphores are never closed. If they were, sending without a limit would be better than not sending.
+        let permit = self.probe_permits.acquire().await.ok();
+        self.record_start(due);
+        (permit, self.metrics.in_flight())
     }
 
     /// Records that a probe starts now; `due` is `None` if it is not scheduled.

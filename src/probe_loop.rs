@@ -7,66 +7,191 @@
 use std::future::pending;
 use std::sync::Arc;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Duration, Instant, sleep_until};
 
-use crate::monitor::{HealthMonitor, KeyMonitor};
-use crate::schedule::{DueTime, Schedule, offset_fraction};
+use crate::monitor::{HealthMonitor, KeyMonitor, ProbeRun};
+use crate::pauses::Pauses;
+use crate::schedule::{Anchor, DueTime, Gap, Schedule, offset_fraction};
 use crate::state::Skip;
 use crate::watchdog::Loop;
 
-/// Runs a key's probes for ever, each on its own schedule that starts at `anchor`.
-pub(crate) async fn run_key_probes(monitor: Arc<KeyMonitor>, anchor: Instant) {
+/// Probes that wait for the same budget start at most this long after it is available again: the longer a probe has
+/// waited, the sooner. So keys that share a token take turns, too.
+const MAX_POSTPONEMENT: Duration = Duration::from_millis(250);
+
+/// Runs a key's probes for ever, each on its own schedule. What was missed in `downtime`, before this process started,
+/// is made up for.
+pub(crate) async fn run_key_probes(monitor: Arc<KeyMonitor>, anchor: Anchor, downtime: Option<Gap>) {
     let (partner, key) = (&monitor.monitored_key().partner.name, &monitor.monitored_key().name);
     let count = monitor.probes().len();
     let schedules = monitor.probes().iter().enumerate().map(|(index, probe)| {
         Schedule::new(anchor, offset_fraction(partner, key, index, count), probe.timing.interval)
     });
-    let mut timers = Timers::new(schedules);
+    let mut timers = Timers::new(schedules, downtime);
     loop {
-        let (index, due) = timers.next().await;
+        let turn = timers.next(&monitor.context.pauses).await;
         monitor.context.watchdog.heartbeat(Loop::Keys);
-        if due.missed > 0 {
-            monitor.skip(index, Skip::StillRunning, due.missed);
+        if turn.due.missed > 0 {
+            monitor.skip(turn.index, Skip::StillRunning, turn.due.missed);
         }
         // Boxed, so that a sleeping key needs memory for a pointer only and not for a whole probe.
-        Box::pin(monitor.run(index, Some(due.at))).await;
+        match Box::pin(monitor.run(turn.index, Some(turn.due.at))).await {
+            ProbeRun::Ran(_) | ProbeRun::Skipped => {}
+            ProbeRun::OverBudget { until } => {
+                if !timers.wait(&turn, until) {
+                    monitor.skip(turn.index, Skip::RateLimit, 1);
+                }
+            }
+            ProbeRun::Interrupted => timers.make_up(&turn, monitor.context.pauses.last()),
+        }
     }
 }
 
 /// Runs the health probe for ever, the first time immediately.
 pub(crate) async fn run_health_probe(monitor: Arc<HealthMonitor>) {
-    let mut timers = Timers::new([Schedule::new(Instant::now(), 0.0, monitor.timing.interval)]);
+    let schedule = Schedule::starting_at(Instant::now(), monitor.timing.interval);
+    let mut timers = Timers::new([schedule], None);
+    // After a pause, too, it runs at once: it is one request, and it tells whether the API is up.
+    let pauses = Pauses::default();
     loop {
-        let (_, due) = timers.next().await;
+        let turn = timers.next(&pauses).await;
         monitor.context.watchdog.heartbeat(Loop::Health);
-        monitor.run(Some(due.at)).await;
+        if matches!(monitor.run(Some(turn.due.at)).await, ProbeRun::Interrupted) {
+            timers.run_again(&turn);
+        }
     }
 }
 
-/// Several schedules, each with its next due time.
-struct Timers(Vec<(Schedule, Instant)>);
+/// The timers of the probes of one key.
+struct Timers(Vec<Timer>);
 
-impl Timers {
-    fn new(schedules: impl IntoIterator<Item = Schedule>) -> Self {
-        let now = Instant::now();
-        Self(schedules.into_iter().map(|schedule| (schedule, schedule.next_due(now))).collect())
+#[derive(Clone, Copy, Debug)]
+struct Timer {
+    schedule: Schedule,
+    /// The next regular due time.
+    next: Instant,
+    /// A run between two regular due times.
+    extra: Option<ExtraRun>,
+}
+
+/// A run that was postponed, or is made up for.
+#[derive(Clone, Copy, Debug)]
+struct ExtraRun {
+    at: Instant,
+    /// From when it takes the turn of another probe of the key that has not waited so long.
+    earliest: Instant,
+    /// Since when the probe has been waiting to run.
+    since: Instant,
+}
+
+/// The turn of a probe to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Turn {
+    index: usize,
+    due: DueTime,
+    /// Since when the probe has been waiting to run.
+    since: Instant,
+}
+
+impl Timer {
+    fn at(&self) -> Instant {
+        self.extra.map_or(self.next, |extra| extra.at.min(self.next))
     }
 
-    /// Sleeps until a probe is due. Returns the index of its schedule, its due time, and how many due
-    /// times before it were missed while the caller was busy.
-    async fn next(&mut self) -> (usize, DueTime) {
-        let earliest = self.0.iter_mut().enumerate().min_by_key(|(_, (_, next))| *next);
-        let Some((index, (schedule, next))) = earliest else { return pending().await };
-        sleep_until(*next).await;
-        let due = schedule.latest_due(*next, Instant::now());
-        *next = due.at + schedule.interval;
-        (index, due)
+    fn earliest(&self) -> Instant {
+        self.extra.map_or(self.next, |extra| extra.earliest.min(self.next))
+    }
+
+    fn since(&self) -> Instant {
+        self.extra.map_or(self.next, |extra| extra.since)
+    }
+
+    /// Makes up for the probe after a gap: at another time than the other probes of the fleet, or not at all if its
+    /// next regular due time comes first.
+    fn make_up(&mut self, gap: Gap, was_running: bool) {
+        self.next = self.schedule.next_due(self.next.max(gap.end()));
+        let extra =
+            gap.make_up(self.schedule, was_running).map(|at| ExtraRun { at, earliest: at, since: gap.end() });
+        self.extra = extra.or(self.extra);
+    }
+
+    /// Starts the turn that has come.
+    fn take_turn(&mut self, index: usize, now: Instant) -> Turn {
+        let since = self.since();
+        let extra = self.extra.take();
+        let due = if self.next <= now {
+            self.schedule.latest_due(self.next, now)
+        } else {
+            DueTime { at: extra.map_or(self.next, |extra| extra.at), missed: 0 }
+        };
+        self.next = self.next.max(due.at + self.schedule.interval);
+        Turn { index, due, since }
+    }
+}
+
+impl Timers {
+    fn new(schedules: impl IntoIterator<Item = Schedule>, downtime: Option<Gap>) -> Self {
+        let now = Instant::now();
+        let timers = schedules.into_iter().map(|schedule| {
+            let mut timer = Timer { schedule, next: schedule.next_due(now), extra: None };
+            if let Some(downtime) = downtime {
+                timer.make_up(downtime, false);
+                // A loop that was restarted after a panic has made up for the downtime already.
+                timer.extra = timer.extra.filter(|extra| extra.at >= now);
+            }
+            timer
+        });
+        Self(timers.collect())
+    }
+
+    /// Sleeps until a probe is due. If several are due, the one that has waited longest is first, so that no probe can
+    /// take every turn. Its due time says how many due times were missed while the key was busy. A due time in a pause
+    /// of the process is no turn: the probe is made up for later.
+    async fn next(&mut self, pauses: &Pauses) -> Turn {
+        loop {
+            let Some(earliest) = self.0.iter().map(Timer::at).min() else { return pending().await };
+            sleep_until(earliest).await;
+            let pause = pauses.last();
+            let now = Instant::now();
+            let due = self.0.iter_mut().enumerate().filter(|(_, timer)| timer.earliest() <= now);
+            let Some((index, timer)) = due.min_by_key(|(_, timer)| timer.since()) else { continue };
+            match pause.filter(|pause| pause.contains(timer.next)) {
+                Some(pause) => timer.make_up(pause, false),
+                None => return timer.take_turn(index, now),
+            }
+        }
+    }
+
+    /// Postpones a probe until `until`; it does not lose its place among the probes of its key. Returns whether this is
+    /// before its next regular due time.
+    fn wait(&mut self, turn: &Turn, until: Instant) -> bool {
+        let Some(timer) = self.0.get_mut(turn.index) else { return false };
+        let interval = timer.schedule.interval;
+        let seniority = interval.as_secs_f64() / (interval + turn.since.elapsed()).as_secs_f64();
+        let at = until + MAX_POSTPONEMENT.min(interval / 10).mul_f64(seniority);
+        timer.extra = Some(ExtraRun { at, earliest: until, since: turn.since });
+        at < timer.next
+    }
+
+    /// Runs a probe again at once.
+    fn run_again(&mut self, turn: &Turn) {
+        let now = Instant::now();
+        if let Some(timer) = self.0.get_mut(turn.index) {
+            timer.extra = Some(ExtraRun { at: now, earliest: now, since: turn.since });
+        }
+    }
+
+    /// Makes up for a probe that a pause interrupted.
+    fn make_up(&mut self, turn: &Turn, pause: Option<Gap>) {
+        if let (Some(timer), Some(pause)) = (self.0.get_mut(turn.index), pause) {
+            timer.make_up(pause, true);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::{Duration, sleep, timeout_at};
+    use tokio::time::{advance, sleep, timeout_at};
 
     use super::*;
 
@@ -78,22 +203,83 @@ mod tests {
         span: u64,
         busy: impl Fn(usize) -> u64,
     ) -> Vec<(usize, u64, u64)> {
-        let anchor = Instant::now();
-        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-        let schedules = schedules.iter().map(|&(first, interval)| {
-            Schedule::new(anchor, first as f64 / interval as f64, Duration::from_secs(interval))
-        });
+        let start = Instant::now();
         let mut starts = Vec::new();
-        let end = anchor + Duration::from_millis(span * 1000 + 500);
-        let mut timers = Timers::new(schedules);
-        while let Ok((index, due)) = timeout_at(end, timers.next()).await {
+        let end = start + Duration::from_millis(span * 1000 + 500);
+        let (mut timers, pauses) = (timers(start, schedules), Pauses::default());
+        while let Ok(turn) = timeout_at(end, timers.next(&pauses)).await {
             if Instant::now() > end {
                 break;
             }
-            starts.push((index, anchor.elapsed().as_secs(), due.missed));
-            sleep(Duration::from_secs(busy(index))).await;
+            starts.push((turn.index, start.elapsed().as_secs(), turn.due.missed));
+            sleep(Duration::from_secs(busy(turn.index))).await;
         }
         starts
+    }
+
+    /// Timers of schedules that are given as (first due time, interval) in seconds.
+    fn timers(start: Instant, schedules: &[(u64, u64)]) -> Timers {
+        let schedules = schedules.iter().map(|&(first, interval)| {
+            Schedule::starting_at(start + Duration::from_secs(first), Duration::from_secs(interval))
+        });
+        Timers::new(schedules, None)
+    }
+
+    /// Follows two probes with an interval of 10 s, which share a budget of one request in `window` seconds, for
+    /// 200 seconds. Returns how often each of them ran.
+    async fn runs_with_one_request_in(window: u64) -> [u32; 2] {
+        let start = Instant::now();
+        let (mut timers, pauses) = (timers(start, &[(0, 10), (5, 10)]), Pauses::default());
+        let (mut runs, mut blocked_until) = ([0; 2], start);
+        while start.elapsed() < Duration::from_secs(200) {
+            let turn = timers.next(&pauses).await;
+            if Instant::now() < blocked_until {
+                timers.wait(&turn, blocked_until);
+            } else {
+                runs[turn.index] += 1;
+                blocked_until = Instant::now() + Duration::from_secs(window);
+            }
+        }
+        runs
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn probes_that_wait_for_the_same_budget_take_turns() {
+        for window in [6, 9, 10, 11, 20, 25] {
+            let runs = runs_with_one_request_in(window).await;
+            assert!(runs[0].abs_diff(runs[1]) <= 1, "a window of {window} s: {runs:?}");
+            assert!(u64::from(runs[0] + runs[1]) >= 200 / window.max(5), "a window of {window} s: {runs:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_postponed_probe_tells_whether_it_misses_its_next_due_time() {
+        let start = Instant::now();
+        let mut timers = timers(start, &[(0, 10)]);
+        let turn = timers.next(&Pauses::default()).await;
+        assert!(timers.wait(&turn, start + Duration::from_secs(9)));
+        assert!(!timers.wait(&turn, start + Duration::from_secs(11)));
+        let next = timers.next(&Pauses::default()).await;
+        assert_eq!((next.due.at, next.since), (start + Duration::from_secs(10), start));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_pause_a_probe_runs_once_later_and_no_due_time_counts_as_missed_by_the_key() {
+        let (start, pauses) = (Instant::now(), Arc::new(Pauses::default()));
+        let watched = Arc::clone(&pauses);
+        tokio::spawn(async move { watched.watch().await });
+        let mut timers = timers(start, &[(3, 10)]);
+        assert_eq!(timers.next(&pauses).await.due.at, start + Duration::from_secs(3));
+        sleep(Duration::from_secs(2)).await;
+        advance(Duration::from_secs(25)).await;
+        let resumed = Instant::now();
+        let mut turn = timers.next(&pauses).await;
+        assert!(turn.due.at > resumed && turn.due.missed == 0, "{turn:?}");
+        if turn.due.at != start + Duration::from_secs(33) {
+            turn = timers.next(&pauses).await;
+        }
+        let regular = DueTime { at: start + Duration::from_secs(33), missed: 0 };
+        assert_eq!(turn.due, regular, "the schedule did not move");
     }
 
     #[tokio::test(start_paused = true)]
@@ -126,6 +312,6 @@ mod tests {
 
     #[test]
     fn a_key_s_task_can_move_between_threads() {
-        let _ = |monitor: Arc<KeyMonitor>| assert_send(&run_key_probes(monitor, Instant::now()));
+        let _ = |monitor: Arc<KeyMonitor>| assert_send(&run_key_probes(monitor, Anchor::aligned(), None));
     }
 }

@@ -1,12 +1,41 @@
 //! Computes when a probe is due; [`crate::probe_loop`] does the waiting.
 //!
-//! Each probe has one due time per interval, shifted by a fraction of the interval that depends only on
-//! the names of partner and key and on the probe's position. So the probes of the fleet are spread over
-//! the interval, in the same way in each process; a reload does not shift any probe; and a late probe
-//! does not delay later ones.
+//! Each probe has one due time per interval. Its place in the interval depends only on the wall clock at the start, on
+//! the names of partner and key, and on the probe's position. So the probes of the fleet are spread over the interval,
+//! and neither a restart nor a reload shifts any probe: who restarts the exporter every few seconds still gets every key
+//! asked. After the start only the monotonic clock counts, so setting the clock moves nobody. A late probe does not
+//! delay later ones.
+
+use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Duration, Instant};
+
+/// Probes that were missed in a [`Gap`] are made up for in a time that is so many times longer. With the regular
+/// probes, this makes 1.2 times the usual rate.
+const MAKE_UP_FACTOR: u32 = 5;
+/// Probes that a gap interrupted are made up for as if the gap was at least this long. If the API hung when a short gap
+/// began, many probes were under way.
+const MIN_WINDOW: Duration = Duration::from_secs(10);
+
+/// The same moment on both clocks: the start of all schedules.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Anchor {
+    monotonic: Instant,
+    wall: Duration,
+    /// The fraction of each interval by which this replica's probes are shifted.
+    shift: f64,
+}
+
+/// A time in which the process did not run: it was stopped, or its machine was paused.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Gap {
+    length: Duration,
+    end: Instant,
+    /// Where in the gap the make-up begins, in `0..1`. If each gap began with the same probes, the others would starve
+    /// when gaps return in step with an interval.
+    rotation: f64,
+}
 
 /// The due times of one probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +53,67 @@ pub(crate) struct DueTime {
     pub missed: u64,
 }
 
+impl Anchor {
+    /// Now; `shift` is in `0..1`.
+    pub(crate) fn now(shift: f64) -> Self {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { monotonic: Instant::now(), wall, shift }
+    }
+
+    /// Now, as if the wall clock showed a multiple of every interval.
+    pub(crate) fn aligned() -> Self {
+        Self { monotonic: Instant::now(), wall: Duration::ZERO, shift: 0.0 }
+    }
+}
+
+impl Gap {
+    /// A gap that has just ended. `seed` chooses where the make-up begins; it should be another one for each gap.
+    pub(crate) fn ending_now(length: Duration, seed: SystemTime) -> Self {
+        let nanos = seed.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let rotation = hashed_fraction(Sha256::new_with_prefix(nanos.to_be_bytes()));
+        Self { length, end: Instant::now(), rotation }
+    }
+
+    /// When the process ran again.
+    pub(crate) const fn end(&self) -> Instant {
+        self.end
+    }
+
+    /// Whether this due time was in the gap.
+    pub(crate) fn contains(&self, due: Instant) -> bool {
+        due <= self.end && self.end.duration_since(due) < self.length
+    }
+
+    /// When a probe that was missed in the gap is made up for; `None` if it was not missed, or if its next regular due
+    /// time comes first. `was_running`: the gap interrupted it.
+    pub(crate) fn make_up(&self, schedule: Schedule, was_running: bool) -> Option<Instant> {
+        let interval = schedule.interval;
+        let next = schedule.next_due(self.end);
+        let missed_ago = interval.saturating_sub(next.saturating_duration_since(self.end));
+        let window = if was_running { self.length.max(MIN_WINDOW) } else { self.length }.min(interval);
+        if missed_ago >= window && !was_running {
+            return None;
+        }
+        // First what was due last: its next regular due time is the farthest away.
+        let position = (missed_ago.as_secs_f64() / window.as_secs_f64() + self.rotation).fract();
+        let at = self.end + (window * MAKE_UP_FACTOR).mul_f64(position);
+        (at < next).then_some(at)
+    }
+}
+
 impl Schedule {
-    /// The first due time is `anchor + offset × interval`. `interval` must not be zero; `offset` is in
-    /// `0..1`.
-    pub(crate) fn new(anchor: Instant, offset: f64, interval: Duration) -> Self {
-        Self { first: anchor + interval.mul_f64(offset), interval }
+    /// Due whenever the wall clock at `anchor`, continued by the monotonic clock, is `offset` of an interval after a
+    /// multiple of `interval`. `interval` must not be zero; `offset` is in `0..1`.
+    pub(crate) fn new(anchor: Anchor, offset: f64, interval: Duration) -> Self {
+        let phase = interval.mul_f64((offset + anchor.shift).fract()).as_nanos();
+        let (wall, interval_nanos) = (anchor.wall.as_nanos(), interval.as_nanos());
+        let wait = (phase + interval_nanos - wall % interval_nanos) % interval_nanos;
+        Self::starting_at(anchor.monotonic + nanoseconds(wait), interval)
+    }
+
+    /// The first due time is `first`.
+    pub(crate) const fn starting_at(first: Instant, interval: Duration) -> Self {
+        Self { first, interval }
     }
 
     /// The first due time that is not before `now`.
@@ -51,24 +136,38 @@ impl Schedule {
 /// An interval is at most a day and a process runs at most a few centuries, so the product fits in 64 bits of
 /// nanoseconds (584 years).
 fn multiply(interval: Duration, count: u128) -> Duration {
-    let nanos = interval.as_nanos().saturating_mul(count);
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    nanoseconds(interval.as_nanos().saturating_mul(count))
+}
+
+fn nanoseconds(count: u128) -> Duration {
+    Duration::from_nanos(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
 /// The fraction of the interval, in `0..1`, by which a key's probe number `index` of `count` is shifted.
 /// The probes of one key have equal distances, so that a revocation is detected as early as their number
 /// allows.
-#[expect(clippy::cast_precision_loss, reason = "53 bits of a hash, and small counts")]
+#[expect(clippy::cast_precision_loss, reason = "small counts")]
 pub(crate) fn offset_fraction(partner: &str, key: &str, index: usize, count: usize) -> f64 {
     let mut hash = Sha256::new();
     // The length keeps ("a", "bc") and ("ab", "c") apart.
     hash.update((partner.len() as u64).to_be_bytes());
     hash.update(partner);
     hash.update(key);
+    (hashed_fraction(hash) + index as f64 / count.max(1) as f64).fract()
+}
+
+/// A number in `0..1`.
+#[expect(clippy::cast_precision_loss, reason = "53 bits of a hash")]
+fn hashed_fraction(hash: Sha256) -> f64 {
     let digest = hash.finalize();
     let head = digest.iter().take(8).fold(0_u64, |head, &byte| head << 8 | u64::from(byte));
-    let key_offset = (head >> 11) as f64 / (1_u64 << 53) as f64;
-    (key_offset + index as f64 / count.max(1) as f64).fract()
+    (head >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// By how much of an interval the probes of replica number `replica` are shifted: 0, 1/2, 1/4, 3/4, 1/8, … So the
+/// replicas stand apart as far as possible, whatever their number is, and each knows its place without the others.
+pub(crate) fn replica_shift(replica: u32) -> f64 {
+    f64::from(replica.reverse_bits()) / 2.0_f64.powi(32)
 }
 
 #[cfg(test)]
@@ -77,8 +176,99 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_mins(1);
 
-    fn schedule(anchor: Instant) -> Schedule {
-        Schedule::new(anchor, 0.25, INTERVAL)
+    /// Due at 15 s of each minute of the wall clock, which shows a full minute now.
+    fn schedule(now: Instant) -> Schedule {
+        Schedule::new(Anchor { monotonic: now, wall: INTERVAL * 1_000, shift: 0.0 }, 0.25, INTERVAL)
+    }
+
+    #[test]
+    fn a_restart_does_not_move_a_probe() {
+        let now = Instant::now();
+        for lived in [0, 7, 14, 15, 16, 59, 60, 61, 3_601] {
+            let lived = Duration::from_secs(lived);
+            let anchor = Anchor { monotonic: now + lived, wall: INTERVAL * 1_000 + lived, shift: 0.0 };
+            let restarted = Schedule::new(anchor, 0.25, INTERVAL);
+            assert_eq!(restarted.next_due(now + lived), schedule(now).next_due(now + lived), "{lived:?}");
+        }
+    }
+
+    #[test]
+    fn two_replicas_stand_half_an_interval_apart() {
+        let now = Instant::now();
+        let due = |replica| {
+            let anchor = Anchor { monotonic: now, wall: INTERVAL * 1_000, shift: replica_shift(replica) };
+            Schedule::new(anchor, 0.25, INTERVAL).next_due(now).duration_since(now).as_secs()
+        };
+        assert_eq!([0, 1, 2, 3].map(due), [15, 45, 30, 0]);
+    }
+
+    /// The seconds after a gap of `length` seconds at which the probes of so many keys are made up for, and run
+    /// regularly.
+    fn after_a_gap(length: u64, rotation: f64) -> (Vec<f64>, Vec<f64>) {
+        let start = Instant::now();
+        let end = start + Duration::from_mins(10);
+        let gap = Gap { length: Duration::from_secs(length), end, rotation };
+        let anchor = Anchor { monotonic: start, wall: INTERVAL * 1_000, shift: 0.0 };
+        let schedules = (0..6_000).map(|key| Schedule::new(anchor, f64::from(key) / 6_000.0, INTERVAL));
+        let seconds = |at: Instant| at.duration_since(end).as_secs_f64();
+        let made_up = schedules.clone().filter_map(|schedule| gap.make_up(schedule, false)).map(seconds);
+        (made_up.collect(), schedules.map(|schedule| seconds(schedule.next_due(end))).collect())
+    }
+
+    #[test]
+    fn after_a_gap_the_fleet_never_runs_above_1_2_times_its_mean_rate() {
+        for (length, rotation) in [(2, 0.0), (5, 0.3), (25, 0.0), (25, 0.7), (60, 0.5), (86_400, 0.1)] {
+            let (made_up, regular) = after_a_gap(length, rotation);
+            assert!(!made_up.is_empty());
+            for second in 0..60_u32 {
+                let in_second = |at: &&f64| (f64::from(second)..f64::from(second + 1)).contains(*at);
+                let regular = regular.iter().filter(in_second).count();
+                let all = regular + made_up.iter().filter(in_second).count();
+                assert!((99..=101).contains(&regular), "{regular} regular probes in second {second}");
+                assert!(all <= 122, "{all} in second {second} after a gap of {length} s");
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_gap_is_made_up_for_completely_and_a_long_one_by_the_regular_due_times() {
+        let (made_up, _) = after_a_gap(2, 0.0);
+        assert!((199..=200).contains(&made_up.len()), "{} of the 200 probes of two seconds", made_up.len());
+        let (made_up, _) = after_a_gap(86_400, 0.0);
+        assert!((990..=1_010).contains(&made_up.len()), "{}", made_up.len());
+    }
+
+    #[test]
+    fn gaps_in_step_with_the_interval_starve_no_key() {
+        // It runs for 8 s of each minute, always the same 8 s, so most keys have no regular due time.
+        let starved_after = |lives: u64| {
+            let now = Instant::now();
+            let mut asked = [false; 200];
+            for life in 0..lives {
+                let seed = SystemTime::UNIX_EPOCH + INTERVAL * u32::try_from(life).unwrap();
+                let Gap { rotation, .. } = Gap::ending_now(Duration::from_secs(52), seed);
+                let gap = Gap { length: Duration::from_secs(52), end: now, rotation };
+                for (key, asked) in asked.iter_mut().enumerate() {
+                    let offset = offset_fraction("acme", &format!("key-{key}"), 0, 1);
+                    let anchor = Anchor { monotonic: now, wall: INTERVAL * 1_000, shift: 0.0 };
+                    let schedule = Schedule::new(anchor, offset, INTERVAL);
+                    let first = gap.make_up(schedule, false).unwrap_or_else(|| schedule.next_due(now));
+                    *asked |= first < now + Duration::from_secs(8);
+                }
+            }
+            asked.iter().filter(|asked| !**asked).count()
+        };
+        assert!(starved_after(1) > 100);
+        assert_eq!(starved_after(400), 0);
+    }
+
+    #[test]
+    fn a_probe_that_a_gap_interrupted_is_made_up_for() {
+        let start = Instant::now();
+        let gap = Gap { length: Duration::from_secs(5), end: start + Duration::from_secs(22), rotation: 0.0 };
+        // It was due at second 15, and the gap began at second 17.
+        assert_eq!(gap.make_up(schedule(start), false), None);
+        assert!(gap.make_up(schedule(start), true).is_some_and(|at| at >= gap.end));
     }
 
     #[test]

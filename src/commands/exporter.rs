@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::app::{App, ServeOptions};
 use crate::cli::{Flags, ListenAddress};
 use crate::config::Config;
+use crate::last_alive::LastAlive;
 use crate::metrics::Metrics;
 use crate::panics;
 use crate::reload::{LOAD_TIMEOUT, LoadedConfig};
@@ -62,10 +63,11 @@ pub(super) async fn serve(
     let metrics_of_store = Arc::clone(&metrics);
     let store = Store::open(storage, move || metrics_of_store.storage_write_failed())?;
     initial.sources.refuse_lost_key_files(&store).map_err(BadConfiguration)?;
+    let last_alive = LastAlive::read(storage);
     let (sender, requests) = mpsc::channel(1);
     tokio::spawn(request_reload_on_sighup(sender.clone())?);
     let loader = Arc::new(move || load().map_err(|problems| problems.to_string()));
-    let app = App { initial, loader, store, metrics, listeners, options: options(flags) };
+    let app = App { initial, loader, store, last_alive, metrics, listeners, options: options(flags) };
     app.run(stop_signal()?, (sender, requests)).await?;
     Ok(())
 }
@@ -84,6 +86,7 @@ fn options(flags: &Flags) -> ServeOptions {
         lifecycle: flags.lifecycle,
         probes_without_auth: flags.probes_without_auth,
         auto_reload_interval: check_files.then_some(flags.auto_reload_interval),
+        replica: flags.replica(),
         max_connections: max_connections(flags),
         prefix: flags.prefix(),
         external_url: flags.external_url.as_ref().map(|external| external.url.clone()),

@@ -5,18 +5,19 @@
 //! log-in may be tried.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OwnedMutexGuard;
-use tokio::time::{Duration, Instant};
+use tokio::time::{Duration, Instant, timeout};
 use tracing::{error, warn};
 
 use super::login_history::{LoginFirm, LoginHistory, Permission, REFUSAL_RETRY_DELAY};
 use super::token_failure::TokenFailure;
-use super::{Context, persist};
+use super::{Context, SAVE_TIMEOUT, persist};
 use crate::config;
 use crate::partner_api::error::ErrorCode;
 use crate::partner_api::login::{LoginAnswer, LoginRefusal};
@@ -230,7 +231,11 @@ impl Account {
             self.history = LoginHistory::restore(record, Instant::now());
             self.history.journal = journal;
         }
-        match store.journal().await {
+        // The account is locked meanwhile: a disk that hangs must not stop its log-ins.
+        let read = timeout(SAVE_TIMEOUT, store.journal()).await;
+        match read
+            .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the disk does not respond")))
+        {
             Ok(events) => self.include_journal(&events, id),
             Err(cause) => {
                 warn!(%cause, "cannot read the log-ins of the command probe; their refusals are not counted");
@@ -309,6 +314,8 @@ impl Account {
     /// Sends one log-in and records its result.
     async fn log_in(&mut self, attempt: &Attempt, firm: &LoginFirm) -> Result<Token, TokenFailure> {
         let Attempt { context, prober, id, login, password, .. } = attempt;
+        // The semaphore is never closed.
+        let _permit = context.login_permits.acquire().await.ok();
         let number = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
         let report = prober.log_in(&login.mail, password, firm.as_ref(), LOGIN_TIMEOUT).await;
         if let Some(expiry) = report.certificate_expiry {

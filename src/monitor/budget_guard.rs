@@ -13,10 +13,11 @@ pub(super) struct BudgetGuard {
 }
 
 impl BudgetGuard {
-    /// Whether a probe would use one of the last `keep_free` requests, or the budget is exhausted.
-    pub(super) fn blocks(&self, keep_free: u32, now: Instant) -> bool {
-        let low = self.remaining.is_some_and(|(left, until)| now < until && left < keep_free);
-        low || self.exhausted_until.is_some_and(|until| now < until)
+    /// Until when no probe may be sent, because it would use one of the last `keep_free` requests, or the budget is
+    /// exhausted.
+    pub(super) fn blocked_until(&self, keep_free: u32, now: Instant) -> Option<Instant> {
+        let low = self.remaining.filter(|(left, _)| *left < keep_free).map(|(_, until)| until);
+        low.max(self.exhausted_until).filter(|until| now < *until)
     }
 
     /// Records the budget of a response received at `now`; `refused` if the response was that the budget is
@@ -42,9 +43,13 @@ mod tests {
         Budget { total: Some(20), remaining, reset: None, holds_for: Duration::from_secs(seconds) }
     }
 
+    fn blocks(guard: &BudgetGuard, keep_free: u32, now: Instant) -> bool {
+        guard.blocked_until(keep_free, now).is_some()
+    }
+
     #[test]
     fn an_unknown_budget_does_not_block() {
-        assert!(!BudgetGuard::default().blocks(5, Instant::now()));
+        assert_eq!(BudgetGuard::default().blocked_until(5, Instant::now()), None);
     }
 
     #[test]
@@ -52,9 +57,9 @@ mod tests {
         let now = Instant::now();
         let mut budget_guard = BudgetGuard::default();
         budget_guard.update(&budget(Some(4), 10), false, now);
-        assert!(budget_guard.blocks(5, now + Duration::from_millis(9_999)));
-        assert!(!budget_guard.blocks(5, now + Duration::from_secs(10)), "a new window");
-        assert!(!budget_guard.blocks(4, now), "4 is not below 4");
+        assert!(blocks(&budget_guard, 5, now + Duration::from_millis(9_999)));
+        assert!(!blocks(&budget_guard, 5, now + Duration::from_secs(10)), "a new window");
+        assert!(!blocks(&budget_guard, 4, now), "4 is not below 4");
     }
 
     #[test]
@@ -62,8 +67,8 @@ mod tests {
         let now = Instant::now();
         let mut budget_guard = BudgetGuard::default();
         budget_guard.update(&budget(None, 30), true, now);
-        assert!(budget_guard.blocks(0, now + Duration::from_secs(29)));
-        assert!(!budget_guard.blocks(0, now + Duration::from_secs(30)));
+        assert!(blocks(&budget_guard, 0, now + Duration::from_secs(29)));
+        assert!(!blocks(&budget_guard, 0, now + Duration::from_secs(30)));
     }
 
     #[test]
@@ -72,7 +77,7 @@ mod tests {
         let mut budget_guard = BudgetGuard::default();
         budget_guard.update(&budget(Some(0), 10), false, now);
         budget_guard.update(&budget(None, 60), false, now);
-        assert!(budget_guard.blocks(1, now + Duration::from_secs(9)));
-        assert!(!budget_guard.blocks(1, now + Duration::from_secs(11)));
+        assert!(blocks(&budget_guard, 1, now + Duration::from_secs(9)));
+        assert!(!blocks(&budget_guard, 1, now + Duration::from_secs(11)));
     }
 }

@@ -18,7 +18,7 @@ use super::partner::{PartnerMonitor, SecretAnswer, SecretProbe};
 use super::refused_token::RefusedToken;
 use super::token_failure::TokenFailure;
 use super::token_provider::{Replacement, TokenProvider};
-use super::{Context, MonitorSettings, persist, publish_credential_problem};
+use super::{Context, MonitorSettings, ProbeRun, persist, publish_credential_problem};
 use crate::config::{self, Probe, Target};
 use crate::confirmation::{Confirmation, Decision, Situation};
 use crate::key_state::{EvidenceSource, KeyState, PersistedKeyState};
@@ -143,9 +143,8 @@ impl KeyMonitor {
     }
 
     /// Runs one probe that was due at `due` (`None` if it is not scheduled), and the probe that confirms its
-    /// result, if this is necessary. Returns `None` if it was skipped, because the key's budget is low or there
-    /// are no file descriptors or memory for a connection, or if there is no probe with this index.
-    pub(crate) async fn run(&self, index: usize, due: Option<Instant>) -> Option<ProbeReport> {
+    /// result, if this is necessary.
+    pub(crate) async fn run(&self, index: usize, due: Option<Instant>) -> ProbeRun {
         let turn = Arc::clone(&self.session).lock_owned().await;
         self.run_in_turn(turn, index, due).await
     }
@@ -156,13 +155,13 @@ impl KeyMonitor {
         mut session: OwnedMutexGuard<KeySession>,
         index: usize,
         due: Option<Instant>,
-    ) -> Option<ProbeReport> {
-        let (report, asked) = self.run_one(&mut session, index, due).await;
+    ) -> ProbeRun {
+        let (run, asked) = self.run_one(&mut session, index, due).await;
         if let Some(asked) = asked {
             // The answer to a question is never itself confirmed.
             self.run_one(&mut session, asked, None).await;
         }
-        report
+        run
     }
 
     /// [`Self::run`] for a task of its own: the future of `run` can start such a task itself.
@@ -176,46 +175,53 @@ impl KeyMonitor {
         session: &mut KeySession,
         index: usize,
         due: Option<Instant>,
-    ) -> (Option<ProbeReport>, Option<usize>) {
-        let Some(probe) = self.probes().get(index) else { return (None, None) };
+    ) -> (ProbeRun, Option<usize>) {
+        let Some(probe) = self.probes().get(index) else { return (ProbeRun::Skipped, None) };
         self.restore_persisted(session);
         // Before the probe takes a permit: nobody else waits for the files of this key.
         tokio::join!(session.tokens.refresh(), self.partner_monitor.refresh_secret());
-        let Some(attempt) = self.attempt(session, index, probe, due).await else {
-            self.hear_secret(index, None, None).await;
-            return (None, self.hear(session, index, None).await);
+        let Attempt { report, secret } = match self.attempt(session, index, probe, due).await {
+            Ok(attempt) => attempt,
+            Err(no_run) => {
+                self.hear_secret(index, None, None).await;
+                return (no_run, self.hear(session, index, None).await);
+            }
         };
-        let Attempt { report, secret } = attempt;
         self.on_request.record_end(index);
         self.hear_secret(index, secret, Some(&report)).await;
         let asked = self.hear(session, index, Some(&report)).await;
         self.publish_report(index, probe, session, &report);
-        (Some(report), asked)
+        (ProbeRun::Ran(Box::new(report)), asked)
     }
 
-    /// Sends the probe, unless it has to be skipped.
+    /// Sends the probe, unless it has to be skipped or postponed: then the error says which.
     async fn attempt(
         &self,
         session: &mut KeySession,
         index: usize,
         probe: &Probe,
         due: Option<Instant>,
-    ) -> Option<Attempt> {
-        if session.budget.lock().blocks(self.settings.keep_free, Instant::now()) {
+    ) -> Result<Attempt, ProbeRun> {
+        let blocked_until = session.budget.lock().blocked_until(self.settings.keep_free, Instant::now());
+        if let Some(until) = blocked_until {
+            if due.is_some() {
+                return Err(ProbeRun::OverBudget { until });
+            }
             self.skip(index, Skip::RateLimit, 1);
-            return None;
+            return Err(ProbeRun::Skipped);
         }
-        // The semaphore is never closed. If it were, probing without a limit would be better than not
-        // probing.
-        let _permit = self.context.probe_permits.acquire().await.ok();
-        let _in_flight = self.context.metrics.in_flight();
-        self.context.record_start(due);
-        let attempt = self.probe_with_token_renewal(session, probe).await;
+        let pauses = self.context.pauses.observe();
+        let attempt = self.probe_with_token_renewal(session, probe, due).await;
+        if self.context.pauses.observe() != pauses {
+            // While this process did not run, it read no response and its timeouts passed.
+            self.skip(index, Skip::NoResources, 1);
+            return Err(ProbeRun::Interrupted);
+        }
         if self.context.detect_resource_exhaustion(&attempt.report) {
             self.skip(index, Skip::NoResources, 1);
-            return None;
+            return Err(ProbeRun::Skipped);
         }
-        Some(attempt)
+        Ok(attempt)
     }
 
     /// Counts due times without a probe.
@@ -228,14 +234,19 @@ impl KeyMonitor {
     }
 
     /// If the API refuses a log-in's token, asks again with another one where that can change the answer.
-    async fn probe_with_token_renewal(&self, session: &mut KeySession, probe: &Probe) -> Attempt {
+    async fn probe_with_token_renewal(
+        &self,
+        session: &mut KeySession,
+        probe: &Probe,
+        due: Option<Instant>,
+    ) -> Attempt {
         session.tokens.start_probe();
-        let mut attempt = self.send_request(session, probe).await;
+        let mut attempt = self.send_request(session, probe, due).await;
         while let Some(refused) = RefusedToken::in_report(&probe.name, &attempt.report) {
             match session.tokens.replace_refused(refused, &self.context, &self.settings.prober).await {
                 Replacement::NotNeeded => break,
                 Replacement::Obtained => {
-                    attempt = self.send_request(session, probe).await;
+                    attempt = self.send_request(session, probe, None).await;
                     // Perhaps the request was not sent, because the secret cannot be read.
                     session.tokens.end_turn();
                 }
@@ -256,8 +267,10 @@ impl KeyMonitor {
         publish_credential_problem(known, problem, last_value_serves, partner, Some(key));
     }
 
-    /// Sends one request, if there are a token and a secret.
-    async fn send_request(&self, session: &mut KeySession, probe: &Probe) -> Attempt {
+    /// Sends one request, if there are a token and a secret. The permit comes last: while this waits for a log-in
+    /// or for a file, it holds nothing that another key needs.
+    async fn send_request(&self, session: &mut KeySession, probe: &Probe, due: Option<Instant>) -> Attempt {
+        let started = Instant::now();
         let unsent =
             |failure, request_id| Attempt { report: ProbeReport::unsent(failure, request_id), secret: None };
         self.check_credential(session);
@@ -270,8 +283,12 @@ impl KeyMonitor {
             Err(TokenFailure { failure, request_id }) => return unsent(failure, request_id),
         };
         self.adopt_replaced_token(session, &token);
+        // A log-in is not lateness: it says how long the API took.
+        let due = due.map(|due| due + started.elapsed());
+        let permit = self.context.start_probe(due).await;
         let report = self.settings.prober.probe(request(probe, &token, &secret)).await;
         session.tokens.end_request();
+        drop(permit);
         if let Some(judgement) = &report.judgement {
             session.budget.lock().update(&judgement.budget, is_out_of_budget(&report), Instant::now());
         }

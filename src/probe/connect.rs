@@ -8,6 +8,8 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 use tokio::time::{Duration, sleep};
 
+use super::exhaustion::{is_exhausted, name_missing_port};
+
 /// How long an address may keep the next one waiting. RFC 8305 recommends 250 ms.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
@@ -18,12 +20,13 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// not the whole timeout of the probe.
 ///
 /// # Errors
-/// If no address accepts a connection: the error of the first address that failed.
+/// If no address accepts a connection: the error of the first address that failed. Resource exhaustion is returned only
+/// if nothing else went wrong: an address that refused is a fact about the API.
 pub(super) async fn connect(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let mut waiting = interleave_families(addresses).into_iter();
     let mut attempts = FuturesUnordered::new();
-    let mut first_error = None;
-    attempts.extend(waiting.next().map(TcpStream::connect));
+    let mut first_error: Option<io::Error> = None;
+    attempts.extend(waiting.next().map(connect_to));
     loop {
         let next_is_due = async {
             if waiting.len() == 0 { std::future::pending().await } else { sleep(ATTEMPT_DELAY).await }
@@ -35,13 +38,21 @@ pub(super) async fn connect(addresses: Vec<SocketAddr>) -> io::Result<TcpStream>
                     let _ = connection.set_nodelay(true);
                     return Ok(connection);
                 }
-                Some(Err(error)) => _ = first_error.get_or_insert(error),
+                Some(Err(error)) => {
+                    if first_error.as_ref().is_none_or(|first| is_exhausted(first) && !is_exhausted(&error)) {
+                        first_error = Some(error);
+                    }
+                }
                 None => return Err(first_error.unwrap_or_else(no_address)),
             },
             () = next_is_due => {}
         }
-        attempts.extend(waiting.next().map(TcpStream::connect));
+        attempts.extend(waiting.next().map(connect_to));
     }
+}
+
+async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+    TcpStream::connect(address).await.map_err(|error| name_missing_port(error, address))
 }
 
 fn no_address() -> io::Error {

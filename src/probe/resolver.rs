@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use futures_util::future::{BoxFuture, FutureExt as _, Shared};
+use tokio::sync::oneshot;
 
 /// The system's look-up blocks a thread until it ends. If DNS does not respond, every key of the fleet looks
 /// up the same name. Sharing the look-up needs one thread instead of hundreds. The look-up continues after
@@ -36,25 +38,55 @@ impl Resolver {
         if let Some(shared) = in_flight.get(host) {
             return shared.clone();
         }
-        let look_up = (self.look_up)(host.to_owned());
-        let task = tokio::spawn({
-            let (in_flight, host) = (Arc::clone(&self.in_flight), host.to_owned());
-            async move {
-                let result = look_up.await;
-                in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&host);
-                result
-            }
-        });
-        let shared = task.map(|joined| joined.unwrap_or_else(|panic| Err(Arc::new(io::Error::other(panic)))));
+        let (sender, receiver) = oneshot::channel();
+        let shared = receiver.map(|result| result.unwrap_or_else(|_| Err(Arc::new(no_result()))));
         let shared = shared.boxed().shared();
         in_flight.insert(host.to_owned(), shared.clone());
+        // The task may end at once, and then it needs the lock.
+        drop(in_flight);
+        let look_up = (self.look_up)(host.to_owned());
+        let entry = Entry { in_flight: Arc::clone(&self.in_flight), host: host.to_owned() };
+        tokio::spawn(async move {
+            let result = look_up.await;
+            drop(entry);
+            // Every probe that waited for it may have timed out.
+            let _ = sender.send(result);
+        });
         shared
     }
 }
 
+/// A look-up under way. Dropping it removes the look-up from the map, however it ends: a result that stayed there would
+/// be the result of every later look-up.
+struct Entry {
+    in_flight: Arc<Mutex<HashMap<String, Shared<BoxFuture<'static, LookupResult>>>>>,
+    host: String,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.host);
+    }
+}
+
+/// Each look-up has a thread of its own. If the system has no thread left, this is an error; the threads of the runtime
+/// would panic.
 async fn system_look_up(host: String) -> LookupResult {
-    let found: Vec<_> = tokio::net::lookup_host((host, 0)).await.map_err(Arc::new)?.collect();
-    if found.is_empty() { Err(Arc::new(io::Error::other("the name has no address"))) } else { Ok(found) }
+    let (sender, receiver) = oneshot::channel();
+    let look_up = move || {
+        // The receiver is gone if the runtime has ended.
+        let _ = sender.send((host.as_str(), 0).to_socket_addrs().map(Vec::from_iter));
+    };
+    thread::Builder::new().name("resolver".to_owned()).spawn(look_up).map_err(Arc::new)?;
+    let found = receiver.await.unwrap_or_else(|_| Err(no_result()));
+    match found {
+        Ok(found) if found.is_empty() => Err(Arc::new(io::Error::other("the name has no address"))),
+        found => found.map_err(Arc::new),
+    }
+}
+
+fn no_result() -> io::Error {
+    io::Error::other("the look-up ended without a result")
 }
 
 #[cfg(test)]
@@ -86,6 +118,22 @@ mod tests {
         sleep(SLOW).await;
         resolver.shared_look_up("api.example").await.unwrap_err();
         assert_eq!(LOOK_UPS.load(Ordering::Relaxed), 2, "the result is not cached");
+    }
+
+    #[tokio::test]
+    async fn a_look_up_that_panics_is_made_again_the_next_time() {
+        static LOOK_UPS: AtomicU32 = AtomicU32::new(0);
+        let look_up = |_| {
+            async {
+                assert!(LOOK_UPS.fetch_add(1, Ordering::Relaxed) > 0, "planned panic");
+                Ok(vec![([127, 0, 0, 1], 0).into()])
+            }
+            .boxed()
+        };
+        let resolver = Resolver { look_up, in_flight: Arc::default() };
+        resolver.resolve("api.example", 443).await.unwrap_err();
+        let found = resolver.resolve("api.example", 443).await.unwrap();
+        assert_eq!(found, [([127, 0, 0, 1], 443).into()]);
     }
 
     #[tokio::test]

@@ -2,10 +2,10 @@
 
 use crate::key_state::KeyState;
 use partner_simulator::Limits;
-use tokio::time::sleep;
+use tokio::time::{Duration, sleep};
 
 use super::{RunningFleet, extended, fleet_of_one_key, minutes, simulator_builder};
-use crate::test_support::{config, exercices, known_key};
+use crate::test_support::{config, exercices, known_key, token_key};
 
 #[tokio::test(start_paused = true)]
 async fn probes_are_skipped_while_the_budget_is_below_keep_free() {
@@ -41,4 +41,41 @@ async fn no_request_is_sent_between_a_429_and_the_reset() {
     assert_eq!(fleet.state("dupont"), KeyState::Active);
     sleep(minutes(5)).await;
     assert_eq!(key.calls().last().unwrap().status(), Some(200));
+}
+
+/// A request is allowed once in each window, because one request makes the budget low.
+fn one_request_in(window: Duration) -> (Limits, u32) {
+    let limits = Limits { window, ..Limits::default() };
+    (limits, limits.total)
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_probe_takes_every_turn_of_a_small_budget() {
+    // Shorter than the distance of the two probes, in step with it, and longer.
+    for window in [20, 30, 36, 60, 75] {
+        let (limits, keep_free) = one_request_in(Duration::from_secs(window));
+        let simulator =
+            simulator_builder().limits(limits).society_key("dupont", 80, 127).start().await.unwrap();
+        let probes = vec![extended(), exercices(None)];
+        let mut config = config(&simulator, vec![known_key(&simulator, "dupont", probes)]);
+        config.settings.keep_free = keep_free;
+        let fleet = RunningFleet::start(&config);
+        sleep(minutes(60)).await;
+        let runs = fleet.key("dupont").probes.iter().map(|probe| probe.total).collect::<Vec<_>>();
+        assert!(runs[0].abs_diff(runs[1]) <= 1 && runs[0] > 20, "a window of {window} s: {runs:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_keys_with_one_token_take_turns() {
+    let (limits, keep_free) = one_request_in(minutes(1));
+    let simulator = simulator_builder().limits(limits).society_key("dupont", 80, 127).start().await.unwrap();
+    let token = simulator.key("dupont").unwrap().token().unwrap();
+    let keys = ["dupont", "durand"].map(|name| token_key(name, &token, vec![extended()]));
+    let mut config = config(&simulator, keys.into());
+    config.settings.keep_free = keep_free;
+    let fleet = RunningFleet::start(&config);
+    sleep(minutes(60)).await;
+    let runs = ["dupont", "durand"].map(|name| fleet.key(name).probes[0].total);
+    assert!(runs.iter().all(|runs| *runs >= 25), "{runs:?}");
 }

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, advance, sleep};
 use web_toolkit::{AuthHandle, LoadedWebConfig, Protection};
 
 use super::{RunningFleet, extended, minutes};
@@ -21,7 +21,7 @@ use crate::partner_api::failure::Reason;
 use crate::partner_api::{Access, Firm};
 use crate::reload::{ConfigFiles, LoadedConfig, Reloader};
 use crate::secret::SecretSource;
-use crate::test_support::{context, partner};
+use crate::test_support::{context, partner, token_key};
 
 const MAIL: &str = "api@durand.example";
 
@@ -39,6 +39,8 @@ struct ApiState {
     has_one_token: bool,
     log_in_delay: Duration,
     key_info_delay: Duration,
+    /// The number of requests to key/info.
+    key_info_requests: u32,
     /// The response to a token that is not valid.
     invalid: (u16, &'static str),
     /// The firms whose tokens are never valid.
@@ -57,6 +59,7 @@ impl ScriptedApi {
             has_one_token: false,
             log_in_delay: Duration::ZERO,
             key_info_delay: Duration::ZERO,
+            key_info_requests: 0,
             invalid: (401, "ERR-FIRM-TOKEN-NOT-FOUND"),
             revoked: BTreeSet::new(),
             valid: BTreeSet::new(),
@@ -106,7 +109,11 @@ async fn respond(State(state): State<Arc<Mutex<ApiState>>>, request: Request) ->
             answer
         }
         "/api/v1/key/info" => {
-            let delay = state.lock().unwrap().key_info_delay;
+            let delay = {
+                let mut state = state.lock().unwrap();
+                state.key_info_requests += 1;
+                state.key_info_delay
+            };
             sleep(delay).await;
             state.lock().unwrap().key_info(bearer.unwrap().strip_prefix("Bearer ").unwrap())
         }
@@ -512,4 +519,42 @@ async fn a_log_in_counts_even_if_a_reload_removes_its_key_before_the_response() 
         }
     }
     assert_eq!(log_ins, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_with_slow_log_ins_delays_no_key_of_another_account() {
+    let api = ScriptedApi::start(accept).await;
+    api.lock().log_in_delay = Duration::from_secs(2);
+    api.lock().valid.insert("permanent".to_owned());
+    let mut config = api.config(keys(1..=1_200, "right"));
+    let others = (0..20).map(|number| token_key(&format!("other-{number}"), "permanent", vec![extended()]));
+    config.partners.push(partner("other", others.collect()));
+    let fleet = RunningFleet::start(&config);
+    sleep(minutes(5)).await;
+    let inventory = fleet.shared_state.inventory();
+    for number in 0..20 {
+        let key = inventory.key("other", &format!("other-{number}")).unwrap().status().clone();
+        assert_eq!((key.probes[0].total, key.probes[0].skipped), (5, [0; 3]), "other-{number}");
+    }
+    assert!(api.log_ins().len() < 160, "the account still logs in, one firm after the other");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_result_of_a_probe_that_a_pause_interrupted_is_discarded() {
+    let api = ScriptedApi::start(accept).await;
+    api.lock().key_info_delay = Duration::from_secs(3);
+    api.lock().valid.insert("permanent".to_owned());
+    let fleet = RunningFleet::start(&api.config(vec![token_key("dupont", "permanent", vec![extended()])]));
+    let context = Arc::clone(fleet.inner.context());
+    tokio::spawn(async move { context.pauses.watch().await });
+    while api.lock().key_info_requests == 0 {
+        sleep(Duration::from_millis(100)).await;
+    }
+    advance(minutes(10)).await;
+    // Two regular runs, and perhaps one that makes up for it.
+    sleep(minutes(2) + Duration::from_secs(30)).await;
+    let probe = fleet.key("dupont").probes[0].clone();
+    assert_eq!(probe.skipped, [0, 0, 1], "one was interrupted; no due time in the pause counts");
+    assert!(probe.failures.is_empty() && (2..=3).contains(&probe.total), "{probe:?}");
+    assert_eq!(fleet.shared_state.health().probe.failures, []);
 }

@@ -108,7 +108,7 @@ impl KeyMonitor {
     async fn run_requested(&self, turn: OwnedMutexGuard<KeySession>, index: usize) {
         let (earlier, now) = (self.on_request.calls(index).requested, Instant::now());
         self.on_request.update(index, |calls| calls.requested = Some(now));
-        if self.run_in_turn(turn, index, None).await.is_none() {
+        if self.run_in_turn(turn, index, None).await.report().is_none() {
             self.on_request.update(index, |calls| {
                 (calls.requested, calls.skipped) = (earlier, Some(Instant::now()));
             });

@@ -1,6 +1,7 @@
 //! The storage directory is full, read-only, without permission, or missing. The exporter still shows the states, reports
 //! the fault in its log and metrics, and writes the states once it can.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -64,8 +65,12 @@ async fn a_full_disk_is_reported_and_the_state_is_written_once_there_is_space() 
     assert_write_failure_is_reported(&exporter, &simulator, &disk).await;
     std::fs::remove_file(filler).unwrap();
     assert_recovery(&exporter, &disk).await;
-    let files: Vec<_> = std::fs::read_dir(&disk).unwrap().map(|file| file.unwrap().file_name()).collect();
-    assert_eq!(files.len(), 2, "the lock file and the state file: {files:?}");
+    until("no temporary file", || async {
+        let files = std::fs::read_dir(&disk).unwrap().map(|file| file.unwrap().file_name());
+        let files: BTreeSet<_> = files.map(|name| name.into_string().unwrap()).collect();
+        (files == ["last-alive", "lock", "state.json"].map(String::from).into()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
