@@ -119,12 +119,13 @@ impl Timer {
     fn take_turn(&mut self, index: usize, now: Instant) -> Turn {
         let since = self.since();
         let extra = self.extra.take();
-        let due = if self.next <= now {
-            self.schedule.latest_due(self.next, now)
-        } else {
-            DueTime { at: extra.map_or(self.next, |extra| extra.at), missed: 0 }
-        };
-        self.next = self.next.max(due.at + self.schedule.interval);
+        if self.next > now {
+            // A run between two regular due times moves neither of them.
+            let due = DueTime { at: extra.map_or(self.next, |extra| extra.at), missed: 0 };
+            return Turn { index, due, since };
+        }
+        let due = self.schedule.latest_due(self.next, now);
+        self.next = due.at + self.schedule.interval;
         Turn { index, due, since }
     }
 }
