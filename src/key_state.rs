@@ -238,6 +238,16 @@ impl PersistedSecretState {
         Self { state: SecretState::Unknown, since: now, has_been_active: false }
     }
 
+    /// The state of this secret if it replaces a rejected one: the partner's keys do not work before it is accepted.
+    pub(crate) fn replacing_rejected(self, since: SystemTime) -> Self {
+        match self.state {
+            SecretState::Active | SecretState::Rejected => self,
+            SecretState::Unknown | SecretState::Pending => {
+                Self { state: SecretState::Rejected, since, has_been_active: true }
+            }
+        }
+    }
+
     const fn state_for(&self, evidence: SecretEvidence) -> SecretState {
         match evidence {
             SecretEvidence::Accepted => SecretState::Active,

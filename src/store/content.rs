@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 
 use super::fingerprint::{CredentialId, Fingerprint};
 use super::logins::{AccountRecord, LoginRecord, StoredAccount};
-use super::records::{NoHistory, Records, Stored, Used, is_recent, parse_records};
+use super::records::{Records, Stored, Used, is_recent, parse_records};
 use super::version_1;
-use crate::key_state::{KeyHistory, PersistedKeyState, PersistedSecretState};
+use crate::key_state::{PersistedKeyState, PersistedSecretState};
 
 /// The version of the file's format. A file of an earlier version is read, too; a file of another version counts
 /// as damaged, and its format is not guessed.
@@ -258,14 +258,14 @@ struct KeyRecord {
     partner: Arc<str>,
     key: Arc<str>,
     #[serde(flatten)]
-    used: Used<KeyHistory>,
+    used: Used<PersistedKeyState>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct PartnerRecord {
     partner: Arc<str>,
     #[serde(flatten)]
-    used: Used<NoHistory>,
+    used: Used<PersistedSecretState>,
 }
 
 /// The state of one token or secret.
@@ -289,7 +289,7 @@ impl<S: Copy> StateRecord<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key_state::{KeyState, SecretState};
+    use crate::key_state::{KeyHistory, KeyState, SecretState};
     use crate::partner_api::login::LoginRefusal;
     use crate::password_fingerprint::PasswordFingerprint;
     use crate::store::logins::{FirmRecord, PasswordRecord, RefusalRecord};
@@ -408,6 +408,28 @@ mod tests {
         let (adopted, _) = content.keys().adopt(("acme".into(), "dupont".into()), &staging, new);
         assert_eq!(adopted, new);
         assert_eq!(adopt(&mut content, "dupont", "t"), broken());
+    }
+
+    #[test]
+    fn two_keys_with_one_token_keep_their_own_states() {
+        let mut content = with("t", broken());
+        let active = state_of(KeyState::Active, 3, true);
+        let (partner, key) = ("acme".into(), "martin".into());
+        content.apply(StateUpdate::Key { partner, key, id: id("t"), persisted: active });
+        let mut again = Content::from_json(&content.to_json().unwrap()).unwrap().0;
+        assert_eq!((adopt(&mut again, "dupont", "t"), adopt(&mut again, "martin", "t")), (broken(), active));
+    }
+
+    #[test]
+    fn a_replacement_of_a_rejected_secret_stays_rejected_until_it_is_accepted() {
+        let secret = |text: &str| CredentialId::of_secret(&"api".into(), "acme", &text.into());
+        let rejected =
+            PersistedSecretState { state: SecretState::Rejected, since: at(2), has_been_active: true };
+        let mut content = Content::default();
+        content.apply(StateUpdate::Secret { partner: "acme".into(), id: secret("s"), persisted: rejected });
+        let new = PersistedSecretState::new(at(3));
+        let (adopted, _) = content.secrets().adopt("acme".into(), &secret("typo"), new);
+        assert_eq!((adopted.state, adopted.since), (SecretState::Rejected, at(2)));
     }
 
     #[test]

@@ -49,6 +49,11 @@ impl CredentialId {
         Self::new(api, &["login", api, &mail, &firm], &["login", partner, key, &mail, &firm])
     }
 
+    /// Whether a fingerprint in the state file is that of this credential.
+    pub(super) fn is(&self, fingerprint: &Fingerprint) -> bool {
+        self.fingerprint == *fingerprint || self.version_1 == *fingerprint
+    }
+
     fn new(api: &Arc<str>, parts: &[&str], version_1: &[&str]) -> Self {
         Self {
             api: Arc::clone(api),

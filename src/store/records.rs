@@ -21,7 +21,7 @@ const RETENTION: Duration = Duration::from_hours(30 * 24);
 /// The state of a token or secret, as the store handles it.
 pub(super) trait Persisted: Copy + PartialEq {
     /// What concerns the key or partner across all its credentials.
-    type History: Clone + PartialEq;
+    type History;
 
     fn history(&self) -> Self::History;
 
@@ -31,32 +31,29 @@ pub(super) trait Persisted: Copy + PartialEq {
     /// Adds what an older state of the same token or secret proves.
     fn merge_older(&mut self, older: &Self);
 
-    /// Adds what an older history of the same key or partner proves. `self` is the present state.
-    fn merge_older_history(&self, history: &mut Self::History, older: &Self::History);
+    /// Adds what an older history of the same key or partner proves.
+    fn merge_older_history(&mut self, older: &Self::History);
 }
 
 /// The states by fingerprint, and the fingerprint that each owner uses. An owner `N` is a key or a partner, by
 /// name. A state outlives its owner, so that a renamed key keeps its state.
 #[derive(Clone, Debug)]
-pub(super) struct Records<N, S: Persisted> {
+pub(super) struct Records<N, S> {
     states: BTreeMap<Fingerprint, Stored<S>>,
-    owners: BTreeMap<N, Used<S::History>>,
+    owners: BTreeMap<N, Used<S>>,
 }
 
-/// What an owner uses.
+/// What an owner uses, and the state of it for this owner: two keys with one token can have different states, for
+/// example because their canaries are about different societies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Used<H> {
+pub(super) struct Used<S> {
     /// The identity of the API; `None` in records of version 1, which did not distinguish APIs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     api: Option<Arc<str>>,
     fingerprint: Fingerprint,
     #[serde(flatten)]
-    history: H,
+    persisted: S,
 }
-
-/// A partner has no history: each secret has a state of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct NoHistory {}
 
 /// A state, as it is in the file.
 #[serde_as]
@@ -70,24 +67,31 @@ pub(super) struct Stored<S> {
     pub(super) unused_since: Option<SystemTime>,
 }
 
-impl<N, S: Persisted> Default for Records<N, S> {
+impl<N, S> Default for Records<N, S> {
     fn default() -> Self {
         Self { states: BTreeMap::new(), owners: BTreeMap::new() }
     }
 }
 
 impl<N: Ord, S: Persisted> Records<N, S> {
-    /// The state of the credential that `owner` uses.
+    /// The state of this credential for `owner`.
     pub(super) fn get(&self, owner: &N, id: &CredentialId) -> Option<S> {
+        let used = self.used(owner, &id.api);
+        if let Some(used) = used.filter(|used| id.is(&used.fingerprint)) {
+            return Some(used.persisted);
+        }
         let stored = self.states.get(&id.fingerprint).or_else(|| self.states.get(&id.version_1))?;
-        Some(self.with_history(owner, id, stored.persisted))
+        Some(used.map_or(stored.persisted, |used| stored.persisted.with_history(&used.persisted.history())))
+    }
+
+    /// What `owner` used last at this API.
+    fn used(&self, owner: &N, api: &str) -> Option<&Used<S>> {
+        self.owners.get(owner).filter(|used| used.api.as_ref().is_none_or(|it| **it == *api))
     }
 
     /// The state of the credential that `owner` used last at this API.
     pub(super) fn last(&self, owner: &N, api: &str) -> Option<S> {
-        let used = self.owners.get(owner).filter(|used| used.api.as_ref().is_none_or(|it| **it == *api))?;
-        let stored = self.states.get(&used.fingerprint)?;
-        Some(stored.persisted.with_history(&used.history))
+        self.used(owner, api).map(|used| used.persisted)
     }
 
     /// Records that `owner` uses this credential now, and returns its state: the known one or `new`. The history
@@ -95,23 +99,18 @@ impl<N: Ord, S: Persisted> Records<N, S> {
     ///
     /// The second value is whether the file has to be written.
     pub(super) fn adopt(&mut self, owner: N, id: &CredentialId, new: S) -> (S, bool) {
-        let persisted = self.get(&owner, id).unwrap_or_else(|| self.with_history(&owner, id, new));
+        let of_new = || {
+            let used = self.used(&owner, &id.api);
+            used.map_or(new, |used| new.with_history(&used.persisted.history()))
+        };
+        let persisted = self.get(&owner, id).unwrap_or_else(of_new);
         let is_changed = self.set(owner, id, persisted);
         (persisted, is_changed)
     }
 
-    fn with_history(&self, owner: &N, id: &CredentialId, persisted: S) -> S {
-        let used = self.owners.get(owner).filter(|used| used.api.as_ref().is_none_or(|api| *api == id.api));
-        used.map_or(persisted, |used| persisted.with_history(&used.history))
-    }
-
     /// Sets the state of the credential that `owner` uses. Returns whether this changes anything.
     pub(super) fn set(&mut self, owner: N, id: &CredentialId, persisted: S) -> bool {
-        let used = Used {
-            api: Some(Arc::clone(&id.api)),
-            fingerprint: id.fingerprint.clone(),
-            history: persisted.history(),
-        };
+        let used = Used { api: Some(Arc::clone(&id.api)), fingerprint: id.fingerprint.clone(), persisted };
         let stored = Stored { persisted, unused_since: None };
         let is_same = self.owners.get(&owner) == Some(&used)
             && self.states.get(&id.fingerprint).is_some_and(|known| *known == stored);
@@ -135,9 +134,10 @@ impl<N: Ord, S: Persisted> Records<N, S> {
                 Entry::Vacant(entry) => drop(entry.insert(old)),
                 Entry::Occupied(mut entry) => {
                     let used = entry.get_mut();
-                    let is_same_api = old.api.is_none() || old.api == used.api;
-                    if let Some(state) = self.states.get(&used.fingerprint).filter(|_| is_same_api) {
-                        state.persisted.merge_older_history(&mut used.history, &old.history);
+                    if used.fingerprint == old.fingerprint {
+                        used.persisted.merge_older(&old.persisted);
+                    } else if old.api.is_none() || old.api == used.api {
+                        used.persisted.merge_older_history(&old.persisted.history());
                     }
                 }
             }
@@ -165,21 +165,21 @@ impl<N: Ord, S: Persisted> Records<N, S> {
         self.states.iter()
     }
 
-    pub(super) fn owners(&self) -> impl Iterator<Item = (&N, &Used<S::History>)> {
+    pub(super) fn owners(&self) -> impl Iterator<Item = (&N, &Used<S>)> {
         self.owners.iter()
     }
 
     pub(super) fn from_parts(
-        owners: impl IntoIterator<Item = (N, Used<S::History>)>,
+        owners: impl IntoIterator<Item = (N, Used<S>)>,
         states: impl IntoIterator<Item = (Fingerprint, Stored<S>)>,
     ) -> Self {
         Self { states: states.into_iter().collect(), owners: owners.into_iter().collect() }
     }
 }
 
-impl<H> Used<H> {
-    pub(super) const fn of_version_1(fingerprint: Fingerprint, history: H) -> Self {
-        Self { api: None, fingerprint, history }
+impl<S> Used<S> {
+    pub(super) const fn of_version_1(fingerprint: Fingerprint, persisted: S) -> Self {
+        Self { api: None, fingerprint, persisted }
     }
 }
 
@@ -200,28 +200,27 @@ impl Persisted for PersistedKeyState {
             (self.state, self.since) = (older.state, older.since);
         }
         self.has_been_active |= older.has_been_active;
-        let mut history = self.history;
-        self.merge_older_history(&mut history, &older.history);
-        self.history = history;
+        self.merge_older_history(&older.history);
     }
 
-    fn merge_older_history(&self, history: &mut KeyHistory, older: &KeyHistory) {
-        history.has_worked |= older.has_worked;
+    fn merge_older_history(&mut self, older: &KeyHistory) {
+        self.history.has_worked |= older.has_worked;
         if self.state != KeyState::Active {
-            history.broken_since = older.broken_since.or(history.broken_since);
+            self.history.broken_since = older.broken_since.or(self.history.broken_since);
         }
     }
 }
 
 impl Persisted for PersistedSecretState {
-    type History = NoHistory;
+    /// Since when the partner's secret is rejected, if it is.
+    type History = Option<SystemTime>;
 
-    fn history(&self) -> NoHistory {
-        NoHistory {}
+    fn history(&self) -> Self::History {
+        (self.state == SecretState::Rejected).then_some(self.since)
     }
 
-    fn with_history(self, _: &NoHistory) -> Self {
-        self
+    fn with_history(self, rejected_since: &Self::History) -> Self {
+        rejected_since.map_or(self, |since| self.replacing_rejected(since))
     }
 
     fn merge_older(&mut self, older: &Self) {
@@ -231,7 +230,11 @@ impl Persisted for PersistedSecretState {
         self.has_been_active |= older.has_been_active;
     }
 
-    fn merge_older_history(&self, _: &mut NoHistory, _: &NoHistory) {}
+    fn merge_older_history(&mut self, rejected_since: &Self::History) {
+        if self.state == SecretState::Unknown {
+            *self = self.with_history(rejected_since);
+        }
+    }
 }
 
 /// A time in the future counts as recent too: the clock was set back.

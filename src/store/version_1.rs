@@ -9,7 +9,7 @@ use serde_with::serde_as;
 
 use super::fingerprint::Fingerprint;
 use super::logins::{LoginRecord, StoredAccount};
-use super::records::{NoHistory, Records, Stored, Used, parse_records};
+use super::records::{Records, Stored, Used, parse_records};
 use crate::key_state::{PersistedKeyState, PersistedSecretState};
 use crate::rfc3339::Rfc3339;
 
@@ -73,12 +73,13 @@ impl Content {
             record.state.persisted.complete_version_1();
         }
         let key_name = |record: &KeyRecord| (Arc::clone(&record.partner), Arc::clone(&record.key));
-        let used = |state: &State<PersistedKeyState>| {
-            Used::of_version_1(state.fingerprint.clone(), state.persisted.history)
-        };
+        let used =
+            |state: &State<PersistedKeyState>| Used::of_version_1(state.fingerprint.clone(), state.persisted);
         let owners: Vec<_> = keys.iter().map(|record| (key_name(record), used(&record.state))).collect();
         let keys = Records::from_parts(owners, keys.into_iter().map(|record| record.state.into_parts()));
-        let used = |state: &State<_>| Used::of_version_1(state.fingerprint.clone(), NoHistory {});
+        let used = |state: &State<PersistedSecretState>| {
+            Used::of_version_1(state.fingerprint.clone(), state.persisted)
+        };
         let owners: Vec<_> =
             secrets.iter().map(|record| (Arc::clone(&record.partner), used(&record.state))).collect();
         let secrets =
