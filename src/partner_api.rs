@@ -47,6 +47,14 @@ fn json_object<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
     if json_text(body).starts_with(b"{") { json(body) } else { None }
 }
 
+/// The text of a body that is JSON but for its characters: bytes of another encoding and control characters are
+/// replaced. Clients read such a body, too. `None` if there is nothing to replace.
+fn repaired(body: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(body);
+    let repaired: String = text.chars().map(|c| if c.is_ascii_control() { ' ' } else { c }).collect();
+    (repaired.as_bytes() != body).then_some(repaired)
+}
+
 /// The `date` of a response. Times in the same response come from the same clock.
 fn server_date(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()

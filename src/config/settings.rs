@@ -118,10 +118,14 @@ fn api(at: &Cursor<'_>, secrets: Secrets) -> Result<Api, Reported> {
 
 fn identity(at: &Cursor<'_>) -> Result<Arc<str>, Reported> {
     let text = at.text()?;
-    if text.is_empty() || text.len() > MAX_IDENTITY_LEN || text.contains(char::is_control) {
+    if text.trim_end_matches('/').is_empty()
+        || text.len() > MAX_IDENTITY_LEN
+        || text.contains(char::is_control)
+    {
         return Err(at.error("must be a short text; write a name such as `production`, or the base URL"));
     }
-    Ok(text.into())
+    // As the default: a slash at the end of a base URL makes no difference.
+    Ok(text.trim_end_matches('/').into())
 }
 
 /// The path, and the content unless [`Secrets::Ignore`] says that no file is read.

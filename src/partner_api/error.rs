@@ -189,7 +189,17 @@ impl ErrorBody {
     ///
     /// A field that is missing or of another type than documented does not hide the code: some bodies have a numeric
     /// `code` beside `error`, or a text as `details`.
+    ///
+    /// A message in another encoding, or with a raw line break, does not hide the code either.
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
+        let in_repaired = || {
+            let error = Self::parse_json(super::repaired(body)?.as_bytes())?;
+            (error.code.as_str() != REDACTED).then_some(error)
+        };
+        Self::parse_json(body).or_else(in_repaired)
+    }
+
+    fn parse_json(body: &[u8]) -> Option<Self> {
         let outer: Wire<'_> = super::json_object(body)?;
         let inner = outer.error.and_then(|error| super::json_object::<Wire<'_>>(error.get().as_bytes()));
         let inner_code = inner.as_ref().and_then(Wire::code);
@@ -279,6 +289,11 @@ mod tests {
         assert_eq!(parse(correlation), Some(("ERR-HTTP".into(), Some("req-2".into()))));
         let empty_details = r#"{"error":{"code":"DROIT1","message":"m","details":""}}"#;
         assert_eq!(parse(empty_details), Some(("DROIT1".into(), None)));
+        let latin_1 =
+            b"{\"error\":{\"code\":\"ERR-API-TOKEN-NOT-FOUND\",\"message\":\"cl\xe9 r\xe9voqu\xe9e\"}}";
+        assert_eq!(ErrorBody::parse(latin_1).unwrap().code.as_str(), "ERR-API-TOKEN-NOT-FOUND");
+        let line_break = "{\"error\":{\"code\":\"ERR-HTTP\",\"message\":\"two\nlines\"}}\0";
+        assert_eq!(parse(line_break), Some(("ERR-HTTP".into(), None)));
         let rootless = r#"{"code":"OCR1","message":"…","details":""}"#;
         assert_eq!(parse(rootless), Some(("OCR1".into(), None)));
         let bare = r#"{"error":{"code":"GBL1"}}"#;

@@ -106,7 +106,8 @@ impl LoginAnswer {
 /// Interprets the response of the log-in route. `now` is the wall clock; it is used if the response has no
 /// `date` header.
 pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTime) -> LoginAnswer {
-    let wire = super::json_object::<Wire>(body).unwrap_or_default();
+    let in_repaired = || super::json_object::<Wire>(super::repaired(body)?.as_bytes());
+    let wire = super::json_object::<Wire>(body).or_else(in_repaired).unwrap_or_default();
     let error = ErrorBody::parse(body);
     let (code, request_id) = error.map_or((None, None), |error| (Some(error.code), error.request_id));
     let request_id = RequestId::from_headers(headers).or(request_id);
@@ -125,7 +126,8 @@ pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTim
     // without the API's code can come from a proxy or a captive portal.
     let is_refused = match &code {
         Some(code) if code.documented().is_some_and(is_temporary) => false,
-        Some(code) if is_success => CREDENTIALS_REFUSED.contains(&code.as_str()),
+        Some(code) if CREDENTIALS_REFUSED.contains(&code.as_str()) => true,
+        Some(_) if is_success => false,
         Some(_) => (400..=499).contains(&status) && !matches!(status, 408 | 425 | 429),
         None => matches!(status, 401 | 403),
     };

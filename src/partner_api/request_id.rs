@@ -22,7 +22,9 @@ impl RequestId {
     }
 
     pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
-        Self::parse(headers.get(HEADER)?.to_str().ok()?)
+        // A proxy may join several lines, or add parameters: the API's own ID is the first.
+        let text = headers.get(HEADER)?.to_str().ok()?;
+        Self::parse(text.split([',', ';']).next().unwrap_or_default().trim())
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -44,6 +46,14 @@ mod tests {
     fn the_three_forms_of_the_api_are_accepted() {
         for id in ["req-44b440f90368471d", "req-06376c5d-24dd-41a1-bdcd-67873b91abf2", "req-9k4i"] {
             assert_eq!(RequestId::parse(id).unwrap().as_str(), id);
+        }
+    }
+
+    #[test]
+    fn the_first_of_several_ids_is_the_api_s() {
+        for value in ["req-1, gw-2", "req-1; trace=2", " req-1 "] {
+            let headers = [("request-id".parse().unwrap(), value.parse().unwrap())].into_iter().collect();
+            assert_eq!(RequestId::from_headers(&headers).unwrap().as_str(), "req-1", "{value}");
         }
     }
 
