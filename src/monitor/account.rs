@@ -211,10 +211,11 @@ impl Attempt {
         while let Some(prover) = account.permission(firm, &self.password)? {
             account.log_in(&self, &prover).await?;
         }
+        let token = account.log_in(&self, firm).await?;
+        // A log-in that failed has replaced nothing: the bounds of refused and failed log-ins hold for it.
         if self.is_replacement {
             account.firms.entry(firm.clone()).or_default().last_replacement = Some(Instant::now());
         }
-        let token = account.log_in(&self, firm).await?;
         Ok(Obtained { token, is_new: true, turn: Turn(account) })
     }
 }

@@ -59,6 +59,8 @@ struct KeySession {
     /// Of the token or account that the key in the shared state belongs to.
     id: Option<CredentialId>,
     confirmation: Confirmation<usize, KeyEvidence>,
+    /// When the extended form of key/info last answered.
+    key_info_answered: Option<Instant>,
 }
 
 /// A request that was sent, or that could not be sent.
@@ -109,7 +111,7 @@ impl KeyMonitor {
         let mut confirmation = Confirmation::default();
         (0..key.probes.len()).for_each(|index| confirmation.add(index));
         let budget = id.as_ref().map(|id| context.budgets.of(id)).unwrap_or_default();
-        let session = KeySession { tokens, budget, id, confirmation };
+        let session = KeySession { tokens, budget, id, confirmation, key_info_answered: None };
         Arc::new_cyclic(|monitor| Self {
             context,
             settings,
@@ -188,6 +190,9 @@ impl KeyMonitor {
             }
         };
         self.on_request.record_end(index);
+        if report.outcome.is_ok() && self.is_extended(index) {
+            session.key_info_answered = Some(Instant::now());
+        }
         self.hear_secret(index, secret, Some(&report)).await;
         let asked = self.hear(session, index, Some(&report)).await;
         self.publish_report(index, probe, session, &report);
@@ -324,6 +329,7 @@ impl KeyMonitor {
         status.reset_from_token(token);
         drop(status);
         session.confirmation.reset();
+        session.key_info_answered = None;
         session.budget = self.context.budgets.of(&id);
         if session.id.replace(id).is_some() {
             info!(partner = &**partner, key = &**key, state = %persisted.state, "the token was replaced");
@@ -363,7 +369,7 @@ impl KeyMonitor {
             Decision::Ask(asked) => return Some(asked),
             Decision::Move(evidence) => evidence,
         };
-        let next = known.step(evidence, self.evidence_source(index), SystemTime::now());
+        let next = known.step(evidence, self.evidence_source(session, index), SystemTime::now());
         if next == known {
             return None;
         }
@@ -387,7 +393,8 @@ impl KeyMonitor {
         let said = report.and_then(|report| report.judgement.as_ref()?.key);
         let situation = Situation {
             agrees: &|evidence| known.agrees_with(evidence),
-            is_known: known.state != KeyState::Unknown,
+            // A key that worked is not refused for want of an answer, whatever its present token is.
+            is_known: known.state != KeyState::Unknown || known.history.has_worked,
             patience: self.patience(index),
             // key/info is about the key as a whole.
             preference: &|&index: &usize| u8::from(!self.is_key_info(index)),
@@ -412,24 +419,33 @@ impl KeyMonitor {
             let code = report.outcome.as_ref().err().and_then(|failure| failure.code.clone());
             return TransitionCause { code, request_id: report.request_id.clone() };
         }
-        self.key.status().last_refusal().unwrap_or_default()
+        self.key.status().last_refusal(evidence).unwrap_or_default()
     }
 
     fn is_key_info(&self, index: usize) -> bool {
         self.probes().get(index).is_some_and(|probe| matches!(probe.target, Target::KeyInfo(_)))
     }
 
-    fn evidence_source(&self, index: usize) -> EvidenceSource {
-        let is_extended = |probe: &Probe| matches!(probe.target, Target::KeyInfo(KeyInfoMode::Extended));
-        if self.probes().get(index).is_some_and(is_extended) {
+    fn evidence_source(&self, session: &KeySession, index: usize) -> EvidenceSource {
+        if self.is_extended(index) {
             return EvidenceSource::Authority;
         }
-        // If key/info no longer responds, canaries decide: otherwise the key would stay pending for ever.
-        let key_info_works = self.probes().iter().position(is_extended).is_some_and(|index| {
-            let status = self.key.status();
-            status.probes.get(index).is_some_and(|probe| probe.episode.is_none())
-        });
+        // If key/info no longer responds, canaries decide: otherwise the key would stay pending for ever. One
+        // timeout says nothing.
+        let patience = self.patience(index);
+        let is_recent = |at: Instant| Instant::now().saturating_duration_since(at) < patience;
+        let key_info_works =
+            (0..self.probes().len()).find(|index| self.is_extended(*index)).is_some_and(|index| {
+                let status = self.key.status();
+                let has_failed = status.probes.get(index).is_none_or(|probe| probe.episode.is_some());
+                !has_failed || session.key_info_answered.is_some_and(is_recent)
+            });
         if key_info_works { EvidenceSource::CanaryBesideKeyInfo } else { EvidenceSource::Authority }
+    }
+
+    fn is_extended(&self, index: usize) -> bool {
+        let target = self.probes().get(index).map(|probe| &probe.target);
+        target.is_some_and(|target| matches!(target, Target::KeyInfo(KeyInfoMode::Extended)))
     }
 
     /// Records the report in the metrics and in the shared state.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::confirmation::Statement as _;
 use crate::partner_api::error::ErrorCode;
-use crate::partner_api::judge::KeyEvidence;
 use crate::report::ProbeReport;
 
 /// The codes with which a route says that the token is expired or unreadable. They are no evidence about the key:
@@ -22,8 +22,7 @@ pub(super) struct RefusedToken {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Certainty {
-    /// The API does not know the token, does not accept its form, or finds no folder behind it: evidence about the
-    /// key too.
+    /// The API refuses the token, the folder behind it or the access: evidence about the key too.
     Evidence,
     /// The code is about the token.
     Code,
@@ -37,20 +36,8 @@ impl RefusedToken {
         let judgement = report.judgement.as_ref()?;
         let code = judgement.outcome.as_ref().err()?.code.as_ref();
         let certainty = match (judgement.key, code) {
-            (Some(KeyEvidence::NotFound | KeyEvidence::Invalid | KeyEvidence::FolderNotFound), _) => {
-                Certainty::Evidence
-            }
-            (
-                Some(
-                    KeyEvidence::Activated
-                    | KeyEvidence::NotActivated
-                    | KeyEvidence::Accepted
-                    | KeyEvidence::Disconnected
-                    | KeyEvidence::Forbidden,
-                ),
-                _,
-            )
-            | (None, None) => return None,
+            (Some(evidence), _) if evidence.is_refusal() => Certainty::Evidence,
+            (Some(_), _) | (None, None) => return None,
             (None, Some(code)) if TOKEN_CODES.contains(&code.as_str()) => Certainty::Code,
             (None, Some(code)) => {
                 let is_other = code.documented().is_some() || code.as_str().starts_with(RIGHT_CODES);
@@ -99,6 +86,8 @@ mod tests {
             (401, "ERR-FIRM-TOKEN-NOT-FOUND", true, true),
             (400, "ERR-INVALID-FIRM-JWT", true, true),
             (404, "ERR-FOLDER-NOT-FOUND", true, true),
+            (403, "ERR-FORBIDDEN-ACCESS", true, true),
+            (403, "ERR-THIRD-PARTY-DISCONNECTED", true, true),
             (400, "TOKEN1", false, true),
             (400, "TOKEN2", false, true),
             (401, "USER7", false, true),
@@ -119,7 +108,6 @@ mod tests {
             (401, "ERR-FORBIDDEN-ROUTE"),
             (403, "EXERCICE5"),
             (400, "SOCIETE12"),
-            (403, "ERR-THIRD-PARTY-DISCONNECTED"),
         ] {
             assert_eq!(refused(status, code), None, "{status} {code}");
         }

@@ -55,8 +55,7 @@ async fn debug_tells_the_run_step_by_step_without_any_secret() {
     revoked_key(&simulator, &exporter).await;
     let text = until("a failing run", || async {
         let (status, text) = exporter.get(&format!("{PROBE}&debug=true")).await?;
-        (status == 200 && text.contains("exercices: failure"))
-            .then_some(text)
+        (status == 200 && text.contains("exercices: failure")).then_some(text)
     })
     .await;
     for part in [
