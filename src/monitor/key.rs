@@ -20,7 +20,7 @@ use super::token_failure::TokenFailure;
 use super::token_provider::{Replacement, TokenProvider};
 use super::{Context, MonitorSettings, ProbeRun, persist, publish_credential_problem};
 use crate::config::{self, Probe, Target};
-use crate::confirmation::{Confirmation, Decision, Situation};
+use crate::confirmation::{Confirmation, Decision, Situation, Statement as _};
 use crate::key_state::{EvidenceSource, KeyState, PersistedKeyState};
 use crate::partner_api::KeyInfoMode;
 use crate::partner_api::error::ErrorCode;
@@ -61,6 +61,8 @@ struct KeySession {
     confirmation: Confirmation<usize, KeyEvidence>,
     /// When the extended form of key/info last answered.
     key_info_answered: Option<Instant>,
+    /// For each kind of refusal, the last response that said it.
+    refusals: Vec<(KeyEvidence, TransitionCause)>,
 }
 
 /// A request that was sent, or that could not be sent.
@@ -111,7 +113,8 @@ impl KeyMonitor {
         let mut confirmation = Confirmation::default();
         (0..key.probes.len()).for_each(|index| confirmation.add(index));
         let budget = id.as_ref().map(|id| context.budgets.of(id)).unwrap_or_default();
-        let session = KeySession { tokens, budget, id, confirmation, key_info_answered: None };
+        let session =
+            KeySession { tokens, budget, id, confirmation, key_info_answered: None, refusals: Vec::new() };
         Arc::new_cyclic(|monitor| Self {
             context,
             settings,
@@ -330,6 +333,7 @@ impl KeyMonitor {
         drop(status);
         session.confirmation.reset();
         session.key_info_answered = None;
+        session.refusals.clear();
         session.budget = self.context.budgets.of(&id);
         if session.id.replace(id).is_some() {
             info!(partner = &**partner, key = &**key, state = %persisted.state, "the token was replaced");
@@ -363,6 +367,9 @@ impl KeyMonitor {
         report: Option<&ProbeReport>,
     ) -> Option<usize> {
         let id = session.id.clone()?;
+        if let Some(report) = report {
+            Self::keep_refusal(session, report);
+        }
         let known = self.key.status().persisted;
         let evidence = match self.decide(session, index, report, &known) {
             Decision::Keep => return None,
@@ -375,7 +382,7 @@ impl KeyMonitor {
         }
         let (partner, key) = (Arc::clone(&self.key.partner.name), Arc::clone(&self.key.name));
         persist(&self.context.store, StateUpdate::Key { partner, key, id, persisted: next }).await;
-        let cause = self.cause(report, evidence);
+        let cause = Self::cause(session, report, evidence);
         if next.state != known.state {
             self.log_transition(known.state, next.state, index, &cause);
         }
@@ -409,17 +416,22 @@ impl KeyMonitor {
         interval.unwrap_or_default() * PATIENCE_INTERVALS
     }
 
-    /// The code and the request ID of the response that `evidence` is from. If it is not this response, it is the
-    /// last one with a refusal of the key.
-    fn cause(&self, report: Option<&ProbeReport>, evidence: KeyEvidence) -> TransitionCause {
-        let is_from = |report: &&ProbeReport| {
-            report.judgement.as_ref().is_some_and(|judgement| judgement.key == Some(evidence))
-        };
-        if let Some(report) = report.filter(is_from) {
-            let code = report.outcome.as_ref().err().and_then(|failure| failure.code.clone());
-            return TransitionCause { code, request_id: report.request_id.clone() };
+    /// The code and the request ID of the last response that said this about the key. It may be an earlier one than
+    /// the response that moves the state.
+    fn cause(session: &KeySession, report: Option<&ProbeReport>, evidence: KeyEvidence) -> TransitionCause {
+        if let Some((_, cause)) = session.refusals.iter().find(|(said, _)| *said == evidence) {
+            return cause.clone();
         }
-        self.key.status().last_refusal(evidence).unwrap_or_default()
+        TransitionCause { code: None, request_id: report.and_then(|report| report.request_id.clone()) }
+    }
+
+    /// Keeps the code and the request ID of a refusal until the state moves because of it.
+    fn keep_refusal(session: &mut KeySession, report: &ProbeReport) {
+        let said = report.judgement.as_ref().and_then(|judgement| judgement.key);
+        let Some(evidence) = said.filter(|evidence| evidence.is_refusal()) else { return };
+        let code = report.outcome.as_ref().err().and_then(|failure| failure.code.clone());
+        session.refusals.retain(|(kept, _)| *kept != evidence);
+        session.refusals.push((evidence, TransitionCause { code, request_id: report.request_id.clone() }));
     }
 
     fn is_key_info(&self, index: usize) -> bool {

@@ -257,7 +257,7 @@ fn failure_without_error_body(kind: RequestKind, status: u16, has_request_id: bo
 }
 
 /// What a code means for the probe, the key and the secret.
-pub(crate) type Meaning = (Reason, Option<KeyEvidence>, Option<SecretEvidence>);
+type Meaning = (Reason, Option<KeyEvidence>, Option<SecretEvidence>);
 
 /// A code that is specific to a route (`DROIT1`, `EXERCICE5`, …) proves nothing about the key or the secret.
 /// 429 is the only error status that the API documents, so it has a meaning even with an undocumented code.
@@ -265,7 +265,7 @@ const fn undocumented_code(status: u16) -> Meaning {
     (if status == 429 { Reason::RateLimited } else { Reason::ApiError }, None, None)
 }
 
-pub(crate) const fn documented_code(code: DocumentedCode) -> Meaning {
+pub(super) const fn documented_code(code: DocumentedCode) -> Meaning {
     match code {
         DocumentedCode::ApiTokenNotFound | DocumentedCode::FirmTokenNotFound => {
             (Reason::Token, Some(KeyEvidence::NotFound), None)

@@ -15,7 +15,7 @@ use crate::key_state::{KeyState, PersistedKeyState};
 use crate::partner_api::budget::Budget;
 use crate::partner_api::error::ErrorCode;
 use crate::partner_api::failure::{Failure, Reason};
-use crate::partner_api::judge::{Judgement, KeyEvidence, documented_code};
+use crate::partner_api::judge::Judgement;
 use crate::partner_api::key_info::Version;
 use crate::partner_api::request_id::RequestId;
 use crate::partner_api::token::{Claims, Identity};
@@ -226,19 +226,6 @@ impl KeyStatus {
             push(&mut self.transitions, transition, MAX_TRANSITIONS);
         }
         self.persisted = persisted;
-    }
-
-    /// The code and the request ID of the last response that said this about the key.
-    pub(crate) fn last_refusal(&self, evidence: KeyEvidence) -> Option<TransitionCause> {
-        let refused = self.probes.iter().filter_map(|probe| {
-            let last = probe.last.as_ref()?;
-            let failure = last.failure.as_ref()?;
-            let code = failure.code.as_ref().and_then(ErrorCode::documented)?;
-            let (_, of_code, _) = documented_code(code);
-            (of_code == Some(evidence)).then_some((last.finished, failure, &last.request_id))
-        });
-        let (_, failure, request_id) = refused.max_by_key(|(finished, ..)| *finished)?;
-        Some(TransitionCause { code: failure.code.clone(), request_id: request_id.clone() })
     }
 
     /// Records the report of the probe at `index`. Returns whether a failure episode began or ended.
