@@ -231,6 +231,17 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_contains_its_end_and_not_its_beginning() {
+        let start = Instant::now();
+        let second = |second| start + Duration::from_secs(second);
+        let gap = Gap { length: Duration::from_secs(10), end: second(20), rotation: 0.0 };
+        for (due, is_contained) in [(0, false), (10, false), (11, true), (20, true), (21, false), (40, false)]
+        {
+            assert_eq!(gap.contains(second(due)), is_contained, "{due}");
+        }
+    }
+
+    #[test]
     fn a_short_gap_is_made_up_for_completely_and_a_long_one_by_the_regular_due_times() {
         let (made_up, _) = after_a_gap(2, 0.0);
         assert!((199..=200).contains(&made_up.len()), "{} of the 200 probes of two seconds", made_up.len());
