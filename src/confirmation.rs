@@ -170,7 +170,7 @@ impl<P: Ord + Copy, S: Statement> Confirmation<P, S> {
         let Some(waiting) = self.waiting.take() else { return };
         for (name, probe) in &mut self.probes {
             let is_contradicted = |(last, at): (S, Instant)| last.is_refusal() && at >= waiting.since;
-            if *name != by && last_of(probe).is_some_and(is_contradicted) {
+            if *name != by && probe.last.is_some_and(is_contradicted) {
                 probe.contradicted_by = Some((by, statement));
             }
         }
@@ -179,7 +179,7 @@ impl<P: Ord + Copy, S: Statement> Confirmation<P, S> {
     fn is_settled(&self, from: &P) -> bool {
         let contradicted_by = self.probes.get(from).and_then(|probe| probe.contradicted_by);
         contradicted_by.is_some_and(|(by, statement)| {
-            let last = self.probes.get(&by).and_then(last_of);
+            let last = self.probes.get(&by).and_then(|probe| probe.last);
             last.is_some_and(|(last, _)| last == statement)
         })
     }
@@ -190,7 +190,7 @@ impl<P: Ord + Copy, S: Statement> Confirmation<P, S> {
         let others = || self.probes.iter().filter(|(name, _)| *name != from);
         let preference = |name: &P| (situation.preference)(name);
         let speaking = others().filter_map(|(name, probe)| {
-            let (statement, at) = last_of(probe)?;
+            let (statement, at) = probe.last?;
             // Of two different refusals, the one of the preferred probe counts.
             let may_be_right = (situation.agrees)(statement) && preference(name) <= preference(from);
             (!statement.is_refusal() || may_be_right).then_some((name, at))
@@ -215,8 +215,4 @@ impl<P: Ord + Copy, S: Statement> Confirmation<P, S> {
     fn stop_waiting(&mut self) -> Decision<P, S> {
         self.waiting.take().map_or(Decision::Keep, |waiting| Decision::Move(waiting.statement))
     }
-}
-
-fn last_of<P, S: Copy>(probe: &Probe<P, S>) -> Option<(S, Instant)> {
-    probe.last
 }
