@@ -30,7 +30,7 @@ use file::StateFile;
 use journal::Journal;
 
 pub(crate) use content::StateUpdate;
-pub(crate) use file::OpenError;
+pub(crate) use file::{OpenError, read_regular_file, remove_temporary_files, require_own_directory};
 pub(crate) use fingerprint::{CredentialId, Fingerprint};
 pub(crate) use journal::LoginEvent;
 pub(crate) use logins::{AccountRecord, FirmRecord, PasswordRecord, RefusalRecord};

@@ -18,7 +18,7 @@ const TEMPORARY_PREFIX: &str = "state.json.new-";
 const LOCK_NAME: &str = "lock";
 /// The maximum size in bytes. With a hundred thousand keys, the file has about 40 MB: a larger one is
 /// not ours.
-const MAX_SIZE: u64 = 256 << 20;
+pub(super) const MAX_SIZE: u64 = 256 << 20;
 
 /// Why the store cannot be opened at all.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +66,7 @@ impl StateFile {
     /// Reads the file without locking the directory, whether or not an exporter uses it. Changes nothing, not
     /// even a damaged file.
     pub(super) fn read_without_lock(&self) -> io::Result<Content> {
-        match read_regular_file(&self.directory.join(FILE_NAME)) {
+        match read_regular_file(&self.directory.join(FILE_NAME), MAX_SIZE) {
             Ok(text) => Content::from_json(&text).map(|(content, _)| content).map_err(io::Error::other),
             Err(absent) if absent.kind() == io::ErrorKind::NotFound => Ok(Content::default()),
             Err(cause) => Err(cause),
@@ -75,7 +75,7 @@ impl StateFile {
 
     fn read(&self) -> io::Result<Content> {
         let path = self.directory.join(FILE_NAME);
-        match read_regular_file(&path) {
+        match read_regular_file(&path, MAX_SIZE) {
             Ok(text) => match Content::from_json(&text) {
                 Ok((content, damage)) if damage.is_empty() => Ok(content),
                 Ok((content, damage)) => self.copy_damaged(&path, &damage).map(|()| content),
@@ -151,43 +151,44 @@ impl StateFile {
         })?;
         (self.lock, self.read) = (Some(lock), false);
         warn_if_world_writable(&self.directory);
-        self.remove_temporary_files();
+        remove_temporary_files(&self.directory, TEMPORARY_PREFIX);
         Ok(())
     }
+}
 
-    /// Removes temporary files that a killed process left. They contain nothing of value, so errors are
-    /// ignored.
-    fn remove_temporary_files(&self) {
-        let Ok(entries) = fs::read_dir(&self.directory) else { return };
-        for entry in entries.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
-                let _ = fs::remove_file(entry.path());
-            }
+/// Removes temporary files that a killed process left. They contain nothing of value, so errors are ignored.
+pub(crate) fn remove_temporary_files(directory: &Path, prefix: &str) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            let _ = fs::remove_file(entry.path());
         }
     }
 }
 
 /// Never writes to a file that exists: it may be a link to any other file.
 fn copy_to_new_file(path: &Path, new_path: &Path) -> io::Result<()> {
-    let content = read_regular_file(path)?;
+    let content = read_regular_file(path, MAX_SIZE)?;
     let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new_path)?;
     new.write_all(&content)
 }
 
 /// Reads only regular files: opening a pipe waits for a writer, and reading a device may never end.
-pub(super) fn read_regular_file(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read_regular_file(path: &Path, max_size: u64) -> io::Result<Vec<u8>> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a regular file; remove it"));
     }
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;
     require_own_file(path, &metadata)?;
-    if metadata.len() > MAX_SIZE {
-        return Err(io::Error::other("it is larger than 256 MiB, so it is not a state file; remove it"));
+    if metadata.len() > max_size {
+        let text = format!("it is larger than {max_size} bytes, so the exporter did not write it; remove it");
+        return Err(io::Error::other(text));
     }
     let mut content = Vec::new();
-    file.read_to_end(&mut content)?;
+    // It may grow while it is read.
+    file.take(max_size).read_to_end(&mut content)?;
     Ok(content)
 }
 
@@ -238,7 +239,7 @@ fn is_trusted_owner(user: u32) -> bool {
 }
 
 /// Refuses a directory of another user, who could replace the files in it at any time.
-fn require_own_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn require_own_directory(directory: &Path) -> io::Result<()> {
     let metadata = fs::metadata(directory)?;
     if is_trusted_owner(metadata.uid()) {
         return Ok(());

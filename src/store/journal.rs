@@ -6,14 +6,16 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use serde_with::serde_as;
 
-use super::file::{create_directory, read_regular_file};
+use super::file::{MAX_SIZE, create_directory, read_regular_file, remove_temporary_files};
 use crate::partner_api::Firm;
 use crate::partner_api::login::LoginRefusal;
 use crate::password_fingerprint::PasswordFingerprint;
@@ -67,7 +69,7 @@ impl Journal {
 
     /// All events. There are none if there is no journal.
     pub(super) fn read(&self) -> io::Result<Vec<LoginEvent>> {
-        let text = match read_regular_file(&self.directory.join(JOURNAL_NAME)) {
+        let text = match read_regular_file(&self.directory.join(JOURNAL_NAME), MAX_SIZE) {
             Ok(text) => text,
             Err(absent) if absent.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(cause) => return Err(cause),
@@ -91,7 +93,8 @@ impl Journal {
         let number = event.number;
         events.push(event);
         events.drain(..events.len().saturating_sub(MAX_EVENTS));
-        self.remove_temporary_files();
+        // While the journal is locked, no other command writes one.
+        remove_temporary_files(&self.directory, TEMPORARY_PREFIX);
         let text = serde_json::to_vec_pretty(&JournalFile { version: VERSION, events })?;
         // Only the user of this process can read a temporary file, and so the journal.
         let mut new = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(&self.directory)?;
@@ -101,27 +104,15 @@ impl Journal {
         Ok(number)
     }
 
-    /// Removes temporary files that a killed command left. While the journal is locked, no other command writes one.
-    fn remove_temporary_files(&self) {
-        let Ok(entries) = fs::read_dir(&self.directory) else { return };
-        for entry in entries.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
-                // They contain nothing of value, so errors are ignored.
-                let _ = fs::remove_file(entry.path());
-            }
-        }
-    }
-
     /// Locks the journal against other commands. The lock ends with the returned file.
     #[expect(clippy::disallowed_methods, reason = "it runs on a thread for blocking work")]
     fn lock(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        // A link is not followed, and opening a pipe would wait for a reader.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
         let path = self.directory.join(LOCK_NAME);
-        // Opening a pipe waits for a reader.
-        if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+        if fs::symlink_metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
             return Err(io::Error::other(format!("{} is not a regular file; remove it", path.display())));
         }
         let lock = options.open(path)?;

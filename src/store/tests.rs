@@ -167,7 +167,7 @@ fn pipes_devices_directories_and_huge_files_are_not_read() {
         (|path| make_pipe(path), "not a regular file"),
         (|path| std::os::unix::fs::symlink("/dev/zero", path).unwrap(), "not a regular file"),
         (|path| fs::create_dir(path).unwrap(), "not a regular file"),
-        (|path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap(), "larger than 256 MiB"),
+        (|path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap(), "larger than 268435456 bytes"),
     ];
     for (make, expected) in makers {
         let storage = Storage::new();

@@ -155,7 +155,7 @@ async fn a_storage_directory_of_another_user_is_not_used() {
     std::fs::create_dir(&data).unwrap();
     std::fs::write(&target, "content").unwrap();
     std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o644)).unwrap();
-    for name in ["lock", "state.json"] {
+    for name in ["lock", "state.json", "last-alive"] {
         std::os::unix::fs::symlink(&target, data.join(name)).unwrap();
     }
     std::os::unix::fs::chown(&data, NOBODY, NOBODY).unwrap();
@@ -164,8 +164,10 @@ async fn a_storage_directory_of_another_user_is_not_used() {
     exporter.wait_for_line(&state_line("dupont", "active")).await;
     assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o644);
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "content");
+    assert_eq!(std::fs::read_dir(&data).unwrap().count(), 3, "nothing is written there");
+    assert!(data.join("last-alive").is_symlink());
     // The directory is tried again.
-    for name in ["lock", "state.json"] {
+    for name in ["lock", "state.json", "last-alive"] {
         std::fs::remove_file(data.join(name)).unwrap();
     }
     std::os::unix::fs::chown(&data, Some(rustix::process::geteuid().as_raw()), None).unwrap();
