@@ -14,8 +14,8 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
 
-/// A smaller body fits into one packet anyway.
-const MIN_SIZE: u16 = 1024;
+/// In bytes. A smaller body would not become smaller: gzip itself needs some twenty bytes.
+const MIN_SIZE: u16 = 100;
 
 /// Compresses with gzip. The fastest level makes text ten to thirty times smaller; a better one would cost
 /// several times the time of a scrape.

@@ -44,6 +44,7 @@ async fn each_text_response_is_compressed_for_a_client_that_accepts_it() {
         ("/api/v1/status", "\"key\":\"dupont\""),
         ("/api/v1/status/key?partner=acme&key=dupont", "\"key\":\"dupont\""),
         ("/probe?partner=acme&key=dupont", "probe_success"),
+        ("/sd", "\"__param_key\":\"dupont\""),
         ("/static/status.js", "fetch"),
     ] {
         let compressed = request(&exporter, Method::GET, path, Some("gzip")).await;
