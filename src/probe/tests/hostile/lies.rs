@@ -161,13 +161,9 @@ async fn expires_in_is_trusted_up_to_four_hours() {
 
 #[tokio::test]
 async fn an_absurd_exp_claim_does_not_overflow() {
-    for (exp, most) in [
-        ("-1", LIFETIME),
-        ("1e400", LIFETIME),
-        ("1e300", LIFETIME),
-        ("0", Duration::ZERO),
-        ("1", Duration::ZERO),
-    ] {
+    for (exp, most) in
+        [("-1", LIFETIME), ("1e400", LIFETIME), ("1e300", LIFETIME), ("0", LIFETIME), ("1", LIFETIME)]
+    {
         let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(format!(r#"{{"exp":{exp}}}"#)));
         assert_eq!(lives_for("", &format!(r#"{{"api_token":"{token}"}}"#)).await, most, "{exp}");
     }
