@@ -246,6 +246,39 @@ async fn an_error_behind_a_byte_order_mark_is_the_api_s_whatever_its_content_typ
 }
 
 #[tokio::test]
+async fn json_in_utf_16_is_read_like_any_other() {
+    let utf_16 =
+        |text: &str, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> { text.encode_utf16().flat_map(bytes).collect() };
+    let error = r#"{"error":{"code":"ERR-API-TOKEN-NOT-FOUND","message":"clé","details":""}}"#;
+    for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+        for before in ["", "\u{feff}"] {
+            let headers = "content-type: application/json; charset=utf-16";
+            let success =
+                [head(&format!("200 OK\n{headers}")), send(utf_16(&format!("{before}{BODY}"), bytes))];
+            assert_eq!(outcomes(&ScriptedServer::http(success).await).await, ["ok", "ok", "ok", "token"]);
+            let refusal = [
+                head(&format!("401 Unauthorized\n{headers}")),
+                send(utf_16(&format!("{before}{error}"), bytes)),
+            ];
+            let words = outcomes(&ScriptedServer::http(refusal).await).await;
+            assert_eq!(words, ["token", "token", "token", "refused"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_body_of_two_hundred_kilobytes_is_read() {
+    let refusal = r#"{"error":{"code":"ERR-API-TOKEN-NOT-FOUND","message":"m","details":""}}"#;
+    let padded = format!("{refusal}{}", " ".repeat(200 << 10));
+    let long =
+        format!(r#"{{"error":{{"message":"{}","code":"ERR-API-TOKEN-NOT-FOUND"}}}}"#, "m".repeat(200 << 10));
+    for body in [padded, long] {
+        let server = ScriptedServer::http([json(401, body)]).await;
+        assert_eq!(outcomes(&server).await, ["token", "token", "token", "refused"]);
+    }
+}
+
+#[tokio::test]
 async fn every_form_of_gzip_that_other_clients_read_is_read() {
     let (first, second) = BODY.split_at(9);
     let members = [gzip(first), gzip(second)].concat();
