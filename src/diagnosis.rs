@@ -320,10 +320,14 @@ fn secret_refused(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
             "Ask MyUnisoft's support what happened to the secret, and quote the request ID: none of the partner's keys \
              works without it.",
         ),
-        SecretState::Active => Blame::Secret.verdict(
-            format!("The API refuses the partner's secret with this key, but accepts it otherwise: {}.", code(probe)),
-            "Check that the key was made for this partner: a key of another partner needs that partner's secret. If it \
-             was, ask MyUnisoft's support, and quote the request ID.",
+        SecretState::Active => Blame::Key.verdict(
+            format!(
+                "The secret does not belong to this key: the API refuses the partner's secret with it, and accepts it \
+                 otherwise ({}).",
+                code(probe)
+            ),
+            "Move the key to its own partner in the configuration: it needs the secret of the partner that it was made \
+             for. If it was made for this partner, ask MyUnisoft's support, and quote the request ID.",
         ),
         SecretState::Unknown | SecretState::Pending => Blame::Secret.verdict(
             format!("The API does not know the partner's secret, or does not know it yet: {}.", code(probe)),

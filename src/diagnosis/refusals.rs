@@ -1,9 +1,9 @@
 //! Verdicts about refusals that concern one route: they move no state of a key or secret.
 
-use super::{Blame, FailedProbe, KeyFacts, Verdict, code, documented_code, platform_failed};
+use super::{Blame, FailedProbe, KeyFacts, Verdict, code, platform_failed};
 use crate::config::KEY_INFO;
 use crate::key_state::{KeyState, SecretState};
-use crate::partner_api::error::{DocumentedCode, ErrorCode, RouteCode};
+use crate::partner_api::error::{ErrorCode, RouteCode};
 use crate::partner_api::failure::Reason;
 
 /// The documented code of a route, if the failure has one.
@@ -81,10 +81,11 @@ pub(super) fn undocumented_refusal(probe: &FailedProbe<'_>, facts: &KeyFacts<'_>
 pub(super) fn contradicted(probe: &FailedProbe<'_>, facts: &KeyFacts<'_>) -> Option<Verdict> {
     let is_secret = probe.failure.reason == Reason::Secret;
     let stays_active = facts.state == KeyState::Active && (!is_secret || facts.secret == SecretState::Active);
-    if !stays_active || facts.accepted_probes.is_empty() || !refuses_key_or_secret(probe) {
+    if !stays_active || facts.accepted_probes.is_empty() || !probe.failure.refuses_key_or_secret() {
         return None;
     }
-    let refused: Vec<_> = facts.failed_probes.iter().filter(|probe| refuses_key_or_secret(probe)).collect();
+    let refused: Vec<_> =
+        facts.failed_probes.iter().filter(|probe| probe.failure.refuses_key_or_secret()).collect();
     let only_key_info_accepts = facts.accepted_probes == [KEY_INFO];
     if only_key_info_accepts && refused.len() == facts.failed_probes.len() {
         let refusals: Vec<_> =
@@ -114,28 +115,6 @@ pub(super) fn contradicted(probe: &FailedProbe<'_>, facts: &KeyFacts<'_>) -> Opt
              key, and quote the request ID."
         },
     ))
-}
-
-/// Whether the API refuses the key or the secret as a whole, not the request.
-fn refuses_key_or_secret(probe: &FailedProbe<'_>) -> bool {
-    match probe.failure.reason {
-        Reason::Token | Reason::Secret => true,
-        Reason::Forbidden => documented_code(probe) == Some(DocumentedCode::ForbiddenAccess),
-        Reason::Dns
-        | Reason::Connect
-        | Reason::Tls
-        | Reason::Timeout
-        | Reason::Io
-        | Reason::Redirect
-        | Reason::Edge
-        | Reason::UnexpectedStatus
-        | Reason::UnexpectedBody
-        | Reason::RateLimited
-        | Reason::Maintenance
-        | Reason::ApiError
-        | Reason::Login
-        | Reason::Credential => false,
-    }
 }
 
 /// Whether the API answers a canary with something that no canary can use: a file, no body, or a refusal of HEAD that

@@ -71,7 +71,7 @@ fn each_failure_has_its_blame() {
         (Active, Reason::Edge, None, Blame::Platform),
         (Active, Reason::Io, None, Blame::Network),
         (Active, Reason::Dns, None, Blame::Network),
-        (Active, Reason::Secret, Some(DocumentedCode::InvalidSecret), Blame::Secret),
+        (Active, Reason::Secret, Some(DocumentedCode::InvalidSecret), Blame::Key),
         (Revoked, Reason::Token, Some(DocumentedCode::ApiTokenNotFound), Blame::Key),
         (Active, Reason::Forbidden, Some(FORBIDDEN_ROUTE), Blame::Route),
         (Forbidden, Reason::Forbidden, Some(DocumentedCode::ForbiddenAccess), Blame::Key),
@@ -214,7 +214,18 @@ fn the_most_important_failure_determines_the_verdict() {
     let (secret, timeout) =
         (failure(Reason::Secret, Some(DocumentedCode::InvalidSecret)), failure(Reason::Timeout, None));
     let verdict = diagnose_key(&facts(KeyState::Active, vec![failed(&timeout), failed(&secret)]));
-    assert_eq!(verdict.blame, Some(Blame::Secret));
+    assert_eq!(verdict.blame, Some(Blame::Key));
+}
+
+#[test]
+fn a_key_that_alone_is_refused_with_the_secret_must_move_to_its_own_partner() {
+    let secret = failure(Reason::Secret, Some(DocumentedCode::InvalidSecret));
+    for state in [KeyState::Unknown, KeyState::Active] {
+        let verdict = diagnose_key(&facts(state, vec![failed(&secret)]));
+        assert_eq!(verdict.blame, Some(Blame::Key), "the secret works with other keys");
+        assert!(verdict.summary.contains("does not belong to this key"), "{}", verdict.summary);
+        assert!(verdict.action.unwrap().contains("Move the key to its own partner"));
+    }
 }
 
 #[test]
@@ -362,8 +373,8 @@ fn a_key_that_only_key_info_accepts_is_reported_as_such() {
 fn a_secret_that_other_keys_use_is_not_reported_as_unknown() {
     let failure = api_error("ERR-INVALID-SECRET", 401);
     let verdict = diagnose_key(&facts(KeyState::Unknown, vec![failed(&failure)]));
-    assert_eq!(verdict.blame, Some(Blame::Secret));
-    assert!(verdict.summary.contains("with this key"), "{verdict:?}");
+    assert_eq!(verdict.blame, Some(Blame::Key));
+    assert!(verdict.summary.contains("accepts it otherwise"), "{verdict:?}");
 }
 
 #[test]

@@ -117,6 +117,11 @@ pub(super) const FROM_STATE: &[StateMetric] = &[
     )
     .labels(&["reason", "code", "request_id"])
     .per_probe(error_info),
+    gauge(
+        "myunisoft_key_refused_probes",
+        "Probes in which the API now refuses the key or the secret as a whole; no sample for a key without such refusals.",
+    )
+    .per_key(refused_probes),
     gauge("myunisoft_key_state", "State of the key: 1 for the current state, 0 for the others.")
         .labels(&["state"])
         .per_key(|_, status, samples| samples.one_of(KeyState::VARIANTS, status.persisted.state)),
@@ -270,6 +275,17 @@ fn error_info(probe: &ProbeStatus, samples: &mut SampleWriter<'_>) {
     let id = ("request_id", episode.request_id.as_ref().map_or("", RequestId::as_str));
     let labels: &[_] = if samples.with_request_ids { &[reason, code, id] } else { &[reason, code] };
     samples.labelled(labels, 1);
+}
+
+/// A working key has no sample. After a refusal there is one until the episode ends, although the probes may fail
+/// for another cause by then: the episode keeps its first failure, and this value follows the present.
+fn refused_probes(_: &MonitoredKey, status: &KeyStatus, samples: &mut SampleWriter<'_>) {
+    let began_with_refusal = |probe: &ProbeStatus| {
+        probe.episode.as_ref().is_some_and(|episode| episode.failure.refuses_key_or_secret())
+    };
+    if status.probes.iter().any(began_with_refusal) {
+        samples.value(status.probes.iter().filter(|probe| probe.is_refused()).count());
+    }
 }
 
 fn key_info(key: &MonitoredKey, status: &KeyStatus, samples: &mut SampleWriter<'_>) {

@@ -107,6 +107,7 @@ myunisoft_probe_last_timestamp_seconds{probe=\"exercices\",partner=\"acme\",key=
 myunisoft_probe_last_success_timestamp_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 1700000000.250
 myunisoft_probe_http_status_code{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 401
 myunisoft_probe_error_info{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"token\",code=\"ERR-API-TOKEN-NOT-FOUND\",request_id=\"\"} 1
+myunisoft_key_refused_probes{partner=\"acme\",key=\"dupont\"} 1
 myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"unknown\"} 0
 myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"pending\"} 0
 myunisoft_key_state{partner=\"acme\",key=\"dupont\",state=\"active\"} 1
@@ -130,6 +131,33 @@ myunisoft_exporter_configured_keys{partner=\"acme\"} 1";
             "myunisoft_tls_certificate_expiry_timestamp_seconds{host=\"api.myunisoft.fr\"} 9.000\n"
         )
     );
+}
+
+#[test]
+fn the_refused_probes_are_those_of_the_present_and_not_of_the_start_of_the_episode() {
+    let shared_state = shared_state("acme", "dupont", true);
+    let metrics = Metrics::new().unwrap();
+    let key = Arc::clone(&shared_state.inventory().keys[0]);
+    let refused_after = |outcome| {
+        key.status().probes[0].record(&report(outcome));
+        let text = rendered(&metrics, &shared_state);
+        let sample = "myunisoft_key_refused_probes{partner=\"acme\",key=\"dupont\"} ";
+        text.lines().find_map(|line| line.strip_prefix(sample)).map(str::to_owned)
+    };
+    let refusal =
+        |reason, code: DocumentedCode| Failure { code: Some(code.into()), ..Failure::new(reason, "") };
+    let timeout = || Err(Failure::new(Reason::Timeout, ""));
+    // The first failure of the episode was a refusal. Two timeouts leave it open, three do not.
+    for refused in ["1", "1", "0", "0"] {
+        assert_eq!(refused_after(timeout()).as_deref(), Some(refused));
+    }
+    assert_eq!(refused_after(Ok(())), None, "a working key has no sample");
+    // The first failure of the episode is none, and then the key is refused.
+    assert_eq!(refused_after(timeout()), None);
+    let forbidden = refusal(Reason::Forbidden, DocumentedCode::ForbiddenAccess);
+    assert_eq!(refused_after(Err(forbidden)).as_deref(), Some("1"));
+    let route = refusal(Reason::Forbidden, DocumentedCode::ForbiddenRoute);
+    assert_eq!(refused_after(Err(route)), None, "the refusal of a route is an episode of its own");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use super::token_failure::TokenFailure;
 use super::{Context, SAVE_TIMEOUT, persist};
 use crate::config;
 use crate::partner_api::error::ErrorCode;
-use crate::partner_api::login::{LoginAnswer, LoginRefusal};
+use crate::partner_api::login::{LIFETIME, LoginAnswer, LoginRefusal};
 use crate::password_fingerprint::PasswordFingerprint;
 use crate::probe::Prober;
 use crate::store::{LoginEvent, StateUpdate, Store};
@@ -30,9 +30,9 @@ use crate::store::{LoginEvent, StateUpdate, Store};
 const MIN_RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The maximum delay after such a failure.
 const MAX_RETRY_DELAY: Duration = Duration::from_mins(5);
-/// A token is used for at least this long, even if it seems to have expired already: a wrong clock, here
-/// or at the server, must not make every probe log in.
-const MIN_TOKEN_USE: Duration = Duration::from_mins(1);
+/// A token is used for at least this long while the API accepts it, whatever it says about its end: a wrong clock,
+/// here or at the server, must not make every probe log in.
+const MIN_TOKEN_USE: Duration = REPLACEMENT_INTERVAL;
 /// The timeout of one log-in.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// A token that the API refuses early is replaced at once, and then only once in this time. If log-ins end the
@@ -80,6 +80,17 @@ struct FirmTokens {
     latest: Option<(SecretString, Token)>,
     /// When a token that was refused early was replaced last.
     last_replacement: Option<Instant>,
+}
+
+impl FirmTokens {
+    /// Counts a log-in that replaced a token. A renewal counts like a replacement if it soon follows one: otherwise a
+    /// token that ends early and also says that it ends early would be replaced twice in each interval.
+    fn count_replacement(&mut self, is_replacement: bool, now: Instant) {
+        let is_soon = |last: Instant| now < last + 2 * REPLACEMENT_INTERVAL;
+        if is_replacement || self.last_replacement.is_some_and(is_soon) {
+            self.last_replacement = Some(now);
+        }
+    }
 }
 
 /// A log-in that failed for a reason other than the account.
@@ -213,9 +224,7 @@ impl Attempt {
         }
         let token = account.log_in(&self, firm).await?;
         // A log-in that failed has replaced nothing: the bounds of refused and failed log-ins hold for it.
-        if self.is_replacement {
-            account.firms.entry(firm.clone()).or_default().last_replacement = Some(Instant::now());
-        }
+        account.firms.entry(firm.clone()).or_default().count_replacement(self.is_replacement, Instant::now());
         Ok(Obtained { token, is_new: true, turn: Turn(account) })
     }
 }
@@ -441,11 +450,12 @@ async fn is_fingerprint_of(fingerprint: &PasswordFingerprint, password: &SecretS
 }
 
 impl Token {
-    /// A token is renewed when a tenth of its lifetime is left, or ten minutes if that is less.
+    /// A token is renewed when a tenth of its lifetime is left, or ten minutes if that is less. A lifetime below
+    /// [`MIN_TOKEN_USE`] is not believed: if the token cannot be renewed, it is used until the API refuses it.
     fn new(value: SecretString, lives_for: Duration, now: Instant, origin: LogIn) -> Self {
         let early = (lives_for / 10).min(Duration::from_mins(10));
-        let expires_at = now + lives_for;
-        let renew_at = expires_at.checked_sub(early).unwrap_or(now).max(now + MIN_TOKEN_USE);
+        let renew_at = now + lives_for.saturating_sub(early).max(MIN_TOKEN_USE);
+        let expires_at = now + if lives_for < MIN_TOKEN_USE { LIFETIME } else { lives_for };
         let displayed_expiry = SystemTime::now() + lives_for;
         Self { value, expires_at, renew_at, displayed_expiry, origin }
     }

@@ -16,6 +16,8 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 /// header could stop the monitoring of a key.
 pub(crate) const MAX_WAIT: Duration = Duration::from_mins(10);
 
+/// A reset time below this value (the year 2001) is not a date, but the number of seconds that are left.
+const MIN_DATE: f64 = 1e9;
 /// A reset time below this value is in seconds, otherwise in milliseconds. Read as seconds, this value is in
 /// the year 5138.
 const MIN_MILLISECONDS: f64 = 1e11;
@@ -37,10 +39,12 @@ pub(crate) struct Budget {
 impl Budget {
     /// Reads the headers. `now` is the wall clock; it is used if the response has no `date` header.
     pub(crate) fn from_headers(headers: &HeaderMap, now: SystemTime) -> Self {
-        let reset = number(headers, "x-rate-limit-reset").and_then(reset_time);
         // The reset time comes from the server's clock, so it is compared with the server's `date`.
         let sent = server_date(headers).unwrap_or(now);
-        let until_reset = reset.and_then(|reset| reset.duration_since(sent).ok());
+        let reset = number(headers, "x-rate-limit-reset").and_then(|value| reset_time(value, sent));
+        // A reset that is over, or is now, does not tell when the next window begins.
+        let until_reset =
+            reset.and_then(|reset| reset.duration_since(sent).ok()).filter(|left| !left.is_zero());
         let wait = until_reset.max(retry_after(headers, sent));
         Self {
             total: number(headers, "x-rate-limit-total").and_then(count),
@@ -78,9 +82,12 @@ fn count(value: f64) -> Option<u32> {
     (0.0..=f64::from(u32::MAX)).contains(&value).then_some(value as u32)
 }
 
-/// The API was seen to send seconds with a fraction. The unit is not documented, so milliseconds are
-/// accepted too.
-fn reset_time(value: f64) -> Option<SystemTime> {
+/// The API was seen to send seconds since the epoch, with a fraction. The unit is not documented, so milliseconds are
+/// accepted too, and seconds from now, as many other APIs send them.
+fn reset_time(value: f64, sent: SystemTime) -> Option<SystemTime> {
+    if (0.0..MIN_DATE).contains(&value) {
+        return sent.checked_add(Duration::from_secs_f64(value).min(MAX_WAIT));
+    }
     unix_time(if value < MIN_MILLISECONDS { value } else { value / 1000.0 })
 }
 
@@ -116,6 +123,20 @@ mod tests {
     fn a_reset_time_in_milliseconds_is_read() {
         let budget = read(&[("x-rate-limit-reset", "1596442585866")]);
         assert!(budget.holds_for.abs_diff(Duration::from_millis(5866)) < Duration::from_millis(2));
+    }
+
+    #[test]
+    fn a_reset_time_in_seconds_from_now_is_read() {
+        for (value, seconds) in [("7", 7.0), ("0.5", 0.5), ("86400", 600.0), ("999999999", 600.0)] {
+            let budget = read(&[("x-rate-limit-remaining", "0"), ("x-rate-limit-reset", value)]);
+            assert_eq!(budget.holds_for, Duration::from_secs_f64(seconds), "{value}");
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+            assert_eq!(budget.reset, Some(now + Duration::from_secs_f64(seconds)), "{value}");
+        }
+        let dated = read(&[("x-rate-limit-reset", "7"), ("date", "Mon, 03 Aug 2020 09:16:20 GMT")]);
+        assert_eq!(dated.holds_for, Duration::from_secs(7), "the server's clock does not matter");
+        let now = read(&[("x-rate-limit-remaining", "0"), ("x-rate-limit-reset", "0")]);
+        assert_eq!(now.holds_for, WINDOW, "it does not say when the next window begins");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_with::SerializeDisplay;
 use strum::{Display, IntoStaticStr, VariantArray};
 
-use super::error::ErrorCode;
+use super::error::{DocumentedCode, ErrorCode};
 
 /// Why a probe failed: the `reason` label. Each failed probe has exactly one reason.
 #[derive(
@@ -81,12 +81,8 @@ impl Reason {
         self.category() == Category::Refusal
     }
 
-    /// Whether a failure with this reason belongs to the failure episode that began with `first`.
-    ///
-    /// All technical failures are one episode. A reason that calls for another action (contact the
-    /// customer, wait, change the password) starts a new episode. After a refusal, a technical failure
-    /// does not start a new episode: it does not prove that the API accepts the credentials again.
-    pub(crate) fn belongs_to_episode_of(self, first: Self) -> bool {
+    /// Whether a failure with this reason continues one with the reason `first`.
+    fn continues(self, first: Self) -> bool {
         self == first || (self.category() == Category::Technical && first.category() != Category::Separate)
     }
 }
@@ -113,6 +109,41 @@ impl Failure {
         Self { reason, code: None, detail: detail.into(), is_resource_exhaustion: false, underlying: None }
     }
 
+    /// Whether this failure belongs to the failure episode that began with `first`.
+    ///
+    /// All technical failures are one episode. A failure that calls for another action (contact the customer, wait,
+    /// change the password) starts a new episode. After a refusal, a technical failure does not start a new episode:
+    /// it does not prove that the API accepts the credentials again.
+    pub(crate) fn belongs_to_episode_of(&self, first: &Self) -> bool {
+        // `forbidden` is the refusal of a route or of the key: these call for different actions.
+        let is_other_refusal =
+            self.reason == first.reason && self.refuses_key_or_secret() != first.refuses_key_or_secret();
+        self.reason.continues(first.reason) && !is_other_refusal
+    }
+
+    /// Whether the API refuses the key or the secret as a whole, and not only the request.
+    pub(crate) fn refuses_key_or_secret(&self) -> bool {
+        let documented = self.code.as_ref().and_then(ErrorCode::documented);
+        match self.reason {
+            Reason::Token | Reason::Secret => true,
+            Reason::Forbidden => documented == Some(DocumentedCode::ForbiddenAccess),
+            Reason::Dns
+            | Reason::Connect
+            | Reason::Tls
+            | Reason::Timeout
+            | Reason::Io
+            | Reason::Redirect
+            | Reason::Edge
+            | Reason::UnexpectedStatus
+            | Reason::UnexpectedBody
+            | Reason::RateLimited
+            | Reason::Maintenance
+            | Reason::ApiError
+            | Reason::Login
+            | Reason::Credential => false,
+        }
+    }
+
     /// Removes the error code, also from the detail, if `is_secret` says that it must not be shown.
     pub(crate) fn redact_code(&mut self, is_secret: impl Fn(&ErrorCode) -> bool) {
         if let Some(code) = self.code.take_if(|code| is_secret(code)) {
@@ -125,5 +156,43 @@ impl Failure {
     /// The `code` label: the code if it is documented, otherwise `other`.
     pub(crate) fn code_label(&self) -> &'static str {
         self.code.as_ref().and_then(ErrorCode::documented).map_or("other", |code| code.into_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(reason: Reason, code: Option<DocumentedCode>) -> Failure {
+        Failure { code: code.map(ErrorCode::from), ..Failure::new(reason, "") }
+    }
+
+    #[test]
+    fn a_refusal_of_the_key_after_any_other_failure_starts_an_episode_of_its_own() {
+        let refusals = [
+            failure(Reason::Token, Some(DocumentedCode::ApiTokenNotFound)),
+            failure(Reason::Secret, Some(DocumentedCode::InvalidSecret)),
+            failure(Reason::Forbidden, Some(DocumentedCode::ForbiddenAccess)),
+        ];
+        let others = [
+            failure(Reason::Timeout, None),
+            failure(Reason::ApiError, Some(DocumentedCode::Internal)),
+            failure(Reason::RateLimited, Some(DocumentedCode::TooManyRequest)),
+            failure(Reason::Forbidden, Some(DocumentedCode::ForbiddenRoute)),
+        ];
+        for refusal in &refusals {
+            for other in &others {
+                assert!(!refusal.belongs_to_episode_of(other), "{other:?}, then {refusal:?}");
+            }
+            let same = refusals.iter().filter(|first| refusal.belongs_to_episode_of(first)).count();
+            assert_eq!(same, 1, "only a refusal of the same kind continues {refusal:?}");
+        }
+    }
+
+    #[test]
+    fn a_technical_failure_after_a_refusal_continues_its_episode() {
+        let refusal = failure(Reason::Token, Some(DocumentedCode::ApiTokenNotFound));
+        assert!(failure(Reason::Timeout, None).belongs_to_episode_of(&refusal));
+        assert!(!failure(Reason::Maintenance, None).belongs_to_episode_of(&refusal));
     }
 }

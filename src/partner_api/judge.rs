@@ -131,7 +131,15 @@ pub(crate) fn judge(kind: RequestKind, response: Response<'_>) -> Judgement {
 }
 
 /// The body must belong to the route, because captive portals also respond with status 200.
+///
+/// An error body with a documented code counts as what it says. The API does not document the statuses of its codes,
+/// and nothing else writes them: the client gets the refusal whatever the status is.
 fn judge_success(kind: RequestKind, response: Response<'_>, judgement: &mut Judgement) {
+    let can_be_refused = kind != RequestKind::Health && response.complete;
+    if let Some(error) = can_be_refused.then(|| ErrorBody::documented_in_success(response.body)).flatten() {
+        judge_error_body(kind, response, error, judgement);
+        return;
+    }
     let has_request_id = judgement.request_id.is_some();
     if is_from_elsewhere(kind, response, has_request_id) {
         judgement.outcome = Err(no_request_id(response.status));
@@ -209,6 +217,11 @@ fn judge_error(kind: RequestKind, response: Response<'_>, judgement: &mut Judgem
         judgement.outcome = Err(failure_without_error_body(kind, status, judgement.request_id.is_some()));
         return;
     };
+    judge_error_body(kind, response, error, judgement);
+}
+
+fn judge_error_body(kind: RequestKind, response: Response<'_>, error: ErrorBody, judgement: &mut Judgement) {
+    let status = response.status;
     judgement.request_id = judgement.request_id.take().or(error.request_id);
     if is_from_elsewhere(kind, response, judgement.request_id.is_some()) {
         judgement.outcome = Err(no_request_id(status));

@@ -153,12 +153,12 @@ fn is_usable(token: &str) -> bool {
     (1..=MAX_TOKEN_LEN).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Uses the `exp` claim if the token has one. `expiresIn` has no time zone and is read as UTC, so a
-/// lifetime above the documented four hours is not trusted.
+/// Uses the `exp` claim if the token has one. A claim in the past is not believed: the API has just issued the token.
+/// `expiresIn` has no time zone and is read as UTC, so a lifetime above the documented four hours is not trusted.
 fn lifetime(token: &str, expires_in: Option<&str>, sent: SystemTime) -> Duration {
-    let until = |expiry: SystemTime| expiry.duration_since(sent).ok();
-    if let Some(expiry) = Claims::parse(token).and_then(|claims| claims.expires) {
-        return until(expiry).unwrap_or_default();
+    let until = |expiry: SystemTime| expiry.duration_since(sent).ok().filter(|left| !left.is_zero());
+    if let Some(left) = Claims::parse(token).and_then(|claims| claims.expires).and_then(until) {
+        return left;
     }
     let stated = expires_in.and_then(|text| humantime::parse_rfc3339_weak(text).ok()).and_then(until);
     stated.map_or(LIFETIME, |lifetime| lifetime.min(LIFETIME))
@@ -256,6 +256,12 @@ mod tests {
         let token = format!("a.{}.c", URL_SAFE_NO_PAD.encode(format!(r#"{{"exp":{exp}}}"#)));
         let body = format!(r#"{{"api_token":"{token}","expiresIn":"2021-04-12 23:00:00"}}"#);
         assert_eq!(lives_for("2021-04-12 11:30:00", &body), Duration::from_mins(30));
+        assert_eq!(lives_for("2021-04-12 12:00:00", &body), LIFETIME, "a claim in the past is not believed");
+        assert_eq!(
+            lives_for("2021-04-12 22:30:00", &body),
+            Duration::from_mins(30),
+            "expiresIn is believed then"
+        );
     }
 
     #[test]

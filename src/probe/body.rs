@@ -48,11 +48,29 @@ pub(super) async fn read(
         received += chunk.len();
         decoder.write(&chunk).map_err(TransportError::Encoding)?;
         if received > limits.read || decoder.exceeds_the_limit() {
-            return Ok(Body { bytes: decoder.take(), complete: false });
+            return Ok(Body { bytes: utf_8(decoder.take()), complete: false });
         }
     }
     decoder.end().map_err(TransportError::Encoding)?;
-    Ok(Body { bytes: unpack(decoder.take(), codings, limits), complete: true })
+    Ok(Body { bytes: utf_8(unpack(decoder.take(), codings, limits)), complete: true })
+}
+
+/// Rewrites UTF-16 as UTF-8, and leaves any other body as it is. A byte-order mark tells, or a NUL beside each of the
+/// first two characters: JSON begins with ASCII characters and has no NUL.
+fn utf_8(bytes: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+    let unit: fn([u8; 2]) -> u16 = match **bytes {
+        [0xff, 0xfe, ..] | [1..=0x7f, 0, 1..=0x7f, 0, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] | [0, 1..=0x7f, 0, 1..=0x7f, ..] => u16::from_be_bytes,
+        _ => return bytes,
+    };
+    let (units, _) = bytes.as_chunks();
+    // Two bytes of UTF-16 are at most three of UTF-8. A text that grows would leave copies of a token behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(units.len() * 3));
+    for character in char::decode_utf16(units.iter().copied().map(unit)) {
+        let character = character.unwrap_or(char::REPLACEMENT_CHARACTER);
+        text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+    text
 }
 
 /// Whether nothing but the end of the connection tells where the body ends.
@@ -267,6 +285,27 @@ mod tests {
         }
         assert_eq!(codings(&[]), 0);
         assert_eq!((codings(&["gzip", "gzip"]), codings(&["gzip, x-gzip"])), (2, 2));
+    }
+
+    #[test]
+    fn utf_16_is_read_in_both_byte_orders_with_and_without_a_mark() {
+        let text = r#"{"message":"clé révoquée 🔑"}"#;
+        let utf_16 = |text: &str, bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect();
+        let read = |body: Vec<u8>| String::from_utf8(utf_8(Zeroizing::new(body)).to_vec()).unwrap();
+        for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+            assert_eq!(read(utf_16(text, bytes)), text);
+            let marked = format!("\u{feff}{text}");
+            assert_eq!(read(utf_16(&marked, bytes)), marked);
+        }
+        let half: Vec<u8> = utf_16("\u{feff}[1]🔑", u16::to_le_bytes);
+        assert_eq!(
+            read(half[..half.len() - 2].to_vec()),
+            "\u{feff}[1]\u{fffd}",
+            "half a character at the end"
+        );
+        for unchanged in ["", "[", "[]", "\u{feff}[]", "[\0", "[\0\0\0", "\0\0[1"] {
+            assert_eq!(read(unchanged.into()), unchanged, "{unchanged:?}");
+        }
     }
 
     #[test]

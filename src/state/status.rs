@@ -109,7 +109,13 @@ pub(crate) struct ProbeStatus {
     pub last_success: Option<SystemTime>,
     /// The present failure episode.
     pub episode: Option<Episode>,
+    /// How many runs ended without an answer to it since the API last refused the key or the secret as a whole; `None`
+    /// if it did not, or if this is too long ago to be true still.
+    pub runs_since_refusal: Option<u8>,
 }
+
+/// After this number of runs without an answer, the last refusal does not describe the present any more.
+const MAX_RUNS_SINCE_REFUSAL: u8 = 2;
 
 /// The last run of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +137,7 @@ pub(crate) struct TransitionCause {
     pub request_id: Option<RequestId>,
 }
 
-/// A failure episode: consecutive failures of one kind ([`Reason::belongs_to_episode_of`]). It keeps its *first* failure,
+/// A failure episode: consecutive failures of one kind ([`Failure::belongs_to_episode_of`]). It keeps its *first* failure,
 /// so that its series changes once per episode, and an alert quotes the request ID from the start of the
 /// episode.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -292,6 +298,13 @@ impl ProbeStatus {
             request_id: report.request_id.clone(),
             failure: report.outcome.as_ref().err().cloned(),
         });
+        self.runs_since_refusal = match &report.outcome {
+            Ok(()) => None,
+            Err(failure) if failure.refuses_key_or_secret() => Some(0),
+            Err(_) => {
+                self.runs_since_refusal.map(|runs| runs + 1).filter(|runs| *runs <= MAX_RUNS_SINCE_REFUSAL)
+            }
+        };
         match &report.outcome {
             Ok(()) => {
                 self.successes += 1;
@@ -300,8 +313,7 @@ impl ProbeStatus {
             }
             Err(failure) => {
                 count(&mut self.failures, failure.reason);
-                let continues =
-                    |episode: &Episode| failure.reason.belongs_to_episode_of(episode.failure.reason);
+                let continues = |episode: &Episode| failure.belongs_to_episode_of(&episode.failure);
                 if self.episode.as_ref().is_some_and(continues) {
                     return None;
                 }
@@ -313,6 +325,11 @@ impl ProbeStatus {
                 Some(EpisodeChange::Began(episode.clone()))
             }
         }
+    }
+
+    /// Whether the API refuses the key or the secret as a whole in this probe, as far as is known now.
+    pub(crate) const fn is_refused(&self) -> bool {
+        self.runs_since_refusal.is_some()
     }
 
     /// Counts `times` skipped runs.

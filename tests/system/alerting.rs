@@ -360,7 +360,9 @@ const INHIBITIONS: &[(&str, &str, bool)] = &[
     ("MyUnisoftApiMaintenance", "MyUnisoftKeyRevoked", false),
     ("MyUnisoftSecretRejected", "MyUnisoftKeyNotFound", true),
     ("MyUnisoftSecretRejected", "MyUnisoftCanaryFailing", true),
+    ("MyUnisoftSecretRejected", "MyUnisoftKeyRevoked", false),
     ("MyUnisoftSecretRejected", "MyUnisoftLoginFailing", false),
+    ("MyUnisoftKeySecretMismatch", "MyUnisoftCanaryFailing", true),
     ("MyUnisoftSecretPending", "MyUnisoftCanaryFailing", true),
     ("MyUnisoftSecretPending", "MyUnisoftKeyRevoked", false),
     ("MyUnisoftSecretPending", "MyUnisoftLoginFailing", false),
@@ -378,8 +380,9 @@ async fn a_cause_inhibits_its_consequences_and_nothing_else() {
     let alertmanager = Alertmanager::start(folder.path(), &shipped("examples/alertmanager.yml")).await;
     // Each pair of alerts has its own job. Only alerts about the exporter itself have an instance.
     let alert = |name: &str, pair: usize, other_key: bool| {
-        let of_key =
-            ["tKeyR", "tKeyN", "Canary", "Login", "RateLimit"].iter().any(|kind| name.contains(kind));
+        let of_key = ["tKeyR", "tKeyN", "tKeyS", "Canary", "Login", "RateLimit"]
+            .iter()
+            .any(|kind| name.contains(kind));
         let of_partner = of_key || name.contains("Secret") || name.contains("Credential");
         let mut labels =
             serde_json::json!({"alertname": name, "job": pair.to_string(), "severity": "warning"});

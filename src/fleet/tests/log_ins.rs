@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
 
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header::AUTHORIZATION};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::{Duration, advance, sleep};
@@ -46,6 +49,8 @@ struct ApiState {
     /// The firms whose tokens are never valid.
     revoked: BTreeSet<u64>,
     valid: BTreeSet<String>,
+    /// The claim `exp` of each token, which is not a JWT if there is none. The API does not obey it.
+    exp: Option<u64>,
     /// The firm of each log-in.
     log_ins: Vec<u64>,
 }
@@ -63,6 +68,7 @@ impl ScriptedApi {
             invalid: (401, "ERR-FIRM-TOKEN-NOT-FOUND"),
             revoked: BTreeSet::new(),
             valid: BTreeSet::new(),
+            exp: None,
             log_ins: Vec::new(),
         }));
         let router = Router::new().fallback(respond).with_state(Arc::clone(&state));
@@ -133,7 +139,11 @@ impl ApiState {
         if self.has_one_token {
             self.valid.clear();
         }
-        let token = format!("token-{firm}-{}-{}", self.log_ins.len(), self.valid.len());
+        let mut token = format!("token-{firm}-{}-{}", self.log_ins.len(), self.valid.len());
+        if let Some(exp) = self.exp {
+            let payload = URL_SAFE_NO_PAD.encode(json!({"type": "firm", "exp": exp}).to_string());
+            token = format!("{token}.{payload}.c2ln");
+        }
         if !self.revoked.contains(&firm) {
             self.valid.insert(token.clone());
         }
@@ -188,6 +198,31 @@ fn detail(fleet: &RunningFleet, key: &str) -> String {
         .as_ref()
         .map(|episode| episode.failure.detail.clone())
         .unwrap_or_default()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_claims_to_have_expired_is_used_as_long_as_the_api_accepts_it() {
+    let api = ScriptedApi::start(accept).await;
+    api.lock().exp = Some(1_618_228_486);
+    let fleet = RunningFleet::start(&api.config(keys([80], "right")));
+    sleep(minutes(3 * 60)).await;
+    assert_eq!(api.log_ins().len(), 1, "one log-in for the documented four hours");
+    assert_eq!((fleet.state("80"), fleet.reason("80", 0)), (KeyState::Active, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_claims_to_end_within_a_minute_is_renewed_every_fifteen_minutes() {
+    let api = ScriptedApi::start(accept).await;
+    let ahead = SystemTime::now() + Duration::from_secs(30);
+    api.lock().exp = Some(ahead.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs());
+    let fleet = RunningFleet::start(&api.config(keys([80], "right")));
+    sleep(minutes(14)).await;
+    assert_eq!(api.log_ins().len(), 1);
+    // The log-in route fails when the token should be renewed: the API still accepts the old one.
+    api.lock().answer = |_| Some((503, json!({})));
+    sleep(minutes(3)).await;
+    assert!(!api.log_ins().is_empty());
+    assert_eq!((fleet.state("80"), fleet.reason("80", 0)), (KeyState::Active, None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -453,7 +488,7 @@ async fn a_success_of_the_command_probe_ends_the_refusals() {
     probe_once(&storage, &config).await;
     api.lock().answer = accept;
     let text = std::fs::read_to_string(storage.join("probe-logins.json")).unwrap();
-    let earlier = std::time::SystemTime::now() - minutes(16);
+    let earlier = SystemTime::now() - minutes(16);
     let mut journal: Value = serde_json::from_str(&text).unwrap();
     journal["events"][0]["at"] = json!(humantime::format_rfc3339_seconds(earlier).to_string());
     std::fs::write(storage.join("probe-logins.json"), journal.to_string()).unwrap();

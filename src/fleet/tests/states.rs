@@ -3,8 +3,9 @@
 use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::KeyInfoMode;
 use crate::partner_api::failure::Reason;
+use crate::state::ProbeStatus;
 use http::StatusCode;
-use partner_simulator::{Activation, EXERCICES, Fault, KEY_INFO, KeySpec, Scope, Simulator};
+use partner_simulator::{Activation, EXERCICES, Fault, KEY_INFO, KeySpec, Refusal, Scope, Simulator};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::{RunningFleet, extended, fleet_of_one_key, minutes, simulator_builder};
@@ -124,6 +125,25 @@ async fn a_refused_secret_changes_the_state_of_the_secret_but_not_of_its_keys() 
     assert_eq!(fleet.secret(), SecretState::Rejected);
     assert_eq!(fleet.state("dupont"), KeyState::Active);
     assert_eq!(fleet.reason("dupont", 0), Some(Reason::Secret));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_of_another_partner_is_refused_in_all_its_probes_while_the_secret_stays_active() {
+    let misplaced = KeySpec::society("misplaced", 80, 128).refused(Refusal::new("ERR-INVALID-SECRET"));
+    let simulator = simulator_builder().key(misplaced).society_key("dupont", 80, 127).start().await.unwrap();
+    let key = |name| known_key(&simulator, name, vec![extended(), exercices(None)]);
+    let fleet = RunningFleet::start(&config(&simulator, vec![key("misplaced"), key("dupont")]));
+    for _ in 0..60 {
+        sleep(minutes(1)).await;
+        assert_eq!(fleet.secret(), SecretState::Active);
+    }
+    let status = fleet.key("misplaced");
+    assert_eq!(status.persisted.state, KeyState::Unknown, "a refused secret says nothing about the key");
+    assert!(status.probes.iter().all(ProbeStatus::is_refused));
+    for probe in 0..2 {
+        assert_eq!(fleet.reason("misplaced", probe), Some(Reason::Secret));
+        assert_eq!(fleet.reason("dupont", probe), None);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use strum::VariantArray as _;
 
-use super::{KeyEvidence, RequestKind, Response, judge};
+use super::{KeyEvidence, RequestKind, Response, SecretEvidence, judge};
 use crate::partner_api::error::{DocumentedCode, RouteCode};
 use crate::partner_api::failure::Reason;
 use crate::partner_api::{KeyInfoMode, Method};
@@ -161,6 +161,28 @@ fn a_success_with_a_root_code_is_a_success_and_one_with_an_error_is_not() {
     let empty = judge_response(CANARY, 204, "").outcome.unwrap_err();
     assert_eq!(empty.reason, Reason::UnexpectedBody);
     assert!(empty.detail.contains("no content"), "{}", empty.detail);
+}
+
+#[test]
+fn a_documented_refusal_with_a_success_status_counts() {
+    for kind in [CANARY, EXTENDED] {
+        let refused = judge_error(kind, 200, "ERR-API-TOKEN-NOT-FOUND");
+        assert_eq!(refused.outcome.unwrap_err().reason, Reason::Token);
+        assert_eq!((refused.key, refused.secret), (Some(KeyEvidence::NotFound), None));
+        let secret = judge_error(kind, 200, "ERR-INVALID-SECRET");
+        assert_eq!((secret.key, secret.secret), (None, Some(SecretEvidence::Refused)));
+        let maintenance = judge_error(kind, 200, "ERR-API-UNDER-MAINTENANCE");
+        assert_eq!(maintenance.outcome.unwrap_err().reason, Reason::Maintenance);
+        let of_route = judge_error(kind, 200, "SOCIETE12");
+        assert_eq!(of_route.outcome.unwrap_err().reason, Reason::UnexpectedBody);
+        assert_eq!((of_route.key, of_route.secret), (None, None));
+        let headers = json_headers();
+        let expected =
+            Response { expects_request_id: true, ..response_without_request_id(200, &headers, NOT_FOUND) };
+        let judgement = judge(kind, expected);
+        assert_eq!(judgement.outcome.unwrap_err().reason, Reason::Edge, "the request ID is missing");
+        assert_eq!((judgement.key, judgement.secret), (None, None));
+    }
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Endless bodies, decompression bombs, and bodies that are not JSON or are deeply nested JSON.
 
-use crate::partner_api::judge::RequestKind;
+use crate::partner_api::judge::{KeyEvidence, RequestKind};
 use crate::partner_api::{KeyInfoMode, Method};
 
 use super::scripted_server::Action;
 use super::scripted_server::{bomb, gzip, gzip_head, nested};
 use super::{
-    AMPLE, EXTENDED, SHORT, ScriptedServer, api, drip, flood, head, json, json_head, json_with, outcomes,
-    outcomes_within, probe, send, word,
+    AMPLE, CANARY, EXTENDED, SHORT, ScriptedServer, api, drip, flood, head, json, json_head, json_with,
+    outcomes, outcomes_within, probe, send, word,
 };
 
 /// How much a server can send on one connection: the read limit and the buffers of the sockets.
@@ -193,8 +193,24 @@ async fn a_token_above_16_kib_is_not_a_token() {
 
 #[tokio::test]
 async fn a_success_status_with_an_error_body_is_not_a_success() {
-    let server = ScriptedServer::http([json(200, r#"{"error":{"code":"ERR-INTERNAL"}}"#)]).await;
-    assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "unexpected_body", "unavailable"]);
+    for (code, word) in [("SOCIETE12", "unexpected_body"), ("ERR-INTERNAL", "api_error")] {
+        let server = ScriptedServer::http([json(200, format!(r#"{{"error":{{"code":"{code}"}}}}"#))]).await;
+        assert_eq!(outcomes(&server).await, ["ok", word, word, "unavailable"], "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_documented_refusal_with_a_success_status_is_the_refusal_that_it_says() {
+    let message = "m".repeat(8 << 10);
+    let refusal =
+        format!(r#"{{"error":{{"code":"ERR-API-TOKEN-NOT-FOUND","message":"{message}","details":""}}}}"#);
+    let server = ScriptedServer::http([json_with("request-id: req-9k4i", 200, &refusal)]).await;
+    for kind in [EXTENDED, CANARY] {
+        let report = probe(&api(&server), kind, AMPLE).await;
+        assert_eq!((word(&report.outcome), report.code()), ("token", Some("ERR-API-TOKEN-NOT-FOUND")));
+        let judgement = report.judgement.unwrap();
+        assert_eq!((judgement.key, judgement.secret), (Some(KeyEvidence::NotFound), None));
+    }
 }
 
 #[tokio::test]
@@ -242,6 +258,39 @@ async fn an_error_behind_a_byte_order_mark_is_the_api_s_whatever_its_content_typ
         let head = head(&format!("401 Unauthorized\ncontent-type: {content_type}"));
         let server = ScriptedServer::http([head, send(format!("\u{feff}{error}"))]).await;
         assert_eq!(outcomes(&server).await, ["token", "token", "token", "refused"], "{content_type}");
+    }
+}
+
+#[tokio::test]
+async fn json_in_utf_16_is_read_like_any_other() {
+    let utf_16 =
+        |text: &str, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> { text.encode_utf16().flat_map(bytes).collect() };
+    let error = r#"{"error":{"code":"ERR-API-TOKEN-NOT-FOUND","message":"clé","details":""}}"#;
+    for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+        for before in ["", "\u{feff}"] {
+            let headers = "content-type: application/json; charset=utf-16";
+            let success =
+                [head(&format!("200 OK\n{headers}")), send(utf_16(&format!("{before}{BODY}"), bytes))];
+            assert_eq!(outcomes(&ScriptedServer::http(success).await).await, ["ok", "ok", "ok", "token"]);
+            let refusal = [
+                head(&format!("401 Unauthorized\n{headers}")),
+                send(utf_16(&format!("{before}{error}"), bytes)),
+            ];
+            let words = outcomes(&ScriptedServer::http(refusal).await).await;
+            assert_eq!(words, ["token", "token", "token", "refused"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_body_of_two_hundred_kilobytes_is_read() {
+    let refusal = r#"{"error":{"code":"ERR-API-TOKEN-NOT-FOUND","message":"m","details":""}}"#;
+    let padded = format!("{refusal}{}", " ".repeat(200 << 10));
+    let long =
+        format!(r#"{{"error":{{"message":"{}","code":"ERR-API-TOKEN-NOT-FOUND"}}}}"#, "m".repeat(200 << 10));
+    for body in [padded, long] {
+        let server = ScriptedServer::http([json(401, body)]).await;
+        assert_eq!(outcomes(&server).await, ["token", "token", "token", "refused"]);
     }
 }
 

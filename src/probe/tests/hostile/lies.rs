@@ -91,7 +91,7 @@ async fn an_absurd_reset_time_is_ignored_and_stops_no_probe() {
 
 #[tokio::test]
 async fn a_reset_time_in_the_past_gives_the_documented_window() {
-    for value in ["0", "1", "1596442585.866154", "1596442585866"] {
+    for value in ["0", "1596442585.866154", "1596442585866"] {
         let budget = budget_of(&format!("x-rate-limit-remaining: 0\nx-rate-limit-reset: {value}")).await;
         assert_eq!(budget.holds_for, WINDOW, "{value}");
     }
@@ -103,6 +103,7 @@ async fn a_distant_reset_time_stops_probes_for_ten_minutes_at_most() {
         "x-rate-limit-remaining: 0\nx-rate-limit-reset: 4102444800",
         "x-rate-limit-remaining: 0\nx-rate-limit-reset: 7258118399999",
         "retry-after: 18446744073709551615",
+        "x-rate-limit-remaining: 0\nx-rate-limit-reset: 86400",
         "date: Thu, 01 Jan 1970 00:00:00 GMT\nx-rate-limit-reset: 1596442585",
     ] {
         assert_eq!(budget_of(headers).await.holds_for, MAX_WAIT, "{headers}");
@@ -161,13 +162,9 @@ async fn expires_in_is_trusted_up_to_four_hours() {
 
 #[tokio::test]
 async fn an_absurd_exp_claim_does_not_overflow() {
-    for (exp, most) in [
-        ("-1", LIFETIME),
-        ("1e400", LIFETIME),
-        ("1e300", LIFETIME),
-        ("0", Duration::ZERO),
-        ("1", Duration::ZERO),
-    ] {
+    for (exp, most) in
+        [("-1", LIFETIME), ("1e400", LIFETIME), ("1e300", LIFETIME), ("0", LIFETIME), ("1", LIFETIME)]
+    {
         let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(format!(r#"{{"exp":{exp}}}"#)));
         assert_eq!(lives_for("", &format!(r#"{{"api_token":"{token}"}}"#)).await, most, "{exp}");
     }
