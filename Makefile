@@ -87,9 +87,9 @@ cargo-about:
 fuzz: ## Test every parser with 100,000 mutated inputs (15 minutes)
 	PROPTEST_CASES=100000 $(CARGO) test --locked --release --lib fuzz_tests::
 
-mutants: ## Change the rules about keys one place at a time; each change must fail a test (hours; installs cargo-mutants if it is missing)
+mutants: ## Change the rules about keys one place at a time; each change must fail a test (an hour; installs cargo-mutants if it is missing)
 	command -v cargo-mutants >/dev/null || $(CARGO) install --locked cargo-mutants
-	$(CARGO) mutants
+	$(CARGO) mutants --output target
 
 kills: ## Kill the exporter 200 times at random moments (five minutes)
 	MYUNISOFT_KILLS=200 $(CARGO) test --locked --test system kills::

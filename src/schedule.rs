@@ -159,8 +159,8 @@ pub(crate) fn offset_fraction(partner: &str, key: &str, index: usize, count: usi
 /// A number in `0..1`.
 #[expect(clippy::cast_precision_loss, reason = "53 bits of a hash")]
 fn hashed_fraction(hash: Sha256) -> f64 {
-    let digest = hash.finalize();
-    let head = digest.iter().take(8).fold(0_u64, |head, &byte| head << 8 | u64::from(byte));
+    let digest: [u8; 32] = hash.finalize().into();
+    let head = digest.first_chunk().map_or(0, |head| u64::from_be_bytes(*head));
     (head >> 11) as f64 / (1_u64 << 53) as f64
 }
 
@@ -283,6 +283,19 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_is_made_up_for_only_before_its_next_regular_due_time() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        // It was due 24 s before the end of the gap, so it is due again 40 s after it.
+        let schedule = Schedule::starting_at(start, Duration::from_secs(64));
+        let make_up = |rotation| {
+            Gap { length: Duration::from_secs(32), end: at(24), rotation }.make_up(schedule, false)
+        };
+        assert_eq!(make_up(0.46875), Some(at(24 + 35)));
+        assert_eq!(make_up(0.5), None, "40 s after the gap");
+    }
+
+    #[test]
     fn the_first_due_time_is_within_the_first_interval() {
         let anchor = Instant::now();
         assert_eq!(schedule(anchor).next_due(anchor), anchor + Duration::from_secs(15));
@@ -333,6 +346,11 @@ mod tests {
         let distance = |a: f64, b: f64| (b - a).rem_euclid(1.0);
         assert!((distance(offsets[0], offsets[1]) - 1.0 / 3.0).abs() < 1e-9);
         assert!((distance(offsets[1], offsets[2]) - 1.0 / 3.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_new_version_moves_no_probe() {
+        assert!((offset_fraction("acme", "dupont", 0, 1) - 0.386_818_884_267_224_3).abs() < 1e-15);
     }
 
     #[test]

@@ -480,12 +480,12 @@ impl Token {
 
     /// Whether the API refused this token with the same code when it was new. Then it did not end early: another
     /// log-in that ends it changes the code.
-    pub(super) fn was_refused_when_new(&self, code: Option<&ErrorCode>) -> bool {
+    pub(super) fn was_refused_when_new(&self, code: &ErrorCode) -> bool {
         let refused = self.origin.refused_when_new.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.is_some() && refused.as_ref() == code
+        refused.as_ref() == Some(code)
     }
 
-    pub(super) fn set_refused_when_new(&self, code: Option<&ErrorCode>) {
-        *self.origin.refused_when_new.lock().unwrap_or_else(PoisonError::into_inner) = code.cloned();
+    pub(super) fn set_refused_when_new(&self, code: &ErrorCode) {
+        *self.origin.refused_when_new.lock().unwrap_or_else(PoisonError::into_inner) = Some(code.clone());
     }
 }

@@ -116,11 +116,10 @@ impl Outage {
         if failing == 0 {
             return Some(Change::Ended { lasted, peak });
         }
-        // The next outage is told again, although some probes fail all the time. A factor of ten lies between both
-        // directions, so that a number that goes up and down writes no lines.
-        while failing <= self.next / 100 {
-            self.next /= 10;
-        }
+        // The next outage is told again, although some probes fail all the time: the next line is due at the greatest
+        // power of ten below a hundred times their number. So a factor of ten lies between both directions, and a
+        // number that goes up and down writes no lines.
+        self.next = self.next.min(10_usize.pow((100 * failing - 1).ilog10()));
         if self.has_subsided || failing > peak / 10 {
             return None;
         }
@@ -131,6 +130,8 @@ impl Outage {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray as _;
+
     use super::*;
 
     fn probe(number: usize) -> ProbeId {
@@ -182,6 +183,30 @@ mod tests {
             assert_eq!(end(&mut outages, 1..300), [subsided]);
             tokio::time::advance(Duration::from_hours(1)).await;
         }
+    }
+
+    #[test]
+    fn a_failure_that_many_keys_can_share_is_counted_and_one_of_a_single_key_is_not() {
+        for &reason in Reason::VARIANTS {
+            let is_own = matches!(
+                reason,
+                Reason::Token | Reason::Forbidden | Reason::RateLimited | Reason::Login | Reason::Credential
+            );
+            assert_eq!(is_shared(&Failure::new(reason, "")), !is_own, "{reason}");
+        }
+        let login = |underlying| Failure { underlying, ..Failure::new(Reason::Login, "") };
+        assert!(is_shared(&login(Some(Reason::Maintenance))), "the log-in host fails for all accounts");
+        assert!(!is_shared(&login(None)), "the account was refused");
+    }
+
+    #[test]
+    fn there_is_an_outage_while_a_probe_fails() {
+        let mut outages = Outages::default();
+        assert!(outages.is_empty());
+        begin(&mut outages, 0..1);
+        assert!(!outages.is_empty());
+        end(&mut outages, 0..1);
+        assert!(outages.is_empty());
     }
 
     #[test]

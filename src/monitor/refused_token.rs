@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::confirmation::Statement as _;
 use crate::partner_api::error::ErrorCode;
 use crate::report::ProbeReport;
 
@@ -16,7 +15,7 @@ const RIGHT_CODES: &str = "DROIT";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RefusedToken {
     probe: Arc<str>,
-    code: Option<ErrorCode>,
+    code: ErrorCode,
     certainty: Certainty,
 }
 
@@ -34,24 +33,24 @@ impl RefusedToken {
     /// `None` if the response accepts the token or is about something else.
     pub(super) fn in_report(probe: &Arc<str>, report: &ProbeReport) -> Option<Self> {
         let judgement = report.judgement.as_ref()?;
-        let code = judgement.outcome.as_ref().err()?.code.as_ref();
-        let certainty = match (judgement.key, code) {
-            (Some(evidence), _) if evidence.is_refusal() => Certainty::Evidence,
-            (Some(_), _) | (None, None) => return None,
-            (None, Some(code)) if TOKEN_CODES.contains(&code.as_str()) => Certainty::Code,
-            (None, Some(code)) => {
-                let is_other = code.documented().is_some() || code.as_str().starts_with(RIGHT_CODES);
-                if is_other || report.status != Some(401) {
-                    return None;
-                }
-                Certainty::Status
+        let code = judgement.outcome.as_ref().err()?.code.as_ref()?;
+        // The evidence of an error is always a refusal.
+        let certainty = if judgement.key.is_some() {
+            Certainty::Evidence
+        } else if TOKEN_CODES.contains(&code.as_str()) {
+            Certainty::Code
+        } else {
+            let is_other = code.documented().is_some() || code.as_str().starts_with(RIGHT_CODES);
+            if is_other || report.status != Some(401) {
+                return None;
             }
+            Certainty::Status
         };
-        Some(Self { probe: Arc::clone(probe), code: code.cloned(), certainty })
+        Some(Self { probe: Arc::clone(probe), code: code.clone(), certainty })
     }
 
-    pub(super) const fn code(&self) -> Option<&ErrorCode> {
-        self.code.as_ref()
+    pub(super) const fn code(&self) -> &ErrorCode {
+        &self.code
     }
 
     /// Whether the response is evidence about the key, if the token did not end early.
@@ -67,10 +66,14 @@ impl RefusedToken {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray as _;
+
     use super::*;
+    use crate::confirmation::Statement as _;
     use crate::partner_api::KeyInfoMode;
-    use crate::partner_api::judge::RequestKind;
-    use crate::test_support::{at, judge_error, report};
+    use crate::partner_api::error::DocumentedCode;
+    use crate::partner_api::judge::{KeyEvidence, RequestKind};
+    use crate::test_support::{at, judge_error, judge_response, report};
 
     fn refused(status: u16, code: &str) -> Option<RefusedToken> {
         let judgement = judge_error(RequestKind::KeyInfo(KeyInfoMode::Extended), status, code);
@@ -96,6 +99,27 @@ mod tests {
         ] {
             let refused = refused(status, code).unwrap_or_else(|| panic!("{status} {code}"));
             assert_eq!((refused.is_evidence(), refused.is_certain()), (is_evidence, is_certain), "{code}");
+            assert_eq!(refused.code().as_str(), code);
+        }
+    }
+
+    #[test]
+    fn the_evidence_of_each_documented_error_is_a_refusal() {
+        for code in DocumentedCode::VARIANTS {
+            let judgement = judge_error(RequestKind::KeyInfo(KeyInfoMode::Extended), 401, code.into_str());
+            assert!(judgement.key.is_none_or(KeyEvidence::is_refusal), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_success_or_an_error_without_a_code_is_not_about_the_token() {
+        let kind = RequestKind::KeyInfo(KeyInfoMode::Extended);
+        for (status, body) in [(200, r#"{"isActivated":true}"#), (401, "<html>"), (404, "")] {
+            let judgement = judge_response(kind, status, body);
+            let outcome = judgement.outcome.clone();
+            let report =
+                ProbeReport { status: Some(status), judgement: Some(judgement), ..report(at(0), outcome) };
+            assert_eq!(RefusedToken::in_report(&"key_info".into(), &report), None, "{status}");
         }
     }
 

@@ -140,6 +140,24 @@ mod tests {
     }
 
     #[test]
+    fn the_smallest_reset_time_in_milliseconds_is_not_read_as_seconds() {
+        let smallest = read(&[("x-rate-limit-reset", &MIN_MILLISECONDS.to_string())]);
+        assert!((seconds(smallest.reset) - MIN_MILLISECONDS / 1000.0).abs() < 1e-3, "{smallest:?}");
+    }
+
+    #[test]
+    fn each_of_the_three_headers_makes_a_reported_budget() {
+        for header in [
+            ("x-rate-limit-total", "20"),
+            ("x-rate-limit-remaining", "7"),
+            ("x-rate-limit-reset", "1596442585"),
+        ] {
+            assert!(read(&[header]).is_reported(), "{header:?}");
+        }
+        assert!(!read(&[("retry-after", "30")]).is_reported(), "no metric shows it");
+    }
+
+    #[test]
     fn the_reset_time_is_compared_with_the_server_s_date() {
         let budget = read(&[("x-rate-limit-reset", "1596446190"), ("date", "Mon, 03 Aug 2020 09:16:20 GMT")]);
         assert_eq!(budget.holds_for, Duration::from_secs(10), "the server's clock is an hour ahead");

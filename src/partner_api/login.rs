@@ -127,7 +127,6 @@ pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTim
     let is_refused = match &code {
         Some(code) if code.documented().is_some_and(is_temporary) => false,
         Some(code) if CREDENTIALS_REFUSED.contains(&code.as_str()) => true,
-        Some(_) if is_success => false,
         Some(_) => (400..=499).contains(&status) && !matches!(status, 408 | 425 | 429),
         None => matches!(status, 401 | 403),
     };
@@ -325,6 +324,9 @@ mod tests {
         let in_error =
             r#"{"error":{"status":"firm-selection","details":[{"member_group_id":"80","label":"D"}]}}"#;
         assert_eq!(firms(in_error), ["80"]);
+        let in_both = r#"{"status":"firm-selection","details":[{"member_group_id":80}],
+            "error":{"details":[{"member_group_id":83}]}}"#;
+        assert_eq!(firms(in_both), ["80"], "those beside the status count");
     }
 
     #[test]
@@ -376,6 +378,54 @@ mod tests {
         ] {
             assert!(matches!(read_at(now, status, &body), LoginAnswer::Unavailable(..)), "{status} {body}");
         }
+    }
+
+    #[test]
+    fn the_request_has_the_documented_fields_and_a_firm_only_if_one_is_given() {
+        let body = |firm: Option<&Firm>| {
+            let request = Request { mail: "api@durand.example", password: "pass\"word", firm };
+            serde_json::from_slice::<serde_json::Value>(&request.to_json()).unwrap()
+        };
+        let without = serde_json::json!({"mail": "api@durand.example", "password": "pass\"word"});
+        assert_eq!(body(None), without);
+        for (firm, written) in
+            [(Firm::Id(80), serde_json::json!(80)), (Firm::Name("Durand".into()), "Durand".into())]
+        {
+            let mut with_firm = without.clone();
+            with_firm["firm"] = written;
+            assert_eq!(body(Some(&firm)), with_firm);
+        }
+    }
+
+    #[test]
+    fn a_token_of_16_kib_is_accepted_and_a_longer_one_is_not() {
+        let body = |len| format!(r#"{{"api_token":"{}"}}"#, "a".repeat(len));
+        assert_eq!(lives_for("2021-04-12 12:00:00", &body(16_384)), LIFETIME);
+        let longer = read_at("2021-04-12 12:00:00", 200, &body(16_385));
+        assert!(matches!(longer, LoginAnswer::Unavailable(..)), "{longer:?}");
+    }
+
+    #[test]
+    fn only_the_code_of_an_error_explains_why_no_token_came() {
+        let code = |status, body: &str| match read_at("2021-04-12 12:00:00", status, body) {
+            LoginAnswer::Unavailable(code, _) => code.map(|code| code.as_str().to_owned()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(code(503, &error("AUTH1")).as_deref(), Some("AUTH1"));
+        assert_eq!(code(200, r#"{"code":"Success","message":""}"#), None);
+    }
+
+    #[test]
+    fn the_code_of_a_failed_log_in_can_be_replaced_before_it_is_shown() {
+        let now = "2021-04-12 12:00:00";
+        for (status, body) in [(400, error("GBL20")), (503, error("AUTH1"))] {
+            let mut answer = read_at(now, status, &body);
+            let (code, _) = answer.details_mut().unwrap();
+            assert!(code.take().is_some(), "{status}");
+            let (code, _) = answer.details_mut().unwrap();
+            assert_eq!(*code, None, "{status}");
+        }
+        assert!(read_at(now, 200, r#"{"api_token":"opaque"}"#).details_mut().is_none());
     }
 
     #[test]

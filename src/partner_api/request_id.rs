@@ -50,6 +50,16 @@ mod tests {
     }
 
     #[test]
+    fn a_request_id_is_printed_as_it_is() {
+        assert_eq!(RequestId::parse("req-9k4i").unwrap().to_string(), "req-9k4i");
+    }
+
+    #[test]
+    fn a_request_id_of_the_greatest_length_is_accepted() {
+        assert!(RequestId::parse(&"a".repeat(MAX_LEN)).is_some());
+    }
+
+    #[test]
     fn the_first_of_several_ids_is_the_api_s() {
         for value in ["req-1, gw-2", "req-1; trace=2", " req-1 "] {
             let headers = [("request-id".parse().unwrap(), value.parse().unwrap())].into_iter().collect();

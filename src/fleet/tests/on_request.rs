@@ -4,7 +4,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use partner_simulator::{Fault, Key, Simulator};
 use std::sync::Arc;
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, Instant, sleep};
 
 use super::{RunningFleet, extended, fleet_of_one_key, minutes, simulator_builder};
 use crate::monitor::KeyMonitor;
@@ -89,10 +89,12 @@ async fn a_request_that_was_sent_is_recorded_although_the_client_is_gone() {
     sleep(minutes(2)).await;
     key.inject(Fault::Silence);
     let total = || fleet.key("dupont").probes.iter().map(|probe| probe.total).sum::<u64>();
+    let end = Instant::now() + minutes(2);
     let mut run = loop {
         if let Some(run) = monitor.run_on_request() {
             break run;
         }
+        assert!(Instant::now() < end, "a run may start in each interval");
         sleep(Duration::from_millis(100)).await;
     };
     let (before, calls) = (total(), key.counts().calls);
@@ -103,4 +105,16 @@ async fn a_request_that_was_sent_is_recorded_although_the_client_is_gone() {
     drop(run);
     sleep(Duration::from_secs(11)).await;
     assert!(total() > before, "the timeout is a result");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_source_of_a_token_is_described_unless_a_probe_runs() {
+    let (_simulator, key, _fleet, monitor) = start().await;
+    assert_eq!(monitor.credential_description().as_deref(), Some("token: configuration file"));
+    key.inject(Fault::Silence);
+    let before = key.counts().calls;
+    while key.counts().calls == before {
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(monitor.credential_description(), None);
 }

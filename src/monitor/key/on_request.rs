@@ -115,8 +115,7 @@ impl KeyMonitor {
         }
     }
 
-    /// Describes where the token or the password is read from, and the version that is in use. `None` while a
-    /// probe runs.
+    /// Describes where the token or the password is read from. `None` while a probe runs.
     pub(crate) fn credential_description(&self) -> Option<String> {
         Some(self.session.try_lock().ok()?.tokens.description())
     }

@@ -22,7 +22,7 @@ impl Account {
         answer: impl Fn(u64) -> Result<(), LoginRefusal>,
     ) -> bool {
         let password = password.into();
-        loop {
+        for _ in 0..3 {
             let history = self.history.of(&password);
             let proof = match history.permission(&Some(Firm::Id(firm)), self.now) {
                 Permission::Allowed => None,
@@ -46,6 +46,7 @@ impl Account {
                 return outcome.is_ok();
             }
         }
+        panic!("a proof is asked for again and again");
     }
 
     /// Each firm asks once per minute.
@@ -72,9 +73,11 @@ impl Account {
     fn restart(&mut self, password: &str) {
         self.history = LoginHistory::restore(self.history.record(), self.now);
         let password = password.into();
-        while let Some(known) = self.history.fingerprint_to_compare(&password) {
+        for _ in 0..=MAX_PASSWORDS {
+            let Some(known) = self.history.fingerprint_to_compare(&password) else { return };
             self.history.set_compared(&known, &password, known == fingerprint(&password));
         }
+        panic!("a fingerprint is compared again and again");
     }
 
     fn sent(&mut self) -> Vec<u64> {
@@ -316,6 +319,23 @@ fn at_most_eight_passwords_are_remembered() {
 }
 
 #[test]
+fn a_history_is_empty_until_a_log_in_is_accepted_or_refused() {
+    let mut account = Account::new();
+    assert!(account.history.is_empty());
+    account.history.of(&"right".into());
+    assert!(account.history.is_empty(), "the password was not tried yet");
+    for (firms, answer) in [
+        (&[80][..], accepted as fn(u64) -> Result<(), LoginRefusal>),
+        (&[80], refused),
+        (&[80, 999], low_firms),
+    ] {
+        let mut account = Account::new();
+        account.run(1, "right", firms, answer);
+        assert!(!account.history.is_empty(), "{firms:?}");
+    }
+}
+
+#[test]
 fn a_password_is_compared_with_each_fingerprint_once() {
     let mut account = Account::new();
     account.log_in("wrong", 80, refused);
@@ -340,8 +360,67 @@ fn two_fingerprints_of_one_password_become_one_history() {
     let record = account.history.record();
     assert_eq!(record.passwords.len(), 1);
     assert_eq!(record.passwords[0].firms.len(), 2);
+    assert_eq!(record.passwords[0].account.as_ref().unwrap().times, MAX_REFUSALS);
+    account.pass(60);
     assert!(!account.log_in("wrong", 82, refused), "two firms were refused");
     assert_eq!(account.sent(), [80]);
+    let failure = account.history.of(&password).final_failure(&Some(Firm::Id(82))).unwrap();
+    assert!(failure.failure.detail.contains("two firms"), "{failure:?}");
+}
+
+#[test]
+fn of_two_fingerprints_of_one_password_the_one_with_more_refusals_counts() {
+    for tries in [[1, 2], [2, 1]] {
+        let mut account = Account::new();
+        let cause = (LoginRefusal::Credentials, TokenFailure::refused_before(LoginRefusal::Credentials));
+        let at = (SystemTime::now(), Duration::ZERO);
+        let fingerprints = [fingerprint(&"one".into()), fingerprint(&"two".into())];
+        for (known, times) in fingerprints.iter().zip(tries) {
+            for _ in 0..times {
+                let history = account.history.of_fingerprint(known);
+                history.refuse(Some(Firm::Id(80)), cause.clone(), at, account.now);
+            }
+        }
+        for known in &fingerprints {
+            account.history.set_compared(known, &"wrong".into(), true);
+        }
+        let passwords = account.history.record().passwords;
+        let counted: Vec<_> = passwords.iter().map(|known| known.firms[0].refusal.times).collect();
+        assert_eq!(counted, [2], "{tries:?}");
+    }
+}
+
+#[test]
+fn refusals_of_the_same_fingerprint_are_counted_together() {
+    let mut account = Account::new();
+    let fingerprints = [fingerprint(&"one".into()), fingerprint(&"two".into())];
+    let cause = (LoginRefusal::Credentials, TokenFailure::refused_before(LoginRefusal::Credentials));
+    let at = (SystemTime::now(), Duration::ZERO);
+    for known in [&fingerprints[0], &fingerprints[1], &fingerprints[0]] {
+        let history = account.history.of_fingerprint(known);
+        history.refuse(Some(Firm::Id(80)), cause.clone(), at, account.now);
+    }
+    let passwords = account.history.record().passwords;
+    let counted: Vec<_> =
+        passwords.iter().map(|known| (&known.password, known.firms[0].refusal.times)).collect();
+    assert_eq!(counted, [(&fingerprints[0], 2), (&fingerprints[1], 1)]);
+}
+
+#[test]
+fn the_failure_says_if_there_is_no_further_try() {
+    let final_failure = |account: &mut Account, firm| {
+        let failure = account.history.of(&"wrong".into()).final_failure(&Some(Firm::Id(firm)));
+        failure.map(|failure| failure.failure.detail)
+    };
+    let mut account = Account::new();
+    account.log_in("wrong", 80, refused);
+    assert_eq!(final_failure(&mut account, 80), None, "it is tried once more");
+    account.pass(15);
+    account.log_in("wrong", 80, refused);
+    assert!(final_failure(&mut account, 80).unwrap().contains("no further try"));
+    assert_eq!(final_failure(&mut account, 81), None, "it was not tried yet");
+    account.log_in("wrong", 81, refused);
+    assert!(final_failure(&mut account, 82).unwrap().contains("two firms"), "the account is refused");
 }
 
 #[test]
