@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::api::{SECRET_KEY, SPENT_KEY};
 use crate::injector::Outcome;
+use crate::process::sum_of;
 use crate::world::{PATIENCE, World};
 
 /// The credential cannot be read: this is reported, the last value serves, and the report ends with the fault.
@@ -23,19 +24,26 @@ async fn unreadable(world: &World, break_file: impl FnOnce(&std::path::Path)) ->
     break_file(&file);
     let line = format!("myunisoft_exporter_credential_unreadable{{partner=\"acme\",key=\"{SECRET_KEY}\"}} 1");
     let reported = world.expect_line(&line).await;
-    let calls = || world.simulator.key(SECRET_KEY).unwrap().counts().calls;
-    let before = calls();
+    let of_key = format!("key=\"{SECRET_KEY}\"");
+    let without_credential = format!("{of_key},reason=\"credential\"");
+    let counts = async || {
+        let text = world.metrics().await.unwrap_or_default();
+        let failed = sum_of(&text, "myunisoft_probe_failures_total{", &without_credential);
+        (sum_of(&text, "myunisoft_probes_total{", &of_key), failed)
+    };
+    let before = counts().await;
     sleep(world.duration(3_000, 5_000)).await;
-    let during = calls() - before;
+    let after = counts().await;
+    let (probes, failed) = (after.0 - before.0, after.1 - before.1);
     // It may be anything by now.
     let _ = fs::remove_file(&file);
     fs::write(&file, token).unwrap();
     reported?;
-    if during == 0 {
-        return Err("the last value does not serve".to_owned());
+    if probes < 1.0 || failed > 0.0 {
+        return Err(format!("the last value does not serve: {failed} of {probes} probes fail"));
     }
     world.expect("the credential is readable", |text| !text.lines().any(|it| it == line)).await?;
-    Ok(format!("{during} requests with the last value"))
+    Ok(format!("{probes} probes with the last value"))
 }
 
 pub(crate) async fn removed(world: &World) -> Outcome {
@@ -75,15 +83,15 @@ pub(crate) async fn log_in_hangs(world: &World) -> Outcome {
     let scope = Scope::Route(LOG_IN.to_owned());
     world.simulator.inject(scope.clone(), Fault::Silence);
     let started = Instant::now();
-    let is_waiting = || {
+    let waits_for_log_in = || {
         let log = world.simulator.request_log();
         log.iter().any(|call| call.route() == LOG_IN && call.started > started && call.response.is_none())
     };
     // Each token is renewed about once per minute.
-    while !is_waiting() && started.elapsed() < 3 * PATIENCE {
+    while !waits_for_log_in() && started.elapsed() < 3 * PATIENCE {
         sleep(Duration::from_secs(1)).await;
     }
-    let waited = is_waiting();
+    let waited = waits_for_log_in();
     sleep(world.duration(5_000, 15_000)).await;
     world.simulator.heal(&scope);
     if !waited {

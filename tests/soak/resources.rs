@@ -59,8 +59,8 @@ pub(crate) async fn sample(world: Arc<World>) -> Vec<Sample> {
 fn measure(pid: u32, at: Instant, life: u64, scrape: Option<Duration>) -> Option<Sample> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |name: &str| -> Option<u64> {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_whitespace().next()?.parse().ok()
+        let value = status.lines().find_map(|text| text.strip_prefix(name))?;
+        value.split_whitespace().next()?.parse().ok()
     };
     let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64;
     let (memory, threads) = (field("VmRSS:")? * 1_024, field("Threads:")?);

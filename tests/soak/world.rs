@@ -50,6 +50,8 @@ pub(crate) struct World {
     pub(crate) exporter: RwLock<Exporter>,
     /// The address of the exporter stays the same after a restart.
     pub(crate) url: String,
+    /// One client, because it takes long to make one. Each request has a connection of its own.
+    client: reqwest::Client,
     /// Whether `/metrics` cannot be expected to respond.
     pub(crate) is_down: AtomicBool,
     /// The last fault has ended, and the time is over.
@@ -81,6 +83,7 @@ impl World {
             relay,
             exporter: RwLock::new(exporter),
             url,
+            client: new_client(),
             is_down: AtomicBool::new(true),
             is_over: AtomicBool::new(false),
             life: AtomicU64::new(1),
@@ -133,7 +136,7 @@ impl World {
     /// The status and the body of a response of the exporter.
     pub(crate) async fn get(&self, path: &str) -> Option<(u16, String)> {
         let request = async {
-            let response = client().get(format!("{}{path}", self.url)).send().await.ok()?;
+            let response = self.client.get(format!("{}{path}", self.url)).send().await.ok()?;
             Some((response.status().as_u16(), response.text().await.ok()?))
         };
         timeout(PATIENCE, request).await.ok().flatten()
@@ -160,7 +163,7 @@ impl World {
 
     /// Reloads the configuration. Returns the status of the response.
     pub(crate) async fn reload(&self) -> Result<u16, String> {
-        let request = client().post(format!("{}/-/reload", self.url)).send();
+        let request = self.client.post(format!("{}/-/reload", self.url)).send();
         let response = timeout(PATIENCE, request).await.map_err(|_| "the reload does not end")?;
         response.map(|response| response.status().as_u16()).map_err(|error| error.to_string())
     }
@@ -196,6 +199,12 @@ impl World {
         let time = BlindTime { from, to: Instant::now(), is_made_up };
         self.blind_times.lock().unwrap().push(time);
     }
+}
+
+fn new_client() -> reqwest::Client {
+    // It also installs the provider of TLS.
+    drop(client());
+    reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap()
 }
 
 fn spawn_exporter(folder: &Path, url: &str) -> Exporter {
