@@ -11,6 +11,7 @@ mod fingerprint;
 mod journal;
 mod logins;
 mod records;
+mod rendered;
 #[cfg(test)]
 mod tests;
 mod version_1;
@@ -302,8 +303,9 @@ impl Shared {
         if let Some(older) = file.read_if_new()? {
             self.current.send_modify(|current| current.content.merge_older(older));
         }
+        // A probe that saves a state waits for the lock, and blocks its thread meanwhile: to copy is fast, to format is not.
         let Current { content, revision, .. } = self.current.borrow().clone();
-        file.replace(&content.to_json()?)?;
+        file.replace(&content)?;
         Ok(revision)
     }
 

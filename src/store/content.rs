@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::fingerprint::{CredentialId, Fingerprint};
 use super::logins::{AccountRecord, LoginRecord, StoredAccount};
 use super::records::{Records, Stored, Used, is_recent, parse_records};
+use super::rendered::Rendered;
 use super::version_1;
 use crate::key_state::{PersistedKeyState, PersistedSecretState};
 
@@ -146,16 +147,16 @@ impl Content {
         self.secrets.update_configured(&partners, now) || keys_changed || logins != self.logins.len()
     }
 
-    /// The file's text: indented JSON, so that a person can read it.
-    pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        let keys = self.keys.owners().map(|((partner, key), used)| {
+    /// The file's text: indented JSON, so that a person can read it. `rendered` is what was written last.
+    pub(super) fn to_json(&self, rendered: &mut Rendered) -> serde_json::Result<Vec<u8>> {
+        let key = |(partner, key): &KeyName, used: &Used<_>| {
             let (partner, key, used) = (Arc::clone(partner), Arc::clone(key), used.clone());
             KeyRecord { partner, key, used }
-        });
-        let partners = self.secrets.owners().map(|(partner, used)| {
+        };
+        let partner = |partner: &Arc<str>, used: &Used<_>| {
             let (partner, used) = (Arc::clone(partner), used.clone());
             PartnerRecord { partner, used }
-        });
+        };
         let logins = self.logins.iter().filter(|(_, account)| !account.is_empty());
         let logins = logins.map(|((auth_url, mail), account)| {
             let (auth_url, mail) = (auth_url.clone(), mail.clone());
@@ -167,10 +168,10 @@ impl Content {
         });
         serde_json::to_vec_pretty(&File {
             version: VERSION,
-            keys: keys.collect::<Vec<_>>(),
-            tokens: self.keys.states().map(StateRecord::new).collect::<Vec<_>>(),
-            partners: partners.collect::<Vec<_>>(),
-            secrets: self.secrets.states().map(StateRecord::new).collect::<Vec<_>>(),
+            keys: rendered.keys.of(self.keys.owners(), key)?,
+            tokens: rendered.tokens.of(self.keys.states(), StateRecord::new)?,
+            partners: rendered.partners.of(self.secrets.owners(), partner)?,
+            secrets: rendered.secrets.of(self.secrets.states(), StateRecord::new)?,
             logins: logins.collect::<Vec<_>>(),
             key_files: key_files.collect::<Vec<_>>(),
         })
@@ -277,7 +278,7 @@ struct StateRecord<S> {
 }
 
 impl<S: Copy> StateRecord<S> {
-    fn new((fingerprint, stored): (&Fingerprint, &Stored<S>)) -> Self {
+    fn new(fingerprint: &Fingerprint, stored: &Stored<S>) -> Self {
         Self { fingerprint: fingerprint.clone(), stored: *stored }
     }
 
@@ -350,7 +351,8 @@ mod tests {
         let (auth_url, mail) = ("https://auth".to_owned(), "api@durand.example".to_owned());
         content.apply(StateUpdate::Login { auth_url, mail, account: account.clone() });
         assert!(content.set_key_files([("keys.d/*.yml".to_owned(), 3)].into()));
-        let (mut again, damage) = Content::from_json(&content.to_json().unwrap()).unwrap();
+        let (mut again, damage) =
+            Content::from_json(&content.to_json(&mut Rendered::default()).unwrap()).unwrap();
         assert_eq!((known(&again, "t"), damage), (Some(broken()), Vec::new()));
         assert_eq!((again.key_files("keys.d/*.yml"), again.key_files("*")), (3, 0));
         assert!(!again.set_key_files([("keys.d/*.yml".to_owned(), 3)].into()));
@@ -361,6 +363,29 @@ mod tests {
             Some(at(2)),
             "the name is read back"
         );
+    }
+
+    #[test]
+    fn the_text_does_not_depend_on_what_was_written_before() {
+        let mut rendered = Rendered::default();
+        let mut content = with_a_key();
+        let mut check = |content: &Content| {
+            let text = String::from_utf8(content.to_json(&mut rendered).unwrap()).unwrap();
+            let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(text.lines().count(), serde_json::to_string_pretty(&parsed).unwrap().lines().count());
+            assert_eq!(text.as_bytes(), content.to_json(&mut Rendered::default()).unwrap());
+            text
+        };
+        let first = check(&content);
+        assert!(first.contains("\n  \"keys\": [\n    {\n      \"partner\": \"acme\",\n"), "{first}");
+        adopt(&mut content, "martin", "another");
+        assert_ne!(check(&content), first);
+        let (partner, key) = ("acme".into(), "dupont".into());
+        content.apply(StateUpdate::Key { partner, key, id: id("t"), persisted: broken() });
+        assert!(check(&content).contains("revoked"));
+        content.update_configured(&[("acme".into(), "martin".into())], at(60));
+        content.update_configured(&[("acme".into(), "martin".into())], at(120));
+        assert!(!check(&content).contains("dupont"));
     }
 
     #[test]
@@ -416,7 +441,7 @@ mod tests {
         let active = state_of(KeyState::Active, 3, true);
         let (partner, key) = ("acme".into(), "martin".into());
         content.apply(StateUpdate::Key { partner, key, id: id("t"), persisted: active });
-        let mut again = Content::from_json(&content.to_json().unwrap()).unwrap().0;
+        let mut again = Content::from_json(&content.to_json(&mut Rendered::default()).unwrap()).unwrap().0;
         assert_eq!((adopt(&mut again, "dupont", "t"), adopt(&mut again, "martin", "t")), (broken(), active));
     }
 
@@ -479,7 +504,7 @@ mod tests {
         assert_eq!((known(&content, "t"), damage), (Some(expected), Vec::new()));
         assert_eq!(adopt(&mut content, "dupont", "t"), expected);
         content.update_configured(&[("acme".into(), "dupont".into())], at(3));
-        let mut again = Content::from_json(&content.to_json().unwrap()).unwrap().0;
+        let mut again = Content::from_json(&content.to_json(&mut Rendered::default()).unwrap()).unwrap().0;
         assert_eq!(adopt(&mut again, "dupont", "t"), expected);
         let replaced = adopt(&mut Content::from_json(text.as_bytes()).unwrap().0, "dupont", "new");
         assert_eq!((replaced.state, replaced.history.broken_since), (KeyState::Unknown, Some(at(2))));
@@ -522,7 +547,7 @@ mod tests {
         let account = |mail| content.account("https://auth", mail).unwrap();
         let expected = [refused(2), AccountRecord::default(), refused(1)];
         assert_eq!(["untouched", "logged in", "refused"].map(account), expected);
-        let again = Content::from_json(&content.to_json().unwrap()).unwrap().0;
+        let again = Content::from_json(&content.to_json(&mut Rendered::default()).unwrap()).unwrap().0;
         assert_eq!(again.logins.len(), 2);
         assert!(
             content.apply(login("refused", AccountRecord::default())),
@@ -553,7 +578,7 @@ mod tests {
     #[test]
     fn text_of_another_form_or_version_is_an_error() {
         let other_version = br#"{"version":9,"keys":[],"secrets":[],"logins":[]}"#;
-        let torn = &with_a_key().to_json().unwrap()[..50];
+        let torn = &with_a_key().to_json(&mut Rendered::default()).unwrap()[..50];
         for text in [&b""[..], b"null", b"[]", b"{}", b"\xff\xfe", other_version, torn] {
             assert!(Content::from_json(text).is_err(), "{}", String::from_utf8_lossy(text));
         }
@@ -561,7 +586,7 @@ mod tests {
 
     #[test]
     fn an_unreadable_record_is_named_and_does_not_affect_the_others() {
-        let text = String::from_utf8(with_a_key().to_json().unwrap()).unwrap();
+        let text = String::from_utf8(with_a_key().to_json(&mut Rendered::default()).unwrap()).unwrap();
         let (before, good) = text.split_once("\"tokens\": [").unwrap();
         let wrong =
             r#"{"fingerprint":"f","state":"fine","since":"2026-01-01T00:00:00Z","has_been_active":true}"#;

@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 use tracing::{error, warn};
 
 use super::content::Content;
+use super::rendered::Rendered;
 
 const FILE_NAME: &str = "state.json";
 /// The prefix of the temporary file's name while it is being written.
@@ -39,12 +40,13 @@ pub(super) struct StateFile {
     lock: Option<File>,
     /// Whether the state file in the directory was read. Until then, it must not be replaced.
     read: bool,
+    rendered: Rendered,
 }
 
 impl StateFile {
     /// Does not access the directory yet.
     pub(super) fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), lock: None, read: false }
+        Self { directory: directory.to_owned(), lock: None, read: false, rendered: Rendered::default() }
     }
 
     /// Locks the directory and reads the file, unless it was read already. It is read once, as soon as the
@@ -123,9 +125,10 @@ impl StateFile {
     /// Replaces the file atomically: a reader finds the complete old text or the complete new text, even
     /// if the process or the machine stops at any moment. Call it only after [`Self::read_if_new`], so
     /// that it does not replace a file that was not read.
-    pub(super) fn replace(&self, text: &[u8]) -> io::Result<()> {
+    pub(super) fn replace(&mut self, content: &Content) -> io::Result<()> {
+        let text = content.to_json(&mut self.rendered)?;
         let mut new = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(&self.directory)?;
-        new.write_all(text)?;
+        new.write_all(&text)?;
         new.as_file().sync_all()?;
         new.persist(self.directory.join(FILE_NAME))?;
         File::open(&self.directory)?.sync_all()

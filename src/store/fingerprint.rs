@@ -13,7 +13,7 @@ use crate::partner_api::Firm;
 /// cannot be found from their hash by guessing. A password is neither long nor random, so the
 /// fingerprint of an account is made from its mail and firm instead.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) struct Fingerprint(Box<str>);
+pub(crate) struct Fingerprint(Arc<str>);
 
 /// The fingerprint of a credential, and what is needed to find states that an earlier version wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::time::sleep;
 
+use super::rendered::Rendered;
 use super::*;
 use crate::key_state::KeyState;
 
@@ -66,7 +67,7 @@ fn text_of(updates: impl IntoIterator<Item = StateUpdate>) -> Vec<u8> {
     for update in updates {
         content.apply(update);
     }
-    content.to_json().unwrap()
+    content.to_json(&mut Rendered::default()).unwrap()
 }
 
 /// Of the token of a key.
