@@ -110,6 +110,53 @@ fn a_token_of_another_api_has_no_history() {
     assert_eq!(adopt(&mut content, "dupont", "t"), broken());
 }
 
+/// Records that a key uses a token of another API.
+fn adopt_elsewhere(content: &mut Content, api: &str, token: &str) -> PersistedKeyState {
+    let id = CredentialId::of_token(&api.into(), "acme", "dupont", &token.into());
+    content.keys().adopt(("acme".into(), "dupont".into()), &id, PersistedKeyState::new(at(50))).0
+}
+
+#[test]
+fn a_key_that_returns_from_another_api_with_another_token_is_still_broken() {
+    let key: KeyName = ("acme".into(), "dupont".into());
+    let reread = |content: &Content| Content::from_json(&content.to_json().unwrap()).unwrap().0;
+    let mut content = with("t", broken());
+    assert_eq!(adopt_elsewhere(&mut content, "staging", "s"), PersistedKeyState::new(at(50)));
+    assert!(content.update_configured(std::slice::from_ref(&key), at(3)));
+    assert_eq!(content.last_key(&key, "api"), Some(broken()));
+    let mut again = reread(&content);
+    let returned = adopt(&mut again, "dupont", "new");
+    assert_eq!((returned.state, returned.history), (KeyState::Unknown, broken().history));
+    assert_eq!(again.last_key(&key, "staging"), Some(PersistedKeyState::new(at(50))));
+    // What was used at another API is kept for 30 days.
+    assert!(!content.update_configured(std::slice::from_ref(&key), at(32)));
+    assert_eq!(adopt(&mut reread(&content), "dupont", "new").history, broken().history);
+    assert!(content.update_configured(std::slice::from_ref(&key), at(33)));
+    assert_eq!(adopt(&mut content, "dupont", "new"), PersistedKeyState::new(at(50)));
+}
+
+#[test]
+fn a_key_that_never_changed_its_api_has_no_list_of_other_apis() {
+    let mut content = with("t", broken());
+    adopt(&mut content, "dupont", "new");
+    assert!(!String::from_utf8(content.to_json().unwrap()).unwrap().contains("other_apis"));
+}
+
+#[test]
+fn an_older_file_adds_the_history_at_each_api() {
+    let mut older = with("t", broken());
+    adopt_elsewhere(&mut older, "staging", "s");
+    // It started with production, and could read the file only then.
+    let mut content = Content::default();
+    adopt(&mut content, "dupont", "new");
+    content.merge_older(older.clone());
+    assert_eq!(adopt(&mut content, "dupont", "new").history, broken().history);
+    let mut content = Content::default();
+    adopt_elsewhere(&mut content, "staging", "s");
+    content.merge_older(older);
+    assert_eq!(adopt(&mut content, "dupont", "new").history, broken().history);
+}
+
 #[test]
 fn two_keys_with_one_token_keep_their_own_states() {
     let mut content = with("t", broken());
