@@ -3,6 +3,7 @@
 mod evidence;
 mod on_request;
 
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
@@ -69,7 +70,8 @@ struct Attempt {
 
 impl KeyMonitor {
     /// Starts with the persisted state of `key`, if there is one. If the definition of the key changed,
-    /// `old` is the same key under the earlier configuration, and its history is carried over.
+    /// `old` is the same key under the earlier configuration, and its history is carried over. If `old` has another
+    /// name, its state is shown until the token can be read: only the token tells whether it is the same key.
     pub(crate) fn new(
         context: Arc<Context>,
         settings: MonitorSettings,
@@ -82,15 +84,20 @@ impl KeyMonitor {
         let id = tokens.initial_id(partner_monitor.api(), &partner.name, &key.name);
         let new = PersistedKeyState::new(SystemTime::now());
         let name = (Arc::clone(&partner.name), Arc::clone(&key.name));
-        let persisted = match &id {
-            Some(id) => context.store.adopt_key(name.0, name.1, id, new),
-            None => context.store.last_key(&name, partner_monitor.api()).unwrap_or(new),
+        let persisted = if let Some(id) = &id {
+            context.store.adopt_key(name.0, name.1, id, new)
+        } else {
+            let api = partner_monitor.api();
+            let renamed = old.filter(|old| old.partner_monitor.api() == api);
+            let of_old = || renamed.map(|old| old.key.status().persisted);
+            context.store.last_key(&name, api).or_else(of_old).unwrap_or(new)
         };
         let probes = key.probes.iter();
         let probes = probes.map(|probe| ProbeStatus::new(Arc::clone(&probe.name), probe.timing.interval));
         let mut status = KeyStatus::new(persisted, probes);
         status.has_login = matches!(key.credential, config::Credential::Login(_));
-        if let Some(old) = old {
+        if let Some(old) = old.filter(|old| old.key.name == key.name && old.key.partner.name == partner.name)
+        {
             status.carry_over(&old.key.status());
         }
         if let Some(token) = tokens.permanent_token() {
@@ -135,6 +142,11 @@ impl KeyMonitor {
     /// The probes in the order of the configuration; [`Self::run`] takes an index into them.
     pub(crate) fn probes(&self) -> &[Probe] {
         &self.definition.probes
+    }
+
+    /// The file with the token.
+    pub(crate) fn token_file(&self) -> Option<&Path> {
+        self.definition.credential.token_file()
     }
 
     /// The key in the shared state.
