@@ -6,6 +6,7 @@
 //! thousand writes.
 
 mod content;
+mod contradictions;
 mod file;
 mod fingerprint;
 mod journal;
@@ -30,6 +31,7 @@ use file::StateFile;
 use journal::Journal;
 
 pub(crate) use content::StateUpdate;
+pub(crate) use contradictions::{NamedContradiction, ProbeName};
 pub(crate) use file::OpenError;
 pub(crate) use fingerprint::{CredentialId, Fingerprint};
 pub(crate) use journal::LoginEvent;
@@ -221,6 +223,21 @@ impl Store {
             is_changed
         });
         state
+    }
+
+    /// The settled contradictions about a token or a secret that `is_wanted` selects.
+    pub(crate) fn contradictions(
+        &self,
+        id: &CredentialId,
+        is_wanted: impl Fn(&NamedContradiction) -> bool,
+    ) -> Vec<NamedContradiction> {
+        let current = self.0.current.borrow();
+        current.content.contradictions(id).iter().filter(|settled| is_wanted(settled)).cloned().collect()
+    }
+
+    /// Replaces the settled contradictions about a token or a secret. Nobody waits until they are on disk.
+    pub(crate) fn set_contradictions(&self, id: &CredentialId, settled: Vec<NamedContradiction>) {
+        self.0.modify(|current| current.content.set_contradictions(id, settled));
     }
 
     /// What is known about the log-ins of an account; `mail` in lower case.

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod budget;
+mod contradictions;
 mod credentials;
 mod log_ins;
 mod model;

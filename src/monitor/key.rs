@@ -114,13 +114,16 @@ impl KeyMonitor {
         let monitored_key = MonitoredKey::new(partner, Arc::clone(&key.name), key.access, status);
         let mut confirmation = Confirmation::default();
         (0..key.probes.len()).for_each(|index| confirmation.add(index));
+        if let Some(id) = &id {
+            evidence::restore_contradictions(&mut confirmation, &key.probes, &context.store, id);
+        }
         let budget = id.as_ref().map(|id| context.budgets.of(id)).unwrap_or_default();
         let session =
             KeySession { tokens, budget, id, confirmation, key_info_answered: None, refusals: Vec::new() };
         Arc::new_cyclic(|monitor| Self {
-            context,
             settings,
-            number: partner_monitor.add_key(Weak::clone(monitor), key.probes.len()),
+            number: partner_monitor.add_key(Weak::clone(monitor), key, &context.store),
+            context,
             partner_monitor,
             key: Arc::new(monitored_key),
             definition: key.clone(),
@@ -339,6 +342,8 @@ impl KeyMonitor {
         status.reset_from_token(token);
         drop(status);
         session.confirmation.reset();
+        let store = &self.context.store;
+        evidence::restore_contradictions(&mut session.confirmation, self.probes(), store, &id);
         session.key_info_answered = None;
         session.refusals.clear();
         session.budget = self.context.budgets.of(&id);

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::contradictions::{Contradictions, ContradictionsRecord, NamedContradiction};
 use super::fingerprint::{CredentialId, Fingerprint};
 use super::logins::{AccountRecord, LoginRecord, StoredAccount};
 use super::records::{Records, Stored, Used, is_recent, parse_records};
@@ -60,6 +61,7 @@ pub(super) struct Content {
     logins: BTreeMap<(String, String), AccountRecord>,
     /// The patterns of `key_files`, and how many files each one matched last.
     key_files: BTreeMap<String, usize>,
+    contradictions: Contradictions,
 }
 
 impl Content {
@@ -96,6 +98,25 @@ impl Content {
         for (pattern, files) in older.key_files {
             self.key_files.entry(pattern).or_insert(files);
         }
+        for (fingerprint, settled) in older.contradictions {
+            self.contradictions.entry(fingerprint).or_insert(settled);
+        }
+    }
+
+    /// The settled contradictions about this token or secret.
+    pub(super) fn contradictions(&self, id: &CredentialId) -> &[NamedContradiction] {
+        self.contradictions.get(&id.fingerprint).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Returns whether anything changed.
+    pub(super) fn set_contradictions(&mut self, id: &CredentialId, settled: Vec<NamedContradiction>) -> bool {
+        let is_changed = self.contradictions(id) != settled;
+        if settled.is_empty() {
+            self.contradictions.remove(&id.fingerprint);
+        } else if is_changed {
+            self.contradictions.insert(id.fingerprint.clone(), settled);
+        }
+        is_changed
     }
 
     /// How many files the pattern matched last.
@@ -146,7 +167,10 @@ impl Content {
         let logins = self.logins.len();
         self.logins.retain(|_, account| account.last_refusal().is_none_or(|last| is_recent(last, now)));
         let keys_changed = self.keys.update_configured(&keys, now);
-        self.secrets.update_configured(&partners, now) || keys_changed || logins != self.logins.len()
+        let secrets_changed = self.secrets.update_configured(&partners, now);
+        let (keys, secrets) = (&self.keys, &self.secrets);
+        self.contradictions.retain(|fingerprint, _| keys.knows(fingerprint) || secrets.knows(fingerprint));
+        keys_changed || secrets_changed || logins != self.logins.len()
     }
 
     /// The file's text: indented JSON, so that a person can read it.
@@ -168,6 +192,10 @@ impl Content {
             let pattern = pattern.clone();
             KeyFilesRecord { pattern, files: *files }
         });
+        let contradictions = self.contradictions.iter().map(|(fingerprint, settled)| {
+            let (fingerprint, settled) = (fingerprint.clone(), settled.clone());
+            ContradictionsRecord { fingerprint, settled }
+        });
         serde_json::to_vec_pretty(&File {
             version: VERSION,
             keys: keys.collect::<Vec<_>>(),
@@ -176,6 +204,7 @@ impl Content {
             secrets: self.secrets.states().map(StateRecord::new).collect::<Vec<_>>(),
             logins: logins.collect::<Vec<_>>(),
             key_files: key_files.collect::<Vec<_>>(),
+            contradictions: contradictions.collect::<Vec<_>>(),
         })
     }
 
@@ -198,7 +227,7 @@ impl Content {
 
     fn from_version_1(content: version_1::Content) -> Self {
         let logins = content.logins.into_iter().map(LoginRecord::into_parts).collect();
-        Self { keys: content.keys, secrets: content.secrets, logins, key_files: BTreeMap::new() }
+        Self { keys: content.keys, secrets: content.secrets, logins, ..Self::default() }
     }
 
     fn from_current_json(text: &[u8], damage: &mut Vec<String>) -> serde_json::Result<Self> {
@@ -209,6 +238,8 @@ impl Content {
         let secrets: Vec<StateRecord<_>> = parse_records("secrets", &file.secrets, damage);
         let logins: Vec<LoginRecord<StoredAccount>> = parse_records("logins", &file.logins, damage);
         let key_files: Vec<KeyFilesRecord> = parse_records("key_files", &file.key_files, damage);
+        let contradictions: Vec<ContradictionsRecord> =
+            parse_records("contradictions", &file.contradictions, damage);
         Ok(Self {
             keys: Records::from_parts(
                 keys.into_iter().map(|record| ((record.partner, record.key), record.used)),
@@ -220,6 +251,7 @@ impl Content {
             ),
             logins: logins.into_iter().map(LoginRecord::into_parts).collect(),
             key_files: key_files.into_iter().map(|it| (it.pattern, it.files)).collect(),
+            contradictions: contradictions.into_iter().map(|it| (it.fingerprint, it.settled)).collect(),
         })
     }
 }
@@ -232,7 +264,7 @@ struct Header {
 
 /// The file, with records that are typed for writing and unparsed for reading.
 #[derive(Serialize, Deserialize)]
-struct File<K, T, P, S, L, F> {
+struct File<K, T, P, S, L, F, C> {
     version: u32,
     /// Which token each key uses.
     keys: Vec<K>,
@@ -244,10 +276,13 @@ struct File<K, T, P, S, L, F> {
     /// Files of earlier exporters do not have it.
     #[serde(default = "Vec::new")]
     key_files: Vec<F>,
+    /// About tokens and about secrets.
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    contradictions: Vec<C>,
 }
 
-type UnparsedFile<'a> =
-    File<&'a RawValue, &'a RawValue, &'a RawValue, &'a RawValue, &'a RawValue, &'a RawValue>;
+type Raw<'a> = &'a RawValue;
+type UnparsedFile<'a> = File<Raw<'a>, Raw<'a>, Raw<'a>, Raw<'a>, Raw<'a>, Raw<'a>, Raw<'a>>;
 
 /// How many files a pattern of `key_files` matched last.
 #[derive(Serialize, Deserialize)]

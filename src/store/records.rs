@@ -183,7 +183,6 @@ impl<N: Ord, S: Persisted> Records<N, S> {
     pub(super) fn update_configured(&mut self, configured: &BTreeSet<&N>, now: SystemTime) -> bool {
         let before = (self.owners.len(), self.states.len());
         self.owners.retain(|owner, _| configured.contains(owner));
-        let used: BTreeSet<_> = self.owners.values().map(|used| &used.fingerprint).collect();
         let mut is_marked = false;
         for used in self.owners.values_mut() {
             is_marked |= used.remove_old(now);

@@ -9,8 +9,8 @@ use tracing::{info, warn};
 use super::super::partner::{SecretAnswer, SecretProbe};
 use super::super::persist;
 use super::{KeyMonitor, KeySession};
-use crate::config::Target;
-use crate::confirmation::{Decision, Situation, Statement as _};
+use crate::config::{Probe, Target};
+use crate::confirmation::{Confirmation, Decision, Situation, Statement as _};
 use crate::key_state::{EvidenceSource, KeyState, PersistedKeyState};
 use crate::partner_api::KeyInfoMode;
 use crate::partner_api::error::ErrorCode;
@@ -18,10 +18,25 @@ use crate::partner_api::judge::KeyEvidence;
 use crate::partner_api::request_id::RequestId;
 use crate::report::ProbeReport;
 use crate::state::TransitionCause;
-use crate::store::{CredentialId, StateUpdate};
+use crate::store::{CredentialId, NamedContradiction, ProbeName, StateUpdate, Store};
 
 /// A refusal that no other probe confirms or contradicts counts after this number of intervals.
 const PATIENCE_INTERVALS: u32 = 3;
+
+/// Takes up the contradictions between the probes of a key that were settled before the start, or when the key last
+/// had this token.
+pub(super) fn restore_contradictions(
+    confirmation: &mut Confirmation<usize, KeyEvidence>,
+    probes: &[Probe],
+    store: &Store,
+    id: &CredentialId,
+) {
+    let index = |name: &ProbeName| probes.iter().position(|probe| probe.name == name.probe);
+    let settled = store.contradictions(id, |_| true);
+    for settled in settled.iter().filter_map(|settled| settled.resolve(index)) {
+        confirmation.restore(settled, Instant::now());
+    }
+}
 
 impl KeyMonitor {
     /// Passes the answer to the partner's secret. If a refusal of the secret must be confirmed, the other key
@@ -60,7 +75,9 @@ impl KeyMonitor {
             Self::keep_refusal(session, report);
         }
         let known = self.key.status().persisted;
-        let evidence = match self.decide(session, index, report, &known) {
+        let decision = self.decide(session, index, report, &known);
+        self.save_contradictions(session, &id);
+        let evidence = match decision {
             Decision::Keep => return None,
             Decision::Ask(asked) => return Some(asked),
             Decision::Move(evidence) => evidence,
@@ -97,6 +114,17 @@ impl KeyMonitor {
             now: Instant::now(),
         };
         session.confirmation.hear(index, said, &situation)
+    }
+
+    /// Persists the settled contradictions, if they changed.
+    fn save_contradictions(&self, session: &mut KeySession, id: &CredentialId) {
+        let Some(settled) = session.confirmation.changed_contradictions() else { return };
+        let name = |index: usize| {
+            let probe = self.probes().get(index)?;
+            Some(ProbeName { key: None, probe: Arc::clone(&probe.name) })
+        };
+        let settled = settled.filter_map(|settled| NamedContradiction::new(settled, name)).collect();
+        self.context.store.set_contradictions(id, settled);
     }
 
     /// How long a refusal of this probe waits for another probe.

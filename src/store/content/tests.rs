@@ -4,6 +4,7 @@ use super::*;
 use crate::key_state::{KeyHistory, KeyState, SecretState};
 use crate::partner_api::login::LoginRefusal;
 use crate::password_fingerprint::PasswordFingerprint;
+use crate::store::ProbeName;
 use crate::store::logins::{FirmRecord, PasswordRecord, RefusalRecord};
 
 const DAY: std::time::Duration = std::time::Duration::from_hours(24);
@@ -155,6 +156,34 @@ fn an_older_file_adds_the_history_at_each_api() {
     adopt_elsewhere(&mut content, "staging", "s");
     content.merge_older(older);
     assert_eq!(adopt(&mut content, "dupont", "new").history, broken().history);
+}
+
+#[test]
+fn settled_contradictions_are_read_back_and_removed_with_the_token() {
+    let named = |probe: &str| ProbeName { key: None, probe: probe.into() };
+    let settled = vec![NamedContradiction {
+        probe: named("exercices"),
+        refusal: "not_found".into(),
+        by: named("key_info"),
+        said: "activated".into(),
+    }];
+    let mut content = with_a_key();
+    assert!(!String::from_utf8(content.to_json().unwrap()).unwrap().contains("contradictions"));
+    assert!(content.set_contradictions(&id("t"), settled.clone()));
+    assert!(!content.set_contradictions(&id("t"), settled.clone()));
+    let mut again = Content::from_json(&content.to_json().unwrap()).unwrap().0;
+    assert_eq!(again.contradictions(&id("t")), settled);
+    assert_eq!(again.contradictions(&id("another")), []);
+    let mut late = with_a_key();
+    late.merge_older(again.clone());
+    assert_eq!(late.contradictions(&id("t")), settled);
+    again.update_configured(&[], at(10));
+    again.update_configured(&[], at(39));
+    assert_eq!(again.contradictions(&id("t")), settled);
+    again.update_configured(&[], at(40));
+    assert_eq!(again.contradictions(&id("t")), []);
+    assert!(content.set_contradictions(&id("t"), Vec::new()));
+    assert!(!String::from_utf8(content.to_json().unwrap()).unwrap().contains("contradictions"));
 }
 
 #[test]
