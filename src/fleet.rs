@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::config::{Config, HEALTH, Key, Partner, Probe, Timing};
 use crate::monitor::{Context, HealthMonitor, KeyMonitor, MonitorSettings, PartnerMonitor};
 use crate::panics::restart_on_panic;
-use crate::probe::{BuildError, Prober};
+use crate::probe::BuildError;
 use crate::probe_loop::{run_health_probe, run_key_probes};
 use crate::schedule::{Anchor, Gap, replica_shift};
 use crate::state::Inventory;
@@ -94,7 +94,7 @@ impl Fleet {
             Some(health) if health.settings.prober.matches(&config.settings.api) => {
                 health.settings.prober.clone()
             }
-            _ => Prober::new(&config.settings.api)?,
+            _ => self.context.prober(&config.settings.api)?,
         };
         let settings = MonitorSettings { prober, keep_free: config.settings.keep_free };
         // From here on, nothing can fail: the change is made completely or not at all.

@@ -12,6 +12,7 @@ mod fingerprint;
 mod journal;
 mod logins;
 mod records;
+mod request_ids;
 #[cfg(test)]
 mod tests;
 mod version_1;
@@ -238,6 +239,19 @@ impl Store {
     /// Replaces the settled contradictions about a token or a secret. Nobody waits until they are on disk.
     pub(crate) fn set_contradictions(&self, id: &CredentialId, settled: Vec<NamedContradiction>) {
         self.0.modify(|current| current.content.set_contradictions(id, settled));
+    }
+
+    /// On which routes of this API a response had a request ID, and about when the last one came.
+    pub(crate) fn request_ids(&self, api: &str) -> Vec<(Box<str>, SystemTime)> {
+        self.0.current.borrow().content.request_ids().of(api)
+    }
+
+    /// Records that a response on this route had a request ID.
+    pub(crate) fn record_request_id(&self, api: &Arc<str>, path: &str, now: SystemTime) {
+        // Most calls change nothing, and need no more than a look.
+        if self.0.current.borrow().content.request_ids().is_due(api, path, now) {
+            self.0.modify(|current| current.content.request_ids_mut().record(api, path, now));
+        }
     }
 
     /// What is known about the log-ins of an account; `mail` in lower case.

@@ -304,10 +304,15 @@ impl KeyMonitor {
         // A log-in is not lateness: it says how long the API took.
         let due = due.map(|due| due + started.elapsed());
         let permit = self.context.start_probe(due).await;
-        let report = self.settings.prober.probe(request(probe, &token, &secret)).await;
+        let request = request(probe, &token, &secret);
+        let path = request.path;
+        let report = self.settings.prober.probe(request).await;
         session.tokens.end_request();
         drop(permit);
         if let Some(judgement) = &report.judgement {
+            if judgement.request_id.is_some() {
+                self.context.store.record_request_id(self.partner_monitor.api(), path, report.finished);
+            }
             session.budget.lock().update(&judgement.budget, is_out_of_budget(&report), Instant::now());
         }
         Attempt { report, secret: Some(secret_id) }

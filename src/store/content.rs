@@ -14,6 +14,7 @@ use super::contradictions::{Contradictions, ContradictionsRecord, NamedContradic
 use super::fingerprint::{CredentialId, Fingerprint};
 use super::logins::{AccountRecord, LoginRecord, StoredAccount};
 use super::records::{Records, Stored, Used, is_recent, parse_records};
+use super::request_ids::{RequestIdRecord, RequestIdTimes};
 use super::version_1;
 use crate::key_state::{PersistedKeyState, PersistedSecretState};
 
@@ -62,6 +63,7 @@ pub(super) struct Content {
     /// The patterns of `key_files`, and how many files each one matched last.
     key_files: BTreeMap<String, usize>,
     contradictions: Contradictions,
+    request_ids: RequestIdTimes,
 }
 
 impl Content {
@@ -101,6 +103,7 @@ impl Content {
         for (fingerprint, settled) in older.contradictions {
             self.contradictions.entry(fingerprint).or_insert(settled);
         }
+        self.request_ids.merge_older(older.request_ids);
     }
 
     /// The settled contradictions about this token or secret.
@@ -117,6 +120,14 @@ impl Content {
             self.contradictions.insert(id.fingerprint.clone(), settled);
         }
         is_changed
+    }
+
+    pub(super) const fn request_ids(&self) -> &RequestIdTimes {
+        &self.request_ids
+    }
+
+    pub(super) const fn request_ids_mut(&mut self) -> &mut RequestIdTimes {
+        &mut self.request_ids
     }
 
     /// How many files the pattern matched last.
@@ -170,7 +181,8 @@ impl Content {
         let secrets_changed = self.secrets.update_configured(&partners, now);
         let (keys, secrets) = (&self.keys, &self.secrets);
         self.contradictions.retain(|fingerprint, _| keys.knows(fingerprint) || secrets.knows(fingerprint));
-        keys_changed || secrets_changed || logins != self.logins.len()
+        let request_ids_changed = self.request_ids.remove_old(now);
+        keys_changed || secrets_changed || request_ids_changed || logins != self.logins.len()
     }
 
     /// The file's text: indented JSON, so that a person can read it.
@@ -205,6 +217,7 @@ impl Content {
             logins: logins.collect::<Vec<_>>(),
             key_files: key_files.collect::<Vec<_>>(),
             contradictions: contradictions.collect::<Vec<_>>(),
+            request_ids: self.request_ids.records().collect::<Vec<_>>(),
         })
     }
 
@@ -240,6 +253,7 @@ impl Content {
         let key_files: Vec<KeyFilesRecord> = parse_records("key_files", &file.key_files, damage);
         let contradictions: Vec<ContradictionsRecord> =
             parse_records("contradictions", &file.contradictions, damage);
+        let request_ids: Vec<RequestIdRecord> = parse_records("request_ids", &file.request_ids, damage);
         Ok(Self {
             keys: Records::from_parts(
                 keys.into_iter().map(|record| ((record.partner, record.key), record.used)),
@@ -252,6 +266,7 @@ impl Content {
             logins: logins.into_iter().map(LoginRecord::into_parts).collect(),
             key_files: key_files.into_iter().map(|it| (it.pattern, it.files)).collect(),
             contradictions: contradictions.into_iter().map(|it| (it.fingerprint, it.settled)).collect(),
+            request_ids: request_ids.into_iter().collect(),
         })
     }
 }
@@ -264,7 +279,7 @@ struct Header {
 
 /// The file, with records that are typed for writing and unparsed for reading.
 #[derive(Serialize, Deserialize)]
-struct File<K, T, P, S, L, F, C> {
+struct File<K, T, P, S, L, F, C, R> {
     version: u32,
     /// Which token each key uses.
     keys: Vec<K>,
@@ -279,10 +294,12 @@ struct File<K, T, P, S, L, F, C> {
     /// About tokens and about secrets.
     #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
     contradictions: Vec<C>,
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    request_ids: Vec<R>,
 }
 
 type Raw<'a> = &'a RawValue;
-type UnparsedFile<'a> = File<Raw<'a>, Raw<'a>, Raw<'a>, Raw<'a>, Raw<'a>, Raw<'a>, Raw<'a>>;
+type UnparsedFile<'a> = File<Raw<'a>, Raw<'a>, Raw<'a>, Raw<'a>, Raw<'a>, Raw<'a>, Raw<'a>, Raw<'a>>;
 
 /// How many files a pattern of `key_files` matched last.
 #[derive(Serialize, Deserialize)]

@@ -3,10 +3,11 @@
 use std::time::SystemTime;
 
 use crate::key_state::{KeyState, PersistedKeyState, SecretState};
-use partner_simulator::{Fault, Scope, Simulator};
+use axum::http::{HeaderValue, StatusCode};
+use partner_simulator::{EXERCICES, Fault, Page, Scope, Simulator};
 use tokio::time::sleep;
 
-use super::{RunningFleet, minutes, simulator_builder};
+use super::{RunningFleet, extended, minutes, simulator_builder};
 use crate::config::Config;
 use crate::partner_api::failure::Reason;
 use crate::test_support::{config, exercices, known_key, token_file_key};
@@ -195,4 +196,40 @@ async fn a_broken_key_is_still_broken_after_a_stay_at_another_api_and_with_anoth
     sleep(minutes(2)).await;
     let works = fleet.key("dupont").persisted;
     assert_eq!((works.state, works.history.broken_since), (KeyState::Active, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_is_not_believed_after_a_restart_or_a_reload() {
+    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
+    let key = simulator.key("dupont").unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let storage = parent.path().join("data");
+    let configured =
+        || config(&simulator, vec![known_key(&simulator, "dupont", vec![extended(), exercices(None)])]);
+    let fleet = RunningFleet::start_with_storage(&storage, tempfile::tempdir().unwrap(), &configured());
+    sleep(minutes(2)).await;
+    end(fleet).await;
+    key.revoke();
+    let page = Page::new(
+        StatusCode::OK,
+        HeaderValue::from_static("application/json"),
+        r#"{"status":"up","isActivated":true}"#,
+    );
+    key.inject(Fault::Edge(page));
+    let mut fleet = RunningFleet::start_with_storage(&storage, parent, &configured());
+    for is_reloaded in [false, true] {
+        if is_reloaded {
+            let mut config = configured();
+            // Other settings of the same API: they build the client anew.
+            config.settings.api.identity = Some(config.settings.api.identity());
+            fleet.apply(&config);
+        }
+        sleep(minutes(2)).await;
+        let reasons = [0, 1].map(|probe| fleet.reason("dupont", probe));
+        assert_eq!(reasons, [Some(Reason::Edge); 2], "{EXERCICES}");
+        assert_eq!(fleet.key("dupont").probes[1].successes, 0);
+    }
+    key.heal();
+    sleep(minutes(2)).await;
+    assert_eq!(fleet.state("dupont"), KeyState::Revoked);
 }

@@ -187,6 +187,20 @@ fn settled_contradictions_are_read_back_and_removed_with_the_token() {
 }
 
 #[test]
+fn the_times_of_request_ids_are_read_back() {
+    let mut content = Content::default();
+    let (api, route) = (Arc::from("api"), "/api/v1/society");
+    assert!(content.request_ids_mut().record(&api, route, at(1)));
+    let mut again = Content::from_json(&content.to_json().unwrap()).unwrap().0;
+    assert_eq!(again.request_ids().of("api"), [(route.into(), at(1))]);
+    let mut late = Content::default();
+    late.merge_older(again.clone());
+    assert_eq!(late.request_ids().of("api"), [(route.into(), at(1))]);
+    assert!(!again.update_configured(&[], at(20)));
+    assert!(again.update_configured(&[], at(31)));
+}
+
+#[test]
 fn two_keys_with_one_token_keep_their_own_states() {
     let mut content = with("t", broken());
     let active = state_of(KeyState::Active, 3, true);
