@@ -7,6 +7,7 @@ mod credentials;
 mod log_ins;
 mod model;
 mod on_request;
+mod pending;
 mod persisted_state;
 mod reload;
 mod schedule;

@@ -57,6 +57,8 @@ struct KeySession {
     confirmation: Confirmation<usize, KeyEvidence>,
     /// When the extended form of key/info last answered.
     key_info_answered: Option<Instant>,
+    /// Since when this token is probed.
+    started: Instant,
     /// For each kind of refusal, the last response that said it.
     refusals: Vec<(KeyEvidence, TransitionCause)>,
 }
@@ -118,8 +120,15 @@ impl KeyMonitor {
             evidence::restore_contradictions(&mut confirmation, &key.probes, &context.store, id);
         }
         let budget = id.as_ref().map(|id| context.budgets.of(id)).unwrap_or_default();
-        let session =
-            KeySession { tokens, budget, id, confirmation, key_info_answered: None, refusals: Vec::new() };
+        let session = KeySession {
+            tokens,
+            budget,
+            id,
+            confirmation,
+            key_info_answered: None,
+            started: Instant::now(),
+            refusals: Vec::new(),
+        };
         Arc::new_cyclic(|monitor| Self {
             settings,
             number: partner_monitor.add_key(Weak::clone(monitor), key, &context.store),
@@ -349,7 +358,7 @@ impl KeyMonitor {
         session.confirmation.reset();
         let store = &self.context.store;
         evidence::restore_contradictions(&mut session.confirmation, self.probes(), store, &id);
-        session.key_info_answered = None;
+        (session.key_info_answered, session.started) = (None, Instant::now());
         session.refusals.clear();
         session.budget = self.context.budgets.of(&id);
         if session.id.replace(id).is_some() {

@@ -159,16 +159,23 @@ impl KeyMonitor {
         if self.is_extended(index) {
             return EvidenceSource::Authority;
         }
+        let Some(key_info) = (0..self.probes().len()).find(|index| self.is_extended(*index)) else {
+            return EvidenceSource::Authority;
+        };
         // If key/info no longer responds, canaries decide: otherwise the key would stay pending for ever. One
         // timeout says nothing.
         let patience = self.patience(index);
         let is_recent = |at: Instant| Instant::now().saturating_duration_since(at) < patience;
-        let key_info_works =
-            (0..self.probes().len()).find(|index| self.is_extended(*index)).is_some_and(|index| {
-                let status = self.key.status();
-                let has_failed = status.probes.get(index).is_none_or(|probe| probe.episode.is_some());
-                !has_failed || session.key_info_answered.is_some_and(is_recent)
-            });
+        let (has_failed, is_pending) = {
+            let status = self.key.status();
+            let has_failed = status.probes.get(key_info).is_none_or(|probe| probe.episode.is_some());
+            (has_failed, status.persisted.state == KeyState::Pending)
+        };
+        let key_info_works = match session.key_info_answered {
+            Some(at) => !has_failed || is_recent(at),
+            // Before its first answer, a key that was pending before the start is still pending.
+            None => is_recent(session.started) && (!has_failed || is_pending),
+        };
         if key_info_works { EvidenceSource::CanaryBesideKeyInfo } else { EvidenceSource::Authority }
     }
 
