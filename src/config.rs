@@ -18,7 +18,7 @@ mod urls;
 
 use std::fmt;
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -179,6 +179,17 @@ pub(crate) enum Credential {
     Token(SecretSource),
     /// API Cabinet: a log-in that gives tokens for four hours.
     Login(Login),
+}
+
+impl Credential {
+    /// The file with the token.
+    pub(crate) fn token_file(&self) -> Option<&Path> {
+        match self {
+            Self::Token(SecretSource::File(file) | SecretSource::UnnamedFile(file)) => Some(file),
+            Self::Token(SecretSource::Env(_) | SecretSource::UnnamedEnv(_) | SecretSource::Inline(_))
+            | Self::Login(_) => None,
+        }
+    }
 }
 
 /// An API Cabinet account.

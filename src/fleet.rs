@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio_util::task::AbortOnDropHandle;
@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::config::{Config, HEALTH, Key, Partner, Probe, Timing};
 use crate::monitor::{Context, HealthMonitor, KeyMonitor, MonitorSettings, PartnerMonitor};
 use crate::panics::restart_on_panic;
-use crate::probe::{BuildError, Prober};
+use crate::probe::BuildError;
 use crate::probe_loop::{run_health_probe, run_key_probes};
 use crate::schedule::{Anchor, Gap, replica_shift};
 use crate::state::Inventory;
@@ -94,7 +94,7 @@ impl Fleet {
             Some(health) if health.settings.prober.matches(&config.settings.api) => {
                 health.settings.prober.clone()
             }
-            _ => Prober::new(&config.settings.api)?,
+            _ => self.context.prober(&config.settings.api)?,
         };
         let settings = MonitorSettings { prober, keep_free: config.settings.keep_free };
         // From here on, nothing can fail: the change is made completely or not at all.
@@ -124,19 +124,39 @@ impl Fleet {
     fn build_partners_and_keys(&mut self, config: &Config, settings: &MonitorSettings) -> (Partners, Keys) {
         let (mut partners, mut keys) = (Partners::new(), Keys::new());
         let api = settings.prober.identity();
+        let renamed = self.renamed_keys(config);
         for partner in &config.partners {
             let monitor = self.partner(partner, &api);
             for key in &partner.keys {
                 let name = (Arc::clone(&partner.name), Arc::clone(&key.name));
                 let running_key = match self.keys.remove(&name) {
                     Some(old) if old.monitor.matches(settings, &monitor, key) => old,
-                    old => self.key(settings, &monitor, key, old.as_ref()),
+                    old => {
+                        let old = old.map(|old| old.monitor).or_else(|| renamed.get(&name).cloned());
+                        self.key(settings, &monitor, key, old.as_deref())
+                    }
                 };
                 keys.insert(name, running_key);
             }
             partners.insert(Arc::clone(&partner.name), monitor);
         }
         (partners, keys)
+    }
+
+    /// For each new key, the removed key with the same file of the token: it is the same key under another name, as
+    /// far as is known while the file cannot be read.
+    fn renamed_keys(&self, config: &Config) -> HashMap<Name, Arc<KeyMonitor>> {
+        let configured: HashSet<_> = key_names(config).collect();
+        let removed = self.keys.iter().filter(|(name, _)| !configured.contains(*name));
+        let by_file: HashMap<_, _> =
+            removed.filter_map(|(_, old)| Some((old.monitor.token_file()?, &old.monitor))).collect();
+        let all =
+            config.partners.iter().flat_map(|partner| partner.keys.iter().map(move |key| (partner, key)));
+        let renamed = all.filter_map(|(partner, key)| {
+            let old = by_file.get(key.credential.token_file()?)?;
+            Some(((Arc::clone(&partner.name), Arc::clone(&key.name)), Arc::clone(old)))
+        });
+        renamed.collect()
     }
 
     fn partner(&mut self, partner: &Partner, api: &Arc<str>) -> Arc<PartnerMonitor> {
@@ -151,9 +171,8 @@ impl Fleet {
         settings: &MonitorSettings,
         partner: &Arc<PartnerMonitor>,
         key: &Key,
-        old: Option<&RunningKey>,
+        old: Option<&KeyMonitor>,
     ) -> RunningKey {
-        let old = old.map(|old| &*old.monitor);
         let monitor =
             KeyMonitor::new(Arc::clone(&self.context), settings.clone(), Arc::clone(partner), key, old);
         let (monitored, anchor, downtime) = (Arc::clone(&monitor), self.anchor, self.downtime);

@@ -208,8 +208,11 @@ impl PersistedKeyState {
                 next.history.broken_since = broken_since.or(has_worked.then_some(now));
             }
         }
-        let is_pending = self.state == KeyState::Pending && source == EvidenceSource::CanaryBesideKeyInfo;
-        let state = if is_pending { KeyState::Pending } else { self.state_for(evidence) };
+        // Whether an unknown key is pending or active is not known before key/info says it.
+        let is_for_key_info =
+            self.state == KeyState::Pending || (self.state == KeyState::Unknown && !evidence.is_refusal());
+        let stays = is_for_key_info && source == EvidenceSource::CanaryBesideKeyInfo;
+        let state = if stays { self.state } else { self.state_for(evidence) };
         if state != self.state {
             (next.state, next.since) = (state, now);
         }
@@ -221,14 +224,15 @@ impl PersistedKeyState {
 ///
 /// It is not documented how the API responds to a canary of a key that is not activated yet. Only the
 /// extended form of key/info can say that a key is pending. If that form is probed too, only its responses
-/// end this state. Otherwise the two probes could contradict each other, and the state would change with
+/// begin and end this state. Otherwise the two probes could contradict each other, and the state would change with
 /// every probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EvidenceSource {
     /// key/info in either mode, or a canary of a key whose activation is unknown, because the extended form
     /// of key/info is not probed or fails.
     Authority,
-    /// A canary of a key whose activation is known from the extended form of key/info.
+    /// A canary of a key whose activation is known from the extended form of key/info, or will be known from its
+    /// first response.
     CanaryBesideKeyInfo,
 }
 

@@ -25,9 +25,10 @@ use tokio::time::{Duration, Instant, timeout};
 use tracing::{error, info, warn};
 use url::Url;
 
+use crate::config::Api;
 use crate::metrics::Metrics;
 use crate::pauses::Pauses;
-use crate::probe::Prober;
+use crate::probe::{BuildError, Prober};
 use crate::report::ProbeReport;
 use crate::state::{Inventory, MonitoredKey, SharedState};
 use crate::store::{StateUpdate, Store};
@@ -130,6 +131,16 @@ impl Context {
             probing: AtomicBool::new(false),
             out_of_resources: AtomicBool::new(false),
         }
+    }
+
+    /// Prepares the probes of `api`. They expect request IDs on the routes that sent some before.
+    ///
+    /// # Errors
+    /// See [`Prober::new`].
+    pub(crate) fn prober(&self, api: &Api) -> Result<Prober, BuildError> {
+        let prober = Prober::new(api)?;
+        prober.expect_request_ids(self.store.request_ids(&prober.identity()));
+        Ok(prober)
     }
 
     /// Records that the probe loops run.

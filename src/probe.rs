@@ -128,6 +128,16 @@ impl Prober {
         Ok(Self(Arc::new(Inner { client, api: api.clone(), authorities, request_ids })))
     }
 
+    /// Expects request IDs on the routes that sent one before this prober existed, with the time of the last one. A time
+    /// in the future counts as now.
+    pub(crate) fn expect_request_ids(&self, routes: impl IntoIterator<Item = (Box<str>, SystemTime)>) {
+        let now = SystemTime::now();
+        for (path, last) in routes {
+            let age = now.duration_since(last).unwrap_or_default();
+            self.0.request_ids.record_earlier(&path, age, Instant::now());
+        }
+    }
+
     /// Whether this prober was made with the same settings and the same certificate authorities.
     pub(crate) fn matches(&self, api: &config::Api) -> bool {
         self.0.api == *api

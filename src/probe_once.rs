@@ -16,7 +16,7 @@ use futures_util::{StreamExt as _, stream};
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::monitor::{Context, HealthMonitor, KeyMonitor, MonitorSettings, PartnerMonitor};
-use crate::probe::{BuildError, Prober};
+use crate::probe::BuildError;
 use crate::state::{HealthState, Inventory, LastProbe, SharedState};
 use crate::store::Store;
 
@@ -84,7 +84,7 @@ impl ProbeOnce {
     /// If the HTTP client for the API cannot be built.
     pub(crate) fn new(config: &Config, store: Store, metrics: Arc<Metrics>) -> Result<Self, BuildError> {
         let context = Arc::new(Context::new(Arc::new(SharedState::default()), metrics, store));
-        let prober = Prober::new(&config.settings.api)?;
+        let prober = context.prober(&config.settings.api)?;
         let health = HealthMonitor::new(Arc::clone(&context), prober.clone(), config.settings.health.timing);
         let settings = MonitorSettings { prober, keep_free: config.settings.keep_free };
         let mut keys = Vec::new();

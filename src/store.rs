@@ -6,12 +6,14 @@
 //! thousand writes.
 
 mod content;
+mod contradictions;
 mod file;
 mod fingerprint;
 mod journal;
 mod logins;
 mod records;
 mod rendered;
+mod request_ids;
 #[cfg(test)]
 mod tests;
 mod version_1;
@@ -31,6 +33,7 @@ use file::StateFile;
 use journal::Journal;
 
 pub(crate) use content::StateUpdate;
+pub(crate) use contradictions::{NamedContradiction, ProbeName};
 pub(crate) use file::{OpenError, read_regular_file, remove_temporary_files, require_own_directory};
 pub(crate) use fingerprint::{CredentialId, Fingerprint};
 pub(crate) use journal::LoginEvent;
@@ -222,6 +225,34 @@ impl Store {
             is_changed
         });
         state
+    }
+
+    /// The settled contradictions about a token or a secret that `is_wanted` selects.
+    pub(crate) fn contradictions(
+        &self,
+        id: &CredentialId,
+        is_wanted: impl Fn(&NamedContradiction) -> bool,
+    ) -> Vec<NamedContradiction> {
+        let current = self.0.current.borrow();
+        current.content.contradictions(id).iter().filter(|settled| is_wanted(settled)).cloned().collect()
+    }
+
+    /// Replaces the settled contradictions about a token or a secret. Nobody waits until they are on disk.
+    pub(crate) fn set_contradictions(&self, id: &CredentialId, settled: Vec<NamedContradiction>) {
+        self.0.modify(|current| current.content.set_contradictions(id, settled));
+    }
+
+    /// On which routes of this API a response had a request ID, and about when the last one came.
+    pub(crate) fn request_ids(&self, api: &str) -> Vec<(Box<str>, SystemTime)> {
+        self.0.current.borrow().content.request_ids().of(api)
+    }
+
+    /// Records that a response on this route had a request ID.
+    pub(crate) fn record_request_id(&self, api: &Arc<str>, path: &str, now: SystemTime) {
+        // Most calls change nothing, and need no more than a look.
+        if self.0.current.borrow().content.request_ids().is_due(api, path, now) {
+            self.0.modify(|current| current.content.request_ids_mut().record(api, path, now));
+        }
     }
 
     /// What is known about the log-ins of an account; `mail` in lower case.

@@ -260,7 +260,143 @@ fn while_an_answer_is_awaited_a_settled_refusal_confirms_nothing_and_a_new_one_d
     assert_eq!(key.state, Some(Accepted), "it says nothing new without an answer, too");
     let mut key = settled();
     assert_eq!(key.hear(3, Some(NotFound)), None);
-    assert_eq!(key.state, Some(NotFound), "it was accepted before");
+    assert_eq!(key.state, Some(Accepted), "it was accepted before, and so was the probe that is asked");
+    assert_eq!(key.hear(0, Some(NotFound)), None);
+    assert_eq!(key.state, Some(NotFound));
+}
+
+/// A key without key/info: three canaries with the numbers 1 to 3, of which the last one was accepted last.
+fn three_canaries() -> Key {
+    let mut key = Key::new(0, Some(Accepted));
+    (1..=3).for_each(|probe| key.confirmation.add(probe));
+    (1..=3).for_each(|probe| assert_eq!(key.hear(probe, Some(Accepted)), None));
+    key
+}
+
+#[test]
+fn two_canaries_that_refuse_wait_for_a_third_one_that_was_accepted_last() {
+    let two_refuse = || {
+        let mut key = three_canaries();
+        assert_eq!(key.hear(3, Some(NotFound)), Some(1));
+        assert_eq!(key.hear(1, Some(NotFound)), None, "the answer to a question is not a question again");
+        assert_eq!(key.state, Some(Accepted));
+        key
+    };
+    let mut key = two_refuse();
+    assert_eq!(key.hear(2, Some(NotFound)), None);
+    assert_eq!(key.state, Some(NotFound), "all refuse");
+    let mut key = two_refuse();
+    for _ in 0..50 {
+        assert_eq!(key.hear(2, Some(Accepted)), None);
+        assert_eq!(key.hear(3, Some(NotFound)), None, "both refusals are contradicted");
+        assert_eq!(key.hear(1, Some(NotFound)), None);
+        assert_eq!(key.state, Some(Accepted));
+    }
+    let mut key = two_refuse();
+    key.hear(2, None);
+    key.now += INTERVAL * 3;
+    key.hear(2, None);
+    assert_eq!(key.state, Some(NotFound), "no verdict for three intervals");
+}
+
+#[test]
+fn a_second_canary_does_not_confirm_while_key_info_was_accepted_last_and_does_not_answer() {
+    let mut key = Key::accepted(3);
+    assert_eq!(key.hear(1, Some(NotFound)), Some(0));
+    assert_eq!(key.hear(0, None), None, "a timeout");
+    assert_eq!(key.hear(2, Some(NotFound)), None);
+    assert_eq!(key.state, Some(Accepted));
+    assert_eq!(key.hear(0, Some(Accepted)), None);
+    for probe in [1, 2, 1, 2] {
+        assert_eq!(key.hear(probe, Some(NotFound)), None);
+        assert_eq!(key.state, Some(Accepted));
+    }
+    assert_eq!(key.hear(0, Some(NotFound)), None);
+    assert_eq!(key.state, Some(NotFound), "nobody is accepted any more");
+}
+
+#[test]
+fn key_info_and_one_canary_are_enough() {
+    for (first, second) in [(0, 1), (1, 0)] {
+        let mut key = Key::accepted(4);
+        if first == 0 {
+            assert_eq!(key.hear(1, Some(Accepted)), None, "accepted last");
+            key.confirmation.remove(|probe| *probe > 1);
+        }
+        assert_eq!(key.hear(first, Some(NotFound)), Some(second));
+        assert_eq!(key.hear(second, Some(NotFound)), None);
+        assert_eq!(key.state, Some(NotFound));
+    }
+}
+
+#[test]
+fn an_acceptance_that_moves_the_state_contradicts_the_refusals_that_stand() {
+    let mut key = three_canaries();
+    for probe in 1..=3 {
+        key.hear(probe, Some(NotFound));
+    }
+    assert_eq!(key.state, Some(NotFound));
+    assert_eq!(key.hear(2, Some(Accepted)), None);
+    for probe in [3, 1, 3, 1] {
+        assert_eq!(key.hear(probe, Some(NotFound)), None, "settled");
+        assert_eq!(key.state, Some(Accepted));
+    }
+    assert_eq!(key.hear(2, Some(NotFound)), None);
+    assert_eq!(key.state, Some(NotFound), "refused again before the others were accepted");
+}
+
+fn changes(key: &mut Key) -> Option<Vec<Contradiction<u8, Said>>> {
+    key.confirmation.changed_contradictions().map(|settled| settled.copied().collect())
+}
+
+#[test]
+fn contradictions_are_reported_when_they_change_and_count_again_when_they_are_restored() {
+    let mut key = Key::accepted(3);
+    assert_eq!(changes(&mut key), None);
+    let mut expected = Vec::new();
+    for probe in [1, 2] {
+        assert_eq!(key.hear(probe, Some(NotFound)), Some(0));
+        assert_eq!(changes(&mut key), None);
+        assert_eq!(key.hear(0, Some(Accepted)), None);
+        expected.push(Contradiction { probe, refusal: NotFound, by: 0, said: Accepted });
+        assert_eq!(changes(&mut key).as_deref(), Some(&*expected));
+        assert_eq!(changes(&mut key), None);
+    }
+    // After a restart, key/info does not answer.
+    let restored = || {
+        let mut key = Key::new(3, Some(Accepted));
+        for settled in &expected {
+            key.confirmation.restore(*settled, key.now);
+        }
+        assert_eq!(changes(&mut key), None);
+        key
+    };
+    let mut key = restored();
+    for probe in [1, 2, 0, 1, 2, 0] {
+        assert_eq!(key.hear(probe, (probe > 0).then_some(NotFound)), None);
+        assert_eq!(key.state, Some(Accepted));
+        key.now += INTERVAL;
+    }
+    assert_eq!(key.hear(0, Some(NotFound)), None);
+    assert_eq!(key.state, Some(NotFound));
+    assert_eq!(changes(&mut key), Some(Vec::new()));
+    let mut key = restored();
+    assert_eq!(key.hear(1, Some(Forbidden)), Some(0), "another refusal is a question");
+    assert_eq!(changes(&mut key).as_deref(), Some(&expected[1..]));
+    key.confirmation.remove(|probe| *probe == 2);
+    assert_eq!(changes(&mut key), Some(Vec::new()));
+    let mut key = Key::new(2, Some(Accepted));
+    key.confirmation.restore(expected[1], key.now);
+    assert_eq!(key.hear(0, None), None);
+    assert_eq!(key.hear(1, Some(NotFound)), Some(0), "nothing is known: there is no probe 2");
+}
+
+#[test]
+fn what_was_said_since_the_start_counts_more_than_a_restored_contradiction() {
+    let mut key = Key::new(2, Some(Accepted));
+    assert_eq!(key.hear(1, Some(Accepted)), None);
+    key.confirmation.restore(Contradiction { probe: 1, refusal: NotFound, by: 0, said: Accepted }, key.now);
+    assert_eq!(key.hear(1, Some(NotFound)), Some(0));
 }
 
 #[test]

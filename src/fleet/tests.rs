@@ -2,10 +2,12 @@
 
 mod accounts;
 mod budget;
+mod contradictions;
 mod credentials;
 mod log_ins;
 mod model;
 mod on_request;
+mod pending;
 mod persisted_state;
 mod reload;
 mod schedule;

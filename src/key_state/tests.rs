@@ -178,6 +178,19 @@ fn an_accepted_canary_does_not_end_pending_if_key_info_is_probed_too() {
 }
 
 #[test]
+fn an_accepted_canary_does_not_decide_whether_a_new_key_is_active_before_key_info_answers() {
+    let beside = EvidenceSource::CanaryBesideKeyInfo;
+    let accepted = judge_response(CANARY, 200, "[]").key.unwrap();
+    let unknown = PersistedKeyState::new(at(1)).step(accepted, beside, at(9));
+    assert_eq!((unknown.state, unknown.since, unknown.has_been_active), (KeyState::Unknown, at(1), true));
+    assert!(unknown.history.has_worked);
+    let refused = judge_error(CANARY, 404, "ERR-API-TOKEN-NOT-FOUND").key.unwrap();
+    assert_eq!(unknown.step(refused, beside, at(10)).state, KeyState::Revoked);
+    let revoked = PersistedKeyState { state: KeyState::Revoked, ..unknown };
+    assert_eq!(revoked.step(accepted, beside, at(10)).state, KeyState::Active, "it is not a new key");
+}
+
+#[test]
 fn a_replacement_of_a_broken_token_keeps_the_key_broken_until_a_token_is_accepted() {
     let not_found = judge_error(CANARY, 404, "ERR-API-TOKEN-NOT-FOUND").key.unwrap();
     let accepted = judge_response(CANARY, 200, "[]").key.unwrap();

@@ -1,7 +1,9 @@
 //! Monitors one key.
 
+mod evidence;
 mod on_request;
 
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
@@ -9,32 +11,26 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use tokio::time::{Duration, Instant};
-use tracing::{debug, info, warn};
+use tokio::time::Instant;
+use tracing::{debug, info};
 
 use super::budgets::TokenBudget;
 use super::log::{log_key_episode, log_probe};
-use super::partner::{PartnerMonitor, SecretAnswer, SecretProbe};
+use super::partner::PartnerMonitor;
 use super::refused_token::RefusedToken;
 use super::token_failure::TokenFailure;
 use super::token_provider::{Replacement, TokenProvider};
-use super::{Context, MonitorSettings, ProbeRun, persist, publish_credential_problem};
+use super::{Context, MonitorSettings, ProbeRun, publish_credential_problem};
 use crate::config::{self, Probe, Target};
-use crate::confirmation::{Confirmation, Decision, Situation, Statement as _};
-use crate::key_state::{EvidenceSource, KeyState, PersistedKeyState};
-use crate::partner_api::KeyInfoMode;
-use crate::partner_api::error::ErrorCode;
+use crate::confirmation::Confirmation;
+use crate::key_state::PersistedKeyState;
 use crate::partner_api::failure::{Failure, Reason};
 use crate::partner_api::judge::{KeyEvidence, RequestKind};
-use crate::partner_api::request_id::RequestId;
 use crate::probe::{Credentials, ProbeRequest};
 use crate::report::ProbeReport;
 use crate::state::{KeyStatus, MonitoredKey, ProbeStatus, Skip, TransitionCause};
-use crate::store::{CredentialId, StateUpdate};
+use crate::store::CredentialId;
 use on_request::OnRequest;
-
-/// A refusal that no other probe confirms or contradicts counts after this number of intervals.
-const PATIENCE_INTERVALS: u32 = 3;
 
 /// Sends the probes of one key, one request at a time.
 #[derive(Debug)]
@@ -61,6 +57,8 @@ struct KeySession {
     confirmation: Confirmation<usize, KeyEvidence>,
     /// When the extended form of key/info last answered.
     key_info_answered: Option<Instant>,
+    /// Since when this token is probed.
+    started: Instant,
     /// For each kind of refusal, the last response that said it.
     refusals: Vec<(KeyEvidence, TransitionCause)>,
 }
@@ -74,7 +72,8 @@ struct Attempt {
 
 impl KeyMonitor {
     /// Starts with the persisted state of `key`, if there is one. If the definition of the key changed,
-    /// `old` is the same key under the earlier configuration, and its history is carried over.
+    /// `old` is the same key under the earlier configuration, and its history is carried over. If `old` has another
+    /// name, its state is shown until the token can be read: only the token tells whether it is the same key.
     pub(crate) fn new(
         context: Arc<Context>,
         settings: MonitorSettings,
@@ -87,15 +86,20 @@ impl KeyMonitor {
         let id = tokens.initial_id(partner_monitor.api(), &partner.name, &key.name);
         let new = PersistedKeyState::new(SystemTime::now());
         let name = (Arc::clone(&partner.name), Arc::clone(&key.name));
-        let persisted = match &id {
-            Some(id) => context.store.adopt_key(name.0, name.1, id, new),
-            None => context.store.last_key(&name, partner_monitor.api()).unwrap_or(new),
+        let persisted = if let Some(id) = &id {
+            context.store.adopt_key(name.0, name.1, id, new)
+        } else {
+            let api = partner_monitor.api();
+            let renamed = old.filter(|old| old.partner_monitor.api() == api);
+            let of_old = || renamed.map(|old| old.key.status().persisted);
+            context.store.last_key(&name, api).or_else(of_old).unwrap_or(new)
         };
         let probes = key.probes.iter();
         let probes = probes.map(|probe| ProbeStatus::new(Arc::clone(&probe.name), probe.timing.interval));
         let mut status = KeyStatus::new(persisted, probes);
         status.has_login = matches!(key.credential, config::Credential::Login(_));
-        if let Some(old) = old {
+        if let Some(old) = old.filter(|old| old.key.name == key.name && old.key.partner.name == partner.name)
+        {
             status.carry_over(&old.key.status());
         }
         if let Some(token) = tokens.permanent_token() {
@@ -112,13 +116,23 @@ impl KeyMonitor {
         let monitored_key = MonitoredKey::new(partner, Arc::clone(&key.name), key.access, status);
         let mut confirmation = Confirmation::default();
         (0..key.probes.len()).for_each(|index| confirmation.add(index));
+        if let Some(id) = &id {
+            evidence::restore_contradictions(&mut confirmation, &key.probes, &context.store, id);
+        }
         let budget = id.as_ref().map(|id| context.budgets.of(id)).unwrap_or_default();
-        let session =
-            KeySession { tokens, budget, id, confirmation, key_info_answered: None, refusals: Vec::new() };
+        let session = KeySession {
+            tokens,
+            budget,
+            id,
+            confirmation,
+            key_info_answered: None,
+            started: Instant::now(),
+            refusals: Vec::new(),
+        };
         Arc::new_cyclic(|monitor| Self {
-            context,
             settings,
-            number: partner_monitor.add_key(Weak::clone(monitor), key.probes.len()),
+            number: partner_monitor.add_key(Weak::clone(monitor), key, &context.store),
+            context,
             partner_monitor,
             key: Arc::new(monitored_key),
             definition: key.clone(),
@@ -140,6 +154,11 @@ impl KeyMonitor {
     /// The probes in the order of the configuration; [`Self::run`] takes an index into them.
     pub(crate) fn probes(&self) -> &[Probe] {
         &self.definition.probes
+    }
+
+    /// The file with the token.
+    pub(crate) fn token_file(&self) -> Option<&Path> {
+        self.definition.credential.token_file()
     }
 
     /// The key in the shared state.
@@ -294,10 +313,15 @@ impl KeyMonitor {
         // A log-in is not lateness: it says how long the API took.
         let due = due.map(|due| due + started.elapsed());
         let permit = self.context.start_probe(due).await;
-        let report = self.settings.prober.probe(request(probe, &token, &secret)).await;
+        let request = request(probe, &token, &secret);
+        let path = request.path;
+        let report = self.settings.prober.probe(request).await;
         session.tokens.end_request();
         drop(permit);
         if let Some(judgement) = &report.judgement {
+            if judgement.request_id.is_some() {
+                self.context.store.record_request_id(self.partner_monitor.api(), path, report.finished);
+            }
             session.budget.lock().update(&judgement.budget, is_out_of_budget(&report), Instant::now());
         }
         Attempt { report, secret: Some(secret_id) }
@@ -332,132 +356,14 @@ impl KeyMonitor {
         status.reset_from_token(token);
         drop(status);
         session.confirmation.reset();
-        session.key_info_answered = None;
+        let store = &self.context.store;
+        evidence::restore_contradictions(&mut session.confirmation, self.probes(), store, &id);
+        (session.key_info_answered, session.started) = (None, Instant::now());
         session.refusals.clear();
         session.budget = self.context.budgets.of(&id);
         if session.id.replace(id).is_some() {
             info!(partner = &**partner, key = &**key, state = %persisted.state, "the token was replaced");
         }
-    }
-
-    /// Passes the answer to the partner's secret. If a refusal of the secret must be confirmed, the other key
-    /// is probed in a task of its own: this key must not wait for the turn of another key.
-    async fn hear_secret(&self, index: usize, id: Option<CredentialId>, report: Option<&ProbeReport>) {
-        let from = SecretProbe { key: self.number, index };
-        let patience = self.patience(index);
-        let answer = SecretAnswer { from, id, report, patience };
-        let store = &self.context.store;
-        let Some(asked) = self.partner_monitor.hear(answer, store).await else { return };
-        if let Some(key) = self.partner_monitor.key(asked) {
-            tokio::spawn(key.run_detached(asked.index));
-        } else {
-            // The key was removed meanwhile, so it does not answer. That is never a question again.
-            let answer = SecretAnswer { from: asked, id: None, report: None, patience };
-            self.partner_monitor.hear(answer, store).await;
-        }
-    }
-
-    /// Changes the key's state if the response proves something: first on disk, then in the shared state.
-    /// `report` is `None` if the probe was skipped. Returns the probe that must be sent now, to confirm a
-    /// refusal.
-    async fn hear(
-        &self,
-        session: &mut KeySession,
-        index: usize,
-        report: Option<&ProbeReport>,
-    ) -> Option<usize> {
-        let id = session.id.clone()?;
-        if let Some(report) = report {
-            Self::keep_refusal(session, report);
-        }
-        let known = self.key.status().persisted;
-        let evidence = match self.decide(session, index, report, &known) {
-            Decision::Keep => return None,
-            Decision::Ask(asked) => return Some(asked),
-            Decision::Move(evidence) => evidence,
-        };
-        let next = known.step(evidence, self.evidence_source(session, index), SystemTime::now());
-        if next == known {
-            return None;
-        }
-        let (partner, key) = (Arc::clone(&self.key.partner.name), Arc::clone(&self.key.name));
-        persist(&self.context.store, StateUpdate::Key { partner, key, id, persisted: next }).await;
-        let cause = Self::cause(session, report, evidence);
-        if next.state != known.state {
-            self.log_transition(known.state, next.state, index, &cause);
-        }
-        self.key.status().set_persisted(next, Some(cause));
-        None
-    }
-
-    fn decide(
-        &self,
-        session: &mut KeySession,
-        index: usize,
-        report: Option<&ProbeReport>,
-        known: &PersistedKeyState,
-    ) -> Decision<usize, KeyEvidence> {
-        let said = report.and_then(|report| report.judgement.as_ref()?.key);
-        let situation = Situation {
-            agrees: &|evidence| known.agrees_with(evidence),
-            // A key that worked is not refused for want of an answer, whatever its present token is.
-            is_known: known.state != KeyState::Unknown || known.history.has_worked,
-            patience: self.patience(index),
-            // key/info is about the key as a whole.
-            preference: &|&index: &usize| u8::from(!self.is_key_info(index)),
-            now: Instant::now(),
-        };
-        session.confirmation.hear(index, said, &situation)
-    }
-
-    /// How long a refusal of this probe waits for another probe.
-    fn patience(&self, index: usize) -> Duration {
-        let interval = self.probes().get(index).map(|probe| probe.timing.interval);
-        interval.unwrap_or_default() * PATIENCE_INTERVALS
-    }
-
-    /// The code and the request ID of the last response that said this about the key. It may be an earlier one than
-    /// the response that moves the state.
-    fn cause(session: &KeySession, report: Option<&ProbeReport>, evidence: KeyEvidence) -> TransitionCause {
-        if let Some((_, cause)) = session.refusals.iter().find(|(said, _)| *said == evidence) {
-            return cause.clone();
-        }
-        TransitionCause { code: None, request_id: report.and_then(|report| report.request_id.clone()) }
-    }
-
-    /// Keeps the code and the request ID of a refusal until the state moves because of it.
-    fn keep_refusal(session: &mut KeySession, report: &ProbeReport) {
-        let said = report.judgement.as_ref().and_then(|judgement| judgement.key);
-        let Some(evidence) = said.filter(|evidence| evidence.is_refusal()) else { return };
-        let code = report.outcome.as_ref().err().and_then(|failure| failure.code.clone());
-        session.refusals.retain(|(kept, _)| *kept != evidence);
-        session.refusals.push((evidence, TransitionCause { code, request_id: report.request_id.clone() }));
-    }
-
-    fn is_key_info(&self, index: usize) -> bool {
-        self.probes().get(index).is_some_and(|probe| matches!(probe.target, Target::KeyInfo(_)))
-    }
-
-    fn evidence_source(&self, session: &KeySession, index: usize) -> EvidenceSource {
-        if self.is_extended(index) {
-            return EvidenceSource::Authority;
-        }
-        // If key/info no longer responds, canaries decide: otherwise the key would stay pending for ever. One
-        // timeout says nothing.
-        let patience = self.patience(index);
-        let is_recent = |at: Instant| Instant::now().saturating_duration_since(at) < patience;
-        let key_info_works =
-            (0..self.probes().len()).find(|index| self.is_extended(*index)).is_some_and(|index| {
-                let status = self.key.status();
-                let has_failed = status.probes.get(index).is_none_or(|probe| probe.episode.is_some());
-                !has_failed || session.key_info_answered.is_some_and(is_recent)
-            });
-        if key_info_works { EvidenceSource::CanaryBesideKeyInfo } else { EvidenceSource::Authority }
-    }
-
-    fn is_extended(&self, index: usize) -> bool {
-        let target = self.probes().get(index).map(|probe| &probe.target);
-        target.is_some_and(|target| matches!(target, Target::KeyInfo(KeyInfoMode::Extended)))
     }
 
     /// Records the report in the metrics and in the shared state.
@@ -473,18 +379,6 @@ impl KeyMonitor {
         drop(status);
         log_probe(report, Some(&self.key), &probe.name);
         log_key_episode(&self.context.outages, change.as_ref(), before.as_ref(), &self.key, &probe.name);
-    }
-
-    fn log_transition(&self, from: KeyState, to: KeyState, index: usize, cause: &TransitionCause) {
-        let (partner, key) = (&*self.key.partner.name, &*self.key.name);
-        let probe = self.probes().get(index).map(|probe| &*probe.name);
-        let code = cause.code.as_ref().map(ErrorCode::as_str);
-        let request_id = cause.request_id.as_ref().map(RequestId::as_str);
-        if to.is_refused() {
-            warn!(partner, key, %from, %to, probe, code, request_id, "key state changed");
-        } else {
-            info!(partner, key, %from, %to, probe, request_id, "key state changed");
-        }
     }
 }
 

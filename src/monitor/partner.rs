@@ -17,7 +17,7 @@ use crate::partner_api::request_id::RequestId;
 use crate::report::ProbeReport;
 use crate::secret::{SecretError, SecretKind, SecretSource, WatchedSecret};
 use crate::state::MonitoredPartner;
-use crate::store::{CredentialId, StateUpdate, Store};
+use crate::store::{CredentialId, NamedContradiction, ProbeName, StateUpdate, Store};
 
 /// Monitors one partner's secret; shared by the monitors of its keys.
 #[derive(Debug)]
@@ -48,8 +48,18 @@ struct CurrentSecret {
 /// The keys of the partner, by the number that each got.
 #[derive(Debug, Default)]
 struct Members {
-    keys: HashMap<u32, Weak<KeyMonitor>>,
+    keys: HashMap<u32, Member>,
+    /// The numbers by name. During a reload, a key can have two: then the newer one counts.
+    numbers: HashMap<Arc<str>, u32>,
     next: u32,
+}
+
+#[derive(Debug)]
+struct Member {
+    monitor: Weak<KeyMonitor>,
+    name: Arc<str>,
+    /// The names of its probes.
+    probes: Box<[Arc<str>]>,
 }
 
 /// One probe of one key: it says something about the secret, too.
@@ -110,24 +120,50 @@ impl PartnerMonitor {
         &self.api
     }
 
-    /// Adds a key with this number of probes. Returns its number.
-    pub(super) fn add_key(&self, key: Weak<KeyMonitor>, probes: usize) -> u32 {
-        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = members.next;
-        members.next = members.next.wrapping_add(1);
-        members.keys.insert(number, key);
-        drop(members);
+    /// Adds a key. Returns its number.
+    pub(super) fn add_key(&self, monitor: Weak<KeyMonitor>, key: &config::Key, store: &Store) -> u32 {
+        let probes = key.probes.iter().map(|probe| Arc::clone(&probe.name)).collect();
+        let number = self.members().add(Member { monitor, name: Arc::clone(&key.name), probes });
         let mut current = self.current();
-        for index in 0..probes {
+        for index in 0..key.probes.len() {
             current.confirmation.add(SecretProbe { key: number, index });
         }
+        let is_of_key = |probe: &ProbeName| probe.key.as_ref() == Some(&key.name);
+        self.restore_contradictions(&mut current, store, |it| is_of_key(&it.probe) || is_of_key(&it.by));
         number
     }
 
     /// What the probes of a removed key said no longer counts.
     pub(super) fn remove_key(&self, number: u32) {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner).keys.remove(&number);
+        self.members().remove(number);
         self.current().confirmation.remove(|probe| probe.key == number);
+    }
+
+    /// Takes up contradictions about the secret that were settled before the start, or before a reload.
+    fn restore_contradictions(
+        &self,
+        current: &mut CurrentSecret,
+        store: &Store,
+        is_wanted: impl Fn(&NamedContradiction) -> bool,
+    ) {
+        let Some(id) = &current.id else { return };
+        let settled = store.contradictions(id, is_wanted);
+        let members = self.members();
+        for settled in settled.iter().filter_map(|settled| settled.resolve(|name| members.probe(name))) {
+            current.confirmation.restore(settled, Instant::now());
+        }
+    }
+
+    /// Persists the settled contradictions, if they changed.
+    fn save_contradictions(&self, current: &mut CurrentSecret, store: &Store) {
+        let Some(id) = &current.id else { return };
+        let Some(settled) = current.confirmation.changed_contradictions() else { return };
+        let members = self.members();
+        let name = |probe| members.name(probe);
+        store.set_contradictions(
+            id,
+            settled.filter_map(|settled| NamedContradiction::new(settled, name)).collect(),
+        );
     }
 
     /// Reads the secret again if its file changed. Never waits long for the file.
@@ -157,8 +193,10 @@ impl PartnerMonitor {
             let new = PersistedSecretState::new(SystemTime::now());
             current.state = store.adopt_secret(Arc::clone(&self.partner.name), &id, new);
             current.confirmation.reset();
+            let replaced = current.id.replace(id.clone());
+            self.restore_contradictions(current, store, |_| true);
             *self.partner.secret() = current.state;
-            if current.id.replace(id.clone()).is_some() {
+            if replaced.is_some() {
                 let state = current.state.state;
                 info!(partner = &*self.partner.name, %state, "the secret was replaced");
             }
@@ -178,7 +216,9 @@ impl PartnerMonitor {
             if current.restore_persisted(&self.partner.name, store) {
                 *self.partner.secret() = current.state;
             }
-            let next = match current.hear(&answer) {
+            let decision = current.hear(&answer);
+            self.save_contradictions(&mut current, store);
+            let next = match decision {
                 Decision::Keep => return None,
                 Decision::Ask(probe) => return Some(probe),
                 Decision::Move(evidence) => current.state.step(evidence, SystemTime::now()),
@@ -194,8 +234,12 @@ impl PartnerMonitor {
 
     /// The key that a probe belongs to, if it is still configured.
     pub(super) fn key(&self, probe: SecretProbe) -> Option<Arc<KeyMonitor>> {
-        let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
-        members.keys.get(&probe.key).and_then(Weak::upgrade)
+        self.members().keys.get(&probe.key).and_then(|member| member.monitor.upgrade())
+    }
+
+    /// May be locked while the secret is locked, and not the other way round.
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn persist_and_show(&self, store: &Store, report: Option<&ProbeReport>) {
@@ -231,6 +275,34 @@ impl PartnerMonitor {
         } else {
             warn!(partner, %from, %to, code, request_id, "secret state changed");
         }
+    }
+}
+
+impl Members {
+    fn add(&mut self, member: Member) -> u32 {
+        let number = self.next;
+        self.next = self.next.wrapping_add(1);
+        self.numbers.insert(Arc::clone(&member.name), number);
+        self.keys.insert(number, member);
+        number
+    }
+
+    fn remove(&mut self, number: u32) {
+        let Some(Member { name, .. }) = self.keys.remove(&number) else { return };
+        if self.numbers.get(&name) == Some(&number) {
+            self.numbers.remove(&name);
+        }
+    }
+
+    fn probe(&self, name: &ProbeName) -> Option<SecretProbe> {
+        let key = *self.numbers.get(name.key.as_ref()?)?;
+        let index = self.keys.get(&key)?.probes.iter().position(|probe| *probe == name.probe)?;
+        Some(SecretProbe { key, index })
+    }
+
+    fn name(&self, SecretProbe { key, index }: SecretProbe) -> Option<ProbeName> {
+        let member = self.keys.get(&key)?;
+        Some(ProbeName { key: Some(Arc::clone(&member.name)), probe: Arc::clone(member.probes.get(index)?) })
     }
 }
 

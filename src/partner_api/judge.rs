@@ -23,6 +23,7 @@ use std::time::SystemTime;
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use strum::{EnumString, IntoStaticStr};
 
 use super::budget::Budget;
 use super::error::{DocumentedCode, ErrorBody};
@@ -60,7 +61,8 @@ pub(crate) struct Response<'a> {
 }
 
 /// What a response proves about the key of the request. Only explicit statements of the API are evidence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(const_into_str, serialize_all = "snake_case")]
 pub(crate) enum KeyEvidence {
     /// key/info says that the key is activated.
     Activated,
@@ -81,7 +83,8 @@ pub(crate) enum KeyEvidence {
 }
 
 /// What a response proves about the partner's secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(const_into_str, serialize_all = "snake_case")]
 pub(crate) enum SecretEvidence {
     /// An authenticated request was accepted, so the secret was accepted too.
     Accepted,

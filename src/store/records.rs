@@ -53,6 +53,23 @@ pub(super) struct Used<S> {
     fingerprint: Fingerprint,
     #[serde(flatten)]
     persisted: S,
+    /// What it used at other APIs: the operator may come back from a staging environment.
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    other_apis: Vec<UsedBefore<S>>,
+}
+
+/// What an owner used last at an API that is not the present one.
+#[serde_as]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct UsedBefore<S> {
+    api: Arc<str>,
+    fingerprint: Fingerprint,
+    #[serde(flatten)]
+    persisted: S,
+    /// Since when the owner uses another API; `None` until the configuration is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde_as(as = "Option<Rfc3339>")]
+    unused_since: Option<SystemTime>,
 }
 
 /// A state, as it is in the file.
@@ -77,21 +94,43 @@ impl<N: Ord, S: Persisted> Records<N, S> {
     /// The state of this credential for `owner`.
     pub(super) fn get(&self, owner: &N, id: &CredentialId) -> Option<S> {
         let used = self.used(owner, &id.api);
-        if let Some(used) = used.filter(|used| id.is(&used.fingerprint)) {
-            return Some(used.persisted);
+        if let Some((_, persisted)) = used.filter(|(fingerprint, _)| id.is(fingerprint)) {
+            return Some(persisted);
         }
         let stored = self.states.get(&id.fingerprint).or_else(|| self.states.get(&id.version_1))?;
-        Some(used.map_or(stored.persisted, |used| stored.persisted.with_history(&used.persisted.history())))
+        Some(used.map_or(stored.persisted, |(_, used)| stored.persisted.with_history(&used.history())))
     }
 
-    /// What `owner` used last at this API.
-    fn used(&self, owner: &N, api: &str) -> Option<&Used<S>> {
-        self.owners.get(owner).filter(|used| used.api.as_ref().is_none_or(|it| **it == *api))
+    /// What `owner` used last at this API, and the state of it.
+    fn used(&self, owner: &N, api: &str) -> Option<(&Fingerprint, S)> {
+        let used = self.owners.get(owner)?;
+        if used.api.as_ref().is_none_or(|it| **it == *api) {
+            return Some((&used.fingerprint, used.persisted));
+        }
+        let before = used.other_apis.iter().find(|before| *before.api == *api)?;
+        Some((&before.fingerprint, before.persisted))
+    }
+
+    /// What `owner` used at all APIs except this one.
+    fn used_elsewhere(&self, owner: &N, api: &str) -> Vec<UsedBefore<S>> {
+        let Some(used) = self.owners.get(owner) else { return Vec::new() };
+        let present = used.api.iter().map(|it| UsedBefore {
+            api: Arc::clone(it),
+            fingerprint: used.fingerprint.clone(),
+            persisted: used.persisted,
+            unused_since: None,
+        });
+        used.other_apis.iter().cloned().chain(present).filter(|before| *before.api != *api).collect()
     }
 
     /// The state of the credential that `owner` used last at this API.
     pub(super) fn last(&self, owner: &N, api: &str) -> Option<S> {
-        self.used(owner, api).map(|used| used.persisted)
+        self.used(owner, api).map(|(_, persisted)| persisted)
+    }
+
+    /// Whether there is a state of this credential.
+    pub(super) fn knows(&self, fingerprint: &Fingerprint) -> bool {
+        self.states.contains_key(fingerprint)
     }
 
     /// Records that `owner` uses this credential now, and returns its state: the known one or `new`. The history
@@ -101,7 +140,7 @@ impl<N: Ord, S: Persisted> Records<N, S> {
     pub(super) fn adopt(&mut self, owner: N, id: &CredentialId, new: S) -> (S, bool) {
         let of_new = || {
             let used = self.used(&owner, &id.api);
-            used.map_or(new, |used| new.with_history(&used.persisted.history()))
+            used.map_or(new, |(_, used)| new.with_history(&used.history()))
         };
         let persisted = self.get(&owner, id).unwrap_or_else(of_new);
         let is_changed = self.set(owner, id, persisted);
@@ -110,7 +149,9 @@ impl<N: Ord, S: Persisted> Records<N, S> {
 
     /// Sets the state of the credential that `owner` uses. Returns whether this changes anything.
     pub(super) fn set(&mut self, owner: N, id: &CredentialId, persisted: S) -> bool {
-        let used = Used { api: Some(Arc::clone(&id.api)), fingerprint: id.fingerprint.clone(), persisted };
+        let other_apis = self.used_elsewhere(&owner, &id.api);
+        let (api, fingerprint) = (Some(Arc::clone(&id.api)), id.fingerprint.clone());
+        let used = Used { api, fingerprint, persisted, other_apis };
         let stored = Stored { persisted, unused_since: None };
         let is_same = self.owners.get(&owner) == Some(&used)
             && self.states.get(&id.fingerprint).is_some_and(|known| *known == stored);
@@ -132,14 +173,7 @@ impl<N: Ord, S: Persisted> Records<N, S> {
         for (owner, old) in older.owners {
             match self.owners.entry(owner) {
                 Entry::Vacant(entry) => drop(entry.insert(old)),
-                Entry::Occupied(mut entry) => {
-                    let used = entry.get_mut();
-                    if used.fingerprint == old.fingerprint {
-                        used.persisted.merge_older(&old.persisted);
-                    } else if old.api.is_none() || old.api == used.api {
-                        used.persisted.merge_older_history(&old.persisted.history());
-                    }
-                }
+                Entry::Occupied(mut entry) => entry.get_mut().merge_older(old),
             }
         }
     }
@@ -149,8 +183,11 @@ impl<N: Ord, S: Persisted> Records<N, S> {
     pub(super) fn update_configured(&mut self, configured: &BTreeSet<&N>, now: SystemTime) -> bool {
         let before = (self.owners.len(), self.states.len());
         self.owners.retain(|owner, _| configured.contains(owner));
-        let used: BTreeSet<_> = self.owners.values().map(|used| &used.fingerprint).collect();
         let mut is_marked = false;
+        for used in self.owners.values_mut() {
+            is_marked |= used.remove_old(now);
+        }
+        let used: BTreeSet<_> = self.owners.values().map(|used| &used.fingerprint).collect();
         self.states.retain(|fingerprint, stored| {
             let is_used = used.contains(fingerprint);
             let unused_since = if is_used { None } else { stored.unused_since.or(Some(now)) };
@@ -179,7 +216,52 @@ impl<N: Ord, S: Persisted> Records<N, S> {
 
 impl<S> Used<S> {
     pub(super) const fn of_version_1(fingerprint: Fingerprint, persisted: S) -> Self {
-        Self { api: None, fingerprint, persisted }
+        Self { api: None, fingerprint, persisted, other_apis: Vec::new() }
+    }
+
+    /// Removes what was used at another API a long time ago. Returns whether anything changed.
+    fn remove_old(&mut self, now: SystemTime) -> bool {
+        let before = self.other_apis.len();
+        let mut is_marked = false;
+        self.other_apis.retain_mut(|before| {
+            is_marked |= before.unused_since.is_none();
+            is_recent(*before.unused_since.get_or_insert(now), now)
+        });
+        is_marked || before != self.other_apis.len()
+    }
+}
+
+impl<S: Persisted> Used<S> {
+    /// Adds what an older file says about the same owner.
+    fn merge_older(&mut self, old: Self) {
+        match old.api {
+            Some(api) if self.api.as_ref() != Some(&api) => {
+                let Self { fingerprint, persisted, .. } = old;
+                self.add_elsewhere(UsedBefore { api, fingerprint, persisted, unused_since: None });
+            }
+            Some(_) | None => self.merge_same_api(&old.fingerprint, &old.persisted),
+        }
+        for before in old.other_apis {
+            if self.api.as_ref() == Some(&before.api) {
+                self.merge_same_api(&before.fingerprint, &before.persisted);
+            } else {
+                self.add_elsewhere(before);
+            }
+        }
+    }
+
+    fn merge_same_api(&mut self, fingerprint: &Fingerprint, older: &S) {
+        if self.fingerprint == *fingerprint {
+            self.persisted.merge_older(older);
+        } else {
+            self.persisted.merge_older_history(&older.history());
+        }
+    }
+
+    fn add_elsewhere(&mut self, before: UsedBefore<S>) {
+        if self.other_apis.iter().all(|known| known.api != before.api) {
+            self.other_apis.push(before);
+        }
     }
 }
 

@@ -8,20 +8,23 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use axum::http::{HeaderValue, StatusCode};
-use partner_simulator::{EndedTokens, Fault, KeySpec, LOG_IN, LoginSpec, Page, Refusal, Simulator};
+use partner_simulator::{
+    EXERCICES, EndedTokens, Fault, KeySpec, LOG_IN, LoginSpec, Page, Refusal, SOCIETY, Simulator, USERS,
+};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::TestRunner;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::{RunningFleet, minutes};
-use crate::config::{Config, Credential, Probe};
+use crate::config::{Config, Credential, Probe, Target};
 use crate::key_state::{KeyState, PersistedKeyState, SecretState};
 use crate::partner_api::{Firm, KeyInfoMode};
 use crate::test_support::{SECRET, config, exercices, key_info, login_key, token_file_key};
 
-const EXERCICES: &str = "/api/v1/mad/exercices";
-const KEYS: [&str; 6] = ["dupont", "martin", "petit", "moreau", "durand", "leroy"];
+const KEYS: [&str; 7] = ["dupont", "martin", "petit", "moreau", "simon", "durand", "leroy"];
+/// How many of the keys have a permanent token.
+const TOKENS: usize = 5;
 /// The firms of the last two keys. They log in with one account, which has one valid token at a time.
 const FIRMS: [u64; 2] = [90, 91];
 const MAIL: &str = "api@durand.example";
@@ -49,8 +52,12 @@ enum Event {
     /// A new token is generated and written.
     Replace(usize),
     Rename(usize),
-    /// The canary is refused, although the API accepts the key.
-    Contradict(usize, &'static str),
+    /// The operator renames the key and the file of its token, which cannot be read yet.
+    RenameUnreadable(usize),
+    /// The file of the token can be read.
+    Reveal(usize),
+    /// One canary is refused, or two of three routes, although the API accepts the key.
+    Contradict(usize, &'static str, bool),
     /// All requests with the key fail.
     Disturb(usize, Noise),
     /// Ends noise and contradiction.
@@ -62,7 +69,13 @@ enum Event {
     /// Nothing happens.
     Wait,
     Reload,
+    /// A reload that changes a setting of all keys.
+    ReloadAll,
     Restart,
+    /// When the exporter is back, a gateway answers for the key.
+    RestartBehindGateway(usize),
+    /// The operator switches to another API, or back.
+    SwitchApi,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -116,14 +129,20 @@ fn events() -> impl Strategy<Value = Vec<(Event, u64)>> {
         2 => key().prop_map(Event::Correct),
         1 => key().prop_map(Event::Replace),
         1 => key().prop_map(Event::Rename),
-        3 => (key(), select(&CONTRADICTIONS[..])).prop_map(|(key, code)| Event::Contradict(key, code)),
+        1 => key().prop_map(Event::RenameUnreadable),
+        2 => key().prop_map(Event::Reveal),
+        3 => (key(), select(&CONTRADICTIONS[..]), any::<bool>())
+            .prop_map(|(key, code, both)| Event::Contradict(key, code, both)),
         3 => (key(), select(noises)).prop_map(|(key, noise)| Event::Disturb(key, noise)),
         3 => key().prop_map(Event::Heal),
         1 => any::<bool>().prop_map(Event::Secret),
         2 => select(&FIRMS[..]).prop_map(Event::LogInElsewhere),
         1 => Just(Event::Wait),
         1 => Just(Event::Reload),
+        1 => Just(Event::ReloadAll),
         1 => Just(Event::Restart),
+        1 => key().prop_map(Event::RestartBehindGateway),
+        1 => Just(Event::SwitchApi),
     ];
     proptest::collection::vec((event, 1..5_u64), 5..25)
 }
@@ -142,6 +161,12 @@ struct ModelKey {
     is_mistyped: bool,
     is_disturbed: bool,
     contradicted_with: Option<&'static str>,
+    /// The routes that contradict the truth.
+    contradicting: &'static [&'static str],
+    /// The file of its token does not exist.
+    is_unreadable: bool,
+    /// Whether it was seen that the key ever worked, at the present API and at the other one.
+    has_worked: [bool; 2],
     /// The minutes since the last event that disturbs the key or changes the truth about it.
     quiet_for: u64,
     /// How many state changes the truth allows since the last look.
@@ -164,6 +189,8 @@ struct World {
     started: Instant,
     restarts: u64,
     log_ins_elsewhere: u64,
+    is_at_other_api: bool,
+    keep_free: u32,
 }
 
 impl ModelKey {
@@ -199,10 +226,10 @@ impl ModelKey {
 impl World {
     async fn new() -> Self {
         let mut builder = Simulator::builder().partner("acme", SECRET);
-        for (number, name) in KEYS.iter().take(4).enumerate() {
+        for (number, name) in KEYS.iter().take(TOKENS).enumerate() {
             builder = builder.society_key(name, 80, 127 + number as u64);
         }
-        for (name, firm) in KEYS[4..].iter().zip(FIRMS) {
+        for (name, firm) in KEYS[TOKENS..].iter().zip(FIRMS) {
             let login = LoginSpec { ended_tokens: EndedTokens::AllFirms, ..LoginSpec::new(MAIL, "right") };
             builder = builder.key(KeySpec::login(name, login.firm(firm, name)));
         }
@@ -211,13 +238,14 @@ impl World {
         let extended = || key_info(KeyInfoMode::Extended);
         let probes = [
             vec![extended(), exercices(None)],
-            vec![extended(), exercices(None), second_canary()],
+            vec![extended(), exercices(None), canary("society", SOCIETY)],
             vec![exercices(None)],
             vec![key_info(KeyInfoMode::Routes), exercices(None)],
+            vec![exercices(None), canary("society", SOCIETY), canary("users", USERS)],
             vec![extended()],
             vec![extended()],
         ];
-        let firms = [None; 4].into_iter().chain(FIRMS.map(Some));
+        let firms = [None; TOKENS].into_iter().chain(FIRMS.map(Some));
         let keys = KEYS.iter().zip(probes).zip(firms).map(|((name, probes), firm)| ModelKey {
             name,
             renamed: 0,
@@ -228,6 +256,9 @@ impl World {
             is_mistyped: false,
             is_disturbed: false,
             contradicted_with: None,
+            contradicting: &[],
+            is_unreadable: false,
+            has_worked: [false; 2],
             quiet_for: 0,
             allowed_changes: 1,
             changes_seen: 0,
@@ -245,8 +276,10 @@ impl World {
             started: Instant::now(),
             restarts: 0,
             log_ins_elsewhere: 0,
+            is_at_other_api: false,
+            keep_free: 5,
         };
-        for index in 0..4 {
+        for index in 0..TOKENS {
             world.write_token(index);
         }
         world.start().await;
@@ -263,7 +296,10 @@ impl World {
             }
             login
         });
-        config(&self.simulator, keys.collect())
+        let mut config = config(&self.simulator, keys.collect());
+        config.settings.keep_free = self.keep_free;
+        config.settings.api.identity = self.is_at_other_api.then(|| "other".into());
+        config
     }
 
     async fn start(&mut self) {
@@ -301,7 +337,18 @@ impl World {
                 self.log_ins_elsewhere += 1;
             }
             // A log-in has no token of the operator's.
-            Event::Mistype(index) | Event::Correct(index) | Event::Replace(index) if index >= 4 => {}
+            Event::Mistype(index)
+            | Event::Correct(index)
+            | Event::Replace(index)
+            | Event::RenameUnreadable(index)
+            | Event::Reveal(index)
+                if index >= TOKENS => {}
+            // Another token under another name is another key.
+            Event::Mistype(index)
+            | Event::Correct(index)
+            | Event::Replace(index)
+            | Event::RenameUnreadable(index)
+                if self.keys[index].is_unreadable => {}
             Event::Refuse(index, code) => {
                 self.sim_key(index).refuse(Refusal::new(code));
                 if self.keys[index].refused_with.replace(code) != Some(code) {
@@ -335,23 +382,10 @@ impl World {
                 self.write_token(index);
                 self.forget_answers(index);
             }
-            // Without an answer of key/info, a restarted exporter cannot know that a refusal is contradicted.
-            Event::Rename(index) => {
-                self.heal(index);
-                self.keys[index].renamed += 1;
-                self.keys[index].changes_seen = 0;
-                self.forget_answers(index);
-                self.apply();
-            }
-            Event::Contradict(index, code) => {
-                // If no other probe gets an answer, the refusal counts after three intervals.
-                let key = &self.keys[index];
-                let gets_answers = !key.is_disturbed && !self.is_secret_refused;
-                if key.probes.len() > 1 && gets_answers {
-                    self.sim_key(index).inject_on(EXERCICES, Fault::refuse(code));
-                    self.keys[index].contradicted_with.get_or_insert(code);
-                }
-            }
+            Event::Rename(index) => self.rename(index),
+            Event::RenameUnreadable(index) => self.rename_unreadable(index),
+            Event::Reveal(index) => self.reveal(index),
+            Event::Contradict(index, code, both) => self.begin_contradiction(index, code, both),
             Event::Disturb(index, noise) => {
                 self.sim_key(index).inject(noise.fault());
                 self.keys[index].is_disturbed = true;
@@ -360,11 +394,104 @@ impl World {
             Event::Secret(is_refused) => self.set_secret(is_refused),
             Event::Wait => {}
             Event::Reload => self.apply(),
-            Event::Restart => {
-                (0..self.keys.len()).for_each(|index| self.heal(index));
-                self.restarts += 1;
-                self.start().await;
+            Event::ReloadAll => {
+                self.keep_free = 11 - self.keep_free;
+                self.answers.clear();
+                self.apply();
             }
+            Event::Restart => {
+                self.calm_all();
+                self.restart().await;
+            }
+            Event::RestartBehindGateway(index) => {
+                self.calm_all();
+                self.sim_key(index).inject(Noise::GatewayJson.fault());
+                self.keys[index].is_disturbed = true;
+                self.restart().await;
+            }
+            Event::SwitchApi => self.switch_api(),
+        }
+    }
+
+    fn rename_unreadable(&mut self, index: usize) {
+        self.heal(index);
+        std::fs::remove_file(&self.keys[index].file).unwrap();
+        let name = format!("{}-{}", self.keys[index].name, self.keys[index].renamed + 1);
+        self.keys[index].file = self.directory.path().join(name);
+        self.keys[index].is_unreadable = true;
+        self.rename(index);
+    }
+
+    fn reveal(&mut self, index: usize) {
+        if std::mem::take(&mut self.keys[index].is_unreadable) {
+            // To the state that it had, and to what the API says.
+            self.keys[index].change(2);
+            self.forget_answers(index);
+            self.write_token(index);
+        }
+    }
+
+    /// If no other probe gets an answer, the refusal counts after three intervals.
+    fn begin_contradiction(&mut self, index: usize, code: &'static str, both: bool) {
+        let key = &mut self.keys[index];
+        let gets_answers = !key.is_disturbed && !self.is_secret_refused && !key.is_unreadable;
+        if key.probes.len() > 1 && gets_answers && key.contradicted_with.is_none() {
+            key.contradicted_with = Some(code);
+            key.contradicting =
+                if both && key.probes.len() > 2 { &[EXERCICES, SOCIETY] } else { &[EXERCICES] };
+            self.contradict(index);
+        }
+    }
+
+    fn switch_api(&mut self) {
+        self.calm_all();
+        self.is_at_other_api = !self.is_at_other_api;
+        self.secret_quiet_for = 0;
+        self.answers.clear();
+        for index in 0..self.keys.len() {
+            self.end_undecidable_contradiction(index);
+            // To the state that it had there, and to what the API says.
+            self.keys[index].change(2);
+            self.keys[index].has_worked.swap(0, 1);
+        }
+        self.apply();
+    }
+
+    fn rename(&mut self, index: usize) {
+        self.calm(index);
+        self.keys[index].renamed += 1;
+        self.keys[index].changes_seen = 0;
+        // The new name takes over what this token was at this API. What an earlier token was at the other API belongs
+        // to the old name.
+        self.keys[index].has_worked[1] = false;
+        self.forget_answers(index);
+        self.apply();
+    }
+
+    async fn restart(&mut self) {
+        self.restarts += 1;
+        self.start().await;
+    }
+
+    /// Ends noise. A contradiction stays.
+    fn calm(&mut self, index: usize) {
+        let is_disturbed = std::mem::take(&mut self.keys[index].is_disturbed);
+        if is_disturbed {
+            self.sim_key(index).heal();
+            self.keys[index].quiet_for = 0;
+            self.contradict(index);
+        }
+    }
+
+    fn calm_all(&mut self) {
+        (0..self.keys.len()).for_each(|index| self.calm(index));
+    }
+
+    /// Makes the routes refuse that contradict the truth.
+    fn contradict(&self, index: usize) {
+        let Some(code) = self.keys[index].contradicted_with else { return };
+        for route in self.keys[index].contradicting {
+            self.sim_key(index).inject_on(route, Fault::refuse(code));
         }
     }
 
@@ -372,6 +499,7 @@ impl World {
         self.sim_key(index).heal();
         let key = &mut self.keys[index];
         (key.is_disturbed, key.contradicted_with, key.quiet_for) = (false, None, 0);
+        key.contradicting = &[];
     }
 
     /// For another token, everything is heard again. If no other probe gets an answer, a contradicting refusal
@@ -467,7 +595,11 @@ impl World {
             assert!(now.history.broken_since.is_some(), "resolved too early: {context}");
         }
         // Told within one interval and one confirmation.
-        key.quiet_for = if key.is_disturbed || is_secret_refused { 0 } else { key.quiet_for + waited };
+        let is_quiet = !(key.is_disturbed || is_secret_refused || key.is_unreadable);
+        key.quiet_for = if is_quiet { key.quiet_for + waited } else { 0 };
+        // What was seen once is never forgotten.
+        key.has_worked[0] |= now.history.has_worked;
+        assert!(key.is_unreadable || now.history.has_worked == key.has_worked[0], "forgotten: {context}");
         // After its token was ended, a log-in may have to wait for the next one.
         let told_after = if key.firm.is_some() { 20 } else { 2 };
         if key.quiet_for >= told_after {
@@ -508,13 +640,12 @@ impl World {
 }
 
 /// A canary on another route.
-fn second_canary() -> Probe {
+fn canary(name: &str, path: &str) -> Probe {
     let mut probe = exercices(None);
-    if let crate::config::Target::Canary(canary) = &mut probe.target {
-        canary.path = "/api/v1/society".into();
-        canary.name = "society".into();
+    if let Target::Canary(canary) = &mut probe.target {
+        (canary.name, canary.path) = (name.into(), path.into());
     }
-    Probe { name: "society".into(), ..probe }
+    Probe { name: name.into(), ..probe }
 }
 
 fn run(events: Vec<(Event, u64)>) {
