@@ -242,9 +242,12 @@ proptest! {
             prop_assert!(id.as_str().len() <= 128 && id.as_str().bytes().all(|byte| byte.is_ascii_graphic()));
         }
         prop_assert!(judgement.budget.holds_for <= Duration::from_mins(10), "{:?}", judgement.budget);
-        // Only an error response of the API can be evidence against a key.
-        let is_evidence = judgement.key.is_some() && judgement.outcome.is_err();
-        prop_assert!(!is_evidence || (400..600).contains(&status), "{judgement:?}");
+        // Only an error of the API can be evidence against a key; in a success, it must have a documented code.
+        if let (Some(_), Err(failure)) = (judgement.key, &judgement.outcome) {
+            let is_documented = failure.code.as_ref().is_some_and(|code| code.documented().is_some());
+            let can_refuse = (400..600).contains(&status) || (200..300).contains(&status) && is_documented;
+            prop_assert!(can_refuse, "{judgement:?}");
+        }
     }
 
     #[test]
