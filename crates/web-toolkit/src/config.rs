@@ -204,11 +204,16 @@ fn header_value(at: &Cursor<'_>, choices: &[&str]) -> Result<Option<HeaderValue>
         .map_err(|_| at.error("has a character that is not allowed in an HTTP header; remove it"))
 }
 
-fn users(at: &Cursor<'_>) -> Result<Vec<User>, Reported> {
+fn users(section: &Cursor<'_>) -> Result<Vec<User>, Reported> {
     let mut users: Vec<User> = Vec::new();
     let mut outcome = Ok(());
-    for (key, at) in at.entries()? {
+    for (key, at) in section.entries()? {
         let name = key.name.as_str().to_owned();
+        // An error about this entry would quote the hash.
+        if name.contains("$2") {
+            outcome = Err(section.error("has a hash in the place of a user's name; write `NAME: HASH`"));
+            continue;
+        }
         if users.iter().any(|user| user.name == name) {
             outcome = Err(at.error("is written twice; keep one"));
             continue;

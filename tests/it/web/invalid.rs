@@ -34,6 +34,10 @@ fn every_error_is_reported_with_its_line_and_field() {
             "web.yml:2: basic_auth_users.alice: is not a bcrypt hash",
         ),
         (
+            format!("basic_auth_users:\n  {}: alice\n", hash("x")),
+            "web.yml:1: basic_auth_users: has a hash in the place of a user's name; write `NAME: HASH`",
+        ),
+        (
             format!("basic_auth_users:\n  a: {0}\n  a: {0}\n", hash("x")),
             "web.yml:3: basic_auth_users.a: is written twice",
         ),
