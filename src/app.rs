@@ -21,6 +21,7 @@ use crate::probe::BuildError;
 use crate::reload::{LoadedConfig, Loader, Reloader};
 use crate::schedule::Gap;
 use crate::secret;
+use crate::service_manager;
 use crate::state::SharedState;
 use crate::store::Store;
 use web_toolkit::{AuthHandle, Service, serve};
@@ -28,6 +29,9 @@ use web_toolkit::{AuthHandle, Service, serve};
 /// The time that responses in progress have to finish when the exporter stops. Together with the store's
 /// last write, a stop takes at most five seconds.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A service manager that does not read must not delay the stop.
+const NOTIFY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// An exporter, ready to run.
 pub(crate) struct App {
@@ -109,6 +113,13 @@ impl App {
         }));
         let stop = CancellationToken::new();
         let server = tokio::spawn(serve(listeners, service, options.max_connections, stop.clone()));
+        let _reporting = AbortOnDropHandle::new(tokio::spawn({
+            let context = Arc::clone(&context);
+            async move {
+                service_manager::notify_ready().await;
+                service_manager::report_alive(&context.watchdog).await;
+            }
+        }));
         // At shutdown, a reload in progress is dropped. This is safe: it can only stop where it waits, and
         // it applies a change without waiting.
         tokio::select! {
@@ -116,6 +127,7 @@ impl App {
             never = reload_loop(reloader, requests, options.auto_reload_interval) => match never {},
         }
         info!("stopping");
+        let _ = timeout(NOTIFY_TIMEOUT, service_manager::notify_stopping()).await;
         context.stop_probing();
         stop.cancel();
         if timeout(DRAIN_TIMEOUT, server).await.is_err() {

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use url::Url;
 
 use crate::logging::{Format, Level};
@@ -17,7 +18,7 @@ pub(crate) const DEFAULT_CONFIG_FILE: &str = "myunisoft-exporter.yml";
 /// Without a subcommand, it runs the exporter. Without a configuration file, it probes only the health
 /// route of the production API.
 #[derive(Debug, Parser)]
-#[command(version, disable_help_subcommand = true)]
+#[command(version = crate::version::VERSION, long_version = crate::version::description())]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -53,6 +54,18 @@ pub(crate) enum Command {
         /// Format of the results
         #[arg(long, value_name = "FORMAT", default_value = "table")]
         output: Output,
+    },
+    /// Print the completions for a shell: flags, subcommands and their values
+    Completions {
+        /// Shell
+        shell: Shell,
+    },
+    /// Print the manual page, in roff format
+    ///
+    /// Read it with `myunisoft-exporter man | man -l -`.
+    Man {
+        /// Print the page of this subcommand
+        command: Option<String>,
     },
 }
 

@@ -2,6 +2,7 @@
 
 mod check_config;
 mod demo;
+mod documents;
 mod exporter;
 mod load;
 mod probe;
@@ -30,6 +31,8 @@ pub fn run() -> ExitCode {
         Some(Command::CheckConfig { file, syntax_only }) => {
             check_config::check_config(file.as_deref(), syntax_only, &flags)
         }
+        Some(Command::Completions { shell }) => documents::completions(shell),
+        Some(Command::Man { command }) => documents::man(command.as_deref()),
         Some(Command::Probe { keys, output }) => probe::probe(&keys, output, &flags),
     }
 }

@@ -11,7 +11,8 @@
 //!   formats its findings.
 //! - `reload`: reads the configuration again when a file changes or somebody requests it.
 //! - `logging`: log lines in logfmt or JSON. `panics`: logs panics. `watchdog`: checks that the
-//!   loops still run, for `/-/healthy`.
+//!   loops still run, for `/-/healthy`. `service_manager`: tells systemd that the exporter is ready and alive.
+//!   `version`: which build this is.
 //!
 //! What users read:
 //! - `http`: the routes for metrics, probes on request, service discovery, health checks, reloads, the
@@ -71,11 +72,13 @@ mod report;
 mod rfc3339;
 mod schedule;
 mod secret;
+mod service_manager;
 mod state;
 mod status;
 mod store;
 pub mod synthetic;
 mod terminal;
+mod version;
 mod watchdog;
 
 pub use commands::run;

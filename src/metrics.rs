@@ -25,6 +25,7 @@ use web_toolkit::{DropReason, Observer};
 use crate::config::HEALTH;
 use crate::report::{Phase, Phases};
 use crate::state::SharedState;
+use crate::version;
 use exposition::Exposition;
 use table::Registered;
 
@@ -60,7 +61,14 @@ impl Metrics {
         let registered = Registered::register(&registry)?;
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        registered.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        let build = [
+            version::VERSION,
+            version::REVISION,
+            version::BUILD_DATE,
+            version::RUST_VERSION,
+            version::PLATFORM,
+        ];
+        registered.build_info.with_label_values(&build).set(1.0);
         // These series exist from the start, so that the first event is an increase.
         for reason in DropReason::VARIANTS {
             registered.connections_dropped.with_label_values(&[reason.into_str()]);

@@ -117,7 +117,7 @@ impl Frame {
                 nav aria-label="Endpoints" {
                     @for (path, name) in links { a href=(link(path, &[])) { (name) } }
                 }
-                p { "myunisoft-exporter " (env!("CARGO_PKG_VERSION")) }
+                p { "myunisoft-exporter " (crate::version::VERSION) }
             }
         }
     }

@@ -108,7 +108,7 @@ impl Overview {
     pub(crate) fn new(source: &StatusSource<'_>, selection: &Selection) -> Self {
         Self {
             exporter: ExporterView {
-                version: env!("CARGO_PKG_VERSION"),
+                version: crate::version::VERSION,
                 reload_failure: source.shared_state.reload_failure().map(ReloadFailureView::from),
             },
             now: source.now,

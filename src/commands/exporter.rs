@@ -76,7 +76,7 @@ pub(super) async fn serve(
 fn log_start(config: &Config, configuration: &str, storage: &Path) {
     let partners = config.partners.len();
     let keys: usize = config.partners.iter().map(|partner| partner.keys.len()).sum();
-    let (version, storage) = (env!("CARGO_PKG_VERSION"), storage.display());
+    let (version, storage) = (crate::version::VERSION, storage.display());
     info!(version, configuration, %storage, partners, keys, "myunisoft-exporter starts");
 }
 

@@ -56,7 +56,8 @@ registered_metrics! {
         "Duration of each phase of probes, over all keys.";
     clock: Gauge, "myunisoft_exporter_clock_timestamp_seconds", [], [],
         "Unix time of the exporter's clock at the time of the scrape.";
-    build_info: GaugeVec, "myunisoft_exporter_build_info", ["version"], [],
+    build_info: GaugeVec, "myunisoft_exporter_build_info",
+        ["version", "revision", "build_date", "rust_version", "platform"], [],
         "Always 1; the labels describe the running exporter.";
     reload_successful: IntGauge, "myunisoft_exporter_config_last_reload_successful", [], [],
         "Whether the last load of the configuration succeeded (1) or failed (0).";

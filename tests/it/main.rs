@@ -25,5 +25,6 @@ mod probe_command;
 mod probe_route;
 mod process;
 mod secrets;
+mod service;
 mod status;
 mod web;

@@ -1,0 +1,75 @@
+//! What packages and service managers use: `--version`, `completions`, `man` and the notifications for systemd.
+
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::support::server::{BINARY, Server};
+
+fn output(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(BINARY).args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn the_version_says_which_build_this_is() {
+    let (code, long, _) = output(&["--version"]);
+    assert_eq!(code, Some(0));
+    assert!(long.starts_with(concat!("myunisoft-exporter ", env!("CARGO_PKG_VERSION"), "\n")), "{long}");
+    for line in ["revision:", "build date:", "rust:       1.", "platform:   "] {
+        assert!(long.contains(line), "{line} in {long}");
+    }
+    assert_eq!(output(&["-V"]).1, concat!("myunisoft-exporter ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn each_shell_gets_completions_with_flags_and_subcommands() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let (code, text, _) = output(&["completions", shell]);
+        assert_eq!(code, Some(0), "{shell}");
+        for word in ["check-config", "web.listen-address", "syntax-only"] {
+            assert!(text.contains(word), "{word} for {shell}");
+        }
+    }
+    let (code, _, text) = output(&["completions", "csh"]);
+    assert!(code == Some(2) && text.contains("bash, elvish, fish"), "{text}");
+}
+
+#[test]
+fn the_manual_page_is_roff_and_each_subcommand_has_one() {
+    let (code, page, _) = output(&["man"]);
+    assert_eq!(code, Some(0));
+    assert!(page.contains(".TH myunisoft-exporter 1") && page.contains(r"\-\-web.listen\-address"), "{page}");
+    let (code, page, _) = output(&["man", "check-config"]);
+    assert!(code == Some(0) && page.contains(r"\-\-syntax\-only"), "{page}");
+    let (code, _, text) = output(&["man", "chek-config"]);
+    assert!(code == Some(2) && text.contains("check-config"), "{text}");
+}
+
+/// Waits for the next notification.
+fn received(socket: &UnixDatagram) -> String {
+    let mut buffer = [0; 256];
+    let length = socket.recv(&mut buffer).unwrap();
+    String::from_utf8_lossy(&buffer[..length]).into_owned()
+}
+
+#[test]
+fn systemd_learns_that_the_exporter_is_ready_alive_and_stopping() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut command = Command::new(BINARY);
+    command.current_dir(folder.path()).arg("--web.listen-address=127.0.0.1:0");
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000");
+    let server = Server::spawn(&mut command);
+    assert_eq!(received(&socket).trim(), "READY=1");
+    assert_eq!(received(&socket).trim(), "WATCHDOG=1");
+    assert_eq!(received(&socket).trim(), "WATCHDOG=1");
+    server.signal(Signal::TERM);
+    let last = std::iter::repeat_with(|| received(&socket)).find(|text| text.trim() != "WATCHDOG=1");
+    assert_eq!(last.as_deref().map(str::trim), Some("STOPPING=1"));
+}
