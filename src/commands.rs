@@ -3,6 +3,7 @@
 mod check_config;
 mod demo;
 mod exporter;
+mod healthcheck;
 mod load;
 mod probe;
 mod process;
@@ -19,9 +20,9 @@ use crate::panics;
 /// was asked to stop or succeeded, 1 if it failed, 2 for bad usage or a bad configuration.
 pub fn run() -> ExitCode {
     let Cli { command, flags } = Cli::parse();
-    // `probe` prints its findings, so it logs errors only.
-    let is_probe = matches!(command, Some(Command::Probe { .. }));
-    let default_level = if is_probe { Level::Error } else { Level::Info };
+    // These print their findings, so they log errors only.
+    let prints = matches!(command, Some(Command::Probe { .. } | Command::Healthcheck));
+    let default_level = if prints { Level::Error } else { Level::Info };
     logging::start(flags.log_level.unwrap_or(default_level), flags.log_format);
     panics::install_hook();
     match command {
@@ -30,6 +31,7 @@ pub fn run() -> ExitCode {
         Some(Command::CheckConfig { file, syntax_only }) => {
             check_config::check_config(file.as_deref(), syntax_only, &flags)
         }
+        Some(Command::Healthcheck) => healthcheck::healthcheck(&flags),
         Some(Command::Probe { keys, output }) => probe::probe(&keys, output, &flags),
     }
 }
