@@ -67,6 +67,12 @@ pub(crate) enum Command {
         /// Print the page of this subcommand
         command: Option<String>,
     },
+    /// Ask the exporter on this machine whether it is alive, for the health check of a container
+    ///
+    /// Exits with 0 if it is alive, and with 1 if not. It asks /-/healthy at --web.listen-address, over TLS or plain
+    /// HTTP, so give it the flags of the exporter, best as environment variables. An exporter that asks for a password or
+    /// for a client certificate is alive. No certificate is verified, and nothing secret is sent.
+    Healthcheck,
 }
 
 /// `--output`
@@ -133,7 +139,7 @@ pub(crate) struct Flags {
     #[arg(long = "replica", value_name = "NUMBER")]
     pub replica: Option<u32>,
 
-    /// Lowest level to log [default: info, or error for `probe`]
+    /// Lowest level to log [default: info, or error for `probe` and `healthcheck`]
     #[arg(long = "log.level", value_name = "LEVEL")]
     pub log_level: Option<Level>,
 

@@ -4,6 +4,7 @@ mod check_config;
 mod demo;
 mod documents;
 mod exporter;
+mod healthcheck;
 mod load;
 mod probe;
 mod process;
@@ -20,9 +21,9 @@ use crate::panics;
 /// was asked to stop or succeeded, 1 if it failed, 2 for bad usage or a bad configuration.
 pub fn run() -> ExitCode {
     let Cli { command, flags } = Cli::parse();
-    // `probe` prints its findings, so it logs errors only.
-    let is_probe = matches!(command, Some(Command::Probe { .. }));
-    let default_level = if is_probe { Level::Error } else { Level::Info };
+    // These print their findings, so they log errors only.
+    let prints = matches!(command, Some(Command::Probe { .. } | Command::Healthcheck));
+    let default_level = if prints { Level::Error } else { Level::Info };
     logging::start(flags.log_level.unwrap_or(default_level), flags.log_format);
     panics::install_hook();
     match command {
@@ -33,6 +34,7 @@ pub fn run() -> ExitCode {
         }
         Some(Command::Completions { shell }) => documents::completions(shell),
         Some(Command::Man { command }) => documents::man(command.as_deref()),
+        Some(Command::Healthcheck) => healthcheck::healthcheck(&flags),
         Some(Command::Probe { keys, output }) => probe::probe(&keys, output, &flags),
     }
 }

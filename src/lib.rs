@@ -51,6 +51,7 @@ mod file_threads;
 mod file_version;
 mod fleet;
 mod format;
+mod healthcheck;
 mod http;
 mod key_state;
 mod label;

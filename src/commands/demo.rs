@@ -2,18 +2,20 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::{Flags, ListenAddress};
 use crate::config::Loaded;
 use crate::demo;
 use partner_simulator::Simulator;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tracing::warn;
 
 use super::exporter::{DEFAULT_PORT, serve};
 use super::load::{combine, load_web_config};
-use super::process::{bad_configuration, exit_code, listen, print, run_async};
+use super::process::{Failure, bad_configuration, exit_code, listen, print, run_async};
 
 /// Runs the exporter against a simulated API.
 pub(crate) fn demo(flags: &Flags) -> ExitCode {
@@ -32,7 +34,7 @@ pub(crate) fn demo(flags: &Flags) -> ExitCode {
         let simulator = Simulator::builder().tls().request_log_capacity(100).start().await?;
         let config = demo::fleet(&simulator);
         // Every run starts without persisted state, and leaves none.
-        let storage = tempfile::tempdir()?;
+        let storage = temporary_storage(&flags.storage_path)?;
         print_introduction(&simulator, &listeners, &flags.prefix(), web_config.0.uses_tls())?;
         let fleet = move || Loaded { config: config.clone(), ..Loaded::default() };
         let initial = combine(fleet(), web_config);
@@ -42,6 +44,15 @@ pub(crate) fn demo(flags: &Flags) -> ExitCode {
             outcome = serve(flags, initial, load, "the demo", storage.path(), listeners) => outcome,
         }
     }))
+}
+
+/// A container may have no other directory that is writable than that of the exporter.
+fn temporary_storage(storage_path: &Path) -> Result<TempDir, Failure> {
+    let create = tempfile::tempdir().or_else(|_| tempfile::tempdir_in(storage_path));
+    create.map_err(|cause| {
+        let fix = "make the directory of --storage.path or the one that TMPDIR names writable";
+        format!("the demo needs a temporary directory: {cause}; {fix}").into()
+    })
 }
 
 /// Prints the addresses to open, and what will happen.
@@ -55,6 +66,12 @@ fn print_introduction(
     let mut text = "The exporter:\n".to_owned();
     for listener in listeners {
         let address = listener.local_addr()?;
+        // A browser cannot open the address that stands for all addresses.
+        let address = if address.ip().is_unspecified() {
+            format!("localhost:{}", address.port())
+        } else {
+            address.to_string()
+        };
         // Writing to a string can't fail.
         let _ = writeln!(text, "  {scheme}://{address}{prefix}/           the status page");
         let _ = writeln!(text, "  {scheme}://{address}{prefix}/metrics    the metrics for Prometheus");
