@@ -1,8 +1,9 @@
-//! The Helm chart, rendered by Helm's own code. There is no cluster: the objects are compared with
-//! the schemas of Kubernetes.
+//! The Helm chart, rendered by Helm's own code. There is no cluster: what Kubernetes would do
+//! with the objects is checked against its schemas, and `pod` runs the exporter as the `StatefulSet` says.
 
 mod monitoring;
 mod objects;
+mod pod;
 mod values;
 
 use std::path::{Path, PathBuf};
