@@ -1,6 +1,7 @@
-//! The Helm chart, rendered by Helm's own code. There is no cluster: what Kubernetes would do
+//! The Helm chart and the plain manifests, rendered by Helm's own code. There is no cluster: what Kubernetes would do
 //! with the objects is checked against its schemas, and `pod` runs the exporter as the `StatefulSet` says.
 
+mod manifests;
 mod monitoring;
 mod objects;
 mod pod;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Chart, read_text, read_yaml};
+use super::{Chart, parse_yaml, read_text, read_yaml};
 
 /// The path of every value of `values.yaml`: an empty mapping or a list is a value itself.
 fn paths(values: &Value, prefix: &str) -> BTreeSet<String> {
@@ -266,4 +266,15 @@ fn a_disruption_budget_without_a_number_is_refused() {
 #[test]
 fn the_chart_can_be_a_part_of_another_chart() {
     Chart::render(&json!({"global": {"imageRegistry": "x"}, "enabled": true}));
+}
+
+#[test]
+fn the_chart_accepts_every_example_of_the_documentation() {
+    let page = read_text("docs/install/kubernetes.md");
+    let blocks: Vec<&str> =
+        page.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    assert!(blocks.len() >= 5);
+    for block in blocks {
+        Chart::render(&parse_yaml(block));
+    }
 }
