@@ -9,9 +9,10 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # - a browser and its driver;
 # - curl, a client that speaks HTTP/2;
 # - faketime, mount and util-linux, which set the clock, the disk or the limits of a single process;
-# - Python, which checks the dashboards with Grafana's own schema.
+# - Python, which checks the dashboards with Grafana's own schema;
+# - jsonnet, which evaluates the mixin.
 APT_PACKAGES := prometheus prometheus-alertmanager prometheus-blackbox-exporter chromium chromium-driver curl \
-	faketime mount util-linux python3 python3-venv
+	faketime mount util-linux python3 python3-venv jsonnet
 VENV := target/venv
 
 # The texts that cargo-about finds can change from one version to the next. A fixed version keeps THIRD-PARTY-NOTICES.md
@@ -21,7 +22,8 @@ CARGO_ABOUT_VERSION := 0.9.3
 # Many tests spend more time waiting for servers than computing, so more threads than cores are useful.
 export RUST_TEST_THREADS ?= 8
 
-.PHONY: help test deps servers lint bench cargo-about check-notices demo deny detection fuzz kills mutants notices screenshots soak
+.PHONY: help test deps servers lint bench cargo-about check-notices demo deny detection fuzz kills \
+	mutants notices packages screenshots soak
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -29,12 +31,16 @@ help: ## List the targets
 test: deps ## Install what the tests need, and run all tests
 	$(CARGO) test --locked --workspace
 	$(CARGO) test --locked --test system
+	$(MAKE) packages
+
+packages: deps ## Test everything that installs the exporter
+	$(CARGO) test --locked --test packages
 
 deps: servers $(VENV)/installed ## Install what the tests need (asks for root only if Debian packages are missing)
 
 servers:
 	@missing=; for tool in prometheus promtool prometheus-alertmanager amtool prometheus-blackbox-exporter chromium \
-		chromedriver curl faketime mount unshare nsenter setpriv prlimit python3; do \
+		chromedriver curl faketime mount unshare nsenter setpriv prlimit python3 jsonnet; do \
 		command -v $$tool >/dev/null || missing="$$missing $$tool"; \
 	done; \
 	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
@@ -55,7 +61,7 @@ $(VENV)/installed: tests/requirements.txt | servers
 lint: ## Check the format and the lints; a warning is an error
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --locked --test system --test soak --test screenshots -- -D warnings
+	$(CARGO) clippy --locked --test system --test packages --test soak --test screenshots -- -D warnings
 
 bench: ## Measure /metrics with 10,000 keys, and compare it with the prometheus crate
 	$(CARGO) bench --locked --bench fleet
