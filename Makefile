@@ -10,10 +10,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # - curl, a client that speaks HTTP/2;
 # - faketime, mount and util-linux, which set the clock, the disk or the limits of a single process;
 # - Python, which checks the dashboards with Grafana's own schema, and runs Helm's own code;
-# - buildah, podman and runc, which build and run the image without a daemon, and nm, which looks into its program.
+# - buildah, podman and runc, which build and run the image without a daemon, and nm, which looks into its program;
+# - jsonnet, which evaluates the mixin.
 APT_PACKAGES := prometheus prometheus-alertmanager prometheus-blackbox-exporter chromium chromium-driver curl \
 	faketime mount util-linux python3 python3-venv \
-	buildah podman runc binutils
+	buildah podman runc binutils jsonnet
 VENV := target/venv
 
 # The texts that cargo-about finds can change from one version to the next. A fixed version keeps THIRD-PARTY-NOTICES.md
@@ -41,7 +42,7 @@ deps: servers $(VENV)/installed ## Install what the tests need (asks for root on
 
 servers:
 	@missing=; for tool in prometheus promtool prometheus-alertmanager amtool prometheus-blackbox-exporter chromium \
-		chromedriver curl faketime mount unshare nsenter setpriv prlimit python3 buildah podman runc nm; do \
+		chromedriver curl faketime mount unshare nsenter setpriv prlimit python3 buildah podman runc nm jsonnet; do \
 		command -v $$tool >/dev/null || missing="$$missing $$tool"; \
 	done; \
 	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \

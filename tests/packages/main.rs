@@ -16,3 +16,4 @@ mod support;
 mod compose;
 mod helm;
 mod image;
+mod mixin;
