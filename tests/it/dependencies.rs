@@ -17,7 +17,7 @@ fn dependencies() -> Vec<String> {
     let packages = metadata["packages"].as_array().unwrap();
     let dependencies = packages.iter().flat_map(|package| package["dependencies"].as_array().unwrap());
     let names = dependencies
-        .filter(|dependency| dependency["kind"].is_null() && dependency["path"].is_null())
+        .filter(|dependency| dependency["kind"] != "dev" && dependency["path"].is_null())
         .map(|dependency| dependency["name"].as_str().unwrap().to_owned());
     names.collect::<BTreeSet<_>>().into_iter().collect()
 }
