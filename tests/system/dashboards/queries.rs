@@ -125,14 +125,16 @@ fn every_metric_is_on_a_dashboard_or_listed_as_not_shown() {
 }
 
 /// Metrics that no panel needs: the alert of a secret says since when; a request budget starts again every few seconds; and
-/// a loss of keys, a wrong clock, an unreadable credential and a broken key each have an alert.
-const NOT_SHOWN: [&str; 6] = [
+/// a loss of keys, a wrong clock, an unreadable credential, a broken key and a key whose probes are all refused each have an
+/// alert.
+const NOT_SHOWN: [&str; 7] = [
     "myunisoft_secret_state_since_timestamp_seconds",
     "myunisoft_rate_limit_reset_timestamp_seconds",
     "myunisoft_exporter_configured_keys",
     "myunisoft_exporter_clock_timestamp_seconds",
     "myunisoft_exporter_credential_unreadable",
     "myunisoft_key_broken_since_timestamp_seconds",
+    "myunisoft_key_refused_probes",
 ];
 
 #[test]
