@@ -22,7 +22,7 @@ local rewrite(rule, settings) =
       labels+: { severity: settings.severity(rule) },
       annotations+: { dashboard_url: dashboardUrl(super.dashboard_url, settings.clusterLabel) },
     }
-    else if std.objectHas(rule, 'labels') then { labels: settings.links }
+    else if rule.record == 'myunisoft:links:info' then { labels: settings.links }
     else {}
   );
 
