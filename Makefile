@@ -24,8 +24,8 @@ CARGO_ABOUT_VERSION := 0.9.3
 # Many tests spend more time waiting for servers than computing, so more threads than cores are useful.
 export RUST_TEST_THREADS ?= 8
 
-.PHONY: help test deps servers lint bench cargo-about chart-files check-notices demo deny detection fuzz kills manifests \
-	mutants notices packages screenshots soak
+.PHONY: help test deps servers lint archive bench cargo-about chart-files check-notices demo deny detection dist fuzz kills manifests \
+	mutants notices packages release-check release-notes sbom screenshots soak
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -99,6 +99,39 @@ chart-files: ## Copy the rules and the dashboards into the Helm chart
 
 manifests: chart-files $(VENV)/installed ## Render the plain manifests (deploy/kubernetes) from the Helm chart
 	$(VENV)/bin/python tests/packages/chart.py manifests deploy/helm deploy/kubernetes
+
+# Everything that a release publishes for this machine's processor, except the image and the chart.
+dist: archive sbom ## Build what a release publishes for this processor, in target/dist
+
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+ARCHIVE = myunisoft-exporter-$(VERSION).linux-$(shell dpkg --print-architecture)
+
+archive: ## Build the archive of a release, in target/dist
+	$(CARGO) build --release --locked
+	rm -rf target/$(ARCHIVE)
+	mkdir -p target/dist target/$(ARCHIVE)
+	install -s target/release/myunisoft-exporter target/$(ARCHIVE)/
+	cp -r README.md CHANGELOG.md LICENSE NOTICE THIRD-PARTY-NOTICES.md alerts dashboards docs target/$(ARCHIVE)/
+	set -e; for shell in bash fish zsh; do \
+		target/release/myunisoft-exporter completions $$shell >target/$(ARCHIVE)/myunisoft-exporter.$$shell; done
+	target/release/myunisoft-exporter man >target/$(ARCHIVE)/myunisoft-exporter.1
+	tar --create --gzip --file target/dist/$(ARCHIVE).tar.gz --directory target --owner=0 --group=0 --sort=name \
+		--mtime="@$$(git log -1 --format=%ct)" $(ARCHIVE)
+	rm -rf target/$(ARCHIVE)
+
+# cargo-cyclonedx writes one file beside each manifest, with the path of the clone in it.
+sbom: ## List all components of the program (CycloneDX), in target/dist; installs cargo-cyclonedx if it is missing
+	command -v cargo-cyclonedx >/dev/null || $(CARGO) install --locked cargo-cyclonedx
+	$(CARGO) cyclonedx --quiet --format json --spec-version 1.5 --override-filename sbom
+	mkdir -p target/dist
+	sed 's#$(CURDIR)#/src#g' sbom.json >target/dist/$(ARCHIVE).sbom.json
+	rm sbom.json crates/*/sbom.json
+
+release-check: ## Compare the version of a release, TAG=vX.Y.Z, with every file that states it
+	deploy/release/check.sh $(TAG)
+
+release-notes: ## Print what CHANGELOG.md says about a release, TAG=vX.Y.Z
+	@deploy/release/notes.sh $(TAG)
 
 fuzz: ## Test every parser with 100,000 mutated inputs (15 minutes)
 	PROPTEST_CASES=100000 $(CARGO) test --locked --release --lib fuzz_tests::

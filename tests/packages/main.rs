@@ -17,3 +17,4 @@ mod compose;
 mod helm;
 mod image;
 mod mixin;
+mod release;
