@@ -178,7 +178,7 @@ impl Prober {
             Ok(response) => {
                 let expects_request_id = self.0.request_ids.is_expected(request.path, Instant::now());
                 let judgement = request.judge(response, finished, expects_request_id);
-                if judgement.request_id.is_some() {
+                if judgement.has_request_id_header {
                     self.0.request_ids.record(request.path, Instant::now());
                 }
                 (judgement.outcome.clone(), judgement.request_id.clone(), Some(judgement))

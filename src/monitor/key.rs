@@ -319,7 +319,7 @@ impl KeyMonitor {
         session.tokens.end_request();
         drop(permit);
         if let Some(judgement) = &report.judgement {
-            if judgement.request_id.is_some() {
+            if judgement.has_request_id_header {
                 self.context.store.record_request_id(self.partner_monitor.api(), path, report.finished);
             }
             session.budget.lock().update(&judgement.budget, is_out_of_budget(&report), Instant::now());

@@ -99,6 +99,8 @@ pub(crate) struct Judgement {
     pub outcome: Result<(), Failure>,
     /// From the header, or else from the error body.
     pub request_id: Option<RequestId>,
+    /// Whether the header has a request ID: an error body can have one where a proxy removes the header.
+    pub has_request_id_header: bool,
     /// The request budget that the headers report.
     pub budget: Budget,
     /// `None` if the response proves nothing about the key.
@@ -110,9 +112,11 @@ pub(crate) struct Judgement {
 }
 
 pub(crate) fn judge(kind: RequestKind, response: Response<'_>) -> Judgement {
+    let request_id = RequestId::from_headers(response.headers);
     let mut judgement = Judgement {
         outcome: Ok(()),
-        request_id: RequestId::from_headers(response.headers),
+        has_request_id_header: request_id.is_some(),
+        request_id,
         budget: Budget::from_headers(response.headers, response.received),
         key: None,
         secret: None,

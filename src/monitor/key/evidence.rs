@@ -164,7 +164,7 @@ impl KeyMonitor {
         };
         // If key/info no longer responds, canaries decide: otherwise the key would stay pending for ever. One
         // timeout says nothing.
-        let patience = self.patience(index);
+        let patience = self.patience(key_info);
         let is_recent = |at: Instant| Instant::now().saturating_duration_since(at) < patience;
         let (has_failed, is_pending) = {
             let status = self.key.status();

@@ -276,4 +276,6 @@ fn where_a_proxy_removes_request_ids_only_documented_bodies_are_evidence() {
     assert!(canary.outcome.is_ok() && canary.key.is_none() && canary.secret.is_none());
     assert_eq!(judge(EXTENDED, 200, ACTIVATED).key, Some(KeyEvidence::Activated));
     assert_eq!(judge(CANARY, 404, NOT_FOUND).key, Some(KeyEvidence::NotFound));
+    let with_id = judge(CANARY, 404, NOT_FOUND_WITH_ID);
+    assert!(with_id.request_id.is_some() && !with_id.has_request_id_header, "the proxy still removes it");
 }
