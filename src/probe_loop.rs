@@ -49,8 +49,7 @@ pub(crate) async fn run_key_probes(monitor: Arc<KeyMonitor>, anchor: Anchor, dow
 
 /// Runs the health probe for ever, the first time immediately.
 pub(crate) async fn run_health_probe(monitor: Arc<HealthMonitor>) {
-    let schedule = Schedule::starting_at(Instant::now(), monitor.timing.interval);
-    let mut timers = Timers::new([schedule], None);
+    let mut timers = Timers::starting_now(monitor.timing.interval);
     // After a pause, too, it runs at once: it is one request, and it tells whether the API is up.
     let pauses = Pauses::default();
     loop {
@@ -131,8 +130,19 @@ impl Timer {
 }
 
 impl Timers {
-    fn new(schedules: impl IntoIterator<Item = Schedule>, downtime: Option<Gap>) -> Self {
+    /// One probe, which is due now, and then once in each interval.
+    fn starting_now(interval: Duration) -> Self {
         let now = Instant::now();
+        Self::at(now, [Schedule::starting_at(now, interval)], None)
+    }
+
+    fn new(schedules: impl IntoIterator<Item = Schedule>, downtime: Option<Gap>) -> Self {
+        Self::at(Instant::now(), schedules, downtime)
+    }
+
+    /// The due times from `now` on. A due time that is earlier by a nanosecond is one that was missed, so the caller
+    /// passes the moment that its schedules start at.
+    fn at(now: Instant, schedules: impl IntoIterator<Item = Schedule>, downtime: Option<Gap>) -> Self {
         let timers = schedules.into_iter().map(|schedule| {
             let mut timer = Timer { schedule, next: schedule.next_due(now), extra: None };
             if let Some(downtime) = downtime {
@@ -242,6 +252,16 @@ mod tests {
             }
         }
         runs
+    }
+
+    /// With the real clock: a clock that stands still never shows how little is needed to miss the first due time.
+    #[tokio::test]
+    async fn the_first_health_probe_is_due_at_once() {
+        let interval = Duration::from_hours(1);
+        for _ in 0..100 {
+            let first = Timers::starting_now(interval).0.first().map(Timer::at);
+            assert!(first.is_some_and(|first| first <= Instant::now()), "it waits for a whole interval");
+        }
     }
 
     #[tokio::test(start_paused = true)]
