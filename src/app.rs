@@ -20,7 +20,6 @@ use crate::monitor::Context;
 use crate::probe::BuildError;
 use crate::reload::{LoadedConfig, Loader, Reloader};
 use crate::schedule::Gap;
-use crate::secret;
 use crate::service_manager;
 use crate::state::SharedState;
 use crate::store::Store;
@@ -84,7 +83,7 @@ impl App {
         let downtime = last_alive.downtime(now).map(|length| Gap::ending_now(length, now));
         let mut fleet = Fleet::new(Arc::clone(&context)).with_start(options.replica, downtime);
         {
-            let _read_ahead = secret::read_ahead(initial.config.secrets()).await;
+            let _read_ahead = initial.config.read_secrets_ahead().await;
             fleet.apply(&initial.config)?;
         }
         let public_paths = public_paths(&options);

@@ -9,6 +9,7 @@ mod partners;
 mod pattern;
 mod section;
 mod settings;
+mod shared_secrets;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -61,9 +62,16 @@ pub(crate) struct Config {
 impl Config {
     /// Where every secret, token and password comes from.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = (&SecretSource, SecretKind)> {
+        self.secrets_with_owners().map(|(_, _, secret)| secret)
+    }
+
+    /// As [`Self::secrets`], with the partner, and with the key unless it is the partner's own secret.
+    fn secrets_with_owners(
+        &self,
+    ) -> impl Iterator<Item = (&Partner, Option<&Key>, (&SecretSource, SecretKind))> {
         self.partners.iter().flat_map(|partner| {
-            let of_keys = partner.keys.iter().map(|key| key.credential.secret());
-            std::iter::once((&partner.secret, SecretKind::HeaderValue)).chain(of_keys)
+            let of_keys = partner.keys.iter().map(move |key| (partner, Some(key), key.credential.secret()));
+            std::iter::once((partner, None, (&partner.secret, SecretKind::HeaderValue))).chain(of_keys)
         })
     }
 }

@@ -14,7 +14,6 @@ use crate::file_threads::FileThreads;
 use crate::file_version::FileVersion;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
-use crate::secret;
 use crate::state::ReloadFailure;
 use crate::store::Store;
 use web_toolkit::{AuthHandle, Protection};
@@ -208,7 +207,7 @@ impl Reloader {
         snapshot: Snapshot,
         trigger: Trigger,
     ) -> Result<(), String> {
-        let read_ahead = secret::read_ahead(loaded.config.secrets()).await;
+        let read_ahead = loaded.config.read_secrets_ahead().await;
         let applied = self.fleet.apply(&loaded.config).map_err(|error| error.to_string());
         drop(read_ahead);
         if applied.is_err() {

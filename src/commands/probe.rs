@@ -10,7 +10,6 @@ use crate::file_threads::FileThreads;
 use crate::metrics::Metrics;
 use crate::probe_once::{self, ProbeOnce};
 use crate::reload::LOAD_TIMEOUT;
-use crate::secret;
 use crate::status::{self, Filter, KeyDetail, Overview, StatusSource};
 use crate::store::Store;
 use crate::terminal::{self, Colours};
@@ -45,7 +44,7 @@ pub(crate) fn probe(names: &[String], output: Output, flags: &Flags) -> ExitCode
     };
     let mut succeeded = false;
     let outcome = run_async(async || {
-        let _read_ahead = secret::read_ahead(config.secrets()).await;
+        let _read_ahead = config.read_secrets_ahead().await;
         let once = ProbeOnce::new(&config, persisted_state(&flags.storage_path), Arc::new(Metrics::new()?))?;
         let bar = progress_bar(once.key_count());
         once.run(|| bar.inc(1)).await;

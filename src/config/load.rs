@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use secrecy::zeroize::Zeroizing;
 
@@ -55,11 +56,28 @@ fn load_from(
 ) -> Result<Loaded, Problems> {
     let diagnostics = Diagnostics::default();
     let mut loaded = Loaded::default();
+    let source = source(&diagnostics);
+    let file = Arc::clone(&source.path);
     // The errors are in the diagnostics.
-    let _ = read_all(&source(&diagnostics), secrets, &mut loaded, &diagnostics);
+    let _ = read_all(&source, secrets, &mut loaded, &diagnostics);
     loaded.content_hash = diagnostics.content_hash();
-    let (loaded, warnings) = diagnostics.into_result(loaded)?;
+    let (loaded, mut warnings) = diagnostics.into_result(loaded)?;
+    let shared = shared_secrets(&loaded.config, secrets);
+    warnings.extend(shared.into_iter().map(|text| Problem::with_file(&file, text)));
     Ok(Loaded { warnings, ..loaded })
+}
+
+/// Warnings about the secrets that are configured in several places.
+fn shared_secrets(config: &Config, secrets: Secrets) -> Vec<String> {
+    let values: Vec<_> = match secrets {
+        // No file is without an answer here: it would have been an error.
+        Secrets::Check => config.secrets().map(|(source, kind)| source.read(kind).ok()).collect(),
+        // The files and variables can still be compared by their names.
+        Secrets::Ignore => config.secrets().map(|_| None).collect(),
+        // Whoever reads them later warns: see `Config::read_secrets_ahead`.
+        Secrets::ReadLater => return Vec::new(),
+    };
+    config.shared_secrets(values.iter().map(Option::as_ref))
 }
 
 fn read_all(

@@ -3,6 +3,7 @@
 mod invalid_files;
 mod key_files;
 mod reference;
+mod shared_secrets;
 mod valid_files;
 
 use std::fs;
@@ -54,10 +55,13 @@ impl Folder {
     }
 }
 
-/// A directory with this configuration and the file `secret`, which only its owner can read.
+/// A directory with this configuration and the files `secret` and `of-partner`, which only their owner can read.
 fn configured(content: &str) -> Folder {
-    let folder = Folder::new().with("exporter.yml", content).with("secret", "a-secret\n");
-    close(&folder.path("secret"));
+    let folder = Folder::new().with("exporter.yml", content);
+    for (name, content) in [("secret", "a-secret\n"), ("of-partner", "another-secret\n")] {
+        folder.write(name, content);
+        close(&folder.path(name));
+    }
     folder
 }
 

@@ -290,6 +290,40 @@ async fn an_unreadable_token_stops_neither_the_start_nor_a_reload() {
 }
 
 #[tokio::test]
+async fn the_first_health_probe_is_sent_at_the_start_whatever_its_interval_is() {
+    let (simulator, folder) = two_keys().await;
+    let text = format!("api: {{base_url: \"{}\"}}\nhealth: {{interval: 1h}}\n", simulator.base_url());
+    std::fs::write(folder.path().join("exporter.yml"), text).unwrap();
+    let exporter = Exporter::start(folder.path(), &[]).await;
+    exporter.wait_for_line("myunisoft_probe_up{probe=\"health\"} 1").await;
+}
+
+#[tokio::test]
+async fn a_token_that_two_keys_share_is_a_warning_at_the_start_at_a_reload_and_in_check_config() {
+    let (simulator, folder) = two_keys().await;
+    let token = simulator.key("dupont").unwrap().token().unwrap();
+    let file = folder.path().join("exporter.yml");
+    let with_files = |names: [&str; 2]| {
+        let key = |name| format!("      - {{name: {name}, access: society, token_file: {name}}}");
+        write_config(folder.path(), &simulator, &names.map(key));
+    };
+    for name in ["one", "two", "three"] {
+        std::fs::write(folder.path().join(name), &token).unwrap();
+    }
+    with_files(["one", "two"]);
+    let expected = ["the same token is configured for the keys", "one", "of", "acme", "two"];
+    let exporter = Exporter::start(folder.path(), &["--config.auto-reload-interval=0s"]).await;
+    exporter.server.wait_for_log(&[&["level=warn"], &expected[..]].concat()).await;
+    with_files(["one", "three"]);
+    exporter.server.signal(Signal::HUP);
+    exporter.server.wait_for_log(&["level=warn", expected[0], "one", "three"]).await;
+    let output = Command::new(BINARY).arg("check-config").arg(&file).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains(expected[0]), "{text}");
+    assert!(!text.contains(&token) && !exporter.server.output().contains(&token));
+}
+
+#[tokio::test]
 async fn every_route_is_served_below_the_route_prefix() {
     let (simulator, folder) = two_keys().await;
     let exporter =

@@ -23,6 +23,11 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// A problem with a whole file.
+    pub fn with_file(file: &Path, text: String) -> Self {
+        Self { file: file.into(), order: 0, line: None, field: String::new(), text }
+    }
+
     /// The sort key: files in the order of reading, then lines from top to bottom.
     pub(crate) fn position(&self) -> (usize, Option<usize>) {
         (self.order, self.line)
@@ -55,7 +60,7 @@ impl Problems {
 
     /// One problem with a whole file.
     pub fn with_file(file: &Path, text: String) -> Self {
-        Self(vec![Problem { file: file.into(), order: 0, line: None, field: String::new(), text }])
+        Self(vec![Problem::with_file(file, text)])
     }
 
     /// Returns both values, or the errors of both.

@@ -27,7 +27,8 @@ fn the_documented_example_loads_without_a_warning() {
             let Some((_, value)) = line.split_once("_file: ") else { continue };
             let value = value.split([',', '}', ' ']).next().unwrap();
             let value = Path::new(name).parent().unwrap().join(value);
-            folder.write(value.to_str().unwrap(), "a-secret");
+            let content = format!("the content of {}", value.display()).replace(' ', "-");
+            folder.write(value.to_str().unwrap(), &content);
             close(&folder.path(value.to_str().unwrap()));
             secrets += 1;
         }

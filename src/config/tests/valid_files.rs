@@ -46,9 +46,10 @@ key_files: ["keys.d/*.yml"]      # more partners, for thousands of keys; read ag
 
 fn example() -> Folder {
     let folder = Folder::new().with("exporter.yml", EXAMPLE).with("keys.d/more.yml", "partners: []\n");
-    for name in ["acme", "dupont", "durand"] {
+    for name in ["acme", "dupont", "durand", "petit"] {
+        let content = format!("secret-of-{name}\n");
         let name = format!("run/secrets/{name}");
-        folder.write(&name, "a-secret\n");
+        folder.write(&name, &content);
         close(&folder.path(&name));
     }
     folder
@@ -63,7 +64,7 @@ fn key(fields: &str) -> Key {
 fn with_key(top: &str, fields: &str) -> Folder {
     let fields = fields.replace('\n', "\n    ");
     configured(&format!(
-        "{top}\npartners:\n- name: acme\n  secret_file: secret\n  keys:\n  - name: dupont\n    {fields}\n"
+        "{top}\npartners:\n- name: acme\n  secret_file: of-partner\n  keys:\n  - name: dupont\n    {fields}\n"
     ))
 }
 
@@ -112,14 +113,17 @@ fn each_field_of_the_example_is_read() {
     assert!(config.settings.request_ids);
 
     let [acme] = &config.partners[..] else { panic!("{config:?}") };
-    assert_eq!((&*acme.name, value(&acme.secret)), ("acme", "a-secret".to_owned()));
+    assert_eq!((&*acme.name, value(&acme.secret)), ("acme", "secret-of-acme".to_owned()));
     let [dupont, martin, durand] = &acme.keys[..] else { panic!("{acme:?}") };
     let keys = [dupont, martin, durand];
     assert_eq!(keys.map(|key| &*key.name), ["dupont", "martin", "durand"]);
     assert_eq!(keys.map(|key| key.access), [Access::Society, Access::Firm, Access::Firm]);
-    assert_eq!((token(dupont), token(martin)), ("a-secret".to_owned(), "myunisoft-exporter".to_owned()));
+    assert_eq!(
+        (token(dupont), token(martin)),
+        ("secret-of-dupont".to_owned(), "myunisoft-exporter".to_owned())
+    );
     let Credential::Login(login) = &durand.credential else { panic!("{durand:?}") };
-    assert_eq!((&*login.mail, value(&login.password)), ("api@durand.example", "a-secret".to_owned()));
+    assert_eq!((&*login.mail, value(&login.password)), ("api@durand.example", "secret-of-durand".to_owned()));
     assert_eq!(login.firm, Some(Firm::Id(80)));
 
     let key_info = Probe {
@@ -328,7 +332,7 @@ fn a_world_readable_secret_file_is_one_warning_per_configuration_file() {
         warnings(&folder),
         [format!("exporter.yml:8: partners[0].keys[0].token_file: {permissions}; run chmod o-r on it")]
     );
-    fs::set_permissions(folder.path("secret"), fs::Permissions::from_mode(0o604)).unwrap();
+    fs::set_permissions(folder.path("of-partner"), fs::Permissions::from_mode(0o604)).unwrap();
     let more = "(and 1 more in this file)";
     assert_eq!(
         warnings(&folder),
@@ -375,7 +379,7 @@ fn the_summary_describes_the_configuration() {
         "partners:
 - name: zenith
   secret_file: ../run/secrets/acme
-  keys: [{name: petit, access: society, token_file: ../run/secrets/acme, key_info: {mode: routes}, canaries: [
+  keys: [{name: petit, access: society, token_file: ../run/secrets/petit, key_info: {mode: routes}, canaries: [
     {name: exercices, interval: 7m}]}]
 - {name: vide, secret_file: ../run/secrets/acme, keys: []}
 ",
@@ -466,7 +470,7 @@ fn a_password_may_contain_the_characters_of_a_reference() {
 #[test]
 fn a_secret_that_cannot_be_read_is_an_error_only_where_secrets_are_checked() {
     let folder = with_key("", "access: society\ntoken_file: missing");
-    folder.write("secret", "");
+    folder.write("of-partner", "");
     let Err(problems) = folder.load() else { panic!("accepted") };
     assert_eq!(problems.into_iter().count(), 2, "the secret and the token");
     let names = r"
