@@ -7,6 +7,9 @@ use std::path::Path;
 use super::{Credential, Firm, Login, Secrets, Section};
 use crate::secret::{SecretKind, SecretSource};
 
+/// A text with fewer bytes that is written as a path counts as the name of a file, even without `/` and `.`.
+const MIN_SECRET_LEN: usize = 16;
+
 /// The one of these fields that is present, or `None`. More than one is an error.
 fn only_one<'a>(fields: &Fields<'a>, names: &[&str]) -> Result<Option<(&'a str, Cursor<'a>)>, Reported> {
     let mut given = fields.present(names);
@@ -131,11 +134,11 @@ fn is_reference(text: &str) -> bool {
 
 /// Whether an error may show this text as a path. It may be a secret, written in the wrong field.
 fn looks_like_a_path(text: &str) -> bool {
-    // Every JWT starts like this.
-    let looks_like_a_jwt = text.starts_with("eyJ");
+    // Every JWT starts with the first, and some partners' secrets with the second.
+    let looks_like_a_secret = ["eyJ", "partner-"].iter().any(|start| text.starts_with(start));
     let starts_like_a_path = Path::new(text).is_absolute() || text.starts_with('.');
-    let looks_like_words = text.len() < 20 || text.contains(['/', '.']);
-    !looks_like_a_jwt && (starts_like_a_path || (looks_like_words && !text.contains(['+', '='])))
+    let looks_like_words = text.len() < MIN_SECRET_LEN || text.contains(['/', '.']);
+    !looks_like_a_secret && (starts_like_a_path || (looks_like_words && !text.contains(['+', '='])))
 }
 
 /// Whether an error may show this text as the name of a variable. Few secrets consist only of capitals,

@@ -8,6 +8,12 @@ const MAX_LENGTH: usize = 128;
 /// Reads a name that is safe as a label value, in a file and in a URL.
 pub(super) fn name<'a>(at: &Cursor<'a>) -> Result<&'a str, Reported> {
     let name = at.text()?;
+    if looks_like_a_jwt(name) {
+        return Err(at.error(
+            "looks like a token, which would be shown on the page and in the metrics; choose a name for it, \
+             and write the token to a file",
+        ));
+    }
     error_in(name).map_or(Ok(name), |text| Err(at.error(text)))
 }
 
@@ -26,4 +32,10 @@ pub(super) fn error_in(name: &str) -> Option<&'static str> {
         return Some("is a name with a space at the start or at the end; remove the space");
     }
     None
+}
+
+/// Whether the text has the three parts of a JWT, and its first part is an encoded JSON object.
+fn looks_like_a_jwt(text: &str) -> bool {
+    let is_encoded = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    text.starts_with("eyJ") && text.split('.').count() == 3 && text.chars().all(|c| is_encoded(c) || c == '.')
 }
