@@ -193,8 +193,8 @@ fn add_key(mut draft: Option<&mut Draft>, at: &Cursor<'_>, defaults: &Defaults) 
     check_refusals_can_be_learnt(&key.probes, &fields)?;
     if key.probes.is_empty() {
         at.warning(
-            "is never probed, because it has neither key_info nor a canary; \
-             add one of them, or remove the key",
+            "is never probed, because it has neither key_info nor a canary: a new key stays untouched, and nothing \
+             says whether it works; add one of them as soon as the key may be used",
         );
     }
     if let Some(draft) = draft {

@@ -359,7 +359,8 @@ fn a_key_that_is_never_probed_is_a_warning() {
     assert_eq!(
         warnings(&folder),
         ["exporter.yml:6: partners[0].keys[0]: is never probed, because it has neither key_info nor a \
-          canary; add one of them, or remove the key"]
+          canary: a new key stays untouched, and nothing says whether it works; add one of them as soon as the key \
+          may be used"]
     );
 }
 
