@@ -94,7 +94,7 @@ impl DeclaredCanary {
     }
 
     fn read(name: &str, at: &Cursor<'_>) -> Result<Self, Reported> {
-        let fields = at.fields(Section::Canary.fields())?;
+        let fields = Section::Canary.read(at)?;
         if let Some(at) = fields.get("path").filter(|at| !at.is_null())
             && let Some(reason) = at.text().ok().and_then(unfit_routes::reason_against)
         {
@@ -178,7 +178,7 @@ impl KeyContext<'_> {
                 return Err(at.error("can't be set for one key; declare another canary under `canaries`"));
             }
         }
-        let fields = at.fields(Section::CanaryOfKey.fields())?;
+        let fields = Section::CanaryOfKey.read(at)?;
         let name = fields.optional("name", |at| {
             let name = names::name(at)?;
             reserved_name_error(name).map_or(Ok(name), |text| Err(at.error(text)))

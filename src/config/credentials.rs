@@ -47,7 +47,7 @@ pub(super) fn of_key(fields: &Fields<'_>, secrets: Secrets) -> Result<Credential
 }
 
 fn login(at: &Cursor<'_>, secrets: Secrets) -> Result<Login, Reported> {
-    let fields = at.fields(Section::Login.fields())?;
+    let fields = Section::Login.read(at)?;
     let mail = fields.required("mail", "add the account's mail address", mail);
     let password = only_one(&fields, &["password_file", "password_env", "password"]);
     let password = password.and_then(|given| match given {

@@ -89,7 +89,7 @@ fn read_all(
     let root = source.read()?;
     loaded.files.push(source.path.to_path_buf());
     let at = Cursor::root(source, &root);
-    let fields = at.fields(Section::ConfigFile.fields())?;
+    let fields = Section::ConfigFile.read(&at)?;
 
     let (settings, defaults) = settings::read(&fields, secrets);
     let mut partners = Partners::new(&defaults);
@@ -110,7 +110,7 @@ fn read_all(
 fn read_key_file(source: &Source<'_>, partners: &mut Partners<'_>) -> Result<(), Reported> {
     let root = source.read()?;
     let at = Cursor::root(source, &root);
-    if let Ok(fields) = at.fields(Section::KeyFile.fields())
+    if let Ok(fields) = Section::KeyFile.read(&at)
         && let Some(at) = fields.get("partners")
     {
         partners.add(&at);

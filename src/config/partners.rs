@@ -71,7 +71,7 @@ impl<'d> Partners<'d> {
 
     fn add_partner(&mut self, at: &Cursor<'_>) -> Result<(), Reported> {
         let defaults = self.defaults;
-        let fields = at.fields(Section::Partner.fields())?;
+        let fields = Section::Partner.read(at)?;
         let mut draft = fields.required("name", "add the partner's name", |name_at| {
             let name = names::name(name_at)?;
             Ok(self.find_or_add(name, name_at, at))
@@ -177,7 +177,7 @@ impl Draft {
 }
 
 fn add_key(mut draft: Option<&mut Draft>, at: &Cursor<'_>, defaults: &Defaults) -> Result<(), Reported> {
-    let fields = at.fields(Section::Key.fields())?;
+    let fields = Section::Key.read(at)?;
     let name = fields.required("name", "add the key's name", |name_at| {
         let name: Arc<str> = names::name(name_at)?.into();
         if let Some(draft) = &mut draft {

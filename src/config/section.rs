@@ -1,5 +1,6 @@
 //! The sections of the configuration files, each with the fields that it may have.
 
+use checked_yaml::{Cursor, Fields, Reported};
 use strum::VariantArray;
 
 /// A mapping whose fields are known. Every such mapping is read with the list from here, so that a test
@@ -57,4 +58,35 @@ impl Section {
             Self::CanaryOfKey => &["canary", "name", "society_id", "interval", "timeout"],
         }
     }
+    /// Reads the fields of this section.
+    ///
+    /// # Errors
+    /// If the value is not a mapping.
+    pub(super) fn read<'a>(self, at: &'a Cursor<'a>) -> Result<Fields<'a>, Reported> {
+        at.fields_with_hint(self.fields(), place_of)
+    }
+
+    const fn place(self) -> &'static str {
+        match self {
+            Self::ConfigFile => "at the top level of the configuration file",
+            Self::KeyFile => "at the top level of a key file",
+            Self::Api => "under `api`",
+            Self::Health => "under `health`",
+            Self::KeyInfo => "under `key_info`",
+            Self::Canary => "under a canary of `canaries`",
+            Self::RateLimit => "under `rate_limit`",
+            Self::Metrics => "under `metrics`",
+            Self::Partner => "under `partners[]`",
+            Self::Key => "under `partners[].keys[]`",
+            Self::Login => "under `login`",
+            Self::CanaryOfKey => "under a canary of a key",
+        }
+    }
+}
+
+/// Where a field of this name belongs, if only one section has it.
+fn place_of(name: &str) -> Option<&'static str> {
+    let mut sections = Section::VARIANTS.iter().filter(|section| section.fields().contains(&name));
+    let section = sections.next()?;
+    sections.next().is_none().then(|| section.place())
 }

@@ -98,7 +98,7 @@ impl Default for Settings {
 
 fn api(at: &Cursor<'_>, secrets: Secrets) -> Result<Api, Reported> {
     let default = Api::default();
-    let fields = at.fields(Section::Api.fields())?;
+    let fields = Section::Api.read(at)?;
     let base_url = fields.optional("base_url", urls::api_url);
     let auth_url = fields.optional("auth_url", urls::api_url);
     let identity = fields.optional("identity", identity);
@@ -146,23 +146,23 @@ fn ca_file(at: &Cursor<'_>, secrets: Secrets) -> Result<(PathBuf, Option<String>
 }
 
 fn health(at: &Cursor<'_>) -> Result<Health, Reported> {
-    let fields = at.fields(Section::Health.fields())?;
+    let fields = Section::Health.read(at)?;
     let timing = timing(&fields, Timing::HEALTH);
     let objective = fields.optional("objective", |at| at.fraction("a fraction below 1, such as 0.999"));
     Ok(Health { timing: timing?, objective: objective?.unwrap_or(DEFAULT_OBJECTIVE) })
 }
 
 fn keep_free(at: &Cursor<'_>) -> Result<Option<u32>, Reported> {
-    let fields = at.fields(Section::RateLimit.fields())?;
+    let fields = Section::RateLimit.read(at)?;
     fields.optional("keep_free", |at| at.number("a whole number of requests, such as 5"))
 }
 
 fn request_ids(at: &Cursor<'_>) -> Result<Option<bool>, Reported> {
-    at.fields(Section::Metrics.fields())?.optional("request_ids", Cursor::boolean)
+    Section::Metrics.read(at)?.optional("request_ids", Cursor::boolean)
 }
 
 pub(super) fn key_info(at: &Cursor<'_>, inherited: KeyInfo) -> Result<KeyInfo, Reported> {
-    let fields = at.fields(Section::KeyInfo.fields())?;
+    let fields = Section::KeyInfo.read(at)?;
     let timing = timing(&fields, inherited.timing);
     let mode = fields.optional("mode", |at| {
         at.one_of(&[

@@ -119,6 +119,18 @@ impl<'a> Cursor<'a> {
     /// # Errors
     /// If the value is not a mapping.
     pub fn fields(&'a self, known: &[&str]) -> Result<Fields<'a>, Reported> {
+        self.fields_with_hint(known, |_| None)
+    }
+
+    /// As [`Self::fields`]. For an unknown field, `place` may say where a field of this name belongs.
+    ///
+    /// # Errors
+    /// If the value is not a mapping.
+    pub fn fields_with_hint(
+        &'a self,
+        known: &[&str],
+        place: impl Fn(&str) -> Option<&'static str>,
+    ) -> Result<Fields<'a>, Reported> {
         let entries = self.pairs()?;
         let mut misspelt = Vec::new();
         for (index, (key, node)) in entries.iter().enumerate() {
@@ -126,7 +138,13 @@ impl<'a> Cursor<'a> {
             if !known.contains(&name) {
                 let near = nearest(name, known.iter().copied());
                 misspelt.extend(near.map(str::to_owned));
-                self.report_unknown(key, node, near, known);
+                match place(name).filter(|_| near.is_none()) {
+                    Some(place) => {
+                        let text = format!("is not a field here; it belongs {place}, so move it there");
+                        self.entry(key, node).error(text);
+                    }
+                    None => self.report_unknown(key, node, near, known),
+                }
             } else if let Some((first, _)) =
                 entries.iter().take(index).find(|(first, _)| first.name == key.name)
             {
