@@ -274,8 +274,11 @@ async fn the_commands_of_the_readme_run_its_own_configuration() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let at = |name: &str| folder.path().join(name);
-    fs::write(at("myunisoft-exporter.yml"), yaml_block(&readme, "# myunisoft-exporter.yml")).unwrap();
-    fs::create_dir(at("secrets")).unwrap();
+    for name in ["config", "secrets"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    let config = yaml_block(&readme, "# myunisoft-exporter.yml");
+    fs::write(at("config/myunisoft-exporter.yml"), config).unwrap();
     for name in ["myunisoft", "dupont", "durand"] {
         fs::write(at("secrets").join(name), format!("the-content-of-{name}\n")).unwrap();
         fs::set_permissions(at("secrets").join(name), fs::Permissions::from_mode(0o600)).unwrap();
@@ -320,7 +323,7 @@ fn the_walk_through_of_the_document_ends_with_a_valid_configuration() {
     let config = yaml_block(&document, "   partners:");
     fs::write(folder.path().join("config/myunisoft-exporter.yml"), config).unwrap();
     for name in ["myunisoft", "dupont"] {
-        fs::write(folder.path().join("secrets").join(name), "a-secret\n").unwrap();
+        fs::write(folder.path().join("secrets").join(name), format!("the-content-of-{name}\n")).unwrap();
     }
     give_to_user(&folder.path().join("secrets"));
     let runs = docker_runs(&document).into_iter();
