@@ -79,7 +79,8 @@ fn print_introduction(
     let health = simulator.url("/api/partners/health");
     print(format_args!(
         "{text}The simulated Partner API (it has its own certificate authority, so use curl --insecure):\n  {health}\n\
-         Within two minutes, one key changes from pending to active, another from active to revoked,\n\
-         a third uses up its budget, and a maintenance begins and ends.\nStop the demo with Ctrl-C.\n\n"
+         The demo probes each key every 5 seconds (the default is 60 seconds). Within 90 seconds, one key is activated,\n\
+         one is revoked and restored, one uses up its budget, the API responds slowly, a maintenance begins and ends,\n\
+         and a proxy responds instead of the API. Then this begins again.\nStop the demo with Ctrl-C.\n\n"
     ))
 }
