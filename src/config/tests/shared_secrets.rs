@@ -89,9 +89,8 @@ fn a_password_may_be_equal_to_a_token() {
 
 #[test]
 fn a_token_of_many_keys_is_one_warning_with_a_few_names() {
-    let keys: String = (0..50)
-        .map(|number| format!("  - {{name: key{number}, access: society, token: value-of-all}}\n"))
-        .collect();
+    let key = |number| format!("  - {{name: key{number}, access: society, token: value-of-all}}");
+    let keys = (0..50).map(key).collect::<Vec<_>>().join("\n");
     let text = format!("partners:\n- name: acme\n  secret: value-of-acme\n  keys:\n{keys}");
     let folder = Folder::new().with("exporter.yml", &text);
     close(&folder.path("exporter.yml"));
