@@ -11,21 +11,27 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # - faketime, mount and util-linux, which set the clock, the disk or the limits of a single process;
 # - Python, which checks the dashboards with Grafana's own schema, and runs Helm's own code;
 # - buildah, podman and runc, which build and run the image without a daemon, and nm, which looks into its program;
-# - jsonnet, which evaluates the mixin.
+# - jsonnet, which evaluates the mixin;
+# - dpkg, lintian, rpm and systemd, which check the packages.
 APT_PACKAGES := prometheus prometheus-alertmanager prometheus-blackbox-exporter chromium chromium-driver curl \
 	faketime mount util-linux python3 python3-venv \
-	buildah podman runc binutils jsonnet
+	buildah podman runc binutils jsonnet dpkg-dev lintian man-db rpm systemd
 VENV := target/venv
 
 # The texts that cargo-about finds can change from one version to the next. A fixed version keeps THIRD-PARTY-NOTICES.md
 # the same on every machine.
 CARGO_ABOUT_VERSION := 0.9.3
+CARGO_DEB_VERSION := 3.8.0
+CARGO_GENERATE_RPM_VERSION := 0.21.1
+# Where cargo puts the binary, and where `make deb` and `make rpm` put the packages.
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/release/myunisoft-exporter
+PACKAGES := target/packages
 
 # Many tests spend more time waiting for servers than computing, so more threads than cores are useful.
 export RUST_TEST_THREADS ?= 8
 
-.PHONY: help test deps servers lint archive bench cargo-about chart-files check-notices demo deny detection dist fuzz kills manifests \
-	mutants notices packages release-check release-notes sbom screenshots soak
+.PHONY: help test deps servers lint archive assets bench cargo-about chart-files check-notices deb demo deny detection dist fuzz \
+	kills manifests mutants notices packagers packages release-check release-notes rpm sbom screenshots soak
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -35,14 +41,15 @@ test: deps ## Install what the tests need, and run all tests
 	$(CARGO) test --locked --test system
 	$(MAKE) packages
 
-packages: deps ## Test everything that installs the exporter
+packages: deps packagers ## Test everything that installs the exporter
 	$(CARGO) test --locked --test packages
 
 deps: servers $(VENV)/installed ## Install what the tests need (asks for root only if Debian packages are missing)
 
 servers:
 	@missing=; for tool in prometheus promtool prometheus-alertmanager amtool prometheus-blackbox-exporter chromium \
-		chromedriver curl faketime mount unshare nsenter setpriv prlimit python3 buildah podman runc nm jsonnet; do \
+		chromedriver curl faketime mount unshare nsenter setpriv prlimit python3 buildah podman runc nm jsonnet strip dpkg-shlibdeps lintian \
+		man rpm systemd-analyze; do \
 		command -v $$tool >/dev/null || missing="$$missing $$tool"; \
 	done; \
 	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
@@ -65,6 +72,24 @@ lint: ## Check the format and the lints; a warning is an error
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --test system --test packages --test soak --test screenshots -- -D warnings
+
+assets: ## Build the exporter, and write into target/assets what the packages need: stripped binary, completions, manual pages
+	$(CARGO) build --release --locked
+	deploy/packages/assets.sh $(RELEASE) target/assets
+
+deb: assets packagers ## Build the Debian package in target/packages
+	mkdir -p $(PACKAGES)
+	$(CARGO) deb --locked --no-build --no-strip --output $(PACKAGES)/
+
+rpm: assets packagers ## Build the RPM package in target/packages
+	mkdir -p $(PACKAGES)
+	$(CARGO) generate-rpm --output $(PACKAGES)/
+
+packagers:
+	@$(CARGO) deb --version 2>/dev/null | grep -qx '$(CARGO_DEB_VERSION)' || \
+		$(CARGO) install --locked --version $(CARGO_DEB_VERSION) cargo-deb
+	@$(CARGO) generate-rpm --version 2>/dev/null | grep -qx 'cargo-generate-rpm $(CARGO_GENERATE_RPM_VERSION)' || \
+		$(CARGO) install --locked --version $(CARGO_GENERATE_RPM_VERSION) cargo-generate-rpm
 
 bench: ## Measure /metrics with 10,000 keys, and compare it with the prometheus crate
 	$(CARGO) bench --locked --bench fleet
@@ -101,7 +126,8 @@ manifests: chart-files $(VENV)/installed ## Render the plain manifests (deploy/k
 	$(VENV)/bin/python tests/packages/chart.py manifests deploy/helm deploy/kubernetes
 
 # Everything that a release publishes for this machine's processor, except the image and the chart.
-dist: archive sbom ## Build what a release publishes for this processor, in target/dist
+dist: archive sbom deb rpm ## Build what a release publishes for this processor, in target/dist
+	cp $(PACKAGES)/*.deb $(PACKAGES)/*.rpm target/dist/
 
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 ARCHIVE = myunisoft-exporter-$(VERSION).linux-$(shell dpkg --print-architecture)

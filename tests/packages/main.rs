@@ -1,4 +1,5 @@
 //! Tests of everything that installs the exporter.
+//! `make packages` installs what they need. A test whose tool is missing fails and names the tool.
 
 #![allow(
     clippy::expect_used,
@@ -13,8 +14,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod built;
 mod compose;
+mod debian;
 mod helm;
 mod image;
+mod machine;
 mod mixin;
 mod release;
+mod rpm;
+mod systemd;

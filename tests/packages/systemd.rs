@@ -1,0 +1,73 @@
+//! The systemd unit: what systemd's own tools say about it, and how it behaves under systemd.
+
+use std::process::Command;
+
+use crate::built::{VERSIONS, run};
+use crate::machine::{Machine, api};
+use crate::support::acme::state_line;
+
+#[test]
+fn the_exposure_of_the_unit_is_below_two() {
+    // The threshold is ten times the level.
+    let report = run(Command::new("systemd-analyze").args([
+        "security",
+        "--offline=yes",
+        "--no-pager",
+        "--threshold=19",
+        "deploy/systemd/myunisoft-exporter.service",
+    ]));
+    assert!(report.contains("Overall exposure level for myunisoft-exporter.service"), "{report}");
+}
+
+#[tokio::test]
+async fn systemd_accepts_the_unit_and_finds_what_it_names() {
+    let machine = Machine::boot().await;
+    machine.run(&format!("dpkg -i /packages/{}.deb", VERSIONS[0]));
+    let verified = machine.output("systemd-analyze verify myunisoft-exporter.service");
+    assert!(verified.status.success() && verified.stderr.is_empty(), "{verified:?}");
+    for (property, value) in [
+        ("Type", "notify"),
+        ("WatchdogUSec", "1min"),
+        ("User", "myunisoft-exporter"),
+        ("StateDirectory", "myunisoft-exporter"),
+        ("EnvironmentFiles", "/etc/default/myunisoft-exporter (ignore_errors=yes)"),
+    ] {
+        assert_eq!(machine.property(property), value, "{property}");
+    }
+    machine.run("test -f /etc/default/myunisoft-exporter && man --where myunisoft-exporter");
+}
+
+#[tokio::test]
+async fn a_reload_reads_the_configuration_again_and_a_variable_of_the_default_file_is_used() {
+    let simulator = api().await;
+    let machine = Machine::boot().await;
+    machine.run(&format!("dpkg -i /packages/{}.deb", VERSIONS[0]));
+    machine.write(
+        "/etc/default/myunisoft-exporter",
+        "022",
+        "MYUNISOFT_EXPORTER_CONFIG_AUTO_RELOAD_INTERVAL=0s\n",
+    );
+    machine.write("/etc/myunisoft-exporter/secrets/acme", "077", "not yet used");
+    machine.drop_in("secrets", "LoadCredential=acme:/etc/myunisoft-exporter/secrets/acme\n");
+    machine.run("systemctl restart myunisoft-exporter");
+    machine.configure_a_key(&simulator);
+    // The credential is a copy from the start of the service.
+    machine.run("systemctl reload myunisoft-exporter");
+    machine.wait_for_line("key=\"dupont\"").await;
+    machine.run("systemctl restart myunisoft-exporter");
+    machine.wait_for_line(&state_line("dupont", "active")).await;
+}
+
+#[tokio::test]
+async fn systemd_restarts_an_exporter_that_no_longer_reports() {
+    let machine = Machine::boot().await;
+    machine.run(&format!("dpkg -i /packages/{}.deb", VERSIONS[0]));
+    machine.drop_in("watchdog", "WatchdogSec=3\nRestartSec=100ms\n");
+    machine.run("systemctl restart myunisoft-exporter");
+    let process = machine.property("MainPID");
+    machine.run(&format!("kill -STOP {process}"));
+    machine.wait_for_property("NRestarts", |count| count != "0").await;
+    machine.wait_for_property("ActiveState", |state| state == "active").await;
+    assert_ne!(machine.property("MainPID"), process);
+    machine.wait_for_line("myunisoft_exporter_config_last_reload_successful 1").await;
+}
