@@ -10,12 +10,14 @@ mod refusals;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use serde::Serialize;
 use serde_with::SerializeDisplay;
 use strum::{Display, IntoStaticStr, VariantArray};
 
 use crate::config::KEY_INFO;
+use crate::format::utc_time;
 use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::error::{DocumentedCode, ErrorCode, RouteCode};
 use crate::partner_api::failure::{Failure, Reason};
@@ -92,7 +94,10 @@ pub(crate) struct KeyFacts<'a> {
     pub state: KeyState,
     /// The state of the partner's secret.
     pub secret: SecretState,
+    /// Without [`Self::outdated`].
     pub failed_probes: Vec<FailedProbe<'a>>,
+    /// The refusals that an acceptance has overtaken, if there are any.
+    pub outdated: Option<OutdatedRefusals<'a>>,
     /// The names of the probes whose last run shows that the API accepted key and secret.
     pub accepted_probes: Vec<&'a str>,
     /// Whether the key worked before, and was refused since.
@@ -105,6 +110,15 @@ pub(crate) struct KeyFacts<'a> {
     pub over_budget: bool,
     /// Whether the last due probe was skipped because the exporter has no file descriptors, ports or memory.
     pub out_of_resources: bool,
+}
+
+/// Refusals of a key or a secret that the API has accepted since.
+#[derive(Clone, Debug)]
+pub(crate) struct OutdatedRefusals<'a> {
+    /// The names of the probes that were refused, and have not run again since the API accepts the key or the secret.
+    pub probes: Vec<&'a str>,
+    /// Since when the API accepts it.
+    pub accepted_since: SystemTime,
 }
 
 /// What is known from the last run of each probe of a key.
@@ -338,13 +352,7 @@ fn secret_refused(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
 
 fn token_refused(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
     if documented_code(probe) == Some(DocumentedCode::TokenActivationFailure) {
-        return Blame::Key.verdict(
-            "The key cannot be activated.",
-            format!(
-                "To continue, {}. If that fails too, ask MyUnisoft's support and quote the request ID.",
-                facts.origin.new_token()
-            ),
-        );
+        return activation_failed(facts, probe);
     }
     refusals::contradicted(probe, facts).or_else(|| key_state_problem(facts)).unwrap_or_else(|| {
         Blame::Key.verdict(
@@ -356,6 +364,26 @@ fn token_refused(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
             ),
         )
     })
+}
+
+/// The API tried to activate the key and failed. This moves no state, so the state decides what the verdict says: the
+/// next request can activate the key, and the token need not be replaced.
+fn activation_failed(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
+    refusals::contradicted(probe, facts).or_else(|| key_state_problem(facts)).unwrap_or_else(|| {
+        Blame::Key.verdict(
+            format!("The activation of the key failed at MyUnisoft ({}).", code(probe)),
+            wait_for_activation(facts.origin),
+        )
+    })
+}
+
+/// What to do about a key that is not activated.
+fn wait_for_activation(origin: TokenOrigin) -> String {
+    format!(
+        "Look for “En attente de connexion” in MyUnisoft ({}, Évènements), and wait: the key_info probe in mode extended \
+         activates a key. If the key stays like this for an hour, write to MyUnisoft's support, and quote the request ID.",
+        origin.screen()
+    )
 }
 
 fn login_failed(probe: &FailedProbe<'_>) -> Verdict {
@@ -483,6 +511,9 @@ fn state_verdict(facts: &KeyFacts<'_>) -> Verdict {
     let unreadable = || facts.unreadable.as_deref().map(|detail| unreadable(detail, facts));
     let broken = || facts.is_broken.then(replacement_not_judged);
     key_state_problem(facts).or_else(unreadable).or_else(broken).unwrap_or_else(|| {
+        if let Some(outdated) = &facts.outdated {
+            return accepted_again(facts.state, outdated);
+        }
         Verdict::no_problem(match facts.answers {
             _ if facts.state == KeyState::Active => "The key works.",
             Answers::None => "The key has not been probed yet.",
@@ -493,6 +524,21 @@ fn state_verdict(facts: &KeyFacts<'_>) -> Verdict {
             Answers::Other => "The API has not said anything about the key yet.",
         })
     })
+}
+
+/// The API accepts what it refused before, but not every probe has run since.
+fn accepted_again(state: KeyState, outdated: &OutdatedRefusals<'_>) -> Verdict {
+    let since = utc_time(outdated.accepted_since);
+    let accepted = if state == KeyState::Active {
+        format!("The key works again since {since}")
+    } else {
+        format!("The API accepts the partner's secret since {since}")
+    };
+    let not_run = match outdated.probes.as_slice() {
+        [probe] => format!("the probe {probe} has not run again yet"),
+        probes => format!("the probes {} have not run again yet", probes.join(", ")),
+    };
+    Verdict::no_problem(format!("{accepted}; {not_run}."))
 }
 
 /// The key was refused, and got another token or one that worked before.
@@ -509,14 +555,7 @@ fn key_state_problem(facts: &KeyFacts<'_>) -> Option<Verdict> {
     let screen = origin.screen();
     let (summary, action) = match facts.state {
         KeyState::Unknown | KeyState::Active => return None,
-        KeyState::Pending => (
-            "The key is not activated yet.",
-            format!(
-                "MyUnisoft shows it as “En attente de connexion” ({screen}, Évènements). The key_info probe in mode \
-                 extended activates a key. If the key stays like this for an hour, ask MyUnisoft's support, and quote \
-                 the request ID."
-            ),
-        ),
+        KeyState::Pending => ("The key is not activated yet.", wait_for_activation(origin)),
         KeyState::NotFound => (
             "The API does not know the token, and has never accepted it.",
             format!(
@@ -541,7 +580,7 @@ fn key_state_problem(facts: &KeyFacts<'_>) -> Option<Verdict> {
             ),
         ),
         KeyState::FolderNotFound => (
-            "The key no longer has an active folder.",
+            "There is no active folder behind the key.",
             format!(
                 "Ask the customer what happened to the folder: only MyUnisoft's support can bring back a folder that was \
                  archived or made inactive. To use another folder, {}.",

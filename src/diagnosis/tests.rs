@@ -24,6 +24,7 @@ fn facts(state: KeyState, failed_probes: Vec<FailedProbe<'_>>) -> KeyFacts<'_> {
         state,
         secret: SecretState::Active,
         failed_probes,
+        outdated: None,
         accepted_probes: Vec::new(),
         is_broken: false,
         origin: TokenOrigin::Society,
@@ -417,5 +418,62 @@ fn a_replacement_is_not_reported_as_working_before_it_is_accepted() {
         let verdict = diagnose_key(&KeyFacts { is_broken: true, ..facts(state, Vec::new()) });
         assert_eq!(verdict.blame, Some(Blame::Key), "{state}");
         assert!(verdict.summary.contains("not accepted its present token yet"), "{}", verdict.summary);
+    }
+}
+
+#[test]
+fn a_refusal_older_than_the_acceptance_is_no_contradiction() {
+    let outdated = |probes| Some(OutdatedRefusals { probes, accepted_since: SystemTime::UNIX_EPOCH });
+    for accepted in ["key_info", "users"] {
+        let works = KeyFacts {
+            accepted_probes: vec![accepted],
+            outdated: outdated(vec!["exercices"]),
+            ..facts(KeyState::Active, Vec::new())
+        };
+        let verdict = diagnose_key(&works);
+        assert_eq!((verdict.blame, verdict.action), (None, None));
+        assert_eq!(
+            verdict.summary,
+            "The key works again since 1970-01-01 00:00:00 UTC; the probe exercices has not run again yet."
+        );
+        let several = KeyFacts { outdated: outdated(vec!["exercices", "society"]), ..works.clone() };
+        assert!(diagnose_key(&several).summary.contains("the probes exercices, society have not run"));
+        let timeout = failure(Reason::Timeout, None);
+        let slow = KeyFacts { failed_probes: vec![failed(&timeout)], ..works };
+        assert_eq!(diagnose_key(&slow).blame, Some(Blame::Platform), "a present failure comes first");
+    }
+    let of_secret =
+        KeyFacts { outdated: outdated(vec!["exercices"]), ..facts(KeyState::Unknown, Vec::new()) };
+    let summary = diagnose_key(&of_secret).summary;
+    assert!(summary.starts_with("The API accepts the partner's secret since"), "{summary}");
+    assert!(!summary.contains("works"), "{summary}");
+}
+
+#[test]
+fn a_pending_key_has_one_verdict_whatever_its_probes_meet() {
+    let expected = diagnose_key(&facts(KeyState::Pending, Vec::new()));
+    for (reason, code) in [
+        (Reason::Token, Some(DocumentedCode::TokenActivationFailure)),
+        (Reason::Maintenance, Some(DocumentedCode::UnderMaintenance)),
+        (Reason::Edge, None),
+        (Reason::Timeout, None),
+    ] {
+        let failure = failure(reason, code);
+        assert_eq!(diagnose_key(&facts(KeyState::Pending, vec![failed(&failure)])), expected, "{reason}");
+    }
+}
+
+#[test]
+fn a_failed_activation_never_asks_for_another_token() {
+    let failure = failure(Reason::Token, Some(DocumentedCode::TokenActivationFailure));
+    for state in [KeyState::Unknown, KeyState::Pending, KeyState::Active] {
+        let verdict = diagnose_key(&facts(state, vec![failed(&failure)]));
+        assert!(!verdict.summary.contains("cannot be activated"), "{verdict:?}");
+        let action = verdict.action.unwrap();
+        assert!(
+            action.contains("En attente de connexion") && !action.contains("Générer"),
+            "{state}: {action}"
+        );
+        assert!(action.contains("wait") && action.contains("an hour"), "{state}: {action}");
     }
 }

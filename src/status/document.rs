@@ -24,8 +24,8 @@ pub(crate) fn document(
             if place > 0 {
                 piece.push(b',');
             }
-            let secret = key.partner.secret().state;
-            let view = KeyView::new(key, &key.status(), secret, certificate_expired);
+            let secret = *key.partner.secret();
+            let view = KeyView::new(key, &key.status(), &secret, certificate_expired);
             // Cannot fail: every view can be written as JSON, and writing to memory always succeeds.
             let _ = serde_json::to_writer(&mut piece, &view);
         }

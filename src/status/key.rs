@@ -11,8 +11,8 @@ use serde_with::As;
 use super::StatusSource;
 use super::seconds::Seconds;
 use crate::config::KEY_INFO;
-use crate::diagnosis::{self, Answers, FailedProbe, KeyFacts, TokenOrigin, Verdict};
-use crate::key_state::{KeyState, SecretState};
+use crate::diagnosis::{self, Answers, FailedProbe, KeyFacts, OutdatedRefusals, TokenOrigin, Verdict};
+use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, SecretState};
 use crate::partner_api::Access;
 use crate::partner_api::error::ErrorCode;
 use crate::partner_api::failure::Reason;
@@ -169,7 +169,7 @@ impl KeyView {
     pub(super) fn new(
         key: &MonitoredKey,
         status: &KeyStatus,
-        secret: SecretState,
+        secret: &PersistedSecretState,
         certificate_expired: bool,
     ) -> Self {
         let known = |id: &String| (!id.is_empty()).then(|| id.clone());
@@ -215,7 +215,7 @@ impl KeyView {
 fn facts<'a>(
     key: &MonitoredKey,
     status: &'a KeyStatus,
-    secret: SecretState,
+    secret: &PersistedSecretState,
     certificate_expired: bool,
 ) -> KeyFacts<'a> {
     // Without a request ID, only the documented body of key/info shows that the API itself answered.
@@ -223,11 +223,13 @@ fn facts<'a>(
         let is_from_api = |last: &LastProbe| last.request_id.is_some() || &*probe.name == KEY_INFO;
         probe.last.as_ref().is_some_and(|last| last.success() && is_from_api(last))
     };
+    let present = status.probes.iter().filter(|probe| !is_outdated(probe, &status.persisted, secret));
     let skipped = |skip| status.probes.iter().any(|probe| probe.last_skip == Some(skip));
     KeyFacts {
         state: status.persisted.state,
-        secret,
-        failed_probes: status.probes.iter().filter_map(|probe| failed(probe, certificate_expired)).collect(),
+        secret: secret.state,
+        failed_probes: present.filter_map(|probe| failed(probe, certificate_expired)).collect(),
+        outdated: outdated_refusals(status, secret),
         accepted_probes: status.probes.iter().filter(is_accepted).map(|probe| &*probe.name).collect(),
         is_broken: status.persisted.history.broken_since.is_some(),
         origin: TokenOrigin::new(key.access, status.has_login),
@@ -236,6 +238,30 @@ fn facts<'a>(
         over_budget: skipped(Skip::RateLimit),
         out_of_resources: skipped(Skip::NoResources),
     }
+}
+
+/// Whether the probe was last refused before the API accepted the key or, if the secret was refused, the secret.
+/// Such a refusal contradicts nothing: the probe has not run since.
+fn is_outdated(probe: &ProbeStatus, key: &PersistedKeyState, secret: &PersistedSecretState) -> bool {
+    let Some(LastProbe { finished, failure: Some(failure), .. }) = &probe.last else { return false };
+    let key_accepted = key.state == KeyState::Active && *finished < key.since;
+    let secret_accepted = secret.state == SecretState::Active && *finished < secret.since;
+    failure.refuses_key_or_secret() && (key_accepted || (secret_accepted && failure.reason == Reason::Secret))
+}
+
+pub(super) fn outdated_refusals<'a>(
+    status: &'a KeyStatus,
+    secret: &PersistedSecretState,
+) -> Option<OutdatedRefusals<'a>> {
+    let key = &status.persisted;
+    let outdated = status.probes.iter().filter(|probe| is_outdated(probe, key, secret));
+    let probes: Vec<_> = outdated.map(|probe| &*probe.name).collect();
+    let accepted_since = match (key.state, secret.state) {
+        (KeyState::Active, SecretState::Active) => key.since.max(secret.since),
+        (KeyState::Active, _) => key.since,
+        _ => secret.since,
+    };
+    (!probes.is_empty()).then_some(OutdatedRefusals { probes, accepted_since })
 }
 
 fn answers(status: &KeyStatus) -> Answers {
@@ -299,10 +325,10 @@ impl ProbeView {
 
 impl KeyDetail {
     pub(crate) fn new(source: &StatusSource<'_>, key: &MonitoredKey) -> Self {
-        let secret = key.partner.secret().state;
+        let secret = *key.partner.secret();
         let status = key.status();
         Self {
-            key: KeyView::new(key, &status, secret, source.certificate_expired()),
+            key: KeyView::new(key, &status, &secret, source.certificate_expired()),
             state_changes: status.transitions.iter().rev().map(TransitionView::new).collect(),
             history: status.recent.iter().rev().map(PastProbeView::new).collect(),
         }

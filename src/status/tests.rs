@@ -1,11 +1,15 @@
-//! The JSON schema of the status.
+//! The JSON schema of the status, and which refusals are outdated.
+
+use std::time::{Duration, SystemTime};
 
 use strum::VariantArray as _;
 
+use super::key::outdated_refusals;
 use crate::diagnosis::Blame;
-use crate::key_state::{KeyState, SecretState};
-use crate::partner_api::failure::Reason;
-use crate::state::{HealthState, Skip};
+use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, SecretState};
+use crate::partner_api::failure::{Failure, Reason};
+use crate::report::Phases;
+use crate::state::{HealthState, KeyStatus, LastProbe, ProbeStatus, Skip};
 use serde_json::Value;
 
 #[test]
@@ -33,4 +37,35 @@ fn the_schema_has_the_words_of_the_code() {
 fn words(schema: &Value, pointer: &str) -> Vec<String> {
     let list = schema.pointer(pointer).unwrap().as_array().unwrap();
     list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// The state of key and secret, when each began, why the probe failed, and whether this is outdated.
+#[test]
+fn a_refusal_is_outdated_if_it_is_older_than_the_acceptance_of_what_was_refused() {
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    for (key, secret, reason, outdated_since) in [
+        ((KeyState::Active, 20), (SecretState::Active, 1), Reason::Token, Some(20)),
+        ((KeyState::Active, 1), (SecretState::Active, 1), Reason::Token, None),
+        ((KeyState::Revoked, 20), (SecretState::Active, 1), Reason::Token, None),
+        ((KeyState::Active, 20), (SecretState::Active, 1), Reason::Timeout, None),
+        ((KeyState::Active, 1), (SecretState::Active, 20), Reason::Secret, Some(20)),
+        ((KeyState::Unknown, 1), (SecretState::Active, 20), Reason::Secret, Some(20)),
+        ((KeyState::Active, 1), (SecretState::Active, 20), Reason::Token, None),
+        ((KeyState::Active, 1), (SecretState::Rejected, 20), Reason::Secret, None),
+    ] {
+        let mut probe = ProbeStatus::new("exercices".into(), Duration::from_mins(1));
+        probe.last = Some(LastProbe {
+            finished: at(10),
+            phases: Phases::default(),
+            status: Some(401),
+            request_id: None,
+            failure: Some(Failure::new(reason, "")),
+        });
+        let persisted = PersistedKeyState { state: key.0, ..PersistedKeyState::new(at(key.1)) };
+        let secret_state =
+            PersistedSecretState { state: secret.0, ..PersistedSecretState::new(at(secret.1)) };
+        let status = KeyStatus::new(persisted, [probe]);
+        let found = outdated_refusals(&status, &secret_state).map(|outdated| outdated.accepted_since);
+        assert_eq!(found, outdated_since.map(at), "{key:?} {secret:?} {reason}");
+    }
 }
