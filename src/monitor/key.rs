@@ -374,11 +374,10 @@ impl KeyMonitor {
             status.record_response(judgement);
         }
         status.token_expiry = session.tokens.expiry().or(status.token_expiry);
-        let before = status.probes.get(index).and_then(|probe| probe.episode.clone());
         let change = status.record(index, report);
         drop(status);
         log_probe(report, Some(&self.key), &probe.name);
-        log_key_episode(&self.context.outages, change.as_ref(), before.as_ref(), &self.key, &probe.name);
+        log_key_episode(&self.context.outages, change.as_ref(), &self.key, &probe.name);
     }
 }
 

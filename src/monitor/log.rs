@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 
 use super::outages::{Change, Outages, ProbeId, is_shared};
 use crate::partner_api::error::ErrorCode;
+use crate::partner_api::failure::Reason;
 use crate::partner_api::request_id::RequestId;
 use crate::report::ProbeReport;
 use crate::state::{Episode, EpisodeChange, MonitoredKey};
@@ -58,7 +59,6 @@ pub(super) fn log_health_episode(change: Option<&EpisodeChange>, probe: &str) {
 pub(super) fn log_key_episode(
     outages: &Mutex<Outages>,
     change: Option<&EpisodeChange>,
-    replaced: Option<&Episode>,
     key: &MonitoredKey,
     probe: &Arc<str>,
 ) {
@@ -66,14 +66,23 @@ pub(super) fn log_key_episode(
     match change {
         Some(EpisodeChange::Began(episode)) => {
             // It may replace an episode of another kind.
-            if let Some(replaced) = replaced {
-                end_in_outage(outages, replaced, &id);
+            for (reason, change) in end_in_outages(outages, &id, Some(episode.failure.reason)) {
+                log_shrinking(reason, change);
             }
             log_begin(outages, episode, id, key);
         }
         Some(EpisodeChange::Ended(episode)) => {
-            let was_outage = end_in_outage(outages, episode, &id);
-            if !was_outage {
+            for (reason, change) in end_in_outages(outages, &id, None) {
+                match change {
+                    Change::Ended { lasted, peak: 1 } => {
+                        log_success(reason, lasted, Some(key), probe);
+                    }
+                    Change::Grew { .. } | Change::Subsided { .. } | Change::Ended { .. } => {
+                        log_shrinking(reason, change);
+                    }
+                }
+            }
+            if !is_shared(&episode.failure) {
                 log_succeeding(episode, Some(key), probe);
             }
         }
@@ -113,27 +122,23 @@ fn log_growing(
     );
 }
 
-/// Counts a probe that no longer fails for the reason of this episode. Returns whether the episode was part of an
-/// outage of several probes.
-fn end_in_outage(outages: &Mutex<Outages>, episode: &Episode, id: &ProbeId) -> bool {
-    if !is_shared(&episode.failure) {
-        return false;
-    }
+/// Counts a probe that succeeded, or began to fail for the reason `present`.
+fn end_in_outages(outages: &Mutex<Outages>, id: &ProbeId, present: Option<Reason>) -> Vec<(Reason, Change)> {
     let mut outages = outages.lock().unwrap_or_else(PoisonError::into_inner);
-    let change = outages.end(id, episode.failure.reason, Instant::now());
-    drop(outages);
-    let reason = episode.failure.reason.into_str();
+    outages.end(id, present, Instant::now())
+}
+
+/// Logs that fewer probes fail for this reason. One probe alone has other lines.
+fn log_shrinking(reason: Reason, change: Change) {
+    let reason = reason.into_str();
     match change {
-        None => true,
-        Some(Change::Grew { .. } | Change::Ended { peak: 1, .. }) => false,
-        Some(Change::Subsided { failing, lasted, peak }) => {
+        Change::Grew { .. } | Change::Ended { peak: 1, .. } => {}
+        Change::Subsided { failing, lasted, peak } => {
             let lasted = whole_seconds(lasted);
             info!(reason, lasted, peak, failing, "most probes no longer failing for this reason");
-            true
         }
-        Some(Change::Ended { lasted, peak }) => {
+        Change::Ended { lasted, peak } => {
             info!(reason, lasted = whole_seconds(lasted), peak, "probes no longer failing for this reason");
-            true
         }
     }
 }
@@ -148,11 +153,14 @@ fn log_failing(Episode { failure, request_id, .. }: &Episode, key: Option<&Monit
 }
 
 fn log_succeeding(episode: &Episode, key: Option<&MonitoredKey>, probe: &str) {
+    log_success(episode.failure.reason, episode.since.elapsed().unwrap_or_default(), key, probe);
+}
+
+fn log_success(reason: Reason, lasted: Duration, key: Option<&MonitoredKey>, probe: &str) {
     let partner = key.map(|key| &*key.partner.name);
     let key = key.map(|key| &*key.name);
-    let lasted = whole_seconds(episode.since.elapsed().unwrap_or_default());
-    let reason = episode.failure.reason.into_str();
-    info!(partner, key, probe, reason, lasted, "probe succeeding again");
+    let lasted = whole_seconds(lasted);
+    info!(partner, key, probe, reason = reason.into_str(), lasted, "probe succeeding again");
 }
 
 fn whole_seconds(duration: Duration) -> String {

@@ -59,6 +59,12 @@ pub(super) const fn is_shared(failure: &Failure) -> bool {
     }
 }
 
+/// Whether the cause of `earlier` can last while a probe fails for the reason `present`. Maintenance, for example, leaves
+/// open whether the API still refuses what it refused before.
+fn may_last(earlier: Reason, present: Reason) -> bool {
+    earlier == present || (earlier.is_refusal() && !present.is_refusal())
+}
+
 impl Outages {
     /// The probe fails for this reason.
     pub(super) fn begin(&mut self, probe: ProbeId, reason: Reason, now: Instant) -> Option<Change> {
@@ -67,15 +73,23 @@ impl Outages {
         outage.grown(now)
     }
 
-    /// The probe no longer fails for this reason.
-    pub(super) fn end(&mut self, probe: &ProbeId, reason: Reason, now: Instant) -> Option<Change> {
-        let outage = self.0.get_mut(&reason)?;
-        if !outage.failing.remove(probe) {
-            return None;
+    /// The probe succeeded, or began to fail for the reason `present`. Returns the changes of the outages that it no
+    /// longer belongs to.
+    pub(super) fn end(
+        &mut self,
+        probe: &ProbeId,
+        present: Option<Reason>,
+        now: Instant,
+    ) -> Vec<(Reason, Change)> {
+        let mut changes = Vec::new();
+        for (&reason, outage) in &mut self.0 {
+            let lasts = present.is_some_and(|present| may_last(reason, present));
+            if !lasts && outage.failing.remove(probe) {
+                changes.extend(outage.shrunk(now).map(|change| (reason, change)));
+            }
         }
-        let change = outage.shrunk(now);
         self.0.retain(|_, outage| !outage.failing.is_empty());
-        change
+        changes
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -146,7 +160,7 @@ mod tests {
 
     fn end(outages: &mut Outages, numbers: std::ops::Range<usize>) -> Vec<Change> {
         let now = Instant::now();
-        numbers.filter_map(|number| outages.end(&probe(number), Reason::Timeout, now)).collect()
+        numbers.flat_map(|number| outages.end(&probe(number), None, now)).map(|(_, change)| change).collect()
     }
 
     const fn grew(failing: usize) -> Change {
@@ -215,7 +229,27 @@ mod tests {
         let now = Instant::now();
         assert_eq!(outages.begin(probe(1), Reason::Timeout, now), Some(grew(1)));
         assert_eq!(outages.begin(probe(2), Reason::Connect, now), Some(grew(1)));
-        assert_eq!(outages.end(&probe(2), Reason::Timeout, now), None, "it fails for another reason");
+        let ended = Change::Ended { lasted: Duration::ZERO, peak: 1 };
+        assert_eq!(outages.end(&probe(2), None, now), [(Reason::Connect, ended)]);
+    }
+
+    #[test]
+    fn a_refusal_is_not_over_because_of_maintenance_or_a_failure_without_a_response() {
+        let now = Instant::now();
+        let (ended, begun) = (Change::Ended { lasted: Duration::ZERO, peak: 1 }, Some(grew(1)));
+        for hiding in [Reason::Maintenance, Reason::Timeout, Reason::Edge] {
+            let mut outages = Outages::default();
+            assert_eq!(outages.begin(probe(1), Reason::Secret, now), begun);
+            assert_eq!(outages.end(&probe(1), Some(hiding), now), [], "{hiding}");
+            assert_eq!(outages.begin(probe(1), hiding, now), begun);
+            assert_eq!(outages.end(&probe(1), Some(Reason::Secret), now), [(hiding, ended)]);
+            assert_eq!(outages.begin(probe(1), Reason::Secret, now), None, "it has lasted all the time");
+            assert_eq!(outages.end(&probe(1), None, now), [(Reason::Secret, ended)]);
+        }
+        let mut outages = Outages::default();
+        outages.begin(probe(1), Reason::Secret, now);
+        let other = outages.end(&probe(1), Some(Reason::Token), now);
+        assert_eq!(other, [(Reason::Secret, ended)], "another refusal replaces it");
     }
 
     #[test]

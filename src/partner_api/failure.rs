@@ -77,7 +77,7 @@ impl Reason {
     }
 
     /// Whether the API explicitly refused the credentials or the access.
-    pub(super) fn is_refusal(self) -> bool {
+    pub(crate) fn is_refusal(self) -> bool {
         self.category() == Category::Refusal
     }
 
