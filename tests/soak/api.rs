@@ -25,8 +25,13 @@ pub(crate) const LOGIN_KEYS: usize = 3;
 /// The account of the keys that log in.
 pub(crate) const MAIL: &str = "api@durand.example";
 pub(crate) const PASSWORD: &str = "the-password";
-/// Short, so that the exporter logs in about once per minute.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(65);
+/// A token is renewed in a long run: the exporter does not believe a lifetime below 15 minutes.
+const TOKEN_LIFETIME: Duration = Duration::from_mins(20);
+/// The firms of the account with a key from the start, and those for keys that are added later. A firm whose token is
+/// valid needs no log-in, so each added key has another firm.
+pub(crate) const FIRST_FIRM: u64 = 100;
+pub(crate) const FIRST_LATE_FIRM: u64 = 1_000;
+const LATE_FIRMS: usize = 500;
 
 /// The names of the keys that one kind of fault is about.
 pub(crate) const SECRET_KEY: &str = "secret";
@@ -35,6 +40,8 @@ pub(crate) const FLOODED_KEY: &str = "flooded";
 pub(crate) const REVOKED_KEY: &str = "revoked";
 /// A key that is in no file of keys at first.
 pub(crate) const LATE_KEY: &str = "late";
+/// A key of the account that is in no file of keys at first.
+pub(crate) const LATE_LOGIN_KEY: &str = "new-login";
 
 /// The witnesses with their intervals.
 pub(crate) const WITNESSES: [(&str, Duration); 2] =
@@ -64,8 +71,9 @@ pub(crate) async fn simulator() -> Simulator {
         builder = builder.key(KeySpec::society(&name, 80, society));
     }
     let mut login = LoginSpec::new(MAIL, PASSWORD).lifetime(TOKEN_LIFETIME);
-    for (firm, name) in (100..).zip(names("login", LOGIN_KEYS)) {
-        login = login.firm(firm, &name).society(firm + 1_000);
+    let firms = (FIRST_FIRM..).zip(names("login", LOGIN_KEYS));
+    for (firm, name) in firms.chain((FIRST_LATE_FIRM..).zip(names("late-login", LATE_FIRMS))) {
+        login = login.firm(firm, &name).society(firm + 10_000);
     }
     builder.key(KeySpec::login("login", login)).start().await.expect("a simulated API")
 }

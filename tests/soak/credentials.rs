@@ -1,16 +1,18 @@
 //! Faults of one key's secret file, budget or account.
 
 use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use partner_simulator::{Fault, LOG_IN, Scope};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tokio::time::{Instant, sleep};
 
-use crate::api::{SECRET_KEY, SPENT_KEY};
+use crate::api::{FIRST_LATE_FIRM, LATE_LOGIN_KEY, LOGIN_KEYS, SECRET_KEY, SPENT_KEY, names};
+use crate::files::replace;
 use crate::injector::Outcome;
 use crate::process::sum_of;
-use crate::world::{PATIENCE, World};
+use crate::world::{PATIENCE, World, key_file, login_line};
 
 /// The credential cannot be read: this is reported, the last value serves, and the report ends with the fault.
 async fn unreadable(world: &World, break_file: impl FnOnce(&std::path::Path)) -> Outcome {
@@ -77,38 +79,55 @@ pub(crate) async fn spent(world: &World) -> Outcome {
     Ok("429, then successes".to_owned())
 }
 
-/// The log-in route does not respond: log-ins wait, and afterwards the keys of the account have tokens again. The
-/// witnesses show that no other key waits.
+/// The log-in route does not respond: a new key of the account waits for its log-in, and the other keys of the account
+/// are probed with the tokens that they have. Afterwards the new key works. The witnesses show that no other key waits.
 pub(crate) async fn log_in_hangs(world: &World) -> Outcome {
     let scope = Scope::Route(LOG_IN.to_owned());
+    let file = world.file("logins.yml");
+    let firm = FIRST_LATE_FIRM + LATE_LOGINS.fetch_add(1, Ordering::SeqCst);
     world.simulator.inject(scope.clone(), Fault::Silence);
     let started = Instant::now();
     let waits_for_log_in = || {
         let log = world.simulator.request_log();
         log.iter().any(|call| call.route() == LOG_IN && call.started > started && call.response.is_none())
     };
-    // Each token is renewed about once per minute.
+    replace(&file, &key_file(&login_line(LATE_LOGIN_KEY, firm)));
+    // A fault of the configuration can delay the reload.
     while !waits_for_log_in() && started.elapsed() < 3 * PATIENCE {
-        sleep(Duration::from_secs(1)).await;
+        sleep(Duration::from_millis(500)).await;
     }
     let waited = waits_for_log_in();
     sleep(world.duration(5_000, 15_000)).await;
     world.simulator.heal(&scope);
+    let recovered = expect_account(world).await;
+    replace(&file, &key_file(""));
     if !waited {
         return Err("no log-in was sent".to_owned());
     }
+    recovered?;
+    Ok(format!("the log-in of firm {firm} waited, then succeeded"))
+}
+
+/// How many keys of the account were added.
+static LATE_LOGINS: AtomicU64 = AtomicU64::new(0);
+
+/// All keys of the account work. A failed log-in is tried again after a minute at most, and other faults can delay it.
+async fn expect_account(world: &World) -> Result<(), String> {
+    let names: Vec<_> = names("login", LOGIN_KEYS).chain([LATE_LOGIN_KEY.to_owned()]).collect();
+    let works = |text: &str| {
+        let up = |name: &String| {
+            format!("myunisoft_probe_up{{probe=\"key_info\",partner=\"acme\",key=\"{name}\"}} 1")
+        };
+        names.iter().map(up).all(|series| text.lines().any(|line| line == series))
+    };
     for _ in 0..4 {
-        let recovered = world
-            .expect("the keys of the account work", |text| {
-                let up =
-                    |line: &&str| line.starts_with("myunisoft_probe_up{") && line.contains("key=\"login");
-                let mut probes = text.lines().filter(up).peekable();
-                probes.peek().is_some() && probes.all(|line| line.ends_with(" 1"))
-            })
-            .await;
-        if recovered.is_ok() {
-            return Ok("log-ins waited, then succeeded".to_owned());
+        if world.expect("the keys of the account work", works).await.is_ok() {
+            return Ok(());
         }
     }
-    Err("the keys of the account do not work again".to_owned())
+    let failures = world.metrics().await.unwrap_or_default();
+    let failures = failures
+        .lines()
+        .filter(|line| line.starts_with("myunisoft_probe_error_info") && line.contains("login"));
+    Err(format!("keys of the account do not work again: {:?}", failures.collect::<Vec<_>>()))
 }

@@ -18,7 +18,7 @@ const NOT_RELOADED: &str = "myunisoft_exporter_config_last_reload_successful 0";
 const WRITE_FAILURES: &str = "myunisoft_exporter_storage_write_failures_total";
 
 /// Replaces a file atomically, as configuration management does.
-fn replace(file: &Path, text: &str) {
+pub(crate) fn replace(file: &Path, text: &str) {
     let new = file.with_extension("new");
     std::fs::write(&new, text).unwrap();
     std::fs::rename(new, file).unwrap();

@@ -50,9 +50,10 @@ impl Summary {
 
     pub(crate) fn add_witnesses(&mut self, witnesses: &[Witness]) {
         for Witness { name, interval, calls, worst_gap, worst_gap_with_fault, missed } in witnesses {
+            let (with_fault, second) = worst_gap_with_fault;
             let value = format!(
                 "{calls} requests; longest time between two {worst_gap:.2?}, with a fault of the whole process \
-                 {worst_gap_with_fault:.2?}; missed: {}",
+                 {with_fault:.2?} (from second {second}); missed: {}",
                 missed.len()
             );
             self.row(format!("{name}, one request per {interval:?}"), value, missed.is_empty() && *calls > 0);

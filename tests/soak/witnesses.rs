@@ -24,8 +24,8 @@ pub(crate) struct Witness {
     pub(crate) calls: usize,
     /// The longest time between two requests without a fault of the whole process in between.
     pub(crate) worst_gap: Duration,
-    /// The longest time between two requests with such a fault in between.
-    pub(crate) worst_gap_with_fault: Duration,
+    /// The longest time between two requests with such a fault in between, and the second of the run at which it began.
+    pub(crate) worst_gap_with_fault: (Duration, u64),
     /// The times between two requests that were too long.
     pub(crate) missed: Vec<String>,
 }
@@ -48,7 +48,9 @@ pub(crate) async fn watch(world: Arc<World>) -> Vec<Witness> {
     let blind = world.blind_times.lock().unwrap().clone();
     let witnesses = WITNESSES.iter().zip(arrivals);
     witnesses
-        .map(|((name, interval), arrivals)| judge(name, *interval, &arrivals, &blind, (start, end)))
+        .map(|((name, interval), arrivals)| {
+            judge(name, *interval, &arrivals, &blind, (start, end), world.started)
+        })
         .collect()
 }
 
@@ -58,13 +60,14 @@ fn judge(
     arrivals: &[Instant],
     blind: &[BlindTime],
     (start, end): (Instant, Instant),
+    world_start: Instant,
 ) -> Witness {
     let mut witness = Witness {
         name,
         interval,
         calls: arrivals.len(),
         worst_gap: Duration::ZERO,
-        worst_gap_with_fault: Duration::ZERO,
+        worst_gap_with_fault: (Duration::ZERO, 0),
         missed: Vec::new(),
     };
     // The exporter ran before the first request that was recorded, and runs after the last one.
@@ -73,11 +76,13 @@ fn judge(
         let gap = pair[1].saturating_duration_since(pair[0]);
         let within = blind.iter().filter(|blind| blind.from <= pair[1] && pair[0] <= blind.to);
         let extra: Duration = within.clone().map(|blind| extra_time(*blind, interval)).sum();
-        let worst =
-            if within.count() == 0 { &mut witness.worst_gap } else { &mut witness.worst_gap_with_fault };
-        *worst = gap.max(*worst);
+        let second = pair[0].duration_since(world_start).as_secs();
+        if within.count() == 0 {
+            witness.worst_gap = witness.worst_gap.max(gap);
+        } else {
+            witness.worst_gap_with_fault = witness.worst_gap_with_fault.max((gap, second));
+        }
         if gap > interval + TOLERANCE + extra {
-            let second = pair[0].duration_since(start).as_secs();
             witness.missed.push(format!("{gap:?} without a request from second {second}"));
         }
     }

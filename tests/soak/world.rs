@@ -1,7 +1,6 @@
 //! The exporter under test with its files, and what all faults share.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -17,8 +16,8 @@ use tokio::sync::RwLock;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::api::{
-    FAULTY_KEYS, FILE_KEYS, FLOODED_KEY, LOGIN_KEYS, MAIL, PASSWORD, REVOKED_KEY, Relay, SECRET, SECRET_KEY,
-    SPENT_KEY, STEADY_KEYS, WITNESSES, names, simulator,
+    FAULTY_KEYS, FILE_KEYS, FIRST_FIRM, FLOODED_KEY, LOGIN_KEYS, MAIL, PASSWORD, REVOKED_KEY, Relay, SECRET,
+    SECRET_KEY, SPENT_KEY, STEADY_KEYS, WITNESSES, names, simulator,
 };
 use crate::server::{BINARY, Exporter, Server, client};
 
@@ -64,7 +63,7 @@ pub(crate) struct World {
     log: Mutex<File>,
     log_file: PathBuf,
     random: Mutex<u64>,
-    started: Instant,
+    pub(crate) started: Instant,
 }
 
 impl World {
@@ -228,6 +227,12 @@ pub(crate) fn key_line(folder: &Path, simulator: &Simulator, name: &str, rest: &
     format!("      - {{name: {name}, access: society, token_file: {}{rest}}}\n", file.display())
 }
 
+/// The line of a key of the account.
+pub(crate) fn login_line(name: &str, firm: u64) -> String {
+    let login = format!("{{mail: {MAIL}, password: {PASSWORD}, firm: {firm}}}");
+    format!("      - {{name: {name}, access: firm, canaries: [], login: {login}}}\n")
+}
+
 /// A key file of the partner with these keys.
 pub(crate) fn key_file(keys: &str) -> String {
     if keys.is_empty() {
@@ -251,14 +256,9 @@ fn write_configuration(folder: &Path, simulator: &Simulator, relay: &Relay) {
     for name in others.chain(names("steady", STEADY_KEYS)).chain(names("faulty", FAULTY_KEYS)) {
         keys += &key_line(folder, simulator, &name, "");
     }
-    for (firm, name) in (100..).zip(names("login", LOGIN_KEYS)) {
-        writeln!(
-            keys,
-            "      - {{name: {name}, access: firm, canaries: [], login: {{mail: {MAIL}, password: {PASSWORD}, firm: {firm}}}}}"
-        )
-        .unwrap();
-    }
+    keys.extend((FIRST_FIRM..).zip(names("login", LOGIN_KEYS)).map(|(firm, name)| login_line(&name, firm)));
     std::fs::create_dir(folder.join("keys.d")).unwrap();
+    std::fs::write(folder.join("logins.yml"), key_file("")).unwrap();
     let in_files: String =
         names("file", FILE_KEYS).map(|name| key_line(folder, simulator, &name, "")).collect();
     std::fs::write(folder.join("keys.d/files.yml"), key_file(&in_files)).unwrap();
@@ -269,7 +269,7 @@ fn write_configuration(folder: &Path, simulator: &Simulator, relay: &Relay) {
         "api: {{base_url: \"https://{base}\", auth_url: \"{auth}\", ca_file: ca.pem, identity: soak}}\n\
          health: {{interval: 2s, timeout: 1s}}\nkey_info: {{interval: 2s, timeout: 1s}}\n\
          canaries:\n  exercices: {{path: \"/api/v1/mad/exercices?version=1.0.0\", interval: 2s, timeout: 1s}}\n\
-         key_files: [\"keys.d/**/*.yml\"]\n\
+         key_files: [\"keys.d/**/*.yml\", logins.yml]\n\
          partners:\n  - name: acme\n    secret: {SECRET}\n    keys:\n{keys}"
     );
     std::fs::write(folder.join("exporter.yml"), text).unwrap();
