@@ -41,8 +41,54 @@ pub(crate) fn streamed<B: Into<Bytes> + Send + 'static>(
     pieces: impl Iterator<Item = B> + Send + 'static,
 ) -> Body {
     let pieces = stream::iter(pieces).then(async |piece| {
-        yield_now().await;
+        take_turns().await;
         Ok::<_, Infallible>(piece.into())
     });
     Body::from_stream(pieces)
+}
+
+/// Returns after the runtime has looked at its timers and run other tasks. [`yield_now`] alone is not enough here: its
+/// second poll succeeds whenever it comes, and the encoder polls twice in a row, to flush what it has. So a task of its
+/// own waits, and cannot end sooner.
+async fn take_turns() {
+    // It fails only when the runtime shuts down.
+    let _ = tokio::spawn(yield_now()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+
+    use tokio::time::{Duration, sleep};
+
+    use crate::http::compressed_body;
+
+    /// With one thread, only a turn of the runtime lets the timers run.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn timers_run_between_two_pieces_of_a_compressed_body() {
+        const PIECES: usize = 100;
+        let ticks = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&ticks);
+        let ticking = tokio::spawn(async move {
+            loop {
+                sleep(Duration::from_millis(1)).await;
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let pieces = (0..PIECES).map(|number| {
+            #[expect(clippy::disallowed_methods, reason = "a piece keeps its thread busy")]
+            thread::sleep(Duration::from_millis(1));
+            format!("sample {number}\n").repeat(2_000)
+        });
+        let sending = tokio::spawn(async move {
+            let body = compressed_body(pieces).await;
+            axum::body::to_bytes(body, usize::MAX).await.unwrap()
+        });
+        assert!(!sending.await.unwrap().is_empty());
+        ticking.abort();
+        let ticks = ticks.load(Ordering::Relaxed);
+        assert!(ticks > 20, "{ticks} ticks in {PIECES} pieces of a millisecond");
+    }
 }
