@@ -15,7 +15,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # - dpkg, lintian, rpm and systemd, which check the packages.
 APT_PACKAGES := prometheus prometheus-alertmanager prometheus-blackbox-exporter chromium chromium-driver curl \
 	faketime mount util-linux python3 python3-venv \
-	buildah podman runc binutils jsonnet dpkg-dev lintian man-db rpm systemd
+	buildah podman runc binutils jsonnet dpkg-dev lintian rpm systemd
 VENV := target/venv
 
 # The texts that cargo-about finds can change from one version to the next. A fixed version keeps THIRD-PARTY-NOTICES.md
@@ -49,7 +49,7 @@ deps: servers $(VENV)/installed ## Install what the tests need (asks for root on
 servers:
 	@missing=; for tool in prometheus promtool prometheus-alertmanager amtool prometheus-blackbox-exporter chromium \
 		chromedriver curl faketime mount unshare nsenter setpriv prlimit python3 buildah podman runc nm jsonnet strip dpkg-shlibdeps lintian \
-		man rpm systemd-analyze; do \
+		rpm systemd-analyze; do \
 		command -v $$tool >/dev/null || missing="$$missing $$tool"; \
 	done; \
 	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \

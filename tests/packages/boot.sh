@@ -27,8 +27,8 @@ mount --bind /dev "$root/dev"
 mount -t tmpfs -o mode=755 tmpfs "$root/run"
 mkdir "$root/packages"
 mount --bind "$packages" "$root/packages"
-# In an image for containers, this file prevents that packages start services.
-rm -f "$root/usr/sbin/policy-rc.d"
+# In an image for containers, these files prevent that packages start services and install documents.
+rm -rf "$root/usr/sbin/policy-rc.d" "$root"/etc/dpkg/dpkg.cfg.d/*
 # Neither the services nor the file systems of this machine start in the copy.
 rm -rf "$root/etc/fstab" "$root"/etc/systemd/system/* "$root"/usr/lib/systemd/system/*.wants
 # A process in a chroot cannot create the user namespaces of PrivateUsers=.

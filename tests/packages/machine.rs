@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use partner_simulator::{Limits, Simulator};
 use rustix::process::Signal;
@@ -157,15 +156,10 @@ impl Drop for Machine {
     /// Removes the control groups of the machine. The kernel removes one only after the end of its last process.
     fn drop(&mut self) {
         self.server.signal(Signal::KILL);
-        let script = "find \"$(findmnt --noheadings --first-only --types cgroup2 --output TARGET)/packages-test-$0\" \
-                      -depth -type d -exec rmdir {} +";
-        for _ in 0..100 {
-            let removed = Command::new("sh").args(["-c", script, &self.server.pid().to_string()]).output();
-            if removed.is_ok_and(|output| output.status.success()) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let script = "group=$(findmnt --noheadings --first-only --types cgroup2 --output TARGET)/packages-test-$0; \
+                      for attempt in $(seq 100); do \
+                      find \"$group\" -depth -type d -exec rmdir {} + && break; sleep 0.05; done";
+        let _ = Command::new("sh").args(["-c", script, &self.server.pid().to_string()]).output();
     }
 }
 

@@ -34,7 +34,9 @@ async fn systemd_accepts_the_unit_and_finds_what_it_names() {
     ] {
         assert_eq!(machine.property(property), value, "{property}");
     }
-    machine.run("test -f /etc/default/myunisoft-exporter && man --where myunisoft-exporter");
+    machine.run(
+        "test -f /etc/default/myunisoft-exporter && test -f /usr/share/man/man1/myunisoft-exporter.1.gz",
+    );
 }
 
 #[tokio::test]
