@@ -43,7 +43,13 @@ impl Packages {
                 ])
                 .arg(packages.deb(version)));
             run(Command::new("cargo-generate-rpm")
-                .args(["generate-rpm", "--set-metadata", &format!("version = \"{version}\""), "--output"])
+                .args([
+                    "generate-rpm",
+                    "--payload-compress=gzip",
+                    "--set-metadata",
+                    &format!("version = \"{version}\""),
+                    "--output",
+                ])
                 .arg(packages.rpm(version)));
         }
         packages
