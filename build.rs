@@ -10,11 +10,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     emitter.default_on_error().quiet();
     emitter.add_instructions(&Rustc::builder().semver(true).build())?;
     emitter.add_instructions(&Cargo::builder().target_triple(true).build())?;
+    // Not in a development build: otherwise each commit would cause the tests to be built again.
     if std::env::var("PROFILE").as_deref() == Ok("release") {
         emitter.add_instructions(&Build::builder().build_date(true).build())?;
         emitter.add_instructions(&Gitcl::builder().sha(true).build())?;
     }
-    // Without these two values, a commit does not cause the tests to be built again.
     emitter.emit()?;
     Ok(())
 }

@@ -26,6 +26,6 @@ pub(crate) fn description() -> String {
 const fn or_unknown(value: Option<&'static str>) -> &'static str {
     match value {
         Some(value) if !value.is_empty() && !matches!(value.as_bytes(), b"VERGEN_IDEMPOTENT_OUTPUT") => value,
-        _ => "unknown",
+        Some(_) | None => "unknown",
     }
 }
