@@ -132,7 +132,7 @@ impl<P: Ord + Copy, S: Statement> Confirmation<P, S> {
     /// Takes up a contradiction that was settled before the start. What the two probes said since counts more.
     pub(crate) fn restore(&mut self, settled: Contradiction<P, S>, now: Instant) {
         let Contradiction { probe, refusal, by, said } = settled;
-        if probe == by || !refusal.is_refusal() || said.is_refusal() {
+        if probe == by || !refusal.is_refusal() || refusal == said {
             return;
         }
         let may_have_said = |probe: &P, statement: S| match self.probes.get(probe) {
@@ -285,12 +285,12 @@ impl<P: Ord + Copy, S: Statement> Confirmation<P, S> {
         }
     }
 
-    /// The probe that can confirm the refusal of the first of these probes: one that speaks for the present state or
+    /// The probe that can confirm the refusal of these probes: one that speaks for the present state or
     /// was accepted last; if there is none, one that has not said anything yet. One that no longer says anything is
     /// the last resort, while nothing else confirms the refusal.
     fn probe_to_ask(&self, refused: &[P], situation: &Situation<'_, P, S>) -> Option<P> {
         let preference = |name: &P| (situation.preference)(name);
-        let of_refused = refused.first().map(preference);
+        let of_refused = refused.iter().map(preference).min();
         let rank = |name: &P, last: &Last<S>| match *last {
             // Of two different refusals, the one of the preferred probe counts.
             Last::Said(statement, at) => {

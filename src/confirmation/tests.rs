@@ -44,15 +44,24 @@ impl Key {
         key
     }
 
-    /// Takes an answer, and returns the probe that must be asked.
+    /// Takes an answer, and returns the probe that must be asked. A lower number is preferred.
     fn hear(&mut self, from: u8, said: Option<Said>) -> Option<u8> {
+        self.hear_with(from, said, |probe| *probe)
+    }
+
+    /// The same if only the probe 0 is preferred.
+    fn hear_as_canaries(&mut self, from: u8, said: Said) -> Option<u8> {
+        self.hear_with(from, Some(said), |probe| u8::from(*probe > 0))
+    }
+
+    fn hear_with(&mut self, from: u8, said: Option<Said>, preference: fn(&u8) -> u8) -> Option<u8> {
         self.now += Duration::from_secs(1);
         let state = self.state;
         let situation = Situation {
             agrees: &|said| state == Some(said),
             is_known: state.is_some(),
             patience: INTERVAL * 3,
-            preference: &|probe| *probe,
+            preference: &preference,
             is_enough: &|refused| refused.len() >= self.enough,
             now: self.now,
         };
@@ -406,6 +415,26 @@ fn a_contradiction_that_contradicts_nothing_is_not_restored() {
         key.confirmation.restore(Contradiction { probe: 1, refusal, by, said }, key.now);
         assert_eq!(key.hear(1, Some(NotFound)), Some(0));
     }
+}
+
+#[test]
+fn a_refusal_for_another_cause_that_is_settled_is_restored() {
+    let mut key = Key::new(2, Some(NotFound));
+    let settled = Contradiction { probe: 1, refusal: Forbidden, by: 0, said: NotFound };
+    key.confirmation.restore(settled, key.now);
+    assert_eq!(key.hear(1, Some(Forbidden)), None);
+    assert_eq!(key.state, Some(NotFound));
+}
+
+#[test]
+fn a_route_that_goes_on_with_the_old_cause_does_not_hide_the_new_one_of_key_info_and_another_route() {
+    let mut key = Key { state: Some(NotFound), ..three_canaries() };
+    key.confirmation.add(0);
+    (0..=3).for_each(|probe| assert_eq!(key.hear(probe, Some(NotFound)), None));
+    // key/info has the number 0, and all canaries count the same.
+    assert_eq!(key.hear_as_canaries(2, Forbidden), Some(0));
+    assert_eq!(key.hear_as_canaries(0, Forbidden), None);
+    assert_eq!(key.state, Some(Forbidden));
 }
 
 #[test]
