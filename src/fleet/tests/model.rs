@@ -4,7 +4,7 @@
 //! renamed, routes contradict each other, requests fail in every technical way, and the exporter restarts. After
 //! each event some minutes pass in paused time, and the states are compared with the truth.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use axum::http::{HeaderValue, StatusCode};
@@ -164,7 +164,6 @@ struct ModelKey {
     is_mistyped: bool,
     /// What the API says about it does not reach the exporter.
     is_disturbed: bool,
-    is_misplaced: bool,
     contradicted_with: Option<&'static str>,
     /// The routes that contradict the truth.
     contradicting: &'static [&'static str],
@@ -184,6 +183,8 @@ struct World {
     directory: tempfile::TempDir,
     fleet: Option<RunningFleet>,
     keys: Vec<ModelKey>,
+    /// The keys that belong to another partner.
+    misplaced: HashSet<usize>,
     is_secret_refused: bool,
     secret_quiet_for: u64,
     /// The last answer on each route of each key, since the exporter started or the key changed.
@@ -266,7 +267,6 @@ impl World {
             refused_with: None,
             is_mistyped: false,
             is_disturbed: false,
-            is_misplaced: false,
             contradicted_with: None,
             contradicting: &[],
             is_unreadable: false,
@@ -280,6 +280,7 @@ impl World {
             simulator,
             directory,
             fleet: None,
+            misplaced: HashSet::new(),
             is_secret_refused: false,
             secret_quiet_for: 0,
             answers: HashMap::new(),
@@ -457,16 +458,15 @@ impl World {
     }
 
     fn misplace(&mut self, index: usize) {
-        let others = self.keys.iter().filter(|key| key.is_misplaced).count();
-        if others < 2 && !self.keys[index].is_disturbed {
+        if self.misplaced.len() < 2 && !self.keys[index].is_disturbed {
             self.heal(index);
-            self.keys[index].is_misplaced = true;
+            self.misplaced.insert(index);
             self.refuse_secret_if_misplaced(index);
         }
     }
 
     fn refuse_secret_if_misplaced(&mut self, index: usize) {
-        if self.keys[index].is_misplaced {
+        if self.misplaced.contains(&index) {
             self.keys[index].is_disturbed = true;
             self.sim_key(index).inject(Fault::refuse("ERR-INVALID-SECRET"));
         }
@@ -526,10 +526,10 @@ impl World {
     }
 
     fn heal(&mut self, index: usize) {
+        self.misplaced.remove(&index);
         self.sim_key(index).heal();
         let key = &mut self.keys[index];
         (key.is_disturbed, key.contradicted_with, key.quiet_for) = (false, None, 0);
-        key.is_misplaced = false;
         key.contradicting = &[];
     }
 
