@@ -240,6 +240,19 @@ pub(crate) enum Target {
     Canary(Canary),
 }
 
+impl Target {
+    /// What tells this request from the others of its key, as a text.
+    pub(crate) fn route(&self) -> String {
+        match self {
+            Self::KeyInfo(mode) => format!("GET {}", mode.path()),
+            Self::Canary(Canary { method, path, society_id: None, .. }) => format!("{method} {path}"),
+            Self::Canary(Canary { method, path, society_id: Some(society), .. }) => {
+                format!("{method} {path} (society {society})")
+            }
+        }
+    }
+}
+
 /// A canary, as one key requests it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Canary {

@@ -23,13 +23,22 @@ pub(crate) trait Statement: Copy + Eq {
 /// What all probes of one key, or of one secret, said last. `P` identifies a probe.
 #[derive(Debug)]
 pub(crate) struct Confirmation<P, S> {
-    /// The last statement of each probe, and when it came; `None` before the first.
-    probes: BTreeMap<P, Option<(S, Instant)>>,
+    probes: BTreeMap<P, Last<S>>,
     /// The settled contradictions, by the probe that is refused.
     contradictions: BTreeMap<P, Contradiction<P, S>>,
     /// Whether they changed since [`Confirmation::changed_contradictions`] was last called.
     is_changed: bool,
     waiting: Option<Waiting<P, S>>,
+}
+
+/// The last statement of a probe.
+#[derive(Clone, Copy, Debug)]
+enum Last<S> {
+    /// There is none yet.
+    Unheard,
+    Said(S, Instant),
+    /// The probe gets answers, but they no longer say anything.
+    Mute,
 }
 
 /// A refusal that the statement of another probe contradicts: it belongs to the route and not to the key. While
@@ -45,9 +54,11 @@ pub(crate) struct Contradiction<P, S> {
 }
 
 /// A refusal that waits for the statement of another probe.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Waiting<P, S> {
-    from: P,
+    /// The probes that refuse, in the order of their answers.
+    refused: Vec<P>,
+    /// What the preferred one of them said.
     statement: S,
     since: Instant,
     asked: P,
@@ -75,10 +86,20 @@ pub(crate) struct Situation<'a, P, S> {
     pub is_known: bool,
     /// A refusal that no other probe confirms or contradicts counts after this time.
     pub patience: Duration,
-    /// Which of several probes to ask, and to believe if both refuse: the one with the lowest value. A probe with
-    /// the value 0 speaks for the key or the secret as a whole: together with it, one other refusal is enough.
+    /// Which of several probes to ask, and to believe if both refuse: the one with the lowest value.
     pub preference: &'a dyn Fn(&P) -> u8,
+    /// Whether the refusals of these probes are enough although another probe was accepted last.
+    pub is_enough: &'a dyn Fn(&[P]) -> bool,
     pub now: Instant,
+}
+
+impl<S: Copy> Last<S> {
+    const fn statement(self) -> Option<S> {
+        match self {
+            Self::Said(statement, _) => Some(statement),
+            Self::Unheard | Self::Mute => None,
+        }
+    }
 }
 
 impl<P, S> Default for Confirmation<P, S> {
@@ -90,19 +111,19 @@ impl<P, S> Default for Confirmation<P, S> {
 impl<P: Ord + Copy, S: Statement> Confirmation<P, S> {
     /// Adds a probe that has not answered yet. It can be asked.
     pub(crate) fn add(&mut self, probe: P) {
-        self.probes.insert(probe, None);
+        self.probes.insert(probe, Last::Unheard);
     }
 
     /// Removes probes. What they said no longer counts.
     pub(crate) fn remove(&mut self, is_removed: impl Fn(&P) -> bool) {
         self.probes.retain(|probe, _| !is_removed(probe));
         self.end_contradictions(|it| is_removed(&it.probe) || is_removed(&it.by));
-        self.waiting.take_if(|waiting| is_removed(&waiting.from) || is_removed(&waiting.asked));
+        self.waiting.take_if(|it| it.refused.iter().any(&is_removed) || is_removed(&it.asked));
     }
 
     /// Forgets all statements, because they are about another token or secret.
     pub(crate) fn reset(&mut self) {
-        self.probes.values_mut().for_each(|last| *last = None);
+        self.probes.values_mut().for_each(|last| *last = Last::Unheard);
         self.contradictions.clear();
         self.is_changed = false;
         self.waiting = None;
@@ -111,16 +132,35 @@ impl<P: Ord + Copy, S: Statement> Confirmation<P, S> {
     /// Takes up a contradiction that was settled before the start. What the two probes said since counts more.
     pub(crate) fn restore(&mut self, settled: Contradiction<P, S>, now: Instant) {
         let Contradiction { probe, refusal, by, said } = settled;
-        let may_have_said = |probe: &P, statement: S| {
-            let last = self.probes.get(probe);
-            last.is_some_and(|last| last.is_none_or(|(last, _)| last == statement))
+        if probe == by || !refusal.is_refusal() || refusal == said {
+            return;
+        }
+        let may_have_said = |probe: &P, statement: S| match self.probes.get(probe) {
+            Some(Last::Unheard) => true,
+            Some(Last::Said(last, _)) => *last == statement,
+            Some(Last::Mute) | None => false,
         };
         if may_have_said(&probe, refusal) && may_have_said(&by, said) {
             for (probe, statement) in [(probe, refusal), (by, said)] {
-                self.probes.entry(probe).or_default().get_or_insert((statement, now));
+                if let Some(last @ Last::Unheard) = self.probes.get_mut(&probe) {
+                    *last = Last::Said(statement, now);
+                }
             }
             self.contradictions.insert(probe, settled);
         }
+    }
+
+    /// Forgets what a probe said, because its answers no longer say anything. It no longer contradicts a refusal.
+    pub(crate) fn mute(&mut self, probe: P) {
+        let last = self.probes.get_mut(&probe).map(|last| std::mem::replace(last, Last::Mute));
+        if last.is_some_and(|last| last.statement().is_some()) {
+            self.end_contradictions(|it| it.probe == probe || it.by == probe);
+        }
+    }
+
+    /// These probes have other names now: [`Self::changed_contradictions`] returns all if one is about them.
+    pub(crate) fn rename(&mut self, is_renamed: impl Fn(&P) -> bool) {
+        self.is_changed |= self.contradictions.values().any(|it| is_renamed(&it.probe) || is_renamed(&it.by));
     }
 
     /// All settled contradictions, if they changed since the last call.
@@ -161,14 +201,16 @@ impl<P: Ord + Copy, S: Statement> Confirmation<P, S> {
     /// A refusal that would move the state.
     fn hear_refusal(&mut self, from: P, statement: S, situation: &Situation<'_, P, S>) -> Decision<P, S> {
         let before = self.note(from, statement, situation.now);
-        if let Some(waiting) = self.waiting {
+        if let Some(waiting) = self.waiting.take() {
             return self.hear_second_refusal(waiting, from, statement, before, situation);
         }
         if self.contradictions.contains_key(&from) {
             return Decision::Keep;
         }
-        let Some(asked) = self.probe_to_ask(&[from], situation) else { return Decision::Move(statement) };
-        self.waiting = Some(Waiting { from, statement, since: situation.now, asked, is_unanswered: false });
+        let refused = vec![from];
+        let Some(asked) = self.probe_to_ask(&refused, situation) else { return Decision::Move(statement) };
+        self.waiting =
+            Some(Waiting { refused, statement, since: situation.now, asked, is_unanswered: false });
         Decision::Ask(asked)
     }
 
@@ -181,36 +223,38 @@ impl<P: Ord + Copy, S: Statement> Confirmation<P, S> {
         before: Option<S>,
         situation: &Situation<'_, P, S>,
     ) -> Decision<P, S> {
-        if waiting.from == from {
-            waiting.statement = statement;
-            self.waiting = Some(waiting);
-            return self.check_patience(situation);
-        }
         // The answer to the question counts, and so does a probe that was accepted before. A probe that
         // keeps refusing says nothing new.
+        let refused_before = waiting.refused.contains(&from);
         let was_accepted = before.is_some_and(|before| !before.is_refusal());
         let is_next = waiting.is_unanswered && before != Some(statement);
-        if waiting.asked != from && !was_accepted && !is_next {
+        if !refused_before && waiting.asked != from && !was_accepted && !is_next {
+            self.waiting = Some(waiting);
             return Decision::Keep;
         }
         // The first refusal may be the route's own. Of two different ones, the preferred probe is right.
-        let [first, second] = [waiting.from, from].map(|probe| (situation.preference)(&probe));
-        if second <= first {
+        let preference = |probe: &P| (situation.preference)(probe);
+        let best = waiting.refused.iter().map(preference).min();
+        if best.is_none_or(|best| preference(&from) <= best) {
             waiting.statement = statement;
         }
+        if !refused_before {
+            waiting.refused.push(from);
+            // Two routes can be refused for causes of their own, and two keys can be those of another partner. So a
+            // third probe that was accepted last decides, when it is due: the answer to a question is not a question
+            // again. An unknown state has nothing to lose.
+            let is_open = situation.is_known && !(situation.is_enough)(&waiting.refused);
+            let third = self.probe_to_ask(&waiting.refused, situation).filter(|_| is_open);
+            let Some(asked) = third else { return Decision::Move(waiting.statement) };
+            (waiting.asked, waiting.is_unanswered) = (asked, false);
+        }
         self.waiting = Some(waiting);
-        // Two routes can be refused for causes of their own. So a third probe that was accepted last decides, when
-        // it is due: the answer to a question is not a question again.
-        let is_enough = first.min(second) == 0;
-        let third = self.probe_to_ask(&[from, waiting.from], situation).filter(|_| !is_enough);
-        let Some(asked) = third else { return self.stop_waiting() };
-        self.waiting = Some(Waiting { asked, is_unanswered: false, ..waiting });
         self.check_patience(situation)
     }
 
     /// Records a statement and returns the one before it.
     fn note(&mut self, from: P, statement: S, now: Instant) -> Option<S> {
-        let before = self.probes.insert(from, Some((statement, now))).flatten().map(|(before, _)| before);
+        let before = self.probes.insert(from, Last::Said(statement, now)).and_then(Last::statement);
         if before != Some(statement) {
             self.end_contradictions(|it| it.probe == from || it.by == from);
         }
@@ -232,29 +276,34 @@ impl<P: Ord + Copy, S: Statement> Confirmation<P, S> {
         }
         let since = since.filter(|_| agrees_with_state);
         for (&probe, last) in &self.probes {
-            let refusal =
-                last.filter(|(last, at)| last.is_refusal() && since.is_none_or(|since| *at >= since));
-            let Some((refusal, _)) = refusal.filter(|_| probe != by) else { continue };
+            let Last::Said(refusal, at) = *last else { continue };
+            if probe == by || !refusal.is_refusal() || since.is_some_and(|since| at < since) {
+                continue;
+            }
             self.contradictions.insert(probe, Contradiction { probe, refusal, by, said });
             self.is_changed = true;
         }
     }
 
-    /// The probe that can confirm the refusal of the first of these probes: one that speaks for the present state or
-    /// was accepted last; if there is none, one that has not said anything yet.
+    /// The probe that can confirm the refusal of these probes: one that speaks for the present state or
+    /// was accepted last; if there is none, one that has not said anything yet. One that no longer says anything is
+    /// the last resort, while nothing else confirms the refusal.
     fn probe_to_ask(&self, refused: &[P], situation: &Situation<'_, P, S>) -> Option<P> {
-        let others = || self.probes.iter().filter(|(name, _)| !refused.contains(name));
         let preference = |name: &P| (situation.preference)(name);
-        let of_refused = refused.first().map(preference);
-        let speaking = others().filter_map(|(name, last)| {
-            let (statement, at) = (*last)?;
+        let of_refused = refused.iter().map(preference).min();
+        let rank = |name: &P, last: &Last<S>| match *last {
             // Of two different refusals, the one of the preferred probe counts.
-            let may_be_right = (situation.agrees)(statement) && Some(preference(name)) <= of_refused;
-            (!statement.is_refusal() || may_be_right).then_some((name, at))
-        });
-        let speaking = speaking.min_by_key(|(name, at)| (preference(name), std::cmp::Reverse(*at)));
-        let silent = || others().filter(|(_, last)| last.is_none()).map(|(name, _)| name);
-        speaking.map(|(name, _)| *name).or_else(|| silent().min_by_key(|name| preference(name)).copied())
+            Last::Said(statement, at) => {
+                let may_be_right = (situation.agrees)(statement) && Some(preference(name)) <= of_refused;
+                let newest_first = Some(std::cmp::Reverse(at));
+                (!statement.is_refusal() || may_be_right).then(|| (0, preference(name), newest_first))
+            }
+            Last::Unheard => Some((1, preference(name), None)),
+            Last::Mute => (refused.len() == 1).then(|| (2, preference(name), None)),
+        };
+        let others = self.probes.iter().filter(|(name, _)| !refused.contains(name));
+        let ranked = others.filter_map(|(name, last)| Some((rank(name, last)?, *name)));
+        ranked.min_by_key(|(rank, _)| *rank).map(|(_, name)| name)
     }
 
     /// Lets the refusal count that waited too long. If no state is known yet, nothing can be lost: it counts as

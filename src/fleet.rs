@@ -99,6 +99,7 @@ impl Fleet {
         let settings = MonitorSettings { prober, keep_free: config.settings.keep_free };
         // From here on, nothing can fail: the change is made completely or not at all.
         self.context.metrics.set_probes(&histogram_labels(config));
+        self.context.store.set_configured_keys(key_names(config));
         let (partners, keys) = self.build_partners_and_keys(config, &settings);
         let shared_state = &self.context.shared_state;
         if shared_state.inventory().settings.api.base_url != config.settings.api.base_url {
@@ -111,7 +112,6 @@ impl Fleet {
         log_removed_keys(self.keys.len(), keys.len());
         (self.partners, self.keys) = (partners, keys);
         self.monitor_health(settings, config.settings.health.timing);
-        self.context.store.set_configured_keys(key_names(config));
         self.context.budgets.remove_unused();
         self.context.watchdog.arm(config);
         self.context.start_probing();

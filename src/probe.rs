@@ -48,9 +48,9 @@ use transport_error::TransportError;
 const KEY_INFO_LIMITS: BodyLimits = BodyLimits { read: 1 << 20, keep: 1 << 20 };
 /// The body of the health route is read only to measure the transfer phase.
 const HEALTH_LIMITS: BodyLimits = BodyLimits { read: 256 << 10, keep: 0 };
-/// The body of a canary is read to measure the transfer phase: some routes list thousands of companies. The
-/// part that is kept is enough to find the first byte after white space, or a whole error body.
-const CANARY_LIMITS: BodyLimits = BodyLimits { read: 256 << 10, keep: 16 << 10 };
+/// The body of a canary is read to measure the transfer phase: some routes list thousands of companies. All that is
+/// read is kept until the response is judged, because it can be an error body with a long message.
+const CANARY_LIMITS: BodyLimits = BodyLimits { read: 256 << 10, keep: 256 << 10 };
 /// An error body is small, but it may hold a long message. One that is larger than this did not come from the API.
 const ERROR_LIMITS: BodyLimits = BodyLimits { read: 256 << 10, keep: 256 << 10 };
 

@@ -33,7 +33,7 @@ use file::StateFile;
 use journal::Journal;
 
 pub(crate) use content::StateUpdate;
-pub(crate) use contradictions::{NamedContradiction, ProbeName};
+pub(crate) use contradictions::{NamedContradiction, NamedKey, NamedRoute, ProbeName};
 pub(crate) use file::{OpenError, read_regular_file, remove_temporary_files, require_own_directory};
 pub(crate) use fingerprint::{CredentialId, Fingerprint};
 pub(crate) use journal::LoginEvent;
@@ -205,7 +205,7 @@ impl Store {
         token: &CredentialId,
         new: PersistedKeyState,
     ) -> PersistedKeyState {
-        self.adopt(new, |content| content.keys().adopt((partner, key), token, new))
+        self.adopt(new, |content| content.adopt_key((partner, key), token, new))
     }
 
     /// Records that a partner uses this secret now. Returns the state of the secret, or `new` if there is none.
@@ -215,7 +215,7 @@ impl Store {
         secret: &CredentialId,
         new: PersistedSecretState,
     ) -> PersistedSecretState {
-        self.adopt(new, |content| content.secrets().adopt(partner, secret, new))
+        self.adopt(new, |content| content.adopt_secret(partner, secret, new))
     }
 
     fn adopt<S>(&self, mut state: S, adopt: impl FnOnce(&mut Content) -> (S, bool)) -> S {
@@ -227,19 +227,45 @@ impl Store {
         state
     }
 
-    /// The settled contradictions about a token or a secret that `is_wanted` selects.
-    pub(crate) fn contradictions(
+    /// The settled contradictions between the probes of a key with this token.
+    pub(crate) fn key_contradictions(
         &self,
-        id: &CredentialId,
+        key: &(Arc<str>, Arc<str>),
+        token: &CredentialId,
+    ) -> Vec<NamedContradiction> {
+        self.0.current.borrow().content.key_contradictions(key, token).to_vec()
+    }
+
+    /// Replaces them. Nobody waits until they are on disk.
+    pub(crate) fn set_key_contradictions(
+        &self,
+        key: (Arc<str>, Arc<str>),
+        token: &CredentialId,
+        settled: Vec<NamedContradiction>,
+    ) {
+        self.0.modify(|current| current.content.set_key_contradictions(key, token, settled));
+    }
+
+    /// The settled contradictions about a partner's secret that `is_wanted` selects.
+    pub(crate) fn secret_contradictions(
+        &self,
+        partner: &Arc<str>,
+        secret: &CredentialId,
         is_wanted: impl Fn(&NamedContradiction) -> bool,
     ) -> Vec<NamedContradiction> {
         let current = self.0.current.borrow();
-        current.content.contradictions(id).iter().filter(|settled| is_wanted(settled)).cloned().collect()
+        let settled = current.content.secret_contradictions(partner, secret);
+        settled.iter().filter(|settled| is_wanted(settled)).cloned().collect()
     }
 
-    /// Replaces the settled contradictions about a token or a secret. Nobody waits until they are on disk.
-    pub(crate) fn set_contradictions(&self, id: &CredentialId, settled: Vec<NamedContradiction>) {
-        self.0.modify(|current| current.content.set_contradictions(id, settled));
+    /// Replaces all of them. Nobody waits until they are on disk.
+    pub(crate) fn set_secret_contradictions(
+        &self,
+        partner: Arc<str>,
+        secret: &CredentialId,
+        settled: Vec<NamedContradiction>,
+    ) {
+        self.0.modify(|current| current.content.set_secret_contradictions(partner, secret, settled));
     }
 
     /// On which routes of this API a response had a request ID, and about when the last one came.
@@ -273,8 +299,9 @@ impl Store {
         run_blocking(move || journal.append(event)).await.map(Some)
     }
 
-    /// Sets which keys are configured, as pairs of partner and key. The state of a key that is removed
-    /// from the configuration is kept for 30 days.
+    /// Sets which keys are configured, as pairs of partner and key. Must be called before new keys are adopted: then a
+    /// renamed key takes up the state of the name that left. The state of a key that is removed from the configuration
+    /// is kept for 30 days.
     pub(crate) fn set_configured_keys(&self, configured: impl Iterator<Item = (Arc<str>, Arc<str>)>) {
         let configured: Vec<_> = configured.collect();
         self.0.modify(|current| current.content.update_configured(&configured, SystemTime::now()));

@@ -24,13 +24,15 @@ struct Key {
     state: Option<Said>,
     confirmation: Confirmation<u8, Said>,
     now: Instant,
+    /// How many refusals are enough although another probe was accepted last.
+    enough: usize,
 }
 
 impl Key {
     fn new(probes: u8, state: Option<Said>) -> Self {
         let mut confirmation = Confirmation::default();
         (0..probes).for_each(|probe| confirmation.add(probe));
-        Self { state, confirmation, now: Instant::now() }
+        Self { state, confirmation, now: Instant::now(), enough: usize::MAX }
     }
 
     /// A key whose probes were all accepted.
@@ -42,15 +44,25 @@ impl Key {
         key
     }
 
-    /// Takes an answer, and returns the probe that must be asked.
+    /// Takes an answer, and returns the probe that must be asked. A lower number is preferred.
     fn hear(&mut self, from: u8, said: Option<Said>) -> Option<u8> {
+        self.hear_with(from, said, |probe| *probe)
+    }
+
+    /// The same if only the probe 0 is preferred.
+    fn hear_as_canaries(&mut self, from: u8, said: Said) -> Option<u8> {
+        self.hear_with(from, Some(said), |probe| u8::from(*probe > 0))
+    }
+
+    fn hear_with(&mut self, from: u8, said: Option<Said>, preference: fn(&u8) -> u8) -> Option<u8> {
         self.now += Duration::from_secs(1);
         let state = self.state;
         let situation = Situation {
             agrees: &|said| state == Some(said),
             is_known: state.is_some(),
             patience: INTERVAL * 3,
-            preference: &|probe| *probe,
+            preference: &preference,
+            is_enough: &|refused| refused.len() >= self.enough,
             now: self.now,
         };
         match self.confirmation.hear(from, said, &situation) {
@@ -316,16 +328,124 @@ fn a_second_canary_does_not_confirm_while_key_info_was_accepted_last_and_does_no
 }
 
 #[test]
-fn key_info_and_one_canary_are_enough() {
+fn key_info_and_one_canary_wait_for_another_canary_that_was_accepted_last() {
     for (first, second) in [(0, 1), (1, 0)] {
-        let mut key = Key::accepted(4);
-        if first == 0 {
+        let two_refuse = || {
+            let mut key = Key::accepted(3);
             assert_eq!(key.hear(1, Some(Accepted)), None, "accepted last");
-            key.confirmation.remove(|probe| *probe > 1);
-        }
-        assert_eq!(key.hear(first, Some(NotFound)), Some(second));
-        assert_eq!(key.hear(second, Some(NotFound)), None);
+            assert_eq!(key.hear(first, Some(NotFound)), Some(second));
+            assert_eq!(key.hear(second, Some(NotFound)), None, "no further question");
+            assert_eq!(key.state, Some(Accepted));
+            key
+        };
+        let mut key = two_refuse();
+        assert_eq!(key.hear(2, Some(NotFound)), None);
         assert_eq!(key.state, Some(NotFound));
+        let mut key = two_refuse();
+        for _ in 0..9 {
+            assert_eq!(key.hear(2, Some(Accepted)), None);
+            assert_eq!(key.hear(0, Some(NotFound)), None);
+            assert_eq!(key.hear(1, Some(NotFound)), None);
+            assert_eq!(key.state, Some(Accepted), "a call with the key works");
+        }
+    }
+}
+
+#[test]
+fn two_refusals_are_enough_while_no_state_is_known() {
+    let mut key = Key::new(3, None);
+    assert_eq!(key.hear(1, Some(NotFound)), Some(0));
+    assert_eq!(key.hear(0, Some(Forbidden)), None);
+    assert_eq!(key.state, Some(Forbidden), "the preferred probe is believed");
+}
+
+#[test]
+fn a_limit_of_refusals_is_enough_although_others_were_accepted_last() {
+    let mut key = Key { enough: 3, ..Key::accepted(9) };
+    assert_eq!(key.hear(8, Some(NotFound)), Some(0));
+    assert_eq!(key.hear(0, Some(NotFound)), None);
+    assert_eq!(key.hear(8, Some(NotFound)), None, "the same probe counts once");
+    assert_eq!(key.state, Some(Accepted));
+    assert_eq!(key.hear(5, Some(NotFound)), None, "any probe that was accepted last counts");
+    assert_eq!(key.state, Some(NotFound));
+}
+
+#[test]
+fn a_probe_that_repeats_its_refusal_does_not_replace_what_the_preferred_probe_said() {
+    let mut key = Key::accepted(3);
+    assert_eq!(key.hear(1, Some(Forbidden)), Some(0));
+    assert_eq!(key.hear(0, Some(NotFound)), None);
+    assert_eq!(key.hear(1, Some(Forbidden)), None);
+    assert_eq!(key.hear(2, Some(Forbidden)), None);
+    assert_eq!(key.state, Some(NotFound));
+}
+
+#[test]
+fn a_probe_that_no_longer_says_anything_contradicts_nothing_and_the_refusal_counts_after_three_intervals() {
+    let mut key = Key::accepted(2);
+    assert_eq!(key.hear(1, Some(NotFound)), Some(0));
+    assert_eq!(key.hear(0, Some(Accepted)), None);
+    assert!(changes(&mut key).is_some_and(|settled| settled.len() == 1));
+    key.confirmation.mute(0);
+    key.confirmation.mute(0);
+    assert_eq!(changes(&mut key), Some(Vec::new()));
+    assert_eq!(key.hear(1, Some(NotFound)), Some(0), "its answer changed, so it is asked");
+    assert_eq!(key.hear(0, None), None);
+    assert_eq!(key.hear(1, Some(NotFound)), None);
+    assert_eq!(key.state, Some(Accepted));
+    key.now += INTERVAL * 3;
+    assert_eq!(key.hear(1, Some(NotFound)), None);
+    assert_eq!(key.state, Some(NotFound));
+}
+
+#[test]
+fn nobody_waits_for_a_third_probe_that_no_longer_says_anything() {
+    let mut key = Key::accepted(3);
+    key.confirmation.mute(2);
+    key.confirmation.restore(Contradiction { probe: 1, refusal: NotFound, by: 2, said: Accepted }, key.now);
+    assert_eq!(key.hear(1, Some(NotFound)), Some(0));
+    assert_eq!(key.hear(0, Some(NotFound)), None);
+    assert_eq!(key.state, Some(NotFound));
+}
+
+#[test]
+fn a_contradiction_that_contradicts_nothing_is_not_restored() {
+    for (by, refusal, said) in [(1, NotFound, Accepted), (0, NotFound, NotFound), (0, Accepted, Accepted)] {
+        let mut key = Key::new(2, Some(Accepted));
+        key.confirmation.restore(Contradiction { probe: 1, refusal, by, said }, key.now);
+        assert_eq!(key.hear(1, Some(NotFound)), Some(0));
+    }
+}
+
+#[test]
+fn a_refusal_for_another_cause_that_is_settled_is_restored() {
+    let mut key = Key::new(2, Some(NotFound));
+    let settled = Contradiction { probe: 1, refusal: Forbidden, by: 0, said: NotFound };
+    key.confirmation.restore(settled, key.now);
+    assert_eq!(key.hear(1, Some(Forbidden)), None);
+    assert_eq!(key.state, Some(NotFound));
+}
+
+#[test]
+fn a_route_that_goes_on_with_the_old_cause_does_not_hide_the_new_one_of_key_info_and_another_route() {
+    let mut key = Key { state: Some(NotFound), ..three_canaries() };
+    key.confirmation.add(0);
+    (0..=3).for_each(|probe| assert_eq!(key.hear(probe, Some(NotFound)), None));
+    // key/info has the number 0, and all canaries count the same.
+    assert_eq!(key.hear_as_canaries(2, Forbidden), Some(0));
+    assert_eq!(key.hear_as_canaries(0, Forbidden), None);
+    assert_eq!(key.state, Some(Forbidden));
+}
+
+#[test]
+fn contradictions_are_reported_again_when_one_of_their_probes_is_renamed() {
+    let mut key = Key::accepted(3);
+    assert_eq!(key.hear(1, Some(NotFound)), Some(0));
+    assert_eq!(key.hear(0, Some(Accepted)), None);
+    assert!(changes(&mut key).is_some());
+    for (renamed, is_reported) in [(2, false), (1, true), (0, true)] {
+        key.confirmation.rename(|probe| *probe == renamed);
+        assert_eq!(changes(&mut key).is_some(), is_reported, "{renamed}");
     }
 }
 

@@ -76,13 +76,16 @@ pub(super) fn undocumented_refusal(probe: &FailedProbe<'_>, facts: &KeyFacts<'_>
     )
 }
 
-/// A refusal of the key or the secret that another probe of the same key contradicts: the state stays `active`, so the
-/// verdict must not say that the key is lost. `None` if nothing contradicts the refusal.
+/// A refusal of the key or the secret that another probe of the same key contradicts, or contradicted before: the state
+/// stays `active`, so the verdict must not say that the key is lost. `None` if nothing contradicts the refusal.
 pub(super) fn contradicted(probe: &FailedProbe<'_>, facts: &KeyFacts<'_>) -> Option<Verdict> {
     let is_secret = probe.failure.reason == Reason::Secret;
     let stays_active = facts.state == KeyState::Active && (!is_secret || facts.secret == SecretState::Active);
-    if !stays_active || facts.accepted_probes.is_empty() || !probe.failure.refuses_key_or_secret() {
+    if !stays_active || !probe.failure.refuses_key_or_secret() {
         return None;
+    }
+    if facts.accepted_probes.is_empty() {
+        return unanswered(probe, facts).filter(|_| !is_secret);
     }
     let refused: Vec<_> =
         facts.failed_probes.iter().filter(|probe| probe.failure.refuses_key_or_secret()).collect();
@@ -115,6 +118,30 @@ pub(super) fn contradicted(probe: &FailedProbe<'_>, facts: &KeyFacts<'_>) -> Opt
              key, and quote the request ID."
         },
     ))
+}
+
+/// A refusal of the key that no other probe confirms or contradicts now. `None` if all probes refuse the key.
+fn unanswered(probe: &FailedProbe<'_>, facts: &KeyFacts<'_>) -> Option<Verdict> {
+    let others = facts.failed_probes.iter().filter(|other| !other.failure.refuses_key_or_secret());
+    let others: Vec<_> =
+        others.map(|other| format!("{} ({})", other.probe, other.failure.reason.into_str())).collect();
+    (!others.is_empty()).then(|| {
+        Blame::Key.verdict(
+            format!(
+                "The probe {} says that the API refuses the key ({}), and no probe is accepted. The state does not \
+                 change, because no other probe confirms the refusal: {}.",
+                probe.probe,
+                code(probe),
+                others.join(", ")
+            ),
+            format!(
+                "Check that the key is still under Connectés in MyUnisoft ({}). If it is not, {}. If it is, ask \
+                 MyUnisoft's support for the cause, and quote the request ID.",
+                facts.origin.screen(),
+                facts.origin.new_token()
+            ),
+        )
+    })
 }
 
 /// Whether the API answers a canary with something that no canary can use: a file, no body, or a refusal of HEAD that

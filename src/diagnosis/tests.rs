@@ -371,6 +371,30 @@ fn a_key_that_only_key_info_accepts_is_reported_as_such() {
 }
 
 #[test]
+fn a_refusal_that_no_other_probe_confirms_or_contradicts_is_reported_as_such() {
+    for code in ["ERR-API-TOKEN-NOT-FOUND", "ERR-FORBIDDEN-ACCESS"] {
+        let (refusal, timeout) = (api_error(code, 401), failure(Reason::Timeout, None));
+        let probes = vec![FailedProbe { probe: KEY_INFO, ..failed(&timeout) }, failed(&refusal)];
+        let facts = facts(KeyState::Active, probes);
+        let verdict = diagnose_key(&facts);
+        assert_eq!(verdict.blame, Some(Blame::Key));
+        assert_eq!(
+            verdict.summary,
+            format!(
+                "The probe exercices says that the API refuses the key ({code}), and no probe is accepted. The state does \
+                 not change, because no other probe confirms the refusal: key_info (timeout)."
+            )
+        );
+        let alone = KeyFacts { failed_probes: vec![failed(&refusal)], ..facts };
+        assert!(!diagnose_key(&alone).summary.contains("no other probe"));
+    }
+    let (secret, timeout) = (api_error("ERR-INVALID-SECRET", 401), failure(Reason::Timeout, None));
+    let probes = vec![FailedProbe { probe: KEY_INFO, ..failed(&timeout) }, failed(&secret)];
+    let verdict = diagnose_key(&facts(KeyState::Active, probes));
+    assert!(verdict.summary.contains("secret"), "{verdict:?}");
+}
+
+#[test]
 fn a_secret_that_other_keys_use_is_not_reported_as_unknown() {
     let failure = api_error("ERR-INVALID-SECRET", 401);
     let verdict = diagnose_key(&facts(KeyState::Unknown, vec![failed(&failure)]));

@@ -87,7 +87,7 @@ impl KeyMonitor {
         let new = PersistedKeyState::new(SystemTime::now());
         let name = (Arc::clone(&partner.name), Arc::clone(&key.name));
         let persisted = if let Some(id) = &id {
-            context.store.adopt_key(name.0, name.1, id, new)
+            context.store.adopt_key(Arc::clone(&name.0), Arc::clone(&name.1), id, new)
         } else {
             let api = partner_monitor.api();
             let renamed = old.filter(|old| old.partner_monitor.api() == api);
@@ -117,8 +117,9 @@ impl KeyMonitor {
         let mut confirmation = Confirmation::default();
         (0..key.probes.len()).for_each(|index| confirmation.add(index));
         if let Some(id) = &id {
-            evidence::restore_contradictions(&mut confirmation, &key.probes, &context.store, id);
+            evidence::restore_contradictions(&mut confirmation, &key.probes, &context.store, &name, id);
         }
+        let fingerprint = id.as_ref().map(|id| id.fingerprint.clone());
         let budget = id.as_ref().map(|id| context.budgets.of(id)).unwrap_or_default();
         let session = KeySession {
             tokens,
@@ -131,7 +132,7 @@ impl KeyMonitor {
         };
         Arc::new_cyclic(|monitor| Self {
             settings,
-            number: partner_monitor.add_key(Weak::clone(monitor), key, &context.store),
+            number: partner_monitor.add_key(Weak::clone(monitor), key, fingerprint, &context.store),
             context,
             partner_monitor,
             key: Arc::new(monitored_key),
@@ -154,6 +155,11 @@ impl KeyMonitor {
     /// The probes in the order of the configuration; [`Self::run`] takes an index into them.
     pub(crate) fn probes(&self) -> &[Probe] {
         &self.definition.probes
+    }
+
+    /// The names of partner and key.
+    fn full_name(&self) -> (Arc<str>, Arc<str>) {
+        (Arc::clone(&self.key.partner.name), Arc::clone(&self.key.name))
     }
 
     /// The file with the token.
@@ -335,8 +341,7 @@ impl KeyMonitor {
         if self.key.status().persisted.has_been_active {
             return;
         }
-        let name = (Arc::clone(&self.key.partner.name), Arc::clone(&self.key.name));
-        if let Some(persisted) = self.context.store.key(&name, id) {
+        if let Some(persisted) = self.context.store.key(&self.full_name(), id) {
             self.key.status().persisted = persisted;
         }
     }
@@ -357,7 +362,9 @@ impl KeyMonitor {
         drop(status);
         session.confirmation.reset();
         let store = &self.context.store;
-        evidence::restore_contradictions(&mut session.confirmation, self.probes(), store, &id);
+        let (confirmation, name) = (&mut session.confirmation, self.full_name());
+        evidence::restore_contradictions(confirmation, self.probes(), store, &name, &id);
+        self.partner_monitor.set_fingerprint(self.number, &id.fingerprint, store);
         (session.key_info_answered, session.started) = (None, Instant::now());
         session.refusals.clear();
         session.budget = self.context.budgets.of(&id);
@@ -383,7 +390,7 @@ impl KeyMonitor {
 
 impl Drop for KeyMonitor {
     fn drop(&mut self) {
-        self.partner_monitor.remove_key(self.number);
+        self.partner_monitor.remove_key(self.number, &self.context.store);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Monitors one partner's secret, which is sent with the requests of all its keys.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
@@ -10,14 +10,17 @@ use tracing::{info, warn};
 
 use super::KeyMonitor;
 use crate::config;
-use crate::confirmation::{Confirmation, Decision, Situation};
+use crate::confirmation::{Confirmation, Decision, Situation, Statement};
 use crate::key_state::{PersistedSecretState, SecretState};
+use crate::partner_api::error::ErrorCode;
 use crate::partner_api::judge::SecretEvidence;
 use crate::partner_api::request_id::RequestId;
 use crate::report::ProbeReport;
 use crate::secret::{SecretError, SecretKind, SecretSource, WatchedSecret};
-use crate::state::MonitoredPartner;
-use crate::store::{CredentialId, NamedContradiction, ProbeName, StateUpdate, Store};
+use crate::state::{MonitoredPartner, TransitionCause};
+use crate::store::{
+    CredentialId, Fingerprint, NamedContradiction, NamedKey, NamedRoute, ProbeName, StateUpdate, Store,
+};
 
 /// Monitors one partner's secret; shared by the monitors of its keys.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ struct CurrentSecret {
     /// The newest state. It is shown when it is on disk.
     state: PersistedSecretState,
     confirmation: Confirmation<SecretProbe, SecretEvidence>,
+    /// The last response that refused the secret. It may be an earlier one than the response that moves the state.
+    refusal: Option<TransitionCause>,
 }
 
 /// The keys of the partner, by the number that each got.
@@ -58,8 +63,9 @@ struct Members {
 struct Member {
     monitor: Weak<KeyMonitor>,
     name: Arc<str>,
-    /// The names of its probes.
-    probes: Box<[Arc<str>]>,
+    /// Of its token or account; `None` if the token could not be read yet.
+    fingerprint: Option<Fingerprint>,
+    probes: Box<[NamedRoute]>,
 }
 
 /// One probe of one key: it says something about the secret, too.
@@ -105,7 +111,13 @@ impl PartnerMonitor {
             partner: Arc::new(monitored),
             source: partner.secret.clone(),
             api,
-            secret: Mutex::new(CurrentSecret { watched, id, state, confirmation: Confirmation::default() }),
+            secret: Mutex::new(CurrentSecret {
+                watched,
+                id,
+                state,
+                confirmation: Confirmation::default(),
+                refusal: None,
+            }),
             members: Mutex::default(),
             saving: tokio::sync::Mutex::default(),
         }
@@ -121,33 +133,58 @@ impl PartnerMonitor {
     }
 
     /// Adds a key. Returns its number.
-    pub(super) fn add_key(&self, monitor: Weak<KeyMonitor>, key: &config::Key, store: &Store) -> u32 {
-        let probes = key.probes.iter().map(|probe| Arc::clone(&probe.name)).collect();
-        let number = self.members().add(Member { monitor, name: Arc::clone(&key.name), probes });
+    pub(super) fn add_key(
+        &self,
+        monitor: Weak<KeyMonitor>,
+        key: &config::Key,
+        fingerprint: Option<Fingerprint>,
+        store: &Store,
+    ) -> u32 {
+        let probes = key.probes.iter().map(NamedRoute::from).collect();
+        let named = NamedKey { name: Arc::clone(&key.name), fingerprint: fingerprint.clone() };
+        let number = self.members().add(Member { monitor, name: Arc::clone(&key.name), fingerprint, probes });
         let mut current = self.current();
         for index in 0..key.probes.len() {
             current.confirmation.add(SecretProbe { key: number, index });
         }
-        let is_of_key = |probe: &ProbeName| probe.key.as_ref() == Some(&key.name);
-        self.restore_contradictions(&mut current, store, |it| is_of_key(&it.probe) || is_of_key(&it.by));
+        self.restore_contradictions(&mut current, store, Some(&named));
         number
     }
 
-    /// What the probes of a removed key said no longer counts.
-    pub(super) fn remove_key(&self, number: u32) {
-        self.members().remove(number);
-        self.current().confirmation.remove(|probe| probe.key == number);
+    /// What the probes of a removed key said no longer counts. The key may have another name now: then what was
+    /// settled about it counts for that name.
+    pub(super) fn remove_key(&self, number: u32, store: &Store) {
+        let mut current = self.current();
+        let removed = self.members().remove(number);
+        current.confirmation.remove(|probe| probe.key == number);
+        if let Some(removed) = removed {
+            self.restore_contradictions(&mut current, store, Some(&removed));
+        }
     }
 
-    /// Takes up contradictions about the secret that were settled before the start, or before a reload.
-    fn restore_contradictions(
-        &self,
-        current: &mut CurrentSecret,
-        store: &Store,
-        is_wanted: impl Fn(&NamedContradiction) -> bool,
-    ) {
+    /// The token of a key was replaced, or could be read for the first time.
+    pub(super) fn set_fingerprint(&self, number: u32, fingerprint: &Fingerprint, store: &Store) {
+        let mut current = self.current();
+        let named = self.members().keys.get_mut(&number).map(|member| {
+            member.fingerprint = Some(fingerprint.clone());
+            NamedKey { name: Arc::clone(&member.name), fingerprint: member.fingerprint.clone() }
+        });
+        self.restore_contradictions(&mut current, store, named.as_ref());
+        current.confirmation.rename(|probe| probe.key == number);
+        self.save_contradictions(&mut current, store);
+    }
+
+    /// Takes up contradictions about the secret that were settled before the start, or before a reload: all, or those
+    /// of one key.
+    fn restore_contradictions(&self, current: &mut CurrentSecret, store: &Store, of: Option<&NamedKey>) {
         let Some(id) = &current.id else { return };
-        let settled = store.contradictions(id, is_wanted);
+        let is_same = |name: &ProbeName, key: &NamedKey| {
+            let named = name.key.as_ref();
+            named.is_some_and(|named| named.name == key.name || named.fingerprint == key.fingerprint)
+        };
+        let is_wanted =
+            |it: &NamedContradiction| of.is_none_or(|key| is_same(&it.probe, key) || is_same(&it.by, key));
+        let settled = store.secret_contradictions(&self.partner.name, id, is_wanted);
         let members = self.members();
         for settled in settled.iter().filter_map(|settled| settled.resolve(|name| members.probe(name))) {
             current.confirmation.restore(settled, Instant::now());
@@ -160,10 +197,8 @@ impl PartnerMonitor {
         let Some(settled) = current.confirmation.changed_contradictions() else { return };
         let members = self.members();
         let name = |probe| members.name(probe);
-        store.set_contradictions(
-            id,
-            settled.filter_map(|settled| NamedContradiction::new(settled, name)).collect(),
-        );
+        let settled = settled.filter_map(|settled| NamedContradiction::new(settled, name)).collect();
+        store.set_secret_contradictions(Arc::clone(&self.partner.name), id, settled);
     }
 
     /// Reads the secret again if its file changed. Never waits long for the file.
@@ -193,8 +228,9 @@ impl PartnerMonitor {
             let new = PersistedSecretState::new(SystemTime::now());
             current.state = store.adopt_secret(Arc::clone(&self.partner.name), &id, new);
             current.confirmation.reset();
+            current.refusal = None;
             let replaced = current.id.replace(id.clone());
-            self.restore_contradictions(current, store, |_| true);
+            self.restore_contradictions(current, store, None);
             *self.partner.secret() = current.state;
             if replaced.is_some() {
                 let state = current.state.state;
@@ -207,7 +243,7 @@ impl PartnerMonitor {
     /// Takes the answer to a probe. A change is persisted before it is shown. Returns the probe that must be
     /// sent now, to confirm a refusal.
     pub(super) async fn hear(&self, answer: SecretAnswer<'_>, store: &Store) -> Option<SecretProbe> {
-        {
+        let cause = {
             let mut current = self.current();
             // A response to a secret that was replaced meanwhile says nothing about the new one.
             if answer.id.is_some() && answer.id != current.id {
@@ -218,17 +254,20 @@ impl PartnerMonitor {
             }
             let decision = current.hear(&answer);
             self.save_contradictions(&mut current, store);
-            let next = match decision {
+            let evidence = match decision {
                 Decision::Keep => return None,
                 Decision::Ask(probe) => return Some(probe),
-                Decision::Move(evidence) => current.state.step(evidence, SystemTime::now()),
+                Decision::Move(evidence) => evidence,
             };
+            let next = current.state.step(evidence, SystemTime::now());
             if next == current.state {
                 return None;
             }
             current.state = next;
-        }
-        self.persist_and_show(store, answer.report).await;
+            let refusal = current.refusal.clone().filter(|_| evidence.is_refusal());
+            refusal.or_else(|| answer.report.map(TransitionCause::from))
+        };
+        self.persist_and_show(store, cause.unwrap_or_default()).await;
         None
     }
 
@@ -242,7 +281,7 @@ impl PartnerMonitor {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn persist_and_show(&self, store: &Store, report: Option<&ProbeReport>) {
+    async fn persist_and_show(&self, store: &Store, cause: TransitionCause) {
         let _guard = self.saving.lock().await;
         // Another answer may have changed the state again while this one waited.
         let (id, state) = {
@@ -258,7 +297,7 @@ impl PartnerMonitor {
         }
         *self.partner.secret() = state;
         if state.state != shown.state {
-            self.log_transition(shown.state, state.state, report);
+            self.log_transition(shown.state, state.state, &cause);
         }
     }
 
@@ -266,10 +305,10 @@ impl PartnerMonitor {
         self.secret.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn log_transition(&self, from: SecretState, to: SecretState, report: Option<&ProbeReport>) {
+    fn log_transition(&self, from: SecretState, to: SecretState, cause: &TransitionCause) {
         let partner = &*self.partner.name;
-        let code = report.and_then(ProbeReport::code);
-        let request_id = report.and_then(|report| report.request_id.as_ref()).map(RequestId::as_str);
+        let code = cause.code.as_ref().map(ErrorCode::as_str);
+        let request_id = cause.request_id.as_ref().map(RequestId::as_str);
         if to == SecretState::Active {
             info!(partner, %from, %to, request_id, "secret state changed");
         } else {
@@ -287,28 +326,58 @@ impl Members {
         number
     }
 
-    fn remove(&mut self, number: u32) {
-        let Some(Member { name, .. }) = self.keys.remove(&number) else { return };
+    fn remove(&mut self, number: u32) -> Option<NamedKey> {
+        let Member { name, fingerprint, .. } = self.keys.remove(&number)?;
         if self.numbers.get(&name) == Some(&number) {
             self.numbers.remove(&name);
         }
+        Some(NamedKey { name, fingerprint })
     }
 
-    fn probe(&self, name: &ProbeName) -> Option<SecretProbe> {
-        let key = *self.numbers.get(name.key.as_ref()?)?;
-        let index = self.keys.get(&key)?.probes.iter().position(|probe| *probe == name.probe)?;
+    fn probe(&self, ProbeName { key, route }: &ProbeName) -> Option<SecretProbe> {
+        let key = self.number(key.as_ref()?)?;
+        let index = route.position(&self.keys.get(&key)?.probes)?;
         Some(SecretProbe { key, index })
     }
 
+    /// The key with this name and this token; if there is none, the only key with this token. A name alone is enough
+    /// only while one of the two tokens is unknown.
+    fn number(&self, named: &NamedKey) -> Option<u32> {
+        let fingerprint = |number: &u32| self.keys.get(number).and_then(|key| key.fingerprint.as_ref());
+        let wanted = named.fingerprint.as_ref();
+        let of_name = self.numbers.get(&named.name).copied();
+        if of_name.is_some_and(|number| wanted.is_some() && fingerprint(&number) == wanted) {
+            return of_name;
+        }
+        let mut of_token =
+            self.numbers.values().filter(|number| wanted.is_some() && fingerprint(number) == wanted);
+        match (of_token.next(), of_token.next()) {
+            (Some(number), None) => Some(*number),
+            (Some(_), Some(_)) => None,
+            (None, _) => of_name.filter(|number| wanted.is_none() || fingerprint(number).is_none()),
+        }
+    }
+
     fn name(&self, SecretProbe { key, index }: SecretProbe) -> Option<ProbeName> {
-        let member = self.keys.get(&key)?;
-        Some(ProbeName { key: Some(Arc::clone(&member.name)), probe: Arc::clone(member.probes.get(index)?) })
+        let Member { name, fingerprint, probes, .. } = self.keys.get(&key)?;
+        let key = NamedKey { name: Arc::clone(name), fingerprint: fingerprint.clone() };
+        Some(ProbeName { key: Some(key), route: probes.get(index)?.clone() })
     }
 }
 
 impl CurrentSecret {
     fn hear(&mut self, answer: &SecretAnswer<'_>) -> Decision<SecretProbe, SecretEvidence> {
-        let said = answer.report.and_then(|report| report.judgement.as_ref()?.secret);
+        let judgement = answer.report.and_then(|report| report.judgement.as_ref());
+        let said = judgement.and_then(|judgement| judgement.secret);
+        if said == Some(SecretEvidence::Refused) {
+            self.refusal = answer.report.map(TransitionCause::from);
+        }
+        // If the API refuses the key, it does not say whether it accepts the secret. What it said before can be out
+        // of date.
+        if said.is_none() && judgement.and_then(|judgement| judgement.key).is_some_and(Statement::is_refusal)
+        {
+            self.confirmation.mute(answer.from);
+        }
         let state = self.state;
         let situation = Situation {
             agrees: &|evidence| state.agrees_with(evidence),
@@ -316,6 +385,8 @@ impl CurrentSecret {
             patience: answer.patience,
             // Another key says more than another route of the same key.
             preference: &|probe: &SecretProbe| u8::from(probe.key == answer.from.key),
+            // Two keys of another partner may have been configured at once. With three, nobody waits for all others.
+            is_enough: &|refused| are_of_three_keys(refused),
             now: Instant::now(),
         };
         self.confirmation.hear(answer.from, said, &situation)
@@ -331,6 +402,10 @@ impl CurrentSecret {
         self.state = persisted;
         true
     }
+}
+
+fn are_of_three_keys(probes: &[SecretProbe]) -> bool {
+    probes.iter().map(|probe| probe.key).collect::<BTreeSet<_>>().len() >= 3
 }
 
 fn unreadable(error: &SecretError) -> String {

@@ -220,6 +220,12 @@ impl ErrorBody {
         Self::parse(body).filter(|error| error.code.documented().is_some())
     }
 
+    /// Whether the beginning of a body looks like that of an error body, which was not read to its end.
+    pub(super) fn begins(body: &[u8]) -> bool {
+        let object = super::json_text(body).strip_prefix(b"{").unwrap_or_default();
+        object.trim_ascii_start().starts_with(b"\"error\"")
+    }
+
     /// Whether a body with a success status is an error body although its code is not documented: the outer `error`
     /// makes it one.
     pub(super) fn is_in_success(body: &[u8]) -> bool {

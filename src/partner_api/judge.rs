@@ -201,7 +201,7 @@ fn check_json(method: Method, response: Response<'_>) -> Result<(), &'static str
     if method == Method::Head {
         return Ok(());
     }
-    if ErrorBody::is_in_success(response.body) {
+    if ErrorBody::is_in_success(response.body) || (!response.complete && ErrorBody::begins(response.body)) {
         return Err("the response has a success status and an error body");
     }
     match json_text(response.body).first() {

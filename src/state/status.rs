@@ -137,6 +137,13 @@ pub(crate) struct TransitionCause {
     pub request_id: Option<RequestId>,
 }
 
+impl From<&ProbeReport> for TransitionCause {
+    fn from(report: &ProbeReport) -> Self {
+        let code = report.outcome.as_ref().err().and_then(|failure| failure.code.clone());
+        Self { code, request_id: report.request_id.clone() }
+    }
+}
+
 /// A failure episode: consecutive failures of one kind ([`Failure::belongs_to_episode_of`]). It keeps its *first* failure,
 /// so that its series changes once per episode, and an alert quotes the request ID from the start of the
 /// episode.

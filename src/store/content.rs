@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::contradictions::{Contradictions, ContradictionsRecord, NamedContradiction};
+use super::contradictions::{ContradictionsRecord, NamedContradiction, Settled};
 use super::fingerprint::{CredentialId, Fingerprint};
 use super::logins::{AccountRecord, LoginRecord, StoredAccount};
 use super::records::{Records, Stored, Used, is_recent, parse_records};
@@ -63,7 +63,8 @@ pub(super) struct Content {
     logins: BTreeMap<(String, String), AccountRecord>,
     /// The patterns of `key_files`, and how many files each one matched last.
     key_files: BTreeMap<String, usize>,
-    contradictions: Contradictions,
+    key_contradictions: Settled<KeyName>,
+    secret_contradictions: Settled<Arc<str>>,
     request_ids: RequestIdTimes,
 }
 
@@ -101,26 +102,69 @@ impl Content {
         for (pattern, files) in older.key_files {
             self.key_files.entry(pattern).or_insert(files);
         }
-        for (fingerprint, settled) in older.contradictions {
-            self.contradictions.entry(fingerprint).or_insert(settled);
-        }
+        self.key_contradictions.merge_older(older.key_contradictions);
+        self.secret_contradictions.merge_older(older.secret_contradictions);
         self.request_ids.merge_older(older.request_ids);
     }
 
-    /// The settled contradictions about this token or secret.
-    pub(super) fn contradictions(&self, id: &CredentialId) -> &[NamedContradiction] {
-        self.contradictions.get(&id.fingerprint).map(Vec::as_slice).unwrap_or_default()
+    /// Records that a key uses this token now; see [`Records::adopt`].
+    pub(super) fn adopt_key(
+        &mut self,
+        key: KeyName,
+        token: &CredentialId,
+        new: PersistedKeyState,
+    ) -> (PersistedKeyState, bool) {
+        if !self.keys.uses(&key, token) {
+            self.key_contradictions.adopt(key.clone(), &token.fingerprint);
+        }
+        self.keys.adopt(key, token, new)
+    }
+
+    /// Records that a partner uses this secret now; see [`Records::adopt`].
+    pub(super) fn adopt_secret(
+        &mut self,
+        partner: Arc<str>,
+        secret: &CredentialId,
+        new: PersistedSecretState,
+    ) -> (PersistedSecretState, bool) {
+        if !self.secrets.uses(&partner, secret) {
+            self.secret_contradictions.adopt(Arc::clone(&partner), &secret.fingerprint);
+        }
+        self.secrets.adopt(partner, secret, new)
+    }
+
+    /// The settled contradictions between the probes of a key with this token.
+    pub(super) fn key_contradictions(&self, key: &KeyName, token: &CredentialId) -> &[NamedContradiction] {
+        self.key_contradictions.get(key, &token.fingerprint)
     }
 
     /// Returns whether anything changed.
-    pub(super) fn set_contradictions(&mut self, id: &CredentialId, settled: Vec<NamedContradiction>) -> bool {
-        let is_changed = self.contradictions(id) != settled;
-        if settled.is_empty() {
-            self.contradictions.remove(&id.fingerprint);
-        } else if is_changed {
-            self.contradictions.insert(id.fingerprint.clone(), settled);
-        }
-        is_changed
+    pub(super) fn set_key_contradictions(
+        &mut self,
+        key: KeyName,
+        token: &CredentialId,
+        settled: Vec<NamedContradiction>,
+    ) -> bool {
+        self.key_contradictions.set(key, &token.fingerprint, settled)
+    }
+
+    /// The settled contradictions between the keys of a partner about this secret.
+    pub(super) fn secret_contradictions(
+        &self,
+        partner: &Arc<str>,
+        secret: &CredentialId,
+    ) -> &[NamedContradiction] {
+        self.secret_contradictions.get(partner, &secret.fingerprint)
+    }
+
+    /// Returns whether anything changed.
+    pub(super) fn set_secret_contradictions(
+        &mut self,
+        partner: Arc<str>,
+        secret: &CredentialId,
+        settled: Vec<NamedContradiction>,
+    ) -> bool {
+        self.secret_contradictions.set(partner, &secret.fingerprint, settled)
     }
 
     pub(super) const fn request_ids(&self) -> &RequestIdTimes {
@@ -141,14 +185,6 @@ impl Content {
         let is_changed = self.key_files != patterns;
         self.key_files = patterns;
         is_changed
-    }
-
-    pub(super) const fn keys(&mut self) -> &mut Records<KeyName, PersistedKeyState> {
-        &mut self.keys
-    }
-
-    pub(super) const fn secrets(&mut self) -> &mut Records<Arc<str>, PersistedSecretState> {
-        &mut self.secrets
     }
 
     pub(super) fn key(&self, key: &KeyName, token: &CredentialId) -> Option<PersistedKeyState> {
@@ -174,14 +210,15 @@ impl Content {
     /// Removes the names of keys and partners that are no longer configured, and the states that were removed
     /// long ago. Returns whether anything changed.
     pub(super) fn update_configured(&mut self, configured: &[KeyName], now: SystemTime) -> bool {
-        let keys: BTreeSet<_> = configured.iter().collect();
+        let configured_keys: BTreeSet<_> = configured.iter().collect();
         let partners: BTreeSet<_> = configured.iter().map(|(partner, _)| partner).collect();
         let logins = self.logins.len();
         self.logins.retain(|_, account| account.last_refusal().is_none_or(|last| is_recent(last, now)));
-        let keys_changed = self.keys.update_configured(&keys, now);
+        let keys_changed = self.keys.update_configured(&configured_keys, now);
         let secrets_changed = self.secrets.update_configured(&partners, now);
         let (keys, secrets) = (&self.keys, &self.secrets);
-        self.contradictions.retain(|fingerprint, _| keys.knows(fingerprint) || secrets.knows(fingerprint));
+        self.key_contradictions.update_configured(&configured_keys, |it| keys.knows(it));
+        self.secret_contradictions.update_configured(&partners, |it| secrets.knows(it));
         let request_ids_changed = self.request_ids.remove_old(now);
         keys_changed || secrets_changed || request_ids_changed || logins != self.logins.len()
     }
@@ -205,10 +242,10 @@ impl Content {
             let pattern = pattern.clone();
             KeyFilesRecord { pattern, files: *files }
         });
-        let contradictions = self.contradictions.iter().map(|(fingerprint, settled)| {
-            let (fingerprint, settled) = (fingerprint.clone(), settled.clone());
-            ContradictionsRecord { fingerprint, settled }
-        });
+        let of_keys = self
+            .key_contradictions
+            .records(|(partner, key): &KeyName| (Arc::clone(partner), Some(Arc::clone(key))));
+        let of_secrets = self.secret_contradictions.records(|partner: &Arc<str>| (Arc::clone(partner), None));
         serde_json::to_vec_pretty(&File {
             version: VERSION,
             keys: rendered.keys.of(self.keys.owners(), key)?,
@@ -217,7 +254,8 @@ impl Content {
             secrets: rendered.secrets.of(self.secrets.states(), StateRecord::new)?,
             logins: logins.collect::<Vec<_>>(),
             key_files: key_files.collect::<Vec<_>>(),
-            contradictions: contradictions.collect::<Vec<_>>(),
+            key_contradictions: of_keys.collect::<Vec<_>>(),
+            secret_contradictions: of_secrets.collect::<Vec<_>>(),
             request_ids: self.request_ids.records().collect::<Vec<_>>(),
         })
     }
@@ -252,8 +290,16 @@ impl Content {
         let secrets: Vec<StateRecord<_>> = parse_records("secrets", &file.secrets, damage);
         let logins: Vec<LoginRecord<StoredAccount>> = parse_records("logins", &file.logins, damage);
         let key_files: Vec<KeyFilesRecord> = parse_records("key_files", &file.key_files, damage);
-        let contradictions: Vec<ContradictionsRecord> =
-            parse_records("contradictions", &file.contradictions, damage);
+        let mut key_contradictions = Settled::default();
+        for mut record in parse_records("key_contradictions", &file.key_contradictions, damage) {
+            let ContradictionsRecord { partner, key, .. } = &mut record;
+            key_contradictions.add(partner.take().zip(key.take()), record);
+        }
+        let mut secret_contradictions = Settled::default();
+        for mut record in parse_records("secret_contradictions", &file.secret_contradictions, damage) {
+            let ContradictionsRecord { partner, .. } = &mut record;
+            secret_contradictions.add(partner.take(), record);
+        }
         let request_ids: Vec<RequestIdRecord> = parse_records("request_ids", &file.request_ids, damage);
         Ok(Self {
             keys: Records::from_parts(
@@ -266,7 +312,8 @@ impl Content {
             ),
             logins: logins.into_iter().map(LoginRecord::into_parts).collect(),
             key_files: key_files.into_iter().map(|it| (it.pattern, it.files)).collect(),
-            contradictions: contradictions.into_iter().map(|it| (it.fingerprint, it.settled)).collect(),
+            key_contradictions,
+            secret_contradictions,
             request_ids: request_ids.into_iter().collect(),
         })
     }
@@ -292,9 +339,10 @@ struct File<K, T, P, S, L, F, C, R> {
     /// Files of earlier exporters do not have it.
     #[serde(default = "Vec::new")]
     key_files: Vec<F>,
-    /// About tokens and about secrets.
     #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
-    contradictions: Vec<C>,
+    key_contradictions: Vec<C>,
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    secret_contradictions: Vec<C>,
     #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
     request_ids: Vec<R>,
 }

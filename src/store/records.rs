@@ -101,6 +101,11 @@ impl<N: Ord, S: Persisted> Records<N, S> {
         Some(used.map_or(stored.persisted, |(_, used)| stored.persisted.with_history(&used.history())))
     }
 
+    /// Whether `owner` uses this credential.
+    pub(super) fn uses(&self, owner: &N, id: &CredentialId) -> bool {
+        self.used(owner, &id.api).is_some_and(|(fingerprint, _)| id.is(fingerprint))
+    }
+
     /// What `owner` used last at this API, and the state of it.
     fn used(&self, owner: &N, api: &str) -> Option<(&Fingerprint, S)> {
         let used = self.owners.get(owner)?;
@@ -178,11 +183,16 @@ impl<N: Ord, S: Persisted> Records<N, S> {
         }
     }
 
-    /// Removes the owners that are no longer configured, and the states that nobody has used for a long time.
-    /// Returns whether anything changed.
+    /// Removes the owners that are no longer configured, and the states that nobody has used for a long time. The
+    /// state of a removed owner becomes that of its credential: if the owner has another name now, it takes up its own
+    /// state, and not that of another owner of the same credential. Returns whether anything changed.
     pub(super) fn update_configured(&mut self, configured: &BTreeSet<&N>, now: SystemTime) -> bool {
         let before = (self.owners.len(), self.states.len());
-        self.owners.retain(|owner, _| configured.contains(owner));
+        for (_, Used { fingerprint, persisted, .. }) in
+            self.owners.extract_if(.., |owner, _| !configured.contains(owner))
+        {
+            self.states.insert(fingerprint, Stored { persisted, unused_since: None });
+        }
         let mut is_marked = false;
         for used in self.owners.values_mut() {
             is_marked |= used.remove_old(now);

@@ -120,3 +120,18 @@ async fn the_start_says_what_runs() {
     let line = server.wait_for_log(&["myunisoft-exporter starts"]).await;
     assert!(line.contains("configuration=none storage=data/ partners=0 keys=0"), "{line}");
 }
+
+#[tokio::test]
+async fn a_rejected_secret_is_logged_with_the_response_that_refused_it() {
+    let (simulator, folder) = two_keys().await;
+    let exporter = Exporter::start(folder.path(), &[]).await;
+    for name in ["dupont", "martin"] {
+        exporter.wait_for_line(&state_line(name, "active")).await;
+    }
+    // The answers to the revoked key do not concern the secret, although one of them may be the last one before the
+    // secret is rejected.
+    simulator.key("dupont").unwrap().revoke();
+    simulator.key("martin").unwrap().inject(Fault::refuse("ERR-INVALID-SECRET"));
+    let change = ["secret state changed", "to=rejected", "code=ERR-INVALID-SECRET", "request_id=req-"];
+    exporter.server.wait_for_log(&change).await;
+}

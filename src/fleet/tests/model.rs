@@ -4,7 +4,7 @@
 //! renamed, routes contradict each other, requests fail in every technical way, and the exporter restarts. After
 //! each event some minutes pass in paused time, and the states are compared with the truth.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use axum::http::{HeaderValue, StatusCode};
@@ -60,6 +60,8 @@ enum Event {
     Contradict(usize, &'static str, bool),
     /// All requests with the key fail.
     Disturb(usize, Noise),
+    /// The key belongs to another partner: the API refuses the partner's secret with it. At most two keys do.
+    Misplace(usize),
     /// Ends noise and contradiction.
     Heal(usize),
     /// The API refuses the partner's secret, or accepts it again.
@@ -134,6 +136,7 @@ fn events() -> impl Strategy<Value = Vec<(Event, u64)>> {
         3 => (key(), select(&CONTRADICTIONS[..]), any::<bool>())
             .prop_map(|(key, code, both)| Event::Contradict(key, code, both)),
         3 => (key(), select(noises)).prop_map(|(key, noise)| Event::Disturb(key, noise)),
+        3 => key().prop_map(Event::Misplace),
         3 => key().prop_map(Event::Heal),
         1 => any::<bool>().prop_map(Event::Secret),
         2 => select(&FIRMS[..]).prop_map(Event::LogInElsewhere),
@@ -159,6 +162,7 @@ struct ModelKey {
     probes: Vec<Probe>,
     refused_with: Option<&'static str>,
     is_mistyped: bool,
+    /// What the API says about it does not reach the exporter.
     is_disturbed: bool,
     contradicted_with: Option<&'static str>,
     /// The routes that contradict the truth.
@@ -179,6 +183,8 @@ struct World {
     directory: tempfile::TempDir,
     fleet: Option<RunningFleet>,
     keys: Vec<ModelKey>,
+    /// The keys that belong to another partner.
+    misplaced: HashSet<usize>,
     is_secret_refused: bool,
     secret_quiet_for: u64,
     /// The last answer on each route of each key, since the exporter started or the key changed.
@@ -200,6 +206,12 @@ impl ModelKey {
 
     fn is_refused(&self) -> bool {
         self.is_mistyped || self.refused_with.is_some()
+    }
+
+    /// Whether the API accepts the key for some minutes.
+    fn works(&self) -> bool {
+        let is_answered = !self.is_disturbed && !self.is_unreadable && self.firm.is_none();
+        is_answered && !self.is_refused() && self.contradicted_with.is_none() && self.quiet_for > 2
     }
 
     /// The states that the truth allows.
@@ -268,6 +280,7 @@ impl World {
             simulator,
             directory,
             fleet: None,
+            misplaced: HashSet::new(),
             is_secret_refused: false,
             secret_quiet_for: 0,
             answers: HashMap::new(),
@@ -390,6 +403,7 @@ impl World {
                 self.sim_key(index).inject(noise.fault());
                 self.keys[index].is_disturbed = true;
             }
+            Event::Misplace(index) => self.misplace(index),
             Event::Heal(index) => self.heal(index),
             Event::Secret(is_refused) => self.set_secret(is_refused),
             Event::Wait => {}
@@ -443,6 +457,21 @@ impl World {
         }
     }
 
+    fn misplace(&mut self, index: usize) {
+        if self.misplaced.len() < 2 && !self.keys[index].is_disturbed {
+            self.heal(index);
+            self.misplaced.insert(index);
+            self.refuse_secret_if_misplaced(index);
+        }
+    }
+
+    fn refuse_secret_if_misplaced(&mut self, index: usize) {
+        if self.misplaced.contains(&index) {
+            self.keys[index].is_disturbed = true;
+            self.sim_key(index).inject(Fault::refuse("ERR-INVALID-SECRET"));
+        }
+    }
+
     fn switch_api(&mut self) {
         self.calm_all();
         self.is_at_other_api = !self.is_at_other_api;
@@ -480,6 +509,7 @@ impl World {
             self.sim_key(index).heal();
             self.keys[index].quiet_for = 0;
             self.contradict(index);
+            self.refuse_secret_if_misplaced(index);
         }
     }
 
@@ -496,6 +526,7 @@ impl World {
     }
 
     fn heal(&mut self, index: usize) {
+        self.misplaced.remove(&index);
         self.sim_key(index).heal();
         let key = &mut self.keys[index];
         (key.is_disturbed, key.contradicted_with, key.quiet_for) = (false, None, 0);
@@ -542,6 +573,9 @@ impl World {
         let is_anyone_disturbed = self.keys.iter().any(|key| key.is_disturbed);
         let secret = self.fleet().secret();
         if !self.is_secret_refused {
+            // The keys of another partner do not change the state of the secret while another key works.
+            let stays = self.secret_quiet_for > 2 && self.keys.iter().any(ModelKey::works);
+            assert!(!stays || secret == SecretState::Active, "the secret is {secret} after {event:?}");
             let may_lag = self.secret_quiet_for <= 2 || is_anyone_disturbed;
             assert!(may_lag || secret == SecretState::Active, "the secret is {secret} after {event:?}");
         } else if self.secret_quiet_for > 2 && !is_anyone_disturbed {

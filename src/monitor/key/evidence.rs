@@ -18,21 +18,26 @@ use crate::partner_api::judge::KeyEvidence;
 use crate::partner_api::request_id::RequestId;
 use crate::report::ProbeReport;
 use crate::state::TransitionCause;
-use crate::store::{CredentialId, NamedContradiction, ProbeName, StateUpdate, Store};
+use crate::store::{CredentialId, NamedContradiction, NamedRoute, ProbeName, StateUpdate, Store};
 
 /// A refusal that no other probe confirms or contradicts counts after this number of intervals.
 const PATIENCE_INTERVALS: u32 = 3;
 
 /// Takes up the contradictions between the probes of a key that were settled before the start, or when the key last
-/// had this token.
+/// had this token. `key` is named by partner and key.
 pub(super) fn restore_contradictions(
     confirmation: &mut Confirmation<usize, KeyEvidence>,
     probes: &[Probe],
     store: &Store,
+    key: &(Arc<str>, Arc<str>),
     id: &CredentialId,
 ) {
-    let index = |name: &ProbeName| probes.iter().position(|probe| probe.name == name.probe);
-    let settled = store.contradictions(id, |_| true);
+    let settled = store.key_contradictions(key, id);
+    if settled.is_empty() {
+        return;
+    }
+    let routes: Vec<_> = probes.iter().map(NamedRoute::from).collect();
+    let index = |name: &ProbeName| name.route.position(&routes);
     for settled in settled.iter().filter_map(|settled| settled.resolve(index)) {
         confirmation.restore(settled, Instant::now());
     }
@@ -111,6 +116,8 @@ impl KeyMonitor {
             patience: self.patience(index),
             // key/info is about the key as a whole.
             preference: &|&index: &usize| u8::from(!self.is_key_info(index)),
+            // A call that is accepted works, so each probe that was accepted last must be refused, too.
+            is_enough: &|_| false,
             now: Instant::now(),
         };
         session.confirmation.hear(index, said, &situation)
@@ -121,10 +128,10 @@ impl KeyMonitor {
         let Some(settled) = session.confirmation.changed_contradictions() else { return };
         let name = |index: usize| {
             let probe = self.probes().get(index)?;
-            Some(ProbeName { key: None, probe: Arc::clone(&probe.name) })
+            Some(ProbeName { key: None, route: probe.into() })
         };
         let settled = settled.filter_map(|settled| NamedContradiction::new(settled, name)).collect();
-        self.context.store.set_contradictions(id, settled);
+        self.context.store.set_key_contradictions(self.full_name(), id, settled);
     }
 
     /// How long a refusal of this probe waits for another probe.
@@ -146,9 +153,8 @@ impl KeyMonitor {
     fn keep_refusal(session: &mut KeySession, report: &ProbeReport) {
         let said = report.judgement.as_ref().and_then(|judgement| judgement.key);
         let Some(evidence) = said.filter(|evidence| evidence.is_refusal()) else { return };
-        let code = report.outcome.as_ref().err().and_then(|failure| failure.code.clone());
         session.refusals.retain(|(kept, _)| *kept != evidence);
-        session.refusals.push((evidence, TransitionCause { code, request_id: report.request_id.clone() }));
+        session.refusals.push((evidence, report.into()));
     }
 
     fn is_key_info(&self, index: usize) -> bool {

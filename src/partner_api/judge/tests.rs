@@ -229,6 +229,23 @@ fn a_canary_response_must_have_a_json_type_and_first_byte() {
     assert!(!is_accepted("", "[]"));
 }
 
+#[test]
+fn an_error_body_that_was_not_read_to_its_end_is_not_a_success_of_a_canary() {
+    let headers = json_headers();
+    let cases = [
+        (false, r#" {"error":{"code":"ERR-API-TOKEN-NOT-FOUND","mess"#, false),
+        (false, r#"{ "error""#, false),
+        (false, r#"{"errors":[{"#, true),
+        (false, r#"[{"error":{"#, true),
+        (true, r#"{"error":null}"#, true),
+    ];
+    for (complete, body, is_success) in cases {
+        let response = Response { complete, ..response_without_request_id(200, &headers, body) };
+        let judgement = judge(CANARY, response);
+        assert_eq!((judgement.outcome.is_ok(), judgement.key), (is_success, None), "{body}");
+    }
+}
+
 /// A complete response on a route that is not known to send request IDs.
 fn response_without_request_id<'a>(status: u16, headers: &'a HeaderMap, body: &'a str) -> Response<'a> {
     Response {

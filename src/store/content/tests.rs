@@ -4,8 +4,8 @@ use super::*;
 use crate::key_state::{KeyHistory, KeyState, SecretState};
 use crate::partner_api::login::LoginRefusal;
 use crate::password_fingerprint::PasswordFingerprint;
-use crate::store::ProbeName;
 use crate::store::logins::{FirmRecord, PasswordRecord, RefusalRecord};
+use crate::store::{NamedRoute, ProbeName};
 
 const DAY: std::time::Duration = std::time::Duration::from_hours(24);
 
@@ -50,7 +50,7 @@ fn known(content: &Content, token: &str) -> Option<PersistedKeyState> {
 /// Records that a key uses a token.
 fn adopt(content: &mut Content, key: &str, token: &str) -> PersistedKeyState {
     let new = PersistedKeyState::new(at(50));
-    content.keys().adopt(("acme".into(), key.into()), &id(token), new).0
+    content.adopt_key(("acme".into(), key.into()), &id(token), new).0
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_token_of_another_api_has_no_history() {
     let mut content = with("t", broken());
     let staging = CredentialId::of_token(&"staging".into(), "acme", "dupont", &"t".into());
     let new = PersistedKeyState::new(at(50));
-    let (adopted, _) = content.keys().adopt(("acme".into(), "dupont".into()), &staging, new);
+    let (adopted, _) = content.adopt_key(("acme".into(), "dupont".into()), &staging, new);
     assert_eq!(adopted, new);
     assert_eq!(adopt(&mut content, "dupont", "t"), broken());
 }
@@ -115,7 +115,7 @@ fn a_token_of_another_api_has_no_history() {
 /// Records that a key uses a token of another API.
 fn adopt_elsewhere(content: &mut Content, api: &str, token: &str) -> PersistedKeyState {
     let id = CredentialId::of_token(&api.into(), "acme", "dupont", &token.into());
-    content.keys().adopt(("acme".into(), "dupont".into()), &id, PersistedKeyState::new(at(50))).0
+    content.adopt_key(("acme".into(), "dupont".into()), &id, PersistedKeyState::new(at(50))).0
 }
 
 #[test]
@@ -165,40 +165,124 @@ fn an_older_file_adds_the_history_at_each_api() {
     assert_eq!(adopt(&mut content, "dupont", "new").history, broken().history);
 }
 
+fn route(probe: &str) -> ProbeName {
+    let route = format!("GET /{probe}").into();
+    ProbeName { key: None, route: NamedRoute { probe: probe.into(), route } }
+}
+
+fn settled(refusal: &str) -> Vec<NamedContradiction> {
+    let (probe, by) = (route("exercices"), route("key_info"));
+    vec![NamedContradiction { probe, refusal: refusal.into(), by, said: "activated".into() }]
+}
+
+fn key(name: &str) -> KeyName {
+    ("acme".into(), name.into())
+}
+
+fn json(content: &Content) -> String {
+    String::from_utf8(content.to_json(&mut Rendered::default()).unwrap()).unwrap()
+}
+
+fn read_back(content: &Content) -> Content {
+    let (content, damage) = Content::from_json(json(content).as_bytes()).unwrap();
+    assert_eq!(damage, [""; 0]);
+    content
+}
+
 #[test]
 fn settled_contradictions_are_read_back_and_removed_with_the_token() {
-    let named = |probe: &str| ProbeName { key: None, probe: probe.into() };
-    let settled = vec![NamedContradiction {
-        probe: named("exercices"),
-        refusal: "not_found".into(),
-        by: named("key_info"),
-        said: "activated".into(),
-    }];
     let mut content = with_a_key();
-    assert!(
-        !String::from_utf8(content.to_json(&mut Rendered::default()).unwrap())
-            .unwrap()
-            .contains("contradictions")
-    );
-    assert!(content.set_contradictions(&id("t"), settled.clone()));
-    assert!(!content.set_contradictions(&id("t"), settled.clone()));
-    let mut again = Content::from_json(&content.to_json(&mut Rendered::default()).unwrap()).unwrap().0;
-    assert_eq!(again.contradictions(&id("t")), settled);
-    assert_eq!(again.contradictions(&id("another")), []);
+    assert!(!json(&content).contains("contradictions"));
+    assert!(content.set_key_contradictions(key("dupont"), &id("t"), settled("not_found")));
+    assert!(!content.set_key_contradictions(key("dupont"), &id("t"), settled("not_found")));
+    let mut again = read_back(&content);
+    assert_eq!(again.key_contradictions(&key("dupont"), &id("t")), settled("not_found"));
+    assert_eq!(again.key_contradictions(&key("dupont"), &id("another")), []);
     let mut late = with_a_key();
     late.merge_older(again.clone());
-    assert_eq!(late.contradictions(&id("t")), settled);
+    assert_eq!(late.key_contradictions(&key("dupont"), &id("t")), settled("not_found"));
     again.update_configured(&[], at(10));
     again.update_configured(&[], at(39));
-    assert_eq!(again.contradictions(&id("t")), settled);
+    let mut returned = read_back(&again);
+    adopt(&mut returned, "dupont", "t");
+    assert_eq!(returned.key_contradictions(&key("dupont"), &id("t")), settled("not_found"));
     again.update_configured(&[], at(40));
-    assert_eq!(again.contradictions(&id("t")), []);
-    assert!(content.set_contradictions(&id("t"), Vec::new()));
-    assert!(
-        !String::from_utf8(content.to_json(&mut Rendered::default()).unwrap())
-            .unwrap()
-            .contains("contradictions")
-    );
+    assert!(!json(&again).contains("contradictions"));
+    assert!(content.set_key_contradictions(key("dupont"), &id("t"), Vec::new()));
+    assert!(!json(&content).contains("contradictions"));
+}
+
+#[test]
+fn two_keys_with_one_token_keep_their_own_contradictions_and_a_renamed_key_takes_its_own_with_it() {
+    let mut content = with_a_key();
+    content.set_key_contradictions(key("dupont"), &id("t"), settled("not_found"));
+    adopt(&mut content, "martin", "t");
+    assert!(content.set_key_contradictions(key("martin"), &id("t"), settled("forbidden")));
+    let mut again = read_back(&content);
+    for name in ["dupont", "martin"] {
+        adopt(&mut again, name, "t");
+    }
+    assert_eq!(again.key_contradictions(&key("dupont"), &id("t")), settled("not_found"));
+    assert_eq!(again.key_contradictions(&key("martin"), &id("t")), settled("forbidden"));
+    // A key without contradictions keeps none, although another one with its token has some.
+    again.set_key_contradictions(key("martin"), &id("t"), Vec::new());
+    adopt(&mut again, "martin", "t");
+    assert_eq!(again.key_contradictions(&key("martin"), &id("t")), []);
+    again.update_configured(&[key("renamed"), key("martin")], at(5));
+    for name in ["martin", "renamed"] {
+        adopt(&mut again, name, "t");
+    }
+    assert_eq!(again.key_contradictions(&key("renamed"), &id("t")), settled("not_found"));
+    assert_eq!(again.key_contradictions(&key("martin"), &id("t")), []);
+}
+
+#[test]
+fn contradictions_follow_a_token_that_two_keys_exchange_or_that_returns_after_a_typo() {
+    let mut content = with_a_key();
+    content.set_key_contradictions(key("dupont"), &id("t"), settled("not_found"));
+    adopt(&mut content, "dupont", "typo");
+    assert_eq!(content.key_contradictions(&key("dupont"), &id("typo")), []);
+    adopt(&mut content, "dupont", "t");
+    assert_eq!(content.key_contradictions(&key("dupont"), &id("t")), settled("not_found"));
+    adopt(&mut content, "martin", "u");
+    content.set_key_contradictions(key("martin"), &id("u"), settled("forbidden"));
+    adopt(&mut content, "dupont", "u");
+    adopt(&mut content, "martin", "t");
+    assert_eq!(content.key_contradictions(&key("dupont"), &id("u")), settled("forbidden"));
+    assert_eq!(content.key_contradictions(&key("martin"), &id("t")), settled("not_found"));
+}
+
+#[test]
+fn two_partners_with_one_secret_keep_their_own_contradictions() {
+    let secret = CredentialId::of_secret(&"api".into(), "acme", &"s".into());
+    let mut content = Content::default();
+    for partner in ["acme", "zenith"] {
+        content.adopt_secret(partner.into(), &secret, PersistedSecretState::new(at(1)));
+    }
+    assert!(content.set_secret_contradictions("acme".into(), &secret, settled("refused")));
+    assert!(!content.set_secret_contradictions("zenith".into(), &secret, Vec::new()));
+    let mut again = read_back(&content);
+    assert_eq!(again.secret_contradictions(&"acme".into(), &secret), settled("refused"));
+    assert_eq!(again.secret_contradictions(&"zenith".into(), &secret), []);
+    again.update_configured(&[("renamed".into(), "dupont".into()), ("zenith".into(), "petit".into())], at(2));
+    let mut again = read_back(&again);
+    for partner in ["zenith", "renamed"] {
+        again.adopt_secret(partner.into(), &secret, PersistedSecretState::new(at(3)));
+    }
+    assert_eq!(again.secret_contradictions(&"renamed".into(), &secret), settled("refused"));
+    assert_eq!(again.secret_contradictions(&"zenith".into(), &secret), []);
+}
+
+#[test]
+fn a_key_that_is_renamed_takes_its_own_state_with_it_and_not_that_of_another_key_with_its_token() {
+    let active = state_of(KeyState::Active, 3, true);
+    for (leaves, stays, expected) in [("dupont", "martin", broken()), ("martin", "dupont", active)] {
+        let mut content = with("t", broken());
+        let (partner, name) = key("martin");
+        content.apply(StateUpdate::Key { partner, key: name, id: id("t"), persisted: active });
+        content.update_configured(&[key("renamed"), key(stays)], at(5));
+        assert_eq!(adopt(&mut content, "renamed", "t"), expected, "{leaves} is renamed");
+    }
 }
 
 #[test]
@@ -232,7 +316,7 @@ fn a_replacement_of_a_rejected_secret_stays_rejected_until_it_is_accepted() {
     let mut content = Content::default();
     content.apply(StateUpdate::Secret { partner: "acme".into(), id: secret("s"), persisted: rejected });
     let new = PersistedSecretState::new(at(3));
-    let (adopted, _) = content.secrets().adopt("acme".into(), &secret("typo"), new);
+    let (adopted, _) = content.adopt_secret("acme".into(), &secret("typo"), new);
     assert_eq!((adopted.state, adopted.since), (SecretState::Rejected, at(2)));
 }
 
@@ -240,8 +324,8 @@ fn a_replacement_of_a_rejected_secret_stays_rejected_until_it_is_accepted() {
 fn adopting_the_same_token_again_writes_nothing() {
     let mut content = with_a_key();
     let new = PersistedKeyState::new(at(50));
-    assert!(!content.keys().adopt(("acme".into(), "dupont".into()), &id("t"), new).1);
-    assert!(content.keys().adopt(("acme".into(), "martin".into()), &id("t"), new).1);
+    assert!(!content.adopt_key(("acme".into(), "dupont".into()), &id("t"), new).1);
+    assert!(content.adopt_key(("acme".into(), "martin".into()), &id("t"), new).1);
 }
 
 #[test]

@@ -201,7 +201,7 @@ async fn a_success_status_with_an_error_body_is_not_a_success() {
 
 #[tokio::test]
 async fn a_documented_refusal_with_a_success_status_is_the_refusal_that_it_says() {
-    let message = "m".repeat(8 << 10);
+    let message = "m".repeat(200 << 10);
     let refusal =
         format!(r#"{{"error":{{"code":"ERR-API-TOKEN-NOT-FOUND","message":"{message}","details":""}}}}"#);
     let server = ScriptedServer::http([json_with("request-id: req-9k4i", 200, &refusal)]).await;
