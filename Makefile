@@ -23,6 +23,7 @@ VENV := target/venv
 CARGO_ABOUT_VERSION := 0.9.3
 CARGO_DEB_VERSION := 3.8.0
 CARGO_GENERATE_RPM_VERSION := 0.21.1
+CARGO_CYCLONEDX_VERSION := 0.5.9
 # Where cargo puts the binary, and where `make deb` and `make rpm` put the packages.
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release/myunisoft-exporter
 PACKAGES := target/packages
@@ -30,7 +31,7 @@ PACKAGES := target/packages
 # Many tests spend more time waiting for servers than computing, so more threads than cores are useful.
 export RUST_TEST_THREADS ?= 8
 
-.PHONY: help test deps servers lint archive assets bench cargo-about chart-files check-notices deb demo deny detection dist fuzz \
+.PHONY: help test deps servers lint archive assets bench cargo-about chart-files check-notices checksums deb demo deny detection dist fuzz \
 	kills manifests mutants notices packagers packages release-check release-notes rpm sbom screenshots soak
 
 help: ## List the targets
@@ -127,7 +128,14 @@ manifests: chart-files $(VENV)/installed ## Render the plain manifests (deploy/k
 
 # Everything that a release publishes for this machine's processor, except the image and the chart.
 dist: archive sbom deb rpm ## Build what a release publishes for this processor, in target/dist
-	cp $(PACKAGES)/*.deb $(PACKAGES)/*.rpm target/dist/
+	cp $(PACKAGES)/myunisoft-exporter[-_]$(VERSION)-1*.deb $(PACKAGES)/myunisoft-exporter[-_]$(VERSION)-1*.rpm $(DIST)/
+
+DIST = target/dist
+
+# The list does not contain itself.
+checksums: ## Write sha256sums.txt about all files in DIST (default: target/dist)
+	rm -f $(DIST)/sha256sums.txt
+	cd $(DIST) && sums=$$(sha256sum -- *) && echo "$$sums" >sha256sums.txt
 
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 ARCHIVE = myunisoft-exporter-$(VERSION).linux-$(shell dpkg --print-architecture)
@@ -136,18 +144,19 @@ archive: ## Build the archive of a release, in target/dist
 	$(CARGO) build --release --locked
 	rm -rf target/$(ARCHIVE)
 	mkdir -p target/dist target/$(ARCHIVE)
-	install -s target/release/myunisoft-exporter target/$(ARCHIVE)/
+	install -s $(RELEASE) target/$(ARCHIVE)/
 	cp -r README.md CHANGELOG.md LICENSE NOTICE THIRD-PARTY-NOTICES.md alerts dashboards docs target/$(ARCHIVE)/
 	set -e; for shell in bash fish zsh; do \
-		target/release/myunisoft-exporter completions $$shell >target/$(ARCHIVE)/myunisoft-exporter.$$shell; done
-	target/release/myunisoft-exporter man >target/$(ARCHIVE)/myunisoft-exporter.1
+		$(RELEASE) completions $$shell >target/$(ARCHIVE)/myunisoft-exporter.$$shell; done
+	$(RELEASE) man >target/$(ARCHIVE)/myunisoft-exporter.1
 	tar --create --gzip --file target/dist/$(ARCHIVE).tar.gz --directory target --owner=0 --group=0 --sort=name \
 		--mtime="@$$(git log -1 --format=%ct)" $(ARCHIVE)
 	rm -rf target/$(ARCHIVE)
 
 # cargo-cyclonedx writes one file beside each manifest, with the path of the clone in it.
 sbom: ## List all components of the program (CycloneDX), in target/dist; installs cargo-cyclonedx if it is missing
-	command -v cargo-cyclonedx >/dev/null || $(CARGO) install --locked cargo-cyclonedx
+	@$(CARGO) cyclonedx --version 2>/dev/null | grep -q ' $(CARGO_CYCLONEDX_VERSION)$$' || \
+		$(CARGO) install --locked --version $(CARGO_CYCLONEDX_VERSION) cargo-cyclonedx
 	$(CARGO) cyclonedx --quiet --format json --spec-version 1.5 --override-filename sbom
 	mkdir -p target/dist
 	sed 's#$(CURDIR)#/src#g' sbom.json >target/dist/$(ARCHIVE).sbom.json

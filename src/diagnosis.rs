@@ -166,7 +166,7 @@ pub(crate) fn diagnose_key(facts: &KeyFacts<'_>) -> Verdict {
     if facts.out_of_resources {
         return no_resources();
     }
-    let bad_state = !matches!(facts.state, KeyState::Unknown | KeyState::Active);
+    let bad_state = facts.state.is_problem();
     match most_important(&facts.failed_probes) {
         // The failures of a key that is lost or not activated are consequences of its state. The state also
         // stays true while the API cannot be reached.

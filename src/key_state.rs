@@ -58,6 +58,11 @@ pub(crate) enum KeyState {
 }
 
 impl KeyState {
+    /// Whether a key in this state is lost, or not activated yet.
+    pub(crate) fn is_problem(self) -> bool {
+        self == Self::Pending || self.is_refused()
+    }
+
     /// Whether the API refuses the key in this state.
     pub(crate) const fn is_refused(self) -> bool {
         match self {

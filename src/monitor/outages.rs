@@ -59,8 +59,8 @@ pub(super) const fn is_shared(failure: &Failure) -> bool {
     }
 }
 
-/// Whether the cause of `earlier` can last while a probe fails for the reason `present`. Maintenance, for example, leaves
-/// open whether the API still refuses what it refused before.
+/// Whether the cause of `earlier` can last while a probe fails for the reason `present`. A failed log-in, for example,
+/// leaves open whether the API still refuses what it refused before.
 fn may_last(earlier: Reason, present: Reason) -> bool {
     earlier == present || (earlier.is_refusal() && !present.is_refusal())
 }
@@ -234,10 +234,10 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_not_over_because_of_maintenance_or_a_failure_without_a_response() {
+    fn a_refusal_is_not_over_because_of_a_failure_that_is_not_about_it() {
         let now = Instant::now();
         let (ended, begun) = (Change::Ended { lasted: Duration::ZERO, peak: 1 }, Some(grew(1)));
-        for hiding in [Reason::Maintenance, Reason::Timeout, Reason::Edge] {
+        for hiding in [Reason::Maintenance, Reason::Timeout, Reason::Edge, Reason::Login] {
             let mut outages = Outages::default();
             assert_eq!(outages.begin(probe(1), Reason::Secret, now), begun);
             assert_eq!(outages.end(&probe(1), Some(hiding), now), [], "{hiding}");

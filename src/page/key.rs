@@ -57,6 +57,7 @@ fn state(view: &KeyView, secret: SecretState, api: &ApiView, now: SystemTime) ->
             }
             dl.facts {
                 div { dt { "State since" } dd { (exact(view.since, now)) } }
+                @if let Some(since) = view.broken_since { div { dt { "Broken since" } dd { (exact(since, now)) } } }
                 div { dt { "Access" } dd { (view.access) } }
                 div { dt { "Partner's secret" } dd { (badge(Tone::of_secret(secret), secret.into_str())) } }
                 div { dt { "Request budget left" } dd { (budget(view.rate_limit.as_ref())) } }

@@ -83,7 +83,11 @@ impl Reason {
 
     /// Whether a failure with this reason continues one with the reason `first`.
     fn continues(self, first: Self) -> bool {
-        self == first || (self.category() == Category::Technical && first.category() != Category::Separate)
+        let is_technical = self.category() == Category::Technical;
+        let leaves_refusals_open = is_technical || self == Self::Maintenance;
+        self == first
+            || (is_technical && first.category() == Category::Technical)
+            || (leaves_refusals_open && first.is_refusal())
     }
 }
 
@@ -112,8 +116,8 @@ impl Failure {
     /// Whether this failure belongs to the failure episode that began with `first`.
     ///
     /// All technical failures are one episode. A failure that calls for another action (contact the customer, wait,
-    /// change the password) starts a new episode. After a refusal, a technical failure does not start a new episode:
-    /// it does not prove that the API accepts the credentials again.
+    /// change the password) starts a new episode. After a refusal, a technical failure or maintenance does not start a
+    /// new episode: it does not prove that the API accepts the credentials again.
     pub(crate) fn belongs_to_episode_of(&self, first: &Self) -> bool {
         // `forbidden` is the refusal of a route or of the key: these call for different actions.
         let is_other_refusal =
@@ -141,6 +145,27 @@ impl Failure {
             | Reason::ApiError
             | Reason::Login
             | Reason::Credential => false,
+        }
+    }
+
+    /// Whether the failure says something about the key, the secret or the log-in. Maintenance or a timeout, for example,
+    /// says nothing about them, and its request ID does not help a person who asks about a key.
+    pub(crate) fn concerns_credentials(&self) -> bool {
+        match self.reason {
+            Reason::Token | Reason::Secret | Reason::Forbidden | Reason::Credential => true,
+            Reason::Login => self.underlying.is_none_or(|cause| cause == Reason::Token),
+            Reason::Dns
+            | Reason::Connect
+            | Reason::Tls
+            | Reason::Timeout
+            | Reason::Io
+            | Reason::Redirect
+            | Reason::Edge
+            | Reason::UnexpectedStatus
+            | Reason::UnexpectedBody
+            | Reason::RateLimited
+            | Reason::Maintenance
+            | Reason::ApiError => false,
         }
     }
 
@@ -190,9 +215,33 @@ mod tests {
     }
 
     #[test]
-    fn a_technical_failure_after_a_refusal_continues_its_episode() {
+    fn a_technical_failure_or_maintenance_after_a_refusal_continues_its_episode() {
         let refusal = failure(Reason::Token, Some(DocumentedCode::ApiTokenNotFound));
-        assert!(failure(Reason::Timeout, None).belongs_to_episode_of(&refusal));
-        assert!(!failure(Reason::Maintenance, None).belongs_to_episode_of(&refusal));
+        let maintenance = failure(Reason::Maintenance, Some(DocumentedCode::UnderMaintenance));
+        for open in [failure(Reason::Timeout, None), failure(Reason::Edge, None), maintenance.clone()] {
+            assert!(open.belongs_to_episode_of(&refusal), "{open:?}");
+        }
+        for other in [Reason::RateLimited, Reason::Login, Reason::Credential] {
+            assert!(
+                !failure(other, None).belongs_to_episode_of(&refusal),
+                "{other} calls for another action"
+            );
+        }
+        let timeout = failure(Reason::Timeout, None);
+        assert!(!maintenance.belongs_to_episode_of(&timeout) && !timeout.belongs_to_episode_of(&maintenance));
+    }
+
+    #[test]
+    fn a_failure_that_says_nothing_about_the_key_does_not_concern_its_credentials() {
+        for &reason in Reason::VARIANTS {
+            let expected = reason.is_refusal() || matches!(reason, Reason::Login | Reason::Credential);
+            assert_eq!(failure(reason, None).concerns_credentials(), expected, "{reason}");
+        }
+        let login = |cause| Failure { underlying: Some(cause), ..Failure::new(Reason::Login, "") };
+        assert!(login(Reason::Token).concerns_credentials());
+        assert!(
+            !login(Reason::Maintenance).concerns_credentials(),
+            "only the log-in route is under maintenance"
+        );
     }
 }

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use web_toolkit::certificate_bundle;
+use web_toolkit::handshake_error::{self, Peer};
 use x509_parser::certificate::X509Certificate;
 
 use super::phase_timer::PhaseTimer;
@@ -275,107 +276,5 @@ fn expiry_of(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
 
 /// Why a handshake failed, in words that an operator understands.
 pub(super) fn describe(error: &io::Error) -> String {
-    match error.get_ref().and_then(|cause| cause.downcast_ref::<Error>()) {
-        Some(Error::InvalidCertificate(error)) => describe_certificate(error),
-        Some(Error::AlertReceived(alert)) => {
-            format!("the server ended it with the alert \"{}\"", in_words(&format!("{alert:?}")))
-        }
-        Some(Error::InvalidMessage(_)) => "the server does not speak TLS on this port".to_owned(),
-        Some(Error::PeerIncompatible(cause)) => {
-            format!(
-                "the server supports no common version or method of TLS ({})",
-                in_words(&format!("{cause:?}"))
-            )
-        }
-        Some(Error::NoApplicationProtocol) => "the server does not support HTTP/1.1".to_owned(),
-        Some(other) => other.to_string(),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
-        None => error.to_string(),
-    }
-}
-
-fn describe_certificate(error: &CertificateError) -> String {
-    let date = |time: &UnixTime| {
-        let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs()));
-        time.map_or_else(String::new, |time| format!(" {}", humantime::format_rfc3339_seconds(time)))
-    };
-    match error {
-        CertificateError::Expired => "a certificate of the server has expired".to_owned(),
-        CertificateError::ExpiredContext { not_after, .. } => {
-            format!("a certificate of the server expired at{}", date(not_after))
-        }
-        CertificateError::NotValidYet => {
-            "a certificate of the server is not valid yet; check the clock of this machine".to_owned()
-        }
-        CertificateError::NotValidYetContext { not_before, .. } => {
-            let from = date(not_before);
-            format!("a certificate of the server is not valid before{from}; check the clock of this machine")
-        }
-        CertificateError::UnknownIssuer => {
-            "the server's certificate comes from a certificate authority that is not trusted here".to_owned()
-        }
-        CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
-            format!("the server's certificate is for other names: {}", names(presented))
-        }
-        CertificateError::NotValidForNameContext { .. } | CertificateError::NotValidForName => {
-            "the server's certificate is not for this name; it names no host at all".to_owned()
-        }
-        CertificateError::BadSignature => "a certificate of the server is not signed by the trusted certificate authority whose name it gives"
-                .to_owned(),
-        CertificateError::BadEncoding => "a certificate of the server is damaged".to_owned(),
-        CertificateError::Revoked => "a certificate of the server is revoked".to_owned(),
-        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            "the server's certificate is not meant for servers".to_owned()
-        }
-        CertificateError::UnhandledCriticalExtension => describe_webpki("UnsupportedCriticalExtension"),
-        CertificateError::Other(cause) => describe_webpki(&cause.to_string()),
-        other => format!("a certificate of the server is refused ({})", in_words(&variant_name(other))),
-    }
-}
-
-/// rustls passes most of webpki's errors on as the name of their variant.
-fn describe_webpki(variant: &str) -> String {
-    match variant {
-        "CaUsedAsEndEntity" => "the server shows the certificate of a certificate authority as its own; \
-             if you trust it, put this certificate itself into api.ca_file"
-            .to_owned(),
-        "UnsupportedCriticalExtension" => {
-            "a certificate of the server has a critical extension that is not supported".to_owned()
-        }
-        other => format!("a certificate of the server is refused ({})", in_words(other)),
-    }
-}
-
-/// The variant of an error without its fields.
-fn variant_name(error: &CertificateError) -> String {
-    let text = format!("{error:?}");
-    text.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
-}
-
-/// The names of a certificate, a few of them. webpki writes them as `DnsName("api.example")`.
-fn names(presented: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let plain = |name: &String| {
-        let quoted = name.split_once('(').map_or(name.as_str(), |(_, rest)| rest.trim_end_matches(')'));
-        quoted.trim_matches('"').to_owned()
-    };
-    let mut shown: Vec<_> = presented.iter().take(SHOWN).map(plain).collect();
-    if presented.len() > SHOWN {
-        shown.push(format!("and {} more", presented.len() - SHOWN));
-    }
-    shown.join(", ")
-}
-
-/// `HandshakeFailure` becomes `handshake failure`.
-fn in_words(name: &str) -> String {
-    let mut words = String::new();
-    for c in name.chars() {
-        if c.is_ascii_uppercase()
-            && words.ends_with(|last: char| last.is_ascii_lowercase() || last.is_ascii_digit())
-        {
-            words.push(' ');
-        }
-        words.push(c.to_ascii_lowercase());
-    }
-    words
+    handshake_error::describe(error, Peer::Server, "api.ca_file")
 }

@@ -109,6 +109,9 @@ pub(crate) struct ProbeStatus {
     pub last_success: Option<SystemTime>,
     /// The present failure episode.
     pub episode: Option<Episode>,
+    /// The episode of a refusal that the present one has replaced, although it is not about what was refused: a failed
+    /// log-in, for example. It goes on if the same refusal returns.
+    pub hidden_refusal: Option<Box<Episode>>,
     /// How many runs ended without an answer to it since the API last refused the key or the secret as a whole; `None`
     /// if it did not, or if this is too long ago to be true still.
     pub runs_since_refusal: Option<u8>,
@@ -254,7 +257,14 @@ impl HealthStatus {
     /// never goes back.
     pub(crate) fn reset(&mut self) {
         let Self { probe, .. } = std::mem::take(self);
-        self.probe = ProbeStatus { last: None, last_success: None, episode: None, last_skip: None, ..probe };
+        self.probe = ProbeStatus {
+            last: None,
+            last_success: None,
+            episode: None,
+            hidden_refusal: None,
+            last_skip: None,
+            ..probe
+        };
     }
 
     /// Records a report. Returns whether a failure episode began or ended.
@@ -316,6 +326,7 @@ impl ProbeStatus {
             Ok(()) => {
                 self.successes += 1;
                 self.last_success = Some(report.finished);
+                self.hidden_refusal = None;
                 self.episode.take().map(EpisodeChange::Ended)
             }
             Err(failure) => {
@@ -324,14 +335,30 @@ impl ProbeStatus {
                 if self.episode.as_ref().is_some_and(continues) {
                     return None;
                 }
-                let episode = self.episode.insert(Episode {
-                    since: report.finished,
-                    failure: failure.clone(),
-                    request_id: report.request_id.clone(),
-                });
-                Some(EpisodeChange::Began(episode.clone()))
+                Some(EpisodeChange::Began(self.begin_episode(failure, report).clone()))
             }
         }
+    }
+
+    /// Begins an episode, or goes on with that of a refusal that was hidden only.
+    fn begin_episode(&mut self, failure: &Failure, report: &ProbeReport) -> &Episode {
+        let is_refusal = |episode: &Episode| episode.failure.reason.is_refusal();
+        let mut returned = None;
+        if failure.reason.is_refusal() {
+            // Another refusal replaces the hidden one.
+            let hidden = self.hidden_refusal.take();
+            returned = hidden.filter(|hidden| failure.belongs_to_episode_of(&hidden.failure));
+        } else if let Some(refusal) = self.episode.take_if(|episode| is_refusal(episode)) {
+            self.hidden_refusal = Some(Box::new(refusal));
+        }
+        self.episode.insert(returned.map_or_else(
+            || Episode {
+                since: report.finished,
+                failure: failure.clone(),
+                request_id: report.request_id.clone(),
+            },
+            |refusal| *refusal,
+        ))
     }
 
     /// Whether the API refuses the key or the secret as a whole in this probe, as far as is known now.

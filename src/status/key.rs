@@ -29,6 +29,9 @@ pub(crate) struct KeyView {
     pub state: KeyState,
     #[serde(rename = "state_since_timestamp_seconds", with = "As::<Seconds>")]
     pub since: SystemTime,
+    /// Since when a key that worked is refused: until the API accepts it, whatever its state is meanwhile.
+    #[serde(rename = "broken_since_timestamp_seconds", with = "As::<Option<Seconds>>")]
+    pub broken_since: Option<SystemTime>,
     pub verdict: Verdict,
     /// The ID of the schema (tenant) behind the key.
     pub schema_id: Option<String>,
@@ -118,6 +121,8 @@ pub(crate) struct ErrorView {
     /// When the episode began.
     #[serde(rename = "since_timestamp_seconds", with = "As::<Seconds>")]
     pub since: SystemTime,
+    #[serde(skip)]
+    concerns_credentials: bool,
 }
 
 /// A key with its history.
@@ -180,8 +185,9 @@ impl KeyView {
             access: key.access,
             state: status.persisted.state,
             since: status.persisted.since,
+            broken_since: status.persisted.history.broken_since,
             verdict: diagnosis::diagnose_key(&facts),
-            verdict_probe: diagnosis::most_important(&facts.failed_probes).map(|failed| failed.probe.into()),
+            verdict_probe: verdict_probe(status, &facts),
             schema_id: known(&status.identity.schema_id),
             third_party_id: known(&status.identity.third_party_id),
             society_id: known(&status.identity.society_id),
@@ -206,10 +212,29 @@ impl KeyView {
         verdict_probe.or_else(|| self.probes.iter().max_by_key(|probe| probe.last))
     }
 
-    /// The request ID to quote: from the start of the failure episode, or else from the last response.
+    /// The request ID to quote: from the start of the failure episode, or else from the last response. A person who asks
+    /// why a key is lost or not activated quotes no response that says nothing about it, such as that of maintenance.
     pub(crate) fn request_id(&self) -> Option<&str> {
-        self.displayed_probe().and_then(ProbeView::request_id_to_quote)
+        let probe = self.displayed_probe()?;
+        match &probe.error {
+            Some(error) if self.state.is_problem() => {
+                error.request_id.as_deref().filter(|_| error.concerns_credentials)
+            }
+            Some(_) | None => probe.request_id_to_quote(),
+        }
     }
+}
+
+/// The probe that the verdict is about. If the state is the problem and the last failures do not say why, then the probe
+/// that was refused before them.
+fn verdict_probe(status: &KeyStatus, facts: &KeyFacts<'_>) -> Option<Arc<str>> {
+    let failed = diagnosis::most_important(&facts.failed_probes)?;
+    let is_refused = |probe: &&ProbeStatus| {
+        probe.episode.as_ref().is_some_and(|episode| episode.failure.concerns_credentials())
+    };
+    let refused = status.probes.iter().find(is_refused);
+    let before = refused.filter(|_| facts.state.is_problem() && !failed.failure.concerns_credentials());
+    Some(before.map_or_else(|| failed.probe.into(), |probe| Arc::clone(&probe.name)))
 }
 
 fn facts<'a>(
@@ -302,6 +327,7 @@ impl ProbeView {
             detail: episode.failure.detail.clone(),
             request_id: episode.request_id.as_ref().map(RequestId::to_string),
             since: episode.since,
+            concerns_credentials: episode.failure.concerns_credentials(),
         });
         let skipped = Skip::VARIANTS.iter().copied().zip(probe.skipped);
         Self {

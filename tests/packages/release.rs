@@ -58,7 +58,9 @@ fn the_workflows_are_valid_and_run_the_make_targets_of_developers() {
             targets.extend(words.find(|word| !word.starts_with('-')));
         }
     }
-    for expected in ["lint", "test", "deny", "check-notices", "dist", "release-check", "release-notes"] {
+    for expected in
+        ["lint", "test", "deny", "check-notices", "dist", "checksums", "release-check", "release-notes"]
+    {
         assert!(targets.contains(&expected), "no workflow runs `make {expected}`");
     }
     for target in targets {
@@ -73,6 +75,52 @@ fn a_mistake_in_a_workflow_is_found() {
     fs::write(&file, "on: push\njobs: {test: {runs-on: ubuntu-24.04, stepps: []}}\n").unwrap();
     let (valid, _, errors) = validate(&[file]);
     assert!(!valid && errors.contains("stepps"), "{errors}");
+}
+
+/// The findings of zizmor, from medium severity on.
+fn audit(file: &Path) -> (bool, String, String) {
+    let mut zizmor = Command::new("target/venv/bin/zizmor");
+    let config = root().join(".github/zizmor.yml");
+    run(zizmor
+        .args(["--offline", "--no-progress", "--min-severity=medium", "--config"])
+        .arg(config)
+        .arg(file))
+}
+
+#[test]
+fn the_workflows_have_no_known_security_hole() {
+    for file in workflow_files() {
+        let (clean, findings, errors) = audit(&file);
+        assert!(clean, "{findings}{errors}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wrong.yml");
+    let text = "on: push\npermissions: {}\njobs:\n  test:\n    runs-on: ubuntu-24.04\n    steps:\n      \
+                - run: echo ${{ github.event.head_commit.message }}\n";
+    fs::write(&file, text).unwrap();
+    let (clean, findings, _) = audit(&file);
+    assert!(!clean && findings.contains("template-injection"), "{findings}");
+}
+
+#[test]
+fn the_checksums_are_of_every_file_of_a_release() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["a.tar.gz", "b 1.deb"];
+    for name in names {
+        fs::write(folder.path().join(name), name).unwrap();
+    }
+    let dist = format!("DIST={}", folder.path().display());
+    // The second time, there is a list already.
+    for _ in 0..2 {
+        let (written, _, errors) = run(Command::new("make").args(["checksums", &dist]));
+        assert!(written, "{errors}");
+    }
+    let list = fs::read_to_string(folder.path().join("sha256sums.txt")).unwrap();
+    let listed: Vec<_> = list.lines().map(|line| line.split_once("  ").unwrap().1).collect();
+    assert_eq!(listed, names);
+    let checked =
+        Command::new("sha256sum").arg("--check").arg("sha256sums.txt").current_dir(folder.path()).output();
+    assert!(checked.unwrap().status.success());
 }
 
 #[test]

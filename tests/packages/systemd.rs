@@ -4,6 +4,7 @@ use std::process::Command;
 
 use crate::built::{VERSIONS, run};
 use crate::machine::{Machine, api};
+use crate::support::SECRET;
 use crate::support::acme::state_line;
 
 #[test]
@@ -57,6 +58,64 @@ async fn a_reload_reads_the_configuration_again_and_a_variable_of_the_default_fi
     machine.run("systemctl reload myunisoft-exporter");
     machine.wait_for_line("key=\"dupont\"").await;
     machine.run("systemctl restart myunisoft-exporter");
+    machine.wait_for_line(&state_line("dupont", "active")).await;
+}
+
+/// The commands of a section of docs/install/linux.md, as root runs them. There is no sudo in the machine.
+fn documented_commands(heading: &str) -> Vec<String> {
+    let page = include_str!("../../docs/install/linux.md");
+    let (_, section) = page.split_once(&format!("\n{heading}\n")).unwrap();
+    let section = section.split("\n#").next().unwrap();
+    let commands = section.lines().filter_map(|line| line.strip_prefix("$ "));
+    let as_root = |command: &str| {
+        command.replace("sudo -u myunisoft-exporter", "runuser -u myunisoft-exporter --").replace("sudo ", "")
+    };
+    commands.map(as_root).collect()
+}
+
+#[tokio::test]
+async fn the_documented_commands_install_the_service_without_a_package() {
+    let machine = Machine::boot().await;
+    let commands = documented_commands("### Without a package");
+    assert!(commands.len() >= 8 && commands[0].starts_with("cargo build --release"), "{commands:?}");
+    // Instead of a build: the binary of the package.
+    let built = "/run/myunisoft-exporter";
+    let binary = format!(
+        "dpkg-deb --fsys-tarfile /packages/{}.deb | tar -xO ./usr/bin/myunisoft-exporter",
+        VERSIONS[0]
+    );
+    machine.run(&format!("{binary} >{built}"));
+    for command in &commands[1..] {
+        let command = command.replace("target/release/myunisoft-exporter", built);
+        machine.run(&format!("cd {}; {command}", env!("CARGO_MANIFEST_DIR")));
+    }
+    machine.wait_for_property("ActiveState", |state| state == "active").await;
+    machine.wait_for_line("myunisoft_exporter_config_last_reload_successful 1").await;
+    assert_eq!(machine.access("/etc/myunisoft-exporter/secrets"), "root:myunisoft-exporter 750");
+}
+
+// The commands that are waited for here send requests to the simulated API.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_commands_make_the_first_key_work() {
+    let simulator = api().await;
+    let machine = Machine::boot().await;
+    machine.run(&format!("dpkg -i /packages/{}.deb", VERSIONS[0]));
+    let commands = documented_commands("## The first key");
+    let (secrets, others) = commands.split_at(2);
+    for (command, value) in secrets.iter().zip([SECRET, &simulator.key("dupont").unwrap().token().unwrap()]) {
+        let (command, _) = command.split_once(" #").unwrap();
+        machine.run(&format!("echo '{value}' | {}", command.trim()));
+    }
+    let page = include_str!("../../docs/install/linux.md");
+    let (_, documented) = page.split_once("```yaml\n").unwrap();
+    let (documented, _) = documented.split_once("```").unwrap();
+    let api =
+        format!("api: {{base_url: \"{}\", auth_url: \"{}\"}}\n", simulator.base_url(), simulator.auth_url());
+    machine.write("/etc/myunisoft-exporter/myunisoft-exporter.yml", "022", &(api + documented));
+    assert!(others.len() == 3 && others[2].contains(" probe "), "{others:?}");
+    for command in others {
+        machine.run(command);
+    }
     machine.wait_for_line(&state_line("dupont", "active")).await;
 }
 

@@ -9,12 +9,14 @@
 //! - `certificate_bundle`: reads certificates from PEM files.
 //! - `config`: reads and checks the web configuration file.
 //! - `auth`: applies it to connections and requests.
+//! - `handshake_error`: says why a TLS handshake failed.
 //! - `observer`: what the server reports to the exporter.
 //! - `server`: accepts connections, does TLS and HTTP, enforces the connection limits, stops gracefully.
 
 mod auth;
 pub mod certificate_bundle;
 mod config;
+pub mod handshake_error;
 mod observer;
 mod server;
 

@@ -4,6 +4,7 @@ use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::KeyInfoMode;
 use crate::partner_api::failure::Reason;
 use crate::state::ProbeStatus;
+use crate::status::{KeyDetail, StatusSource};
 use http::StatusCode;
 use partner_simulator::{Activation, EXERCICES, Fault, KEY_INFO, KeySpec, Refusal, Scope, Simulator};
 use tokio::time::{Duration, Instant, sleep};
@@ -198,6 +199,33 @@ async fn an_episode_keeps_its_reason_until_the_api_refuses_the_key() {
         Some(refused),
         "a later failure of the edge does not replace a refusal"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn maintenance_neither_ends_nor_restarts_the_episode_of_a_refusal() {
+    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
+    let fleet = fleet_of_one_key(&simulator, vec![extended(), exercices(None)]).await;
+    simulator.key("dupont").unwrap().revoke();
+    sleep(minutes(10)).await;
+    let episodes = || fleet.key("dupont").probes.into_iter().map(|probe| probe.episode).collect::<Vec<_>>();
+    let quoted = || {
+        let source = StatusSource::new(&fleet.shared_state);
+        let detail = KeyDetail::new(&source, source.inventory.key("acme", "dupont").unwrap());
+        detail.key.request_id().map(str::to_owned)
+    };
+    let (refused, id) = (episodes(), quoted());
+    assert!(refused.iter().all(Option::is_some) && id.is_some());
+    for fault in [Fault::maintenance(), Fault::edge(StatusCode::BAD_GATEWAY), Fault::Close] {
+        simulator.inject(Scope::Everything, fault);
+        sleep(minutes(2)).await;
+        assert_eq!((episodes(), quoted()), (refused.clone(), id.clone()), "while it lasts");
+        simulator.heal(&Scope::Everything);
+        sleep(minutes(2)).await;
+        assert_eq!((episodes(), quoted()), (refused.clone(), id.clone()), "afterwards");
+    }
+    simulator.key("dupont").unwrap().restore();
+    sleep(minutes(2)).await;
+    assert_eq!(episodes(), [None, None]);
 }
 
 /// How many requests arrived in the busiest second between `since` and now.

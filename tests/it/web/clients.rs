@@ -2,7 +2,9 @@
 
 use std::process::{Command, Stdio};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
 use reqwest::tls::Version;
 
 use crate::support::pki::{Identity, Pki, client, hash, write};
@@ -93,10 +95,53 @@ async fn a_refused_handshake_is_a_warning_once_per_address_and_cause() {
     }
     let line =
         exporter.server.wait_for_log(&["level=warn", "TLS handshake refused", "client=127.0.0.1"]).await;
-    assert!(line.contains("error="), "{line}");
+    assert!(line.contains("not signed by the trusted certificate authority whose name it gives"), "{line}");
     assert!(is_admitted(&pki, &exporter, &pki.client(&["a.example"])).await);
     let refused = exporter.server.output().matches("TLS handshake refused").count();
     assert_eq!(refused, 1, "{}", exporter.server.output());
+}
+
+#[tokio::test]
+async fn the_log_says_in_plain_words_why_a_client_is_refused() {
+    let pki = Pki::new();
+    let ca = || IsCa::Ca(BasicConstraints::Unconstrained);
+    pki.write("clients.pem", &pki.authority.pem());
+    pki.write("web.yml", &format!("{VERIFY}  client_allowed_sans: [a.example]\n"));
+    let exporter = start_with_web_config(&pki, &[]).await;
+    let signed = |is_ca, from: i32, until: i32| {
+        let mut params = CertificateParams::default();
+        params.is_ca = is_ca;
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        Identity {
+            certificate: params.signed_by(&key, &pki.authority).unwrap().pem(),
+            key: key.serialize_pem(),
+        }
+    };
+    let stranger = |is_ca| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "stranger");
+        params.is_ca = is_ca;
+        identity(&CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    };
+    for (identity, text) in [
+        (signed(IsCa::ExplicitNoCa, 2019, 2020), "expired at 2020-01-01T00:00:00Z"),
+        (signed(ca(), 2019, 2021), "expired at 2021-01-01T00:00:00Z"),
+        (signed(IsCa::ExplicitNoCa, 2090, 2091), "is not valid before 2090-01-01T00:00:00Z; check the clock"),
+        (signed(ca(), 2092, 2093), "is not valid before 2092-01-01T00:00:00Z; check the clock"),
+        (stranger(IsCa::ExplicitNoCa), "a certificate authority that is not trusted here"),
+        (stranger(ca()), "put this certificate itself into client_ca_file"),
+        (pki.sign(&["a.example"], ExtendedKeyUsagePurpose::ServerAuth), "is not meant for clients"),
+        (pki.client(&["b.example"]), "has none of the names in client_allowed_sans"),
+    ] {
+        assert!(!is_admitted(&pki, &exporter, &identity).await, "{text}");
+        let line = exporter.server.wait_for_log(&["level=warn", "TLS handshake refused", text]).await;
+        assert!(!line.contains("Error") && !line.contains("invalid peer"), "{line}");
+    }
+    let url = exporter.url.replace("http://", "https://");
+    assert!(client(&pki, None).build().unwrap().get(url).send().await.is_err());
+    exporter.server.wait_for_log(&["level=warn", "the client shows no certificate, but it must"]).await;
 }
 
 #[tokio::test]

@@ -93,19 +93,24 @@ impl Trusted {
         now: UnixTime,
         algorithms: &WebPkiSupportedAlgorithms,
     ) -> Result<(), Error> {
-        let refused = match &self.chain {
-            Some(chain) => match chain.verify_client_cert(end_entity, intermediates, now) {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            },
-            None => CertificateError::UnknownIssuer.into(),
+        let Some(chain) = &self.chain else {
+            return Ok(direct::verify(end_entity, &self.certificates, now, algorithms)?);
         };
-        if direct::is_trusted(end_entity, &self.certificates, now, algorithms) {
-            Ok(())
-        } else {
-            Err(refused)
+        let Err(of_chain) = chain.verify_client_cert(end_entity, intermediates, now) else { return Ok(()) };
+        match direct::verify(end_entity, &self.certificates, now, algorithms) {
+            Ok(()) => Ok(()),
+            // The TLS library does not accept this kind of certificate at all, so its error is not what is wrong here.
+            Err(direct) if direct != CertificateError::UnknownIssuer && is_of_kind(&of_chain) => {
+                Err(direct.into())
+            }
+            Err(_) => Err(of_chain),
         }
     }
+}
+
+/// Whether the TLS library refuses a kind of certificate, and not this one.
+const fn is_of_kind(error: &Error) -> bool {
+    matches!(error, Error::InvalidCertificate(CertificateError::Other(_)))
 }
 
 /// Accepts a client certificate that passes every configured check, and whose private key the client has.

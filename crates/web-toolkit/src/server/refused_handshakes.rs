@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use tracing::{debug, warn};
 
+use crate::handshake_error::{self, Peer};
+
 /// How many refusals are remembered. A client with many addresses must fill neither the memory nor the log.
 const MAX_REMEMBERED: usize = 1000;
 
@@ -17,10 +19,11 @@ pub struct RefusedHandshakes(Mutex<HashSet<(IpAddr, String)>>);
 impl RefusedHandshakes {
     /// Logs a failed handshake: as a warning if the client was refused, and the log has not told it yet.
     pub(super) fn log(&self, client: IpAddr, error: &io::Error) {
-        if is_refusal(error) && self.is_new(client, error.to_string()) {
-            warn!(%client, %error, "TLS handshake refused; further ones of this client for this cause are not logged");
+        let cause = handshake_error::describe(error, Peer::Client, "client_ca_file");
+        if is_refusal(error) && self.is_new(client, cause.clone()) {
+            warn!(%client, error = cause, "TLS handshake refused; further ones of this client for this cause are not logged");
         } else {
-            debug!(%client, %error, "TLS handshake failed");
+            debug!(%client, error = cause, "TLS handshake failed");
         }
     }
 
@@ -32,12 +35,16 @@ impl RefusedHandshakes {
 
 /// Whether one side refused the other. A client that closes the connection, as a port scan does, was not refused.
 fn is_refusal(error: &io::Error) -> bool {
-    let is_of_tls = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()).is_some();
-    is_of_tls || error.kind() == io::ErrorKind::InvalidData
+    handshake_error::tls_error(error).is_some() || error.kind() == io::ErrorKind::InvalidData
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use rustls::CertificateError;
+    use rustls::pki_types::UnixTime;
+
     use super::*;
 
     #[test]
@@ -47,6 +54,17 @@ mod tests {
         let is_new = |client, cause: &str| refused.is_new(client, cause.to_owned());
         assert!(is_new(one, "expired") && !is_new(one, "expired"));
         assert!(is_new(one, "unknown issuer") && is_new(other, "expired"));
+    }
+
+    #[test]
+    fn an_expired_certificate_is_one_cause_at_all_times() {
+        let at = |hours| UnixTime::since_unix_epoch(Duration::from_hours(hours));
+        let refused = RefusedHandshakes::default();
+        for now in [480_001, 480_002] {
+            let expired = CertificateError::ExpiredContext { time: at(now), not_after: at(480_000) };
+            refused.log(IpAddr::from([10, 0, 0, 1]), &io::Error::other(rustls::Error::from(expired)));
+        }
+        assert_eq!(refused.0.lock().unwrap().len(), 1);
     }
 
     #[test]

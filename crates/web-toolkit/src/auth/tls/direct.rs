@@ -4,34 +4,41 @@
 //! one of a certificate authority (`CA:TRUE`) used by a client, and one of X.509 version 1. Every check of Go applies
 //! here, too; a certificate with a critical extension that is not known here is refused.
 
+use std::time::Duration;
+
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::{DigitallySignedStruct, Error, PeerMisbehaved};
+use rustls::{CertificateError, DigitallySignedStruct, Error, PeerMisbehaved};
 use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate, X509Version};
 
-/// Whether the certificate is one of the trusted ones, or was signed directly by one of them, and may be used by a
+/// Accepts the certificate if it is one of the trusted ones, or was signed directly by one of them, and may be used by a
 /// client now.
-pub(super) fn is_trusted(
+pub(super) fn verify(
     certificate: &CertificateDer<'_>,
     trusted: &[CertificateDer<'static>],
     now: UnixTime,
     algorithms: &WebPkiSupportedAlgorithms,
-) -> bool {
-    let Some(client) = parse(certificate) else { return false };
-    if !is_valid_at(&client, now) || !may_be_client(&client) || !knows_critical_extensions(&client) {
-        return false;
+) -> Result<(), CertificateError> {
+    let client = parse(certificate).ok_or(CertificateError::BadEncoding)?;
+    check_validity(&client, now)?;
+    if !may_be_client(&client) {
+        return Err(CertificateError::InvalidPurpose);
     }
-    trusted.iter().any(|trusted| {
+    if !knows_critical_extensions(&client) {
+        return Err(CertificateError::UnhandledCriticalExtension);
+    }
+    let is_trusted = trusted.iter().any(|trusted| {
         trusted == certificate
             || parse(trusted).is_some_and(|issuer| {
                 issuer.subject().as_raw() == client.issuer().as_raw()
-                    && is_valid_at(&issuer, now)
+                    && check_validity(&issuer, now).is_ok()
                     && may_sign(&issuer)
                     && may_be_client(&issuer)
                     && knows_critical_extensions(&issuer)
                     && is_signed_by(&client, &issuer, algorithms)
             })
-    })
+    });
+    if is_trusted { Ok(()) } else { Err(CertificateError::UnknownIssuer) }
 }
 
 /// Whether a certificate that the operator trusts may sign others.
@@ -57,7 +64,7 @@ pub(super) fn verify_handshake(
     if candidates.iter().any(verifies) {
         return Ok(());
     }
-    Err(Error::InvalidCertificate(rustls::CertificateError::BadSignature))
+    Err(Error::InvalidCertificate(CertificateError::BadSignature))
 }
 
 /// Whether the certificate has version 1.
@@ -71,10 +78,22 @@ fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Option<X509Certificate<'a>>
     rest.is_empty().then_some(certificate)
 }
 
-fn is_valid_at(certificate: &X509Certificate<'_>, now: UnixTime) -> bool {
-    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+fn check_validity(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), CertificateError> {
+    let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
     let validity = certificate.validity();
-    (validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&now)
+    let time = |seconds: i64| {
+        let seconds = u64::try_from(seconds).unwrap_or_default();
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+    };
+    if seconds < validity.not_before.timestamp() {
+        let not_before = time(validity.not_before.timestamp());
+        return Err(CertificateError::NotValidYetContext { time: now, not_before });
+    }
+    if seconds > validity.not_after.timestamp() {
+        let not_after = time(validity.not_after.timestamp());
+        return Err(CertificateError::ExpiredContext { time: now, not_after });
+    }
+    Ok(())
 }
 
 /// A certificate that names no purpose may be used for any.
