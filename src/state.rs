@@ -16,7 +16,7 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::config::Settings;
+use crate::config::{Labels, Settings};
 use crate::key_state::PersistedSecretState;
 use crate::label::escape;
 use crate::partner_api::Access;
@@ -72,6 +72,8 @@ pub(crate) struct MonitoredKey {
     /// are built once.
     pub labels: Box<str>,
     pub access: Access,
+    /// What the operator wants to see beside the key. A reload can change them.
+    operator_labels: Mutex<Labels>,
     status: Mutex<KeyStatus>,
 }
 
@@ -150,7 +152,16 @@ impl MonitoredKey {
         status: KeyStatus,
     ) -> Self {
         let labels = format!("{},key=\"{}\"", partner.labels, escape(&name)).into();
-        Self { partner, name, labels, access, status: Mutex::new(status) }
+        Self { partner, name, labels, access, operator_labels: Mutex::default(), status: Mutex::new(status) }
+    }
+
+    /// The labels that the operator gave the key in the configuration.
+    pub(crate) fn operator_labels(&self) -> Labels {
+        Arc::clone(&lock(&self.operator_labels))
+    }
+
+    pub(crate) fn set_operator_labels(&self, labels: Labels) {
+        *lock(&self.operator_labels) = labels;
     }
 
     pub(crate) fn status(&self) -> MutexGuard<'_, KeyStatus> {

@@ -10,7 +10,7 @@ use serde_with::As;
 
 use super::StatusSource;
 use super::seconds::Seconds;
-use crate::config::KEY_INFO;
+use crate::config::{KEY_INFO, Labels};
 use crate::diagnosis::{self, Answers, FailedProbe, KeyFacts, OutdatedRefusals, TokenOrigin, Verdict};
 use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, SecretState};
 use crate::partner_api::Access;
@@ -30,6 +30,8 @@ pub(crate) struct KeyView {
     #[serde(rename = "state_since_timestamp_seconds", with = "As::<Seconds>")]
     pub since: SystemTime,
     pub verdict: Verdict,
+    /// The labels that the operator gave the key.
+    pub labels: Labels,
     /// The ID of the schema (tenant) behind the key.
     pub schema_id: Option<String>,
     /// The partner's ID at MyUnisoft.
@@ -181,6 +183,7 @@ impl KeyView {
             state: status.persisted.state,
             since: status.persisted.since,
             verdict: diagnosis::diagnose_key(&facts),
+            labels: key.operator_labels(),
             verdict_probe: diagnosis::most_important(&facts.failed_probes).map(|failed| failed.probe.into()),
             schema_id: known(&status.identity.schema_id),
             third_party_id: known(&status.identity.third_party_id),

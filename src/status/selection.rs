@@ -17,7 +17,7 @@ pub(crate) struct Filter {
     pub state: Option<KeyState>,
     /// The whole name of a partner; if no partner has this name, a part of the name. Case does not matter.
     pub partner: Option<String>,
-    /// A part of the key's name. Case does not matter.
+    /// A part of the key's name, or of the value of one of its labels. Case does not matter.
     pub name: Option<String>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn select(inventory: &Inventory, filter: &Filter) -> Selection {
         let status = key.status();
         let state = status.persisted.state;
         partner.count(state, is_failing(&status));
-        if name.as_ref().is_some_and(|name| !key.name.to_lowercase().contains(name)) {
+        if name.as_ref().is_some_and(|name| !is_named(key, name)) {
             continue;
         }
         *state_counts.entry(state).or_default() += 1;
@@ -74,6 +74,12 @@ fn partners_named(inventory: &Inventory, text: Option<&str>) -> Vec<PartnerView>
         text.as_ref().is_none_or(|text| if is_whole_name { name == *text } else { name.contains(text) })
     };
     inventory.partners.iter().filter(accepts).map(|partner| PartnerView::new(partner)).collect()
+}
+
+/// Whether the name of the key or the value of one of its labels contains a text in lower case.
+fn is_named(key: &MonitoredKey, text: &str) -> bool {
+    let contains = |value: &str| value.to_lowercase().contains(text);
+    contains(&key.name) || key.operator_labels().values().any(|value| contains(value))
 }
 
 fn is_failing(status: &KeyStatus) -> bool {

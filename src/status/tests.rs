@@ -1,15 +1,18 @@
 //! The JSON schema of the status, and which refusals are outdated.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use strum::VariantArray as _;
 
 use super::key::outdated_refusals;
+use super::{Filter, select};
 use crate::diagnosis::Blame;
 use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, SecretState};
 use crate::partner_api::failure::{Failure, Reason};
 use crate::report::Phases;
 use crate::state::{HealthState, KeyStatus, LastProbe, ProbeStatus, Skip};
+use crate::synthetic::SyntheticFleet;
 use serde_json::Value;
 
 #[test]
@@ -68,4 +71,19 @@ fn a_refusal_is_outdated_if_it_is_older_than_the_acceptance_of_what_was_refused(
         let found = outdated_refusals(&status, &secret_state).map(|outdated| outdated.accepted_since);
         assert_eq!(found, outdated_since.map(at), "{key:?} {secret:?} {reason}");
     }
+}
+
+#[test]
+fn the_filter_on_the_name_finds_the_values_of_labels() {
+    let fleet = SyntheticFleet::with_keys(3, |number| (format!("customer-{number}"), false)).unwrap();
+    let inventory = fleet.shared_state.inventory();
+    let labels = [("contact".into(), "SAV@acme.example".into())];
+    inventory.keys[1].set_operator_labels(Arc::new(labels.into()));
+    let found = |text: &str| {
+        let filter = Filter { name: Some(text.to_owned()), ..Filter::default() };
+        select(&inventory, &filter).keys.iter().map(|key| key.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(found("sav@"), ["customer-1"]);
+    assert_eq!(found("CUSTOMER-2"), ["customer-2"]);
+    assert_eq!(found("contact"), [""; 0], "the name of a label is not searched");
 }
