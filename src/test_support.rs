@@ -149,7 +149,7 @@ pub(crate) fn context(store: Store) -> Context {
 /// The routes of an exporter without keys, with this storage directory.
 pub(crate) fn app(storage: &Path) -> AppState {
     AppState {
-        context: Arc::new(context(Store::open(storage, || ()).unwrap())),
+        context: Arc::new(context(Store::open(storage, |_| ()).unwrap())),
         key_index: Arc::new(KeyIndex::default()),
         reload: None,
         prefix: "".into(),

@@ -8,8 +8,9 @@ use strum::VariantArray as _;
 use serde::Serialize;
 use serde_with::As;
 
-use super::StatusSource;
 use super::seconds::Seconds;
+use super::standing::{Standing, severity};
+use super::{Circumstances, StatusSource};
 use crate::config::{KEY_INFO, Labels};
 use crate::diagnosis::{self, Answers, FailedProbe, KeyFacts, OutdatedRefusals, TokenOrigin, Verdict};
 use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, SecretState};
@@ -29,6 +30,11 @@ pub(crate) struct KeyView {
     pub state: KeyState,
     #[serde(rename = "state_since_timestamp_seconds", with = "As::<Seconds>")]
     pub since: SystemTime,
+    /// What the key needs.
+    pub standing: Standing,
+    /// Since when it has its problem; `None` if it has none.
+    #[serde(rename = "problem_since_timestamp_seconds", with = "As::<Option<Seconds>>")]
+    pub problem_since: Option<SystemTime>,
     pub verdict: Verdict,
     /// The labels that the operator gave the key.
     pub labels: Labels,
@@ -138,6 +144,8 @@ pub(crate) struct KeyDetail {
 pub(crate) struct TransitionView {
     #[serde(rename = "timestamp_seconds", with = "As::<Seconds>")]
     pub at: SystemTime,
+    /// The last verdict before.
+    pub from: KeyState,
     /// The new state.
     pub to: KeyState,
     /// The API's error code.
@@ -167,21 +175,23 @@ pub(crate) struct PastProbeView {
 }
 
 impl KeyView {
-    /// `certificate_expired`: whether the certificate of the API's host has expired.
     pub(super) fn new(
         key: &MonitoredKey,
         status: &KeyStatus,
         secret: &PersistedSecretState,
-        certificate_expired: bool,
+        circumstances: Circumstances,
     ) -> Self {
         let known = |id: &String| (!id.is_empty()).then(|| id.clone());
-        let facts = facts(key, status, secret, certificate_expired);
+        let facts = facts(key, status, secret, circumstances.certificate_expired);
+        let standing = severity(status, &key.partner, circumstances).standing();
         Self {
             partner: Arc::clone(&key.partner.name),
             key: Arc::clone(&key.name),
             access: key.access,
             state: status.persisted.state,
             since: status.persisted.since,
+            standing,
+            problem_since: problem_since(status, standing),
             verdict: diagnosis::diagnose_key(&facts),
             labels: key.operator_labels(),
             verdict_probe: diagnosis::most_important(&facts.failed_probes).map(|failed| failed.probe.into()),
@@ -213,6 +223,24 @@ impl KeyView {
     pub(crate) fn request_id(&self) -> Option<&str> {
         self.displayed_probe().and_then(ProbeView::request_id_to_quote)
     }
+}
+
+/// A key that worked has its problem since it was refused, whatever its state became since then.
+fn problem_since(status: &KeyStatus, standing: Standing) -> Option<SystemTime> {
+    let persisted = &status.persisted;
+    let failing = || status.probes.iter().filter_map(|probe| Some(probe.episode.as_ref()?.since)).min();
+    let since = match persisted.state {
+        KeyState::Active | KeyState::Unknown => failing(),
+        KeyState::Pending
+        | KeyState::NotFound
+        | KeyState::Revoked
+        | KeyState::Disconnected
+        | KeyState::FolderNotFound
+        | KeyState::Invalid
+        | KeyState::Forbidden => Some(persisted.since),
+    };
+    let since = persisted.history.broken_since.or(since);
+    since.filter(|_| standing != Standing::Working)
 }
 
 fn facts<'a>(
@@ -328,10 +356,10 @@ impl ProbeView {
 
 impl KeyDetail {
     pub(crate) fn new(source: &StatusSource<'_>, key: &MonitoredKey) -> Self {
-        let secret = *key.partner.secret();
+        let secret = key.partner.secret();
         let status = key.status();
         Self {
-            key: KeyView::new(key, &status, &secret, source.certificate_expired()),
+            key: KeyView::new(key, &status, &secret, source.circumstances()),
             state_changes: status.transitions.iter().rev().map(TransitionView::new).collect(),
             history: status.recent.iter().rev().map(PastProbeView::new).collect(),
         }
@@ -339,9 +367,10 @@ impl KeyDetail {
 }
 
 impl TransitionView {
-    fn new(transition: &TransitionRecord) -> Self {
+    fn new(transition: &TransitionRecord<KeyState>) -> Self {
         Self {
             at: transition.at,
+            from: transition.from,
             to: transition.to,
             code: transition.code.as_ref().map(ErrorCode::to_string),
             request_id: transition.request_id.as_ref().map(RequestId::to_string),

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use strum::VariantArray as _;
 
 use super::key::outdated_refusals;
-use super::{Filter, select};
+use super::{Filter, StatusSource, select};
 use crate::diagnosis::Blame;
 use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, SecretState};
 use crate::partner_api::failure::{Failure, Reason};
@@ -81,7 +81,11 @@ fn the_filter_on_the_name_finds_the_values_of_labels() {
     inventory.keys[1].set_operator_labels(Arc::new(labels.into()));
     let found = |text: &str| {
         let filter = Filter { name: Some(text.to_owned()), ..Filter::default() };
-        select(&inventory, &filter).keys.iter().map(|key| key.name.to_string()).collect::<Vec<_>>()
+        select(&StatusSource::new(&fleet.shared_state), &filter)
+            .keys
+            .iter()
+            .map(|key| key.name.to_string())
+            .collect::<Vec<_>>()
     };
     assert_eq!(found("sav@"), ["customer-1"]);
     assert_eq!(found("CUSTOMER-2"), ["customer-2"]);
