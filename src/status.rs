@@ -8,6 +8,7 @@ mod api;
 mod changes;
 mod document;
 mod exporter;
+mod failed;
 mod key;
 mod partner;
 mod seconds;

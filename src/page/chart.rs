@@ -295,3 +295,28 @@ pub(super) fn hours(now: SystemTime) -> Markup {
         div.hours { span { "24 h ago" } span { "now, " (super::parts::clock(now, now)) } }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_a_quarter_is_that_of_its_failures_not_of_its_maintenance() {
+        let slot = SlotView {
+            start: SystemTime::UNIX_EPOCH,
+            age: 0,
+            succeeded: 1,
+            failed: 2,
+            maintenance: 3,
+            reason: Some(Reason::Edge),
+            phases: None,
+        };
+        let bar = uptime_bar(&slot).into_string();
+        assert!(
+            bar.contains("1 succeeded, 2 failed (first reason: edge), 3 in announced maintenance<"),
+            "{bar}"
+        );
+        let bar = uptime_bar(&SlotView { failed: 0, reason: None, ..slot }).into_string();
+        assert!(bar.contains("1 succeeded, 3 in announced maintenance<"), "{bar}");
+    }
+}

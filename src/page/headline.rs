@@ -34,8 +34,12 @@ pub(super) fn card(status: &Overview, now: SystemTime) -> Markup {
 
 /// The sentence as text: it is also the title of the browser's tab.
 pub(super) fn sentence(status: &Overview) -> String {
-    let (fleet, api) = (&status.fleet, api_sentence(status.api.state));
-    match (needs(fleet), status.api.state) {
+    sentence_about(&status.fleet, status.api.state)
+}
+
+fn sentence_about(fleet: &FleetView, state: HealthState) -> String {
+    let api = api_sentence(state);
+    match (needs(fleet), state) {
         (Some(needs), HealthState::Up) => format!("{needs}. {api}"),
         (Some(needs), HealthState::Down | HealthState::Maintenance | HealthState::Unknown) => {
             format!("{api} {needs}.")
@@ -111,4 +115,40 @@ fn fleet_counts(fleet: &FleetView) -> Vec<String> {
     ];
     let others = others.iter().filter(|(keys, _)| *keys > 0).map(|(keys, text)| format!("{keys} {text}"));
     (fleet.keys > 0).then_some(keys).into_iter().chain(others).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers of keys that need someone, are affected, wait and work, and of partners that need someone.
+    fn fleet([needs_someone, affected, waiting, working, partners_need_someone]: [usize; 5]) -> FleetView {
+        let keys = needs_someone + affected + waiting + working;
+        FleetView { keys, needs_someone, affected, waiting, working, partners_need_someone }
+    }
+
+    #[test]
+    fn the_sentence_says_who_needs_someone_and_whether_the_api_is_up() {
+        let (up, down) = (HealthState::Up, HealthState::Down);
+        for (counts, api, expected) in [
+            ([3, 0, 0, 297, 0], up, "3 keys need someone. The API is up."),
+            ([1, 0, 0, 299, 0], up, "1 key needs someone. The API is up."),
+            ([0, 40, 0, 1, 1], up, "1 partner needs someone. The API is up."),
+            ([2, 40, 0, 1, 1], up, "1 partner and 2 keys need someone. The API is up."),
+            ([0, 0, 0, 300, 0], up, "All 300 keys work. The API is up."),
+            ([0, 0, 0, 1, 0], up, "The only key works. The API is up."),
+            ([0, 0, 2, 300, 0], up, "The API is up. No key needs anyone."),
+            ([0, 0, 0, 0, 0], up, "The API is up. No key is configured."),
+            ([3, 297, 0, 0, 0], down, "The API is down. 3 keys need someone."),
+            ([0, 300, 0, 0, 0], down, "The API is down. No key needs anyone."),
+            (
+                [0, 300, 0, 0, 0],
+                HealthState::Maintenance,
+                "The API is in announced maintenance. No key needs anyone.",
+            ),
+            ([0, 0, 9, 0, 0], HealthState::Unknown, "The API has not been probed yet. No key needs anyone."),
+        ] {
+            assert_eq!(sentence_about(&fleet(counts), api), expected);
+        }
+    }
 }

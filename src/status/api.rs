@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use serde_with::As;
 
-use super::key::failed;
+use super::failed::failed;
 use super::seconds::Seconds;
 use super::{PastProbeView, ProbeView, StatusSource};
 use crate::diagnosis::{self, Verdict};

@@ -8,11 +8,12 @@ use strum::VariantArray as _;
 use serde::Serialize;
 use serde_with::As;
 
+use super::failed::failed;
 use super::seconds::Seconds;
 use super::standing::{Standing, severity};
 use super::{Circumstances, StatusSource};
 use crate::config::{KEY_INFO, Labels};
-use crate::diagnosis::{self, Answers, FailedProbe, KeyFacts, OutdatedRefusals, TokenOrigin, Verdict};
+use crate::diagnosis::{self, Answers, KeyFacts, OutdatedRefusals, TokenOrigin, Verdict};
 use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, SecretState};
 use crate::partner_api::Access;
 use crate::partner_api::error::ErrorCode;
@@ -302,20 +303,6 @@ fn answers(status: &KeyStatus) -> Answers {
     }
     let is_unproven = last.any(|last| last.success() && last.request_id.is_none());
     if is_unproven { Answers::WithoutRequestId } else { Answers::Other }
-}
-
-/// The last run of a probe, if it failed. The failure episode is not enough: it keeps its first failure, and
-/// the last one may be of another kind.
-pub(super) fn failed(probe: &ProbeStatus, certificate_expired: bool) -> Option<FailedProbe<'_>> {
-    let last = probe.last.as_ref()?;
-    Some(FailedProbe {
-        probe: &probe.name,
-        failure: last.failure.as_ref()?,
-        reached: last.phases.last_reached(),
-        status: last.status,
-        from_api: last.request_id.is_some(),
-        certificate_expired,
-    })
 }
 
 impl ProbeView {

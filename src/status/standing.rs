@@ -7,7 +7,7 @@ use serde_with::SerializeDisplay;
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use super::Circumstances;
-use super::key::failed;
+use super::failed::failed;
 use crate::diagnosis::concerns_key;
 use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::failure::Reason;
@@ -131,4 +131,71 @@ fn is_overdue(status: &KeyStatus, now: SystemTime) -> bool {
 
 fn is_limited(status: &KeyStatus) -> bool {
     !is_failing(status) && status.probes.iter().any(|probe| probe.last_skip == Some(Skip::RateLimit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key_state::{KeyHistory, PersistedKeyState, PersistedSecretState};
+    use crate::partner_api::failure::Failure;
+    use crate::state::ProbeStatus;
+    use crate::test_support::{at, report};
+
+    const NOW: u64 = 100_000;
+
+    /// A key whose state began, and whose probe failed, so many seconds ago.
+    fn status(state: KeyState, seconds: u64, failure: Option<Reason>) -> KeyStatus {
+        let persisted = PersistedKeyState { state, ..PersistedKeyState::new(at(NOW - seconds)) };
+        let mut status =
+            KeyStatus::new(persisted, [ProbeStatus::new("exercices".into(), Duration::from_mins(1))]);
+        let outcome = failure.map_or(Ok(()), |reason| Err(Failure::new(reason, "")));
+        status.record(0, &report(at(NOW - seconds), outcome));
+        status
+    }
+
+    fn standing(status: &KeyStatus, secret: SecretState, api_works: bool) -> Standing {
+        let secret = PersistedSecretState { state: secret, ..PersistedSecretState::new(at(1)) };
+        let partner = MonitoredPartner::new("acme".into(), secret);
+        let circumstances = Circumstances { now: at(NOW), api_works, certificate_expired: false };
+        severity(status, &partner, circumstances).standing()
+    }
+
+    #[test]
+    fn a_key_needs_someone_only_if_somebody_can_do_something_about_it() {
+        let (active, good) = (KeyState::Active, SecretState::Active);
+        for (state, seconds, failure, secret, api_works, expected) in [
+            (active, 60, None, good, true, Standing::Working),
+            (KeyState::Revoked, 60, Some(Reason::Token), good, true, Standing::NeedsSomeone),
+            (KeyState::Revoked, 60, Some(Reason::Timeout), good, false, Standing::NeedsSomeone),
+            (active, 60, Some(Reason::Forbidden), good, true, Standing::NeedsSomeone),
+            (active, 60, Some(Reason::Timeout), good, false, Standing::Affected),
+            (active, 3_600, Some(Reason::Timeout), good, false, Standing::Affected),
+            (active, 60, Some(Reason::Timeout), good, true, Standing::Affected),
+            (active, 3_600, Some(Reason::Timeout), good, true, Standing::NeedsSomeone),
+            (active, 3_600, Some(Reason::Secret), SecretState::Rejected, true, Standing::Affected),
+            (active, 60, Some(Reason::Secret), good, true, Standing::NeedsSomeone),
+            (KeyState::Pending, 60, None, good, true, Standing::Waiting),
+            (KeyState::Pending, 3_700, None, good, true, Standing::NeedsSomeone),
+            (KeyState::Unknown, 60, None, good, true, Standing::Waiting),
+        ] {
+            let found = standing(&status(state, seconds, failure), secret, api_works);
+            assert_eq!(
+                found, expected,
+                "{state} for {seconds} s, {failure:?}, secret {secret}, API {api_works}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unreadable_token_a_spent_budget_and_a_replacement_that_waits_need_someone() {
+        let mut unreadable = status(KeyState::Active, 60, None);
+        unreadable.credential_problem = Some("the token can't be read".into());
+        let mut spent = status(KeyState::Active, 60, None);
+        spent.probes[0].skip(Skip::RateLimit, 1);
+        let mut replaced = status(KeyState::Pending, 60, None);
+        replaced.persisted.history = KeyHistory { has_worked: true, broken_since: Some(at(NOW - 500)) };
+        for status in [unreadable, spent, replaced] {
+            assert_eq!(standing(&status, SecretState::Active, true), Standing::NeedsSomeone);
+        }
+    }
 }
