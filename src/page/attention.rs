@@ -6,24 +6,34 @@ use maud::{Markup, html};
 
 use super::link;
 use super::parts::{Tone, badge, copyable, labels, since, state_of, verdict};
+use crate::diagnosis::Blame;
+use crate::key_state::SecretState;
 use crate::status::{KeyDetail, PartnerView};
 
+/// A secret that worked comes first, because all keys of its partner depend on it. A secret that never worked comes
+/// last: nobody lost anything.
 pub(super) fn entries(partners: &[&PartnerView], keys: &[KeyDetail], now: SystemTime) -> Markup {
+    let is_new = |partner: &&&PartnerView| partner.secret_state == SecretState::Pending;
     html! {
         ol.attention {
-            @for partner in partners { (of_partner(partner, now)) }
+            @for partner in partners.iter().filter(|partner| !is_new(partner)) { (of_partner(partner, now)) }
             @for key in keys { (of_key(key, now)) }
+            @for partner in partners.iter().filter(is_new) { (of_partner(partner, now)) }
         }
     }
 }
 
 fn of_partner(view: &PartnerView, now: SystemTime) -> Markup {
+    // Then its state says nothing about the problem.
+    let is_unreadable = view.verdict.blame == Some(Blame::Exporter);
     html! {
         li.entry.partner-entry {
             p.who {
-                (badge(Tone::of_secret(view.secret_state), view.secret_state.into_str())) " "
+                @if is_unreadable { (badge(Tone::Warning, "unreadable")) }
+                @else { (badge(Tone::of_secret(view.secret_state), view.secret_state.into_str())) }
+                " "
                 a.name href=(link("", &[("partner", &view.partner)])) { "The secret of " (view.partner) } " "
-                (since(view.since, now))
+                @if !is_unreadable { (since(view.since, now)) }
                 @if let Some(id) = &view.request_id { " " span.quote { "request ID " (copyable(id)) } }
             }
             (verdict(&view.verdict))

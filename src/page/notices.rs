@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use maud::{Markup, html};
 
 use super::link;
-use super::parts::since;
+use super::parts::{ago, since};
 use crate::status::{ExporterView, Overview};
 
 /// The number of unreadable credentials in the list.
@@ -30,9 +30,10 @@ fn reload_failure(exporter: &ExporterView, now: SystemTime) -> Markup {
     html! {
         @if let Some(failure) = &exporter.reload_failure {
             div #reload {
-                p { strong { "The configuration was not reloaded." } " " (since(failure.at, now)) }
+                p { strong { "The configuration was not reloaded." } " " (ago(failure.at, now)) }
                 p { "The previous configuration stays in use. Correct this:" }
-                pre { (failure.error) }
+                // It can have a line for each key: the list scrolls, so that the keys stay in sight.
+                pre #reload-errors tabindex="0" role="region" aria-label="Errors of the configuration" { (failure.error) }
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::config::Labels;
 use crate::key_state::SecretState;
 use crate::page::{self, Frame, Listing};
 use crate::status::{self, Filter, KeyDetail, Overview, StatusSource};
@@ -12,6 +13,11 @@ use crate::synthetic::SyntheticFleet;
 fn pages_of_ten_thousand_revoked_keys_stay_below_a_megabyte_and_list_every_key_once() {
     let fleet =
         SyntheticFleet::with_keys(10_000, |number| (format!("{number}{}", "k".repeat(100)), true)).unwrap();
+    let labels = (0..10).map(|label| (format!("label_{label}").into(), "<".repeat(100).into()));
+    let labels: Labels = Arc::new(labels.collect());
+    for key in &fleet.shared_state.inventory().keys {
+        key.set_operator_labels(Arc::clone(&labels));
+    }
     let source = StatusSource::new(&fleet.shared_state);
     let selection = status::select(&source, &Filter::default());
     let overview = Overview::new(&source, &selection);
