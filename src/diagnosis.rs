@@ -499,6 +499,29 @@ fn unreadable(detail: &str, facts: &KeyFacts<'_>) -> Verdict {
     )
 }
 
+/// The verdict about a partner's secret. `unreadable`: why it can't be read here, if it can't.
+pub(crate) fn diagnose_secret(state: SecretState, unreadable: Option<&str>) -> Verdict {
+    if let Some(detail) = unreadable {
+        return Blame::Exporter.verdict(
+            format!("The exporter can't read the secret of the partner: {detail}."),
+            "Repair the file or the variable that the configuration names, on the machine of the exporter.",
+        );
+    }
+    match state {
+        SecretState::Rejected => Blame::Secret.verdict(
+            "The API refuses the partner's secret, which it accepted before. None of its keys works without it.",
+            "Ask MyUnisoft's support what happened to the secret, and quote the request ID.",
+        ),
+        SecretState::Pending => Blame::Secret.verdict(
+            "The API does not know the partner's secret, or does not know it yet.",
+            "Compare the secret with the one that MyUnisoft issued. A new secret works when MyUnisoft has activated it.",
+        ),
+        SecretState::Unknown | SecretState::Active => {
+            Verdict { blame: None, summary: "Nothing is wrong with the secret.".to_owned(), action: None }
+        }
+    }
+}
+
 fn skipped_for_budget() -> Verdict {
     Blame::Budget.verdict(
         "The key is not probed, to leave the rest of its request budget to production traffic.",
