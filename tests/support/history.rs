@@ -95,7 +95,9 @@ const REQUEST_ID: &str = "req-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 fn with_a_long_request_id(series: &str) -> String {
     let Some((before, rest)) = series.split_once("request_id=\"req-") else { return series.to_owned() };
     let (id, after) = rest.split_once('"').unwrap();
-    let mut digits = id.chars().filter(char::is_ascii_alphanumeric).cycle();
+    // A digit is narrower than some letters of the short form.
+    let digit = |c: char| char::from_digit(u32::from(c) % 16, 16).unwrap();
+    let mut digits = id.chars().filter(char::is_ascii_alphanumeric).map(digit).cycle();
     let long: String =
         REQUEST_ID.chars().map(|c| if c == 'x' { digits.next().unwrap() } else { c }).collect();
     format!("{before}request_id=\"{long}\"{after}")

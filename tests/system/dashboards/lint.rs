@@ -159,7 +159,7 @@ fn a_column_that_holds_a_code_or_a_request_id_is_wide_enough() {
             let has = |name: &str| nested(table).iter().any(|part| part["indexByName"].get(name).is_some());
             // At this size, the longest code and the longest form of a request ID fit.
             for (column, shown, wide) in
-                [("code", "code", 305), ("why", "why", 305), ("request_id", "request-id", 345)]
+                [("code", "code", 305), ("why", "why", 305), ("request_id", "request-id", 370)]
             {
                 let change = list(&table["fieldConfig"]["overrides"])
                     .iter()
