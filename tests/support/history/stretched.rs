@@ -79,10 +79,11 @@ impl Timeline<'_> {
     /// again in the chapter has ended: at its beginning, or at the end of an earlier chapter.
     fn recurring(&self, chapter: usize, series: &str, (scrape_at, at): (f64, f64), now: f64) -> f64 {
         let (first, last) = (self.chapters[chapter].first(), self.chapters[chapter].last());
-        if first.samples.get(series) != last.samples.get(series) {
+        // A time in the future is that of a reset.
+        if at > scrape_at || first.samples.get(series) != last.samples.get(series) {
             return now - (scrape_at - at) * PACE;
         }
-        let ended = self.chapters.iter().rposition(|chapter| at >= chapter.began).unwrap_or_default();
+        let ended = self.chapters[..=chapter].iter().rposition(|it| at >= it.began).unwrap_or_default();
         if ended == chapter {
             return self.time(at);
         }
