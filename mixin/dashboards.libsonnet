@@ -18,7 +18,6 @@ local drawn = {
   'overview.json': {
     Availability: ['myunisoft:api_availability_objective:ratio'],
     'Certificates expire in': ['myunisoft:certificate_critical:seconds', 'myunisoft:certificate_warning:seconds'],
-    'Keys that need attention': ['myunisoft:low_budget:requests'],
     'Lowest budgets': ['myunisoft:low_budget:requests'],
     'Probe duration': ['myunisoft:slow_probe:seconds'],
   },

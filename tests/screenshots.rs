@@ -1,4 +1,5 @@
-//! Takes the screenshots in docs/images, of the demo, after all events of its scenario have happened: `make screenshots`.
+//! Takes the screenshots in docs/images: `make screenshots`. Those of the page show the demo, after all events of its
+//! scenario have happened; those of the dashboards show a fleet of 300 keys, three of which are broken.
 
 #![allow(
     clippy::expect_used,
@@ -6,21 +7,21 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    dead_code,
     reason = "the program reports errors by panicking"
 )]
 
-#[path = "support/browser.rs"]
-mod browser;
-#[path = "support/server.rs"]
-mod server;
+#[path = "support/mod.rs"]
+mod support;
 
 use std::path::Path;
 use std::time::Duration;
 
-use browser::Browser;
+use fantoccini::Locator;
 use serde_json::Value;
-use server::{Exporter, until_within};
+use support::browser::Browser;
+use support::drawing::{Drawing, View, shipped_dashboards};
+use support::history;
+use support::server::{Exporter, until_within};
 
 const FOLDER: &str = "docs/images";
 const DESKTOP: (u32, u32) = (1440, 1400);
@@ -29,7 +30,7 @@ const LAPTOP: (u32, u32) = (1366, 768);
 const PHONE: (u32, u32) = (390, 844);
 
 /// The name of the screenshot, the path, the window size, and whether the colour scheme is dark.
-const SCREENSHOTS: [(&str, &str, (u32, u32), bool); 7] = [
+const PAGES: [(&str, &str, (u32, u32), bool); 7] = [
     ("overview-laptop", "/", LAPTOP, false),
     ("overview-light", "/", DESKTOP, false),
     ("overview-dark", "/", DESKTOP, true),
@@ -39,8 +40,30 @@ const SCREENSHOTS: [(&str, &str, (u32, u32), bool); 7] = [
     ("key-phone-dark", "/key?partner=valmy-logiciels&key=girard", PHONE, true),
 ];
 
+/// A laptop's width. The picture ends where the drawing ends.
+const LAPTOP: (u32, u32) = (1366, 1600);
+
+/// The name of the screenshot, the dashboard, what is selected and drawn, and whether the colour scheme is dark.
+const DASHBOARDS: [(&str, &str, &str, bool); 3] = [
+    ("grafana-overview-dark", "overview", "rows=20", true),
+    ("grafana-overview-light", "overview", "rows=20", false),
+    ("grafana-key-dark", "key", "partner=valmy-logiciels&key=garnier-lyon&rows=21", true),
+];
+
 #[tokio::main]
 async fn main() {
+    std::fs::create_dir_all(FOLDER).unwrap();
+    // `cargo test --test screenshots -- dashboards` takes only those.
+    let only = std::env::args().nth(1);
+    if only.as_deref() != Some("dashboards") {
+        take_pages().await;
+    }
+    if only.as_deref() != Some("pages") {
+        take_dashboards().await;
+    }
+}
+
+async fn take_pages() {
     let exporter = Exporter::start_demo(&[]).await;
     // Maintenance is over, a key was revoked, and there are enough probes for the charts.
     until_within(Duration::from_mins(4), "the demo's scenario", || async {
@@ -53,13 +76,30 @@ async fn main() {
         complete.then_some(())
     })
     .await;
-    std::fs::create_dir_all(FOLDER).unwrap();
-    for (name, path, size, dark) in SCREENSHOTS {
+    for (name, path, size, dark) in PAGES {
         let browser = Browser::open(size, dark).await;
         browser.goto(&format!("{}{path}", exporter.url)).await;
-        let file = Path::new(FOLDER).join(format!("{name}.png"));
-        std::fs::write(&file, browser.client.screenshot().await.unwrap()).unwrap();
-        println!("{}", file.display());
+        save(name, &browser.client.screenshot().await.unwrap());
         browser.close().await;
     }
+}
+
+async fn take_dashboards() {
+    let folder = tempfile::tempdir().unwrap();
+    let (prometheus, at) = history::start(folder.path()).await;
+    let drawing = Drawing::start(&shipped_dashboards()).await;
+    let prometheus = prometheus.url();
+    for (name, board, more, dark) in DASHBOARDS {
+        let view = View { prometheus: &prometheus, at, board, more, size: LAPTOP, dark };
+        let (browser, _) = drawing.draw(&view).await;
+        let drawn = browser.client.find(Locator::Css("body")).await.unwrap();
+        save(name, &drawn.screenshot().await.unwrap());
+        browser.close().await;
+    }
+}
+
+fn save(name: &str, picture: &[u8]) {
+    let file = Path::new(FOLDER).join(format!("{name}.png"));
+    std::fs::write(&file, picture).unwrap();
+    println!("{}", file.display());
 }

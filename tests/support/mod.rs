@@ -4,6 +4,8 @@
 
 pub(crate) mod acme;
 pub(crate) mod browser;
+pub(crate) mod drawing;
+pub(crate) mod history;
 pub(crate) mod monitoring;
 pub(crate) mod pki;
 pub(crate) mod probe_command;

@@ -71,6 +71,10 @@ impl Prometheus {
         Self { _server: server, address }
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// The JSON of a route; `None` while Prometheus does not respond.
     pub(crate) async fn get(&self, route: &str, parameters: &[(&str, &str)]) -> Option<Value> {
         let url =

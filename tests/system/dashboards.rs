@@ -1,6 +1,7 @@
 //! The dashboards are compared with the schema of Grafana, the metrics and states of the exporter, and the alerts.
 
 mod links;
+mod lint;
 mod queries;
 mod schema;
 mod states;

@@ -17,6 +17,7 @@ mod support;
 mod alerting;
 mod alerts;
 mod dashboards;
+mod drawn;
 mod faults;
 mod first_screen;
 mod kills;

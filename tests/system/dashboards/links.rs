@@ -37,8 +37,13 @@ fn variable(variable: &Value) -> [&str; 4] {
 fn each_variable_is_filtered_by_the_variables_before_it() {
     let expected = [
         ["datasource", "Data source", "prometheus", ""],
-        ["job", "Job", "label_values(myunisoft_exporter_build_info, job)", ""],
-        ["instance", "Instance", r#"label_values(myunisoft_exporter_build_info{job=~"$job"}, instance)"#, ""],
+        ["job", "Job", "label_values(myunisoft_exporter_build_info, job)", ".+"],
+        [
+            "instance",
+            "Instance",
+            r#"label_values(myunisoft_exporter_build_info{job=~"$job"}, instance)"#,
+            ".+",
+        ],
         [
             "partner",
             "Partner",
@@ -89,8 +94,10 @@ fn a_key_in_a_table_links_to_its_dashboard() {
         for table in tables {
             let link = list(&table["fieldConfig"]["overrides"])
                 .iter()
-                .find(|change| change["matcher"]["options"] == "key")
-                .map(|change| text(&change["properties"][0]["value"][0]["url"]));
+                .filter(|change| change["matcher"]["options"] == "key")
+                .flat_map(|change| list(&change["properties"]))
+                .find(|property| property["id"] == "links")
+                .map(|property| text(&property["value"][0]["url"]));
             assert_eq!(
                 link,
                 Some(

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{ALERTS, RECORDING, SETTINGS, dashboards, list, panels, text};
 
 /// Every query of every panel, with its panel's title.
-fn queries(dashboard: &Value) -> Vec<(&str, &str)> {
+pub(super) fn queries(dashboard: &Value) -> Vec<(&str, &str)> {
     panels(dashboard)
         .into_iter()
         .flat_map(|panel| {
@@ -19,7 +19,7 @@ fn queries(dashboard: &Value) -> Vec<(&str, &str)> {
 
 /// The names of the metrics in an expression: its words without strings, selectors, durations, functions, operators and
 /// label lists.
-fn metrics_in(expr: &str) -> BTreeSet<&str> {
+pub(super) fn metrics_in(expr: &str) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     let mut rest = expr;
     while let Some(begin) = rest.chars().next() {
@@ -27,6 +27,8 @@ fn metrics_in(expr: &str) -> BTreeSet<&str> {
             after_selector(rest)
         } else if begin == '[' {
             rest.split_once(']').unwrap().1
+        } else if begin == '"' {
+            after_string(rest)
         } else if begin.is_alphanumeric() || "_:$".contains(begin) {
             let end = rest.find(|c: char| !(c.is_alphanumeric() || "_:.$".contains(c)));
             let (word, behind) = rest.split_at(end.unwrap_or(rest.len()));
@@ -36,6 +38,18 @@ fn metrics_in(expr: &str) -> BTreeSet<&str> {
         };
     }
     found
+}
+
+/// The text after `"…"`. A backslash escapes the next character.
+fn after_string(rest: &str) -> &str {
+    let mut escaped = true;
+    for (at, c) in rest.char_indices() {
+        if c == '"' && !escaped {
+            return &rest[at + 1..];
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    panic!("an unclosed string: {rest}")
 }
 
 /// The text after `{…}`. The strings inside can contain braces.
@@ -76,14 +90,16 @@ fn known_metrics() -> BTreeSet<String> {
         .flat_map(str::lines)
         .filter_map(|line| Some(line.trim().strip_prefix("- record: ")?.to_owned()));
     let of_prometheus = ["ALERTS", "ALERTS_FOR_STATE", "up"].map(str::to_owned);
-    served.chain(recorded).chain(of_prometheus).collect()
+    // Its labels are those that operators choose.
+    let labels = ["myunisoft_key_labels".to_owned()];
+    served.chain(recorded).chain(of_prometheus).chain(labels).collect()
 }
 
 #[test]
 fn metric_names_are_found_in_an_expression() {
     let expr = r#"max by (job, key) (a_total{x=~"}|b"}) * on (key) group_left () clamp_min(c:d, 1e3)
-        or 1000 * (rate(e[$__rate_interval]) > 0 unless f offset $__range)"#;
-    assert_eq!(metrics_in(expr), BTreeSet::from(["a_total", "c:d", "e", "f"]));
+        or 1000 * (rate(e[$__rate_interval]) > 0 unless f offset $__range) or label_replace(g, "h", "i\"j", "", "")"#;
+    assert_eq!(metrics_in(expr), BTreeSet::from(["a_total", "c:d", "e", "f", "g"]));
 }
 
 #[test]

@@ -36,7 +36,6 @@ fn panels_show_the_thresholds_of_the_alerts() {
         ),
         (OVERVIEW, "Probe duration", vec!["myunisoft:slow_probe:seconds"]),
         (OVERVIEW, "Lowest budgets", vec!["myunisoft:low_budget:requests"]),
-        (OVERVIEW, "Keys that need attention", vec!["myunisoft:low_budget:requests"]),
         (KEY, "Last duration", vec!["myunisoft:slow_probe:seconds"]),
         (KEY, "Probe duration", vec!["myunisoft:slow_probe:seconds"]),
         (KEY, "Requests left", vec!["myunisoft:low_budget:requests"]),
