@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use url::Url;
 
 use crate::logging::{Format, Level};
+use crate::shard::{Shard, ShardFlag};
 
 /// The configuration file that is used if no flag names one.
 pub(crate) const DEFAULT_CONFIG_FILE: &str = "myunisoft-exporter.yml";
@@ -134,10 +135,21 @@ pub(crate) struct Flags {
     #[arg(long = "storage.path", value_name = "DIRECTORY", default_value = "data/")]
     pub storage_path: PathBuf,
 
-    /// Number of this exporter among several that run the same configuration: their probes stand apart in time, those of
-    /// replicas 0 and 1 half an interval [default: the ordinal at the end of the host name, as in exporter-1; else 0]
+    /// Monitor a part of the keys: part I of N, from 0. `auto/N` takes I from the end of the host name, as in exporter-1
+    /// [default: all keys]
+    #[arg(long = "shard", value_name = "I/N")]
+    pub shard: Option<ShardFlag>,
+
+    /// Number of this exporter among several that monitor the same keys: their probes stand apart in time
+    /// [default: the ordinal at the end of the host name, as in exporter-1; else 0, and 0 with --shard]
     #[arg(long = "replica", value_name = "NUMBER")]
     pub replica: Option<u32>,
+
+    /// How many exporters monitor the same keys: each sends every N-th probe of a key, so that all together send as many
+    /// requests as one
+    #[arg(long = "replicas", value_name = "N")]
+    #[arg(default_value = "1", value_parser = clap::value_parser!(u32).range(1..=10))]
+    pub replicas: u32,
 
     /// Lowest level to log [default: info, or error for `probe` and `healthcheck`]
     #[arg(long = "log.level", value_name = "LEVEL")]
@@ -176,10 +188,24 @@ fn ordinal(host_name: &str) -> Option<u32> {
     number.parse().ok().filter(|_| is_ordinal)
 }
 
+fn ordinal_of_host() -> Option<u32> {
+    ordinal(&std::env::var("HOSTNAME").ok()?)
+}
+
 impl Flags {
-    /// The number of this exporter among those that run the same configuration.
+    /// The part of the keys that this exporter monitors.
+    ///
+    /// # Errors
+    /// If the host name has to say the part, and does not.
+    pub(crate) fn shard(&self) -> Result<Shard, String> {
+        self.shard.map_or(Ok(Shard::WHOLE), |flag| flag.resolve(ordinal_of_host()))
+    }
+
+    /// The number of this exporter among those that monitor the same keys.
     pub(crate) fn replica(&self) -> u32 {
-        self.replica.or_else(|| ordinal(&std::env::var("HOSTNAME").ok()?)).unwrap_or(0)
+        // The host names of shards differ, too, and no two shards have a key in common.
+        let of_host = || ordinal_of_host().filter(|_| self.shard.is_none());
+        self.replica.or_else(of_host).unwrap_or(0)
     }
 
     /// The given addresses, or `default` if there are none.

@@ -3,6 +3,7 @@
 
 mod canaries;
 mod credentials;
+mod division;
 mod load;
 mod names;
 mod partners;
@@ -27,6 +28,7 @@ use checked_yaml::{Cursor, Reported};
 use strum::VariantArray;
 use url::Url;
 
+pub(crate) use self::division::Division;
 pub(crate) use self::load::{KeyFiles, Loaded, load, load_text};
 pub(crate) use self::section::Section;
 use crate::partner_api::{Access, Firm, KeyInfoMode, Method};
@@ -95,6 +97,8 @@ pub(crate) struct Settings {
     pub keep_free: u32,
     /// Whether `myunisoft_probe_error_info` has the request ID.
     pub request_ids: bool,
+    /// Which of the keys this exporter monitors. The command line says it, not a file.
+    pub division: Arc<Division>,
 }
 
 /// `health:`

@@ -99,6 +99,7 @@ impl Fleet {
         let settings = MonitorSettings { prober, keep_free: config.settings.keep_free };
         // From here on, nothing can fail: the change is made completely or not at all.
         self.context.metrics.set_probes(&histogram_labels(config));
+        self.context.metrics.set_scope(&settings.prober.identity(), config.settings.division.shard);
         let (partners, keys) = self.build_partners_and_keys(config, &settings);
         let shared_state = &self.context.shared_state;
         if shared_state.inventory().settings.api.base_url != config.settings.api.base_url {

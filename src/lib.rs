@@ -34,6 +34,7 @@
 //!
 //! The base:
 //! - `config`: the configuration file and its checks.
+//! - `shard`: which keys each of several exporters monitors.
 //! - `partner_api`: the protocol of the Partner API, from bytes to evidence.
 //! - `secret`: secrets from the configuration, from files and from the environment.
 //! - `reference`: the names of metrics and states, for the tests of dashboards, alerts and documents.
@@ -74,6 +75,7 @@ mod rfc3339;
 mod schedule;
 mod secret;
 mod service_manager;
+mod shard;
 mod state;
 mod status;
 mod store;

@@ -14,13 +14,17 @@ mod selection;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde_with::As;
 
+use crate::config::Division;
+use crate::format;
 use crate::key_state::KeyState;
+use crate::shard::Shard;
 use crate::state::{Inventory, ReloadFailure, SharedState};
 
 pub(crate) use api::{ApiView, Availability, SlotView};
@@ -87,8 +91,37 @@ pub(crate) fn common_scale(durations: impl Iterator<Item = Duration>) -> Duratio
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ExporterView {
     pub version: &'static str,
+    /// Which part of the fleet it monitors; `None` if it monitors all keys of its configuration.
+    pub shard: Option<ShardView>,
     /// Why the last reload of the configuration failed; `None` after one that succeeded.
     pub reload_failure: Option<ReloadFailureView>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct ShardView {
+    /// From 0.
+    pub ordinal: u32,
+    pub total: u32,
+    /// The number of keys of this shard.
+    pub keys: usize,
+    /// The number of keys of all shards.
+    pub fleet_keys: usize,
+}
+
+impl ShardView {
+    fn new(inventory: &Inventory) -> Option<Self> {
+        let Division { shard, fleet_keys, .. } = *inventory.settings.division;
+        let Shard { ordinal, total } = shard;
+        (total > 1).then(|| Self { ordinal, total, keys: inventory.keys.len(), fleet_keys })
+    }
+}
+
+impl fmt::Display for ShardView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ordinal, total, .. } = self;
+        let (keys, fleet_keys) = (format::grouped(self.keys), format::grouped(self.fleet_keys));
+        write!(f, "Shard {ordinal} of {total}, counted from 0: {keys} of {fleet_keys} keys")
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -109,6 +142,7 @@ impl Overview {
         Self {
             exporter: ExporterView {
                 version: crate::version::VERSION,
+                shard: ShardView::new(&source.inventory),
                 reload_failure: source.shared_state.reload_failure().map(ReloadFailureView::from),
             },
             now: source.now,

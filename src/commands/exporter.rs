@@ -29,9 +29,16 @@ pub(super) const DEFAULT_PORT: u16 = 10_698;
 /// Runs the exporter until a signal stops it.
 pub(crate) fn exporter(flags: &Flags) -> ExitCode {
     let (config_file, web_config_file) = (flags.config_file.clone(), flags.web_config_file.clone());
+    let shard = match flags.shard() {
+        Ok(shard) => shard,
+        Err(problem) => return exit_code(Err(BadConfiguration(problem).into())),
+    };
+    let replicas = flags.replicas;
     let load = Arc::new(move || {
         let config = load_config(config_file.as_deref());
-        let (config, web_config) = Problems::both(config, load_web_config(web_config_file.as_deref()))?;
+        let (mut config, web_config) = Problems::both(config, load_web_config(web_config_file.as_deref()))?;
+        config.config.divide(shard);
+        config.config.take_turns(replicas);
         log_loaded(&config);
         Ok(combine(config, web_config))
     });
@@ -77,7 +84,9 @@ fn log_start(config: &Config, configuration: &str, storage: &Path) {
     let partners = config.partners.len();
     let keys: usize = config.partners.iter().map(|partner| partner.keys.len()).sum();
     let (version, storage) = (crate::version::VERSION, storage.display());
-    info!(version, configuration, %storage, partners, keys, "myunisoft-exporter starts");
+    let division = &config.settings.division;
+    let shard = division.is_divided().then(|| tracing::field::display(division.shard));
+    info!(version, configuration, %storage, partners, keys, shard, "myunisoft-exporter starts");
 }
 
 fn options(flags: &Flags) -> ServeOptions {

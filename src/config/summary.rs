@@ -24,7 +24,7 @@ impl Loaded {
     }
 
     fn write_summary(&self, out: &mut String) -> fmt::Result {
-        let Config { settings: Settings { api, health, .. }, partners } = &self.config;
+        let Config { settings: Settings { api, health, division, .. }, partners } = &self.config;
         writeln!(out, "API: {}", api.base_url)?;
         if self.keys().any(|(_, key)| matches!(key.credential, Credential::Login(_))) {
             writeln!(out, "Log-in: {}", api.auth_url)?;
@@ -38,6 +38,10 @@ impl Loaded {
             writeln!(out, "Trusted certificates: {}", file.display())?;
         }
         writeln!(out, "Health: every {}", humantime::format_duration(health.timing.interval))?;
+        if division.is_divided() {
+            let keys = self.keys().count();
+            writeln!(out, "Shard: {}, {keys} of {}", division.shard, counted_keys(division.fleet_keys))?;
+        }
         writeln!(out, "Partners: {}", partners.len())?;
         write_list(out, partners.iter().map(describe_partner), "partners")?;
         writeln!(out, "Probes per minute: {}", self.probes_per_minute())?;

@@ -56,6 +56,7 @@ pub(crate) fn overview(frame: Frame, status: &Overview, listing: &Listing) -> Ma
     };
     let content = html! {
         h1.unseen { "Status of MyUnisoft's Partner API, the partners and the keys" }
+        @if let Some(shard) = &status.exporter.shard { p.faint #shard data-live { (shard) } }
         (reload_failure(status))
         (api::card(status, now))
         (partners(&status.partners, now))
