@@ -1,5 +1,7 @@
 //! The command line: flags and subcommands, without the code that acts on them.
 
+mod selector;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -151,6 +153,23 @@ pub(crate) struct Flags {
     #[arg(default_value = "1", value_parser = clap::value_parser!(u32).range(1..=10))]
     pub replicas: u32,
 
+    /// URL of a Prometheus server that scrapes these exporters: what the storage lost is restored from it
+    #[arg(long = "restore.prometheus-url", value_name = "URL", requires = "restore_match")]
+    #[arg(value_parser = prometheus_url)]
+    pub restore_url: Option<Url>,
+
+    /// Selector of the series of these exporters in that Prometheus server, such as `{job="myunisoft"}`
+    #[arg(long = "restore.match", value_name = "SELECTOR", value_parser = selector::matchers)]
+    pub restore_match: Option<String>,
+
+    /// File with the value of the header Authorization for that Prometheus server, such as `Bearer …`
+    #[arg(long = "restore.authorization-file", value_name = "FILE")]
+    pub restore_authorization_file: Option<PathBuf>,
+
+    /// PEM file with the certificate authorities to trust for that Prometheus server [default: those of the system]
+    #[arg(long = "restore.ca-file", value_name = "FILE")]
+    pub restore_ca_file: Option<PathBuf>,
+
     /// Lowest level to log [default: info, or error for `probe` and `healthcheck`]
     #[arg(long = "log.level", value_name = "LEVEL")]
     pub log_level: Option<Level>,
@@ -178,6 +197,19 @@ fn interval(text: &str) -> Result<Duration, String> {
     let wrong = || "write a duration of at least one second, such as `5s`, or `0s`".to_owned();
     let interval = humantime::parse_duration(text).map_err(|_| wrong())?;
     if interval.is_zero() || interval >= Duration::from_secs(1) { Ok(interval) } else { Err(wrong()) }
+}
+
+/// Of a server, with a path prefix if it has one. It appears in process lists, so it has no password.
+fn prometheus_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let url = url.ok_or("write the URL of the server, such as `http://prometheus:9090`")?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("remove user and password; put them into --restore.authorization-file".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("remove what follows the path; only the server and its path prefix count".to_owned());
+    }
+    Ok(url)
 }
 
 /// The ordinal that Kubernetes puts at the end of the host name of a `StatefulSet`'s pod.

@@ -22,6 +22,7 @@
 //! - `metrics`: the metrics in the Prometheus text format. `label`: the label values of this format.
 //!
 //! Monitoring:
+//! - `restore`: restores from Prometheus what the storage lost.
 //! - `fleet`: creates the monitors of a configuration, and changes them when the configuration changes.
 //! - `probe_loop`: runs the probes of one key when they are due. `schedule`: computes the due times.
 //!   `pauses`: detects that the process did not run for a while. `last_alive`: when it ran before the start.
@@ -71,6 +72,7 @@ mod probe_once;
 pub mod reference;
 mod reload;
 mod report;
+mod restore;
 mod rfc3339;
 mod schedule;
 mod secret;

@@ -176,6 +176,11 @@ impl Store {
         }
     }
 
+    /// Applies an update that nobody waits for.
+    pub(crate) fn save_later(&self, update: StateUpdate) {
+        self.0.modify(|current| current.content.apply(update));
+    }
+
     /// The persisted state of a key with this token; the key is named by partner and key.
     pub(crate) fn key(&self, key: &(Arc<str>, Arc<str>), token: &CredentialId) -> Option<PersistedKeyState> {
         self.0.current.borrow().content.key(key, token)

@@ -11,6 +11,8 @@ use crate::last_alive::LastAlive;
 use crate::metrics::Metrics;
 use crate::panics;
 use crate::reload::{LOAD_TIMEOUT, LoadedConfig};
+use crate::restore::RestoreOptions;
+use crate::schedule::Turn;
 use crate::store::Store;
 use checked_yaml::Problems;
 use tokio::net::TcpListener;
@@ -95,11 +97,19 @@ fn options(flags: &Flags) -> ServeOptions {
         lifecycle: flags.lifecycle,
         probes_without_auth: flags.probes_without_auth,
         auto_reload_interval: check_files.then_some(flags.auto_reload_interval),
-        replica: flags.replica(),
+        turn: Turn::of_replica(flags.replica(), flags.replicas),
+        restore: restore_options(flags),
         max_connections: max_connections(flags),
         prefix: flags.prefix(),
         external_url: flags.external_url.as_ref().map(|external| external.url.clone()),
     }
+}
+
+fn restore_options(flags: &Flags) -> Option<RestoreOptions> {
+    let (url, matchers) = flags.restore_url.clone().zip(flags.restore_match.clone())?;
+    let (authorization_file, ca_file) =
+        (flags.restore_authorization_file.clone(), flags.restore_ca_file.clone());
+    Some(RestoreOptions { url, matchers, authorization_file, ca_file })
 }
 
 /// The flag's value, but at most half of the files that the process may open: probes need the others.

@@ -29,7 +29,7 @@ use crate::partner_api::judge::{KeyEvidence, RequestKind};
 use crate::probe::{Credentials, ProbeRequest};
 use crate::report::ProbeReport;
 use crate::state::{KeyStatus, MonitoredKey, ProbeStatus, Skip, TransitionCause};
-use crate::store::CredentialId;
+use crate::store::{CredentialId, StateUpdate};
 use on_request::OnRequest;
 
 /// Sends the probes of one key, one request at a time.
@@ -59,6 +59,8 @@ struct KeySession {
     key_info_answered: Option<Instant>,
     /// Since when this token is probed.
     started: Instant,
+    /// What Prometheus remembers about the key, until its token can be read.
+    remembered: Option<PersistedKeyState>,
     /// For each kind of refusal, the last response that said it.
     refusals: Vec<(KeyEvidence, TransitionCause)>,
 }
@@ -127,6 +129,7 @@ impl KeyMonitor {
             confirmation,
             key_info_answered: None,
             started: Instant::now(),
+            remembered: None,
             refusals: Vec::new(),
         };
         Arc::new_cyclic(|monitor| Self {
@@ -341,6 +344,25 @@ impl KeyMonitor {
         }
     }
 
+    /// Takes up what Prometheus remembers about the key. It is shown until the next answer of the API.
+    pub(crate) async fn remember(&self, remembered: PersistedKeyState) {
+        let mut session = self.session.lock().await;
+        let known = self.key.status().persisted;
+        let next = known.with_remembered(&remembered);
+        if next == known {
+            return;
+        }
+        if let Some(id) = session.id.clone() {
+            let (partner, key) = (Arc::clone(&self.key.partner.name), Arc::clone(&self.key.name));
+            self.context.store.save_later(StateUpdate::Key { partner, key, id, persisted: next });
+        } else {
+            session.remembered = Some(next);
+        }
+        let mut status = self.key.status();
+        status.is_remembered = next.state != known.state;
+        status.persisted = next;
+    }
+
     /// If the token was replaced, the key continues with the state of the new token, which is unknown for a
     /// token that was never used. What earlier responses said is about the old token.
     fn adopt_replaced_token(&self, session: &mut KeySession, token: &SecretString) {
@@ -349,7 +371,8 @@ impl KeyMonitor {
         if session.id.as_ref() == Some(&id) {
             return;
         }
-        let new = PersistedKeyState::new(SystemTime::now());
+        let remembered = session.remembered.take().filter(|_| session.id.is_none());
+        let new = remembered.unwrap_or_else(|| PersistedKeyState::new(SystemTime::now()));
         let persisted = self.context.store.adopt_key(Arc::clone(partner), Arc::clone(key), &id, new);
         let mut status = self.key.status();
         status.set_persisted(persisted, None);

@@ -65,6 +65,8 @@ pub(crate) struct HealthStatus {
 #[derive(Clone, Debug)]
 pub(crate) struct KeyStatus {
     pub persisted: PersistedKeyState,
+    /// Whether Prometheus remembers the state, and no answer of the API confirmed or changed it yet.
+    pub is_remembered: bool,
     /// How often each state was entered since the start of the process, in the order of first entry.
     pub changes: Vec<(KeyState, u64)>,
     /// The IDs behind the key: from key/info, or else from the token.
@@ -169,6 +171,7 @@ impl KeyStatus {
     pub(crate) fn new(persisted: PersistedKeyState, probes: impl IntoIterator<Item = ProbeStatus>) -> Self {
         Self {
             persisted,
+            is_remembered: false,
             changes: Vec::new(),
             identity: Identity::default(),
             version: None,
@@ -196,6 +199,7 @@ impl KeyStatus {
 
     /// Takes over the history and the counters of the same key under an earlier configuration.
     pub(crate) fn carry_over(&mut self, old: &Self) {
+        self.is_remembered = old.is_remembered && old.persisted == self.persisted;
         self.changes.clone_from(&old.changes);
         self.identity.clone_from(&old.identity);
         self.credential_problem.clone_from(&old.credential_problem);
@@ -214,6 +218,7 @@ impl KeyStatus {
         if response.budget.is_reported() {
             self.budget = Some(response.budget);
         }
+        self.is_remembered &= response.key.is_none();
         let Some(info) = &response.key_info else { return };
         self.routes = info.route_count;
         if let Some(extended) = &info.extended {

@@ -29,6 +29,8 @@ pub(crate) struct KeyView {
     pub state: KeyState,
     #[serde(rename = "state_since_timestamp_seconds", with = "As::<Seconds>")]
     pub since: SystemTime,
+    /// Whether the state is what Prometheus remembers, and the API has not answered about the key yet.
+    pub remembered_by_prometheus: bool,
     pub verdict: Verdict,
     /// The ID of the schema (tenant) behind the key.
     pub schema_id: Option<String>,
@@ -180,7 +182,8 @@ impl KeyView {
             access: key.access,
             state: status.persisted.state,
             since: status.persisted.since,
-            verdict: diagnosis::diagnose_key(&facts),
+            remembered_by_prometheus: status.is_remembered,
+            verdict: verdict(&facts, status),
             verdict_probe: diagnosis::most_important(&facts.failed_probes).map(|failed| failed.probe.into()),
             schema_id: known(&status.identity.schema_id),
             third_party_id: known(&status.identity.third_party_id),
@@ -210,6 +213,14 @@ impl KeyView {
     pub(crate) fn request_id(&self) -> Option<&str> {
         self.displayed_probe().and_then(ProbeView::request_id_to_quote)
     }
+}
+
+fn verdict(facts: &KeyFacts<'_>, status: &KeyStatus) -> Verdict {
+    let mut verdict = diagnosis::diagnose_key(facts);
+    if status.is_remembered {
+        verdict.summary += " Prometheus remembers this state; the API has not answered about the key yet.";
+    }
+    verdict
 }
 
 fn facts<'a>(
