@@ -1,6 +1,7 @@
 //! The configuration, read from files and fully checked: no value in a [`Config`] can be found invalid
 //! later. Its reference is `docs/configuration.md`.
 
+pub(crate) mod budget;
 mod canaries;
 mod credentials;
 mod division;

@@ -96,7 +96,8 @@ impl Fleet {
             }
             _ => self.context.prober(&config.settings.api)?,
         };
-        let settings = MonitorSettings { prober, keep_free: config.settings.keep_free };
+        let is_divided = config.settings.division.is_divided();
+        let settings = MonitorSettings { prober, keep_free: config.settings.keep_free, is_divided };
         // From here on, nothing can fail: the change is made completely or not at all.
         self.context.metrics.set_probes(&histogram_labels(config));
         self.context.metrics.set_scope(&settings.prober.identity(), config.settings.division.shard);
@@ -182,10 +183,10 @@ impl Fleet {
         RunningKey { monitor, _task: AbortOnDropHandle::new(task) }
     }
 
-    /// The names of the keys about which nothing is known.
+    /// The names of the keys whose state is not known, as far as the storage is concerned.
     pub(crate) fn keys_without_history(&self) -> impl Iterator<Item = (Arc<str>, Arc<str>)> {
-        let is_blank = |key: &RunningKey| key.monitor.monitored_key().status().persisted.is_blank();
-        self.keys.iter().filter(move |(_, key)| is_blank(key)).map(|(name, _)| name.clone())
+        let is_forgotten = |key: &RunningKey| key.monitor.monitored_key().status().persisted.is_forgotten();
+        self.keys.iter().filter(move |(_, key)| is_forgotten(key)).map(|(name, _)| name.clone())
     }
 
     /// The partners about whose secret nothing is known.

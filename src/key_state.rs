@@ -164,16 +164,22 @@ impl PersistedKeyState {
         Self { history, ..self }
     }
 
-    /// Whether nothing is known about the key.
-    pub(crate) fn is_blank(&self) -> bool {
-        self.state == KeyState::Unknown && !self.has_been_active && self.history == KeyHistory::default()
+    /// Whether it is not known in which state this token was: nothing is known about the key, or somebody else monitored it
+    /// meanwhile. A token that has replaced another one is new, and this is known.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        let is_blank = !self.has_been_active && self.history == KeyHistory::default();
+        self.state == KeyState::Unknown && (is_blank || self.has_been_active)
+    }
+
+    /// The same after a time in which somebody else monitored the key: what it was stays true, and what it is is not known.
+    pub(crate) fn after_absence(self, now: SystemTime) -> Self {
+        let history =
+            KeyHistory { has_worked: self.history.has_worked || self.has_been_active, broken_since: None };
+        Self { state: KeyState::Unknown, since: now, history, ..self }
     }
 
     /// Adds what somebody else remembers about the key. What the API said since counts more.
     pub(crate) fn with_remembered(self, remembered: &Self) -> Self {
-        if self.is_blank() {
-            return *remembered;
-        }
         if self.state == KeyState::Active {
             return self;
         }

@@ -23,8 +23,8 @@ use crate::partner_api::Access;
 
 use certificates::Certificates;
 pub(crate) use status::{
-    Episode, EpisodeChange, HealthState, HealthStatus, KeyStatus, LastProbe, ProbeStatus, Skip,
-    TransitionCause,
+    Episode, EpisodeChange, HealthState, HealthStatus, KeyStatus, KeyUse, LastProbe, ProbeStatus, Skip,
+    TokenUse, TransitionCause,
 };
 
 #[derive(Debug, Default)]

@@ -213,6 +213,11 @@ impl Store {
         self.adopt(new, |content| content.keys().adopt((partner, key), token, new))
     }
 
+    /// If this key was not here, and is here now: somebody else monitored it meanwhile, so its state is not known.
+    pub(crate) fn note_absence(&self, key: &(Arc<str>, Arc<str>), token: &CredentialId, now: SystemTime) {
+        self.0.modify(|current| current.content.keys().note_absence(key, token, now));
+    }
+
     /// Records that a partner uses this secret now. Returns the state of the secret, or `new` if there is none.
     pub(crate) fn adopt_secret(
         &self,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use checked_yaml::quoted;
 
+use super::budget::{REQUESTS, WINDOW, percent};
 use super::{Config, Credential, Key, Loaded, Partner, Settings, Target, Timing};
 use crate::partner_api::{Access, KeyInfoMode};
 
@@ -45,6 +46,14 @@ impl Loaded {
         writeln!(out, "Partners: {}", partners.len())?;
         write_list(out, partners.iter().map(describe_partner), "partners")?;
         writeln!(out, "Probes per minute: {}", self.probes_per_minute())?;
+        if !self.largest_share.keys.is_empty() {
+            let (share, keys) = (percent(self.largest_share.share), &self.largest_share.keys);
+            let window = humantime::format_duration(WINDOW);
+            writeln!(
+                out,
+                "Request budget used: at most {share} of {REQUESTS} requests per {window} and token ({keys})"
+            )?;
+        }
         self.write_keys_that_activate(out)?;
         writeln!(out, "Configuration files: {}", self.files.len())?;
         write_list(out, self.files.iter().map(|file| file.display()), "files")?;

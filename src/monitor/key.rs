@@ -28,7 +28,7 @@ use crate::partner_api::failure::{Failure, Reason};
 use crate::partner_api::judge::{KeyEvidence, RequestKind};
 use crate::probe::{Credentials, ProbeRequest};
 use crate::report::ProbeReport;
-use crate::state::{KeyStatus, MonitoredKey, ProbeStatus, Skip, TransitionCause};
+use crate::state::{KeyStatus, KeyUse, MonitoredKey, ProbeStatus, Skip, TransitionCause};
 use crate::store::{CredentialId, StateUpdate};
 use on_request::OnRequest;
 
@@ -52,6 +52,8 @@ pub(crate) struct KeyMonitor {
 struct KeySession {
     tokens: TokenProvider,
     budget: TokenBudget,
+    /// What the probes of this key add to the use of the budget.
+    budget_use: KeyUse,
     /// Of the token or account that the key in the shared state belongs to.
     id: Option<CredentialId>,
     confirmation: Confirmation<usize, KeyEvidence>,
@@ -88,6 +90,9 @@ impl KeyMonitor {
         let id = tokens.initial_id(partner_monitor.api(), &partner.name, &key.name);
         let new = PersistedKeyState::new(SystemTime::now());
         let name = (Arc::clone(&partner.name), Arc::clone(&key.name));
+        if let Some(id) = id.as_ref().filter(|_| settings.is_divided) {
+            context.store.note_absence(&name, id, new.since);
+        }
         let persisted = if let Some(id) = &id {
             context.store.adopt_key(name.0, name.1, id, new)
         } else {
@@ -122,9 +127,12 @@ impl KeyMonitor {
             evidence::restore_contradictions(&mut confirmation, &key.probes, &context.store, id);
         }
         let budget = id.as_ref().map(|id| context.budgets.of(id)).unwrap_or_default();
+        let budget_use = budget.used.add(budget_share(&key.probes));
+        monitored_key.status().token_use = budget.used.clone();
         let session = KeySession {
             tokens,
             budget,
+            budget_use,
             id,
             confirmation,
             key_info_answered: None,
@@ -384,6 +392,8 @@ impl KeyMonitor {
         (session.key_info_answered, session.started) = (None, Instant::now());
         session.refusals.clear();
         session.budget = self.context.budgets.of(&id);
+        session.budget_use = session.budget.used.add(budget_share(self.probes()));
+        self.key.status().token_use = session.budget.used.clone();
         if session.id.replace(id).is_some() {
             info!(partner = &**partner, key = &**key, state = %persisted.state, "the token was replaced");
         }
@@ -408,6 +418,10 @@ impl Drop for KeyMonitor {
     fn drop(&mut self) {
         self.partner_monitor.remove_key(self.number);
     }
+}
+
+fn budget_share(probes: &[Probe]) -> f64 {
+    config::budget::share(probes.iter().map(|probe| probe.timing.interval))
 }
 
 fn request<'a>(probe: &'a Probe, token: &'a SecretString, secret: &'a SecretString) -> ProbeRequest<'a> {

@@ -24,7 +24,7 @@ pub(super) struct Window {
 /// The shortest first: after a move or a lost disk, the last minutes say everything. The longest is how long the storage
 /// remembers a key, too. Two steps are never farther apart than a sample is valid in a query, five minutes.
 pub(super) const WINDOWS: [Window; 3] = [
-    Window { range: "15m", step: "15s", batch: 200 },
+    Window { range: "15m", step: "5s", batch: 200 },
     Window { range: "1d", step: "5m", batch: 100 },
     Window { range: "30d", step: "5m", batch: 20 },
 ];

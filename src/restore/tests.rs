@@ -199,3 +199,37 @@ async fn a_key_with_persisted_state_is_not_asked_about() {
     world.restore(&prometheus).await;
     assert_eq!(prometheus.forms.lock().unwrap().len(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_returns_to_its_shard_is_unknown_until_prometheus_or_the_api_says_more() {
+    let world = World::start().await;
+    world.wait_for("dupont", KeyState::Active).await;
+    world.simulator.key("dupont").unwrap().revoke();
+    world.wait_for("dupont", KeyState::Revoked).await;
+    let World { simulator, mut fleet, _storage } = world;
+    let keys = ["martin", "dupont"].map(|name| known_key(&simulator, name, vec![exercices(None)]));
+    let divided = |keys: &[crate::config::Key]| {
+        let mut config = config(&simulator, keys.to_vec());
+        // Of both shards: the keys of this test are chosen by hand.
+        let mut divided = config.clone();
+        divided.divide(crate::shard::Shard { ordinal: 0, total: 2 });
+        config.settings.division = divided.settings.division;
+        config
+    };
+    // It leaves for another shard, which sees that it works again. Then it returns.
+    fleet.apply(&divided(&keys[..1])).unwrap();
+    simulator.key("dupont").unwrap().restore();
+    simulator.inject(FaultScope::Everything, Fault::Close);
+    fleet.apply(&divided(&keys)).unwrap();
+    let world = World { simulator, fleet, _storage };
+    let returned = world.key("dupont").persisted;
+    assert_eq!(
+        (returned.state, returned.history.broken_since),
+        (KeyState::Unknown, None),
+        "no alert about the past"
+    );
+    assert!(returned.has_been_active && returned.is_forgotten());
+    let prometheus = FakePrometheus::start([]).await;
+    world.restore(&prometheus).await;
+    assert!(world.wait_for("dupont", KeyState::Active).await.is_remembered);
+}

@@ -48,6 +48,8 @@ pub(crate) struct KeyView {
     pub token_expiry: Option<SystemTime>,
     /// The request budget in the last response that had one.
     pub rate_limit: Option<RateLimitView>,
+    /// Which share of the documented budget of a token its probes use; with other keys of the same token, if there are any.
+    pub probes_budget_ratio: f64,
     /// In the order of the configuration.
     pub probes: Vec<ProbeView>,
     /// The probe that the verdict is about.
@@ -197,6 +199,7 @@ impl KeyView {
                 remaining: budget.remaining,
                 reset: budget.reset,
             }),
+            probes_budget_ratio: status.budget_share(),
             probes: status.probes.iter().map(ProbeView::new).collect(),
         }
     }

@@ -214,6 +214,20 @@ impl<N: Ord, S: Persisted> Records<N, S> {
     }
 }
 
+impl<N: Ord> Records<N, PersistedKeyState> {
+    /// See [`PersistedKeyState::after_absence`]. Returns whether anything changed.
+    pub(super) fn note_absence(&mut self, owner: &N, id: &CredentialId, now: SystemTime) -> bool {
+        let is_new_here = !self.owners.contains_key(owner);
+        let stored = self
+            .states
+            .get_mut(&id.fingerprint)
+            .filter(|stored| stored.unused_since.is_some() && is_new_here);
+        let Some(stored) = stored else { return false };
+        stored.persisted = stored.persisted.after_absence(now);
+        true
+    }
+}
+
 impl<S> Used<S> {
     pub(super) const fn of_version_1(fingerprint: Fingerprint, persisted: S) -> Self {
         Self { api: None, fingerprint, persisted, other_apis: Vec::new() }

@@ -50,7 +50,7 @@ fn every_query_is_about_these_exporters_this_api_and_these_keys() {
             "{query}"
         );
         let joined = r#" and ignoring (partner, key, state, identity) myunisoft_exporter_api_info{job="m",cluster=~"a|b",identity="https://api.example"})"#;
-        assert!(query.contains(joined) && query.ends_with("[15m:15s])"), "{query}");
+        assert!(query.contains(joined) && query.ends_with("[15m:5s])"), "{query}");
     }
     for query in scope().secret_queries(WINDOWS[2], "acme") {
         assert!(
