@@ -94,7 +94,8 @@ fn a_token_of_many_keys_is_one_warning_with_a_few_names() {
     let text = format!("partners:\n- name: acme\n  secret: value-of-acme\n  keys:\n{keys}");
     let folder = Folder::new().with("exporter.yml", &text);
     close(&folder.path("exporter.yml"));
-    let texts = warnings(&folder);
+    let mut texts = warnings(&folder);
+    texts.retain(|text| text.contains("the same token"));
     assert_eq!(texts.len(), 1, "{texts:?}");
     assert!(texts[0].contains("\"key3\" of \"acme\" and 46 more"), "{texts:?}");
 }

@@ -96,5 +96,7 @@ async fn the_share_of_the_budget_that_probes_use_counts_all_keys_with_the_token(
     is(fleet.key("other").budget_share(), single);
     config.partners[0].keys.remove(1);
     fleet.apply(&config);
+    // The task of the removed key ends.
+    sleep(Duration::from_secs(1)).await;
     is(fleet.key("one").budget_share(), single);
 }
