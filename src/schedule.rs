@@ -222,7 +222,7 @@ mod tests {
             let turn = Turn::of_replica(replica, replicas);
             let anchor = Anchor { monotonic: now, wall: INTERVAL * 600_000, turn };
             let due = Schedule::new(anchor, offset, INTERVAL * replicas).next_due(now);
-            due.duration_since(now).as_secs_f64().round() as u64
+            (due.duration_since(now) + Duration::from_millis(1)).as_secs()
         };
         for offset in [0.0, 0.25, 0.75] {
             for replicas in [2, 3] {

@@ -132,7 +132,7 @@ impl ShardHash {
     }
 }
 
-/// The finalizer of SplitMix64: each bit of the result depends on each bit of the argument.
+/// The finalizer of `SplitMix64`: each bit of the result depends on each bit of the argument.
 const fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

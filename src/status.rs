@@ -112,7 +112,7 @@ impl ShardView {
     fn new(inventory: &Inventory) -> Option<Self> {
         let Division { shard, fleet_keys, .. } = *inventory.settings.division;
         let Shard { ordinal, total } = shard;
-        (total > 1).then(|| Self { ordinal, total, keys: inventory.keys.len(), fleet_keys })
+        (total > 1).then_some(Self { ordinal, total, keys: inventory.keys.len(), fleet_keys })
     }
 }
 

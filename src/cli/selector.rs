@@ -1,4 +1,4 @@
-//! A series selector of PromQL, as `--restore.match` has it.
+//! A series selector of `PromQL`, as `--restore.match` has it.
 
 /// Reads `{job="myunisoft",cluster=~"a|b"}`, with or without the braces. Returns the matchers as they go into a query.
 ///

@@ -142,7 +142,7 @@ impl Window {
     }
 }
 
-/// A string of PromQL.
+/// A string of `PromQL`.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for character in text.chars() {

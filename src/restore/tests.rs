@@ -67,7 +67,8 @@ fn vector(query: &str) -> Value {
 struct World {
     simulator: Simulator,
     fleet: Fleet,
-    _storage: tempfile::TempDir,
+    /// Removed at the end.
+    storage: tempfile::TempDir,
 }
 
 impl World {
@@ -80,7 +81,7 @@ impl World {
         let storage = tempfile::tempdir().unwrap();
         let mut fleet = Fleet::new(Arc::new(context(Store::open(storage.path(), || {}).unwrap())));
         fleet.apply(&config).unwrap();
-        Self { simulator, fleet, _storage: storage }
+        Self { simulator, fleet, storage }
     }
 
     fn restorer(&self, url: &Url) -> Restorer {
@@ -206,7 +207,7 @@ async fn a_key_that_returns_to_its_shard_is_unknown_until_prometheus_or_the_api_
     world.wait_for("dupont", KeyState::Active).await;
     world.simulator.key("dupont").unwrap().revoke();
     world.wait_for("dupont", KeyState::Revoked).await;
-    let World { simulator, mut fleet, _storage } = world;
+    let World { simulator, mut fleet, storage } = world;
     let keys = ["martin", "dupont"].map(|name| known_key(&simulator, name, vec![exercices(None)]));
     let divided = |keys: &[crate::config::Key]| {
         let mut config = config(&simulator, keys.to_vec());
@@ -221,7 +222,7 @@ async fn a_key_that_returns_to_its_shard_is_unknown_until_prometheus_or_the_api_
     simulator.key("dupont").unwrap().restore();
     simulator.inject(FaultScope::Everything, Fault::Close);
     fleet.apply(&divided(&keys)).unwrap();
-    let world = World { simulator, fleet, _storage };
+    let world = World { simulator, fleet, storage };
     let returned = world.key("dupont").persisted;
     assert_eq!(
         (returned.state, returned.history.broken_since),

@@ -17,8 +17,8 @@ const KEYS: usize = 12;
 async fn fleet() -> (Simulator, TempDir) {
     let limits = Limits { total: 1_000_000, ..Default::default() };
     let mut builder = Simulator::builder().limits(limits).partner("acme", SECRET);
-    for number in 0..KEYS {
-        builder = builder.society_key(&format!("customer-{number}"), 80, 127 + number as u64);
+    for (number, society) in (0..KEYS).zip(127..) {
+        builder = builder.society_key(&format!("customer-{number}"), 80, society);
     }
     let simulator = builder.start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -54,10 +54,10 @@ async fn three_shards_divide_the_keys_and_say_so() {
     for (ordinal, exporter) in shards.iter().enumerate() {
         let keys = offered_keys(exporter).await;
         let metrics = exporter.metrics().await;
-        let value = |series: &str| sample_value(&metrics, series).unwrap() as usize;
-        assert_eq!(value("myunisoft_exporter_configured_keys{partner=\"acme\"}"), keys.len());
-        assert_eq!(value("myunisoft_exporter_shard_ordinal"), ordinal);
-        assert_eq!(value("myunisoft_exporter_total_shards"), 3);
+        let value = |series: &str| sample_value(&metrics, series).unwrap().to_string();
+        assert_eq!(value("myunisoft_exporter_configured_keys{partner=\"acme\"}"), keys.len().to_string());
+        assert_eq!(value("myunisoft_exporter_shard_ordinal"), ordinal.to_string());
+        assert_eq!(value("myunisoft_exporter_total_shards"), "3");
         let (_, status) = exporter.get_json("/api/v1/status").await;
         let expected =
             serde_json::json!({"ordinal": ordinal, "total": 3, "keys": keys.len(), "fleet_keys": KEYS});

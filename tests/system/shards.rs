@@ -31,8 +31,8 @@ impl Stack {
     async fn start() -> Self {
         let limits = Limits { total: 1_000_000, ..Default::default() };
         let mut builder = Simulator::builder().limits(limits).partner("acme", SECRET);
-        for number in 0..KEYS {
-            builder = builder.society_key(&name(number), 80, 127 + number as u64);
+        for (number, society) in (0..KEYS).zip(127..) {
+            builder = builder.society_key(&name(number), 80, society);
         }
         let simulator = builder.start().await.unwrap();
         let folder = tempfile::tempdir().unwrap();

@@ -9,14 +9,14 @@ use crate::shard::Shard;
 
 /// A fleet of two partners, one of which has a single key, and of ten firms of one account.
 fn fleet() -> Config {
-    let firms: String = (1..=10)
-        .map(|firm| {
-            format!("      - {{name: firm-{firm}, access: firm, login: {{mail: 'A@b', password: p, firm: {firm}}}, canaries: []}}\n")
-        })
-        .collect();
-    let keys: String = (0..300)
-        .map(|key| format!("      - {{name: key-{key}, access: society, token: t-{key}}}\n"))
-        .collect();
+    let firm = |firm| {
+        format!(
+            "      - {{name: firm-{firm}, access: firm, login: {{mail: 'A@b', password: p, firm: {firm}}}, canaries: []}}\n"
+        )
+    };
+    let key = |key| format!("      - {{name: key-{key}, access: society, token: t-{key}}}\n");
+    let (firms, keys) = ((1..=10).map(firm).collect::<Vec<_>>(), (0..300).map(key).collect::<Vec<_>>());
+    let (firms, keys) = (firms.concat(), keys.concat());
     let text = format!(
         "partners:\n  - name: acme\n    secret: s\n    keys:\n{firms}{keys}  - name: small\n    secret: t\n    keys:\n      \
          - {{name: only, access: society, token: u}}\n  - {{name: none, secret: v, keys: []}}\n"

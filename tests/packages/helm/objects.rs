@@ -298,7 +298,7 @@ fn each_shard_is_a_pod_that_takes_its_number_from_its_name() {
     ] {
         assert!(args.contains(&json!(flag)), "{flag}: {args:?}");
     }
-    let is_replica = |variable: &serde_json::Value| variable["name"] == "MYUNISOFT_EXPORTER_REPLICA";
+    let is_replica = |variable: &Value| variable["name"] == "MYUNISOFT_EXPORTER_REPLICA";
     assert!(!list(&container["env"]).iter().any(is_replica), "shards are no replicas");
     let default = configuration("default");
     assert!(!default.container()["args"].to_string().contains("shard"));
