@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use url::Url;
 
 use crate::fleet::Fleet;
@@ -20,7 +20,8 @@ use crate::metrics::Metrics;
 use crate::monitor::Context;
 use crate::probe::BuildError;
 use crate::reload::{LoadedConfig, Loader, Reloader};
-use crate::schedule::Gap;
+use crate::restore::{Forgotten, RestoreOptions, Restorer};
+use crate::schedule::{Gap, Turn};
 use crate::service_manager;
 use crate::state::SharedState;
 use crate::store::Store;
@@ -61,8 +62,10 @@ pub(crate) struct ServeOptions {
     pub probes_without_auth: bool,
     /// How often to check whether a file of the configuration changed; `None`: never.
     pub auto_reload_interval: Option<Duration>,
-    /// The number of this exporter among those that run the same configuration.
-    pub replica: u32,
+    /// The place of this exporter among those that monitor the same keys.
+    pub turn: Turn,
+    /// Where what the storage lost is restored from.
+    pub restore: Option<RestoreOptions>,
     /// The maximum number of simultaneous connections, for all listeners.
     pub max_connections: usize,
     /// The path below which everything is served: empty, or `/…` without a final slash.
@@ -96,13 +99,14 @@ impl App {
         let context = Arc::new(Context::new(Arc::clone(&shared_state), Arc::clone(&metrics), store));
         let now = SystemTime::now();
         let downtime = last_alive.downtime(now).map(|length| Gap::ending_now(length, now));
-        let mut fleet = Fleet::new(Arc::clone(&context)).with_start(options.replica, downtime);
+        let mut fleet = Fleet::new(Arc::clone(&context)).with_start(options.turn, downtime);
         {
             let _read_ahead = initial.config.read_secrets_ahead().await;
             fleet.apply(&initial.config)?;
         }
         history.restore(&shared_state, now);
-        let public_paths = public_paths(&options);
+        let _restoring = options.restore.map(|restore| start_restore(restore, &fleet));
+        let public_paths = public_paths(&options.prefix, options.probes_without_auth);
         let app = AppState {
             context: Arc::clone(&context),
             key_index: fleet.key_index(),
@@ -155,10 +159,22 @@ impl App {
     }
 }
 
+/// Restores what the storage lost, in the background: the start does not wait for Prometheus, and does not fail with it.
+fn start_restore(options: RestoreOptions, fleet: &Fleet) -> Option<AbortOnDropHandle<()>> {
+    let forgotten = Forgotten::of(fleet);
+    match Restorer::new(options, fleet) {
+        Ok(restorer) => Some(AbortOnDropHandle::new(tokio::spawn(restorer.run(forgotten)))),
+        Err(cause) => {
+            error!(cause, "--restore.ca-file: nothing is restored from Prometheus");
+            None
+        }
+    }
+}
+
 /// The paths that need no password.
-fn public_paths(options: &ServeOptions) -> Arc<[String]> {
-    let paths = ["/-/healthy", "/-/ready"].map(|path| format!("{}{path}", options.prefix));
-    if options.probes_without_auth { paths.into() } else { Arc::default() }
+fn public_paths(prefix: &str, probes_without_auth: bool) -> Arc<[String]> {
+    let paths = ["/-/healthy", "/-/ready"].map(|path| format!("{prefix}{path}"));
+    if probes_without_auth { paths.into() } else { Arc::default() }
 }
 
 /// Reloads at each request, and when a file changed. Dropping this future stops every probe.

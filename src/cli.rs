@@ -1,5 +1,7 @@
 //! The command line: flags and subcommands, without the code that acts on them.
 
+mod selector;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use clap_complete::Shell;
 use url::Url;
 
 use crate::logging::{Format, Level};
+use crate::shard::{Shard, ShardFlag};
 
 /// The configuration file that is used if no flag names one.
 pub(crate) const DEFAULT_CONFIG_FILE: &str = "myunisoft-exporter.yml";
@@ -134,10 +137,38 @@ pub(crate) struct Flags {
     #[arg(long = "storage.path", value_name = "DIRECTORY", default_value = "data/")]
     pub storage_path: PathBuf,
 
-    /// Number of this exporter among several that run the same configuration: their probes stand apart in time, those of
-    /// replicas 0 and 1 half an interval [default: the ordinal at the end of the host name, as in exporter-1; else 0]
+    /// Monitor a part of the keys: part I of N, from 0. `auto/N` takes I from the end of the host name, as in exporter-1
+    /// [default: all keys]
+    #[arg(long = "shard", value_name = "I/N")]
+    pub shard: Option<ShardFlag>,
+
+    /// Number of this exporter among several that monitor the same keys: their probes stand apart in time
+    /// [default: the ordinal at the end of the host name, as in exporter-1; else 0, and 0 with --shard]
     #[arg(long = "replica", value_name = "NUMBER")]
     pub replica: Option<u32>,
+
+    /// How many exporters monitor the same keys: each sends every N-th probe of a key, so that all together send as many
+    /// requests as one
+    #[arg(long = "replicas", value_name = "N")]
+    #[arg(default_value = "1", value_parser = clap::value_parser!(u32).range(1..=10))]
+    pub replicas: u32,
+
+    /// URL of a Prometheus server that scrapes these exporters: what the storage lost is restored from it
+    #[arg(long = "restore.prometheus-url", value_name = "URL", requires = "restore_match")]
+    #[arg(value_parser = prometheus_url)]
+    pub restore_url: Option<Url>,
+
+    /// Selector of the series of these exporters in that Prometheus server, such as `{job="myunisoft"}`
+    #[arg(long = "restore.match", value_name = "SELECTOR", value_parser = selector::matchers)]
+    pub restore_match: Option<String>,
+
+    /// File with the value of the header Authorization for that Prometheus server, such as `Bearer …`
+    #[arg(long = "restore.authorization-file", value_name = "FILE")]
+    pub restore_authorization_file: Option<PathBuf>,
+
+    /// PEM file with the certificate authorities to trust for that Prometheus server [default: those of the system]
+    #[arg(long = "restore.ca-file", value_name = "FILE")]
+    pub restore_ca_file: Option<PathBuf>,
 
     /// Lowest level to log [default: info, or error for `probe` and `healthcheck`]
     #[arg(long = "log.level", value_name = "LEVEL")]
@@ -168,6 +199,19 @@ fn interval(text: &str) -> Result<Duration, String> {
     if interval.is_zero() || interval >= Duration::from_secs(1) { Ok(interval) } else { Err(wrong()) }
 }
 
+/// Of a server, with a path prefix if it has one. It appears in process lists, so it has no password.
+fn prometheus_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let url = url.ok_or("write the URL of the server, such as `http://prometheus:9090`")?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("remove user and password; put them into --restore.authorization-file".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("remove what follows the path; only the server and its path prefix count".to_owned());
+    }
+    Ok(url)
+}
+
 /// The ordinal that Kubernetes puts at the end of the host name of a `StatefulSet`'s pod.
 fn ordinal(host_name: &str) -> Option<u32> {
     let (name, number) = host_name.split('.').next()?.rsplit_once('-')?;
@@ -176,10 +220,24 @@ fn ordinal(host_name: &str) -> Option<u32> {
     number.parse().ok().filter(|_| is_ordinal)
 }
 
+fn ordinal_of_host() -> Option<u32> {
+    ordinal(&std::env::var("HOSTNAME").ok()?)
+}
+
 impl Flags {
-    /// The number of this exporter among those that run the same configuration.
+    /// The part of the keys that this exporter monitors.
+    ///
+    /// # Errors
+    /// If the host name has to say the part, and does not.
+    pub(crate) fn shard(&self) -> Result<Shard, String> {
+        self.shard.map_or(Ok(Shard::WHOLE), |flag| flag.resolve(ordinal_of_host()))
+    }
+
+    /// The number of this exporter among those that monitor the same keys.
     pub(crate) fn replica(&self) -> u32 {
-        self.replica.or_else(|| ordinal(&std::env::var("HOSTNAME").ok()?)).unwrap_or(0)
+        // The host names of shards differ, too, and no two shards have a key in common.
+        let of_host = || ordinal_of_host().filter(|_| self.shard.is_none());
+        self.replica.or_else(of_host).unwrap_or(0)
     }
 
     /// The given addresses, or `default` if there are none.

@@ -1,8 +1,10 @@
 //! The configuration, read from files and fully checked: no value in a [`Config`] can be found invalid
 //! later. Its reference is `docs/configuration.md`.
 
+pub(crate) mod budget;
 mod canaries;
 mod credentials;
+mod division;
 mod labels;
 mod load;
 mod names;
@@ -28,6 +30,7 @@ use checked_yaml::{Cursor, Reported};
 use strum::VariantArray;
 use url::Url;
 
+pub(crate) use self::division::Division;
 pub(crate) use self::labels::Labels;
 pub(crate) use self::load::{KeyFiles, Loaded, load, load_text};
 pub(crate) use self::section::Section;
@@ -97,6 +100,8 @@ pub(crate) struct Settings {
     pub keep_free: u32,
     /// Whether `myunisoft_probe_error_info` has the request ID.
     pub request_ids: bool,
+    /// Which of the keys this exporter monitors. The command line says it, not a file.
+    pub division: Arc<Division>,
 }
 
 /// `health:`

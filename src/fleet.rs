@@ -8,7 +8,7 @@
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
@@ -18,7 +18,7 @@ use crate::monitor::{Context, HealthMonitor, KeyMonitor, MonitorSettings, Partne
 use crate::panics::restart_on_panic;
 use crate::probe::BuildError;
 use crate::probe_loop::{run_health_probe, run_key_probes};
-use crate::schedule::{Anchor, Gap, replica_shift};
+use crate::schedule::{Anchor, Gap, Turn};
 use crate::state::Inventory;
 
 /// The configured names of partner and key.
@@ -71,10 +71,10 @@ impl Fleet {
         }
     }
 
-    /// Uses the wall clock for the schedules, so that a restart does not move them. Makes this fleet number `replica` of several that run the same configuration, so that their probes stand apart.
-    /// What was due in `downtime` is made up for.
-    pub(crate) fn with_start(self, replica: u32, downtime: Option<Gap>) -> Self {
-        Self { anchor: Anchor::now(replica_shift(replica)), downtime, ..self }
+    /// Uses the wall clock for the schedules, so that a restart does not move them. `turn`: the place of this
+    /// fleet among several that run the same configuration. What was due in `downtime` is made up for.
+    pub(crate) fn with_start(self, turn: Turn, downtime: Option<Gap>) -> Self {
+        Self { anchor: Anchor::now(turn), downtime, ..self }
     }
 
     pub(crate) const fn context(&self) -> &Arc<Context> {
@@ -96,9 +96,11 @@ impl Fleet {
             }
             _ => self.context.prober(&config.settings.api)?,
         };
-        let settings = MonitorSettings { prober, keep_free: config.settings.keep_free };
+        let is_divided = config.settings.division.is_divided();
+        let settings = MonitorSettings { prober, keep_free: config.settings.keep_free, is_divided };
         // From here on, nothing can fail: the change is made completely or not at all.
         self.context.metrics.set_probes(&histogram_labels(config));
+        self.context.metrics.set_scope(&settings.prober.identity(), config.settings.division.shard);
         self.context.store.set_configured_keys(key_names(config));
         let (partners, keys) = self.build_partners_and_keys(config, &settings);
         let shared_state = &self.context.shared_state;
@@ -180,6 +182,18 @@ impl Fleet {
         let probes = move || run_key_probes(Arc::clone(&monitored), anchor, downtime);
         let task = tokio::spawn(restart_on_panic(probes));
         RunningKey { monitor, _task: AbortOnDropHandle::new(task) }
+    }
+
+    /// The names of the keys whose state is not known, as far as the storage is concerned.
+    pub(crate) fn keys_without_history(&self) -> impl Iterator<Item = (Arc<str>, Arc<str>)> {
+        let is_forgotten = |key: &RunningKey| key.monitor.monitored_key().status().persisted.is_forgotten();
+        self.keys.iter().filter(move |(_, key)| is_forgotten(key)).map(|(name, _)| name.clone())
+    }
+
+    /// The partners about whose secret nothing is known.
+    pub(crate) fn partners_without_history(&self) -> Vec<Weak<PartnerMonitor>> {
+        let is_blank = |monitor: &&Arc<PartnerMonitor>| monitor.partner.secret().is_blank();
+        self.partners.values().filter(is_blank).map(Arc::downgrade).collect()
     }
 
     fn monitor_health(&mut self, settings: MonitorSettings, timing: Timing) {

@@ -81,6 +81,19 @@ pub(crate) fn time_of_day(time: SystemTime) -> String {
     utc_time(time).chars().skip("2026-11-25 ".len()).take("10:00:00".len()).collect()
 }
 
+/// A number with its thousands separated: `10,000`.
+pub(crate) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// A number with its noun in singular or plural.
 pub(crate) fn count(number: usize, one: &str, several: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { several })
@@ -167,6 +180,13 @@ mod tests {
             (configured_percent(0.999_95), configured_percent(0.999)),
             ("99.995 %".into(), "99.9 %".into())
         );
+    }
+
+    #[test]
+    fn thousands_are_separated() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
     }
 
     #[test]

@@ -169,6 +169,38 @@ impl PersistedKeyState {
         Self { history, ..self }
     }
 
+    /// Whether it is not known in which state this token was: nothing is known about the key, or somebody else monitored it
+    /// meanwhile. A token that has replaced another one is new, and this is known.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        let is_blank = !self.has_been_active && self.history == KeyHistory::default();
+        self.state == KeyState::Unknown && (is_blank || self.has_been_active)
+    }
+
+    /// The same after a time in which somebody else monitored the key: what it was stays true, and what it is is not known.
+    pub(crate) fn after_absence(self, now: SystemTime) -> Self {
+        let history =
+            KeyHistory { has_worked: self.history.has_worked || self.has_been_active, broken_since: None };
+        Self { state: KeyState::Unknown, since: now, history, ..self }
+    }
+
+    /// Adds what somebody else remembers about the key. What the API said since counts more.
+    pub(crate) fn with_remembered(self, remembered: &Self) -> Self {
+        if self.state == KeyState::Active {
+            return self;
+        }
+        let has_been_active = self.has_been_active || remembered.has_been_active;
+        let has_worked = self.history.has_worked || remembered.history.has_worked;
+        let state = match self.state {
+            KeyState::Unknown => remembered.state,
+            KeyState::NotFound if has_been_active => KeyState::Revoked,
+            state => state,
+        };
+        let refused_since = (state.is_refused() && has_worked).then_some(self.since);
+        let broken_since = remembered.history.broken_since.or(self.history.broken_since).or(refused_since);
+        let since = if self.state == KeyState::Unknown { remembered.since } else { self.since };
+        Self { state, since, has_been_active, history: KeyHistory { has_worked, broken_since } }
+    }
+
     /// Adds what version 1 of the state file did not have.
     pub(crate) fn complete_version_1(&mut self) {
         let broken_since = (self.state.is_refused() && self.has_been_active).then_some(self.since);
@@ -254,6 +286,23 @@ impl PersistedSecretState {
             SecretState::Unknown | SecretState::Pending => {
                 Self { state: SecretState::Rejected, since, has_been_active: true }
             }
+        }
+    }
+
+    /// Whether nothing is known about the secret.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.state == SecretState::Unknown && !self.has_been_active
+    }
+
+    /// Adds what somebody else remembers about the secret. What the API said since counts more.
+    pub(crate) fn with_remembered(self, remembered: &Self) -> Self {
+        let has_been_active = self.has_been_active || remembered.has_been_active;
+        match self.state {
+            SecretState::Unknown => Self { has_been_active, ..*remembered },
+            SecretState::Pending if has_been_active => {
+                Self { state: SecretState::Rejected, has_been_active, ..self }
+            }
+            SecretState::Pending | SecretState::Active | SecretState::Rejected => self,
         }
     }
 

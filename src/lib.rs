@@ -22,6 +22,7 @@
 //! - `metrics`: the metrics in the Prometheus text format. `label`: the label values of this format.
 //!
 //! Monitoring:
+//! - `restore`: restores from Prometheus what the storage lost.
 //! - `fleet`: creates the monitors of a configuration, and changes them when the configuration changes.
 //! - `probe_loop`: runs the probes of one key when they are due. `schedule`: computes the due times.
 //!   `pauses`: detects that the process did not run for a while. `last_alive`: when it ran before the start.
@@ -34,6 +35,7 @@
 //!
 //! The base:
 //! - `config`: the configuration file and its checks.
+//! - `shard`: which keys each of several exporters monitors.
 //! - `partner_api`: the protocol of the Partner API, from bytes to evidence.
 //! - `secret`: secrets from the configuration, from files and from the environment.
 //! - `reference`: the names of metrics and states, for the tests of dashboards, alerts and documents.
@@ -71,10 +73,12 @@ mod probe_once;
 pub mod reference;
 mod reload;
 mod report;
+mod restore;
 mod rfc3339;
 mod schedule;
 mod secret;
 mod service_manager;
+mod shard;
 mod state;
 mod status;
 mod store;

@@ -24,6 +24,7 @@ use web_toolkit::{DropReason, Observer};
 
 use crate::config::HEALTH;
 use crate::report::{Phase, Phases};
+use crate::shard::Shard;
 use crate::state::SharedState;
 use crate::version;
 use exposition::Exposition;
@@ -78,6 +79,7 @@ impl Metrics {
         }
         let metrics = Self { registry, registered, probes: Mutex::default() };
         metrics.set_probes(&[HEALTH]);
+        metrics.set_scope("", Shard::WHOLE);
         Ok(metrics)
     }
 
@@ -101,6 +103,14 @@ impl Metrics {
             }
         }
         *present = wanted;
+    }
+
+    /// Says which API this exporter monitors, and which part of the keys.
+    pub(crate) fn set_scope(&self, api: &str, shard: Shard) {
+        self.registered.api_info.reset();
+        self.registered.api_info.with_label_values(&[api]).set(1.0);
+        self.registered.shard_ordinal.set(shard.ordinal.into());
+        self.registered.total_shards.set(shard.total.into());
     }
 
     /// Adds the durations of one probe to the histograms.

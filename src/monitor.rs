@@ -61,6 +61,8 @@ pub(crate) struct MonitorSettings {
     pub prober: Prober,
     /// A key is not probed if its remaining budget is known to be below this number of requests.
     pub keep_free: u32,
+    /// Whether other exporters monitor other keys: then a key that was not here was elsewhere.
+    pub is_divided: bool,
 }
 
 /// What became of one run of a probe.

@@ -8,6 +8,7 @@ mod client;
 mod connect;
 mod exhaustion;
 mod phase_timer;
+mod plain;
 mod request_id_history;
 mod resolver;
 #[cfg(test)]
@@ -40,6 +41,7 @@ use crate::report::{Phase, Phases, ProbeReport};
 use body::{Body, BodyLimits};
 use client::Client;
 use phase_timer::{PhaseTimer, Times};
+pub(crate) use plain::{PlainClient, PlainError};
 use request_id_history::RequestIdHistory;
 pub(crate) use transport_error::BuildError;
 use transport_error::TransportError;

@@ -86,7 +86,7 @@ impl ProbeOnce {
         let context = Arc::new(Context::new(Arc::new(SharedState::default()), metrics, store));
         let prober = context.prober(&config.settings.api)?;
         let health = HealthMonitor::new(Arc::clone(&context), prober.clone(), config.settings.health.timing);
-        let settings = MonitorSettings { prober, keep_free: config.settings.keep_free };
+        let settings = MonitorSettings { prober, keep_free: config.settings.keep_free, is_divided: false };
         let mut keys = Vec::new();
         let mut partners = Vec::new();
         for partner in &config.partners {

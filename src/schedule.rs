@@ -23,7 +23,15 @@ const MIN_WINDOW: Duration = Duration::from_secs(10);
 pub(crate) struct Anchor {
     monotonic: Instant,
     wall: Duration,
-    /// The fraction of each interval by which this replica's probes are shifted.
+    turn: Turn,
+}
+
+/// Which of the due times of the fleet are those of this replica.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Turn {
+    /// The place of a probe in the interval, in `0..1`, is multiplied by this.
+    scale: f64,
+    /// By how much of the interval the probes of this replica are shifted then, in `0..1`.
     shift: f64,
 }
 
@@ -54,15 +62,14 @@ pub(crate) struct DueTime {
 }
 
 impl Anchor {
-    /// Now; `shift` is in `0..1`.
-    pub(crate) fn now(shift: f64) -> Self {
+    pub(crate) fn now(turn: Turn) -> Self {
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { monotonic: Instant::now(), wall, shift }
+        Self { monotonic: Instant::now(), wall, turn }
     }
 
     /// Now, as if the wall clock showed a multiple of every interval.
     pub(crate) fn aligned() -> Self {
-        Self { monotonic: Instant::now(), wall: Duration::ZERO, shift: 0.0 }
+        Self { monotonic: Instant::now(), wall: Duration::ZERO, turn: Turn::EACH }
     }
 }
 
@@ -105,7 +112,7 @@ impl Schedule {
     /// Due whenever the wall clock at `anchor`, continued by the monotonic clock, is `offset` of an interval after a
     /// multiple of `interval`. `interval` must not be zero; `offset` is in `0..1`.
     pub(crate) fn new(anchor: Anchor, offset: f64, interval: Duration) -> Self {
-        let phase = interval.mul_f64((offset + anchor.shift).fract()).as_nanos();
+        let phase = interval.mul_f64(anchor.turn.place(offset)).as_nanos();
         let (wall, interval_nanos) = (anchor.wall.as_nanos(), interval.as_nanos());
         let wait = (phase + interval_nanos - wall % interval_nanos) % interval_nanos;
         Self::starting_at(anchor.monotonic + nanoseconds(wait), interval)
@@ -164,10 +171,26 @@ fn hashed_fraction(hash: Sha256) -> f64 {
     (head >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// By how much of an interval the probes of replica number `replica` are shifted: 0, 1/2, 1/4, 3/4, 1/8, … So the
-/// replicas stand apart as far as possible, whatever their number is, and each knows its place without the others.
-pub(crate) fn replica_shift(replica: u32) -> f64 {
-    f64::from(replica.reverse_bits()) / 2.0_f64.powi(32)
+impl Turn {
+    /// A single exporter has each due time.
+    const EACH: Self = Self { scale: 1.0, shift: 0.0 };
+
+    /// The turn of replica number `replica`.
+    ///
+    /// If `replicas` take turns, their intervals are so many times longer, and each has every due time of a single exporter
+    /// that the others do not have. Otherwise each replica has an exporter's due times, shifted by 0, 1/2, 1/4, 3/4, 1/8, … of
+    /// an interval: so the replicas stand apart as far as possible, whatever their number is.
+    pub(crate) fn of_replica(replica: u32, replicas: u32) -> Self {
+        if replicas > 1 {
+            let scale = 1.0 / f64::from(replicas);
+            return Self { scale, shift: f64::from(replica % replicas) * scale };
+        }
+        Self { scale: 1.0, shift: f64::from(replica.reverse_bits()) / 2.0_f64.powi(32) }
+    }
+
+    fn place(self, offset: f64) -> f64 {
+        (offset * self.scale + self.shift).fract()
+    }
 }
 
 #[cfg(test)]
@@ -178,7 +201,7 @@ mod tests {
 
     /// Due at 15 s of each minute of the wall clock, which shows a full minute now.
     fn schedule(now: Instant) -> Schedule {
-        Schedule::new(Anchor { monotonic: now, wall: INTERVAL * 1_000, shift: 0.0 }, 0.25, INTERVAL)
+        Schedule::new(Anchor { monotonic: now, wall: INTERVAL * 1_000, turn: Turn::EACH }, 0.25, INTERVAL)
     }
 
     #[test]
@@ -186,9 +209,28 @@ mod tests {
         let now = Instant::now();
         for lived in [0, 7, 14, 15, 16, 59, 60, 61, 3_601] {
             let lived = Duration::from_secs(lived);
-            let anchor = Anchor { monotonic: now + lived, wall: INTERVAL * 1_000 + lived, shift: 0.0 };
+            let anchor = Anchor { monotonic: now + lived, wall: INTERVAL * 1_000 + lived, turn: Turn::EACH };
             let restarted = Schedule::new(anchor, 0.25, INTERVAL);
             assert_eq!(restarted.next_due(now + lived), schedule(now).next_due(now + lived), "{lived:?}");
+        }
+    }
+
+    #[test]
+    fn replicas_that_take_turns_have_the_due_times_of_one_exporter() {
+        let now = Instant::now();
+        let due = |replica, replicas: u32, offset| {
+            let turn = Turn::of_replica(replica, replicas);
+            let anchor = Anchor { monotonic: now, wall: INTERVAL * 600_000, turn };
+            let due = Schedule::new(anchor, offset, INTERVAL * replicas).next_due(now);
+            (due.duration_since(now) + Duration::from_millis(1)).as_secs()
+        };
+        for offset in [0.0, 0.25, 0.75] {
+            for replicas in [2, 3] {
+                let turns: Vec<_> = (0..replicas).map(|replica| due(replica, replicas, offset)).collect();
+                let single: Vec<_> =
+                    (0..replicas).map(|turn| due(0, 1, offset) + 60 * u64::from(turn)).collect();
+                assert_eq!(turns, single);
+            }
         }
     }
 
@@ -196,7 +238,8 @@ mod tests {
     fn two_replicas_stand_half_an_interval_apart() {
         let now = Instant::now();
         let due = |replica| {
-            let anchor = Anchor { monotonic: now, wall: INTERVAL * 1_000, shift: replica_shift(replica) };
+            let anchor =
+                Anchor { monotonic: now, wall: INTERVAL * 1_000, turn: Turn::of_replica(replica, 1) };
             Schedule::new(anchor, 0.25, INTERVAL).next_due(now).duration_since(now).as_secs()
         };
         assert_eq!([0, 1, 2, 3].map(due), [15, 45, 30, 0]);
@@ -208,7 +251,7 @@ mod tests {
         let start = Instant::now();
         let end = start + Duration::from_mins(10);
         let gap = Gap { length: Duration::from_secs(length), end, rotation };
-        let anchor = Anchor { monotonic: start, wall: INTERVAL * 1_000, shift: 0.0 };
+        let anchor = Anchor { monotonic: start, wall: INTERVAL * 1_000, turn: Turn::EACH };
         let schedules = (0..6_000).map(|key| Schedule::new(anchor, f64::from(key) / 6_000.0, INTERVAL));
         let seconds = |at: Instant| at.duration_since(end).as_secs_f64();
         let made_up = schedules.clone().filter_map(|schedule| gap.make_up(schedule, false)).map(seconds);
@@ -261,7 +304,7 @@ mod tests {
                 let gap = Gap { length: Duration::from_secs(52), end: now, rotation };
                 for (key, asked) in asked.iter_mut().enumerate() {
                     let offset = offset_fraction("acme", &format!("key-{key}"), 0, 1);
-                    let anchor = Anchor { monotonic: now, wall: INTERVAL * 1_000, shift: 0.0 };
+                    let anchor = Anchor { monotonic: now, wall: INTERVAL * 1_000, turn: Turn::EACH };
                     let schedule = Schedule::new(anchor, offset, INTERVAL);
                     let first = gap.make_up(schedule, false).unwrap_or_else(|| schedule.next_due(now));
                     *asked |= first < now + Duration::from_secs(8);

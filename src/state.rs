@@ -25,8 +25,8 @@ use crate::partner_api::request_id::RequestId;
 use certificates::Certificates;
 use history::{TransitionRecord, Transitions};
 pub(crate) use status::{
-    Episode, EpisodeChange, HealthState, HealthStatus, KeyStatus, LastProbe, ProbeStatus, Skip,
-    TransitionCause,
+    Episode, EpisodeChange, HealthState, HealthStatus, KeyStatus, KeyUse, LastProbe, ProbeStatus, Skip,
+    TokenUse, TransitionCause,
 };
 
 #[derive(Debug, Default)]

@@ -174,6 +174,11 @@ impl Store {
         }
     }
 
+    /// Applies an update that nobody waits for.
+    pub(crate) fn save_later(&self, update: StateUpdate) {
+        self.0.modify(|current| current.content.apply(update));
+    }
+
     /// The persisted state of a key with this token; the key is named by partner and key.
     pub(crate) fn key(&self, key: &(Arc<str>, Arc<str>), token: &CredentialId) -> Option<PersistedKeyState> {
         self.0.current.borrow().content.key(key, token)
@@ -204,6 +209,11 @@ impl Store {
         new: PersistedKeyState,
     ) -> PersistedKeyState {
         self.adopt(new, |content| content.adopt_key((partner, key), token, new))
+    }
+
+    /// If this key was not here, and is here now: somebody else monitored it meanwhile, so its state is not known.
+    pub(crate) fn note_absence(&self, key: &(Arc<str>, Arc<str>), token: &CredentialId, now: SystemTime) {
+        self.0.modify(|current| current.content.keys_mut().note_absence(key, token, now));
     }
 
     /// Records that a partner uses this secret now. Returns the state of the secret, or `new` if there is none.

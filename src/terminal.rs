@@ -65,6 +65,9 @@ pub(crate) fn table(overview: &Overview, keys: &[KeyDetail], colours: Colours) -
     let mut text = probe_table(&lines, colours);
     let _ = writeln!(text, "\n\n{}\n", colours.paint(FAINT, &legend()));
     write_problems(&mut text, overview, keys, colours);
+    if let Some(shard) = &overview.exporter.shard {
+        let _ = writeln!(text, "{shard}");
+    }
     let _ = writeln!(text, "{}", summary(&overview.api, keys));
     text
 }

@@ -13,7 +13,7 @@ use secrecy::zeroize::Zeroizing;
 use web_toolkit as web;
 
 use super::load::load_in_time;
-use super::process::{BAD_CONFIGURATION, exit_code, print};
+use super::process::{BAD_CONFIGURATION, BadConfiguration, exit_code, print};
 
 /// How messages name the configuration that comes from standard input.
 const STANDARD_INPUT: &str = "standard input";
@@ -22,19 +22,26 @@ const MAX_SIZE: u64 = 64 << 20;
 /// How long all files together may take. The exporter itself waits for less, because it reads no secret at its start.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Checks the configuration `file` (without one, the file of `--config.file`) and, if a flag names one, the web
+/// Checks the whole configuration `file` and sums up what this shard of it is (without `file`, the file of `--config.file`) and, if a flag names one, the web
 /// configuration file. `syntax_only`: reads no secret, token, password, variable or certificate.
 pub(crate) fn check_config(file: Option<&Path>, syntax_only: bool, flags: &Flags) -> ExitCode {
     let file = file.or(flags.config_file.as_deref()).unwrap_or(Path::new(DEFAULT_CONFIG_FILE));
     let secrets = if syntax_only { Secrets::Ignore } else { Secrets::Check };
     let web_config_file = flags.web_config_file.clone().filter(|_| !syntax_only);
+    let shard = match flags.shard() {
+        Ok(shard) => shard,
+        Err(problem) => return exit_code(Err(BadConfiguration(problem).into())),
+    };
+    let replicas = flags.replicas;
     let checked_file = file.to_owned();
     let check = move || {
         let web_config = web_config_file.as_deref().map(web::load).transpose();
         Problems::both(load(&checked_file, secrets), web_config)
     };
     match load_in_time(Some(file), CHECK_TIMEOUT, check) {
-        Ok((config, web_config)) => {
+        Ok((mut config, web_config)) => {
+            config.config.divide(shard);
+            config.config.take_turns(replicas);
             let web_summary = web_config.map(|web_config| web_config.summary()).unwrap_or_default();
             let printed = print(format_args!("{}{web_summary}", config.summary()));
             exit_code(printed.map_err(Into::into))

@@ -12,6 +12,8 @@ use crate::last_alive::LastAlive;
 use crate::metrics::Metrics;
 use crate::panics;
 use crate::reload::{LOAD_TIMEOUT, LoadedConfig};
+use crate::restore::RestoreOptions;
+use crate::schedule::Turn;
 use crate::state::SharedState;
 use crate::store::Store;
 use checked_yaml::Problems;
@@ -31,9 +33,16 @@ pub(super) const DEFAULT_PORT: u16 = 10_698;
 /// Runs the exporter until a signal stops it.
 pub(crate) fn exporter(flags: &Flags) -> ExitCode {
     let (config_file, web_config_file) = (flags.config_file.clone(), flags.web_config_file.clone());
+    let shard = match flags.shard() {
+        Ok(shard) => shard,
+        Err(problem) => return exit_code(Err(BadConfiguration(problem).into())),
+    };
+    let replicas = flags.replicas;
     let load = Arc::new(move || {
         let config = load_config(config_file.as_deref());
-        let (config, web_config) = Problems::both(config, load_web_config(web_config_file.as_deref()))?;
+        let (mut config, web_config) = Problems::both(config, load_web_config(web_config_file.as_deref()))?;
+        config.config.divide(shard);
+        config.config.take_turns(replicas);
         log_loaded(&config);
         Ok(combine(config, web_config))
     });
@@ -86,7 +95,9 @@ fn log_start(config: &Config, configuration: &str, storage: &Path) {
     let partners = config.partners.len();
     let keys: usize = config.partners.iter().map(|partner| partner.keys.len()).sum();
     let (version, storage) = (crate::version::VERSION, storage.display());
-    info!(version, configuration, %storage, partners, keys, "myunisoft-exporter starts");
+    let division = &config.settings.division;
+    let shard = division.is_divided().then(|| tracing::field::display(division.shard));
+    info!(version, configuration, %storage, partners, keys, shard, "myunisoft-exporter starts");
 }
 
 fn options(flags: &Flags) -> ServeOptions {
@@ -95,11 +106,19 @@ fn options(flags: &Flags) -> ServeOptions {
         lifecycle: flags.lifecycle,
         probes_without_auth: flags.probes_without_auth,
         auto_reload_interval: check_files.then_some(flags.auto_reload_interval),
-        replica: flags.replica(),
+        turn: Turn::of_replica(flags.replica(), flags.replicas),
+        restore: restore_options(flags),
         max_connections: max_connections(flags),
         prefix: flags.prefix(),
         external_url: flags.external_url.as_ref().map(|external| external.url.clone()),
     }
+}
+
+fn restore_options(flags: &Flags) -> Option<RestoreOptions> {
+    let (url, matchers) = flags.restore_url.clone().zip(flags.restore_match.clone())?;
+    let (authorization_file, ca_file) =
+        (flags.restore_authorization_file.clone(), flags.restore_ca_file.clone());
+    Some(RestoreOptions { url, matchers, authorization_file, ca_file })
 }
 
 /// The flag's value, but at most half of the files that the process may open: probes need the others.

@@ -72,7 +72,9 @@ pub(super) fn log_loaded(Loaded { config, warnings, files, .. }: &Loaded) {
     } else {
         let partners = config.partners.len();
         let keys: usize = config.partners.iter().map(|partner| partner.keys.len()).sum();
-        info!(files = files.len(), partners, keys, "configuration loaded");
+        let division = &config.settings.division;
+        let fleet_keys = division.is_divided().then_some(division.fleet_keys);
+        info!(files = files.len(), partners, keys, fleet_keys, "configuration loaded");
     }
 }
 

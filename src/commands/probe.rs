@@ -23,7 +23,7 @@ use super::process::{BAD_CONFIGURATION, Failure, bad_configuration, exit_code, p
 pub(crate) fn probe(names: &[String], output: Output, flags: &Flags) -> ExitCode {
     let file = flags.config_file.clone();
     let load = move || load_config(file.as_deref());
-    let loaded = match load_in_time(flags.config_file.as_deref(), LOAD_TIMEOUT, load) {
+    let mut loaded = match load_in_time(flags.config_file.as_deref(), LOAD_TIMEOUT, load) {
         Ok(loaded) => loaded,
         Err(problems) => return bad_configuration(&problems),
     };
@@ -34,6 +34,17 @@ pub(crate) fn probe(names: &[String], output: Output, flags: &Flags) -> ExitCode
              --config.file"
         );
         return BAD_CONFIGURATION.into();
+    }
+    let shard = match flags.shard() {
+        Ok(shard) => shard,
+        Err(problem) => {
+            error!("{problem}");
+            return BAD_CONFIGURATION.into();
+        }
+    };
+    // Who names a key wants its result, whichever shard monitors it.
+    if names.is_empty() {
+        loaded.config.divide(shard);
     }
     let config = match probe_once::choose(loaded.config, names) {
         Ok(config) => config,

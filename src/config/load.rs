@@ -9,8 +9,10 @@ use secrecy::zeroize::Zeroizing;
 
 use checked_yaml::{Cursor, Diagnostics, Problem, Problems, Reported, Source};
 
+use super::budget::LargestShare;
 use super::partners::Partners;
 use super::pattern::FilePattern;
+use super::shared_secrets::Findings;
 use super::{Config, Secrets, Section, settings};
 
 /// A configuration, the warnings about it, and the files that it came from.
@@ -25,6 +27,8 @@ pub(crate) struct Loaded {
     pub patterns: Vec<KeyFiles>,
     /// Of what was read from the files.
     pub content_hash: u64,
+    /// Which token's budget is used most. Unknown if the secrets are read later.
+    pub largest_share: LargestShare,
 }
 
 /// One pattern of `key_files`.
@@ -62,20 +66,20 @@ fn load_from(
     let _ = read_all(&source, secrets, &mut loaded, &diagnostics);
     loaded.content_hash = diagnostics.content_hash();
     let (loaded, mut warnings) = diagnostics.into_result(loaded)?;
-    let shared = shared_secrets(&loaded.config, secrets);
-    warnings.extend(shared.into_iter().map(|text| Problem::with_file(&file, text)));
-    Ok(Loaded { warnings, ..loaded })
+    let Findings { warnings: of_secrets, largest_share } = shared_secrets(&loaded.config, secrets);
+    warnings.extend(of_secrets.into_iter().map(|text| Problem::with_file(&file, text)));
+    Ok(Loaded { warnings, largest_share, ..loaded })
 }
 
-/// Warnings about the secrets that are configured in several places.
-fn shared_secrets(config: &Config, secrets: Secrets) -> Vec<String> {
+/// Warnings about the secrets that are configured in several places, and about the budgets of tokens.
+fn shared_secrets(config: &Config, secrets: Secrets) -> Findings {
     let values: Vec<_> = match secrets {
         // No file is without an answer here: it would have been an error.
         Secrets::Check => config.secrets().map(|(source, kind)| source.read(kind).ok()).collect(),
         // The files and variables can still be compared by their names.
         Secrets::Ignore => config.secrets().map(|_| None).collect(),
         // Whoever reads them later warns: see `Config::read_secrets_ahead`.
-        Secrets::ReadLater => return Vec::new(),
+        Secrets::ReadLater => return Findings::default(),
     };
     config.shared_secrets(values.iter().map(Option::as_ref))
 }

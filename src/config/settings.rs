@@ -35,6 +35,7 @@ pub(super) fn read(fields: &Fields<'_>, secrets: Secrets) -> (Settings, Defaults
         health: section(fields, "health", health).unwrap_or(default.health),
         keep_free: section(fields, "rate_limit", keep_free).flatten().unwrap_or(default.keep_free),
         request_ids: section(fields, "metrics", request_ids).flatten().unwrap_or(default.request_ids),
+        division: default.division,
     };
     let defaults = Defaults {
         key_info: key_info.map(|key_info| key_info.unwrap_or(KeyInfo::DEFAULT)),
@@ -92,7 +93,13 @@ impl Default for Health {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { api: Api::default(), health: Health::default(), keep_free: 5, request_ids: true }
+        Self {
+            api: Api::default(),
+            health: Health::default(),
+            keep_free: 5,
+            request_ids: true,
+            division: Arc::default(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use checked_yaml::quoted;
 
+use super::budget::{REQUESTS, WINDOW, percent};
 use super::{Config, Credential, Key, Loaded, Partner, Settings, Target, Timing};
 use crate::partner_api::{Access, KeyInfoMode};
 
@@ -24,7 +25,7 @@ impl Loaded {
     }
 
     fn write_summary(&self, out: &mut String) -> fmt::Result {
-        let Config { settings: Settings { api, health, .. }, partners } = &self.config;
+        let Config { settings: Settings { api, health, division, .. }, partners } = &self.config;
         writeln!(out, "API: {}", api.base_url)?;
         if self.keys().any(|(_, key)| matches!(key.credential, Credential::Login(_))) {
             writeln!(out, "Log-in: {}", api.auth_url)?;
@@ -38,9 +39,21 @@ impl Loaded {
             writeln!(out, "Trusted certificates: {}", file.display())?;
         }
         writeln!(out, "Health: every {}", humantime::format_duration(health.timing.interval))?;
+        if division.is_divided() {
+            let keys = self.keys().count();
+            writeln!(out, "Shard: {}, {keys} of {}", division.shard, counted_keys(division.fleet_keys))?;
+        }
         writeln!(out, "Partners: {}", partners.len())?;
         write_list(out, partners.iter().map(describe_partner), "partners")?;
         writeln!(out, "Probes per minute: {}", self.probes_per_minute())?;
+        if !self.largest_share.keys.is_empty() {
+            let (share, keys) = (percent(self.largest_share.share), &self.largest_share.keys);
+            let window = humantime::format_duration(WINDOW);
+            writeln!(
+                out,
+                "Request budget used: at most {share} of {REQUESTS} requests per {window} and token ({keys})"
+            )?;
+        }
         self.write_keys_that_activate(out)?;
         writeln!(out, "Configuration files: {}", self.files.len())?;
         write_list(out, self.files.iter().map(|file| file.display()), "files")?;

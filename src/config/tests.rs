@@ -1,5 +1,6 @@
 //! Loads configuration files from a temporary directory, and checks the configuration or the errors.
 
+mod division;
 mod invalid_files;
 mod key_files;
 mod reference;

@@ -16,7 +16,7 @@ use tokio::time::{Duration, timeout};
 
 use super::query::NO_STORE;
 use super::{AppState, TEXT_FORMAT, same_origin};
-use crate::config::Probe;
+use crate::config::{Division, Probe};
 use crate::monitor::KeyMonitor;
 use crate::status::{KeyDetail, StatusSource};
 use answer::Progress;
@@ -55,7 +55,8 @@ pub(super) async fn probe(
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
     let Some(monitor) = app.key_index.find(&partner, &key) else {
-        return (StatusCode::NOT_FOUND, "no key with these names is configured\n").into_response();
+        let text = not_here(&app.context.shared_state.inventory().settings.division, &partner, &key);
+        return (StatusCode::NOT_FOUND, text).into_response();
     };
     let progress = refresh(&monitor, &headers).await;
     let key = monitor.monitored_key();
@@ -72,6 +73,18 @@ pub(super) async fn probe(
     match metrics {
         Ok(metrics) => (NO_STORE, [(header::CONTENT_TYPE, TEXT_FORMAT)], metrics).into_response(),
         Err(reasons) => (StatusCode::SERVICE_UNAVAILABLE, NO_STORE, reasons).into_response(),
+    }
+}
+
+/// Why there is no monitor with these names here.
+fn not_here(division: &Division, partner: &str, key: &str) -> String {
+    match division.elsewhere(partner, key) {
+        Some(other) => format!(
+            "shard {other} of {total} monitors this key, and this is shard {this}: ask the exporter with --shard={other}/{total}\n",
+            total = division.shard.total,
+            this = division.shard.ordinal,
+        ),
+        None => "no key with these names is configured\n".to_owned(),
     }
 }
 

@@ -59,6 +59,12 @@ registered_metrics! {
     build_info: GaugeVec, "myunisoft_exporter_build_info",
         ["version", "revision", "build_date", "rust_version", "platform"], [],
         "Always 1; the labels describe the running exporter.";
+    api_info: GaugeVec, "myunisoft_exporter_api_info", ["identity"], [],
+        "Always 1; the label is the identity of the API that the states of keys and secrets belong to.";
+    shard_ordinal: IntGauge, "myunisoft_exporter_shard_ordinal", [], [],
+        "Which part of the keys this exporter monitors, from 0; 0 if it monitors all keys.";
+    total_shards: IntGauge, "myunisoft_exporter_total_shards", [], [],
+        "Into how many parts the keys are divided; 1 if this exporter monitors all keys.";
     reload_successful: IntGauge, "myunisoft_exporter_config_last_reload_successful", [], [],
         "Whether the last load of the configuration succeeded (1) or failed (0).";
     reload_success_timestamp: Gauge, "myunisoft_exporter_config_last_reload_success_timestamp_seconds", [], [],

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::budget_guard::BudgetGuard;
+use crate::state::TokenUse;
 use crate::store::{CredentialId, Fingerprint};
 
 #[derive(Debug, Default)]
@@ -11,7 +12,11 @@ pub(crate) struct Budgets(Mutex<HashMap<Fingerprint, TokenBudget>>);
 
 /// The budget of one token, shared by the keys that use it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct TokenBudget(Arc<Mutex<BudgetGuard>>);
+pub(crate) struct TokenBudget {
+    guard: Arc<Mutex<BudgetGuard>>,
+    /// By the configured probes of all its keys.
+    pub used: TokenUse,
+}
 
 impl Budgets {
     pub(super) fn of(&self, token: &CredentialId) -> TokenBudget {
@@ -22,12 +27,12 @@ impl Budgets {
     /// Removes the budgets of tokens that no key uses any more.
     pub(crate) fn remove_unused(&self) {
         let mut budgets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        budgets.retain(|_, budget| Arc::strong_count(&budget.0) > 1);
+        budgets.retain(|_, budget| Arc::strong_count(&budget.guard) > 1);
     }
 }
 
 impl TokenBudget {
     pub(super) fn lock(&self) -> MutexGuard<'_, BudgetGuard> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.guard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

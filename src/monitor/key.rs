@@ -28,8 +28,8 @@ use crate::partner_api::failure::{Failure, Reason};
 use crate::partner_api::judge::{KeyEvidence, RequestKind};
 use crate::probe::{Credentials, ProbeRequest};
 use crate::report::ProbeReport;
-use crate::state::{KeyStatus, MonitoredKey, ProbeStatus, Skip, TransitionCause};
-use crate::store::CredentialId;
+use crate::state::{KeyStatus, KeyUse, MonitoredKey, ProbeStatus, Skip, TransitionCause};
+use crate::store::{CredentialId, StateUpdate};
 use on_request::OnRequest;
 
 /// Sends the probes of one key, one request at a time.
@@ -52,6 +52,8 @@ pub(crate) struct KeyMonitor {
 struct KeySession {
     tokens: TokenProvider,
     budget: TokenBudget,
+    /// What the probes of this key add to the use of the budget.
+    budget_use: KeyUse,
     /// Of the token or account that the key in the shared state belongs to.
     id: Option<CredentialId>,
     confirmation: Confirmation<usize, KeyEvidence>,
@@ -59,6 +61,8 @@ struct KeySession {
     key_info_answered: Option<Instant>,
     /// Since when this token is probed.
     started: Instant,
+    /// What Prometheus remembers about the key, until its token can be read.
+    remembered: Option<PersistedKeyState>,
     /// For each kind of refusal, the last response that said it.
     refusals: Vec<(KeyEvidence, TransitionCause)>,
 }
@@ -86,6 +90,9 @@ impl KeyMonitor {
         let id = tokens.initial_id(partner_monitor.api(), &partner.name, &key.name);
         let new = PersistedKeyState::new(SystemTime::now());
         let name = (Arc::clone(&partner.name), Arc::clone(&key.name));
+        if let Some(id) = id.as_ref().filter(|_| settings.is_divided) {
+            context.store.note_absence(&name, id, new.since);
+        }
         let persisted = if let Some(id) = &id {
             context.store.adopt_key(Arc::clone(&name.0), Arc::clone(&name.1), id, new)
         } else {
@@ -121,13 +128,17 @@ impl KeyMonitor {
         }
         let fingerprint = id.as_ref().map(|id| id.fingerprint.clone());
         let budget = id.as_ref().map(|id| context.budgets.of(id)).unwrap_or_default();
+        let budget_use = budget.used.add(budget_share(&key.probes));
+        monitored_key.status().token_use = budget.used.clone();
         let session = KeySession {
             tokens,
             budget,
+            budget_use,
             id,
             confirmation,
             key_info_answered: None,
             started: Instant::now(),
+            remembered: None,
             refusals: Vec::new(),
         };
         Arc::new_cyclic(|monitor| Self {
@@ -348,6 +359,25 @@ impl KeyMonitor {
         }
     }
 
+    /// Takes up what Prometheus remembers about the key. It is shown until the next answer of the API.
+    pub(crate) async fn remember(&self, remembered: PersistedKeyState) {
+        let mut session = self.session.lock().await;
+        let known = self.key.status().persisted;
+        let next = known.with_remembered(&remembered);
+        if next == known {
+            return;
+        }
+        if let Some(id) = session.id.clone() {
+            let (partner, key) = (Arc::clone(&self.key.partner.name), Arc::clone(&self.key.name));
+            self.context.store.save_later(StateUpdate::Key { partner, key, id, persisted: next });
+        } else {
+            session.remembered = Some(next);
+        }
+        let mut status = self.key.status();
+        status.is_remembered = next.state != known.state;
+        status.persisted = next;
+    }
+
     /// If the token was replaced, the key continues with the state of the new token, which is unknown for a
     /// token that was never used. What earlier responses said is about the old token.
     fn adopt_replaced_token(&self, session: &mut KeySession, token: &SecretString) {
@@ -356,7 +386,8 @@ impl KeyMonitor {
         if session.id.as_ref() == Some(&id) {
             return;
         }
-        let new = PersistedKeyState::new(SystemTime::now());
+        let remembered = session.remembered.take().filter(|_| session.id.is_none());
+        let new = remembered.unwrap_or_else(|| PersistedKeyState::new(SystemTime::now()));
         let persisted = self.context.store.adopt_key(Arc::clone(partner), Arc::clone(key), &id, new);
         let mut status = self.key.status();
         status.set_persisted(persisted, None);
@@ -370,6 +401,8 @@ impl KeyMonitor {
         (session.key_info_answered, session.started) = (None, Instant::now());
         session.refusals.clear();
         session.budget = self.context.budgets.of(&id);
+        session.budget_use = session.budget.used.add(budget_share(self.probes()));
+        self.key.status().token_use = session.budget.used.clone();
         if session.id.replace(id).is_some() {
             info!(partner = &**partner, key = &**key, state = %persisted.state, "the token was replaced");
         }
@@ -394,6 +427,10 @@ impl Drop for KeyMonitor {
     fn drop(&mut self) {
         self.partner_monitor.remove_key(self.number, &self.context.store);
     }
+}
+
+fn budget_share(probes: &[Probe]) -> f64 {
+    config::budget::share(probes.iter().map(|probe| probe.timing.interval))
 }
 
 fn request<'a>(probe: &'a Probe, token: &'a SecretString, secret: &'a SecretString) -> ProbeRequest<'a> {

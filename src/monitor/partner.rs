@@ -240,6 +240,21 @@ impl PartnerMonitor {
         Ok((secret, id))
     }
 
+    /// Takes up what Prometheus remembers about the secret.
+    pub(crate) fn remember(&self, remembered: PersistedSecretState, store: &Store) {
+        let mut current = self.current();
+        let next = current.state.with_remembered(&remembered);
+        if next == current.state {
+            return;
+        }
+        current.state = next;
+        if let Some(id) = current.id.clone() {
+            let partner = Arc::clone(&self.partner.name);
+            store.save_later(StateUpdate::Secret { partner, id, persisted: next });
+        }
+        self.partner.set_secret(next, None);
+    }
+
     /// Takes the answer to a probe. A change is persisted before it is shown. Returns the probe that must be
     /// sent now, to confirm a refusal.
     pub(super) async fn hear(&self, answer: SecretAnswer<'_>, store: &Store) -> Option<SecretProbe> {

@@ -62,6 +62,7 @@ fn state(view: &KeyView, secret: SecretState, api: &ApiView, now: SystemTime) ->
                 div { dt { "Access" } dd { (view.access) } }
                 div { dt { "Partner's secret" } dd { (badge(Tone::of_secret(secret), secret.into_str())) } }
                 div { dt { "Request budget left" } dd { (budget(view.rate_limit.as_ref())) } }
+                div { dt { "Request budget used by probes" } dd { (format::percent(view.probes_budget_ratio)) } }
                 div {
                     dt { "Token expires" }
                     dd { @match view.token_expiry { Some(expiry) => (exact(expiry, now)), None => "never" } }

@@ -51,6 +51,7 @@ impl Listing {
 pub(crate) fn overview(frame: Frame, status: &Overview, listing: &Listing) -> Markup {
     let content = html! {
         (headline::card(status, status.now))
+        @if let Some(shard) = &status.exporter.shard { p.faint #shard data-live { (shard) } }
         (notices::section(status))
         (filter::bar(status, &listing.filter))
         @if listing.is_first_view() {

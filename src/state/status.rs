@@ -3,6 +3,7 @@
 
 use serde_with::{DeserializeFromStr, SerializeDisplay};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
@@ -10,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::history::{Day, PastProbe, RecentProbes, TransitionRecord, Transitions};
 use crate::config::HEALTH;
+use crate::config::budget::share;
 use crate::key_state::{KeyState, PersistedKeyState};
 use crate::partner_api::budget::Budget;
 use crate::partner_api::error::ErrorCode;
@@ -79,6 +81,8 @@ pub(crate) struct HealthStatus {
 #[derive(Clone, Debug)]
 pub(crate) struct KeyStatus {
     pub persisted: PersistedKeyState,
+    /// Whether Prometheus remembers the state, and no answer of the API confirmed or changed it yet.
+    pub is_remembered: bool,
     /// How often each state was entered since the start of the process, in the order of first entry.
     pub changes: Vec<(KeyState, u64)>,
     /// The IDs behind the key: from key/info, or else from the token.
@@ -95,6 +99,8 @@ pub(crate) struct KeyStatus {
     pub token_expiry: Option<SystemTime>,
     /// The request budget in the last response that had one.
     pub budget: Option<Budget>,
+    /// Which share of its token's budget the probes of all its keys use.
+    pub token_use: TokenUse,
     /// In the order of the configuration.
     pub probes: Vec<ProbeStatus>,
     /// The last runs of all its probes together.
@@ -181,6 +187,46 @@ pub(crate) enum EpisodeChange {
     Ended(Episode),
 }
 
+/// Which share of the documented request budget of one token the configured probes use. The keys with this token share the
+/// value.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TokenUse(Arc<AtomicU64>);
+
+impl TokenUse {
+    /// Shares are added as integers, so that removing one leaves no rounding error.
+    const UNIT: f64 = 1e9;
+
+    /// Adds the share of one key until the result is dropped.
+    pub(crate) fn add(&self, share: f64) -> KeyUse {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share is small and not negative"
+        )]
+        let share = (share * Self::UNIT) as u64;
+        self.0.fetch_add(share, Ordering::Relaxed);
+        KeyUse { token: self.clone(), share }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a share is small")]
+    pub(crate) fn share(&self) -> f64 {
+        self.0.load(Ordering::Relaxed) as f64 / Self::UNIT
+    }
+}
+
+/// The share of one key.
+#[derive(Debug, Default)]
+pub(crate) struct KeyUse {
+    token: TokenUse,
+    share: u64,
+}
+
+impl Drop for KeyUse {
+    fn drop(&mut self) {
+        self.token.0.fetch_sub(self.share, Ordering::Relaxed);
+    }
+}
+
 impl LastProbe {
     pub(crate) const fn success(&self) -> bool {
         self.failure.is_none()
@@ -192,6 +238,7 @@ impl KeyStatus {
     pub(crate) fn new(persisted: PersistedKeyState, probes: impl IntoIterator<Item = ProbeStatus>) -> Self {
         Self {
             persisted,
+            is_remembered: false,
             changes: Vec::new(),
             identity: Identity::default(),
             version: None,
@@ -200,6 +247,7 @@ impl KeyStatus {
             credential_problem: None,
             token_expiry: None,
             budget: None,
+            token_use: TokenUse::default(),
             probes: probes.into_iter().collect(),
             recent: RecentProbes::default(),
             transitions: Transitions::default(),
@@ -217,8 +265,14 @@ impl KeyStatus {
         self.budget = None;
     }
 
+    /// Which share of its token's budget the probes use, with those of the other keys of this token.
+    pub(crate) fn budget_share(&self) -> f64 {
+        self.token_use.share().max(share(self.probes.iter().map(|probe| probe.interval)))
+    }
+
     /// Takes over the history and the counters of the same key under an earlier configuration.
     pub(crate) fn carry_over(&mut self, old: &Self) {
+        self.is_remembered = old.is_remembered && old.persisted == self.persisted;
         self.changes.clone_from(&old.changes);
         self.identity.clone_from(&old.identity);
         self.credential_problem.clone_from(&old.credential_problem);
@@ -237,6 +291,7 @@ impl KeyStatus {
         if response.budget.is_reported() {
             self.budget = Some(response.budget);
         }
+        self.is_remembered &= response.key.is_none();
         let Some(info) = &response.key_info else { return };
         self.routes = info.route_count;
         if let Some(extended) = &info.extended {

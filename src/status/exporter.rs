@@ -1,5 +1,6 @@
 //! The view of the exporter itself: what is wrong with its configuration, its files and its disk.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -8,7 +9,10 @@ use serde_with::As;
 
 use super::StatusSource;
 use super::seconds::Seconds;
-use crate::state::{ReloadFailure, StorageFailure};
+use crate::config::Division;
+use crate::format;
+use crate::shard::Shard;
+use crate::state::{Inventory, ReloadFailure, StorageFailure};
 
 /// The number of credentials in the list; the others are only counted.
 const MAX_CREDENTIALS: usize = 100;
@@ -16,6 +20,8 @@ const MAX_CREDENTIALS: usize = 100;
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ExporterView {
     pub version: &'static str,
+    /// Which part of the fleet it monitors; `None` if it monitors all keys of its configuration.
+    pub shard: Option<ShardView>,
     /// Why the last reload of the configuration failed; `None` after one that succeeded.
     pub reload_failure: Option<ReloadFailureView>,
     /// Why the persisted state cannot be written; `None` if the last write succeeded.
@@ -24,6 +30,33 @@ pub(crate) struct ExporterView {
     pub unreadable_credentials: Vec<CredentialView>,
     /// The number of all of them.
     pub unreadable_credentials_total: usize,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct ShardView {
+    /// From 0.
+    pub ordinal: u32,
+    pub total: u32,
+    /// The number of keys of this shard.
+    pub keys: usize,
+    /// The number of keys of all shards.
+    pub fleet_keys: usize,
+}
+
+impl ShardView {
+    fn new(inventory: &Inventory) -> Option<Self> {
+        let Division { shard, fleet_keys, .. } = *inventory.settings.division;
+        let Shard { ordinal, total } = shard;
+        (total > 1).then_some(Self { ordinal, total, keys: inventory.keys.len(), fleet_keys })
+    }
+}
+
+impl fmt::Display for ShardView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ordinal, total, .. } = self;
+        let (keys, fleet_keys) = (format::grouped(self.keys), format::grouped(self.fleet_keys));
+        write!(f, "Shard {ordinal} of {total}, counted from 0: {keys} of {fleet_keys} keys")
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -80,6 +113,7 @@ impl ExporterView {
         }
         Self {
             version: crate::version::VERSION,
+            shard: ShardView::new(&source.inventory),
             reload_failure: source.shared_state.reload_failure().map(ReloadFailureView::from),
             storage_failure: source.shared_state.storage_failure().map(StorageFailureView::from),
             unreadable_credentials: unreadable,

@@ -39,6 +39,8 @@ pub(crate) struct KeyView {
     /// Since when it has its problem; `None` if it has none.
     #[serde(rename = "problem_since_timestamp_seconds", with = "As::<Option<Seconds>>")]
     pub problem_since: Option<SystemTime>,
+    /// Whether the state is what Prometheus remembers, and the API has not answered about the key yet.
+    pub remembered_by_prometheus: bool,
     pub verdict: Verdict,
     /// The labels that the operator gave the key.
     pub labels: Labels,
@@ -58,6 +60,8 @@ pub(crate) struct KeyView {
     pub token_expiry: Option<SystemTime>,
     /// The request budget in the last response that had one.
     pub rate_limit: Option<RateLimitView>,
+    /// Which share of the documented budget of a token its probes use; with other keys of the same token, if there are any.
+    pub probes_budget_ratio: f64,
     /// In the order of the configuration.
     pub probes: Vec<ProbeView>,
     /// The probe that the verdict is about.
@@ -197,9 +201,10 @@ impl KeyView {
             state: status.persisted.state,
             since: status.persisted.since,
             broken_since: status.persisted.history.broken_since,
+            remembered_by_prometheus: status.is_remembered,
             standing,
             problem_since: problem_since(status, standing),
-            verdict: diagnosis::diagnose_key(&facts),
+            verdict: verdict(&facts, status),
             labels: key.operator_labels(),
             verdict_probe: verdict_probe(status, &facts),
             schema_id: known(&status.identity.schema_id),
@@ -214,6 +219,7 @@ impl KeyView {
                 remaining: budget.remaining,
                 reset: budget.reset,
             }),
+            probes_budget_ratio: status.budget_share(),
             probes: status.probes.iter().map(ProbeView::new).collect(),
         }
     }
@@ -267,6 +273,14 @@ fn problem_since(status: &KeyStatus, standing: Standing) -> Option<SystemTime> {
     };
     let since = persisted.history.broken_since.or(since);
     since.filter(|_| standing != Standing::Working)
+}
+
+fn verdict(facts: &KeyFacts<'_>, status: &KeyStatus) -> Verdict {
+    let mut verdict = diagnosis::diagnose_key(facts);
+    if status.is_remembered {
+        verdict.summary += " Prometheus remembers this state; the API has not answered about the key yet.";
+    }
+    verdict
 }
 
 fn facts<'a>(

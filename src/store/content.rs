@@ -167,6 +167,10 @@ impl Content {
         self.secret_contradictions.set(partner, &secret.fingerprint, settled)
     }
 
+    pub(super) const fn keys_mut(&mut self) -> &mut Records<KeyName, PersistedKeyState> {
+        &mut self.keys
+    }
+
     pub(super) const fn request_ids(&self) -> &RequestIdTimes {
         &self.request_ids
     }

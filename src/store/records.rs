@@ -41,6 +41,8 @@ pub(super) trait Persisted: Copy + PartialEq {
 pub(super) struct Records<N, S> {
     states: BTreeMap<Fingerprint, Stored<S>>,
     owners: BTreeMap<N, Used<S>>,
+    /// When the owners of the present configuration became known.
+    configured_at: Option<SystemTime>,
 }
 
 /// What an owner uses, and the state of it for this owner: two keys with one token can have different states, for
@@ -86,7 +88,7 @@ pub(super) struct Stored<S> {
 
 impl<N, S> Default for Records<N, S> {
     fn default() -> Self {
-        Self { states: BTreeMap::new(), owners: BTreeMap::new() }
+        Self { states: BTreeMap::new(), owners: BTreeMap::new(), configured_at: None }
     }
 }
 
@@ -188,6 +190,7 @@ impl<N: Ord, S: Persisted> Records<N, S> {
     /// state, and not that of another owner of the same credential. Returns whether anything changed.
     pub(super) fn update_configured(&mut self, configured: &BTreeSet<&N>, now: SystemTime) -> bool {
         let before = (self.owners.len(), self.states.len());
+        self.configured_at = Some(now);
         for (_, Used { fingerprint, persisted, .. }) in
             self.owners.extract_if(.., |owner, _| !configured.contains(owner))
         {
@@ -220,7 +223,27 @@ impl<N: Ord, S: Persisted> Records<N, S> {
         owners: impl IntoIterator<Item = (N, Used<S>)>,
         states: impl IntoIterator<Item = (Fingerprint, Stored<S>)>,
     ) -> Self {
-        Self { states: states.into_iter().collect(), owners: owners.into_iter().collect() }
+        Self {
+            states: states.into_iter().collect(),
+            owners: owners.into_iter().collect(),
+            configured_at: None,
+        }
+    }
+}
+
+impl<N: Ord> Records<N, PersistedKeyState> {
+    /// See [`PersistedKeyState::after_absence`]. Returns whether anything changed.
+    pub(super) fn note_absence(&mut self, owner: &N, id: &CredentialId, now: SystemTime) -> bool {
+        let is_new_here = !self.owners.contains_key(owner);
+        let configured_at = self.configured_at;
+        // A token that is unused only since this configuration was in use here until now: its key was renamed.
+        let was_absent = |stored: &&mut Stored<PersistedKeyState>| {
+            is_new_here && stored.unused_since.is_some() && stored.unused_since != configured_at
+        };
+        let stored = self.states.get_mut(&id.fingerprint).filter(was_absent);
+        let Some(stored) = stored else { return false };
+        stored.persisted = stored.persisted.after_absence(now);
+        true
     }
 }
 

@@ -27,5 +27,6 @@ mod probe_route;
 mod process;
 mod secrets;
 mod service;
+mod shards;
 mod status;
 mod web;

@@ -51,7 +51,7 @@ pub(crate) fn write_rules(folder: &Path, speedup: u32) -> String {
 pub(crate) struct Prometheus {
     /// Ends when it is dropped.
     _server: Server,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Prometheus {

@@ -146,10 +146,14 @@ impl Exporter {
     pub(crate) async fn start_with_command(mut command: Command, folder: &Path, flags: &[&str]) -> Self {
         command
             .arg(format!("--config.file={}", folder.join("exporter.yml").display()))
-            .arg(format!("--storage.path={}", folder.join("data").display()))
-            .arg("--web.listen-address=127.0.0.1:0")
-            .args(flags);
-        Self::wait_until_listening(Server::spawn(&mut command)).await
+            .arg(format!("--storage.path={}", folder.join("data").display()));
+        command.arg("--web.listen-address=127.0.0.1:0");
+        Self::start_with_flags(command, flags).await
+    }
+
+    /// Starts a command that names configuration, storage and address itself.
+    pub(crate) async fn start_with_flags(mut command: Command, flags: &[&str]) -> Self {
+        Self::wait_until_listening(Server::spawn(command.args(flags))).await
     }
 
     /// Starts `myunisoft-exporter demo`.

@@ -27,6 +27,7 @@ mod page;
 mod panels;
 mod probe_command;
 mod process;
+mod shards;
 mod state_file;
 mod status;
 mod web;

@@ -48,6 +48,20 @@ The labels of the pods: without the version of the chart, so that a new chart wi
 {{- end -}}
 {{- end }}
 
+{{/*
+The number of pods: one for each shard, or one for each replica.
+*/}}
+{{- define "myunisoft-exporter.pods" -}}
+{{- ternary (int .Values.shards) (int .Values.replicas) (gt (int .Values.shards) 1) -}}
+{{- end }}
+
+{{/*
+The series of these exporters in Prometheus: the Operator names the job after the Service.
+*/}}
+{{- define "myunisoft-exporter.restoreMatch" -}}
+{{- .Values.restore.match | default (printf "{job=\"%s\",namespace=\"%s\"}" (include "myunisoft-exporter.fullname" .) .Release.Namespace) -}}
+{{- end }}
+
 {{- define "myunisoft-exporter.image" -}}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}

@@ -83,8 +83,14 @@ Two volumes cannot be mounted in one directory, and none inside a read-only one,
 {{- end }}
 
 {{- define "myunisoft-exporter.validate.storage" -}}
-{{- if and .Values.persistence.existingClaim (gt (int .Values.replicas) 1) -}}
-{{- fail "persistence.existingClaim is one volume, and each replica needs its own: set replicas to 1, or leave existingClaim empty" -}}
+{{- if and .Values.persistence.existingClaim (gt (int (include "myunisoft-exporter.pods" .)) 1) -}}
+{{- fail "persistence.existingClaim is one volume, and each replica and each shard needs its own: set replicas and shards to 1, or leave existingClaim empty" -}}
+{{- end -}}
+{{- if and (gt (int .Values.shards) 1) (ne (int .Values.replicas) 1) -}}
+{{- fail "shards and replicas are both set: a pod is either a shard or a replica; set one of them to 1 (for replicas of shards, install the chart once for each replica, with --replica and --replicas in extraArgs)" -}}
+{{- end -}}
+{{- if and (gt (int .Values.shards) 1) .Values.demo.enabled -}}
+{{- fail "shards is set, and the demo is not divided: set shards to 1, or demo.enabled to false" -}}
 {{- end -}}
 {{- end }}
 

@@ -94,7 +94,43 @@ fn a_token_of_many_keys_is_one_warning_with_a_few_names() {
     let text = format!("partners:\n- name: acme\n  secret: value-of-acme\n  keys:\n{keys}");
     let folder = Folder::new().with("exporter.yml", &text);
     close(&folder.path("exporter.yml"));
-    let texts = warnings(&folder);
+    let mut texts = warnings(&folder);
+    texts.retain(|text| text.contains("the same token"));
     assert_eq!(texts.len(), 1, "{texts:?}");
     assert!(texts[0].contains("\"key3\" of \"acme\" and 46 more"), "{texts:?}");
+}
+
+#[test]
+fn probes_that_use_more_than_a_tenth_of_a_budget_are_a_warning() {
+    let warnings = |keys: &str| {
+        let text = format!("partners:\n- name: acme\n  secret: s\n  keys:\n{keys}");
+        let folder = Folder::new().with("exporter.yml", &text);
+        close(&folder.path("exporter.yml"));
+        let loaded = folder.loaded();
+        let warnings =
+            loaded.warnings.iter().map(ToString::to_string).filter(|text| text.contains("requests per"));
+        (warnings.collect::<Vec<_>>(), loaded.largest_share)
+    };
+    let key = |name: &str, token: &str, interval: &str| {
+        format!(
+            "  - {{name: {name}, access: society, token: {token}, key_info: {{interval: {interval}, timeout: 1s}}, canaries: []}}\n"
+        )
+    };
+    // Two requests per 10 s are a tenth.
+    assert_eq!(warnings(&key("dupont", "t", "5s")).0, [""; 0]);
+    let (one, largest) = warnings(&(key("petit", "u", "60s") + &key("dupont", "t", "4s")));
+    let [one] = one.as_slice() else { panic!("{one:?}") };
+    assert!(one.contains(r#"the probes of the key "dupont" of "acme" use 12.5% of the 20 requests per 10s that its token has"#), "{one}");
+    assert_eq!((largest.share, &*largest.keys), (0.125, r#""dupont" of "acme""#));
+    // Two keys with one token share its budget, and two firms of one account do not.
+    let (shared, _) = warnings(&(key("dupont", "t", "5s") + &key("martin", "t", "5s")));
+    let [shared] = shared.as_slice() else { panic!("{shared:?}") };
+    assert!(shared.contains(r#"the keys "dupont" of "acme" and "martin" of "acme" use 20% of"#), "{shared}");
+    let login = |name: &str, firm: u32| {
+        format!(
+            "  - {{name: {name}, access: firm, login: {{mail: a@b, password: p, firm: {firm}}}, key_info: {{interval: 5s, timeout: 1s}}, canaries: []}}\n"
+        )
+    };
+    assert_eq!(warnings(&(login("one", 1) + &login("two", 2))).0, [""; 0]);
+    assert_eq!(warnings(&(login("one", 1) + &login("other", 1))).0.len(), 1);
 }

@@ -395,6 +395,7 @@ Partners: 3
   "zenith": 1 key: 1 society access by token
   "vide": 0 keys
 Probes per minute: 10.1 (4 for health, 6.1 for keys)
+Request budget used: at most 1.7% of 20 requests per 10s and token ("dupont" of "acme")
 Activated by their first key_info probe (mode extended), unless already active: 3 keys
   "dupont" of "acme"
   "martin" of "acme"

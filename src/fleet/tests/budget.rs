@@ -79,3 +79,24 @@ async fn two_keys_with_one_token_take_turns() {
     let runs = ["dupont", "durand"].map(|name| fleet.key(name).probes[0].total);
     assert!(runs.iter().all(|runs| *runs >= 25), "{runs:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_share_of_the_budget_that_probes_use_counts_all_keys_with_the_token() {
+    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
+    let token = simulator.key("dupont").unwrap().token().unwrap();
+    let keys = ["one", "two"].map(|name| token_key(name, &token, vec![exercices(None)]));
+    let other = token_key("other", "another-token", vec![exercices(None)]);
+    let mut config = config(&simulator, [&keys[..], &[other]].concat());
+    let mut fleet = RunningFleet::start(&config);
+    // One request a minute, of 20 in 10 s.
+    let single = 10.0 / 60.0 / 20.0;
+    let is = |share: f64, expected: f64| assert!((share - expected).abs() < 1e-6, "{share}");
+    is(fleet.key("one").budget_share(), 2.0 * single);
+    is(fleet.key("two").budget_share(), 2.0 * single);
+    is(fleet.key("other").budget_share(), single);
+    config.partners[0].keys.remove(1);
+    fleet.apply(&config);
+    // The task of the removed key ends.
+    sleep(Duration::from_secs(1)).await;
+    is(fleet.key("one").budget_share(), single);
+}

@@ -40,7 +40,7 @@ fn monitor(simulator: &Simulator, storage: &Path) -> Arc<KeyMonitor> {
     let context = Arc::new(context(Store::open(storage, |_| {}).unwrap()));
     let prober = Prober::new(&api(simulator)).unwrap();
     let partner = PartnerMonitor::new(&context.store, &partner("acme", Vec::new()), prober.identity());
-    let settings = MonitorSettings { prober, keep_free: 0 };
+    let settings = MonitorSettings { prober, keep_free: 0, is_divided: false };
     KeyMonitor::new(context, settings, Arc::new(partner), &with_two_canaries(simulator), None)
 }
 

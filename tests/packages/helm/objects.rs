@@ -282,6 +282,27 @@ fn each_replica_has_a_volume_and_a_number_of_its_own() {
     let replica = env.iter().find(|variable| variable["name"] == "MYUNISOFT_EXPORTER_REPLICA").unwrap();
     let field = &replica["valueFrom"]["fieldRef"]["fieldPath"];
     assert_eq!(field, "metadata.labels['apps.kubernetes.io/pod-index']");
+    assert!(list(&chart.container()["args"]).contains(&json!("--replicas=2")));
+}
+
+#[test]
+fn each_shard_is_a_pod_that_takes_its_number_from_its_name() {
+    let chart = configuration("shards");
+    assert_eq!(chart.only("StatefulSet")["spec"]["replicas"], 3);
+    let container = chart.container();
+    let args = list(&container["args"]);
+    for flag in [
+        "--shard=auto/3",
+        "--restore.prometheus-url=http://prometheus-operated.monitoring.svc:9090",
+        "--restore.match={job=\"myunisoft-exporter\",namespace=\"monitoring\"}",
+    ] {
+        assert!(args.contains(&json!(flag)), "{flag}: {args:?}");
+    }
+    let is_replica = |variable: &Value| variable["name"] == "MYUNISOFT_EXPORTER_REPLICA";
+    assert!(!list(&container["env"]).iter().any(is_replica), "shards are no replicas");
+    let default = configuration("default");
+    assert!(!default.container()["args"].to_string().contains("shard"));
+    assert!(!default.container()["args"].to_string().contains("restore"));
 }
 
 #[test]
@@ -444,7 +465,8 @@ fn the_notes_say_what_an_operator_must_know() {
     assert!(!notes("secrets").contains("No key is configured"));
     assert!(notes("secrets").contains("activate a new key"));
     assert!(notes("network").contains("persistence.enabled is false"));
-    assert!(notes("replicas").contains("2 times as fast"));
+    assert!(notes("replicas").contains("take turns"));
+    assert!(notes("shards").contains("divided among 3 pods"));
     assert!(notes("demo").contains("simulated"));
     assert!(notes("web").contains("https://localhost:10698/"));
     assert!(notes("everything").contains("https://localhost:10698/exporter/"));

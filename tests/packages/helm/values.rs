@@ -183,7 +183,11 @@ fn a_configuration_of_a_wrong_form_is_left_to_the_exporter() {
 #[test]
 fn replicas_never_share_a_volume() {
     let values = json!({"replicas": 2, "persistence": {"existingClaim": "a"}});
-    assert_refused(&values, &["persistence.existingClaim", "each replica needs its own"]);
+    assert_refused(&values, &["persistence.existingClaim", "each replica and each shard needs its own"]);
+    let values = json!({"shards": 2, "persistence": {"existingClaim": "a"}});
+    assert_refused(&values, &["persistence.existingClaim"]);
+    assert_refused(&json!({"shards": 2, "replicas": 2}), &["shards and replicas are both set"]);
+    assert_refused(&json!({"shards": 2, "demo": {"enabled": true}}), &["the demo is not divided"]);
 }
 
 #[test]

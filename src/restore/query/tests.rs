@@ -1,0 +1,198 @@
+//! The queries, and what the answers of Prometheus mean.
+
+use serde_json::json;
+
+use super::*;
+use crate::test_support::at;
+
+fn scope() -> Scope {
+    Scope { matchers: "job=\"m\",cluster=~\"a|b\"".to_owned(), api: "https://api.example".to_owned() }
+}
+
+fn sample(labels: &[(&str, &str)], value: &str) -> Sample {
+    let metric = labels.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    Sample { metric, value: (0.0, value.to_owned()) }
+}
+
+/// Which exporter showed which state last at which time.
+fn states(shown: &[(&str, &str, u64)]) -> Vec<Sample> {
+    let shown = shown.iter().map(|(instance, state, time)| {
+        sample(&[("key", "dupont"), ("instance", instance), ("state", state)], &time.to_string())
+    });
+    shown.collect()
+}
+
+fn times(values: &[u64]) -> Vec<Sample> {
+    values.iter().map(|value| sample(&[("key", "dupont")], &value.to_string())).collect()
+}
+
+fn remembered(answers: &Answers) -> Option<PersistedKeyState> {
+    remembered_keys(answers, at(10_000)).remove("dupont")
+}
+
+fn key(
+    state: KeyState,
+    since: u64,
+    has_been_active: bool,
+    history: (bool, Option<u64>),
+) -> PersistedKeyState {
+    let history = KeyHistory { has_worked: history.0, broken_since: history.1.map(at) };
+    PersistedKeyState { state, since: at(since), has_been_active, history }
+}
+
+#[test]
+fn every_query_is_about_these_exporters_this_api_and_these_keys() {
+    let batch = Batch { partner: "ac\"me", keys: &["a.b", "c|d\\", "été 1"] };
+    let queries = scope().key_queries(WINDOWS[0], &batch);
+    for query in &queries {
+        assert!(
+            query.contains(r#"{job="m",cluster=~"a|b",partner="ac\"me",key=~"a\\.b|c\\|d\\\\|été 1""#),
+            "{query}"
+        );
+        let joined = r#" and ignoring (partner, key, state, identity) myunisoft_exporter_api_info{job="m",cluster=~"a|b",identity="https://api.example"})"#;
+        assert!(query.contains(joined) && query.ends_with("[15m:5s])"), "{query}");
+    }
+    for query in scope().secret_queries(WINDOWS[2], "acme") {
+        assert!(
+            query.contains(r#"identity="https://api.example""#) && query.ends_with("[30d:5m])"),
+            "{query}"
+        );
+    }
+}
+
+#[test]
+fn the_state_that_was_shown_last_counts_whichever_exporter_showed_it() {
+    let moved = Answers {
+        states: states(&[("a", "active", 500), ("b", "forbidden", 900)]),
+        since: times(&[100, 700]),
+        ..Default::default()
+    };
+    assert_eq!(remembered(&moved), Some(key(KeyState::Forbidden, 700, true, (true, Some(700)))));
+    let back = Answers {
+        states: states(&[("a", "active", 900), ("b", "forbidden", 500)]),
+        since: times(&[700]),
+        ..Default::default()
+    };
+    assert_eq!(remembered(&back), Some(key(KeyState::Active, 700, true, (true, None))));
+    let both = Answers {
+        states: states(&[("a", "active", 900), ("b", "forbidden", 900)]),
+        since: times(&[700]),
+        ..Default::default()
+    };
+    assert_eq!(remembered(&both).unwrap().state, KeyState::Active);
+}
+
+#[test]
+fn a_key_is_broken_since_the_time_that_prometheus_knows() {
+    let answers = Answers {
+        states: states(&[("a", "active", 500), ("a", "revoked", 900)]),
+        since: times(&[600]),
+        broken_at: times(&[900]),
+        broken_since: times(&[600]),
+    };
+    assert_eq!(remembered(&answers), Some(key(KeyState::Revoked, 600, true, (true, Some(600)))));
+}
+
+#[test]
+fn a_key_that_worked_again_is_not_broken() {
+    let mut answers = Answers {
+        states: states(&[("a", "revoked", 500), ("a", "active", 900)]),
+        since: times(&[550]),
+        broken_at: times(&[500]),
+        broken_since: times(&[400]),
+    };
+    assert_eq!(remembered(&answers), Some(key(KeyState::Active, 550, true, (true, None))));
+    // Its next token waits for the activation.
+    answers.states = states(&[("a", "revoked", 500), ("a", "active", 700), ("a", "pending", 900)]);
+    assert_eq!(remembered(&answers), Some(key(KeyState::Pending, 550, true, (true, None))));
+}
+
+#[test]
+fn a_replacement_that_never_worked_stays_not_found_and_its_key_broken() {
+    let answers = Answers {
+        states: states(&[("a", "active", 500), ("a", "not_found", 900)]),
+        since: times(&[700]),
+        broken_at: times(&[900]),
+        broken_since: times(&[600]),
+    };
+    assert_eq!(remembered(&answers), Some(key(KeyState::NotFound, 700, false, (true, Some(600)))));
+}
+
+#[test]
+fn an_exporter_without_history_that_showed_not_found_is_corrected() {
+    let answers = Answers {
+        states: states(&[("a", "active", 500), ("b", "not_found", 900)]),
+        since: times(&[700]),
+        ..Default::default()
+    };
+    assert_eq!(remembered(&answers), Some(key(KeyState::Revoked, 700, true, (true, Some(700)))));
+}
+
+#[test]
+fn a_key_that_never_worked_is_not_broken() {
+    let answers =
+        Answers { states: states(&[("a", "not_found", 900)]), since: times(&[700]), ..Default::default() };
+    assert_eq!(remembered(&answers), Some(key(KeyState::NotFound, 700, false, (false, None))));
+    assert_eq!(remembered(&Answers::default()), None);
+}
+
+#[test]
+fn values_that_are_no_times_and_labels_that_are_no_states_are_ignored() {
+    let mut answers =
+        Answers { states: states(&[("a", "active", 900)]), since: times(&[20_000]), ..Default::default() };
+    for (state, value) in
+        [("revoked", "NaN"), ("revoked", "+Inf"), ("revoked", "-1"), ("revoked", "x"), ("odd", "950")]
+    {
+        answers.states.push(sample(&[("key", "dupont"), ("state", state)], value));
+    }
+    answers.states.push(sample(&[("state", "revoked")], "950"));
+    answers.states.push(sample(&[("key", "dupont")], "950"));
+    answers.broken_since = vec![sample(&[("key", "dupont")], "NaN")];
+    answers.broken_at = times(&[900]);
+    // A time in the future counts as now.
+    assert_eq!(remembered(&answers), Some(key(KeyState::Active, 10_000, true, (true, None))));
+}
+
+#[test]
+fn a_secret_that_was_accepted_and_is_refused_is_rejected() {
+    let shown = |states: &[(&str, &str)]| {
+        let samples =
+            states.iter().map(|(state, time)| sample(&[("partner", "acme"), ("state", state)], time));
+        let since = [sample(&[("partner", "acme")], "700")];
+        remembered_secret(&samples.collect::<Vec<_>>(), &since, "acme", at(10_000))
+    };
+    let secret =
+        |state, has_been_active| Some(PersistedSecretState { state, since: at(700), has_been_active });
+    assert_eq!(shown(&[("active", "900")]), secret(SecretState::Active, true));
+    assert_eq!(shown(&[("active", "500"), ("pending", "900")]), secret(SecretState::Rejected, true));
+    assert_eq!(shown(&[("rejected", "900")]), secret(SecretState::Rejected, true));
+    assert_eq!(shown(&[("pending", "900")]), secret(SecretState::Pending, false));
+    assert_eq!(shown(&[]), None);
+}
+
+#[test]
+fn only_a_successful_answer_of_prometheus_is_read() {
+    let vector = |extra: serde_json::Value| {
+        let mut body = json!({"status": "success", "data": {"resultType": "vector", "result": [{"metric": {"key": "k"}, "value": [1.5, "2"]}]}});
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        body.to_string()
+    };
+    let parsed = parse(200, vector(json!({})).as_bytes()).unwrap();
+    assert!(!parsed.is_partial && parsed.samples.len() == 1);
+    assert!(parse(200, vector(json!({"warnings": ["a store is down"]})).as_bytes()).unwrap().is_partial);
+    for (body, part) in [
+        ("<html>planted</html>", "check the URL"),
+        ("", "check the URL"),
+        ("{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[{\"metr", "check the URL"),
+        ("{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[]}}", "check the URL"),
+        (
+            "{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"planted\"}",
+            "the error baddata (status 422)",
+        ),
+        ("[]", "check the URL"),
+        ("null", "check the URL"),
+    ] {
+        let error = parse(422, body.as_bytes()).unwrap_err();
+        assert!(error.contains(part) && !error.contains("planted"), "{body}: {error}");
+    }
+}

@@ -1,0 +1,236 @@
+//! A fleet whose storage is empty, and a server that answers as Prometheus does, or as it must not.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use partner_simulator::{Fault, Scope as FaultScope, Simulator};
+use serde_json::{Value, json};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::*;
+use crate::key_state::{KeyState, SecretState};
+use crate::state::KeyStatus;
+use crate::test_support::{SECRET, config, context, exercices, known_key};
+
+/// What the server answers before it answers as Prometheus.
+type Oddities = Arc<Mutex<VecDeque<Response>>>;
+
+struct FakePrometheus {
+    url: Url,
+    oddities: Oddities,
+    /// The forms that it got.
+    forms: Arc<Mutex<Vec<String>>>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl FakePrometheus {
+    /// It remembers dupont and the secret as active, and nothing else.
+    async fn start(oddities: impl IntoIterator<Item = Response>) -> Self {
+        let oddities: Oddities = Arc::new(Mutex::new(oddities.into_iter().collect()));
+        let forms = Arc::<Mutex<Vec<String>>>::default();
+        let state = (Arc::clone(&oddities), Arc::clone(&forms));
+        let answer = |State((oddities, forms)): State<(Oddities, Arc<Mutex<Vec<String>>>)>, form: String| async move {
+            let query = form_urlencoded::parse(form.as_bytes()).find(|(name, _)| name == "query");
+            let query = query.map(|(_, query)| query.into_owned()).unwrap_or_default();
+            forms.lock().unwrap().push(query.clone());
+            let odd = oddities.lock().unwrap().pop_front();
+            odd.unwrap_or_else(|| axum::Json(vector(&query)).into_response())
+        };
+        let routes = Router::new().route("/prefix/api/v1/query", post(answer)).with_state(state);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/prefix/", listener.local_addr().unwrap()).parse().unwrap();
+        let serve = async move { axum::serve(listener, routes).await.unwrap() };
+        Self { url, oddities, forms, _task: AbortOnDropHandle::new(tokio::spawn(serve)) }
+    }
+}
+
+fn vector(query: &str) -> Value {
+    let is_time = query.starts_with("max_over_time");
+    let sample = |labels: Value, value: &str| json!({"metric": labels, "value": [2_000, value]});
+    let result = if query.contains("broken_since") {
+        vec![]
+    } else if query.contains("myunisoft_secret_state") {
+        vec![sample(json!({"partner": "acme", "state": "active"}), if is_time { "2000" } else { "1000" })]
+    } else if query.contains("dupont") {
+        vec![sample(json!({"key": "dupont", "state": "active"}), if is_time { "2000" } else { "1000" })]
+    } else {
+        vec![]
+    };
+    json!({"status": "success", "data": {"resultType": "vector", "result": result}})
+}
+
+struct World {
+    simulator: Simulator,
+    fleet: Fleet,
+    /// Removed at the end.
+    storage: tempfile::TempDir,
+}
+
+impl World {
+    async fn start() -> Self {
+        let builder = Simulator::builder().partner("acme", SECRET);
+        let simulator =
+            builder.society_key("dupont", 80, 127).society_key("martin", 80, 128).start().await.unwrap();
+        let keys = ["dupont", "martin"].map(|name| known_key(&simulator, name, vec![exercices(None)]));
+        let config = config(&simulator, keys.to_vec());
+        let storage = tempfile::tempdir().unwrap();
+        let mut fleet = Fleet::new(Arc::new(context(Store::open(storage.path(), |_| {}).unwrap())));
+        fleet.apply(&config).unwrap();
+        Self { simulator, fleet, storage }
+    }
+
+    fn restorer(&self, url: &Url) -> Restorer {
+        let matchers = "job=\"m\"".to_owned();
+        let options = RestoreOptions { url: url.clone(), matchers, authorization_file: None, ca_file: None };
+        Restorer::new(options, &self.fleet).unwrap()
+    }
+
+    async fn restore(&self, prometheus: &FakePrometheus) {
+        self.restorer(&prometheus.url).run(Forgotten::of(&self.fleet)).await;
+        tokio::task::yield_now().await;
+    }
+
+    fn key(&self, name: &str) -> KeyStatus {
+        let inventory = self.fleet.context().shared_state.inventory();
+        inventory.key("acme", name).unwrap().status().clone()
+    }
+
+    async fn wait_for(&self, name: &str, state: KeyState) -> KeyStatus {
+        for _ in 0..600 {
+            let status = self.key(name);
+            if status.persisted.state == state {
+                return status;
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+        panic!("{name} does not become {state}: {:?}", self.key(name).persisted)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forgotten_key_is_shown_as_remembered_until_the_api_answers() {
+    let world = World::start().await;
+    world.simulator.inject(FaultScope::Everything, Fault::Close);
+    let prometheus = FakePrometheus::start([]).await;
+    world.restore(&prometheus).await;
+    let status = world.wait_for("dupont", KeyState::Active).await;
+    assert!(status.is_remembered && status.persisted.has_been_active && status.persisted.history.has_worked);
+    assert_eq!(status.persisted.since, crate::test_support::at(1_000));
+    assert_eq!(status.changes, [], "nothing happened: the state was so before");
+    assert_eq!(world.key("martin").persisted.state, KeyState::Unknown);
+    let inventory = world.fleet.context().shared_state.inventory();
+    assert_eq!(inventory.partners[0].secret().state, SecretState::Active);
+    world.simulator.heal_all();
+    world.simulator.key("dupont").unwrap().revoke();
+    let status = world.wait_for("dupont", KeyState::Revoked).await;
+    assert!(!status.is_remembered && status.persisted.history.broken_since.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_came_first_becomes_a_revocation() {
+    let world = World::start().await;
+    world.simulator.key("dupont").unwrap().revoke();
+    let refused = world.wait_for("dupont", KeyState::NotFound).await.persisted;
+    let prometheus = FakePrometheus::start([]).await;
+    let forgotten =
+        Forgotten { keys: BTreeMap::from([("acme".into(), vec!["dupont".into()])]), secrets: Vec::new() };
+    world.restorer(&prometheus.url).run(forgotten).await;
+    let status = world.wait_for("dupont", KeyState::Revoked).await;
+    assert_eq!(status.persisted.history.broken_since, Some(refused.since));
+    // The next probe agrees, and a restart would know it.
+    sleep(Duration::from_mins(3)).await;
+    assert_eq!(world.key("dupont").persisted, status.persisted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acceptance_that_came_first_counts_more() {
+    let world = World::start().await;
+    let accepted = world.wait_for("dupont", KeyState::Active).await;
+    let mut remembered = accepted.persisted;
+    (remembered.state, remembered.since) = (KeyState::Revoked, crate::test_support::at(1));
+    remembered.history.broken_since = Some(crate::test_support::at(1));
+    world.fleet.key_index().find("acme", "dupont").unwrap().remember(remembered).await;
+    assert_eq!(world.key("dupont").persisted, accepted.persisted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn odd_answers_are_survived_and_asked_again() {
+    let world = World::start().await;
+    world.simulator.inject(FaultScope::Everything, Fault::Close);
+    let huge = "x".repeat(MAX_ANSWER + 1);
+    let partial =
+        json!({"status": "success", "data": {"resultType": "vector", "result": []}, "warnings": ["w"]});
+    let prometheus = FakePrometheus::start([
+        "<html>log in</html>".into_response(),
+        StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        (StatusCode::UNAUTHORIZED, "no").into_response(),
+        "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"res".into_response(),
+        axum::Json(partial).into_response(),
+        // The keys are asked about in smaller batches then.
+        huge.into_response(),
+    ])
+    .await;
+    world.restore(&prometheus).await;
+    world.wait_for("dupont", KeyState::Active).await;
+    assert!(prometheus.oddities.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prometheus_that_does_not_answer_is_asked_for_ever_and_delays_no_probe() {
+    let world = World::start().await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url: Url = format!("http://{}", silent.local_addr().unwrap()).parse().unwrap();
+    let task = AbortOnDropHandle::new(tokio::spawn(world.restorer(&url).run(Forgotten::of(&world.fleet))));
+    world.wait_for("dupont", KeyState::Active).await;
+    sleep(Duration::from_hours(1)).await;
+    assert!(!task.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_with_persisted_state_is_not_asked_about() {
+    let world = World::start().await;
+    world.wait_for("dupont", KeyState::Active).await;
+    world.wait_for("martin", KeyState::Active).await;
+    let prometheus = FakePrometheus::start([]).await;
+    world.restore(&prometheus).await;
+    assert_eq!(prometheus.forms.lock().unwrap().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_returns_to_its_shard_is_unknown_until_prometheus_or_the_api_says_more() {
+    let world = World::start().await;
+    world.wait_for("dupont", KeyState::Active).await;
+    world.simulator.key("dupont").unwrap().revoke();
+    world.wait_for("dupont", KeyState::Revoked).await;
+    let World { simulator, mut fleet, storage } = world;
+    let keys = ["martin", "dupont"].map(|name| known_key(&simulator, name, vec![exercices(None)]));
+    let divided = |keys: &[crate::config::Key]| {
+        let mut config = config(&simulator, keys.to_vec());
+        // Of both shards: the keys of this test are chosen by hand.
+        let mut divided = config.clone();
+        divided.divide(crate::shard::Shard { ordinal: 0, total: 2 });
+        config.settings.division = divided.settings.division;
+        config
+    };
+    // It leaves for another shard, which sees that it works again. Then it returns.
+    fleet.apply(&divided(&keys[..1])).unwrap();
+    simulator.key("dupont").unwrap().restore();
+    simulator.inject(FaultScope::Everything, Fault::Close);
+    fleet.apply(&divided(&keys)).unwrap();
+    let world = World { simulator, fleet, storage };
+    let returned = world.key("dupont").persisted;
+    assert_eq!(
+        (returned.state, returned.history.broken_since),
+        (KeyState::Unknown, None),
+        "no alert about the past"
+    );
+    assert!(returned.has_been_active && returned.is_forgotten());
+    let prometheus = FakePrometheus::start([]).await;
+    world.restore(&prometheus).await;
+    assert!(world.wait_for("dupont", KeyState::Active).await.is_remembered);
+}
