@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::config::{Api, Canary, Config, Credential, Key, Login, Partner, Probe, Settings, Target, Timing};
+use crate::config::{
+    Api, Canary, Config, Connection, Credential, Key, Login, Partner, Probe, Settings, Target, Timing,
+};
 use crate::fleet::KeyIndex;
 use crate::http::AppState;
 use crate::metrics::Metrics;
@@ -89,6 +91,7 @@ pub(crate) fn exercices(society_id: Option<u64>) -> Probe {
         method: Method::Get,
         path: EXERCICES_PATH.into(),
         society_id: society_id.and_then(NonZeroU64::new),
+        connection: Connection::Fresh,
     };
     Probe { name: Arc::clone(&canary.name), target: Target::Canary(canary), timing: timing(60, 10) }
 }

@@ -40,6 +40,8 @@ struct CurrentSecret {
     watched: WatchedSecret,
     /// Of the secret that the state belongs to; `None` if it could not be read yet.
     id: Option<CredentialId>,
+    /// The version of the secret that `id` was last computed for: a fingerprint costs more than a comparison.
+    id_version: Option<u64>,
     /// The newest state. It is shown when it is on disk.
     state: PersistedSecretState,
     confirmation: Confirmation<SecretProbe, SecretEvidence>,
@@ -105,7 +107,13 @@ impl PartnerMonitor {
             partner: Arc::new(monitored),
             source: partner.secret.clone(),
             api,
-            secret: Mutex::new(CurrentSecret { watched, id, state, confirmation: Confirmation::default() }),
+            secret: Mutex::new(CurrentSecret {
+                watched,
+                id,
+                id_version: None,
+                state,
+                confirmation: Confirmation::default(),
+            }),
             members: Mutex::default(),
             saving: tokio::sync::Mutex::default(),
         }
@@ -136,7 +144,8 @@ impl PartnerMonitor {
     /// What the probes of a removed key said no longer counts.
     pub(super) fn remove_key(&self, number: u32) {
         self.members().remove(number);
-        self.current().confirmation.remove(|probe| probe.key == number);
+        let probe = |index| SecretProbe { key: number, index };
+        self.current().confirmation.remove(probe(0)..=probe(usize::MAX));
     }
 
     /// Takes up contradictions about the secret that were settled before the start, or before a reload.
@@ -172,6 +181,13 @@ impl PartnerMonitor {
         refresh.await;
     }
 
+    /// Has the file of the secret read ahead, for a probe that is due in a moment. Returns whether there is one.
+    pub(super) fn read_secret_ahead(&self) -> bool {
+        let current = self.current();
+        current.watched.read_ahead();
+        current.watched.has_file()
+    }
+
     /// The secret as it was when it was last refreshed. Each secret has a state of its own.
     ///
     /// # Errors
@@ -188,7 +204,12 @@ impl PartnerMonitor {
             None,
         );
         let secret = secret?;
+        let version = current.watched.version();
+        if let Some(id) = current.id.as_ref().filter(|_| current.id_version == Some(version)) {
+            return Ok((secret, id.clone()));
+        }
         let id = CredentialId::of_secret(&self.api, &self.partner.name, &secret);
+        current.id_version = Some(version);
         if current.id.as_ref() != Some(&id) {
             let new = PersistedSecretState::new(SystemTime::now());
             current.state = store.adopt_secret(Arc::clone(&self.partner.name), &id, new);
