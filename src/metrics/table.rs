@@ -261,9 +261,9 @@ fn failures(probe: &ProbeStatus, samples: &mut SampleWriter<'_>) {
 
 fn skipped(probe: &ProbeStatus, samples: &mut SampleWriter<'_>) {
     for (reason, times) in Skip::VARIANTS.iter().zip(probe.skipped) {
-        // `no_resources` is so rare that not every key of a large fleet needs a series for it. The
-        // health probe has one from the start, so that an increase is visible.
-        if *reason != Skip::NoResources || times > 0 || samples.is_health {
+        // Few probes are ever skipped, so not every probe of a large fleet needs these series. The health probe has them
+        // from the start, so that an increase is visible.
+        if times > 0 || samples.is_health {
             samples.labelled(&[("reason", reason.into_str())], times);
         }
     }

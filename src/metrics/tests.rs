@@ -99,8 +99,6 @@ myunisoft_probe_up{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 0
 myunisoft_probes_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 2
 myunisoft_probe_successes_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 1
 myunisoft_probe_failures_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"token\"} 1
-myunisoft_probes_skipped_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"rate_limit\"} 0
-myunisoft_probes_skipped_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"still_running\"} 0
 myunisoft_probe_interval_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 60
 myunisoft_probe_last_duration_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 0.05
 myunisoft_probe_last_timestamp_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 1700000000.250
