@@ -235,6 +235,7 @@ fn inventory(config: &Config, partners: &Partners, keys: &Keys) -> Inventory {
         settings: Arc::new(config.settings.clone()),
         partners: partners.map(|monitor| Arc::clone(&monitor.partner)).collect(),
         keys: keys.map(|key| Arc::clone(key.monitor.monitored_key())).collect(),
+        ..Inventory::default()
     }
 }
 

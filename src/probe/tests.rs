@@ -2,6 +2,7 @@
 
 mod hostile;
 mod reuse;
+mod work;
 
 use std::time::{Duration, SystemTime};
 
