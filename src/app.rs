@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -52,6 +53,8 @@ pub(crate) struct App {
     /// Already bound.
     pub listeners: Vec<TcpListener>,
     pub options: ServeOptions,
+    /// Runs the probes. It does nothing else, so that a scrape or a reload delays no probe.
+    pub probe_runtime: Handle,
 }
 
 /// Options of the server. A reload does not change them.
@@ -95,11 +98,13 @@ impl App {
             metrics,
             listeners,
             options,
+            probe_runtime,
         } = self;
         let context = Arc::new(Context::new(Arc::clone(&shared_state), Arc::clone(&metrics), store));
         let now = SystemTime::now();
         let downtime = last_alive.downtime(now).map(|length| Gap::ending_now(length, now));
-        let mut fleet = Fleet::new(Arc::clone(&context)).with_start(options.turn, downtime);
+        let fleet = Fleet::new(Arc::clone(&context)).with_probe_runtime(probe_runtime);
+        let mut fleet = fleet.with_start(options.turn, downtime);
         {
             let _read_ahead = initial.config.read_secrets_ahead().await;
             fleet.apply(&initial.config)?;

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use checked_yaml::{Cursor, Reported};
-use strum::VariantArray;
+use strum::{IntoStaticStr, VariantArray};
 use url::Url;
 
 pub(crate) use self::division::Division;
@@ -284,6 +284,18 @@ pub(crate) struct Canary {
     pub path: Arc<str>,
     /// Sent as the header `society-id` if a firm key's canary is about one society.
     pub society_id: Option<NonZeroU64>,
+    pub connection: Connection,
+}
+
+/// Which connection a probe uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(const_into_str, serialize_all = "snake_case")]
+pub(crate) enum Connection {
+    /// A new one.
+    #[default]
+    Fresh,
+    /// One that an earlier probe opened, if there is one.
+    Reuse,
 }
 
 /// Reads one of the enum's words.

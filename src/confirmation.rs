@@ -10,6 +10,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, Instant};
@@ -114,9 +115,10 @@ impl<P: Ord + Copy, S: Statement> Confirmation<P, S> {
         self.probes.insert(probe, Last::Unheard);
     }
 
-    /// Removes probes. What they said no longer counts.
-    pub(crate) fn remove(&mut self, is_removed: impl Fn(&P) -> bool) {
-        self.probes.retain(|probe, _| !is_removed(probe));
+    /// Removes probes. What they said no longer counts. The other probes cost nothing: a large fleet has many.
+    pub(crate) fn remove(&mut self, removed: RangeInclusive<P>) {
+        let is_removed = |probe: &P| removed.contains(probe);
+        self.probes.extract_if(removed.clone(), |_, _| true).for_each(drop);
         self.end_contradictions(|it| is_removed(&it.probe) || is_removed(&it.by));
         self.waiting.take_if(|it| it.refused.iter().any(&is_removed) || is_removed(&it.asked));
     }

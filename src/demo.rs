@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::config::{self, Api, Canary, Config, Credential, Health, Login, Probe, Settings, Target, Timing};
+use crate::config::{
+    self, Api, Canary, Config, Connection, Credential, Health, Login, Probe, Settings, Target, Timing,
+};
 use crate::partner_api::{Firm, KeyInfoMode, Method};
 use crate::secret::SecretSource;
 use partner_simulator::{
@@ -157,7 +159,13 @@ fn canary(name: &str, probe: String, path: &str, society_id: Option<NonZeroU64>)
     let (name, path): (Arc<str>, Arc<str>) = (name.into(), path.into());
     Probe {
         name: probe.into(),
-        target: Target::Canary(Canary { name, method: Method::Get, path, society_id }),
+        target: Target::Canary(Canary {
+            name,
+            method: Method::Get,
+            path,
+            society_id,
+            connection: Connection::Fresh,
+        }),
         timing: timing(5),
     }
 }

@@ -10,6 +10,7 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
+use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
@@ -38,6 +39,8 @@ pub(crate) struct Fleet {
     partners: Partners,
     keys: Keys,
     health: Option<RunningHealthProbe>,
+    /// Where the probes run; `None`: in the runtime of the caller.
+    probe_runtime: Option<Handle>,
 }
 
 /// The monitors of the keys by name, for probes on request.
@@ -68,6 +71,7 @@ impl Fleet {
             partners: HashMap::new(),
             keys: HashMap::new(),
             health: None,
+            probe_runtime: None,
         }
     }
 
@@ -75,6 +79,18 @@ impl Fleet {
     /// fleet among several that run the same configuration. What was due in `downtime` is made up for.
     pub(crate) fn with_start(self, turn: Turn, downtime: Option<Gap>) -> Self {
         Self { anchor: Anchor::now(turn), downtime, ..self }
+    }
+
+    /// Runs the probes in a runtime of their own.
+    pub(crate) fn with_probe_runtime(self, runtime: Handle) -> Self {
+        Self { probe_runtime: Some(runtime), ..self }
+    }
+
+    fn spawn(&self, probes: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
+        AbortOnDropHandle::new(match &self.probe_runtime {
+            Some(runtime) => runtime.spawn(probes),
+            None => tokio::spawn(probes),
+        })
     }
 
     pub(crate) const fn context(&self) -> &Arc<Context> {
@@ -180,8 +196,7 @@ impl Fleet {
             KeyMonitor::new(Arc::clone(&self.context), settings.clone(), Arc::clone(partner), key, old);
         let (monitored, anchor, downtime) = (Arc::clone(&monitor), self.anchor, self.downtime);
         let probes = move || run_key_probes(Arc::clone(&monitored), anchor, downtime);
-        let task = tokio::spawn(restart_on_panic(probes));
-        RunningKey { monitor, _task: AbortOnDropHandle::new(task) }
+        RunningKey { monitor, _task: self.spawn(restart_on_panic(probes)) }
     }
 
     /// The names of the keys whose state is not known, as far as the storage is concerned.
@@ -202,8 +217,8 @@ impl Fleet {
         }
         let monitor =
             Arc::new(HealthMonitor::new(Arc::clone(&self.context), settings.prober.clone(), timing));
-        let task = tokio::spawn(restart_on_panic(move || run_health_probe(Arc::clone(&monitor))));
-        self.health = Some(RunningHealthProbe { settings, timing, _task: AbortOnDropHandle::new(task) });
+        let task = self.spawn(restart_on_panic(move || run_health_probe(Arc::clone(&monitor))));
+        self.health = Some(RunningHealthProbe { settings, timing, _task: task });
     }
 }
 
@@ -235,6 +250,7 @@ fn inventory(config: &Config, partners: &Partners, keys: &Keys) -> Inventory {
         settings: Arc::new(config.settings.clone()),
         partners: partners.map(|monitor| Arc::clone(&monitor.partner)).collect(),
         keys: keys.map(|key| Arc::clone(key.monitor.monitored_key())).collect(),
+        ..Inventory::default()
     }
 }
 

@@ -117,7 +117,7 @@ impl Metrics {
     pub(crate) fn observe_probe(&self, probe: &str, phases: &Phases) {
         let Registered { probe_duration, probe_phase_duration, .. } = &self.registered;
         probe_duration.with_label_values(&[probe]).observe(phases.total().as_secs_f64());
-        for (phase, duration) in phases.iter() {
+        for (phase, duration) in phases.samples() {
             probe_phase_duration
                 .with_label_values(&[probe, phase.into_str()])
                 .observe(duration.as_secs_f64());

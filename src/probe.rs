@@ -1,12 +1,13 @@
 //! One probe: opens a connection, sends one request, reads one response, and measures the five phases.
 //!
-//! Two probes share only the configuration: no connection, no TLS session and no cookie. Redirects are not
-//! followed and requests are not retried, so a probe uses exactly one request of the key's budget.
+//! Two probes share no TLS session and no cookie, and no connection unless the operator wants it. Redirects are not
+//! followed and answered requests are not sent again, so a probe uses exactly one request of the key's budget.
 
 mod body;
 mod client;
 mod connect;
 mod exhaustion;
+mod idle_connections;
 mod phase_timer;
 mod plain;
 mod request_id_history;
@@ -30,6 +31,7 @@ use tokio::time::{Duration, Instant, timeout};
 use url::Url;
 
 use crate::config;
+use crate::config::Connection;
 use crate::partner_api::error::ErrorCode;
 use crate::partner_api::failure::{Failure, Reason};
 use crate::partner_api::judge::{Judgement, RequestKind, Response, judge};
@@ -39,10 +41,11 @@ use crate::partner_api::{Firm, Method, SECRET_HEADER, SOCIETY_HEADER};
 use crate::report::{Phase, Phases, ProbeReport};
 
 use body::{Body, BodyLimits};
-use client::Client;
+use client::{Client, Opening};
 use phase_timer::{PhaseTimer, Times};
 pub(crate) use plain::{PlainClient, PlainError};
 use request_id_history::RequestIdHistory;
+use resolver::LookUp;
 pub(crate) use transport_error::BuildError;
 use transport_error::TransportError;
 
@@ -79,6 +82,8 @@ pub(crate) struct ProbeRequest<'a> {
     pub credentials: Option<Credentials<'a>>,
     /// The limit for all five phases together.
     pub timeout: Duration,
+    /// Whether the probe opens a connection.
+    pub connection: Connection,
 }
 
 /// The values of the headers that every authenticated route needs.
@@ -109,6 +114,7 @@ struct Exchange<'a> {
     limits: BodyLimits,
     /// Whether the response is judged by its status, so that its body may be broken.
     judged_by_status: bool,
+    opening: Opening,
 }
 
 /// A response, read to its end or to the read limit.
@@ -172,6 +178,7 @@ impl Prober {
             body: Bytes::new(),
             limits: body_limits(request.kind),
             judged_by_status: request.kind == RequestKind::Health,
+            opening: request.opening(),
         };
         let (response, phases) = self.send(exchange, &timer, request.timeout).await;
         let finished = SystemTime::now();
@@ -207,6 +214,7 @@ impl Prober {
             body: body.to_json().into(),
             limits: ERROR_LIMITS,
             judged_by_status: false,
+            opening: Opening { look_up: LookUp::Always, keep: false },
         };
         let (response, _) = self.send(exchange, &timer, limit).await;
         let outcome = response.map(|response| {
@@ -249,8 +257,14 @@ impl Prober {
         exchange: Exchange<'_>,
         timer: &Arc<PhaseTimer>,
     ) -> Result<ReceivedResponse, TransportError> {
-        let Exchange { method, url, headers, body, limits, judged_by_status } = exchange;
-        let mut exchange = self.0.client.send(method, url, headers, body, timer).await?;
+        let Exchange { method, url, headers, body, limits, judged_by_status, opening } = exchange;
+        let client = &self.0.client;
+        let request = client.request(method, url, headers, body)?;
+        let mut exchange = if opening.keep {
+            client.send_on_open_connection(request, url, opening, timer).await?
+        } else {
+            client.send(request, url, opening, timer).await?
+        };
         let response = &mut exchange.response;
         let status = response.status();
         timer.record_headers(status.as_u16(), RequestId::from_headers(response.headers()));
@@ -267,11 +281,11 @@ impl Prober {
         } else {
             Body::default()
         };
-        Ok(ReceivedResponse {
-            status: status.as_u16(),
-            headers: std::mem::take(response.headers_mut()),
-            body,
-        })
+        let headers = std::mem::take(response.headers_mut());
+        if opening.keep && body.complete {
+            client.keep(exchange);
+        }
+        Ok(ReceivedResponse { status: status.as_u16(), headers, body })
     }
 }
 
@@ -302,6 +316,20 @@ impl<'a> ProbeRequest<'a> {
             failure.redact_code(|code| echoes_secret(code, self.secrets()));
         }
         judgement
+    }
+
+    fn opening(&self) -> Opening {
+        Opening {
+            // The health probe shows trouble with DNS at once.
+            look_up: match self.kind {
+                RequestKind::Health => LookUp::Always,
+                RequestKind::KeyInfo(_) | RequestKind::Canary(_) => LookUp::UnlessRecent,
+            },
+            keep: match self.connection {
+                Connection::Fresh => false,
+                Connection::Reuse => true,
+            },
+        }
     }
 
     fn secrets(&self) -> impl Iterator<Item = &'a SecretString> {

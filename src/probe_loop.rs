@@ -29,6 +29,10 @@ pub(crate) async fn run_key_probes(monitor: Arc<KeyMonitor>, anchor: Anchor, dow
     });
     let mut timers = Timers::new(schedules, downtime);
     loop {
+        if let Some(at) = timers.next_at().and_then(|due| anchor.read_ahead(due)) {
+            sleep_until(at).await;
+            monitor.read_files_ahead();
+        }
         let turn = timers.next(&monitor.context.pauses).await;
         monitor.context.watchdog.heartbeat(Loop::Keys);
         if turn.due.missed > 0 {
@@ -155,12 +159,17 @@ impl Timers {
         Self(timers.collect())
     }
 
+    /// When the next probe is due.
+    fn next_at(&self) -> Option<Instant> {
+        self.0.iter().map(Timer::at).min()
+    }
+
     /// Sleeps until a probe is due. If several are due, the one that has waited longest is first, so that no probe can
     /// take every turn. Its due time says how many due times were missed while the key was busy. A due time in a pause
     /// of the process is no turn: the probe is made up for later.
     async fn next(&mut self, pauses: &Pauses) -> Turn {
         loop {
-            let Some(earliest) = self.0.iter().map(Timer::at).min() else { return pending().await };
+            let Some(earliest) = self.next_at() else { return pending().await };
             sleep_until(earliest).await;
             let pause = pauses.last();
             let now = Instant::now();

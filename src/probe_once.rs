@@ -101,6 +101,7 @@ impl ProbeOnce {
             settings: Arc::new(config.settings.clone()),
             partners,
             keys: keys.iter().map(|key| Arc::clone(key.monitored_key())).collect(),
+            ..Inventory::default()
         });
         Ok(Self { context, health, keys })
     }

@@ -13,11 +13,11 @@ use crate::partner_api::request_id::RequestId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display, IntoStaticStr, VariantArray)]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub(crate) enum Phase {
-    /// Resolving the host name. Zero if the host is an IP address, or if the proxy resolves the name.
+    /// Resolving the host name. It does not happen if the host is an IP address, or if recent addresses are used.
     Resolve,
     /// Opening the TCP connection. With a proxy, this includes its CONNECT.
     Connect,
-    /// The TLS handshake, which is always a full one. Zero for plain HTTP.
+    /// The TLS handshake, which is always a full one. It does not happen for plain HTTP.
     Tls,
     /// From the moment when the connection is ready to the headers of the response.
     Processing,
@@ -25,18 +25,35 @@ pub(crate) enum Phase {
     Transfer,
 }
 
-/// The duration of each phase. Zero for a phase that was not reached.
+/// The duration of each phase. Zero for a phase that did not happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Phases([Duration; 5]);
+pub(crate) struct Phases {
+    durations: [Duration; 5],
+    /// Whether each phase happened. One that did not has no sample in the histograms.
+    happened: [bool; 5],
+}
 
 impl Phases {
     /// One duration per phase, in the order of [`Phase::VARIANTS`].
     pub(crate) const fn new(durations: [Duration; 5]) -> Self {
-        Self(durations)
+        Self { durations, happened: [true; 5] }
+    }
+
+    /// As [`Self::new`], with `None` for a phase that did not happen.
+    pub(crate) fn measured(durations: [Option<Duration>; 5]) -> Self {
+        Self {
+            durations: durations.map(Option::unwrap_or_default),
+            happened: durations.map(|duration| duration.is_some()),
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Phase, Duration)> + '_ {
-        Phase::VARIANTS.iter().copied().zip(self.0)
+        Phase::VARIANTS.iter().copied().zip(self.durations)
+    }
+
+    /// The phases that happened.
+    pub(crate) fn samples(&self) -> impl Iterator<Item = (Phase, Duration)> + '_ {
+        self.iter().zip(self.happened).filter_map(|(sample, happened)| happened.then_some(sample))
     }
 
     /// The last phase with a duration; `None` if no request was sent.
@@ -46,7 +63,7 @@ impl Phases {
 
     /// The duration of the whole probe.
     pub(crate) fn total(&self) -> Duration {
-        self.0.iter().sum()
+        self.durations.iter().sum()
     }
 }
 

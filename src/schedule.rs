@@ -14,6 +14,8 @@ use tokio::time::{Duration, Instant};
 /// Probes that were missed in a [`Gap`] are made up for in a time that is so many times longer. With the regular
 /// probes, this makes 1.2 times the usual rate.
 const MAKE_UP_FACTOR: u32 = 5;
+/// The files of probes are read ahead at multiples of this.
+const READ_AHEAD_STEP: Duration = Duration::from_millis(100);
 /// Probes that a gap interrupted are made up for as if the gap was at least this long. If the API hung when a short gap
 /// began, many probes were under way.
 const MIN_WINDOW: Duration = Duration::from_secs(10);
@@ -70,6 +72,17 @@ impl Anchor {
     /// Now, as if the wall clock showed a multiple of every interval.
     pub(crate) fn aligned() -> Self {
         Self { monotonic: Instant::now(), wall: Duration::ZERO, turn: Turn::EACH }
+    }
+}
+
+impl Anchor {
+    /// When to read ahead the files of a probe that is due at `due`: at a moment that it shares with all probes that are
+    /// due within the same short time, and long enough before. `None` if this moment has passed.
+    pub(crate) fn read_ahead(&self, due: Instant) -> Option<Instant> {
+        let until_due = due.checked_duration_since(self.monotonic)?;
+        let steps = until_due.as_nanos() / READ_AHEAD_STEP.as_nanos();
+        let at = self.monotonic + multiply(READ_AHEAD_STEP, steps.checked_sub(1)?);
+        (at > Instant::now()).then_some(at)
     }
 }
 

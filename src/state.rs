@@ -11,7 +11,7 @@ mod status;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 use url::Url;
@@ -62,6 +62,8 @@ pub(crate) struct Inventory {
     pub partners: Vec<Arc<MonitoredPartner>>,
     /// The keys of all partners, partner by partner.
     pub keys: Vec<Arc<MonitoredKey>>,
+    /// For each name of a probe, the interval that most keys use. [`SharedState::set_inventory`] sets it.
+    pub usual_intervals: BTreeMap<Arc<str>, Duration>,
 }
 
 #[derive(Debug)]
@@ -97,7 +99,8 @@ impl SharedState {
         Arc::clone(&self.inventory.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn set_inventory(&self, inventory: Inventory) {
+    pub(crate) fn set_inventory(&self, mut inventory: Inventory) {
+        inventory.usual_intervals = usual_intervals(&inventory.keys);
         *self.inventory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inventory);
     }
 
@@ -218,6 +221,24 @@ impl MonitoredKey {
     pub(crate) fn status(&self) -> MutexGuard<'_, KeyStatus> {
         lock(&self.status)
     }
+}
+
+/// Of two intervals that are used equally often, the shorter one is the usual one.
+fn usual_intervals(keys: &[Arc<MonitoredKey>]) -> BTreeMap<Arc<str>, Duration> {
+    let mut counts = BTreeMap::<Arc<str>, BTreeMap<Duration, usize>>::new();
+    for key in keys {
+        for probe in &key.status().probes {
+            let intervals = match counts.get_mut(&probe.name) {
+                Some(intervals) => intervals,
+                None => counts.entry(Arc::clone(&probe.name)).or_default(),
+            };
+            *intervals.entry(probe.interval).or_default() += 1;
+        }
+    }
+    let usual = |intervals: BTreeMap<Duration, usize>| {
+        intervals.into_iter().rev().max_by_key(|(_, count)| *count).map(|(interval, _)| interval)
+    };
+    counts.into_iter().filter_map(|(name, intervals)| Some((name, usual(intervals)?))).collect()
 }
 
 /// Uses a lock also after a panic: the state consists of plain values, and a panic leaves none of them half-written.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::config::{
-    Api, Canary, Config, Credential, Key, Labels, Login, Partner, Probe, Settings, Target, Timing,
+    Api, Canary, Config, Connection, Credential, Key, Labels, Login, Partner, Probe, Settings, Target, Timing,
 };
 use crate::fleet::KeyIndex;
 use crate::http::AppState;
@@ -103,6 +103,7 @@ pub(crate) fn exercices(society_id: Option<u64>) -> Probe {
         method: Method::Get,
         path: EXERCICES_PATH.into(),
         society_id: society_id.and_then(NonZeroU64::new),
+        connection: Connection::Fresh,
     };
     Probe { name: Arc::clone(&canary.name), target: Target::Canary(canary), timing: timing(60, 10) }
 }

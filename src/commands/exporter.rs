@@ -23,8 +23,8 @@ use tracing::{info, warn};
 
 use super::load::{combine, configuration_name, load_config, load_in_time, load_web_config, log_loaded};
 use super::process::{
-    BadConfiguration, Failure, bad_configuration, exit_code, listen, request_reload_on_sighup, run_async,
-    stop_signal,
+    BadConfiguration, Failure, ProbeThread, bad_configuration, exit_code, listen, request_reload_on_sighup,
+    run_async, stop_signal,
 };
 
 /// A port that the list of default ports of Prometheus exporters gives to no other exporter.
@@ -84,8 +84,21 @@ pub(super) async fn serve(
     let (sender, requests) = mpsc::channel(1);
     tokio::spawn(request_reload_on_sighup(sender.clone())?);
     let loader = Arc::new(move || load().map_err(|problems| problems.to_string()));
+    let probe_thread = ProbeThread::start()?;
+    let probe_runtime = probe_thread.handle();
     let (history, options) = (HistoryFile::read(storage), options(flags));
-    let app = App { initial, loader, shared_state, store, last_alive, history, metrics, listeners, options };
+    let app = App {
+        initial,
+        loader,
+        shared_state,
+        store,
+        last_alive,
+        history,
+        metrics,
+        listeners,
+        options,
+        probe_runtime,
+    };
     app.run(stop_signal()?, (sender, requests)).await?;
     Ok(())
 }

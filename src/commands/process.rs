@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
+use std::thread;
 
 use crate::cli::{Flags, ListenAddress};
 use crate::http::ReloadRequest;
@@ -10,7 +11,7 @@ use checked_yaml::Problems;
 use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
@@ -37,6 +38,33 @@ pub(super) fn run_async(command: impl AsyncFnOnce() -> Result<(), Failure>) -> R
     // A thread that hangs, in a name look-up or on a failing disk, must not keep the process alive.
     runtime.shutdown_background();
     outcome
+}
+
+/// The thread that runs the probes. A probe is a chain of short steps that wait for the network. On one thread, a step
+/// wakes no other thread, which would cost more than many of the steps.
+pub(super) struct ProbeThread {
+    runtime: Handle,
+    /// Dropping it ends the thread.
+    _stop: oneshot::Sender<()>,
+}
+
+impl ProbeThread {
+    pub(super) fn start() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        let run = move || {
+            // The sender never sends: it is dropped.
+            let _ = runtime.block_on(stopped);
+            runtime.shutdown_background();
+        };
+        thread::Builder::new().name("probes".to_owned()).spawn(run)?;
+        Ok(Self { runtime: handle, _stop: stop })
+    }
+
+    pub(super) fn handle(&self) -> Handle {
+        self.runtime.clone()
+    }
 }
 
 /// Logs a failure; exit code 0, 1, or 2 for a bad configuration.

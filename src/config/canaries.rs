@@ -6,7 +6,9 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::timing::timing;
-use super::{Canary, HEALTH, KEY_INFO, Probe, Section, Target, Timing, names, unfit_routes, urls, variant};
+use super::{
+    Canary, Connection, HEALTH, KEY_INFO, Probe, Section, Target, Timing, names, unfit_routes, urls, variant,
+};
 use crate::partner_api::{Access, EXERCICES_PATH, Method};
 
 /// The canary that exists without being declared.
@@ -89,7 +91,8 @@ fn reserved_name_error(name: &str) -> Option<&'static str> {
 
 impl DeclaredCanary {
     fn new(name: &str, method: Method, path: &str, society: bool, timing: Timing) -> Self {
-        let canary = Canary { name: name.into(), method, path: path.into(), society_id: None };
+        let connection = Connection::default();
+        let canary = Canary { name: name.into(), method, path: path.into(), society_id: None, connection };
         Self { canary, society, timing }
     }
 
@@ -110,9 +113,12 @@ impl DeclaredCanary {
         };
         let method = fields.optional("method", |at| variant(at));
         let society = fields.optional("society", Cursor::boolean);
+        let connection = fields.optional("connection", |at| variant(at));
         let timing = timing(&fields, Timing::KEY);
         let (method, society) = (method?.unwrap_or(Method::Get), society?.unwrap_or(true));
-        Ok(Self::new(name, method, path?, society, timing?))
+        let connection = connection?.unwrap_or_default();
+        let Self { canary, society, timing } = Self::new(name, method, path?, society, timing?);
+        Ok(Self { canary: Canary { connection, ..canary }, society, timing })
     }
 }
 
@@ -184,6 +190,7 @@ impl KeyContext<'_> {
             reserved_name_error(name).map_or(Ok(name), |text| Err(at.error(text)))
         });
         let society_id = fields.optional("society_id", |at| society_id(self.access, at));
+        let connection = fields.optional("connection", |at| variant(at));
         let declared = match (fields.get("canary"), fields.get("name")) {
             (Some(at), _) => at.text().and_then(|name| canaries.get(name, &at)),
             (None, Some(at)) => {
@@ -197,7 +204,11 @@ impl KeyContext<'_> {
         let name = name?
             .filter(|name| *name != &**declared_name)
             .map_or_else(|| Arc::clone(declared_name), Arc::from);
-        self.probe(at, declared, name, society_id?, timing?)
+        let mut probe = self.probe(at, declared, name, society_id?, timing?)?;
+        if let (Some(connection), Target::Canary(canary)) = (connection?, &mut probe.target) {
+            canary.connection = connection;
+        }
+        Ok(probe)
     }
 
     fn probe_without_overrides(

@@ -39,7 +39,7 @@ impl Section {
             Self::Api => &["base_url", "auth_url", "identity", "ca_file", "proxy_url"],
             Self::Health => &["interval", "timeout", "objective"],
             Self::KeyInfo => &["interval", "timeout", "mode"],
-            Self::Canary => &["path", "method", "society", "interval", "timeout"],
+            Self::Canary => &["path", "method", "society", "connection", "interval", "timeout"],
             Self::RateLimit => &["keep_free"],
             Self::Metrics => &["request_ids"],
             Self::Partner => &["name", "secret_file", "secret_env", "secret", "labels", "keys"],
@@ -56,7 +56,7 @@ impl Section {
                 "labels",
             ],
             Self::Login => &["mail", "password_file", "password_env", "password", "firm"],
-            Self::CanaryOfKey => &["canary", "name", "society_id", "interval", "timeout"],
+            Self::CanaryOfKey => &["canary", "name", "society_id", "connection", "interval", "timeout"],
         }
     }
     /// Reads the fields of this section.

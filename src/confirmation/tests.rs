@@ -503,7 +503,7 @@ fn contradictions_are_reported_when_they_change_and_count_again_when_they_are_re
     let mut key = restored();
     assert_eq!(key.hear(1, Some(Forbidden)), Some(0), "another refusal is a question");
     assert_eq!(changes(&mut key).as_deref(), Some(&expected[1..]));
-    key.confirmation.remove(|probe| *probe == 2);
+    key.confirmation.remove(2..=2);
     assert_eq!(changes(&mut key), Some(Vec::new()));
     let mut key = Key::new(2, Some(Accepted));
     key.confirmation.restore(expected[1], key.now);
@@ -523,9 +523,9 @@ fn what_was_said_since_the_start_counts_more_than_a_restored_contradiction() {
 fn a_removed_probe_is_neither_asked_nor_waited_for() {
     let mut key = Key::accepted(3);
     assert_eq!(key.hear(2, Some(NotFound)), Some(0));
-    key.confirmation.remove(|probe| *probe == 0);
+    key.confirmation.remove(0..=0);
     assert_eq!(key.hear(2, Some(NotFound)), Some(1));
-    key.confirmation.remove(|probe| *probe == 1);
+    key.confirmation.remove(1..=1);
     assert_eq!(key.hear(2, Some(NotFound)), None);
     assert_eq!(key.state, Some(NotFound));
 }

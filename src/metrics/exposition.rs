@@ -50,6 +50,14 @@ impl Exposition {
                         write(probe, &mut self.samples(out, name, &subject));
                     }
                 }
+                Source::Interval(write) => {
+                    for probe in &key.status().probes {
+                        if inventory.usual_intervals.get(&probe.name) != Some(&probe.interval) {
+                            let subject = probe_labels(&probe.name, &key.labels);
+                            write(probe.interval, &mut self.samples(out, name, &subject));
+                        }
+                    }
+                }
                 Source::Key(write) => {
                     let status = key.status();
                     write(key, &status, &mut self.samples(out, name, &key.labels));
@@ -78,6 +86,14 @@ impl Exposition {
                 let mut samples = self.samples(out, name, "probe=\"health\"");
                 samples.is_health = true;
                 write(&health, &mut samples);
+            }
+            Source::Interval(write) => {
+                let health = self.shared_state.health().probe.interval;
+                write(health, &mut self.samples(out, name, "probe=\"health\""));
+                for (probe, interval) in &self.inventory.usual_intervals {
+                    let subject = format!("probe=\"{}\"", escape(probe));
+                    write(*interval, &mut self.samples(out, name, &subject));
+                }
             }
             Source::Partner(write) => {
                 for partner in &self.inventory.partners {
@@ -111,6 +127,10 @@ impl Exposition {
         let with_request_ids = self.inventory.settings.request_ids;
         SampleWriter { out, name, subject, is_health: false, with_request_ids }
     }
+}
+
+fn probe_labels(probe: &str, key_labels: &str) -> String {
+    format!("probe=\"{}\",{key_labels}", escape(probe))
 }
 
 impl Iterator for Exposition {

@@ -3,7 +3,7 @@
 //! [`FROM_STATE`] has the metrics that exist once per probe, key, partner or host; their samples are written
 //! from the in-memory state. [`REGISTERED`] has the few series that the `prometheus` crate keeps.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use prometheus::{Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use strum::VariantArray as _;
@@ -29,6 +29,8 @@ pub(super) enum Source {
     Probe(fn(&ProbeStatus, &mut SampleWriter<'_>)),
     Key(fn(&MonitoredKey, &KeyStatus, &mut SampleWriter<'_>)),
     Partner(fn(&MonitoredPartner, &mut SampleWriter<'_>)),
+    /// The interval of each name of a probe, and of each probe that has another one.
+    Interval(fn(Duration, &mut SampleWriter<'_>)),
     /// Each secret, token or password that cannot be read. The `key` of a partner's secret is empty.
     UnreadableCredential,
     /// The number of keys of each partner.
@@ -102,8 +104,11 @@ pub(super) const FROM_STATE: &[StateMetric] = &[
     counter("myunisoft_probes_skipped_total", "Probes that were due but did not run, by reason.")
         .labels(&["reason"])
         .per_probe(skipped),
-    gauge("myunisoft_probe_interval_seconds", "Configured interval between two probes.")
-        .per_probe(|probe, samples| samples.value(probe.interval.as_secs_f64())),
+    gauge(
+        "myunisoft_probe_interval_seconds",
+        "Configured interval between two probes: of all probes with this name, or (with partner and key) of one that differs.",
+    )
+    .with_source(&["probe", "partner", "key"], Source::Interval(|interval, samples| samples.value(interval.as_secs_f64()))),
     gauge("myunisoft_probe_last_duration_seconds", "Duration of the last probe, all phases together.")
         .per_probe(|probe, samples| samples.optional(last(probe, |last| last.phases.total().as_secs_f64()))),
     gauge("myunisoft_probe_last_timestamp_seconds", "Unix time of the end of the last probe.")
@@ -272,9 +277,9 @@ fn failures(probe: &ProbeStatus, samples: &mut SampleWriter<'_>) {
 
 fn skipped(probe: &ProbeStatus, samples: &mut SampleWriter<'_>) {
     for (reason, times) in Skip::VARIANTS.iter().zip(probe.skipped) {
-        // `no_resources` is so rare that not every key of a large fleet needs a series for it. The
-        // health probe has one from the start, so that an increase is visible.
-        if *reason != Skip::NoResources || times > 0 || samples.is_health {
+        // Few probes are ever skipped, so not every probe of a large fleet needs these series. The health probe has them
+        // from the start, so that an increase is visible.
+        if times > 0 || samples.is_health {
             samples.labelled(&[("reason", reason.into_str())], times);
         }
     }

@@ -8,8 +8,10 @@ use super::{Metrics, descriptions};
 use crate::config::Settings;
 use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, SecretState};
 use crate::partner_api::Access;
+use crate::partner_api::budget::Budget;
 use crate::partner_api::error::DocumentedCode;
 use crate::partner_api::failure::{Failure, Reason};
+use crate::partner_api::key_info::Version;
 use crate::report::{Phase, Phases, ProbeReport};
 use crate::state::{Inventory, KeyStatus, MonitoredKey, MonitoredPartner, ProbeStatus, SharedState, Skip};
 use crate::test_support::{self, at};
@@ -51,6 +53,7 @@ fn shared_state(partner: &str, key: &str, request_ids: bool) -> Arc<SharedState>
         settings: settings(request_ids),
         partners: vec![partner],
         keys: vec![key],
+        ..Inventory::default()
     });
     let api = shared_state.inventory().settings.api.base_url.clone();
     shared_state.record_certificate(&api, at(9));
@@ -99,9 +102,6 @@ myunisoft_probe_up{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 0
 myunisoft_probes_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 2
 myunisoft_probe_successes_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 1
 myunisoft_probe_failures_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"token\"} 1
-myunisoft_probes_skipped_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"rate_limit\"} 0
-myunisoft_probes_skipped_total{probe=\"exercices\",partner=\"acme\",key=\"dupont\",reason=\"still_running\"} 0
-myunisoft_probe_interval_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 60
 myunisoft_probe_last_duration_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 0.05
 myunisoft_probe_last_timestamp_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 1700000000.250
 myunisoft_probe_last_success_timestamp_seconds{probe=\"exercices\",partner=\"acme\",key=\"dupont\"} 1700000000.250
@@ -131,6 +131,81 @@ myunisoft_exporter_configured_keys{partner=\"acme\"} 1";
             "myunisoft_tls_certificate_expiry_timestamp_seconds{host=\"api.myunisoft.fr\"} 9.000\n"
         )
     );
+}
+
+/// A fleet whose keys all work, and have everything that the API can say about a key.
+fn working_fleet(keys: usize) -> Arc<SharedState> {
+    let partner = Arc::new(MonitoredPartner::new("acme".into(), PersistedSecretState::new(at(5))));
+    let key = |number: usize| {
+        let persisted = PersistedKeyState {
+            state: KeyState::Active,
+            has_been_active: true,
+            ..PersistedKeyState::new(at(1_700_000_000))
+        };
+        let mut status = KeyStatus::new(persisted, [probe("key_info"), probe("exercices")]);
+        for index in [0, 1] {
+            status.record(index, &report(Ok(())));
+        }
+        status.version = Some(Version { current: 1, latest: 1 });
+        status.routes = Some(40);
+        let reset = Some(at(1_700_000_000));
+        status.budget =
+            Some(Budget { total: Some(20), remaining: Some(19), reset, holds_for: Duration::ZERO });
+        let name = format!("customer-{number:05}").into();
+        Arc::new(MonitoredKey::new(Arc::clone(&partner), name, Access::Society, status))
+    };
+    let keys = (0..keys).map(key).collect();
+    let shared_state = Arc::new(SharedState::default());
+    shared_state.set_inventory(Inventory {
+        partners: vec![Arc::clone(&partner)],
+        keys,
+        ..Inventory::default()
+    });
+    shared_state
+}
+
+/// Series and bytes are what a key costs Prometheus and the network.
+#[test]
+fn a_working_key_has_31_series() {
+    let size = |keys| {
+        let text = rendered(&Metrics::new().unwrap(), &working_fleet(keys));
+        (text.lines().filter(|line| !line.starts_with('#')).count(), text.len())
+    };
+    let ((series, bytes), (series_of_more, bytes_of_more)) = (size(10), size(110));
+    assert_eq!((series_of_more - series) / 100, 31);
+    // When this was written: 2,660 bytes.
+    assert!((bytes_of_more - bytes) / 100 <= 2_800, "{} bytes per key", (bytes_of_more - bytes) / 100);
+    assert!(DOCUMENT.contains("a working key has 31 series"));
+}
+
+#[test]
+fn the_interval_of_a_probe_is_written_once_and_again_for_each_key_that_differs() {
+    let partner = Arc::new(MonitoredPartner::new("acme".into(), PersistedSecretState::new(at(5))));
+    let key = |name: &str, minutes: &[u64]| {
+        let probes = ["key_info", "exercices"].into_iter().zip(minutes);
+        let probes =
+            probes.map(|(name, minutes)| ProbeStatus::new(name.into(), Duration::from_mins(*minutes)));
+        let status = KeyStatus::new(PersistedKeyState::new(at(7)), probes);
+        Arc::new(MonitoredKey::new(Arc::clone(&partner), name.into(), Access::Society, status))
+    };
+    let shared_state = Arc::new(SharedState::default());
+    shared_state.set_inventory(Inventory {
+        settings: settings(true),
+        partners: vec![Arc::clone(&partner)],
+        keys: vec![key("dupont", &[1, 5]), key("martin", &[1, 2]), key("durand", &[3, 5])],
+        ..Inventory::default()
+    });
+    let text = rendered(&Metrics::new().unwrap(), &shared_state);
+    let intervals: Vec<_> =
+        text.lines().filter_map(|line| line.strip_prefix("myunisoft_probe_interval_seconds")).collect();
+    let expected = [
+        "{probe=\"health\"} 0",
+        "{probe=\"exercices\"} 300",
+        "{probe=\"key_info\"} 60",
+        "{probe=\"exercices\",partner=\"acme\",key=\"martin\"} 120",
+        "{probe=\"key_info\",partner=\"acme\",key=\"durand\"} 180",
+    ];
+    assert_eq!(intervals, expected);
 }
 
 #[test]
@@ -192,6 +267,7 @@ fn a_partner_has_the_number_of_its_keys_and_no_series_after_it_is_removed() {
         settings: settings(true),
         partners: vec![Arc::clone(&inventory.partners[0]), empty],
         keys: vec![key("dupont"), key("martin")],
+        ..Inventory::default()
     });
     assert_eq!(count(&shared_state), ["{partner=\"acme\"} 2", "{partner=\"quai\"} 0"]);
     shared_state.set_inventory(Inventory::default());
@@ -260,6 +336,7 @@ fn the_text_of_a_large_fleet_is_sent_in_pieces_and_complete() {
         partners: vec![Arc::clone(&partner)],
         keys,
         settings: settings(true),
+        ..Inventory::default()
     });
     let metrics = Metrics::new().unwrap();
     let pieces: Vec<_> = metrics.render(&shared_state).collect();

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::log::{log_health_episode, log_probe};
 use super::{Context, ProbeRun};
-use crate::config::{HEALTH, Timing};
+use crate::config::{Connection, HEALTH, Timing};
 use crate::partner_api::HEALTH_PATH;
 use crate::partner_api::judge::RequestKind;
 use crate::probe::{ProbeRequest, Prober};
@@ -32,7 +32,13 @@ impl HealthMonitor {
         let _in_flight = self.context.metrics.in_flight();
         self.context.record_start(due);
         let (kind, timeout) = (RequestKind::Health, self.timing.timeout);
-        let request = ProbeRequest { kind, path: HEALTH_PATH, credentials: None, timeout };
+        let request = ProbeRequest {
+            kind,
+            path: HEALTH_PATH,
+            credentials: None,
+            timeout,
+            connection: Connection::Fresh,
+        };
         let pauses = self.context.pauses.observe();
         let report = self.prober.probe(request).await;
         if self.context.pauses.observe() != pauses {

@@ -21,7 +21,7 @@ use super::refused_token::RefusedToken;
 use super::token_failure::TokenFailure;
 use super::token_provider::{Replacement, TokenProvider};
 use super::{Context, MonitorSettings, ProbeRun, publish_credential_problem};
-use crate::config::{self, Probe, Target};
+use crate::config::{self, Connection, Probe, Target};
 use crate::confirmation::Confirmation;
 use crate::key_state::PersistedKeyState;
 use crate::partner_api::failure::{Failure, Reason};
@@ -56,6 +56,8 @@ struct KeySession {
     budget_use: KeyUse,
     /// Of the token or account that the key in the shared state belongs to.
     id: Option<CredentialId>,
+    /// The version of the token that `id` was last computed for: a fingerprint costs more than a comparison.
+    id_version: Option<u64>,
     confirmation: Confirmation<usize, KeyEvidence>,
     /// When the extended form of key/info last answered.
     key_info_answered: Option<Instant>,
@@ -135,6 +137,7 @@ impl KeyMonitor {
             budget,
             budget_use,
             id,
+            id_version: None,
             confirmation,
             key_info_answered: None,
             started: Instant::now(),
@@ -190,6 +193,13 @@ impl KeyMonitor {
     pub(crate) async fn run(&self, index: usize, due: Option<Instant>) -> ProbeRun {
         let turn = Arc::clone(&self.session).lock_owned().await;
         self.run_in_turn(turn, index, due).await
+    }
+
+    /// Has the files read ahead that a probe needs which is due in a moment. Returns whether there are any.
+    pub(crate) fn read_files_ahead(&self) -> bool {
+        // A key that is busy reads its files itself.
+        let of_key = self.session.try_lock().is_ok_and(|session| session.tokens.read_ahead());
+        self.partner_monitor.read_secret_ahead() || of_key
     }
 
     /// [`Self::run`] without the wait for the key's turn.
@@ -381,8 +391,13 @@ impl KeyMonitor {
     /// If the token was replaced, the key continues with the state of the new token, which is unknown for a
     /// token that was never used. What earlier responses said is about the old token.
     fn adopt_replaced_token(&self, session: &mut KeySession, token: &SecretString) {
+        let version = session.tokens.version();
+        if session.id.is_some() && session.id_version == Some(version) {
+            return;
+        }
         let (partner, key) = (&self.key.partner.name, &self.key.name);
         let id = session.tokens.id(self.partner_monitor.api(), partner, key, token);
+        session.id_version = Some(version);
         if session.id.as_ref() == Some(&id) {
             return;
         }
@@ -434,12 +449,14 @@ fn budget_share(probes: &[Probe]) -> f64 {
 }
 
 fn request<'a>(probe: &'a Probe, token: &'a SecretString, secret: &'a SecretString) -> ProbeRequest<'a> {
-    let (kind, path, society_id) = match &probe.target {
-        Target::KeyInfo(mode) => (RequestKind::KeyInfo(*mode), mode.path(), None),
-        Target::Canary(canary) => (RequestKind::Canary(canary.method), &*canary.path, canary.society_id),
+    let (kind, path, society_id, connection) = match &probe.target {
+        Target::KeyInfo(mode) => (RequestKind::KeyInfo(*mode), mode.path(), None, Connection::Fresh),
+        Target::Canary(canary) => {
+            (RequestKind::Canary(canary.method), &*canary.path, canary.society_id, canary.connection)
+        }
     };
     let credentials = Some(Credentials { token, secret, society_id });
-    ProbeRequest { kind, path, credentials, timeout: probe.timing.timeout }
+    ProbeRequest { kind, path, credentials, timeout: probe.timing.timeout, connection }
 }
 
 /// A 429 of a proxy counts too, although then the API's budget may not be exhausted.

@@ -43,6 +43,8 @@ struct CurrentSecret {
     watched: WatchedSecret,
     /// Of the secret that the state belongs to; `None` if it could not be read yet.
     id: Option<CredentialId>,
+    /// The version of the secret that `id` was last computed for: a fingerprint costs more than a comparison.
+    id_version: Option<u64>,
     /// The newest state. It is shown when it is on disk.
     state: PersistedSecretState,
     confirmation: Confirmation<SecretProbe, SecretEvidence>,
@@ -114,6 +116,7 @@ impl PartnerMonitor {
             secret: Mutex::new(CurrentSecret {
                 watched,
                 id,
+                id_version: None,
                 state,
                 confirmation: Confirmation::default(),
                 refusal: None,
@@ -156,7 +159,8 @@ impl PartnerMonitor {
     pub(super) fn remove_key(&self, number: u32, store: &Store) {
         let mut current = self.current();
         let removed = self.members().remove(number);
-        current.confirmation.remove(|probe| probe.key == number);
+        let probe = |index| SecretProbe { key: number, index };
+        current.confirmation.remove(probe(0)..=probe(usize::MAX));
         if let Some(removed) = removed {
             self.restore_contradictions(&mut current, store, Some(&removed));
         }
@@ -207,6 +211,13 @@ impl PartnerMonitor {
         refresh.await;
     }
 
+    /// Has the file of the secret read ahead, for a probe that is due in a moment. Returns whether there is one.
+    pub(super) fn read_secret_ahead(&self) -> bool {
+        let current = self.current();
+        current.watched.read_ahead();
+        current.watched.has_file()
+    }
+
     /// The secret as it was when it was last refreshed. Each secret has a state of its own.
     ///
     /// # Errors
@@ -223,7 +234,12 @@ impl PartnerMonitor {
             None,
         );
         let secret = secret?;
+        let version = current.watched.version();
+        if let Some(id) = current.id.as_ref().filter(|_| current.id_version == Some(version)) {
+            return Ok((secret, id.clone()));
+        }
         let id = CredentialId::of_secret(&self.api, &self.partner.name, &secret);
+        current.id_version = Some(version);
         if current.id.as_ref() != Some(&id) {
             let new = PersistedSecretState::new(SystemTime::now());
             current.state = store.adopt_secret(Arc::clone(&self.partner.name), &id, new);

@@ -134,6 +134,21 @@ impl TokenProvider {
         self.watched().refresh().await;
     }
 
+    /// As long as this is the same, [`Self::id`] is the same.
+    pub(super) const fn version(&self) -> u64 {
+        match self {
+            Self::Permanent(watched) => watched.version(),
+            // The fingerprint is that of the log-in.
+            Self::Account(_) => 0,
+        }
+    }
+
+    /// Has the file of the token or password read ahead, for a probe that is due in a moment. Returns whether there is one.
+    pub(super) fn read_ahead(&self) -> bool {
+        self.watched().read_ahead();
+        self.watched().has_file()
+    }
+
     /// Why the token or password cannot be read now, if it cannot, and whether the last value serves.
     pub(super) fn credential_problem(&mut self) -> (Option<String>, bool) {
         let (name, watched) = match self {

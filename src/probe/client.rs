@@ -1,6 +1,6 @@
-//! The HTTP client of the probes: one connection for each request, and the phases in between.
+//! The HTTP client of the probes: the connection, the request, and the phases in between.
 //!
-//! There is no pool, no redirect, no retry and no cookie. What is tolerated in a response is what curl and Go
+//! There is no redirect and no cookie, and only a request on a connection that the server has closed is sent again. What is tolerated in a response is what curl and Go
 //! tolerate: a proxy that writes odd headers must not look like an outage of the API.
 
 use std::net::IpAddr;
@@ -23,8 +23,9 @@ use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use url::Url;
 
 use super::connect;
+use super::idle_connections::{HttpConnection, IdleConnections};
 use super::phase_timer::PhaseTimer;
-use super::resolver::Resolver;
+use super::resolver::{LookUp, Resolved, Resolver};
 use super::tls::TlsClient;
 use super::transport_error::{BuildError, TransportError};
 use super::tunnel;
@@ -40,6 +41,7 @@ pub(super) struct Client {
     tls: TlsClient,
     resolver: Resolver,
     proxy: Option<Proxy>,
+    idle: IdleConnections,
 }
 
 struct Proxy {
@@ -51,7 +53,15 @@ struct Proxy {
 /// A response, and what keeps its connection open until the body is read.
 pub(super) struct Exchange {
     pub response: Response<Incoming>,
-    _sender: http1::SendRequest<Full<Bytes>>,
+    connection: HttpConnection,
+}
+
+/// How a connection is opened.
+#[derive(Clone, Copy)]
+pub(super) struct Opening {
+    pub look_up: LookUp,
+    /// Whether the connection may wait for another request.
+    pub keep: bool,
 }
 
 /// A TCP connection, or TLS on one, or TLS in a tunnel.
@@ -65,6 +75,7 @@ impl Client {
             tls: TlsClient::new(authorities)?,
             resolver: Resolver::system(),
             proxy: api.proxy_url.clone().map(Proxy::new),
+            idle: IdleConnections::default(),
         })
     }
 
@@ -76,29 +87,65 @@ impl Client {
     /// Sends one request on a new connection, and reads the head of the response.
     pub(super) async fn send(
         &self,
-        method: Method,
+        request: Request<Full<Bytes>>,
         url: &Url,
-        headers: HeaderMap,
-        body: Bytes,
+        opening: Opening,
         timer: &Arc<PhaseTimer>,
     ) -> Result<Exchange, TransportError> {
-        let request = self.request(method, url, headers, body)?;
-        let stream = self.open(url, timer).await?;
+        let mut connection = self.open_http(url, opening, timer).await?;
+        let response = connection.sender.send_request(request).await?;
+        Ok(Exchange { response, connection })
+    }
+
+    /// As [`Self::send`], on a connection that waits for a request, if there is one. If it turns out to be dead, the request
+    /// is sent again on a new connection: the server may close a connection at any moment, and that is no failure.
+    pub(super) async fn send_on_open_connection(
+        &self,
+        request: Request<Full<Bytes>>,
+        url: &Url,
+        opening: Opening,
+        timer: &Arc<PhaseTimer>,
+    ) -> Result<Exchange, TransportError> {
+        if let Some(mut connection) = self.idle.take() {
+            timer.record_reused_connection();
+            match exchange_on(&mut connection, request.clone()).await {
+                Ok(response) => return Ok(Exchange { response, connection }),
+                Err(error) if error.is_parse() => return Err(error.into()),
+                Err(_) => {
+                    self.idle.clear();
+                    timer.restart();
+                }
+            }
+        }
+        self.send(request, url, opening, timer).await
+    }
+
+    /// Keeps the connection of an exchange whose response was read to its end.
+    pub(super) fn keep(&self, exchange: Exchange) {
+        self.idle.put(exchange.connection);
+    }
+
+    async fn open_http(
+        &self,
+        url: &Url,
+        opening: Opening,
+        timer: &Arc<PhaseTimer>,
+    ) -> Result<HttpConnection, TransportError> {
+        let stream = self.open(url, opening, timer).await?;
         timer.record_connected();
-        let (mut sender, connection) = http1::Builder::new()
+        let (sender, connection) = http1::Builder::new()
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
             .ignore_invalid_headers_in_responses(true)
             .max_headers(MAX_HEADERS)
             .handshake(TokioIo::new(stream))
             .await?;
-        // The task ends with the exchange. The error of the connection is also the error of the exchange.
+        // The task ends with the sender. The error of the connection is also the error of the exchange.
         tokio::spawn(connection);
-        let response = sender.send_request(request).await?;
-        Ok(Exchange { response, _sender: sender })
+        Ok(HttpConnection::new(sender))
     }
 
-    fn request(
+    pub(super) fn request(
         &self,
         method: Method,
         url: &Url,
@@ -124,10 +171,15 @@ impl Client {
     }
 
     /// Opens a connection that is ready for a request to `url`.
-    async fn open(&self, url: &Url, timer: &Arc<PhaseTimer>) -> Result<BoxStream, TransportError> {
+    async fn open(
+        &self,
+        url: &Url,
+        opening: Opening,
+        timer: &Arc<PhaseTimer>,
+    ) -> Result<BoxStream, TransportError> {
         let stream = match &self.proxy {
-            None => self.connect(url, timer).await?,
-            Some(proxy) => self.open_through(proxy, url, timer).await?,
+            None => self.connect(url, opening, timer).await?,
+            Some(proxy) => self.open_through(proxy, url, opening, timer).await?,
         };
         if url.scheme() != "https" {
             return Ok(stream);
@@ -141,9 +193,10 @@ impl Client {
         &self,
         proxy: &Proxy,
         url: &Url,
+        opening: Opening,
         timer: &PhaseTimer,
     ) -> Result<BoxStream, TransportError> {
-        let mut stream = self.connect(&proxy.url, timer).await?;
+        let mut stream = self.connect(&proxy.url, opening, timer).await?;
         if proxy.url.scheme() == "https" {
             let handshake = self.tls.connect_to_proxy(host(&proxy.url), stream).await;
             let handshake =
@@ -161,7 +214,12 @@ impl Client {
     }
 
     /// Resolves the host of `url`, and opens a TCP connection.
-    async fn connect(&self, url: &Url, timer: &PhaseTimer) -> Result<BoxStream, TransportError> {
+    async fn connect(
+        &self,
+        url: &Url,
+        opening: Opening,
+        timer: &PhaseTimer,
+    ) -> Result<BoxStream, TransportError> {
         let port = url.port_or_known_default().unwrap_or_default();
         let address: Option<IpAddr> = match url.host() {
             Some(url::Host::Ipv4(address)) => Some(address.into()),
@@ -172,17 +230,35 @@ impl Client {
             timer.record_nothing_to_resolve();
             vec![(address, port).into()]
         } else {
-            let resolved = self.resolver.resolve(host(url), port).await;
-            let addresses =
+            let resolved = self.resolver.resolve(host(url), port, opening.look_up).await;
+            let Resolved { addresses, looked_up } =
                 resolved.map_err(|cause| TransportError::Resolve { host: host(url).to_owned(), cause })?;
-            timer.record_resolved();
+            if looked_up {
+                timer.record_resolved();
+            } else {
+                timer.record_nothing_to_resolve();
+            }
             addresses
         };
         match connect::connect(addresses).await {
-            Ok(stream) => Ok(Box::new(stream)),
+            Ok(stream) => {
+                if opening.keep {
+                    connect::detect_dead_peer(&stream);
+                }
+                Ok(Box::new(stream))
+            }
             Err(cause) => Err(TransportError::Connect { peer: authority(url), cause }),
         }
     }
+}
+
+/// Sends a request on an open connection. The connection must have finished the previous exchange.
+async fn exchange_on(
+    connection: &mut HttpConnection,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, hyper::Error> {
+    connection.sender.ready().await?;
+    connection.sender.send_request(request).await
 }
 
 impl Proxy {

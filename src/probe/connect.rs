@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::{Duration, sleep};
 
@@ -12,6 +13,8 @@ use super::exhaustion::{is_exhausted, name_missing_port};
 
 /// How long an address may keep the next one waiting. RFC 8305 recommends 250 ms.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// How often the system asks an idle peer.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Connects to the first address that accepts the connection (RFC 8305, "Happy Eyeballs").
 ///
@@ -49,6 +52,14 @@ pub(super) async fn connect(addresses: Vec<SocketAddr>) -> io::Result<TcpStream>
         }
         attempts.extend(waiting.next().map(connect_to));
     }
+}
+
+/// Has the system ask an idle peer whether it is still there. So a firewall does not forget the connection, and one that is
+/// dead is closed before a request needs it.
+pub(super) fn detect_dead_peer(connection: &TcpStream) {
+    let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE_INTERVAL).with_interval(KEEP_ALIVE_INTERVAL);
+    // Without it, a dead connection costs one probe its timeout.
+    let _ = SockRef::from(connection).set_tcp_keepalive(&keep_alive);
 }
 
 async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {

@@ -4,21 +4,25 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use strum::VariantArray as _;
-use tokio::time::{Duration, Instant};
+use tokio::time::Instant;
 
 use crate::partner_api::request_id::RequestId;
 use crate::report::{Phase, Phases};
 
 #[derive(Debug)]
 pub(super) struct PhaseTimer {
-    start: Instant,
     times: Mutex<Times>,
 }
 
 /// What was recorded so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Times {
+    start: Instant,
+    /// Whether the request uses an open connection, so that the first three phases do not happen.
+    reused: bool,
     resolved: Option<Instant>,
+    /// Whether the probe waited for a name look-up.
+    looked_up: bool,
     tls_started: Option<Instant>,
     connected: Option<Instant>,
     headers: Option<Instant>,
@@ -31,17 +35,31 @@ pub(super) struct Times {
 
 impl PhaseTimer {
     pub(super) fn start() -> Self {
-        Self { start: Instant::now(), times: Mutex::default() }
+        Self { times: Mutex::new(Times::start()) }
+    }
+
+    /// Records that the request uses an open connection.
+    pub(super) fn record_reused_connection(&self) {
+        let mut times = self.times();
+        times.reused = true;
+        (times.resolved, times.connected) = (Some(times.start), Some(times.start));
+    }
+
+    /// Starts again, because the open connection is dead: the phases are those of the new connection.
+    pub(super) fn restart(&self) {
+        *self.times() = Times::start();
     }
 
     /// Records that the host name is resolved.
     pub(super) fn record_resolved(&self) {
-        self.times().resolved = Some(Instant::now());
+        let mut times = self.times();
+        (times.resolved, times.looked_up) = (Some(Instant::now()), true);
     }
 
-    /// Records that the host is an address: the resolve phase takes no time.
+    /// Records that the addresses are known: the resolve phase does not happen.
     pub(super) fn record_nothing_to_resolve(&self) {
-        self.times().resolved = Some(self.start);
+        let mut times = self.times();
+        times.resolved = Some(times.start);
     }
 
     /// Records that the TLS handshake with the API starts.
@@ -65,7 +83,7 @@ impl PhaseTimer {
 
     /// The phases until now, and the last one reached.
     pub(super) fn phases(&self) -> (Phases, Phase) {
-        phases(self.start, &self.times(), Instant::now())
+        phases(&self.times(), Instant::now())
     }
 
     pub(super) fn times(&self) -> MutexGuard<'_, Times> {
@@ -73,27 +91,57 @@ impl PhaseTimer {
     }
 }
 
-/// Divides the time from `start` to `end` into phases. The last phase reached gets the rest, so the five
-/// durations always add up to the whole.
-fn phases(start: Instant, times: &Times, end: Instant) -> (Phases, Phase) {
+impl Times {
+    fn start() -> Self {
+        Self {
+            start: Instant::now(),
+            reused: false,
+            resolved: None,
+            looked_up: false,
+            tls_started: None,
+            connected: None,
+            headers: None,
+            status: None,
+            request_id: None,
+            certificate_expiry: None,
+        }
+    }
+
+    /// Whether a phase that was reached happened.
+    const fn happened(&self, phase: Phase) -> bool {
+        match phase {
+            Phase::Resolve => self.looked_up || self.resolved.is_none(),
+            Phase::Connect => !self.reused,
+            Phase::Tls => self.tls_started.is_some(),
+            Phase::Processing | Phase::Transfer => true,
+        }
+    }
+}
+
+/// Divides the time from the start to `end` into phases. The last phase reached gets the rest, so the durations always
+/// add up to the whole.
+fn phases(times: &Times, end: Instant) -> (Phases, Phase) {
     let phase_ends =
         [times.resolved, times.tls_started.or(times.connected), times.connected, times.headers, None];
-    let mut durations = [Duration::ZERO; 5];
-    let mut from = start;
+    let mut durations = [None; 5];
+    let mut from = times.start;
     let mut reached = Phase::Resolve;
     for ((phase_end, duration), &phase) in phase_ends.into_iter().zip(&mut durations).zip(Phase::VARIANTS) {
         reached = phase;
-        *duration = phase_end.unwrap_or(end).saturating_duration_since(from);
+        let took = phase_end.unwrap_or(end).saturating_duration_since(from);
+        *duration = times.happened(phase).then_some(took);
         match phase_end {
             Some(phase_end) => from = phase_end,
             None => break,
         }
     }
-    (Phases::new(durations), reached)
+    (Phases::measured(durations), reached)
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Duration;
+
     use super::*;
 
     fn ms(phases: Phases) -> Vec<u128> {
@@ -104,8 +152,9 @@ mod tests {
         let start = Instant::now();
         let at = |ms: u64| start + Duration::from_millis(ms);
         let [resolved, tls_started, connected, headers] = times.map(|time| time.map(at));
-        let times = Times { resolved, tls_started, connected, headers, ..Times::default() };
-        let (phases, reached) = phases(start, &times, at(end));
+        let times =
+            Times { start, resolved, looked_up: true, tls_started, connected, headers, ..Times::start() };
+        let (phases, reached) = phases(&times, at(end));
         (ms(phases), reached, phases.total().as_millis())
     }
 
@@ -119,6 +168,27 @@ mod tests {
     fn plain_http_has_no_tls_phase() {
         let (phases, reached, _) = divide([Some(0), None, Some(5), Some(9)], 9);
         assert_eq!((phases, reached), (vec![0, 5, 0, 4, 0], Phase::Transfer));
+    }
+
+    #[test]
+    fn a_phase_that_did_not_happen_has_no_sample() {
+        let samples =
+            |timer: &PhaseTimer| timer.phases().0.samples().map(|(phase, _)| phase).collect::<Vec<_>>();
+        let timer = PhaseTimer::start();
+        assert_eq!(samples(&timer), [Phase::Resolve]);
+        timer.record_nothing_to_resolve();
+        assert_eq!(samples(&timer), [Phase::Connect], "the addresses are known");
+        timer.record_connected();
+        timer.record_headers(200, None);
+        assert_eq!(samples(&timer), [Phase::Connect, Phase::Processing, Phase::Transfer], "there is no TLS");
+        timer.restart();
+        timer.record_reused_connection();
+        assert_eq!(samples(&timer), [Phase::Processing]);
+        timer.restart();
+        timer.record_resolved();
+        timer.record_tls_started();
+        timer.record_connected();
+        assert_eq!(samples(&timer), [Phase::Resolve, Phase::Connect, Phase::Tls, Phase::Processing]);
     }
 
     #[test]

@@ -11,8 +11,9 @@ use tokio::time::{Duration, timeout};
 use url::Url;
 
 use super::body::{self, BodyLimits};
-use super::client::Client;
+use super::client::{Client, Opening};
 use super::phase_timer::PhaseTimer;
+use super::resolver::LookUp;
 use crate::config::Api;
 
 /// Sends such requests, each on a connection of its own. Redirects are not followed, because the headers may be secret.
@@ -53,7 +54,10 @@ impl PlainClient {
     ) -> Result<(u16, Zeroizing<Vec<u8>>), PlainError> {
         let exchange = async {
             let timer = Arc::new(PhaseTimer::start());
-            let sent = self.0.send(Method::POST, url, headers, Bytes::from(form), &timer).await;
+            let request = self.0.request(Method::POST, url, headers, Bytes::from(form));
+            let request = request.map_err(|error| PlainError::Failed(error.to_string()))?;
+            let opening = Opening { look_up: LookUp::Always, keep: false };
+            let sent = self.0.send(request, url, opening, &timer).await;
             let mut exchange = sent.map_err(|error| PlainError::Failed(error.to_string()))?;
             let limits = BodyLimits { read: max_size, keep: max_size };
             let body = body::read(&mut exchange.response, limits).await;

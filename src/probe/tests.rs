@@ -1,10 +1,12 @@
 //! One probe over a real socket: its phases, its reason and what it sends.
 
 mod hostile;
+mod reuse;
+mod work;
 
 use std::time::{Duration, SystemTime};
 
-use crate::config::Api;
+use crate::config::{Api, Connection};
 use crate::partner_api::failure::Reason;
 use crate::partner_api::judge::RequestKind;
 use crate::partner_api::{EXERCICES_PATH, HEALTH_PATH, KeyInfoMode, Method};
@@ -28,6 +30,7 @@ const HEALTH: ProbeRequest<'_> = ProbeRequest {
     path: HEALTH_PATH,
     credentials: None,
     timeout: Duration::from_secs(5),
+    connection: Connection::Fresh,
 };
 
 async fn health(api: &Api) -> ProbeReport {
@@ -43,7 +46,7 @@ async fn probe_within(
     let token = SecretString::from(simulator.key("dupont").unwrap().token().unwrap());
     let secret = SecretString::from(SECRET);
     let credentials = Some(Credentials { token: &token, secret: &secret, society_id: None });
-    let request = ProbeRequest { kind, path, credentials, timeout };
+    let request = ProbeRequest { kind, path, credentials, timeout, connection: Connection::Fresh };
     Prober::new(&api(simulator)).unwrap().probe(request).await
 }
 

@@ -1,8 +1,9 @@
 //! TLS for probes. Each handshake is a full one, and the expiry of the certificates is recorded even if the handshake
 //! then fails.
 
+use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -39,7 +40,7 @@ impl TlsClient {
         let webpki =
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
         let webpki = webpki.map_err(|error| BuildError::Client(error.into()))?;
-        let verifier = Arc::new(Verifier { webpki, pinned });
+        let verifier = Arc::new(Verifier { webpki, pinned, trusted: Mutex::default() });
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| BuildError::Client(error.into()))?
@@ -103,6 +104,39 @@ struct Verifier {
     webpki: Arc<WebPkiServerVerifier>,
     /// The certificates of `api.ca_file`; empty if the system's authorities are used.
     pinned: Vec<CertificateDer<'static>>,
+    /// The chains that were verified last, oldest first.
+    trusted: Mutex<VecDeque<TrustedChain>>,
+}
+
+/// A chain that was verified, byte for byte. The same chain for the same name stays trusted until one of its
+/// certificates ends: the authorities are those of the verifier. The server proves in each handshake that it has the key.
+#[derive(Debug)]
+struct TrustedChain {
+    /// As the server sent them, its own first.
+    certificates: Vec<CertificateDer<'static>>,
+    server_name: ServerName<'static>,
+    /// When it was verified. The clock may be set back.
+    from: UnixTime,
+    /// When the first of its certificates ends, needed or not.
+    until: UnixTime,
+    /// See [`Verifier::chain_expiry`].
+    expiry: Option<SystemTime>,
+}
+
+/// How many chains are kept: more than there are servers behind one name that each have their own.
+const MAX_TRUSTED_CHAINS: usize = 16;
+
+impl TrustedChain {
+    fn is(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+    ) -> bool {
+        self.certificates.split_first().is_some_and(|(first, rest)| {
+            first == end_entity && rest == intermediates && self.server_name == *server_name
+        })
+    }
 }
 
 impl Verifier {
@@ -115,6 +149,42 @@ impl Verifier {
     ) -> Result<ServerCertVerified, Error> {
         let verified = self.webpki.verify_server_cert(end_entity, intermediates, server_name, &[], now);
         verified.or_else(|error| self.verify_pinned(end_entity, server_name, now, error))
+    }
+
+    /// Verifies a chain, and returns its [`Self::chain_expiry`]. A chain that was verified before is only compared.
+    fn verify_with_expiry(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<Option<SystemTime>, Error> {
+        {
+            let mut trusted = self.trusted.lock().unwrap_or_else(PoisonError::into_inner);
+            trusted.retain(|chain| (chain.from..chain.until).contains(&now));
+            if let Some(chain) = trusted.iter().find(|chain| chain.is(end_entity, intermediates, server_name))
+            {
+                return Ok(chain.expiry);
+            }
+        }
+        self.verify(end_entity, intermediates, server_name, now)?;
+        let expiry = self.chain_expiry(end_entity, intermediates, server_name, now);
+        let sent = || std::iter::once(end_entity).chain(intermediates);
+        let earliest = sent().map(expiry_of).min().flatten().map(unix_time);
+        if let Some(until) = earliest {
+            let mut trusted = self.trusted.lock().unwrap_or_else(PoisonError::into_inner);
+            if trusted.len() == MAX_TRUSTED_CHAINS {
+                trusted.pop_front();
+            }
+            trusted.push_back(TrustedChain {
+                certificates: sent().map(|certificate| certificate.clone().into_owned()).collect(),
+                server_name: server_name.to_owned(),
+                from: now,
+                until,
+                expiry,
+            });
+        }
+        Ok(expiry)
     }
 
     /// webpki refuses an authority as the certificate of a server, and `openssl req -x509` makes such certificates.
@@ -192,21 +262,17 @@ impl ServerCertVerifier for Recorder {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified =
-            self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        let expiry = if verified.is_ok() {
-            self.verifier.chain_expiry(end_entity, intermediates, server_name, now)
-        } else {
-            // What is wrong is not known to be one certificate, so the earliest of all counts.
-            std::iter::once(end_entity).chain(intermediates).filter_map(expiry_of).min()
-        };
+        let verified = self.verifier.verify_with_expiry(end_entity, intermediates, server_name, now);
+        // What is wrong is not known to be one certificate, so the earliest of all counts.
+        let earliest = || std::iter::once(end_entity).chain(intermediates).filter_map(expiry_of).min();
+        let expiry = verified.as_ref().map_or_else(|_| earliest(), |expiry| *expiry);
         if let Some(expiry) = expiry {
             self.timer.record_certificate_expiry(expiry);
         }
-        verified
+        verified.map(|_| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -272,6 +338,10 @@ fn expiry_of(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
     let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
     let seconds = u64::try_from(certificate.validity().not_after.timestamp()).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+fn unix_time(time: SystemTime) -> UnixTime {
+    UnixTime::since_unix_epoch(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 /// Why a handshake failed, in words that an operator understands.

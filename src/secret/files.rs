@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use secrecy::SecretString;
 use tokio::sync::watch;
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, timeout};
 
 use super::{SecretFault, SecretKind, check, read_file};
 use crate::file_threads::{FileThreads, PausedClock, Task};
@@ -25,6 +25,9 @@ const MAX_BLOCKED_BELOW: usize = 2 * MAX_BLOCKED_IN;
 const WAIT_WITH_VALUE: Duration = Duration::from_millis(100);
 /// How long a probe waits for a file that was never read: without a value, it cannot send anything.
 const WAIT_WITHOUT_VALUE: Duration = Duration::from_secs(2);
+/// A file that was read ahead so short a time ago is not read again for the probe: see [`SecretFile::read_ahead`]. It is
+/// longer than the time between the two.
+const RECENT: Duration = Duration::from_millis(250);
 /// One late answer can be a busy disk. A file is reported as one that does not respond after this number of waits
 /// for the same answer.
 const LATE_WAITS: u32 = 2;
@@ -77,6 +80,8 @@ struct Attempt {
     late_waits: u32,
     /// Whether the read counts as blocked in its directories.
     is_blocked: bool,
+    /// When it started, if it reads ahead.
+    read_ahead: Option<Instant>,
 }
 
 /// What is known of a file.
@@ -90,6 +95,10 @@ pub(super) struct Found {
     pub(super) is_world_readable: bool,
     /// How many reads have ended.
     reads: u64,
+    /// How many of them found a new value.
+    pub(super) values: u64,
+    /// When the file was last read ahead.
+    read_ahead: Option<Instant>,
 }
 
 impl SecretFiles {
@@ -159,12 +168,33 @@ fn directories(path: &Path) -> impl Iterator<Item = &Path> {
 }
 
 impl SecretFile {
-    pub(super) fn found(&self) -> Found {
-        self.found.borrow().clone()
+    pub(super) fn found(&self) -> watch::Ref<'_, Found> {
+        self.found.borrow()
+    }
+
+    /// Has the file read if it changed, for a probe that is due within less than [`RECENT`]. The files of all probes
+    /// that are due at about the same time are read one after the other, so a thread is woken once for all of them.
+    pub(super) fn read_ahead(self: &Arc<Self>) {
+        if self.is_read_ahead() {
+            return;
+        }
+        self.request();
+        let mut attempt = lock(&self.attempt);
+        if attempt.task.is_some() {
+            attempt.read_ahead = Some(Instant::now());
+        }
+    }
+
+    fn is_read_ahead(&self) -> bool {
+        let found = self.found.borrow();
+        found.fault.is_none() && found.read_ahead.is_some_and(|at| at.elapsed() < RECENT)
     }
 
     /// Reads the file again if it changed. Does not wait for a file that does not respond, and not long for any file.
     pub(super) async fn refresh(self: &Arc<Self>) {
+        if self.is_read_ahead() {
+            return;
+        }
         let read = self.request();
         if lock(&self.attempt).late_waits == 0 {
             let has_value = self.found.borrow().value.is_some();
@@ -242,7 +272,7 @@ impl SecretFile {
                 self.inner.remove_blocked(&self.path);
             }
             attempt.late_waits = 0;
-            let again = attempt.again;
+            let (again, read_ahead) = (attempt.again, attempt.read_ahead);
             if !again {
                 *attempt = Attempt::default();
             }
@@ -250,6 +280,7 @@ impl SecretFile {
                 found.take(reading);
                 found.is_world_readable = is_world_readable;
                 found.reads += 1;
+                found.read_ahead = read_ahead.or(found.read_ahead);
             });
             if !again {
                 return;
@@ -270,6 +301,7 @@ impl Found {
             Reading::Unchanged => None,
             Reading::Value(value, version) => {
                 (self.value, self.version) = (Some(value), version);
+                self.values += 1;
                 None
             }
             Reading::Fault(fault) => Some(fault),

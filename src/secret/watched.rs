@@ -24,6 +24,8 @@ pub(crate) struct WatchedSecret {
     /// `None` for a variable or an inline secret: they do not change while the process runs.
     file: Option<Arc<SecretFile>>,
     value: Option<SecretString>,
+    /// See [`Self::version`].
+    version: u64,
     /// Why the last read failed, if it did.
     problem: Option<SecretError>,
 }
@@ -37,7 +39,7 @@ impl WatchedSecret {
     /// As [`Self::new`], with the file among these files.
     pub(super) fn among(files: &SecretFiles, source: SecretSource, kind: SecretKind) -> Self {
         let file = source.path().map(|path| files.file(path, kind));
-        Self { source, kind, file, value: None, problem: None }
+        Self { source, kind, file, value: None, version: 0, problem: None }
     }
 
     /// Reads the secret again if its file changed. Never waits long: a file that does not respond must not delay
@@ -49,6 +51,18 @@ impl WatchedSecret {
                 file.refresh().await;
             }
         }
+    }
+
+    /// Has the file read ahead, for a probe that is due in a moment.
+    pub(crate) fn read_ahead(&self) {
+        if let Some(file) = &self.file {
+            file.read_ahead();
+        }
+    }
+
+    /// Whether the secret is in a file.
+    pub(crate) const fn has_file(&self) -> bool {
+        self.file.is_some()
     }
 
     /// The secret as it was when it was last refreshed. While a secret that could be read before cannot be read, this
@@ -65,6 +79,11 @@ impl WatchedSecret {
             (None, Some(problem)) => Err(problem.clone()),
             (None, None) => Err(self.source.error(SecretFault::NoAnswer)),
         }
+    }
+
+    /// The number of the current value among those that were found in the file: another number may be another value.
+    pub(crate) const fn version(&self) -> u64 {
+        self.version
     }
 
     /// Why the secret could not be read when it was last needed, if it could not.
@@ -91,7 +110,10 @@ impl WatchedSecret {
     fn update(&mut self) {
         if let Some(file) = &self.file {
             let found = file.found();
-            self.value = found.value;
+            if found.values != self.version {
+                self.value.clone_from(&found.value);
+                self.version = found.values;
+            }
             self.problem = found.fault.map(|fault| self.source.error(fault));
         } else if self.value.is_none() {
             match self.source.read(self.kind) {

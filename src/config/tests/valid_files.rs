@@ -4,7 +4,9 @@ use std::fs;
 use std::num::NonZeroU64;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::config::{Canary, Config, Credential, Key, Loaded, Probe, Secrets, Target, load, load_text};
+use crate::config::{
+    Canary, Config, Connection, Credential, Key, Loaded, Probe, Secrets, Target, load, load_text,
+};
 use crate::partner_api::{Access, Firm, KeyInfoMode, Method};
 use crate::secret::{SecretKind, SecretSource};
 use crate::test_support::timing;
@@ -138,6 +140,7 @@ fn each_field_of_the_example_is_read() {
             method: Method::Get,
             path: "/api/v1/mad/exercices?version=1.0.0".into(),
             society_id,
+            connection: Connection::Fresh,
         }),
         timing: timing(60, 10),
     };

@@ -13,7 +13,7 @@ mod scripted_server;
 
 use std::time::Duration;
 
-use crate::config::Api;
+use crate::config::{Api, Connection};
 use crate::partner_api::failure::Failure;
 use crate::partner_api::judge::RequestKind;
 use crate::partner_api::login::LoginAnswer;
@@ -79,7 +79,8 @@ async fn probe(api: &Api, kind: RequestKind, limit: Duration) -> ProbeReport {
         RequestKind::Canary(_) => (EXERCICES_PATH, Some(credentials)),
     };
     let prober = Prober::new(api).unwrap();
-    let probe = prober.probe(ProbeRequest { kind, path, credentials, timeout: limit });
+    let probe =
+        prober.probe(ProbeRequest { kind, path, credentials, timeout: limit, connection: Connection::Fresh });
     timeout(limit + SLACK, probe).await.expect("a probe ends by its timeout")
 }
 

@@ -1,0 +1,197 @@
+//! Probes that use an open connection again, against a server that keeps its connections, or closes them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::*;
+
+const RESPONSE: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nrequest-id: r\r\ncontent-length: 9\r\n\r\n[{\"a\":1}]";
+const LONG: Duration = Duration::from_secs(20);
+
+/// What the server does with a connection after some answers.
+#[derive(Clone, Copy)]
+enum After {
+    /// Closes it at once.
+    Close(u32),
+    /// Reads one more request, and closes the connection without an answer.
+    CloseUnanswered(u32),
+    /// Reads one more request, and never answers.
+    Hang(u32),
+    Never,
+}
+
+struct Server {
+    api: Api,
+    connections: Arc<AtomicU32>,
+    /// How many connections have ended.
+    closed: Arc<AtomicU32>,
+    /// The credentials of each request.
+    seen: Arc<std::sync::Mutex<Vec<String>>>,
+}
+
+impl Server {
+    async fn start(after: After) -> Self {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let api = Api { base_url: base_url.parse().unwrap(), ca_pem: Some(cert.pem()), ..Api::default() };
+        let server = Self { api, connections: Arc::default(), closed: Arc::default(), seen: Arc::default() };
+        let (connections, closed, seen) =
+            (Arc::clone(&server.connections), Arc::clone(&server.closed), Arc::clone(&server.seen));
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.fetch_add(1, Ordering::SeqCst);
+                let (acceptor, closed, seen) = (acceptor.clone(), Arc::clone(&closed), Arc::clone(&seen));
+                tokio::spawn(async move {
+                    serve(acceptor, stream, after, &seen).await;
+                    closed.fetch_add(1, Ordering::SeqCst);
+                });
+            }
+        });
+        server
+    }
+
+    fn connections(&self) -> u32 {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+async fn serve(acceptor: TlsAcceptor, stream: TcpStream, after: After, seen: &std::sync::Mutex<Vec<String>>) {
+    let Ok(mut stream) = acceptor.accept(stream).await else { return };
+    for answered in 0.. {
+        if matches!(after, After::Close(limit) if answered == limit) {
+            break;
+        }
+        let Some(request) = read_request(&mut stream).await else { return };
+        seen.lock().unwrap().push(request);
+        match after {
+            After::CloseUnanswered(limit) if answered == limit => break,
+            After::Hang(limit) if answered == limit => std::future::pending().await,
+            _ => stream.write_all(RESPONSE.as_bytes()).await.unwrap(),
+        }
+    }
+    let _ = stream.shutdown().await;
+}
+
+/// The `authorization` of the next request; `None` if the client has closed the connection.
+async fn read_request(stream: &mut TlsStream<TcpStream>) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(head).unwrap();
+    head.lines().find_map(|line| line.strip_prefix("authorization: ")).map(str::to_owned)
+}
+
+async fn probe(prober: &Prober, token: &str, connection: Connection, timeout: Duration) -> ProbeReport {
+    let (token, secret) = (SecretString::from(token), SecretString::from(SECRET));
+    let credentials = Some(Credentials { token: &token, secret: &secret, society_id: None });
+    let request = ProbeRequest { kind: CANARY, path: EXERCICES_PATH, credentials, timeout, connection };
+    prober.probe(request).await
+}
+
+async fn reusing(prober: &Prober, token: &str) -> ProbeReport {
+    probe(prober, token, Connection::Reuse, LONG).await
+}
+
+fn samples(report: &ProbeReport) -> Vec<Phase> {
+    report.phases.samples().map(|(phase, _)| phase).collect()
+}
+
+const REUSED: [Phase; 2] = [Phase::Processing, Phase::Transfer];
+
+#[tokio::test]
+async fn an_open_connection_serves_every_key_and_has_no_sample_of_the_first_phases() {
+    let server = Server::start(After::Never).await;
+    let prober = Prober::new(&server.api).unwrap();
+    let first = reusing(&prober, "one").await;
+    assert_eq!(reason(&first), None, "{first:?}");
+    assert!(samples(&first).starts_with(&[Phase::Resolve, Phase::Connect, Phase::Tls]), "{first:?}");
+    for token in ["two", "one", "two"] {
+        let report = reusing(&prober, token).await;
+        assert_eq!(reason(&report), None, "{report:?}");
+        assert_eq!(samples(&report), REUSED);
+        assert_eq!(report.phases.iter().map(|(_, took)| took).sum::<Duration>(), report.phases.total());
+    }
+    assert_eq!(server.connections(), 1);
+    assert_eq!(*server.seen.lock().unwrap(), ["Bearer one", "Bearer two", "Bearer one", "Bearer two"]);
+    let fresh = probe(&prober, "one", Connection::Fresh, LONG).await;
+    assert!(samples(&fresh).contains(&Phase::Tls), "a fresh probe uses no open connection");
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn probes_at_the_same_time_have_a_connection_each() {
+    let server = Server::start(After::Never).await;
+    let prober = Prober::new(&server.api).unwrap();
+    for _ in 0..3 {
+        let (one, two) = tokio::join!(reusing(&prober, "one"), reusing(&prober, "two"));
+        assert_eq!((reason(&one), reason(&two)), (None, None), "{one:?} {two:?}");
+    }
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_closed_while_it_was_idle_is_no_failure() {
+    let server = Server::start(After::Close(1)).await;
+    let prober = Prober::new(&server.api).unwrap();
+    for number in 1..=5 {
+        let report = reusing(&prober, "one").await;
+        assert_eq!(reason(&report), None, "{report:?}");
+        assert!(samples(&report).contains(&Phase::Tls));
+        assert_eq!(server.connections(), number);
+        // The next probe starts when the client may have seen the end, or not yet.
+        while server.closed.load(Ordering::SeqCst) < number {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_an_open_connection_did_not_answer_is_sent_once_more_on_a_new_one() {
+    let server = Server::start(After::CloseUnanswered(1)).await;
+    let prober = Prober::new(&server.api).unwrap();
+    assert_eq!(reason(&reusing(&prober, "one").await), None);
+    let report = reusing(&prober, "two").await;
+    assert_eq!(reason(&report), None, "{report:?}");
+    assert!(samples(&report).contains(&Phase::Tls), "the phases are those of the new connection");
+    assert_eq!(server.connections(), 2);
+    assert_eq!(*server.seen.lock().unwrap(), ["Bearer one", "Bearer two", "Bearer two"]);
+}
+
+#[tokio::test]
+async fn a_new_connection_that_is_closed_without_an_answer_is_a_failure() {
+    let server = Server::start(After::CloseUnanswered(0)).await;
+    let prober = Prober::new(&server.api).unwrap();
+    assert_eq!(reason(&reusing(&prober, "one").await), Some(Reason::Io));
+    assert_eq!(server.connections(), 1, "the request is not sent again");
+}
+
+#[tokio::test]
+async fn a_connection_that_did_not_answer_in_time_is_not_used_again() {
+    let server = Server::start(After::Hang(1)).await;
+    let prober = Prober::new(&server.api).unwrap();
+    assert_eq!(reason(&reusing(&prober, "one").await), None);
+    let late = probe(&prober, "one", Connection::Reuse, Duration::from_millis(300)).await;
+    assert_eq!(reason(&late), Some(Reason::Timeout));
+    assert_eq!(samples(&late), [Phase::Processing]);
+    assert_eq!(reason(&reusing(&prober, "one").await), None);
+    assert_eq!(server.connections(), 2);
+}
