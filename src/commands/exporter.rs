@@ -19,7 +19,7 @@ use tracing::{info, warn};
 
 use super::load::{combine, configuration_name, load_config, load_in_time, load_web_config, log_loaded};
 use super::process::{
-    BadConfiguration, Failure, ProbeThread, bad_configuration, exit_code, listen, request_reload_on_sighup,
+    BadConfiguration, Failure, ProbeThreads, bad_configuration, exit_code, listen, request_reload_on_sighup,
     run_async, stop_signal,
 };
 
@@ -67,8 +67,8 @@ pub(super) async fn serve(
     let (sender, requests) = mpsc::channel(1);
     tokio::spawn(request_reload_on_sighup(sender.clone())?);
     let loader = Arc::new(move || load().map_err(|problems| problems.to_string()));
-    let probe_thread = ProbeThread::start()?;
-    let probe_runtime = probe_thread.handle();
+    let probe_threads = ProbeThreads::start()?;
+    let probe_runtime = probe_threads.handle();
     let options = options(flags);
     let app = App { initial, loader, store, last_alive, metrics, listeners, options, probe_runtime };
     app.run(stop_signal()?, (sender, requests)).await?;
