@@ -21,6 +21,9 @@ APT_PACKAGES := prometheus prometheus-alertmanager prometheus-blackbox-exporter 
 NODE_PACKAGES := $(shell command -v npm >/dev/null || echo nodejs npm)
 VENV := target/venv
 GRAFANA := target/grafana
+# What only `make bench` needs.
+BENCH_PACKAGES := nginx-light prometheus-blackbox-exporter openssl python3-venv
+BENCH_VENV := target/bench-venv
 
 # The texts that cargo-about finds can change from one version to the next. A fixed version keeps THIRD-PARTY-NOTICES.md
 # the same on every machine.
@@ -103,8 +106,23 @@ packagers:
 	@$(CARGO) generate-rpm --version 2>/dev/null | grep -qx 'cargo-generate-rpm $(CARGO_GENERATE_RPM_VERSION)' || \
 		$(CARGO) install --locked --version $(CARGO_GENERATE_RPM_VERSION) cargo-generate-rpm
 
-bench: ## Measure /metrics with 10,000 keys, and compare it with the prometheus crate
+bench: $(BENCH_VENV)/installed ## Measure the exporter beside blackbox_exporter and a bare HTTP client, and write docs/performance.md (half an hour; BENCH_QUICK=1: three minutes)
+	@missing=; for tool in nginx prometheus-blackbox-exporter openssl; do command -v $$tool >/dev/null || missing=yes; done; \
+	if [ -n "$$missing" ]; then \
+		$(SUDO) apt-get update -q && \
+		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -qy --no-install-recommends $(BENCH_PACKAGES); \
+	fi
+	$(CARGO) build --release --locked
 	$(CARGO) bench --locked --bench fleet
+	peer=$$($(CARGO) bench --locked --bench peer --no-run --message-format=json | \
+		sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1) && \
+	$(BENCH_VENV)/bin/python benches/report.py --exporter $(RELEASE) --peer $$peer $(if $(BENCH_QUICK),--quick)
+
+$(BENCH_VENV)/installed: benches/requirements.txt
+	rm -rf $(BENCH_VENV)
+	python3 -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	touch $@
 
 detection: deps ## Measure the time from an event to its notification, with the shipped durations (15 minutes)
 	MYUNISOFT_AS_SHIPPED=1 $(CARGO) test --locked --test system alerting:: -- --nocapture

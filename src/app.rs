@@ -54,7 +54,7 @@ pub(crate) struct App {
     pub listeners: Vec<TcpListener>,
     pub options: ServeOptions,
     /// Runs the probes. It does nothing else, so that a scrape or a reload delays no probe.
-    pub probe_runtime: Handle,
+    pub probe_runtime: Option<Handle>,
 }
 
 /// Options of the server. A reload does not change them.
@@ -108,6 +108,8 @@ impl App {
         {
             let _read_ahead = initial.config.read_secrets_ahead().await;
             fleet.apply(&initial.config)?;
+            // The monitors have copies of their keys. A large fleet is not kept twice.
+            drop(initial.config);
         }
         history.restore(&shared_state, now);
         let _restoring = options.restore.map(|restore| start_restore(restore, &fleet));

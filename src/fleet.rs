@@ -82,8 +82,8 @@ impl Fleet {
     }
 
     /// Runs the probes in a runtime of their own.
-    pub(crate) fn with_probe_runtime(self, runtime: Handle) -> Self {
-        Self { probe_runtime: Some(runtime), ..self }
+    pub(crate) fn with_probe_runtime(self, probe_runtime: Option<Handle>) -> Self {
+        Self { probe_runtime, ..self }
     }
 
     fn spawn(&self, probes: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {

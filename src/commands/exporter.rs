@@ -23,7 +23,7 @@ use tracing::{info, warn};
 
 use super::load::{combine, configuration_name, load_config, load_in_time, load_web_config, log_loaded};
 use super::process::{
-    BadConfiguration, Failure, ProbeThread, bad_configuration, exit_code, listen, request_reload_on_sighup,
+    BadConfiguration, Failure, ProbeThreads, bad_configuration, exit_code, listen, request_reload_on_sighup,
     run_async, stop_signal,
 };
 
@@ -84,8 +84,8 @@ pub(super) async fn serve(
     let (sender, requests) = mpsc::channel(1);
     tokio::spawn(request_reload_on_sighup(sender.clone())?);
     let loader = Arc::new(move || load().map_err(|problems| problems.to_string()));
-    let probe_thread = ProbeThread::start()?;
-    let probe_runtime = probe_thread.handle();
+    let probe_threads = ProbeThreads::start()?;
+    let probe_runtime = probe_threads.handle();
     let (history, options) = (HistoryFile::read(storage), options(flags));
     let app = App {
         initial,

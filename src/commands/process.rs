@@ -3,7 +3,6 @@
 use std::io::{self, Write as _};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
-use std::thread;
 
 use crate::cli::{Flags, ListenAddress};
 use crate::http::ReloadRequest;
@@ -40,30 +39,34 @@ pub(super) fn run_async(command: impl AsyncFnOnce() -> Result<(), Failure>) -> R
     outcome
 }
 
-/// The thread that runs the probes. A probe is a chain of short steps that wait for the network. On one thread, a step
-/// wakes no other thread, which would cost more than many of the steps.
-pub(super) struct ProbeThread {
-    runtime: Handle,
-    /// Dropping it ends the thread.
-    _stop: oneshot::Sender<()>,
+/// How many threads run the probes. A hostile response can keep one of them busy for a moment; the probes of other keys run
+/// on the other one. More threads would wake one another for nothing.
+const PROBE_THREADS: usize = 2;
+
+/// The threads that run the probes and nothing else.
+pub(super) struct ProbeThreads {
+    /// `None` only while it is dropped.
+    runtime: Option<Runtime>,
 }
 
-impl ProbeThread {
+impl ProbeThreads {
     pub(super) fn start() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
-        let (stop, stopped) = oneshot::channel();
-        let run = move || {
-            // The sender never sends: it is dropped.
-            let _ = runtime.block_on(stopped);
-            runtime.shutdown_background();
-        };
-        thread::Builder::new().name("probes".to_owned()).spawn(run)?;
-        Ok(Self { runtime: handle, _stop: stop })
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder.worker_threads(PROBE_THREADS).thread_name("probes").enable_all().build()?;
+        Ok(Self { runtime: Some(runtime) })
     }
 
-    pub(super) fn handle(&self) -> Handle {
-        self.runtime.clone()
+    pub(super) fn handle(&self) -> Option<Handle> {
+        self.runtime.as_ref().map(|runtime| runtime.handle().clone())
+    }
+}
+
+impl Drop for ProbeThreads {
+    /// A thread that hangs must not keep the process alive.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

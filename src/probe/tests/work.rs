@@ -21,9 +21,9 @@ fn work_of_a_probe(connection: Connection) -> AllocationInfo {
     let token = SecretString::from(simulator.key("dupont").unwrap().token().unwrap());
     let secret = SecretString::from(SECRET);
     let prober = Prober::new(&api(&simulator)).unwrap();
-    let probes = Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let run = |count| {
-        probes.block_on(async {
+        runtime.block_on(async {
             for _ in 0..count {
                 let credentials = Some(Credentials { token: &token, secret: &secret, society_id: None });
                 let timeout = Duration::from_secs(30);

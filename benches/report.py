@@ -1,0 +1,448 @@
+"""Measures the exporter beside blackbox_exporter and a bare HTTP client, and writes docs/performance.md.
+
+All of them probe the same nginx over TLS on this machine, one after the other, several times. Processor time is what the
+kernel accounts to a process. Only ratios within one run are compared: other work on the machine changes the figures.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import datetime
+import gzip
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+import leather
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- begin of the report -->", "<!-- end of the report -->"
+TICKS = os.sysconf("SC_CLK_TCK")
+# Probes per second.
+RATE = 300
+TLS_PORT, STATUS_PORT, EXPORTER_PORT, BLACKBOX_PORT = 18443, 18080, 18698, 18115
+CANARY = "/api/v1/mad/exercices?version=1.0.0"
+SECRET = "the-partners-secret"
+KEY_INFO = {
+    "target": {"type": "api", "schemaId": 80, "thirdPartyId": 101, "societyId": 127},
+    "version": {"current": 1, "latest": 1, "beta": False},
+    "canBeActivated": True,
+    "isActivated": True,
+    "routes": [{"path": "/api/v1/society", "method": "get"}],
+}
+
+
+def run(*command, **options):
+    subprocess.run([str(part) for part in command], check=True, **options)
+
+
+def fetch(url, timeout=60, **options):
+    request = urllib.request.Request(url, **options)
+    with urllib.request.urlopen(request, timeout=timeout) as response:
+        return response.read()
+
+
+def until(condition, seconds, what):
+    """Waits, and returns how long it took."""
+    start = time.monotonic()
+    while time.monotonic() - start < seconds:
+        with contextlib.suppress(OSError):
+            if condition():
+                return time.monotonic() - start
+        time.sleep(0.02)
+    raise TimeoutError(what)
+
+
+@contextlib.contextmanager
+def started(command, log):
+    """A process that is stopped at the end. What it prints is in a file."""
+    with open(log, "w") as output:
+        process = subprocess.Popen([str(part) for part in command], stdout=output, stderr=output)
+    try:
+        yield process
+        if process.poll() is not None:
+            raise RuntimeError(f"{command[0]} ended early; see {log}")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def cpu_seconds(process):
+    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def resident_megabytes(process):
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+
+class World:
+    """The directory of a run: certificates, the configuration of nginx, and a fleet for each size."""
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+
+    def make_certificates(self):
+        quiet = {"cwd": self.directory, "stderr": subprocess.DEVNULL}
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        run("openssl", "req", "-x509", *key, "-days", 30, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=bench", **quiet)
+        run("openssl", "req", *key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost", **quiet)
+        (self.directory / "names").write_text("subjectAltName=DNS:localhost\n")
+        sign = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", 30, "-extfile", "names"]
+        run("openssl", "x509", "-req", "-in", "server.csr", *sign, "-out", "server.pem", **quiet)
+
+    def nginx(self):
+        temporary = "\n".join(
+            f"{module}_temp_path {self.directory}/{module};"
+            for module in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (self.directory / "nginx.conf").write_text(f"""
+daemon off; worker_processes 1; pid {self.directory}/nginx.pid; error_log {self.directory}/nginx.error;
+events {{ worker_connections 8192; }}
+http {{
+  access_log off; default_type application/json; keepalive_requests 100000000; {temporary}
+  add_header request-id $request_id always;
+  add_header X-Rate-Limit-Limit 20; add_header X-Rate-Limit-Remaining 19; add_header X-Rate-Limit-Reset 10;
+  server {{
+    listen 127.0.0.1:{TLS_PORT} ssl backlog=4096;
+    ssl_certificate {self.directory}/server.pem; ssl_certificate_key {self.directory}/server.key;
+    ssl_protocols TLSv1.3;
+    location = /api/partners/health {{ return 200 '{{"status":"UP"}}'; }}
+    location = /api/v1/key/info {{ return 200 '{json.dumps(KEY_INFO)}'; }}
+    location = /api/v1/mad/exercices {{ return 200 '[{{"id":1,"start_date":"2026-01-01"}}]'; }}
+  }}
+  server {{ listen 127.0.0.1:{STATUS_PORT}; location = /status {{ stub_status; }} }}
+}}
+""")
+        return started(["nginx", "-c", self.directory / "nginx.conf"], self.directory / "nginx.log")
+
+    def fleet(self, keys, interval, connection="fresh", key_info="extended"):
+        """A directory with the configuration of so many keys. Each token is in a file of its own."""
+        fleet = self.directory / f"fleet-{keys}-{connection}-{key_info}"
+        (fleet / "tokens").mkdir(parents=True)
+        (fleet / "secret").write_text(SECRET)
+        lines = []
+        for number in range(keys):
+            (fleet / "tokens" / str(number)).write_text(f"{'a' * 40}.{number}")
+            lines.append(f"      - {{name: customer-{number}, access: society, token_file: tokens/{number}}}\n")
+        timing = f"interval: {interval}s, timeout: 5s"
+        (fleet / "exporter.yml").write_text(f"""
+api: {{base_url: "https://localhost:{TLS_PORT}", ca_file: {self.directory}/ca.pem}}
+key_info: {{{timing}, mode: {key_info}}}
+canaries:
+  exercices: {{{timing}, connection: {connection}}}
+partners:
+  - name: acme
+    secret_file: secret
+    keys:
+{"".join(lines)}""")
+        return fleet
+
+
+def nginx_requests():
+    return int(fetch(f"http://127.0.0.1:{STATUS_PORT}/status").decode().split("\n")[2].split()[2])
+
+
+def exporter(binary, fleet):
+    shutil.rmtree(fleet / "data", ignore_errors=True)
+    options = [f"--config.file={fleet}/exporter.yml", f"--storage.path={fleet}/data", "--log.level=error"]
+    options += [f"--web.listen-address=127.0.0.1:{EXPORTER_PORT}", "--web.enable-lifecycle"]
+    return started([binary, *options], fleet / "log")
+
+
+def exporter_url(path):
+    return f"http://127.0.0.1:{EXPORTER_PORT}{path}"
+
+
+def wait_until_ready():
+    return until(lambda: fetch(exporter_url("/-/ready"), timeout=5), 120, "the exporter is ready")
+
+
+def cost(process, seconds):
+    """Microseconds of processor time per request, while the process runs for so long."""
+    cpu, requests = cpu_seconds(process), nginx_requests()
+    time.sleep(seconds)
+    return (cpu_seconds(process) - cpu) / max(1, nginx_requests() - requests) * 1e6
+
+
+def cost_of_exporter(binary, fleet, warm_up, seconds):
+    with exporter(binary, fleet) as process:
+        wait_until_ready()
+        time.sleep(warm_up)
+        return cost(process, seconds)
+
+
+def cost_of_peer(binary, world, seconds):
+    url, ca_file = f"https://localhost:{TLS_PORT}{CANARY}", world.directory / "ca.pem"
+    with started([binary, url, ca_file, RATE, seconds + 4], world.directory / "peer.log") as process:
+        time.sleep(2)
+        return cost(process, seconds)
+
+
+async def drive_blackbox(seconds):
+    """Asks for `RATE` probes a second, over eight connections that stay open."""
+    target = f"https://localhost:{TLS_PORT}{CANARY.replace('?', '%3F')}"
+    connections = asyncio.Queue()
+    for _ in range(8):
+        connections.put_nowait(await asyncio.open_connection("127.0.0.1", BLACKBOX_PORT))
+
+    async def probe():
+        reader, writer = await connections.get()
+        writer.write(f"GET /probe?module=key&target={target} HTTP/1.1\r\nHost: blackbox\r\n\r\n".encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = re.search(rb"content-length: (\d+)", head)
+        if length:
+            body = await reader.readexactly(int(length[1]))
+        else:
+            body = await reader.readuntil(b"\r\n0\r\n\r\n")
+        if b"probe_success 1" not in body:
+            raise RuntimeError("a probe of blackbox_exporter failed")
+        connections.put_nowait((reader, writer))
+
+    start = time.monotonic()
+    probes = []
+    for number in range(int(seconds * RATE)):
+        await asyncio.sleep(start + number / RATE - time.monotonic())
+        probes.append(asyncio.create_task(probe()))
+    await asyncio.gather(*probes)
+
+
+def cost_of_blackbox(world, seconds):
+    configuration = world.directory / "blackbox.yml"
+    configuration.write_text(f"""
+modules:
+  key:
+    prober: http
+    timeout: 5s
+    http:
+      headers: {{X-Third-Party-Secret: "{SECRET}"}}
+      authorization: {{credentials: "{'a' * 42}"}}
+      fail_if_body_not_matches_regexp: ['^\\[']
+      tls_config: {{ca_file: {world.directory}/ca.pem}}
+""")
+    address = f"127.0.0.1:{BLACKBOX_PORT}"
+    command = ["prometheus-blackbox-exporter", f"--config.file={configuration}", f"--web.listen-address={address}"]
+    with started(command, world.directory / "blackbox.log") as process:
+        until(lambda: fetch(f"http://{address}/-/healthy"), 30, "blackbox_exporter is ready")
+        asyncio.run(drive_blackbox(2))
+        before = cpu_seconds(process)
+        asyncio.run(drive_blackbox(seconds))
+        return (cpu_seconds(process) - before) / (seconds * RATE) * 1e6
+
+
+def measure_costs(options, world, rounds, seconds):
+    """The cost of a probe, in rounds: each measures everybody once, so the ratios of a round share its conditions."""
+    interval = 5
+    keys = RATE * interval
+    fresh = world.fleet(keys, interval, "fresh", "off")
+    reuse = world.fleet(keys, interval, "reuse", "off")
+    measured = []
+    for _ in range(rounds):
+        measured.append({
+            "blackbox_exporter": cost_of_blackbox(world, seconds),
+            "bare reqwest": cost_of_peer(options.peer, world, seconds),
+            "exporter, fresh": cost_of_exporter(options.exporter, fresh, 2 * interval, seconds),
+            "exporter, reuse": cost_of_exporter(options.exporter, reuse, 2 * interval, seconds),
+        })
+    return measured
+
+
+def samples(text, name):
+    return [line for line in text.splitlines() if line.startswith((name + "{", name + " "))]
+
+
+def lateness_bucket(text, quantile, before=None):
+    """The upper limit, in milliseconds, of the bucket that contains this share of the probes."""
+
+    def buckets(text):
+        lines = samples(text, "myunisoft_exporter_probe_lateness_seconds_bucket")
+        return [(re.search('le="([^"]+)"', line)[1], float(line.rsplit(" ", 1)[1])) for line in lines]
+
+    earlier = dict(buckets(before)) if before else {}
+    counts = [(limit, count - earlier.get(limit, 0)) for limit, count in buckets(text)]
+    total = counts[-1][1]
+    return next((float(limit) * 1e3 for limit, count in counts if count >= quantile * total), float("inf"))
+
+
+def metrics():
+    return fetch(exporter_url("/metrics")).decode()
+
+
+def timed(action, rounds):
+    times = []
+    for _ in range(rounds):
+        start = time.monotonic()
+        result = action()
+        times.append((time.monotonic() - start) * 1e3)
+    return statistics.median(times), result
+
+
+def rates(seconds):
+    """How many requests nginx got in each second."""
+    counts, start = [nginx_requests()], time.monotonic()
+    for second in range(1, seconds + 1):
+        time.sleep(max(0, start + second - time.monotonic()))
+        counts.append(nginx_requests())
+    return [later - earlier for earlier, later in zip(counts, counts[1:])]
+
+
+def measure_fleet(options, world, keys, seconds):
+    fleet = world.fleet(keys, 60)
+    with exporter(options.exporter, fleet) as process:
+        start_up = wait_until_ready()
+        first_minute = rates(60)
+        first = metrics()
+        cpu, requests = cpu_seconds(process), nginx_requests()
+        time.sleep(seconds)
+        spent, sent = cpu_seconds(process) - cpu, nginx_requests() - requests
+        memory = resident_megabytes(process)
+        later = metrics()
+        plain_ms, plain = timed(lambda: fetch(exporter_url("/metrics")), 5)
+        zipped = {"headers": {"Accept-Encoding": "gzip"}}
+        gzip_ms, compressed = timed(lambda: fetch(exporter_url("/metrics"), **zipped), 5)
+        page_ms, page = timed(lambda: fetch(exporter_url("/")), 5)
+        reload_ms, _ = timed(lambda: fetch(exporter_url("/-/reload"), method="POST"), 1)
+        if gzip.decompress(compressed)[:6] != b"# HELP":
+            raise RuntimeError("/metrics is not what it should be")
+        return {
+            "keys": keys,
+            "CPU (% of one core)": spent / seconds * 100,
+            "CPU per probe (µs)": spent / max(1, sent) * 1e6,
+            "memory (MB)": memory,
+            "memory after scrapes, page and reload (MB)": resident_megabytes(process),
+            "series": sum(1 for line in plain.splitlines() if not line.startswith(b"#")),
+            "/metrics (ms)": plain_ms,
+            "/metrics (MB)": len(plain) / 1e6,
+            "/metrics, gzip (ms)": gzip_ms,
+            "/metrics, gzip (MB)": len(compressed) / 1e6,
+            "page (ms)": page_ms,
+            "page (kB)": len(page) / 1e3,
+            "start (ms)": start_up * 1e3,
+            "reload (ms)": reload_ms,
+            "lateness p99, first minute (ms, at most)": lateness_bucket(first, 0.99),
+            "lateness p99, then (ms, at most)": lateness_bucket(later, 0.99, first),
+            "busiest second / mean, first minute": max(first_minute) / max(1, statistics.mean(first_minute)),
+        }
+
+
+def figure(value):
+    if value == float("inf"):
+        return "more"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def spread(values):
+    return f"{figure(statistics.median(values))} ({figure(min(values))} to {figure(max(values))})"
+
+
+def table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def costs_table(costs):
+    def values(name):
+        return [once[name] for once in costs]
+
+    def ratio(name, peer):
+        return spread([once[name] / once[peer] for once in costs])
+
+    rows = []
+    for name in costs[0]:
+        rows.append([name, spread(values(name)), ratio(name, "blackbox_exporter"), ratio(name, "bare reqwest")])
+    return table(["", "CPU per probe (µs)", "ratio to blackbox_exporter", "ratio to bare reqwest"], rows)
+
+
+def fleets_table(fleets):
+    names = [name for name in fleets[0] if name != "keys"]
+    rows = [[name, *(figure(fleet[name]) for fleet in fleets)] for name in names]
+    return table(["", *(f"{fleet['keys']:,} keys" for fleet in fleets)], rows)
+
+
+def draw(title, unit, bars, path):
+    chart = leather.Chart(title)
+    chart.add_x_scale(0, max(value for value, _ in bars) * 1.05)
+    chart.add_x_axis(name=unit)
+    chart.add_bars(list(reversed(bars)))
+    chart.to_svg(str(path))
+
+
+def versions(options):
+    def first_line(*command):
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        return (result.stdout + result.stderr).strip().splitlines()[0]
+
+    processor = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    return [
+        f"- {first_line(options.exporter, '--version')}",
+        f"- {first_line('prometheus-blackbox-exporter', '--version')}",
+        f"- {first_line('nginx', '-v')}",
+        f"- {first_line('rustc', '--version')}",
+        f"- {os.cpu_count()} processors ({processor[1] if processor else platform.machine()}), Linux {platform.release()}",
+    ]
+
+
+def report(options, costs, fleets, load):
+    images = ROOT / "docs" / "images"
+    median = {name: statistics.median(once[name] for once in costs) for name in costs[0]}
+    bars = [(round(value), name) for name, value in median.items()]
+    draw("Processor time per probe", "µs", bars, images / "performance-cost.svg")
+    per_key = [(round(fleet["memory (MB)"] * 1e3 / fleet["keys"], 1), f"{fleet['keys']:,} keys") for fleet in fleets]
+    draw("Memory per key", "kB", per_key, images / "performance-memory.svg")
+    date = datetime.datetime.now(datetime.UTC).date()
+    command = "make bench" if not options.quick else "make bench BENCH_QUICK=1"
+    return "\n\n".join([
+        f"Written by `{command}` on {date}. Load of the machine (1 minute): {load:.1f} before the run.",
+        "\n".join(versions(options)),
+        f"### The cost of a probe\n\nAt {RATE} probes a second; median of {len(costs)} rounds (lowest to highest).",
+        costs_table(costs),
+        "![Processor time per probe](images/performance-cost.svg)",
+        "### The size of a fleet\n\nEach key has two probes a minute, each on a new connection.",
+        fleets_table(fleets),
+        "![Memory per key](images/performance-memory.svg)",
+    ])
+
+
+def write(text):
+    document = ROOT / "docs" / "performance.md"
+    before, _, rest = document.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    document.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--exporter", required=True, help="the program to measure")
+    parser.add_argument("--peer", required=True, help="the bare HTTP client: benches/peer.rs")
+    parser.add_argument("--quick", action="store_true", help="three minutes, for a try")
+    options = parser.parse_args()
+    load = os.getloadavg()[0]
+    rounds, seconds, sizes, later = (1, 5, [1_000], 10) if options.quick else (5, 20, [1_000, 10_000, 50_000], 120)
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        world = World(directory)
+        world.make_certificates()
+        with world.nginx():
+            until(nginx_requests, 10, "nginx is ready")
+            costs = measure_costs(options, world, rounds, seconds)
+            fleets = [measure_fleet(options, world, keys, later) for keys in sizes]
+    text = report(options, costs, fleets, load)
+    write(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
