@@ -41,7 +41,7 @@ const PAGES: [(&str, &str, (u32, u32), bool); 7] = [
 ];
 
 /// A laptop's width. The picture ends where the drawing ends.
-const LAPTOP: (u32, u32) = (1366, 1600);
+const BOARD: (u32, u32) = (1366, 1600);
 
 /// The name of the screenshot, the dashboard, what is selected and drawn, and whether the colour scheme is dark.
 const DASHBOARDS: [(&str, &str, &str, bool); 3] = [
@@ -90,7 +90,7 @@ async fn take_dashboards() {
     let drawing = Drawing::start(&shipped_dashboards()).await;
     let prometheus = prometheus.url();
     for (name, board, more, dark) in DASHBOARDS {
-        let view = View { prometheus: &prometheus, at, board, more, size: LAPTOP, dark };
+        let view = View { prometheus: &prometheus, at, board, more, size: BOARD, dark };
         let (browser, _) = drawing.draw(&view).await;
         let drawn = browser.client.find(Locator::Css("body")).await.unwrap();
         save(name, &drawn.screenshot().await.unwrap());
