@@ -442,7 +442,7 @@ async fn fingerprint_of(password: &SecretString) -> PasswordFingerprint {
     fingerprint.unwrap_or_else(|_| PasswordFingerprint::of(password))
 }
 
-/// One in 256 other passwords matches the fingerprint too; it is not tried until a reload by hand allows a try.
+/// One in 65,536 other passwords matches the fingerprint too; it is not tried until a reload by hand allows a try.
 async fn is_fingerprint_of(fingerprint: &PasswordFingerprint, password: &SecretString) -> bool {
     let (fingerprint, candidate) = (fingerprint.clone(), password.clone());
     // If the runtime shuts down: an unnecessary wait is better than an unnecessary try.

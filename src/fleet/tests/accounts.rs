@@ -96,7 +96,7 @@ async fn a_password_that_is_refused_again_keeps_its_fingerprint() {
     }
     assert_eq!((seen[0].0, seen[1].0), (Some(1), Some(2)));
     assert_eq!(seen[0].1, seen[1].1);
-    assert_eq!(seen[0].1["hash"].as_array().unwrap().len(), 1);
+    assert_eq!(seen[0].1["hash"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
