@@ -3,13 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use partner_simulator::{Limits, Simulator};
 use serde_json::Value;
 
 use crate::status::schema_violation;
-use crate::support::SECRET;
-use crate::support::acme::{allow_slow_probes, key_line, write_config};
-use crate::support::probe_command::{probe, three_keys};
+use crate::support::probe_command::{many_keys, probe, three_keys};
 use crate::support::server::{BINARY, run_tool};
 
 #[tokio::test]
@@ -50,22 +47,11 @@ async fn colours_are_used_in_a_terminal_unless_disabled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_keys_have_a_progress_bar_in_a_terminal_only() {
-    let mut builder = Simulator::builder()
-        .limits(Limits { total: 1_000_000, ..Default::default() })
-        .partner("acme", SECRET);
-    let names: Vec<_> = (0..60).map(|number| format!("key{number}")).collect();
-    for name in &names {
-        builder = builder.society_key(name, 80, 127);
-    }
-    let simulator = builder.start().await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let keys: Vec<_> = names.iter().map(|name| key_line(&simulator, name)).collect();
-    write_config(folder.path(), &simulator, &keys);
-    allow_slow_probes(folder.path());
+    let (_simulator, folder) = many_keys(60).await;
     let shown = in_a_terminal(folder.path(), "TERM=xterm", "");
     assert!(shown.contains("of 60 keys ["), "{shown}");
-    let (table, log, _) = probe(folder.path(), &[]).await;
-    assert!(!table.contains("of 60 keys") && log.is_empty(), "{log}");
+    let (table, log, _) = probe(folder.path(), &["--all"]).await;
+    assert!(!table.contains("of 60 keys [") && log.is_empty(), "{log}");
     assert_eq!(table.matches("acme/key").count(), 60);
 }
 
