@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 use url::Url;
 
+use crate::demo::Scenario;
 use crate::fleet::Fleet;
 use crate::http::{self, AppState, ReloadRequest};
 use crate::last_alive::LastAlive;
@@ -64,6 +65,8 @@ pub(crate) struct ServeOptions {
     pub prefix: String,
     /// Where users and Prometheus reach the exporter, if it is behind a proxy.
     pub external_url: Option<Url>,
+    /// The scenario of the demo.
+    pub scenario: Option<Scenario>,
 }
 
 impl App {
@@ -93,6 +96,7 @@ impl App {
             reload: options.lifecycle.then_some(sender),
             prefix: options.prefix.into(),
             external: options.external_url.map(Arc::new),
+            scenario: options.scenario,
         };
         let auth = AuthHandle::new(initial.protection);
         let observer = Arc::clone(&metrics);

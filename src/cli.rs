@@ -30,7 +30,10 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run with a simulated API and fleet whose keys change state; needs no account, file or network
-    Demo,
+    Demo {
+        #[command(flatten)]
+        options: DemoOptions,
+    },
     /// Check a configuration file: print a summary and exit with 0, or all errors and exit with 2
     ///
     /// It reads every secret, token and password that the configuration names, and one that can't be read is an error.
@@ -72,6 +75,15 @@ pub(crate) enum Command {
     /// HTTP, so give it the flags of the exporter, best as environment variables. An exporter that asks for a password or
     /// for a client certificate is alive. No certificate is verified, and nothing secret is sent.
     Healthcheck,
+}
+
+/// The flags of `demo`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DemoOptions {
+    /// How many seconds of the scenario pass in one second; for tests
+    #[arg(long, value_name = "NUMBER", default_value = "1", hide = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub scenario_speed: u32,
 }
 
 /// The flags of `probe`.
@@ -426,7 +438,7 @@ mod tests {
     fn a_flag_is_accepted_before_and_after_the_subcommand() {
         for words in [&["--log.level=debug", "demo"][..], &["demo", "--log.level", "debug"]] {
             let cli = parse(words).unwrap();
-            assert!(matches!(cli.command, Some(Command::Demo)));
+            assert!(matches!(cli.command, Some(Command::Demo { .. })));
             assert_eq!(cli.flags.log_level, Some(Level::Debug));
         }
     }

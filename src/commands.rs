@@ -26,7 +26,7 @@ pub fn run() -> ExitCode {
     panics::install_hook();
     match command {
         None => exporter::exporter(&flags),
-        Some(Command::Demo) => demo::demo(&flags),
+        Some(Command::Demo { options }) => demo::demo(&options, &flags),
         Some(Command::CheckConfig { file, syntax_only }) => {
             check_config::check_config(file.as_deref(), syntax_only, &flags)
         }

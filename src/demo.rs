@@ -18,7 +18,7 @@ use partner_simulator::{
     Access, Activation, EXERCICES, KeySpec, LoginSpec, PartnerSpec, Refusal, Simulator, USERS,
 };
 
-pub(crate) use scenario::run_scenario;
+pub(crate) use scenario::{Scenario, timetable};
 
 /// Adds the fleet to the simulated API, and returns the configuration that monitors it.
 ///
@@ -30,8 +30,12 @@ pub(crate) fn fleet(sim: &Simulator) -> Config {
     let health = Health { timing: timing(2), ..Health::default() };
     Config {
         settings: Settings { api, health, ..Settings::default() },
-        partners: [valmy(), atelier(), quai()].iter().map(|partner| add_partner(sim, partner)).collect(),
+        partners: partners().iter().map(|partner| add_partner(sim, partner)).collect(),
     }
+}
+
+fn partners() -> [PartnerSpec; 3] {
+    [valmy(), atelier(), quai()]
 }
 
 /// The keys that the scenario changes. All other keys keep their state.

@@ -6,6 +6,7 @@
 
 mod api;
 mod chart;
+mod demo;
 mod key;
 mod overview;
 mod parts;
@@ -14,6 +15,7 @@ mod tests;
 
 use maud::{DOCTYPE, Markup, html};
 
+pub(crate) use demo::{Announcement, Moment};
 pub(crate) use key::key;
 pub(crate) use overview::{Listing, overview};
 
@@ -48,6 +50,8 @@ pub(crate) const ASSETS: [Asset; 3] = [STYLE, SCRIPT, ICON];
 pub(crate) struct Frame {
     /// Changes whenever an asset changes, so that browsers do not use an old one.
     pub edition: &'static str,
+    /// What the demo announces; `None` for every exporter that is not the demo.
+    pub announcement: Option<Announcement>,
 }
 
 /// A link with the parameters that have a value. It is relative, so that it works below any path prefix, also
@@ -81,6 +85,7 @@ impl Frame {
                 body {
                     a.skip href="#content" { "Skip to the content" }
                     (self.header())
+                    @if let Some(announcement) = &self.announcement { (demo::banner(announcement)) }
                     main #content { (content) }
                     (Self::footer())
                 }

@@ -140,5 +140,6 @@ pub(crate) fn app(storage: &Path) -> AppState {
         reload: None,
         prefix: "".into(),
         external: None,
+        scenario: None,
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::app::{App, ServeOptions};
 use crate::cli::{Flags, ListenAddress};
 use crate::config::Config;
+use crate::demo::Scenario;
 use crate::last_alive::LastAlive;
 use crate::metrics::Metrics;
 use crate::panics;
@@ -43,7 +44,7 @@ pub(crate) fn exporter(flags: &Flags) -> ExitCode {
     exit_code(run_async(async || {
         let listeners = listen(flags, ListenAddress { host: None, port: DEFAULT_PORT }).await?;
         let configuration = configuration_name(flags.config_file.as_deref());
-        serve(flags, initial, move || load(), &configuration, &flags.storage_path, listeners).await
+        serve(flags, initial, move || load(), &configuration, &flags.storage_path, listeners, None).await
     }))
 }
 
@@ -56,6 +57,7 @@ pub(super) async fn serve(
     configuration: &str,
     storage: &Path,
     listeners: Vec<TcpListener>,
+    scenario: Option<Scenario>,
 ) -> Result<(), Failure> {
     log_start(&initial.config, configuration, storage);
     let metrics = Arc::new(Metrics::new()?);
@@ -67,7 +69,15 @@ pub(super) async fn serve(
     let (sender, requests) = mpsc::channel(1);
     tokio::spawn(request_reload_on_sighup(sender.clone())?);
     let loader = Arc::new(move || load().map_err(|problems| problems.to_string()));
-    let app = App { initial, loader, store, last_alive, metrics, listeners, options: options(flags) };
+    let app = App {
+        initial,
+        loader,
+        store,
+        last_alive,
+        metrics,
+        listeners,
+        options: ServeOptions { scenario, ..options(flags) },
+    };
     app.run(stop_signal()?, (sender, requests)).await?;
     Ok(())
 }
@@ -90,6 +100,7 @@ fn options(flags: &Flags) -> ServeOptions {
         max_connections: max_connections(flags),
         prefix: flags.prefix(),
         external_url: flags.external_url.as_ref().map(|external| external.url.clone()),
+        scenario: None,
     }
 }
 
