@@ -1,5 +1,6 @@
 //! The command line: flags and subcommands, without the code that acts on them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -30,6 +31,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run with a simulated API and fleet whose keys change state; needs no account, file or network
+    ///
+    /// With --write-config, only the simulated API runs: start an exporter beside it, with the configuration that this
+    /// command writes or with one of your own, to rehearse what you and your alerts do when a key is revoked.
     Demo {
         #[command(flatten)]
         options: DemoOptions,
@@ -80,6 +84,21 @@ pub(crate) enum Command {
 /// The flags of `demo`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DemoOptions {
+    /// Run only the simulated API, and write into this directory a configuration for it, with tokens, secrets and the
+    /// certificate authority; the directory is created, and no file of yours is overwritten
+    #[arg(long, value_name = "DIR")]
+    pub write_config: Option<PathBuf>,
+    /// Loopback address of the simulated API
+    #[arg(long = "api.listen-address", value_name = "HOST:PORT", requires = "write_config")]
+    #[arg(default_value = "127.0.0.1:10699", value_parser = loopback)]
+    pub api_address: SocketAddr,
+    /// Loopback address where requests change the simulated API, such as `curl -X POST localhost:10700/keys/dupont/revoke`
+    #[arg(long = "control.listen-address", value_name = "HOST:PORT", requires = "write_config")]
+    #[arg(default_value = "127.0.0.1:10700", value_parser = loopback)]
+    pub control_address: SocketAddr,
+    /// Let keys change only on request, and not as in the demo
+    #[arg(long, requires = "write_config")]
+    pub no_scenario: bool,
     /// How many seconds of the scenario pass in one second; for tests
     #[arg(long, value_name = "NUMBER", default_value = "1", hide = true)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -241,6 +260,14 @@ fn as_flag(arg: Arg) -> Arg {
     let is_empty = std::env::var_os(&variable).is_some_and(|value| value.is_empty());
     let arg = arg.global(true);
     if is_empty { arg } else { arg.env(variable) }
+}
+
+/// The simulated API and its control are for one machine: nobody has to log in there.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: Option<SocketAddr> = text.replace("localhost", "127.0.0.1").parse().ok();
+    address
+        .filter(|address| address.ip().is_loopback())
+        .ok_or_else(|| "write a loopback address and a port, such as `127.0.0.1:10699`".to_owned())
 }
 
 /// Zero, or at least one second.
@@ -476,6 +503,9 @@ mod tests {
             (&["--config.auto-reload-interval=1ms"], &["--config.auto-reload-interval", "one second"]),
             (&["--web.max-connections=0"], &["--web.max-connections", "1.."]),
             (&["check-config", "a.yml", "b.yml"], &["b.yml"]),
+            (&["demo", "--write-config=d", "--api.listen-address=:1"], &["--api.listen-address", "loopback"]),
+            (&["demo", "--write-config=d", "--control.listen-address=0.0.0.0:1"], &["loopback"]),
+            (&["demo", "--no-scenario"], &["--write-config"]),
             (&["probe", "--output=xml"], &["--output", "table, json"]),
             (&["--web.lissen-address=:1"], &["--web.listen-address"]),
         ] {

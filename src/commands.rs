@@ -8,6 +8,7 @@ mod healthcheck;
 mod load;
 mod probe;
 mod process;
+mod rehearsal;
 
 use std::process::ExitCode;
 

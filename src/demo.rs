@@ -1,11 +1,15 @@
 //! The demo: a simulated fleet whose keys change state over time, with invented partners and at least one
 //! key in every state.
 
+mod configuration;
+mod control;
+mod folder;
 mod scenario;
 #[cfg(test)]
 mod tests;
 
 use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +22,9 @@ use partner_simulator::{
     Access, Activation, EXERCICES, KeySpec, LoginSpec, PartnerSpec, Refusal, Simulator, USERS,
 };
 
+pub(crate) use configuration::FILE as CONFIGURATION_FILE;
+pub(crate) use control::control;
+pub(crate) use folder::FolderError;
 pub(crate) use scenario::{Scenario, timetable};
 
 /// Adds the fleet to the simulated API, and returns the configuration that monitors it.
@@ -32,6 +39,18 @@ pub(crate) fn fleet(sim: &Simulator) -> Config {
         settings: Settings { api, health, ..Settings::default() },
         partners: partners().iter().map(|partner| add_partner(sim, partner)).collect(),
     }
+}
+
+/// Adds the fleet to the simulated API, and writes a configuration that monitors it into this folder. Returns the files
+/// that somebody changed since an earlier call; they are not written.
+///
+/// # Errors
+/// If the folder cannot be written, or has a file with the name of one of these that the demo did not write.
+pub(crate) fn write_folder(sim: &Simulator, folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
+    for partner in partners() {
+        sim.add_partner(&partner);
+    }
+    folder::write(folder, &configuration::files(sim))
 }
 
 fn partners() -> [PartnerSpec; 3] {

@@ -16,9 +16,13 @@ use tracing::warn;
 use super::exporter::{DEFAULT_PORT, serve};
 use super::load::{combine, load_web_config};
 use super::process::{Failure, bad_configuration, exit_code, listen, print, run_async};
+use super::rehearsal;
 
-/// Runs the exporter against a simulated API.
+/// Runs the exporter against a simulated API, or only this API if the exporter is the user's.
 pub(crate) fn demo(options: &DemoOptions, flags: &Flags) -> ExitCode {
+    if let Some(folder) = &options.write_config {
+        return rehearsal::rehearsal(folder, options);
+    }
     if let Some(file) = &flags.config_file {
         warn!(file = %file.display(), "the demo has its own configuration; this file is not read");
     }

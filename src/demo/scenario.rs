@@ -84,9 +84,9 @@ const EVENTS: [Event; 12] = [
 ];
 
 /// Long enough to be visible, too short for a timeout.
-const SLOW_RESPONSE: Duration = Duration::from_millis(1_200);
+pub(super) const SLOW_RESPONSE: Duration = Duration::from_millis(1_200);
 
-fn end_faults(sim: &Simulator) {
+pub(super) fn end_faults(sim: &Simulator) {
     sim.heal(&Scope::Everything);
 }
 

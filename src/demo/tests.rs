@@ -158,3 +158,25 @@ async fn each_lap_ends_in_the_initial_state() {
         assert_eq!(info["isActivated"], activated, "{key}");
     }
 }
+
+#[tokio::test]
+async fn the_configuration_that_is_written_monitors_the_same_fleet() {
+    let (_sim, config, _client) = demo().await;
+    let written_for = Simulator::builder().tls().repeatable_tokens().start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    demo::write_folder(&written_for, folder.path()).unwrap();
+    let file = folder.path().join(demo::CONFIGURATION_FILE);
+    let loaded = crate::config::load(&file, crate::config::Secrets::Check).unwrap();
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    let fleet = |config: &Config| {
+        let keys = config.partners.iter().flat_map(|partner| {
+            partner
+                .keys
+                .iter()
+                .map(|key| format!("{} {} {:?} {:?}", partner.name, key.name, key.access, key.probes))
+        });
+        keys.collect::<Vec<_>>()
+    };
+    assert_eq!(fleet(&loaded.config), fleet(&config));
+    assert_eq!(loaded.config.settings.api.base_url, written_for.base_url());
+}
