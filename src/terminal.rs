@@ -121,9 +121,9 @@ impl Column {
             Self::Phases => {
                 Cell::new(line.phases.map(|phases| waterfall(&phases, scale)).unwrap_or_default())
             }
-            Self::RequestId => Cell::new(
-                probe.and_then(|probe| probe.request_id.as_deref()).map(harmless).unwrap_or_default(),
-            ),
+            Self::RequestId => {
+                Cell::new(probe.and_then(ProbeView::request_id_to_quote).map(harmless).unwrap_or_default())
+            }
         }
     }
 }

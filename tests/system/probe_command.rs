@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use partner_simulator::Refusal;
 use serde_json::Value;
 
 use crate::status::schema_violation;
@@ -43,6 +44,27 @@ async fn colours_are_used_in_a_terminal_unless_disabled() {
         let plain = in_a_terminal(folder.path(), plain, "");
         assert!(plain.contains("200 ok") && !plain.contains("\x1b[3"), "{plain}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_failing_keys_of_a_large_fleet_fit_on_the_screen_of_a_terminal() {
+    let (simulator, folder) = many_keys(300).await;
+    simulator.key("key7").unwrap().revoke();
+    simulator.key("key8").unwrap().disconnect("a reason");
+    simulator.key("key9").unwrap().refuse(Refusal::new("ERR-FORBIDDEN-ACCESS"));
+    for (columns, rows) in [(80, 24), (120, 30)] {
+        let size = format!("stty cols {columns} rows {rows}; TERM=dumb");
+        let shown = in_a_terminal(folder.path(), &size, "2>/dev/null");
+        let lines: Vec<_> = shown.lines().map(|line| line.trim_end_matches('\r')).collect();
+        assert!(lines.len() < rows, "{shown}");
+        assert!(lines.iter().all(|line| line.chars().count() <= columns), "{shown}");
+        assert!(shown.starts_with("3 of 300 keys fail; API up"), "{shown}");
+        for part in ["key7", "key8", "key9", "REQUEST-ID", "What to do"] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+    }
+    let shown = in_a_terminal(folder.path(), "stty cols 80 rows 24; TERM=dumb", "--key=key7 2>/dev/null");
+    assert!(shown.lines().all(|line| line.trim_end_matches('\r').chars().count() <= 80), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
