@@ -411,9 +411,13 @@ mod tests {
             (
                 &["probe", "--help"][..],
                 &["--failing", "--config.file", "--storage.path"][..],
-                &["--web.", "--replica"][..],
+                &["--web.", "--replica <"][..],
             ),
-            (&["help", "probe"], &["--failing", "--config.file", "--storage.path"], &["--web.", "--replica"]),
+            (
+                &["help", "probe"],
+                &["--failing", "--config.file", "--storage.path"],
+                &["--web.", "--replica <"],
+            ),
             (&["completions", "-h"], &["<SHELL>"], &["--web.", "--log.", "--storage.path"]),
             (
                 &["help", "healthcheck"],
