@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 use url::Url;
 
+use crate::demo::Scenario;
 use crate::fleet::Fleet;
 use crate::history_file::HistoryFile;
 use crate::http::{self, AppState, ReloadRequest};
@@ -75,6 +76,8 @@ pub(crate) struct ServeOptions {
     pub prefix: String,
     /// Where users and Prometheus reach the exporter, if it is behind a proxy.
     pub external_url: Option<Url>,
+    /// The scenario of the demo.
+    pub scenario: Option<Scenario>,
 }
 
 impl App {
@@ -120,6 +123,7 @@ impl App {
             reload: options.lifecycle.then_some(sender),
             prefix: options.prefix.into(),
             external: options.external_url.map(Arc::new),
+            scenario: options.scenario,
         };
         let auth = AuthHandle::new(initial.protection);
         let observer = Arc::clone(&metrics);

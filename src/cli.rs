@@ -2,11 +2,12 @@
 
 mod selector;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use url::Url;
 
@@ -33,7 +34,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run with a simulated API and fleet whose keys change state; needs no account, file or network
-    Demo,
+    ///
+    /// With --write-config, only the simulated API runs: start an exporter beside it, with the configuration that this
+    /// command writes or with one of your own, to rehearse what you and your alerts do when a key is revoked.
+    Demo {
+        #[command(flatten)]
+        options: DemoOptions,
+    },
     /// Check a configuration file: print a summary and exit with 0, or all errors and exit with 2
     ///
     /// It reads every secret, token and password that the configuration names, and one that can't be read is an error.
@@ -47,16 +54,15 @@ pub(crate) enum Command {
     },
     /// Run every configured probe once and explain the results
     ///
+    /// The first line says how many keys fail. Up to 20 keys are shown in full. Of more keys, only those that fail are
+    /// shown, and no more than fit on a screen.
+    ///
     /// Exits with 0 if every probe ran and succeeded, with 1 if not, and with 2 for bad usage or a bad configuration.
     /// As with the exporter, each request uses the customer's request budget, and a new key may be activated. Nothing
     /// is written to the storage directory.
     Probe {
-        /// Run only the probes of this key, given as KEY or PARTNER/KEY; can be repeated
-        #[arg(long = "key", value_name = "NAME")]
-        keys: Vec<String>,
-        /// Format of the results
-        #[arg(long, value_name = "FORMAT", default_value = "table")]
-        output: Output,
+        #[command(flatten)]
+        options: ProbeOptions,
     },
     /// Print the completions for a shell: flags, subcommands and their values
     Completions {
@@ -76,6 +82,47 @@ pub(crate) enum Command {
     /// HTTP, so give it the flags of the exporter, best as environment variables. An exporter that asks for a password or
     /// for a client certificate is alive. No certificate is verified, and nothing secret is sent.
     Healthcheck,
+}
+
+/// The flags of `demo`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DemoOptions {
+    /// Run only the simulated API, and write into this directory a configuration for it, with tokens, secrets and the
+    /// certificate authority; the directory is created, and no file of yours is overwritten
+    #[arg(long, value_name = "DIR")]
+    pub write_config: Option<PathBuf>,
+    /// Loopback address of the simulated API
+    #[arg(long = "api.listen-address", value_name = "HOST:PORT", requires = "write_config")]
+    #[arg(default_value = "127.0.0.1:10699", value_parser = loopback)]
+    pub api_address: SocketAddr,
+    /// Loopback address where requests change the simulated API, such as `curl -X POST localhost:10700/keys/dupont/revoke`
+    #[arg(long = "control.listen-address", value_name = "HOST:PORT", requires = "write_config")]
+    #[arg(default_value = "127.0.0.1:10700", value_parser = loopback)]
+    pub control_address: SocketAddr,
+    /// Let keys change only on request, and not as in the demo
+    #[arg(long, requires = "write_config")]
+    pub no_scenario: bool,
+    /// How many seconds of the scenario pass in one second; for tests
+    #[arg(long, value_name = "NUMBER", default_value = "1", hide = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub scenario_speed: u32,
+}
+
+/// The flags of `probe`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ProbeOptions {
+    /// Run only the probes of this key, given as KEY or PARTNER/KEY, and show them in full; can be repeated
+    #[arg(long = "key", value_name = "NAME")]
+    pub keys: Vec<String>,
+    /// Show only the keys that fail
+    #[arg(long)]
+    pub failing: bool,
+    /// Show every key in full; with --failing, every key that fails
+    #[arg(long)]
+    pub all: bool,
+    /// Format of the results
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub output: Output,
 }
 
 /// `--output`
@@ -179,6 +226,60 @@ pub(crate) struct Flags {
     pub log_format: Format,
 }
 
+/// The flags that each subcommand uses, by the beginning of their names. Only these are in its help, its manual page and
+/// the completions.
+const USED_FLAGS: [(&str, &[&str]); 6] = [
+    ("demo", &["web.", "config.auto-reload-interval", "storage.path", "log."]),
+    ("check-config", &["config.file", "web.config.file", "shard", "replicas", "log."]),
+    ("probe", &["config.file", "storage.path", "shard", "log."]),
+    ("completions", &[]),
+    ("man", &[]),
+    (
+        "healthcheck",
+        &["web.listen-address", "web.config.file", "web.external-url", "web.route-prefix", "log."],
+    ),
+];
+
+fn uses(subcommand: &str, flag: &Arg) -> bool {
+    let used = USED_FLAGS.iter().find(|(name, _)| *name == subcommand).map_or(&[][..], |(_, flags)| *flags);
+    let name = flag.get_long().unwrap_or_default();
+    used.iter().any(|beginning| name.starts_with(beginning))
+}
+
+/// The flags of the program, which are accepted before and after each subcommand.
+fn global_flags() -> Vec<Arg> {
+    Cli::command().get_arguments().filter(|arg| arg.is_global_set()).cloned().collect()
+}
+
+impl Cli {
+    /// Reads the command line of this process. Ends the process if there is an error, or if help was asked for.
+    pub(crate) fn read() -> Self {
+        let matches = parser().get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut parser()).exit())
+    }
+}
+
+/// The command line as it is read: each subcommand accepts all flags, and its help lists those that it uses.
+fn parser() -> clap::Command {
+    let flags = global_flags();
+    Cli::command().mut_subcommands(|subcommand| {
+        let name = subcommand.get_name().to_owned();
+        let unused = flags.iter().filter(|flag| !uses(&name, flag));
+        subcommand.args(unused.map(|flag| flag.clone().hide(true)))
+    })
+}
+
+/// The command line as documents describe it: each subcommand has only the flags that it uses.
+pub(crate) fn documented() -> clap::Command {
+    let flags = global_flags();
+    let command = Cli::command().mut_args(|arg| arg.global(false));
+    command.mut_subcommands(|subcommand| {
+        let name = subcommand.get_name().to_owned();
+        let used = flags.iter().filter(|flag| uses(&name, flag));
+        subcommand.args(used.map(|flag| flag.clone().global(false)))
+    })
+}
+
 /// Accepts a flag before and after the subcommand, and from an environment variable: `--log.level` from
 /// `MYUNISOFT_EXPORTER_LOG_LEVEL`.
 ///
@@ -190,6 +291,14 @@ fn as_flag(arg: Arg) -> Arg {
     let is_empty = std::env::var_os(&variable).is_some_and(|value| value.is_empty());
     let arg = arg.global(true);
     if is_empty { arg } else { arg.env(variable) }
+}
+
+/// The simulated API and its control are for one machine: nobody has to log in there.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: Option<SocketAddr> = text.replace("localhost", "127.0.0.1").parse().ok();
+    address
+        .filter(|address| address.ip().is_loopback())
+        .ok_or_else(|| "write a loopback address and a port, such as `127.0.0.1:10699`".to_owned())
 }
 
 /// Zero, or at least one second.
@@ -323,17 +432,66 @@ impl FromStr for RoutePrefix {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     fn parse(words: &[&str]) -> Result<Cli, String> {
-        Cli::try_parse_from([&["myunisoft-exporter"], words].concat()).map_err(|error| error.to_string())
+        let matches = parser().try_get_matches_from([&["myunisoft-exporter"], words].concat());
+        let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+        cli.map_err(|error| error.to_string())
     }
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
+        parser().debug_assert();
+        documented().debug_assert();
+    }
+
+    #[test]
+    fn each_subcommand_says_which_flags_it_uses_and_each_of_them_exists() {
+        let program = Cli::command();
+        for subcommand in program.get_subcommands() {
+            let name = subcommand.get_name();
+            assert!(USED_FLAGS.iter().any(|(known, _)| *known == name), "{name} is not in USED_FLAGS");
+        }
+        for (name, flags) in USED_FLAGS {
+            assert!(program.find_subcommand(name).is_some(), "{name}");
+            for beginning in flags {
+                let exists =
+                    global_flags().iter().any(|flag| flag.get_long().unwrap().starts_with(beginning));
+                assert!(exists, "{name}: {beginning}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_help_of_a_subcommand_lists_only_the_flags_that_it_uses() {
+        for (words, present, absent) in [
+            (
+                &["probe", "--help"][..],
+                &["--failing", "--config.file", "--storage.path"][..],
+                &["--web.", "--replica <"][..],
+            ),
+            (
+                &["help", "probe"],
+                &["--failing", "--config.file", "--storage.path"],
+                &["--web.", "--replica <"],
+            ),
+            (&["completions", "-h"], &["<SHELL>"], &["--web.", "--log.", "--storage.path"]),
+            (
+                &["help", "healthcheck"],
+                &["--web.listen-address"],
+                &["--storage.path", "--web.max-connections"],
+            ),
+            (&["help", "check-config"], &["--syntax-only", "--web.config.file"], &["--web.listen-address"]),
+            (&["help"], &["--web.listen-address", "--replica", "healthcheck"], &["--failing"]),
+        ] {
+            let help = parse(words).unwrap_err();
+            assert!(present.iter().all(|flag| help.contains(flag)), "{words:?}: {help}");
+            assert!(absent.iter().all(|flag| !help.contains(flag)), "{words:?}: {help}");
+        }
+        // A flag that a subcommand does not use stays allowed, as in a container that sets it for every command.
+        assert_eq!(parse(&["probe", "--replica=1"]).unwrap().flags.replica, Some(1));
+        assert_eq!(parse(&["--web.max-connections=3", "man"]).unwrap().flags.max_connections, 3);
     }
 
     #[test]
@@ -369,7 +527,7 @@ mod tests {
     fn a_flag_is_accepted_before_and_after_the_subcommand() {
         for words in [&["--log.level=debug", "demo"][..], &["demo", "--log.level", "debug"]] {
             let cli = parse(words).unwrap();
-            assert!(matches!(cli.command, Some(Command::Demo)));
+            assert!(matches!(cli.command, Some(Command::Demo { .. })));
             assert_eq!(cli.flags.log_level, Some(Level::Debug));
         }
     }
@@ -407,6 +565,9 @@ mod tests {
             (&["--config.auto-reload-interval=1ms"], &["--config.auto-reload-interval", "one second"]),
             (&["--web.max-connections=0"], &["--web.max-connections", "1.."]),
             (&["check-config", "a.yml", "b.yml"], &["b.yml"]),
+            (&["demo", "--write-config=d", "--api.listen-address=:1"], &["--api.listen-address", "loopback"]),
+            (&["demo", "--write-config=d", "--control.listen-address=0.0.0.0:1"], &["loopback"]),
+            (&["demo", "--no-scenario"], &["--write-config"]),
             (&["probe", "--output=xml"], &["--output", "table, json"]),
             (&["--web.lissen-address=:1"], &["--web.listen-address"]),
         ] {

@@ -1,11 +1,15 @@
 //! The demo: a simulated fleet whose keys change state over time, with invented partners and at least one
 //! key in every state.
 
+mod configuration;
+mod control;
+mod folder;
 mod scenario;
 #[cfg(test)]
 mod tests;
 
 use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +24,10 @@ use partner_simulator::{
     Access, Activation, EXERCICES, KeySpec, LoginSpec, PartnerSpec, Refusal, Simulator, USERS,
 };
 
-pub(crate) use scenario::run_scenario;
+pub(crate) use configuration::FILE as CONFIGURATION_FILE;
+pub(crate) use control::control;
+pub(crate) use folder::FolderError;
+pub(crate) use scenario::{Scenario, timetable};
 
 /// Adds the fleet to the simulated API, and returns the configuration that monitors it.
 ///
@@ -32,8 +39,24 @@ pub(crate) fn fleet(sim: &Simulator) -> Config {
     let health = Health { timing: timing(2), ..Health::default() };
     Config {
         settings: Settings { api, health, ..Settings::default() },
-        partners: [valmy(), atelier(), quai()].iter().map(|partner| add_partner(sim, partner)).collect(),
+        partners: partners().iter().map(|partner| add_partner(sim, partner)).collect(),
     }
+}
+
+/// Adds the fleet to the simulated API, and writes a configuration that monitors it into this folder. Returns the files
+/// that somebody changed since an earlier call; they are not written.
+///
+/// # Errors
+/// If the folder cannot be written, or has a file with the name of one of these that the demo did not write.
+pub(crate) fn write_folder(sim: &Simulator, folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
+    for partner in partners() {
+        sim.add_partner(&partner);
+    }
+    folder::write(folder, &configuration::files(sim))
+}
+
+fn partners() -> [PartnerSpec; 3] {
+    [valmy(), atelier(), quai()]
 }
 
 /// The keys that the scenario changes. All other keys keep their state.

@@ -24,6 +24,11 @@ pub(crate) fn span(span: Duration) -> String {
     text
 }
 
+/// A number of seconds as minutes and seconds: `0:40`.
+pub(crate) fn clock(seconds: u64) -> String {
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
 /// How long ago `time` was, or how long it is until then.
 pub(crate) fn relative_time(time: SystemTime, now: SystemTime) -> String {
     match now.duration_since(time) {

@@ -27,6 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 use tower::{Layer as _, ServiceExt as _};
 use url::Url;
 
+use crate::demo::Scenario;
 use crate::fleet::KeyIndex;
 use crate::monitor::Context;
 use crate::watchdog::StuckLoop;
@@ -49,6 +50,8 @@ pub(crate) struct AppState {
     pub prefix: Arc<str>,
     /// `--web.external-url`: where users and Prometheus reach the exporter.
     pub external: Option<Arc<Url>>,
+    /// The scenario of the demo, which the pages announce; `None` for every other exporter.
+    pub scenario: Option<Scenario>,
 }
 
 /// All routes, below the prefix.

@@ -8,6 +8,7 @@ mod api;
 mod attention;
 mod changes;
 mod chart;
+mod demo;
 mod filter;
 mod headline;
 mod key;
@@ -21,6 +22,7 @@ mod tests;
 
 use maud::{DOCTYPE, Markup, html};
 
+pub(crate) use demo::{Announcement, Moment};
 pub(crate) use key::key;
 pub(crate) use overview::{Listing, overview};
 
@@ -55,6 +57,8 @@ pub(crate) const ASSETS: [Asset; 3] = [STYLE, SCRIPT, ICON];
 pub(crate) struct Frame {
     /// Changes whenever an asset changes, so that browsers do not use an old one.
     pub edition: &'static str,
+    /// What the demo announces; `None` for every exporter that is not the demo.
+    pub announcement: Option<Announcement>,
 }
 
 /// A link with the parameters that have a value. It is relative, so that it works below any path prefix, also
@@ -88,6 +92,7 @@ impl Frame {
                 body {
                     a.skip href="#content" { "Skip to the content" }
                     (self.header())
+                    @if let Some(announcement) = &self.announcement { (demo::banner(announcement)) }
                     main #content { (content) }
                     (Self::footer())
                 }

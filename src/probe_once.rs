@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::monitor::{Context, HealthMonitor, KeyMonitor, MonitorSettings, PartnerMonitor};
 use crate::probe::BuildError;
-use crate::state::{HealthState, Inventory, LastProbe, SharedState};
+use crate::state::{HealthState, Inventory, LastProbe, MonitoredKey, SharedState};
 use crate::store::Store;
 
 /// The number of keys that are probed at the same time: a person waits for the result, but the API also serves
@@ -130,10 +130,12 @@ impl ProbeOnce {
 
     /// Whether every probe ran and succeeded.
     pub(crate) fn succeeded(&self) -> bool {
-        let key_succeeded = |key: &Arc<KeyMonitor>| {
-            let probes = &key.monitored_key().status().probes;
-            probes.iter().all(|probe| probe.last.as_ref().is_some_and(LastProbe::success))
-        };
-        self.context.shared_state.health().state == HealthState::Up && self.keys.iter().all(key_succeeded)
+        let keys_succeeded = || self.keys.iter().all(|key| key_succeeded(key.monitored_key()));
+        self.context.shared_state.health().state == HealthState::Up && keys_succeeded()
     }
+}
+
+/// Whether every probe of the key ran and succeeded.
+pub(crate) fn key_succeeded(key: &MonitoredKey) -> bool {
+    key.status().probes.iter().all(|probe| probe.last.as_ref().is_some_and(LastProbe::success))
 }

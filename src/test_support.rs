@@ -155,5 +155,6 @@ pub(crate) fn app(storage: &Path) -> AppState {
         reload: None,
         prefix: "".into(),
         external: None,
+        scenario: None,
     }
 }

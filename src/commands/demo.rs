@@ -5,9 +5,9 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::{Flags, ListenAddress};
+use crate::cli::{DemoOptions, Flags, ListenAddress};
 use crate::config::Loaded;
-use crate::demo;
+use crate::demo::{self, Scenario};
 use partner_simulator::Simulator;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -16,9 +16,13 @@ use tracing::warn;
 use super::exporter::{DEFAULT_PORT, serve};
 use super::load::{combine, load_web_config};
 use super::process::{Failure, bad_configuration, exit_code, listen, print, run_async};
+use super::rehearsal;
 
-/// Runs the exporter against a simulated API.
-pub(crate) fn demo(flags: &Flags) -> ExitCode {
+/// Runs the exporter against a simulated API, or only this API if the exporter is the user's.
+pub(crate) fn demo(options: &DemoOptions, flags: &Flags) -> ExitCode {
+    if let Some(folder) = &options.write_config {
+        return rehearsal::rehearsal(folder, options);
+    }
     if let Some(file) = &flags.config_file {
         warn!(file = %file.display(), "the demo has its own configuration; this file is not read");
     }
@@ -39,9 +43,11 @@ pub(crate) fn demo(flags: &Flags) -> ExitCode {
         let fleet = move || Loaded { config: config.clone(), ..Loaded::default() };
         let initial = combine(fleet(), web_config);
         let load = move || Ok(combine(fleet(), load_web_config(web_config_file.as_deref())?));
+        let scenario = Scenario::new(options.scenario_speed);
+        let shown = Some(scenario.clone());
         tokio::select! {
-            never = demo::run_scenario(simulator.clone()) => match never {},
-            outcome = serve(flags, initial, load, "the demo", storage.path(), listeners) => outcome,
+            never = scenario.run(simulator.clone()) => match never {},
+            outcome = serve(flags, initial, load, "the demo", storage.path(), listeners, shown) => outcome,
         }
     }))
 }
@@ -79,8 +85,8 @@ fn print_introduction(
     let health = simulator.url("/api/partners/health");
     print(format_args!(
         "{text}The simulated Partner API (it has its own certificate authority, so use curl --insecure):\n  {health}\n\
-         The demo probes each key every 5 seconds (the default is 60 seconds). Within 90 seconds, one key is activated,\n\
-         one is revoked and restored, one uses up its budget, the API responds slowly, a maintenance begins and ends,\n\
-         and a proxy responds instead of the API. Then this begins again.\nStop the demo with Ctrl-C.\n\n"
+         The demo probes each key every 5 seconds (the default is 60 seconds). The page and the log announce what happens:\n\
+         {}After five minutes this begins again. Stop the demo with Ctrl-C.\n\n",
+        demo::timetable(),
     ))
 }

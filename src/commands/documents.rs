@@ -3,17 +3,17 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Command, CommandFactory as _};
+use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 use tracing::error;
 
 use super::process::{BAD_CONFIGURATION, Failure, exit_code};
-use crate::cli::Cli;
+use crate::cli;
 
 /// Prints the completions for a shell.
 pub(crate) fn completions(shell: Shell) -> ExitCode {
-    let mut command = Cli::command();
+    let mut command = cli::documented();
     let name = command.get_name().to_owned();
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut command, name, &mut text);
@@ -22,7 +22,7 @@ pub(crate) fn completions(shell: Shell) -> ExitCode {
 
 /// Prints the manual page of the program, or of a subcommand.
 pub(crate) fn man(subcommand: Option<&str>) -> ExitCode {
-    let mut program = Cli::command();
+    let mut program = cli::documented();
     program.build();
     let Some(command) = find(&program, subcommand) else {
         let names = program.get_subcommands().map(Command::get_name).collect::<Vec<_>>().join(", ");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::app::{App, ServeOptions};
 use crate::cli::{Flags, ListenAddress};
 use crate::config::Config;
+use crate::demo::Scenario;
 use crate::history_file::HistoryFile;
 use crate::last_alive::LastAlive;
 use crate::metrics::Metrics;
@@ -54,7 +55,7 @@ pub(crate) fn exporter(flags: &Flags) -> ExitCode {
     exit_code(run_async(async || {
         let listeners = listen(flags, ListenAddress { host: None, port: DEFAULT_PORT }).await?;
         let configuration = configuration_name(flags.config_file.as_deref());
-        serve(flags, initial, move || load(), &configuration, &flags.storage_path, listeners).await
+        serve(flags, initial, move || load(), &configuration, &flags.storage_path, listeners, None).await
     }))
 }
 
@@ -67,6 +68,7 @@ pub(super) async fn serve(
     configuration: &str,
     storage: &Path,
     listeners: Vec<TcpListener>,
+    scenario: Option<Scenario>,
 ) -> Result<(), Failure> {
     log_start(&initial.config, configuration, storage);
     let metrics = Arc::new(Metrics::new()?);
@@ -86,7 +88,7 @@ pub(super) async fn serve(
     let loader = Arc::new(move || load().map_err(|problems| problems.to_string()));
     let probe_threads = ProbeThreads::start()?;
     let probe_runtime = probe_threads.handle();
-    let (history, options) = (HistoryFile::read(storage), options(flags));
+    let history = HistoryFile::read(storage);
     let app = App {
         initial,
         loader,
@@ -96,7 +98,7 @@ pub(super) async fn serve(
         history,
         metrics,
         listeners,
-        options,
+        options: ServeOptions { scenario, ..options(flags) },
         probe_runtime,
     };
     app.run(stop_signal()?, (sender, requests)).await?;
@@ -124,6 +126,7 @@ fn options(flags: &Flags) -> ServeOptions {
         max_connections: max_connections(flags),
         prefix: flags.prefix(),
         external_url: flags.external_url.as_ref().map(|external| external.url.clone()),
+        scenario: None,
     }
 }
 

@@ -1,26 +1,30 @@
 //! `myunisoft-exporter probe`: runs every configured probe once and prints the results.
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::cli::{DEFAULT_CONFIG_FILE, Flags, Output};
+use crate::cli::{DEFAULT_CONFIG_FILE, Flags, Output, ProbeOptions};
 use crate::file_threads::FileThreads;
 use crate::metrics::Metrics;
 use crate::probe_once::{self, ProbeOnce};
 use crate::reload::LOAD_TIMEOUT;
 use crate::status::{self, Filter, KeyDetail, Overview, StatusSource};
 use crate::store::Store;
-use crate::terminal::{self, Colours};
+use crate::terminal::{self, Results, Screen};
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing::error;
 
 use super::load::{load_config, load_in_time, log_loaded};
 use super::process::{BAD_CONFIGURATION, Failure, bad_configuration, exit_code, print, run_async};
 
-/// Runs the probes of the named keys, or of all keys if `names` is empty.
-pub(crate) fn probe(names: &[String], output: Output, flags: &Flags) -> ExitCode {
+/// Up to this number of keys, the table shows every key in full.
+const FEW_KEYS: usize = 20;
+
+/// Runs the probes of the named keys, or of all keys if none is named.
+pub(crate) fn probe(options: &ProbeOptions, flags: &Flags) -> ExitCode {
+    let names = &options.keys;
     let file = flags.config_file.clone();
     let load = move || load_config(file.as_deref());
     let mut loaded = match load_in_time(flags.config_file.as_deref(), LOAD_TIMEOUT, load) {
@@ -61,7 +65,7 @@ pub(crate) fn probe(names: &[String], output: Output, flags: &Flags) -> ExitCode
         once.run(|| bar.inc(1)).await;
         bar.finish_and_clear();
         succeeded = once.succeeded();
-        print_result(&once, output)
+        print_result(&once, options)
     });
     match exit_code(outcome) {
         ExitCode::SUCCESS if !succeeded => ExitCode::FAILURE,
@@ -80,10 +84,9 @@ fn persisted_state(directory: &Path) -> Store {
     })
 }
 
-/// On standard error, and only if that is a terminal. Hidden for fewer than 20 keys, because it would only
-/// flicker.
+/// On standard error, and only if that is a terminal. Hidden for few keys, because it would only flicker.
 fn progress_bar(keys: usize) -> ProgressBar {
-    if keys < 20 {
+    if keys < FEW_KEYS {
         return ProgressBar::hidden();
     }
     let length = u64::try_from(keys).unwrap_or(u64::MAX);
@@ -95,10 +98,20 @@ fn progress_bar(keys: usize) -> ProgressBar {
     }
 }
 
-fn print_result(once: &ProbeOnce, output: Output) -> Result<(), Failure> {
+fn print_result(once: &ProbeOnce, options: &ProbeOptions) -> Result<(), Failure> {
     let source = StatusSource::new(once.shared_state());
-    let selection = status::select(&source, &Filter::default());
-    match output {
+    let mut selection = status::select(&source, &Filter::default());
+    let probed = selection.keys.len();
+    let failing = selection.keys.iter().filter(|key| !probe_once::key_succeeded(key)).count();
+    let in_full = options.all || !options.keys.is_empty() || (probed <= FEW_KEYS && !options.failing);
+    let only_failing = match options.output {
+        Output::Json => options.failing,
+        Output::Table => options.failing || !in_full,
+    };
+    if only_failing {
+        selection.keys.retain(|key| !probe_once::key_succeeded(key));
+    }
+    match options.output {
         Output::Json => {
             let pieces = status::document(&source, selection)?;
             let text = pieces.flatten().collect();
@@ -107,15 +120,10 @@ fn print_result(once: &ProbeOnce, output: Output) -> Result<(), Failure> {
         Output::Table => {
             let overview = Overview::new(&source, &selection);
             let keys: Vec<_> = selection.keys.iter().map(|key| KeyDetail::new(&source, key)).collect();
-            print(format_args!("{}", terminal::table(&overview, &keys, colours())))?;
+            let results = Results { overview: &overview, keys: &keys, probed, failing };
+            let write = if in_full { terminal::full } else { terminal::failing };
+            print(format_args!("{}", write(&results, Screen::of_standard_output())))?;
         }
     }
     Ok(())
-}
-
-/// Used on a terminal that supports them, unless `NO_COLOR` is set (no-color.org).
-fn colours() -> Colours {
-    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-    Colours(io::stdout().is_terminal() && !is_dumb && !is_set("NO_COLOR"))
 }

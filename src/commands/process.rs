@@ -137,7 +137,7 @@ async fn bind(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>, Failure> 
 }
 
 /// What to do about an address that cannot be listened on.
-const fn fix_for_address(error: io::ErrorKind) -> &'static str {
+pub(super) const fn fix_for_address(error: io::ErrorKind) -> &'static str {
     match error {
         io::ErrorKind::AddrInUse => "stop the program that listens there, or choose another address",
         io::ErrorKind::AddrNotAvailable => "choose an address of this machine",

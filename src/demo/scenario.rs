@@ -2,46 +2,91 @@
 
 use std::convert::Infallible;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{ACTIVATED, BUSY, REVOKED};
+use crate::format;
+use crate::page::{Announcement, Moment};
 use partner_simulator::{Fault, Key, Scope, Simulator};
 
-/// The duration of the scenario. At its end the fleet is as it was at the start.
-pub(crate) const DURATION: Duration = Duration::from_secs(90);
+/// The seconds of one round. At its end the fleet is as it was at the start.
+pub(crate) const ROUND: u64 = 300;
 
-/// The seconds of the scenario during which a customer's production traffic uses the whole budget of its key.
-const BUSY_PERIOD: Range<u64> = 20..42;
+/// The seconds of a round during which a customer's production traffic uses the whole budget of its key.
+const BUSY_PERIOD: Range<u64> = 70..120;
 
-/// The seconds since the start of the scenario, the text for the log, and the action.
-type Event = (u64, &'static str, fn(&Simulator));
+struct Event {
+    /// The seconds since the start of the round.
+    at: u64,
+    /// For the page, the log and the timetable, before it happens.
+    announced: &'static str,
+    /// For the log, when it happens.
+    told: &'static str,
+    action: fn(&Simulator),
+}
 
-const EVENTS: &[Event] = &[
-    (8, "lefebvre's key is activated", |sim| with_key(sim, ACTIVATED, Key::activate)),
-    (15, "moreau revokes the key", |sim| with_key(sim, REVOKED, Key::revoke)),
-    (BUSY_PERIOD.start, "girard's production traffic uses up the key's budget", |_| {}),
-    (36, "moreau's token is restored", |sim| with_key(sim, REVOKED, Key::restore)),
-    (BUSY_PERIOD.end, "girard's production traffic is low again", |_| {}),
-    (45, "the API becomes slow", |sim| sim.inject(Scope::Everything, Fault::Delay(SLOW_RESPONSE))),
-    (54, "the API is fast again", end_faults),
-    (58, "announced maintenance begins", Simulator::begin_maintenance),
-    (67, "maintenance ends", end_faults),
-    (72, "a proxy in front of the API responds with 502", |sim| {
-        sim.inject(Scope::Everything, Fault::edge(StatusCode::BAD_GATEWAY));
+const fn event(at: u64, announced: &'static str, told: &'static str, action: fn(&Simulator)) -> Event {
+    Event { at, announced, told, action }
+}
+
+/// Far enough apart that a viewer can follow each change on the page.
+const EVENTS: [Event; 12] = [
+    event(20, "lefebvre's key will be activated", "lefebvre's key is activated", |sim| {
+        with_key(sim, ACTIVATED, Key::activate);
     }),
-    (78, "the proxy forwards requests again", end_faults),
-    (82, "lefebvre's key is generated again, and waits for activation", |sim| {
-        with_key(sim, ACTIVATED, Key::set_pending);
+    event(40, "moreau's key will be revoked", "moreau's key is revoked", |sim| {
+        with_key(sim, REVOKED, Key::revoke);
     }),
+    event(
+        BUSY_PERIOD.start,
+        "production traffic will use up the request budget of girard's key",
+        "production traffic uses up the request budget of girard's key",
+        |_| {},
+    ),
+    event(100, "moreau's key will work again", "moreau's key works again", |sim| {
+        with_key(sim, REVOKED, Key::restore);
+    }),
+    event(
+        BUSY_PERIOD.end,
+        "girard's production traffic will end",
+        "girard's production traffic ends",
+        |_| {},
+    ),
+    event(145, "the API will become slow", "the API becomes slow", |sim| {
+        sim.inject(Scope::Everything, Fault::Delay(SLOW_RESPONSE));
+    }),
+    event(175, "the API will be fast again", "the API is fast again", end_faults),
+    event(
+        195,
+        "announced maintenance will begin",
+        "announced maintenance begins",
+        Simulator::begin_maintenance,
+    ),
+    event(225, "the maintenance will end", "the maintenance ends", end_faults),
+    event(
+        245,
+        "a proxy in front of the API will respond with status 502",
+        "a proxy in front of the API responds with status 502",
+        |sim| sim.inject(Scope::Everything, Fault::edge(StatusCode::BAD_GATEWAY)),
+    ),
+    event(265, "the proxy will forward requests again", "the proxy forwards requests again", end_faults),
+    event(
+        285,
+        "lefebvre's key will be generated again, and will wait for its activation",
+        "lefebvre's key is generated again, and waits for its activation",
+        |sim| with_key(sim, ACTIVATED, Key::set_pending),
+    ),
 ];
 
 /// Long enough to be visible, too short for a timeout.
-const SLOW_RESPONSE: Duration = Duration::from_millis(1_200);
+pub(super) const SLOW_RESPONSE: Duration = Duration::from_millis(1_200);
 
-fn end_faults(sim: &Simulator) {
+pub(super) fn end_faults(sim: &Simulator) {
     sim.heal(&Scope::Everything);
 }
 
@@ -51,21 +96,88 @@ fn with_key(sim: &Simulator, key: &str, action: fn(&Key)) {
     }
 }
 
-/// Runs the scenario again and again, until it is dropped.
-pub(crate) async fn run_scenario(sim: Simulator) -> Infallible {
-    let mut seconds = interval(Duration::from_secs(1));
-    // After a suspend of the machine, the scenario continues where it was. It does not catch up.
-    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        for second in 0..DURATION.as_secs() {
-            seconds.tick().await;
-            for (_, text, action) in EVENTS.iter().filter(|(at, ..)| *at == second) {
-                tracing::info!("demo: {text}");
-                action(&sim);
-            }
-            if BUSY_PERIOD.contains(&second) {
-                with_key(&sim, BUSY, |key| key.spend(u32::MAX));
+/// The time of the scenario. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    /// The present second of the round.
+    second: Arc<AtomicU64>,
+    /// How many seconds of the scenario pass in one second. Tests do not wait for long.
+    speed: u32,
+}
+
+impl Scenario {
+    pub(crate) fn new(speed: u32) -> Self {
+        Self { second: Arc::default(), speed: speed.max(1) }
+    }
+
+    /// Runs the scenario again and again, until it is dropped. The log says what happens now and what happens next.
+    pub(crate) async fn run(self, sim: Simulator) -> Infallible {
+        let mut seconds = interval(Duration::from_secs(1) / self.speed);
+        // After a suspend of the machine, the scenario continues where it was. It does not catch up.
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            for second in 0..ROUND {
+                seconds.tick().await;
+                self.second.store(second, Ordering::Relaxed);
+                for event in EVENTS.iter().filter(|event| event.at == second) {
+                    tracing::info!("demo: {} {}", format::clock(second), event.told);
+                    (event.action)(&sim);
+                }
+                if second == 0 || EVENTS.iter().any(|event| event.at == second) {
+                    let next = next(second);
+                    tracing::info!("demo: next: at {}, {}", format::clock(next.second), next.text);
+                }
+                if BUSY_PERIOD.contains(&second) {
+                    with_key(&sim, BUSY, |key| key.spend(u32::MAX));
+                }
             }
         }
+    }
+
+    /// What the page says about the scenario.
+    pub(crate) fn announcement(&self) -> Announcement {
+        let now = self.second.load(Ordering::Relaxed);
+        Announcement { now, next: next(now), speed: self.speed }
+    }
+}
+
+/// The first event after this second of a round.
+fn next(second: u64) -> Moment {
+    let next = EVENTS.iter().find(|event| event.at > second);
+    next.map_or(Moment { second: ROUND, text: "all of this will begin again" }, |event| Moment {
+        second: event.at,
+        text: event.announced,
+    })
+}
+
+/// One line for each event of a round.
+pub(crate) fn timetable() -> String {
+    let line = |event: &Event| format!("  {}  {}\n", format::clock(event.at), event.announced);
+    EVENTS.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_far_enough_apart_to_follow_them() {
+        let ends = EVENTS.iter().map(|event| event.at).chain([ROUND + EVENTS[0].at]);
+        for (event, following) in EVENTS.iter().zip(ends.skip(1)) {
+            assert!(following - event.at >= 20, "{}", event.announced);
+        }
+    }
+
+    #[test]
+    fn the_page_announces_the_next_event_and_then_the_next_round() {
+        let scenario = Scenario::new(1);
+        let announced = |second| {
+            scenario.second.store(second, Ordering::Relaxed);
+            let Announcement { now, next, .. } = scenario.announcement();
+            (now, next.second, next.text)
+        };
+        assert_eq!(announced(0), (0, 20, "lefebvre's key will be activated"));
+        assert_eq!(announced(20), (20, 40, "moreau's key will be revoked"));
+        assert_eq!(announced(299), (299, 300, "all of this will begin again"));
     }
 }

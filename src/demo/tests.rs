@@ -12,6 +12,8 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::time::{Instant, advance};
 
+const ROUND: Duration = Duration::from_secs(demo::scenario::ROUND);
+
 fn exposed(source: &SecretSource) -> &str {
     match source {
         SecretSource::Inline(secret) => secret.expose_secret(),
@@ -110,12 +112,12 @@ async fn the_configuration_is_valid() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_event_happens_within_two_minutes() {
+async fn each_event_happens_in_a_round() {
     let (sim, config, client) = demo().await;
-    let scenario = tokio::spawn(demo::run_scenario(sim.clone()));
+    let scenario = tokio::spawn(demo::Scenario::new(1).run(sim.clone()));
     let started = Instant::now();
     let mut seen = BTreeSet::new();
-    while started.elapsed() < Duration::from_mins(2) {
+    while started.elapsed() < ROUND {
         let health = client.get(sim.url(HEALTH)).send().await.unwrap();
         seen.insert(format!("health {}", health.status().as_u16()));
         for key in ["lefebvre", "moreau", "girard"] {
@@ -147,12 +149,34 @@ async fn each_event_happens_within_two_minutes() {
 #[tokio::test(start_paused = true)]
 async fn each_lap_ends_in_the_initial_state() {
     let (sim, config, client) = demo().await;
-    let scenario = tokio::spawn(demo::run_scenario(sim.clone()));
-    tokio::time::sleep(demo::scenario::DURATION.mul_f64(0.99)).await;
+    let scenario = tokio::spawn(demo::Scenario::new(1).run(sim.clone()));
+    tokio::time::sleep(ROUND.mul_f64(0.99)).await;
     scenario.abort();
     assert_eq!(client.get(sim.url(HEALTH)).send().await.unwrap().status(), 200);
     for (key, activated) in [("lefebvre", false), ("moreau", true), ("girard", true)] {
         let (_, info) = get(&client, &config, &sim, key, "/api/v1/key/info?mode=extended").await;
         assert_eq!(info["isActivated"], activated, "{key}");
     }
+}
+
+#[tokio::test]
+async fn the_configuration_that_is_written_monitors_the_same_fleet() {
+    let (_sim, config, _client) = demo().await;
+    let written_for = Simulator::builder().tls().repeatable_tokens().start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    demo::write_folder(&written_for, folder.path()).unwrap();
+    let file = folder.path().join(demo::CONFIGURATION_FILE);
+    let loaded = crate::config::load(&file, crate::config::Secrets::Check).unwrap();
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    let fleet = |config: &Config| {
+        let keys = config.partners.iter().flat_map(|partner| {
+            partner
+                .keys
+                .iter()
+                .map(|key| format!("{} {} {:?} {:?}", partner.name, key.name, key.access, key.probes))
+        });
+        keys.collect::<Vec<_>>()
+    };
+    assert_eq!(fleet(&loaded.config), fleet(&config));
+    assert_eq!(loaded.config.settings.api.base_url, written_for.base_url());
 }

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::AppState;
 use super::query::{KeyQuery, NO_STORE, QueryError, QueryResult, StatusQuery, parse};
+use crate::demo::Scenario;
 use crate::page::{self, ASSETS, Frame, Listing};
 use crate::status::{self, ApiView, KeyDetail, Overview, StatusSource};
 
@@ -23,8 +24,8 @@ static EDITION: LazyLock<String> = LazyLock::new(|| {
     format!("{:016x}", u64::from_be_bytes(first))
 });
 
-fn frame() -> Frame {
-    Frame { edition: &EDITION }
+fn frame(scenario: Option<&Scenario>) -> Frame {
+    Frame { edition: &EDITION, announcement: scenario.map(Scenario::announcement) }
 }
 
 /// A page, or an error page with its status.
@@ -40,7 +41,7 @@ impl From<QueryError> for ErrorPage {
 
 impl IntoResponse for ErrorPage {
     fn into_response(self) -> Response {
-        (self.0.status, html(page::error_page(frame(), &self.0.text))).into_response()
+        (self.0.status, html(page::error_page(frame(None), &self.0.text))).into_response()
     }
 }
 
@@ -56,7 +57,7 @@ pub(super) async fn overview(State(app): State<AppState>, query: QueryResult<Sta
     let selection = status::select(&source, &filter);
     let overview = Overview::new(&source, &selection);
     let listing = Listing::new(&source, &selection, filter, page);
-    Ok(html(page::overview(frame(), &overview, &listing)))
+    Ok(html(page::overview(frame(app.scenario.as_ref()), &overview, &listing)))
 }
 
 /// One key, with its history.
@@ -65,7 +66,8 @@ pub(super) async fn key(State(app): State<AppState>, query: QueryResult<KeyQuery
     let source = StatusSource::new(&app.context.shared_state);
     let key = query.find(&source.inventory)?;
     let secret = key.partner.secret().state;
-    Ok(html(page::key(frame(), &KeyDetail::new(&source, key), secret, &ApiView::new(&source), source.now)))
+    let frame = frame(app.scenario.as_ref());
+    Ok(html(page::key(frame, &KeyDetail::new(&source, key), secret, &ApiView::new(&source), source.now)))
 }
 
 /// A static file.

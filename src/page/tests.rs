@@ -21,7 +21,7 @@ fn pages_of_ten_thousand_revoked_keys_stay_below_a_megabyte_and_list_every_key_o
     let source = StatusSource::new(&fleet.shared_state);
     let selection = status::select(&source, &Filter::default());
     let overview = Overview::new(&source, &selection);
-    let frame = Frame { edition: "1" };
+    let frame = Frame { edition: "1", announcement: None };
     let mut seen = BTreeSet::new();
     for page in 1..=100 {
         let listing = Listing::new(&source, &selection, Filter::default(), page);

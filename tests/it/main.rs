@@ -25,6 +25,7 @@ mod notices;
 mod probe_command;
 mod probe_route;
 mod process;
+mod rehearsal;
 mod secrets;
 mod service;
 mod shards;

@@ -2,11 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use partner_simulator::{KeySpec, LoginSpec, Simulator};
+use partner_simulator::{Fault, KeySpec, LoginSpec, Scope, Simulator};
+use serde_json::Value;
 
 use crate::support::SECRET;
 use crate::support::acme::{allow_slow_probes, state_line, write_config};
-use crate::support::probe_command::{probe, three_keys};
+use crate::support::probe_command::{many_keys, probe, three_keys};
 use crate::support::server::Exporter;
 
 #[tokio::test]
@@ -31,7 +32,7 @@ async fn the_table_shows_each_probe_and_explains_each_failure() {
     line(&["key_info: token ERR-API-TOKEN-NOT-FOUND"]);
     line(&["connect ", "processing ", "transfer "]);
     line(&["request-id: req-"]);
-    line(&["API up; 3 keys, 1 with a problem."]);
+    assert!(table.starts_with("1 of 3 keys fails; API up, "), "{table}");
     assert!(!table.contains('\x1b'), "colours without a terminal");
     assert!(!table.contains(SECRET));
 }
@@ -44,7 +45,7 @@ async fn the_exit_code_is_0_only_if_all_selected_probes_succeed() {
     assert!(
         table.contains("acme/martin")
             && !table.contains("dupont")
-            && table.contains("API up; 1 key, none with a problem")
+            && table.starts_with("0 of 1 key fail; API up, ")
     );
     assert_eq!(probe(folder.path(), &["--key=petit"]).await.2, Some(1));
     simulator.key("dupont").unwrap().revoke();
@@ -59,6 +60,74 @@ async fn the_exit_code_is_0_only_if_all_selected_probes_succeed() {
     assert!(log.contains("no key is named `nobody`"), "{log}");
     let (.., log, _) = probe(folder.path(), &["--key=dupond"]).await;
     assert!(log.contains("did you mean `dupont`?"), "{log}");
+}
+
+#[tokio::test]
+async fn only_failing_keys_are_shown_on_request() {
+    let (simulator, folder) = three_keys().await;
+    let (table, _, code) = probe(folder.path(), &["--failing"]).await;
+    assert_eq!(code, Some(1));
+    assert!(table.starts_with("1 of 3 keys fails; API up, "), "{table}");
+    assert!(
+        table.contains("acme/petit") && !table.contains("dupont") && !table.contains("martin"),
+        "{table}"
+    );
+    for part in ["not_found", "401 token", "ERR-API-TOKEN-NOT-FOUND", "req-", "What to do: "] {
+        assert!(table.contains(part), "{part} in {table}");
+    }
+    // In full: each probe, and the ID of each request.
+    let (table, ..) = probe(folder.path(), &["--failing", "--all"]).await;
+    assert!(
+        table.contains("PHASES") && table.contains("request-id: req-") && !table.contains("dupont"),
+        "{table}"
+    );
+    let (table, _, code) = probe(folder.path(), &["--failing", "--key=petit", "--key=dupont"]).await;
+    assert!(table.starts_with("1 of 2 keys fails") && table.contains("PHASES"), "{table}");
+    assert!(code == Some(1) && !table.contains("acme/dupont"), "{table}");
+    let (json, ..) = probe(folder.path(), &["--failing", "--output=json"]).await;
+    let status: Value = serde_json::from_str(&json).unwrap();
+    let keys = status["keys"].as_array().unwrap();
+    assert!(keys.len() == 1 && keys[0]["key"] == "petit", "{json}");
+    assert_eq!(status["partners"][0]["keys"], 3);
+
+    simulator.key("petit").unwrap().restore();
+    let (table, _, code) = probe(folder.path(), &["--failing"]).await;
+    assert!(table.starts_with("0 of 3 keys fail; API up, ") && !table.contains("acme/"), "{table}");
+    assert_eq!(code, Some(0));
+}
+
+#[tokio::test]
+async fn a_large_fleet_fits_on_a_screen_unless_all_keys_are_asked_for() {
+    let (simulator, folder) = many_keys(300).await;
+    for name in ["key7", "key8", "key9"] {
+        simulator.key(name).unwrap().revoke();
+    }
+    for flags in [&[][..], &["--failing"]] {
+        let (table, log, code) = probe(folder.path(), flags).await;
+        assert_eq!((code, &*log), (Some(1), ""));
+        assert!(table.starts_with("3 of 300 keys fail; API up, "), "{table}");
+        assert!(table.lines().count() < 24, "{table}");
+        for name in ["acme/key7 ", "acme/key8 ", "acme/key9 "] {
+            assert!(table.contains(name), "{table}");
+        }
+        assert!(!table.contains("acme/key10 "), "{table}");
+        assert_eq!(table.matches("What to do").count(), 1, "the cause is told once: {table}");
+    }
+    let (table, ..) = probe(folder.path(), &["--all"]).await;
+    assert_eq!(
+        table.lines().filter(|line| line.starts_with("acme/key") && line.contains("key_info")).count(),
+        300
+    );
+    let (json, ..) = probe(folder.path(), &["--output=json"]).await;
+    assert_eq!(json.matches("\"access\"").count(), 300);
+
+    simulator.inject(Scope::Everything, Fault::maintenance());
+    let (table, _, code) = probe(folder.path(), &["--failing"]).await;
+    assert!(table.starts_with("300 of 300 keys fail; API maintenance."), "{table}");
+    assert!(code == Some(1) && table.lines().count() < 24, "{table}");
+    assert!(table.contains(" more keys"), "{table}");
+    let (table, ..) = probe(folder.path(), &["--failing", "--all"]).await;
+    assert!(table.contains("acme/key0 ") && table.contains("acme/key299 "), "{table}");
 }
 
 #[tokio::test]

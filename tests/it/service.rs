@@ -34,6 +34,10 @@ fn each_shell_gets_completions_with_flags_and_subcommands() {
             assert!(text.contains(word), "{word} for {shell}");
         }
     }
+    // What follows `probe` in bash are its own flags.
+    let (_, script, _) = output(&["completions", "bash"]);
+    let words = script.lines().find(|line| line.contains("opts=") && line.contains("--failing")).unwrap();
+    assert!(words.contains("--storage.path") && !words.contains("--web."), "{words}");
     let (code, _, text) = output(&["completions", "csh"]);
     assert!(code == Some(2) && text.contains("bash, elvish, fish"), "{text}");
 }
@@ -45,8 +49,24 @@ fn the_manual_page_is_roff_and_each_subcommand_has_one() {
     assert!(page.contains(".TH myunisoft-exporter 1") && page.contains(r"\-\-web.listen\-address"), "{page}");
     let (code, page, _) = output(&["man", "check-config"]);
     assert!(code == Some(0) && page.contains(r"\-\-syntax\-only"), "{page}");
+    let (_, page, _) = output(&["man", "probe"]);
+    assert!(page.contains(r"\-\-failing") && page.contains(r"\-\-config.file"), "{page}");
+    assert!(!page.contains(r"\-\-web."), "flags that it does not use: {page}");
     let (code, _, text) = output(&["man", "chek-config"]);
     assert!(code == Some(2) && text.contains("check-config"), "{text}");
+}
+
+#[test]
+fn help_is_a_subcommand_and_a_flag() {
+    for subcommand in ["demo", "check-config", "probe", "completions", "man", "healthcheck"] {
+        let (code, help, _) = output(&["help", subcommand]);
+        assert!(code == Some(0) && help.contains(&format!("myunisoft-exporter {subcommand}")), "{help}");
+        assert_eq!(output(&[subcommand, "--help"]).1, help);
+        assert!(!help.contains("--replica <"), "{subcommand}: {help}");
+    }
+    let (code, help, _) = output(&["help"]);
+    assert!(code == Some(0) && help.contains("--replica"), "{help}");
+    assert_eq!(output(&["help", "prob"]).0, Some(2));
 }
 
 /// Waits for the next notification.

@@ -40,3 +40,20 @@ pub(crate) async fn three_keys() -> (Simulator, TempDir) {
     allow_slow_probes(folder.path());
     (simulator, folder)
 }
+
+/// This number of keys of partner acme, named key0, key1, …, which all work.
+pub(crate) async fn many_keys(number: usize) -> (Simulator, TempDir) {
+    let mut builder = Simulator::builder()
+        .limits(Limits { total: 1_000_000, ..Default::default() })
+        .partner("acme", SECRET);
+    let names: Vec<_> = (0..number).map(|number| format!("key{number}")).collect();
+    for name in &names {
+        builder = builder.society_key(name, 80, 127);
+    }
+    let simulator = builder.start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let keys: Vec<_> = names.iter().map(|name| key_line(&simulator, name)).collect();
+    write_config(folder.path(), &simulator, &keys);
+    allow_slow_probes(folder.path());
+    (simulator, folder)
+}

@@ -156,10 +156,10 @@ impl Exporter {
         Self::wait_until_listening(Server::spawn(command.args(flags))).await
     }
 
-    /// Starts `myunisoft-exporter demo`.
+    /// Starts `myunisoft-exporter demo`, with a scenario that is three times as fast as that of a user.
     pub(crate) async fn start_demo(flags: &[&str]) -> Self {
         let mut command = Command::new(BINARY);
-        command.args(["demo", "--web.listen-address=127.0.0.1:0"]).args(flags);
+        command.args(["demo", "--scenario-speed=3", "--web.listen-address=127.0.0.1:0"]).args(flags);
         Self::wait_until_listening(Server::spawn(&mut command)).await
     }
 

@@ -62,6 +62,8 @@ async fn the_states_of_the_demo_are_shown_with_cause_and_remedy() {
     all_probed(&exporter).await;
     let browser = Browser::open(DESKTOP, false).await;
     browser.goto(&exporter.url).await;
+    let banner = browser.text("#demo").await;
+    assert!(banner.contains("simulated") && banner.contains("will "), "{banner}");
     let headline = browser.text("#api-state").await;
     assert!(headline.contains("API "), "{headline}");
     for (key, state) in CONSTANT_STATES {

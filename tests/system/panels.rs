@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::support::monitoring::{Prometheus, write_rules};
 use crate::support::server::Exporter;
 
-/// The events of the demo repeat every 90 seconds. After two rounds, all of them have happened.
+/// The events of the demo repeat every 100 seconds (in a test). After two rounds, all of them have happened.
 const TIMEOUT: Duration = Duration::from_mins(4);
 
 /// Panels that show only problems that the demo does not have: dashboard, panel, reason.

@@ -3,13 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use partner_simulator::{Limits, Simulator};
+use partner_simulator::Refusal;
 use serde_json::Value;
 
 use crate::status::schema_violation;
-use crate::support::SECRET;
-use crate::support::acme::{allow_slow_probes, key_line, write_config};
-use crate::support::probe_command::{probe, three_keys};
+use crate::support::probe_command::{many_keys, probe, three_keys};
 use crate::support::server::{BINARY, run_tool};
 
 #[tokio::test]
@@ -49,23 +47,33 @@ async fn colours_are_used_in_a_terminal_unless_disabled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_keys_have_a_progress_bar_in_a_terminal_only() {
-    let mut builder = Simulator::builder()
-        .limits(Limits { total: 1_000_000, ..Default::default() })
-        .partner("acme", SECRET);
-    let names: Vec<_> = (0..60).map(|number| format!("key{number}")).collect();
-    for name in &names {
-        builder = builder.society_key(name, 80, 127);
+async fn the_failing_keys_of_a_large_fleet_fit_on_the_screen_of_a_terminal() {
+    let (simulator, folder) = many_keys(300).await;
+    simulator.key("key7").unwrap().revoke();
+    simulator.key("key8").unwrap().disconnect("a reason");
+    simulator.key("key9").unwrap().refuse(Refusal::new("ERR-FORBIDDEN-ACCESS"));
+    for (columns, rows) in [(80, 24), (120, 30)] {
+        let size = format!("stty cols {columns} rows {rows}; TERM=dumb");
+        let shown = in_a_terminal(folder.path(), &size, "2>/dev/null");
+        let lines: Vec<_> = shown.lines().map(|line| line.trim_end_matches('\r')).collect();
+        assert!(lines.len() < rows, "{shown}");
+        assert!(lines.iter().all(|line| line.chars().count() <= columns), "{shown}");
+        assert!(shown.starts_with("3 of 300 keys fail; API up"), "{shown}");
+        for part in ["key7", "key8", "key9", "REQUEST-ID", "What to do"] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
     }
-    let simulator = builder.start().await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let keys: Vec<_> = names.iter().map(|name| key_line(&simulator, name)).collect();
-    write_config(folder.path(), &simulator, &keys);
-    allow_slow_probes(folder.path());
+    let shown = in_a_terminal(folder.path(), "stty cols 80 rows 24; TERM=dumb", "--key=key7 2>/dev/null");
+    assert!(shown.lines().all(|line| line.trim_end_matches('\r').chars().count() <= 80), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_keys_have_a_progress_bar_in_a_terminal_only() {
+    let (_simulator, folder) = many_keys(60).await;
     let shown = in_a_terminal(folder.path(), "TERM=xterm", "");
     assert!(shown.contains("of 60 keys ["), "{shown}");
-    let (table, log, _) = probe(folder.path(), &[]).await;
-    assert!(!table.contains("of 60 keys") && log.is_empty(), "{log}");
+    let (table, log, _) = probe(folder.path(), &["--all"]).await;
+    assert!(!table.contains("of 60 keys [") && log.is_empty(), "{log}");
     assert_eq!(table.matches("acme/key").count(), 60);
 }
 

@@ -59,6 +59,7 @@ pub struct SimulatorBuilder {
     pub(crate) request_log_capacity: usize,
     pub(crate) partners: Vec<PartnerSpec>,
     pub(crate) key_without_partner: Option<String>,
+    pub(crate) repeatable_tokens: bool,
 }
 
 impl Default for SimulatorBuilder {
@@ -73,6 +74,7 @@ impl Default for SimulatorBuilder {
             request_log_capacity: 20_000,
             partners: Vec::new(),
             key_without_partner: None,
+            repeatable_tokens: false,
         }
     }
 }
@@ -110,6 +112,13 @@ impl SimulatorBuilder {
     /// Sets the limit on simultaneous requests.
     pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
         self.concurrency = concurrency;
+        self
+    }
+
+    /// Issues the same permanent tokens at each start to the same keys in the same order. Otherwise a token contains the
+    /// time at which it was issued.
+    pub fn repeatable_tokens(mut self) -> Self {
+        self.repeatable_tokens = true;
         self
     }
 

@@ -58,6 +58,8 @@ pub(crate) struct State {
     pub(crate) connections: u64,
     next_third_party: u64,
     issued_tokens: u64,
+    /// Whether permanent tokens contain a fixed time of issue.
+    repeatable_tokens: bool,
 }
 
 pub(crate) struct PartnerState {
@@ -74,6 +76,9 @@ pub(crate) struct KeyState {
     pub(crate) token: Option<String>,
     pub(crate) counts: Counts,
 }
+
+/// When repeatable tokens say that they were issued, in seconds since the Unix epoch.
+const FIXED_ISSUE_TIME: u64 = 1_767_225_600;
 
 impl State {
     pub(crate) fn new(options: SimulatorBuilder, clock: Clock) -> Self {
@@ -94,6 +99,7 @@ impl State {
             // The examples in MyUnisoft's documentation have this third-party ID.
             next_third_party: 101,
             issued_tokens: 0,
+            repeatable_tokens: options.repeatable_tokens,
         };
         for partner in &options.partners {
             state.add_partner(partner);
@@ -155,7 +161,9 @@ impl State {
     ) -> Option<String> {
         self.issued_tokens += 1;
         let key = self.keys.get_mut(name)?;
-        let issued_at = since_epoch(self.clock.shown()).as_secs();
+        let is_repeatable = self.repeatable_tokens && lifetime.is_none();
+        let issued_at =
+            if is_repeatable { FIXED_ISSUE_TIME } else { since_epoch(self.clock.shown()).as_secs() };
         let third_party = self.partners.get(&key.partner).map_or(0, |partner| partner.third_party);
         let lifetime_in_claims = lifetime.as_ref().filter(|_| key.spec.form == TokenForm::JwtWithExp);
         let exp = lifetime_in_claims.map(|(lifetime, _)| issued_at + lifetime.as_secs());

@@ -102,3 +102,13 @@ async fn the_request_log_drops_the_oldest_requests() {
     assert_eq!(routes, ["/2", "/3"]);
     assert_eq!(sim.counts().calls, 3);
 }
+
+#[tokio::test]
+async fn repeatable_tokens_are_the_same_at_each_start() {
+    let token = async || {
+        let builder = Simulator::builder().repeatable_tokens().partner("acme", "secret");
+        let simulator = builder.society_key("dupont", 80, 127).start().await.unwrap();
+        simulator.key("dupont").unwrap().token().unwrap()
+    };
+    assert_eq!(token().await, token().await);
+}
