@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
+use crate::language::Language;
 use crate::rfc3339;
 
 /// A duration in its two largest units: `3 d 4 h`, `2 min 5 s`, `40 s`.
@@ -74,6 +75,18 @@ pub(crate) fn times(factor: f64) -> String {
 pub(crate) fn utc_time(time: SystemTime) -> String {
     let text = rfc3339::seconds(time).to_string();
     text.replace('T', " ").replace('Z', " UTC")
+}
+
+/// A date and time in UTC as people write it in this language: in English the year comes first, in French the day.
+pub(crate) fn localized_time(time: SystemTime, language: Language) -> String {
+    let day = date(time);
+    match language {
+        Language::English => utc_time(time),
+        Language::French => {
+            let parts: Vec<_> = day.rsplit('-').collect();
+            format!("{} à {} UTC", parts.join("/"), time_of_day(time))
+        }
+    }
 }
 
 /// The date of a time, in UTC.
@@ -183,6 +196,8 @@ mod tests {
     fn times_are_in_utc() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_037_732_500);
         assert_eq!(utc_time(time), "2025-11-25 02:28:52 UTC");
+        assert_eq!(localized_time(time, Language::English), utc_time(time));
+        assert_eq!(localized_time(time, Language::French), "25/11/2025 à 02:28:52 UTC");
         assert_eq!((date(time), time_of_day(time)), ("2025-11-25".to_owned(), "02:28:52".to_owned()));
     }
 }

@@ -21,6 +21,7 @@ use serde::Serialize;
 use serde_with::As;
 
 use crate::key_state::KeyState;
+use crate::language::Language;
 use crate::state::{Inventory, ReloadFailure, SharedState};
 
 pub(crate) use api::{ApiView, Availability, SlotView};
@@ -40,17 +41,19 @@ pub(crate) struct StatusSource<'a> {
     pub inventory: Arc<Inventory>,
     /// That moment.
     pub now: SystemTime,
+    /// The language of the texts.
+    pub language: Language,
     /// The earliest expiry of a certificate chain that the API's host lately sent.
     certificate_expiry: Option<SystemTime>,
 }
 
 impl<'a> StatusSource<'a> {
     /// Takes the present inventory and time.
-    pub(crate) fn new(shared_state: &'a SharedState) -> Self {
+    pub(crate) fn new(shared_state: &'a SharedState, language: Language) -> Self {
         let inventory = shared_state.inventory();
         let host = inventory.settings.api.base_url.host_str();
         let certificate_expiry = host.and_then(|host| shared_state.certificates().get(host).copied());
-        Self { shared_state, inventory, now: SystemTime::now(), certificate_expiry }
+        Self { shared_state, inventory, now: SystemTime::now(), language, certificate_expiry }
     }
 
     /// Whether the certificate of the API's host has expired. If it has, a failed handshake is not the

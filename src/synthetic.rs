@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 
 use crate::http;
 use crate::key_state::{KeyHistory, KeyState, PersistedKeyState, PersistedSecretState};
+use crate::language::Language;
 use crate::metrics::Metrics;
 use crate::page::{self, Frame, Listing};
 use crate::partner_api::Access;
@@ -64,7 +65,7 @@ impl SyntheticFleet {
 
     /// The first page of the status page.
     pub fn page(&self) -> String {
-        let source = StatusSource::new(&self.shared_state);
+        let source = StatusSource::new(&self.shared_state, Language::English);
         let selection = status::select(&source.inventory, &Filter::default());
         let overview = Overview::new(&source, &selection);
         let listing = Listing::new(&source, &selection, Filter::default(), 1);
@@ -76,7 +77,7 @@ impl SyntheticFleet {
     /// # Errors
     /// If a value cannot be written as JSON.
     pub fn status(&self) -> serde_json::Result<impl Iterator<Item = Vec<u8>>> {
-        let source = StatusSource::new(&self.shared_state);
+        let source = StatusSource::new(&self.shared_state, Language::English);
         let selection = status::select(&source.inventory, &Filter::default());
         status::document(&source, selection)
     }

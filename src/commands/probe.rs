@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::cli::{DEFAULT_CONFIG_FILE, Flags, Output};
 use crate::file_threads::FileThreads;
+use crate::language::Language;
 use crate::metrics::Metrics;
 use crate::probe_once::{self, ProbeOnce};
 use crate::reload::LOAD_TIMEOUT;
@@ -85,7 +86,7 @@ fn progress_bar(keys: usize) -> ProgressBar {
 }
 
 fn print_result(once: &ProbeOnce, output: Output) -> Result<(), Failure> {
-    let source = StatusSource::new(once.shared_state());
+    let source = StatusSource::new(once.shared_state(), Language::English);
     let selection = status::select(&source.inventory, &Filter::default());
     match output {
         Output::Json => {

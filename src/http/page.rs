@@ -9,7 +9,7 @@ use maud::Markup;
 use sha2::{Digest as _, Sha256};
 
 use super::AppState;
-use super::query::{KeyQuery, NO_STORE, QueryError, QueryResult, StatusQuery, parse};
+use super::query::{KeyQuery, NO_STORE, QueryError, QueryResult, Speaks, StatusQuery, parse};
 use crate::page::{self, ASSETS, Frame, Listing};
 use crate::status::{self, ApiView, KeyDetail, Overview, StatusSource};
 
@@ -45,14 +45,18 @@ impl IntoResponse for ErrorPage {
 }
 
 fn html(page: Markup) -> Response {
-    (NO_STORE, Html(page.into_string())).into_response()
+    ([NO_STORE], Html(page.into_string())).into_response()
 }
 
 /// The overview of the fleet.
-pub(super) async fn overview(State(app): State<AppState>, query: QueryResult<StatusQuery>) -> Page {
+pub(super) async fn overview(
+    State(app): State<AppState>,
+    speaks: Speaks,
+    query: QueryResult<StatusQuery>,
+) -> Page {
     let query = parse(query)?;
     let (filter, page) = (query.filter()?, query.page());
-    let source = StatusSource::new(&app.context.shared_state);
+    let source = StatusSource::new(&app.context.shared_state, speaks.0);
     let selection = status::select(&source.inventory, &filter);
     let overview = Overview::new(&source, &selection);
     let listing = Listing::new(&source, &selection, filter, page);
@@ -60,9 +64,9 @@ pub(super) async fn overview(State(app): State<AppState>, query: QueryResult<Sta
 }
 
 /// One key, with its history.
-pub(super) async fn key(State(app): State<AppState>, query: QueryResult<KeyQuery>) -> Page {
+pub(super) async fn key(State(app): State<AppState>, speaks: Speaks, query: QueryResult<KeyQuery>) -> Page {
     let query = parse(query)?;
-    let source = StatusSource::new(&app.context.shared_state);
+    let source = StatusSource::new(&app.context.shared_state, speaks.0);
     let key = query.find(&source.inventory)?;
     let secret = key.partner.secret().state;
     Ok(html(page::key(frame(), &KeyDetail::new(&source, key), secret, &ApiView::new(&source), source.now)))

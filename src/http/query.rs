@@ -1,21 +1,48 @@
 //! The query parameters of the status page and its JSON, and the errors for invalid ones.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use strum::VariantArray as _;
 
 use axum::Json;
-use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::key_state::KeyState;
+use crate::language::Language;
 use crate::state::{Inventory, MonitoredKey};
 use crate::status::Filter;
 
 /// A response is already out of date a second later.
-pub(super) const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+pub(super) const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
+
+/// The language of a response: from the parameter `lang`, otherwise from the header `Accept-Language`.
+#[derive(Clone, Copy)]
+pub(super) struct Speaks(pub Language);
+
+impl Speaks {
+    /// The headers of a response in this language.
+    pub(super) const fn headers(self) -> [(header::HeaderName, &'static str); 3] {
+        let vary = (header::VARY, "Accept-Language");
+        [NO_STORE, vary, (header::CONTENT_LANGUAGE, self.0.into_str())]
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Speaks {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let query = parts.uri.query().unwrap_or_default();
+        let parameter = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "lang");
+        let parameter = parameter.map(|(_, value)| value);
+        let header = parts.headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        Ok(Self(Language::negotiate(parameter.as_deref(), header)))
+    }
+}
 
 /// Selects keys.
 #[derive(Deserialize)]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::key_state::SecretState;
+use crate::language::Language;
 use crate::page::{self, Frame, Listing};
 use crate::status::{self, Filter, KeyDetail, Overview, StatusSource};
 use crate::synthetic::SyntheticFleet;
@@ -12,7 +13,7 @@ use crate::synthetic::SyntheticFleet;
 fn pages_of_ten_thousand_revoked_keys_stay_below_a_megabyte_and_list_every_key_once() {
     let fleet =
         SyntheticFleet::with_keys(10_000, |number| (format!("{number}{}", "k".repeat(100)), true)).unwrap();
-    let source = StatusSource::new(&fleet.shared_state);
+    let source = StatusSource::new(&fleet.shared_state, Language::English);
     let selection = status::select(&source.inventory, &Filter::default());
     let overview = Overview::new(&source, &selection);
     let frame = Frame { edition: "1" };

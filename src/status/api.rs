@@ -90,6 +90,7 @@ impl ApiView {
             since: health.since,
             monitored_since: health.monitored_since,
             verdict: diagnosis::diagnose_api(
+                source.language,
                 health.probe.last.is_some(),
                 health.probe.last_skip == Some(Skip::NoResources),
                 failed(&health.probe, source.certificate_expired()),

@@ -18,6 +18,7 @@ pub(crate) fn document(
     head.pop();
     head.extend_from_slice(b",\"keys\":[");
     let (keys, certificate_expired) = (selection.keys, source.certificate_expired());
+    let language = source.language;
     let pieces = (0..keys.len()).step_by(PIECE).map(move |start| {
         let mut piece = Vec::new();
         for (place, key) in keys.iter().enumerate().skip(start).take(PIECE) {
@@ -25,7 +26,7 @@ pub(crate) fn document(
                 piece.push(b',');
             }
             let secret = *key.partner.secret();
-            let view = KeyView::new(key, &key.status(), &secret, certificate_expired);
+            let view = KeyView::new(key, &key.status(), &secret, certificate_expired, language);
             // Cannot fail: every view can be written as JSON, and writing to memory always succeeds.
             let _ = serde_json::to_writer(&mut piece, &view);
         }

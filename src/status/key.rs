@@ -13,6 +13,7 @@ use super::seconds::Seconds;
 use crate::config::KEY_INFO;
 use crate::diagnosis::{self, Answers, FailedProbe, KeyFacts, OutdatedRefusals, TokenOrigin, Verdict};
 use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, SecretState};
+use crate::language::Language;
 use crate::partner_api::Access;
 use crate::partner_api::error::ErrorCode;
 use crate::partner_api::failure::Reason;
@@ -176,9 +177,10 @@ impl KeyView {
         status: &KeyStatus,
         secret: &PersistedSecretState,
         certificate_expired: bool,
+        language: Language,
     ) -> Self {
         let known = |id: &String| (!id.is_empty()).then(|| id.clone());
-        let facts = facts(key, status, secret, certificate_expired);
+        let facts = facts(key, status, secret, certificate_expired, language);
         Self {
             partner: Arc::clone(&key.partner.name),
             key: Arc::clone(&key.name),
@@ -242,6 +244,7 @@ fn facts<'a>(
     status: &'a KeyStatus,
     secret: &PersistedSecretState,
     certificate_expired: bool,
+    language: Language,
 ) -> KeyFacts<'a> {
     // Without a request ID, only the documented body of key/info shows that the API itself answered.
     let is_accepted = |probe: &&ProbeStatus| {
@@ -251,6 +254,7 @@ fn facts<'a>(
     let present = status.probes.iter().filter(|probe| !is_outdated(probe, &status.persisted, secret));
     let skipped = |skip| status.probes.iter().any(|probe| probe.last_skip == Some(skip));
     KeyFacts {
+        language,
         state: status.persisted.state,
         secret: secret.state,
         failed_probes: present.filter_map(|probe| failed(probe, certificate_expired)).collect(),
@@ -354,7 +358,7 @@ impl KeyDetail {
         let secret = *key.partner.secret();
         let status = key.status();
         Self {
-            key: KeyView::new(key, &status, &secret, source.certificate_expired()),
+            key: KeyView::new(key, &status, &secret, source.certificate_expired(), source.language),
             state_changes: status.transitions.iter().rev().map(TransitionView::new).collect(),
             history: status.recent.iter().rev().map(PastProbeView::new).collect(),
         }

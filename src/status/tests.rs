@@ -9,6 +9,7 @@ use super::key::outdated_refusals;
 use super::{KeyDetail, StatusSource};
 use crate::diagnosis::Blame;
 use crate::key_state::{KeyHistory, KeyState, PersistedKeyState, PersistedSecretState, SecretState};
+use crate::language::Language;
 use crate::partner_api::Access;
 use crate::partner_api::failure::{Failure, Reason};
 use crate::partner_api::request_id::RequestId;
@@ -97,7 +98,7 @@ fn detail(state: KeyState, runs: &[(usize, ProbeReport)]) -> KeyDetail {
     let inventory =
         Inventory { partners: vec![partner], keys: vec![Arc::clone(&key)], ..Inventory::default() };
     shared_state.set_inventory(inventory);
-    KeyDetail::new(&StatusSource::new(&shared_state), &key)
+    KeyDetail::new(&StatusSource::new(&shared_state, Language::English), &key)
 }
 
 #[test]
