@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use url::Url;
 
 use crate::fleet::Fleet;
+use crate::history_file::HistoryFile;
 use crate::http::{self, AppState, ReloadRequest};
 use crate::last_alive::LastAlive;
 use crate::metrics::Metrics;
@@ -38,10 +39,14 @@ pub(crate) struct App {
     pub initial: LoadedConfig,
     /// Loads the configuration again.
     pub loader: Loader,
+    /// Without keys.
+    pub shared_state: Arc<SharedState>,
     /// The persisted state.
     pub store: Store,
     /// When an exporter ran last, in the same directory.
     pub last_alive: LastAlive,
+    /// The history in the same directory.
+    pub history: HistoryFile,
     pub metrics: Arc<Metrics>,
     /// Already bound.
     pub listeners: Vec<TcpListener>,
@@ -77,8 +82,18 @@ impl App {
         shutdown: impl Future<Output = ()>,
         (sender, requests): (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>),
     ) -> Result<(), BuildError> {
-        let Self { initial, loader, store, last_alive, metrics, listeners, options } = self;
-        let context = Arc::new(Context::new(Arc::new(SharedState::default()), Arc::clone(&metrics), store));
+        let Self {
+            initial,
+            loader,
+            shared_state,
+            store,
+            last_alive,
+            mut history,
+            metrics,
+            listeners,
+            options,
+        } = self;
+        let context = Arc::new(Context::new(Arc::clone(&shared_state), Arc::clone(&metrics), store));
         let now = SystemTime::now();
         let downtime = last_alive.downtime(now).map(|length| Gap::ending_now(length, now));
         let mut fleet = Fleet::new(Arc::clone(&context)).with_start(options.replica, downtime);
@@ -86,6 +101,7 @@ impl App {
             let _read_ahead = initial.config.read_secrets_ahead().await;
             fleet.apply(&initial.config)?;
         }
+        history.restore(&shared_state, now);
         let public_paths = public_paths(&options);
         let app = AppState {
             context: Arc::clone(&context),
@@ -106,6 +122,7 @@ impl App {
         // Before the server starts: a client that changes a file after its first response must see a reload.
         let reloader = Reloader::new(loader, initial.sources, fleet, auth, metrics).await;
         let _recording = AbortOnDropHandle::new(tokio::spawn(last_alive.record()));
+        let _keeping = AbortOnDropHandle::new(tokio::spawn(history.record(Arc::clone(&shared_state))));
         let _watching = AbortOnDropHandle::new(tokio::spawn({
             let context = Arc::clone(&context);
             async move { context.pauses.watch().await }
@@ -132,6 +149,7 @@ impl App {
         if timeout(DRAIN_TIMEOUT, server).await.is_err() {
             warn!("some responses were still in progress and were cut off");
         }
+        history.write_last(&shared_state).await;
         context.store.close().await;
         Ok(())
     }

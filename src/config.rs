@@ -3,6 +3,7 @@
 
 mod canaries;
 mod credentials;
+mod labels;
 mod load;
 mod names;
 mod partners;
@@ -27,6 +28,7 @@ use checked_yaml::{Cursor, Reported};
 use strum::VariantArray;
 use url::Url;
 
+pub(crate) use self::labels::Labels;
 pub(crate) use self::load::{KeyFiles, Loaded, load, load_text};
 pub(crate) use self::section::Section;
 use crate::partner_api::{Access, Firm, KeyInfoMode, Method};
@@ -178,6 +180,19 @@ pub(crate) struct Key {
     pub credential: Credential,
     /// The key/info probe first (unless it is off), then the canaries; the names are unique within the key.
     pub probes: Vec<Probe>,
+    /// The operator's labels: the partner's, and the key's own.
+    pub labels: Labels,
+}
+
+impl Key {
+    /// Whether the other key is probed in the same way. Labels are only shown.
+    pub(crate) fn is_probed_like(&self, other: &Self) -> bool {
+        let Self { name, access, credential, probes, labels: _ } = self;
+        *name == other.name
+            && *access == other.access
+            && *credential == other.credential
+            && *probes == other.probes
+    }
 }
 
 /// Where a token comes from.

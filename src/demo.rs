@@ -89,11 +89,11 @@ fn add_partner(sim: &Simulator, spec: &PartnerSpec) -> config::Partner {
     config::Partner {
         name: spec.name.as_str().into(),
         secret: inline(&spec.secret),
-        keys: spec.keys.iter().map(|key| configure_key(sim, key)).collect(),
+        keys: spec.keys.iter().map(|key| configure_key(sim, key, &spec.name)).collect(),
     }
 }
 
-fn configure_key(sim: &Simulator, spec: &KeySpec) -> config::Key {
+fn configure_key(sim: &Simulator, spec: &KeySpec, partner: &str) -> config::Key {
     config::Key {
         name: spec.name.as_str().into(),
         access: match spec.access {
@@ -102,7 +102,19 @@ fn configure_key(sim: &Simulator, spec: &KeySpec) -> config::Key {
         },
         credential: credential(sim, spec),
         probes: probes(spec),
+        labels: labels(spec, partner),
     }
+}
+
+/// A customer number, and a contact at the partner.
+fn labels(spec: &KeySpec, partner: &str) -> config::Labels {
+    let customer = match &spec.access {
+        Access::Society { society, .. } => format!("C-{society}"),
+        Access::Firm { .. } => format!("F-{}", spec.name),
+    };
+    let contact = format!("support@{partner}.example");
+    let labels = [("customer", customer), ("contact", contact)];
+    Arc::new(labels.map(|(name, value)| (name.into(), value.into())).into())
 }
 
 fn credential(sim: &Simulator, spec: &KeySpec) -> Credential {

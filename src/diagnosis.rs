@@ -452,6 +452,25 @@ fn unreadable(detail: &str, facts: &KeyFacts<'_>) -> Verdict {
     )
 }
 
+/// The verdict about a partner's secret. `unreadable`: why it can't be read here, if it can't.
+pub(crate) fn diagnose_secret(state: SecretState, unreadable: Option<&str>, language: Language) -> Verdict {
+    if let Some(detail) = unreadable {
+        return Blame::Exporter.verdict(
+            text!(language, "secret-unreadable", detail = detail),
+            text!(language, "secret-unreadable-action"),
+        );
+    }
+    match state {
+        SecretState::Rejected => Blame::Secret.verdict(
+            text!(language, "partner-secret-rejected"),
+            text!(language, "partner-secret-rejected-action"),
+        ),
+        SecretState::Pending => Blame::Secret
+            .verdict(text!(language, "partner-secret-pending"), text!(language, "secret-pending-action")),
+        SecretState::Unknown | SecretState::Active => Verdict::no_problem(text!(language, "secret-fine")),
+    }
+}
+
 fn skipped_for_budget(language: Language) -> Verdict {
     Blame::Budget.verdict(text!(language, "skipped"), text!(language, "skipped-action"))
 }

@@ -136,6 +136,7 @@ impl Fleet {
                         self.key(settings, &monitor, key, old.as_deref())
                     }
                 };
+                running_key.monitor.monitored_key().set_operator_labels(Arc::clone(&key.labels));
                 keys.insert(name, running_key);
             }
             partners.insert(Arc::clone(&partner.name), monitor);

@@ -66,11 +66,6 @@ pub(crate) fn configured_percent(ratio: f64) -> String {
     format!("{millionths} %")
 }
 
-/// A factor: `1.2 times`, `61 times`.
-pub(crate) fn times(factor: f64) -> String {
-    if factor < 10.0 { format!("{factor:.1} times") } else { format!("{factor:.0} times") }
-}
-
 /// A date and time in UTC, to the second.
 pub(crate) fn utc_time(time: SystemTime) -> String {
     let text = rfc3339::seconds(time).to_string();
@@ -185,11 +180,6 @@ mod tests {
             (configured_percent(0.999_95), configured_percent(0.999)),
             ("99.995 %".into(), "99.9 %".into())
         );
-    }
-
-    #[test]
-    fn a_small_factor_has_one_decimal_and_a_large_one_has_none() {
-        assert_eq!((times(1.25), times(61.2)), ("1.2 times".to_owned(), "61 times".to_owned()));
     }
 
     #[test]

@@ -303,7 +303,7 @@ proptest! {
         runtime.block_on(async {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join("state.json"), &text).unwrap();
-            let store = Store::open(folder.path(), || ()).unwrap();
+            let store = Store::open(folder.path(), |_| ()).unwrap();
             store.close().await;
             let kept = std::fs::read_dir(folder.path()).unwrap().flatten();
             let kept = kept.filter_map(|file| std::fs::read(file.path()).ok()).any(|content| content == text);

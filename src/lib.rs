@@ -53,6 +53,7 @@ mod file_version;
 mod fleet;
 mod format;
 mod healthcheck;
+mod history_file;
 mod http;
 mod key_state;
 mod label;

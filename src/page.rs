@@ -5,9 +5,16 @@
 //! both.
 
 mod api;
+mod attention;
+mod changes;
 mod chart;
+mod filter;
+mod headline;
 mod key;
+mod keys;
+mod notices;
 mod overview;
+mod partners;
 mod parts;
 #[cfg(test)]
 mod tests;

@@ -16,12 +16,14 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::config::Settings;
-use crate::key_state::PersistedSecretState;
+use crate::config::{Labels, Settings};
+use crate::key_state::{PersistedSecretState, SecretState};
 use crate::label::escape;
 use crate::partner_api::Access;
 
+use crate::partner_api::request_id::RequestId;
 use certificates::Certificates;
+use history::{TransitionRecord, Transitions};
 pub(crate) use status::{
     Episode, EpisodeChange, HealthState, HealthStatus, KeyStatus, LastProbe, ProbeStatus, Skip,
     TransitionCause,
@@ -33,6 +35,7 @@ pub(crate) struct SharedState {
     inventory: RwLock<Arc<Inventory>>,
     certificates: Mutex<Certificates>,
     reload_failure: Mutex<Option<ReloadFailure>>,
+    storage_failure: Mutex<Option<StorageFailure>>,
 }
 
 /// Why the last reload of the configuration failed.
@@ -40,6 +43,13 @@ pub(crate) struct SharedState {
 pub(crate) struct ReloadFailure {
     pub at: SystemTime,
     /// Contains no secret.
+    pub text: Arc<str>,
+}
+
+/// Why the persisted state cannot be written.
+#[derive(Clone, Debug)]
+pub(crate) struct StorageFailure {
+    pub since: SystemTime,
     pub text: Arc<str>,
 }
 
@@ -60,6 +70,7 @@ pub(crate) struct MonitoredPartner {
     /// The labels of all series about the partner, escaped for the text format.
     pub labels: Box<str>,
     secret: Mutex<PersistedSecretState>,
+    transitions: Mutex<Transitions<SecretState>>,
     /// Why the secret cannot be read now, if it cannot. It may be that the last value serves.
     credential_problem: Mutex<Option<Arc<str>>>,
 }
@@ -72,6 +83,8 @@ pub(crate) struct MonitoredKey {
     /// are built once.
     pub labels: Box<str>,
     pub access: Access,
+    /// What the operator wants to see beside the key. A reload can change them.
+    operator_labels: Mutex<Labels>,
     status: Mutex<KeyStatus>,
 }
 
@@ -102,6 +115,23 @@ impl SharedState {
         *lock(&self.reload_failure) = failure;
     }
 
+    /// Why the persisted state cannot be written; `None` if the last write succeeded.
+    pub(crate) fn storage_failure(&self) -> Option<StorageFailure> {
+        lock(&self.storage_failure).clone()
+    }
+
+    /// Records the result of a write.
+    pub(crate) fn record_write(&self, written: Result<(), &std::io::Error>) {
+        let mut failure = lock(&self.storage_failure);
+        match written {
+            Ok(()) => *failure = None,
+            Err(cause) => {
+                let since = failure.as_ref().map_or_else(SystemTime::now, |failure| failure.since);
+                *failure = Some(StorageFailure { since, text: cause.to_string().into() });
+            }
+        }
+    }
+
     /// For each configured host that a probe connected to, the earliest expiry of a certificate chain lately seen.
     pub(crate) fn certificates(&self) -> BTreeMap<String, SystemTime> {
         let settings = Arc::clone(&self.inventory().settings);
@@ -130,15 +160,38 @@ impl Inventory {
 impl MonitoredPartner {
     pub(crate) fn new(name: Arc<str>, secret: PersistedSecretState) -> Self {
         let labels = format!("partner=\"{}\"", escape(&name)).into();
-        Self { name, labels, secret: Mutex::new(secret), credential_problem: Mutex::default() }
+        Self {
+            name,
+            labels,
+            secret: Mutex::new(secret),
+            transitions: Mutex::default(),
+            credential_problem: Mutex::default(),
+        }
     }
 
     pub(crate) fn credential_problem(&self) -> MutexGuard<'_, Option<Arc<str>>> {
         lock(&self.credential_problem)
     }
 
-    pub(crate) fn secret(&self) -> MutexGuard<'_, PersistedSecretState> {
-        lock(&self.secret)
+    pub(crate) fn secret(&self) -> PersistedSecretState {
+        *lock(&self.secret)
+    }
+
+    /// Shows a new state of the secret. `request_id`: of the response that caused a change.
+    pub(crate) fn set_secret(&self, secret: PersistedSecretState, request_id: Option<RequestId>) {
+        let before = std::mem::replace(&mut *lock(&self.secret), secret).state;
+        let mut transitions = lock(&self.transitions);
+        let last_change = transitions.iter().next_back().map_or(SecretState::Unknown, |last| last.from);
+        let from = if before == SecretState::Unknown { last_change } else { before };
+        if before != secret.state {
+            let (at, to) = (secret.since, secret.state);
+            transitions.push(TransitionRecord { at, from, to, code: None, request_id });
+        }
+    }
+
+    /// The last changes of the secret's state.
+    pub(crate) fn transitions(&self) -> MutexGuard<'_, Transitions<SecretState>> {
+        lock(&self.transitions)
     }
 }
 
@@ -150,7 +203,16 @@ impl MonitoredKey {
         status: KeyStatus,
     ) -> Self {
         let labels = format!("{},key=\"{}\"", partner.labels, escape(&name)).into();
-        Self { partner, name, labels, access, status: Mutex::new(status) }
+        Self { partner, name, labels, access, operator_labels: Mutex::default(), status: Mutex::new(status) }
+    }
+
+    /// The labels that the operator gave the key in the configuration.
+    pub(crate) fn operator_labels(&self) -> Labels {
+        Arc::clone(&lock(&self.operator_labels))
+    }
+
+    pub(crate) fn set_operator_labels(&self, labels: Labels) {
+        *lock(&self.operator_labels) = labels;
     }
 
     pub(crate) fn status(&self) -> MutexGuard<'_, KeyStatus> {

@@ -5,11 +5,15 @@
 //! it.
 
 mod api;
+mod changes;
 mod document;
+mod exporter;
+mod failed;
 mod key;
 mod partner;
 mod seconds;
 mod selection;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -22,16 +26,20 @@ use serde_with::As;
 
 use crate::key_state::KeyState;
 use crate::language::Language;
-use crate::state::{Inventory, ReloadFailure, SharedState};
+use crate::state::{HealthState, Inventory, SharedState};
 
 pub(crate) use api::{ApiView, Availability, SlotView};
+pub(crate) use changes::ChangeView;
+use changes::recent_changes;
 pub(crate) use document::document;
+pub(crate) use exporter::ExporterView;
 pub(crate) use key::{
     ErrorView, KeyDetail, KeyView, PastProbeView, ProbeView, RateLimitView, TransitionView,
 };
 pub(crate) use partner::PartnerView;
 use seconds::Seconds;
 pub(crate) use selection::{Filter, Selection, select};
+pub(crate) use standing::{FleetView, Standing};
 
 /// What views are made from: the shared state, the keys and partners configured at one moment, and the time.
 #[derive(Clone, Debug)]
@@ -45,6 +53,18 @@ pub(crate) struct StatusSource<'a> {
     pub language: Language,
     /// The earliest expiry of a certificate chain that the API's host lately sent.
     certificate_expiry: Option<SystemTime>,
+    api_works: bool,
+}
+
+/// What the view of a key depends on besides the key and its partner.
+#[derive(Clone, Copy, Debug)]
+struct Circumstances {
+    now: SystemTime,
+    /// Whether the last health probe succeeded.
+    api_works: bool,
+    /// Whether the certificate of the API's host has expired. If it has, a failed handshake is not the network's fault.
+    certificate_expired: bool,
+    language: Language,
 }
 
 impl<'a> StatusSource<'a> {
@@ -53,11 +73,15 @@ impl<'a> StatusSource<'a> {
         let inventory = shared_state.inventory();
         let host = inventory.settings.api.base_url.host_str();
         let certificate_expiry = host.and_then(|host| shared_state.certificates().get(host).copied());
-        Self { shared_state, inventory, now: SystemTime::now(), language, certificate_expiry }
+        let api_works = shared_state.health().state == HealthState::Up;
+        Self { shared_state, inventory, now: SystemTime::now(), language, certificate_expiry, api_works }
     }
 
-    /// Whether the certificate of the API's host has expired. If it has, a failed handshake is not the
-    /// network's fault.
+    fn circumstances(&self) -> Circumstances {
+        let (now, api_works, certificate_expired) = (self.now, self.api_works, self.certificate_expired());
+        Circumstances { now, api_works, certificate_expired, language: self.language }
+    }
+
     fn certificate_expired(&self) -> bool {
         self.certificate_expiry.is_some_and(|expiry| expiry <= self.now)
     }
@@ -70,6 +94,10 @@ pub(crate) struct Overview {
     #[serde(rename = "timestamp_seconds", with = "As::<Seconds>")]
     pub now: SystemTime,
     pub api: ApiView,
+    /// What the keys of the whole fleet need. No filter applies.
+    pub fleet: FleetView,
+    /// The newest first. No filter applies.
+    pub recent_changes: Vec<ChangeView>,
     /// The number of keys in each state. The filter on the state does not apply.
     pub key_states: BTreeMap<KeyState, usize>,
     /// The number of these keys that have a failing probe.
@@ -87,35 +115,14 @@ pub(crate) fn common_scale(durations: impl Iterator<Item = Duration>) -> Duratio
     durations.last().copied().unwrap_or_default().min(median * 4)
 }
 
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct ExporterView {
-    pub version: &'static str,
-    /// Why the last reload of the configuration failed; `None` after one that succeeded.
-    pub reload_failure: Option<ReloadFailureView>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct ReloadFailureView {
-    #[serde(rename = "timestamp_seconds", with = "As::<Seconds>")]
-    pub at: SystemTime,
-    pub error: Arc<str>,
-}
-
-impl From<ReloadFailure> for ReloadFailureView {
-    fn from(ReloadFailure { at, text }: ReloadFailure) -> Self {
-        Self { at, error: text }
-    }
-}
-
 impl Overview {
     pub(crate) fn new(source: &StatusSource<'_>, selection: &Selection) -> Self {
         Self {
-            exporter: ExporterView {
-                version: crate::version::VERSION,
-                reload_failure: source.shared_state.reload_failure().map(ReloadFailureView::from),
-            },
+            exporter: ExporterView::new(source),
             now: source.now,
             api: ApiView::new(source),
+            fleet: selection.fleet,
+            recent_changes: recent_changes(source),
             key_states: selection.states.clone(),
             failing_keys: selection.failing,
             partners: selection.partners.clone(),

@@ -62,6 +62,9 @@ pub(crate) struct NotWritten;
 #[derive(Clone, Debug)]
 pub(crate) struct Store(Arc<Shared>);
 
+/// Is called with the result of each write.
+type OnWrite = Box<dyn Fn(Result<(), &io::Error>) + Send + Sync>;
+
 struct Shared {
     current: watch::Sender<Current>,
     /// Only the writer locks it, on a thread that may block.
@@ -71,7 +74,7 @@ struct Shared {
     journal: Option<Journal>,
     /// Whether this process is that command: it writes the journal instead of the state file.
     writes_journal: bool,
-    on_write_failure: Box<dyn Fn() + Send + Sync>,
+    on_write: OnWrite,
 }
 
 /// What should be on disk.
@@ -100,8 +103,8 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Store {
-    /// Opens the persisted state in `directory`, which is created if it is missing. `on_write_failure`
-    /// is called for each failed write. Must be called within a Tokio runtime, because it spawns the
+    /// Opens the persisted state in `directory`, which is created if it is missing. `on_write` is called with the
+    /// result of each write. Must be called within a Tokio runtime, because it spawns the
     /// writer task.
     ///
     /// # Errors
@@ -110,12 +113,12 @@ impl Store {
     /// [`Self::account`] return what they did not know before.
     pub(crate) fn open(
         directory: &Path,
-        on_write_failure: impl Fn() + Send + Sync + 'static,
+        on_write: impl Fn(Result<(), &io::Error>) + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
         let (file, content) = initial_read(directory)?;
         let working = content.is_some();
         let mut store =
-            Self::shared(file, content.unwrap_or_default(), Progress::default(), on_write_failure);
+            Self::shared(file, content.unwrap_or_default(), Progress::default(), Box::new(on_write));
         store.journal = Some(Journal::new(directory));
         let store = Self(Arc::new(store));
         tokio::spawn(run_writer(Arc::downgrade(&store.0), store.0.current.subscribe(), working));
@@ -146,22 +149,17 @@ impl Store {
 
     /// All revisions count as written, so that nothing waits for a write.
     fn without_writer(file: StateFile, content: Content) -> Shared {
-        Self::shared(file, content, Progress { written: u64::MAX, attempted: u64::MAX }, || {})
+        Self::shared(file, content, Progress { written: u64::MAX, attempted: u64::MAX }, Box::new(|_| {}))
     }
 
-    fn shared(
-        file: StateFile,
-        content: Content,
-        progress: Progress,
-        on_write_failure: impl Fn() + Send + Sync + 'static,
-    ) -> Shared {
+    fn shared(file: StateFile, content: Content, progress: Progress, on_write: OnWrite) -> Shared {
         Shared {
             current: watch::Sender::new(Current { content, revision: 0, urgent: 0 }),
             file: Mutex::new(file),
             progress: watch::Sender::new(progress),
             journal: None,
             writes_journal: false,
-            on_write_failure: Box::new(on_write_failure),
+            on_write,
         }
     }
 
@@ -370,11 +368,11 @@ impl Shared {
     /// Reports to the waiting tasks and to the log: one line when writing starts to fail, one when it
     /// succeeds again.
     fn report(&self, outcome: &io::Result<u64>, attempted: u64, working: &mut bool) {
+        (self.on_write)(outcome.as_ref().map(|_| ()));
         match outcome {
             Ok(_) if !*working => info!("the state file can be written again"),
             Ok(_) => {}
             Err(cause) => {
-                (self.on_write_failure)();
                 if *working {
                     error!(%cause, "cannot write the state file; check the space and the permissions of the storage directory; retrying");
                 }

@@ -66,7 +66,7 @@ impl SyntheticFleet {
     /// The first page of the status page.
     pub fn page(&self) -> String {
         let source = StatusSource::new(&self.shared_state, Language::English);
-        let selection = status::select(&source.inventory, &Filter::default());
+        let selection = status::select(&source, &Filter::default());
         let overview = Overview::new(&source, &selection);
         let listing = Listing::new(&source, &selection, Filter::default(), 1);
         page::overview(Frame { edition: "" }, &overview, &listing).into_string()
@@ -78,7 +78,7 @@ impl SyntheticFleet {
     /// If a value cannot be written as JSON.
     pub fn status(&self) -> serde_json::Result<impl Iterator<Item = Vec<u8>>> {
         let source = StatusSource::new(&self.shared_state, Language::English);
-        let selection = status::select(&source.inventory, &Filter::default());
+        let selection = status::select(&source, &Filter::default());
         status::document(&source, selection)
     }
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::config::{Api, Canary, Config, Credential, Key, Login, Partner, Probe, Settings, Target, Timing};
+use crate::config::{
+    Api, Canary, Config, Credential, Key, Labels, Login, Partner, Probe, Settings, Target, Timing,
+};
 use crate::fleet::KeyIndex;
 use crate::http::AppState;
 use crate::metrics::Metrics;
@@ -63,7 +65,13 @@ pub(crate) fn token_file_key(name: &str, file: &Path, probes: Vec<Probe>) -> Key
 }
 
 fn society_key(name: &str, token: SecretSource, probes: Vec<Probe>) -> Key {
-    Key { name: name.into(), access: Access::Society, credential: Credential::Token(token), probes }
+    Key {
+        name: name.into(),
+        access: Access::Society,
+        credential: Credential::Token(token),
+        probes,
+        labels: Labels::default(),
+    }
 }
 
 /// A key of the simulator, with its current token.
@@ -74,7 +82,13 @@ pub(crate) fn known_key(simulator: &Simulator, name: &str, probes: Vec<Probe>) -
 /// A key with firm access and an API Cabinet log-in.
 pub(crate) fn login_key(name: &str, mail: &str, password: &str, probes: Vec<Probe>) -> Key {
     let login = Login { mail: mail.into(), password: SecretSource::Inline(password.into()), firm: None };
-    Key { name: name.into(), access: Access::Firm, credential: Credential::Login(login), probes }
+    Key {
+        name: name.into(),
+        access: Access::Firm,
+        credential: Credential::Login(login),
+        probes,
+        labels: Labels::default(),
+    }
 }
 
 /// The key/info probe, once per minute.
@@ -135,7 +149,7 @@ pub(crate) fn context(store: Store) -> Context {
 /// The routes of an exporter without keys, with this storage directory.
 pub(crate) fn app(storage: &Path) -> AppState {
     AppState {
-        context: Arc::new(context(Store::open(storage, || ()).unwrap())),
+        context: Arc::new(context(Store::open(storage, |_| ()).unwrap())),
         key_index: Arc::new(KeyIndex::default()),
         reload: None,
         prefix: "".into(),

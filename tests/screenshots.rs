@@ -23,11 +23,14 @@ use serde_json::Value;
 use server::{Exporter, until_within};
 
 const FOLDER: &str = "docs/images";
-const DESKTOP: (u32, u32) = (1280, 1400);
+const DESKTOP: (u32, u32) = (1440, 1400);
+/// The first screen of a common laptop.
+const LAPTOP: (u32, u32) = (1366, 768);
 const PHONE: (u32, u32) = (390, 844);
 
 /// The name of the screenshot, the path, the window size, and whether the colour scheme is dark.
-const SCREENSHOTS: [(&str, &str, (u32, u32), bool); 6] = [
+const SCREENSHOTS: [(&str, &str, (u32, u32), bool); 7] = [
+    ("overview-laptop", "/", LAPTOP, false),
     ("overview-light", "/", DESKTOP, false),
     ("overview-dark", "/", DESKTOP, true),
     ("overview-phone-light", "/", PHONE, false),

@@ -49,6 +49,12 @@ secret-mismatch = The secret does not belong to this key: the API refuses the pa
 secret-mismatch-action = Move the key to its own partner in the configuration: it needs the secret of the partner that it was made for. If it was made for this partner, ask MyUnisoft's support, and quote the request ID.
 secret-pending = The API does not know the partner's secret, or does not know it yet: { $code }.
 secret-pending-action = Compare the secret with the one that MyUnisoft issued. A new secret works when MyUnisoft has activated it.
+secret-unreadable = The exporter can't read the secret of the partner: { $detail }.
+secret-unreadable-action = Repair the file or the variable that the configuration names, on the machine of the exporter.
+partner-secret-rejected = The API refuses the partner's secret, which it accepted before. None of its keys works without it.
+partner-secret-rejected-action = Ask MyUnisoft's support what happened to the secret, and quote the request ID.
+partner-secret-pending = The API does not know the partner's secret, or does not know it yet.
+secret-fine = Nothing is wrong with the secret.
 secret-accepted-again = The API accepts the partner's secret since { $since }; { $number ->
     [one] the probe { $probes } has not run again yet
    *[other] the probes { $probes } have not run again yet

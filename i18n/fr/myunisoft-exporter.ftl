@@ -50,6 +50,12 @@ secret-mismatch = La clé secrète ne correspond pas à cette clé : l'API refu
 secret-mismatch-action = Dans la configuration, déplacez la clé sous son propre partenaire : elle a besoin de la clé secrète du partenaire pour lequel elle a été générée. Si elle a été générée pour ce partenaire, interrogez le support de MyUnisoft en citant le request-id.
 secret-pending = L'API ne connaît pas la clé secrète du partenaire, ou ne la connaît pas encore : { $code }.
 secret-pending-action = Comparez la clé secrète avec celle que MyUnisoft vous a remise. Une nouvelle clé secrète fonctionne une fois que MyUnisoft l'a activée.
+secret-unreadable = L'exporteur ne peut pas lire la clé secrète du partenaire : { $detail }.
+secret-unreadable-action = Réparez le fichier ou la variable que nomme la configuration, sur la machine de l'exporteur.
+partner-secret-rejected = L'API refuse la clé secrète du partenaire, qu'elle acceptait auparavant. Aucune de ses clés ne fonctionne sans elle.
+partner-secret-rejected-action = Demandez au support de MyUnisoft ce qu'est devenue la clé secrète, en citant le request-id.
+partner-secret-pending = L'API ne connaît pas la clé secrète du partenaire, ou ne la connaît pas encore.
+secret-fine = La clé secrète ne pose aucun problème.
 secret-accepted-again = L'API accepte la clé secrète du partenaire depuis le { $since } ; { $number ->
     [one] la sonde { $probes } n'a pas encore été relancée
    *[other] les sondes { $probes } n'ont pas encore été relancées

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use crate::app::{App, ServeOptions};
 use crate::cli::{Flags, ListenAddress};
 use crate::config::Config;
+use crate::history_file::HistoryFile;
 use crate::last_alive::LastAlive;
 use crate::metrics::Metrics;
 use crate::panics;
 use crate::reload::{LOAD_TIMEOUT, LoadedConfig};
+use crate::state::SharedState;
 use crate::store::Store;
 use checked_yaml::Problems;
 use tokio::net::TcpListener;
@@ -60,14 +62,21 @@ pub(super) async fn serve(
     log_start(&initial.config, configuration, storage);
     let metrics = Arc::new(Metrics::new()?);
     panics::count_in(metrics.panics());
-    let metrics_of_store = Arc::clone(&metrics);
-    let store = Store::open(storage, move || metrics_of_store.storage_write_failed())?;
+    let shared_state = Arc::new(SharedState::default());
+    let (metrics_of_store, shown) = (Arc::clone(&metrics), Arc::clone(&shared_state));
+    let store = Store::open(storage, move |written| {
+        shown.record_write(written);
+        if written.is_err() {
+            metrics_of_store.storage_write_failed();
+        }
+    })?;
     initial.sources.refuse_lost_key_files(&store).map_err(BadConfiguration)?;
     let last_alive = LastAlive::read(storage);
     let (sender, requests) = mpsc::channel(1);
     tokio::spawn(request_reload_on_sighup(sender.clone())?);
     let loader = Arc::new(move || load().map_err(|problems| problems.to_string()));
-    let app = App { initial, loader, store, last_alive, metrics, listeners, options: options(flags) };
+    let (history, options) = (HistoryFile::read(storage), options(flags));
+    let app = App { initial, loader, shared_state, store, last_alive, history, metrics, listeners, options };
     app.run(stop_signal()?, (sender, requests)).await?;
     Ok(())
 }

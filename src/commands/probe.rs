@@ -87,7 +87,7 @@ fn progress_bar(keys: usize) -> ProgressBar {
 
 fn print_result(once: &ProbeOnce, output: Output) -> Result<(), Failure> {
     let source = StatusSource::new(once.shared_state(), Language::English);
-    let selection = status::select(&source.inventory, &Filter::default());
+    let selection = status::select(&source, &Filter::default());
     match output {
         Output::Json => {
             let pieces = status::document(&source, selection)?;

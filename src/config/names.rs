@@ -35,7 +35,7 @@ pub(super) fn error_in(name: &str) -> Option<&'static str> {
 }
 
 /// Whether the text has the three parts of a JWT, and its first part is an encoded JSON object.
-fn looks_like_a_jwt(text: &str) -> bool {
+pub(super) fn looks_like_a_jwt(text: &str) -> bool {
     let is_encoded = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     text.starts_with("eyJ") && text.split('.').count() == 3 && text.chars().all(|c| is_encoded(c) || c == '.')
 }

@@ -9,7 +9,7 @@ use checked_yaml::{Cursor, Diagnostics, Fields, Problem, Reported, Source, quote
 
 use super::canaries::{self, KeyContext};
 use super::settings::{self, Defaults, KeyInfo};
-use super::{Key, Partner, Probe, Section, Target, credentials, names, variant};
+use super::{Key, Labels, Partner, Probe, Section, Target, credentials, labels, names, variant};
 use crate::partner_api::{Access, Method};
 use crate::secret::SecretSource;
 
@@ -27,12 +27,21 @@ struct Draft {
     secret: Option<SecretSource>,
     /// The entry that gave the secret.
     secret_place: Option<Place>,
+    /// The labels of all its keys, and the entry that gave them.
+    labels: Option<(Labels, Place)>,
     /// The error to report if no entry gives the secret.
     missing_secret: Problem,
     /// The last entry with this name. A second one in the same file is an error.
     last_entry: Place,
-    keys: Vec<Key>,
+    keys: Vec<DraftKey>,
     key_places: HashMap<Arc<str>, Place>,
+}
+
+/// A key with its own labels only.
+struct DraftKey {
+    key: Key,
+    /// Where an error about its labels is reported; `None` if it has none of its own.
+    labels_at: Option<Problem>,
 }
 
 /// The entry's place in the files.
@@ -80,6 +89,11 @@ impl<'d> Partners<'d> {
         if let Ok(draft) = &mut draft {
             draft.set_secret(secret, at);
         }
+        if let Some(at) = fields.get("labels")
+            && let (Ok(labels), Ok(draft)) = (labels::labels(&at), &mut draft)
+        {
+            draft.set_labels(labels, &at);
+        }
         if let Some(keys) = fields.get("keys") {
             for key in keys.items()? {
                 // If the partner has no valid name, the keys are read only to report their errors.
@@ -117,10 +131,12 @@ impl<'d> Partners<'d> {
         let mut drafts: Vec<_> = self.drafts.into_values().collect();
         drafts.sort_by_key(|draft| draft.position);
         let mut partners = Vec::with_capacity(drafts.len());
-        for Draft { name, secret, secret_place, missing_secret, keys, .. } in drafts {
+        for Draft { name, secret, secret_place, labels, missing_secret, keys, .. } in drafts {
             if secret_place.is_none() {
                 diagnostics.error(missing_secret);
             }
+            let labels = labels.map(|(labels, _)| labels).unwrap_or_default();
+            let keys = keys.into_iter().map(|key| key.finish(&labels, diagnostics)).collect();
             partners.extend(secret.map(|secret| Partner { name, secret, keys }));
         }
         partners
@@ -135,9 +151,9 @@ fn missing_secret(at: &Cursor<'_>) -> Problem {
 
 impl Draft {
     fn new(name: Arc<str>, position: usize, last_entry: Place, missing_secret: Problem) -> Self {
-        let (secret, secret_place) = (None, None);
+        let (secret, secret_place, labels) = (None, None, None);
         let (keys, key_places) = (Vec::new(), HashMap::new());
-        Self { name, position, secret, secret_place, missing_secret, last_entry, keys, key_places }
+        Self { name, position, secret, secret_place, labels, missing_secret, last_entry, keys, key_places }
     }
 
     /// Sets the secret that the entry `at` gives, if it gives one.
@@ -161,6 +177,21 @@ impl Draft {
         }
     }
 
+    /// Sets the labels that one entry of the partner gives.
+    fn set_labels(&mut self, labels: Labels, at: &Cursor<'_>) {
+        match &self.labels {
+            None => self.labels = Some((labels, Place::of(at))),
+            // The repeated name has already been reported.
+            Some((_, first)) if first.order == at.source.order => {}
+            Some((_, first)) => {
+                let (name, place) = (quoted(&self.name), first.relative_to(at.source));
+                at.error(format!(
+                    "the partner {name} already has labels {place}; write all its labels in one place"
+                ));
+            }
+        }
+    }
+
     /// Checks that no other key of the partner has this name.
     fn claim_name(&mut self, name: &Arc<str>, name_at: &Cursor<'_>, at: &Cursor<'_>) -> Result<(), Reported> {
         match self.key_places.entry(Arc::clone(name)) {
@@ -173,6 +204,23 @@ impl Draft {
                 Err(name_at.error(format!("the partner already has a key {name} {place}; rename one")))
             }
         }
+    }
+}
+
+impl DraftKey {
+    /// The key, with the labels of its partner.
+    fn finish(self, partner: &Labels, diagnostics: &Diagnostics) -> Key {
+        let Self { mut key, labels_at } = self;
+        match (labels::merged(partner, &key.labels), labels_at) {
+            (Ok(labels), _) => key.labels = labels,
+            (Err(text), Some(mut problem)) => {
+                problem.text = text;
+                diagnostics.error(problem);
+            }
+            // A key without labels of its own has those of its partner, which are few enough.
+            (Err(_), None) => {}
+        }
+        key
     }
 }
 
@@ -189,7 +237,11 @@ fn add_key(mut draft: Option<&mut Draft>, at: &Cursor<'_>, defaults: &Defaults) 
     let credential = credentials::of_key(&fields, defaults.secrets);
     let credential = access.and_then(|access| check_login_is_allowed(access, &fields)).and(credential);
     let probes = access.and_then(|access| probes(access, name.as_deref().ok(), &fields, defaults));
-    let key = Key { name: name?, access: access?, credential: credential?, probes: probes? };
+    let labels_at = fields.get("labels");
+    let labels = labels_at.as_ref().map_or_else(|| Ok(Labels::default()), labels::labels);
+    let labels_at = labels_at.map(|at| at.problem(""));
+    let (name, access, credential) = (name?, access?, credential?);
+    let key = Key { name, access, credential, probes: probes?, labels: labels? };
     check_refusals_can_be_learnt(&key.probes, &fields)?;
     if key.probes.is_empty() {
         at.warning(
@@ -198,7 +250,7 @@ fn add_key(mut draft: Option<&mut Draft>, at: &Cursor<'_>, defaults: &Defaults) 
         );
     }
     if let Some(draft) = draft {
-        draft.keys.push(key);
+        draft.keys.push(DraftKey { key, labels_at });
     }
     Ok(())
 }

@@ -42,7 +42,7 @@ impl Section {
             Self::Canary => &["path", "method", "society", "interval", "timeout"],
             Self::RateLimit => &["keep_free"],
             Self::Metrics => &["request_ids"],
-            Self::Partner => &["name", "secret_file", "secret_env", "secret", "keys"],
+            Self::Partner => &["name", "secret_file", "secret_env", "secret", "labels", "keys"],
             Self::Key => &[
                 "name",
                 "access",
@@ -53,6 +53,7 @@ impl Section {
                 "login",
                 "key_info",
                 "canaries",
+                "labels",
             ],
             Self::Login => &["mail", "password_file", "password_env", "password", "firm"],
             Self::CanaryOfKey => &["canary", "name", "society_id", "interval", "timeout"],

@@ -44,7 +44,7 @@ impl RunningFleet {
 
     /// The same with a storage directory in `parent`, which may not exist yet.
     fn start_with_storage(storage: &Path, parent: tempfile::TempDir, config: &Config) -> Self {
-        let store = Store::open(storage, || {}).unwrap();
+        let store = Store::open(storage, |_| {}).unwrap();
         let context = context(store);
         let shared_state = Arc::clone(&context.shared_state);
         let mut inner = Fleet::new(Arc::new(context));

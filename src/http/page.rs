@@ -57,7 +57,7 @@ pub(super) async fn overview(
     let query = parse(query)?;
     let (filter, page) = (query.filter()?, query.page());
     let source = StatusSource::new(&app.context.shared_state, speaks.0);
-    let selection = status::select(&source.inventory, &filter);
+    let selection = status::select(&source, &filter);
     let overview = Overview::new(&source, &selection);
     let listing = Listing::new(&source, &selection, filter, page);
     Ok(html(page::overview(frame(), &overview, &listing)))

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::key_state::KeyState;
 use crate::language::Language;
 use crate::state::{Inventory, MonitoredKey};
-use crate::status::Filter;
+use crate::status::{Filter, Standing};
 
 /// A response is already out of date a second later.
 pub(super) const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
@@ -48,6 +48,7 @@ impl<S: Sync> FromRequestParts<S> for Speaks {
 #[derive(Deserialize)]
 pub(super) struct StatusQuery {
     state: Option<String>,
+    standing: Option<String>,
     partner: Option<String>,
     name: Option<String>,
     page: Option<String>,
@@ -85,14 +86,16 @@ impl StatusQuery {
     /// A parameter with an empty value is ignored, because a form sends empty fields too.
     ///
     /// # Errors
-    /// If the state is unknown.
+    /// If the state or the standing is unknown.
     pub(super) fn filter(&self) -> Result<Filter, QueryError> {
         let non_empty = |text: &Option<String>| {
             text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
         };
         let state =
             non_empty(&self.state).map(|word| word.parse().map_err(|_| unknown_state())).transpose()?;
-        Ok(Filter { state, partner: non_empty(&self.partner), name: non_empty(&self.name) })
+        let standing =
+            non_empty(&self.standing).map(|word| word.parse().map_err(|_| unknown_standing())).transpose()?;
+        Ok(Filter { state, standing, partner: non_empty(&self.partner), name: non_empty(&self.name) })
     }
 
     /// The page of the list of keys, from 1. An invalid number means page 1, because the number of pages
@@ -100,6 +103,11 @@ impl StatusQuery {
     pub(super) fn page(&self) -> usize {
         self.page.as_deref().and_then(|page| page.trim().parse().ok()).unwrap_or(1).max(1)
     }
+}
+
+fn unknown_standing() -> QueryError {
+    let words: Vec<_> = Standing::VARIANTS.iter().map(Standing::into_str).collect();
+    QueryError::bad_request(format!("the parameter standing is unknown; use one of {}", words.join(", ")))
 }
 
 fn unknown_state() -> QueryError {

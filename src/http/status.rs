@@ -18,7 +18,7 @@ pub(super) async fn all(
 ) -> Result<Response, QueryError> {
     let filter = parse(query)?.filter()?;
     let source = StatusSource::new(&app.context.shared_state, speaks.0);
-    let selection = status::select(&source.inventory, &filter);
+    let selection = status::select(&source, &filter);
     let Ok(chunks) = status::document(&source, selection) else {
         return Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response());
     };

@@ -149,6 +149,11 @@ pub(super) const FROM_STATE: &[StateMetric] = &[
     )
     .labels(&["access", "schema_id", "third_party_id", "society_id"])
     .per_key(key_info),
+    gauge(
+        "myunisoft_key_labels",
+        "Always 1; each further label is one of the operator's labels, with the prefix label_. Only keys that have some.",
+    )
+    .per_key(operator_labels),
     gauge("myunisoft_key_version", "Version of the key, from key/info.")
         .per_key(|_, status, samples| samples.optional(status.version.map(|version| version.current))),
     gauge("myunisoft_key_latest_version", "Latest version that a key can have, from key/info.")
@@ -286,6 +291,16 @@ fn refused_probes(_: &MonitoredKey, status: &KeyStatus, samples: &mut SampleWrit
     };
     if status.probes.iter().any(began_with_refusal) {
         samples.value(status.probes.iter().filter(|probe| probe.is_refused()).count());
+    }
+}
+
+fn operator_labels(key: &MonitoredKey, _: &KeyStatus, samples: &mut SampleWriter<'_>) {
+    let labels = key.operator_labels();
+    if !labels.is_empty() {
+        // A label of the operator never has the name of another label, because of the prefix.
+        let prefixed: Vec<_> = labels.iter().map(|(name, value)| (format!("label_{name}"), value)).collect();
+        let labels: Vec<_> = prefixed.iter().map(|(name, value)| (name.as_str(), &***value)).collect();
+        samples.labelled(&labels, 1);
     }
 }
 

@@ -219,6 +219,23 @@ fn the_clock_of_the_exporter_is_read_at_each_scrape() {
 }
 
 #[test]
+fn only_a_key_with_labels_has_a_series_with_them() {
+    let shared_state = shared_state("acme", "dupont", true);
+    let text = || rendered(&Metrics::new().unwrap(), &shared_state);
+    let without = text();
+    assert!(!without.contains("myunisoft_key_labels{"));
+    let labels = [("customer", "4711"), ("key", "a \"b\"")];
+    let labels = labels.map(|(name, value)| (name.into(), value.into()));
+    shared_state.inventory().keys[0].set_operator_labels(Arc::new(labels.into()));
+    let line =
+        r#"myunisoft_key_labels{partner="acme",key="dupont",label_customer="4711",label_key="a \"b\""} 1"#;
+    let with = text();
+    let added: Vec<_> = with.lines().filter(|line| line.contains("4711")).collect();
+    assert_eq!(added, [line]);
+    assert_eq!(with.matches("{partner=\"acme\"").count(), without.matches("{partner=\"acme\"").count() + 1);
+}
+
+#[test]
 fn a_removed_key_has_no_series() {
     let shared_state = shared_state("acme", "dupont", true);
     shared_state.set_inventory(Inventory::default());

@@ -149,7 +149,9 @@ impl KeyMonitor {
         partner: &Arc<PartnerMonitor>,
         key: &config::Key,
     ) -> bool {
-        self.settings == *settings && self.definition == *key && Arc::ptr_eq(&self.partner_monitor, partner)
+        self.settings == *settings
+            && self.definition.is_probed_like(key)
+            && Arc::ptr_eq(&self.partner_monitor, partner)
     }
 
     /// The probes in the order of the configuration; [`Self::run`] takes an index into them.

@@ -231,7 +231,7 @@ impl PartnerMonitor {
             current.refusal = None;
             let replaced = current.id.replace(id.clone());
             self.restore_contradictions(current, store, None);
-            *self.partner.secret() = current.state;
+            self.partner.set_secret(current.state, None);
             if replaced.is_some() {
                 let state = current.state.state;
                 info!(partner = &*self.partner.name, %state, "the secret was replaced");
@@ -250,7 +250,7 @@ impl PartnerMonitor {
                 return None;
             }
             if current.restore_persisted(&self.partner.name, store) {
-                *self.partner.secret() = current.state;
+                self.partner.set_secret(current.state, None);
             }
             let decision = current.hear(&answer);
             self.save_contradictions(&mut current, store);
@@ -288,14 +288,14 @@ impl PartnerMonitor {
             let current = self.current();
             (current.id.clone(), current.state)
         };
-        let shown = *self.partner.secret();
+        let shown = self.partner.secret();
         let Some(id) = id.filter(|_| state != shown) else { return };
         let partner = Arc::clone(&self.partner.name);
         super::persist(store, StateUpdate::Secret { partner, id: id.clone(), persisted: state }).await;
         if self.current().id.as_ref() != Some(&id) {
             return;
         }
-        *self.partner.secret() = state;
+        self.partner.set_secret(state, cause.request_id.clone());
         if state.state != shown.state {
             self.log_transition(shown.state, state.state, &cause);
         }

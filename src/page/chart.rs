@@ -75,9 +75,12 @@ fn uptime_bar(slot: &SlotView) -> Markup {
         g {
             title {
                 (format::time_of_day(slot.start)) " UTC: " (slot.succeeded) " succeeded"
-                @if slot.failed > 0 { ", " (slot.failed) " failed" }
+                // The reason is that of the failures, never that of the maintenance.
+                @if slot.failed > 0 {
+                    ", " (slot.failed) " failed"
+                    @if let Some(reason) = slot.reason { " (first reason: " (reason) ")" }
+                }
                 @if slot.maintenance > 0 { ", " (slot.maintenance) " in announced maintenance" }
-                @if let Some(reason) = slot.reason { " (" (reason) ")" }
             }
             rect.succeeded x=(x) y=(rounded(failed + maintenance)) width=(width)
                 height=(rounded(40.0 - failed - maintenance)) {}
@@ -289,6 +292,31 @@ pub(super) fn legend_of_outcomes() -> Markup {
 /// The time axis of the charts of 24 hours.
 pub(super) fn hours(now: SystemTime) -> Markup {
     html! {
-        div.hours { span { "24 h ago" } span { "now, " (format::time_of_day(now)) " UTC" } }
+        div.hours { span { "24 h ago" } span { "now, " (super::parts::clock(now, now)) } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_a_quarter_is_that_of_its_failures_not_of_its_maintenance() {
+        let slot = SlotView {
+            start: SystemTime::UNIX_EPOCH,
+            age: 0,
+            succeeded: 1,
+            failed: 2,
+            maintenance: 3,
+            reason: Some(Reason::Edge),
+            phases: None,
+        };
+        let bar = uptime_bar(&slot).into_string();
+        assert!(
+            bar.contains("1 succeeded, 2 failed (first reason: edge), 3 in announced maintenance<"),
+            "{bar}"
+        );
+        let bar = uptime_bar(&SlotView { failed: 0, reason: None, ..slot }).into_string();
+        assert!(bar.contains("1 succeeded, 3 in announced maintenance<"), "{bar}");
     }
 }

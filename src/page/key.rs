@@ -1,12 +1,12 @@
-//! The page of one key: its state, its recent probes, the history of its state.
+//! The page of one key: the verdict, its life (the changes of its state), then its probes.
 
 use std::time::{Duration, SystemTime};
 
 use maud::{Markup, html};
 
 use super::parts::{
-    Tone, badge, budget, certificate_expiry, copyable, error, head, last, nothing, relative_moment, state_of,
-    verdict,
+    Tone, ago, badge, budget, certificate_expiry, clock, copyable, error, head, labels, last, nothing,
+    relative_moment, state_of, verdict,
 };
 use super::{Frame, chart, link};
 use crate::format;
@@ -32,9 +32,9 @@ pub(crate) fn key(
             a href=(link("", &[("partner", &view.partner)])) { (view.partner) }
         }
         (state(view, secret, api, now))
+        (life(&detail.state_changes, now))
         (probes(&view.probes, now))
         (history(&detail.history, now))
-        (transitions(&detail.state_changes, now))
         p {
             a href=(link("api/v1/status/key", &[("partner", &view.partner), ("key", &view.key)])) {
                 "This key as JSON"
@@ -55,6 +55,7 @@ fn state(view: &KeyView, secret: SecretState, api: &ApiView, now: SystemTime) ->
             @if let Some(id) = view.request_id().filter(|_| view.verdict.blame.is_some()) {
                 p { "Request ID to quote: " (copyable(id)) }
             }
+            @if !view.labels.is_empty() { p { (labels(view)) } }
             dl.facts {
                 div { dt { "State since" } dd { (exact(view.since, now)) } }
                 @if let Some(since) = view.broken_since { div { dt { "Broken since" } dd { (exact(since, now)) } } }
@@ -74,7 +75,7 @@ fn state(view: &KeyView, secret: SecretState, api: &ApiView, now: SystemTime) ->
 
 /// A time, and how far away it is.
 fn exact(time: SystemTime, now: SystemTime) -> Markup {
-    html! { (format::utc_time(time)) " " span.faint { (relative_moment(time, now)) } }
+    html! { (clock(time, now)) " " span.faint { (relative_moment(time, now)) } }
 }
 
 fn identity(view: &KeyView) -> Markup {
@@ -190,21 +191,23 @@ fn past_row(past: &PastProbeView, scale: Duration, now: SystemTime) -> Markup {
     }
 }
 
-fn transitions(transitions: &[TransitionView], now: SystemTime) -> Markup {
+fn life(changes: &[TransitionView], now: SystemTime) -> Markup {
     html! {
-        section #transitions.card data-live aria-labelledby="transitions-title" {
-            h2 #transitions-title { "State history" }
-            @if transitions.is_empty() {
-                p.faint { "No state change since this exporter started to monitor the key." }
+        section #life.card data-live aria-labelledby="life-title" {
+            h2 #life-title { "Life of the key" }
+            @if changes.is_empty() {
+                p.faint { "Its state has not changed since this exporter began to watch it." }
             } @else {
-                ol.transitions {
-                    @for transition in transitions {
+                ol.changes {
+                    @for change in changes {
                         li {
-                            time datetime=(rfc3339::millis(transition.at)) { (format::utc_time(transition.at)) }
-                            " " span.faint { (format::relative_time(transition.at, now)) } " "
-                            (badge(Tone::of_key(transition.to), transition.to.into_str()))
-                            @if let Some(code) = &transition.code { " " code { (code) } }
-                            @if let Some(id) = &transition.request_id { " " (copyable(id)) }
+                            span.when { (ago(change.at, now)) } " "
+                            @if change.from != change.to {
+                                (badge(Tone::of_key(change.from), change.from.into_str())) " → "
+                            }
+                            (badge(Tone::of_key(change.to), change.to.into_str()))
+                            @if let Some(code) = &change.code { " " code { (code) } }
+                            @if let Some(id) = &change.request_id { " " (copyable(id)) }
                         }
                     }
                 }

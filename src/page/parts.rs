@@ -9,7 +9,8 @@ use crate::diagnosis::Verdict;
 use crate::format;
 use crate::key_state::{KeyState, SecretState};
 use crate::rfc3339;
-use crate::status::{ApiView, ErrorView, KeyView, ProbeView, RateLimitView};
+use crate::state::HealthState;
+use crate::status::{ApiView, ErrorView, KeyView, ProbeView, RateLimitView, Standing};
 
 /// The tone of a badge: a colour, which is a class of the style sheet, and a sign, so that it never depends on
 /// colour alone.
@@ -48,6 +49,15 @@ impl Tone {
         }
     }
 
+    pub(super) const fn of_api(state: HealthState) -> Self {
+        match state {
+            HealthState::Up => Self::Good,
+            HealthState::Down => Self::Bad,
+            HealthState::Maintenance => Self::Warning,
+            HealthState::Unknown => Self::Unknown,
+        }
+    }
+
     pub(super) const fn of_secret(state: SecretState) -> Self {
         match state {
             SecretState::Active => Self::Good,
@@ -70,12 +80,19 @@ pub(super) fn badge(tone: Tone, word: &str) -> Markup {
     }
 }
 
-/// The state of a key. An active key with a failing probe also gets a warning, so that it does not look fine.
+/// A sign alone. The text beside it says the same.
+pub(super) fn sign(tone: Tone) -> Markup {
+    html! { span.badge.(tone.into_str()) aria-hidden="true" { span.sign { (tone.sign()) } } }
+}
+
+/// The state of a key. An active key with a problem also gets a warning, so that it does not look fine.
 pub(super) fn state_of(key: &KeyView) -> Markup {
-    let fails = key.state == KeyState::Active && key.verdict.blame.is_some();
+    let has_problem =
+        matches!(key.state, KeyState::Active | KeyState::Unknown) && key.verdict.blame.is_some();
+    let word = if key.standing == Standing::Affected { "affected" } else { "failing" };
     html! {
         (badge(Tone::of_key(key.state), key.state.into_str()))
-        @if fails { " " (badge(Tone::Warning, "failing")) }
+        @if has_problem { " " (badge(Tone::Warning, word)) }
     }
 }
 
@@ -83,6 +100,41 @@ pub(super) fn state_of(key: &KeyView) -> Markup {
 pub(super) fn certificate_expiry(api: &ApiView, now: SystemTime) -> Markup {
     let Some(expiry) = api.certificate_expiry else { return nothing() };
     html! { (format::date(expiry)) " " span.faint { (relative_moment(expiry, now)) } }
+}
+
+/// A time of day, with the date if it is another day. The script adds the reader's zone.
+pub(super) fn clock(time: SystemTime, now: SystemTime) -> Markup {
+    let is_today = format::date(time) == format::date(now);
+    html! {
+        time.clock datetime=(rfc3339::seconds(time)) {
+            @if is_today { (format::time_of_day(time).chars().take("02:31".len()).collect::<String>()) " UTC" }
+            @else { (format::date(time)) " " (format::time_of_day(time).chars().take("02:31".len()).collect::<String>()) " UTC" }
+        }
+    }
+}
+
+/// How long something has lasted, and since when.
+pub(super) fn since(start: SystemTime, now: SystemTime) -> Markup {
+    html! {
+        span.since {
+            "for " (format::span(now.duration_since(start).unwrap_or_default()))
+            span.faint { ", since " (clock(start, now)) }
+        }
+    }
+}
+
+/// How long ago something happened, and when.
+pub(super) fn ago(time: SystemTime, now: SystemTime) -> Markup {
+    html! { (format::relative_time(time, now)) " " span.faint { (clock(time, now)) } }
+}
+
+/// The operator's labels of a key.
+pub(super) fn labels(key: &KeyView) -> Markup {
+    html! {
+        @for (name, value) in key.labels.iter() {
+            span.label { span.faint { (name) } " " (value) } " "
+        }
+    }
 }
 
 /// A relative time, with the exact one as its title.

@@ -1,4 +1,5 @@
-// Refreshes the pages and copies request IDs. The pages show all data without this file.
+// Refreshes the pages, shows times in the reader's zone, and copies request IDs. The pages show all data without this
+// file, with times in UTC.
 "use strict";
 
 const PERIOD = 5000;
@@ -13,6 +14,32 @@ function isSelecting() {
 	return selection !== null && !selection.isCollapsed;
 }
 
+// A fold that the exporter opens or closes, because the API went down or up. Between two changes, it stays as the user
+// left it.
+function fold(fresh) {
+	for (const details of document.querySelectorAll("details[id]")) {
+		const now = fresh.getElementById(details.id)?.open;
+		if (now !== undefined && String(now) !== details.dataset.served) {
+			details.dataset.served = String(now);
+			details.open = now;
+		}
+	}
+}
+
+// Shows a time in the reader's zone, with UTC beside it.
+function localize(within) {
+	for (const time of within.querySelectorAll("time.clock")) {
+		const moment = new Date(time.dateTime);
+		if (Number.isNaN(moment.getTime()) || moment.getTimezoneOffset() === 0) {
+			continue;
+		}
+		const isToday = moment.toDateString() === new Date().toDateString();
+		const day = isToday ? "" : `${moment.toLocaleDateString("en-CA")} `;
+		const clock = moment.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+		time.textContent = `${day}${clock} (${moment.toISOString().slice(11, 16)} UTC)`;
+	}
+}
+
 // The element of the new content that has the same identifying attributes.
 function sameIn(region, element) {
 	const traits = ["id", "href", "data-copy"].filter((name) => element.hasAttribute(name));
@@ -25,6 +52,7 @@ function sameIn(region, element) {
 
 function replace(fresh) {
 	document.title = fresh.title;
+	fold(fresh);
 	for (const old of document.querySelectorAll("[data-live]")) {
 		const region = fresh.getElementById(old.id);
 		if (region === null || region.innerHTML === old.dataset.seen) {
@@ -34,6 +62,7 @@ function replace(fresh) {
 		const held = old.contains(document.activeElement) ? document.activeElement : null;
 		const scrolled = old.querySelector(".scroll")?.scrollLeft ?? 0;
 		reveal(region);
+		localize(region);
 		old.replaceWith(region);
 		region.dataset.seen = seen;
 		const scroller = region.querySelector(".scroll");
@@ -59,9 +88,9 @@ function pageUrl() {
 	return url;
 }
 
-// In UTC, like all times on the page.
+// In the reader's zone.
 function updated() {
-	return `Updated ${new Date().toISOString().slice(11, 19)} UTC`;
+	return `Updated ${new Date().toLocaleTimeString("en-GB")}`;
 }
 
 async function refresh() {
@@ -154,6 +183,10 @@ document.addEventListener("visibilitychange", () => {
 });
 
 reveal(document);
+localize(document);
+for (const details of document.querySelectorAll("details[id]")) {
+	details.dataset.served = String(details.open);
+}
 // A page with only an error message has nothing to refresh.
 if (document.querySelector("[data-live]") !== null) {
 	document.getElementById("refresh").hidden = false;

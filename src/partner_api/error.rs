@@ -124,7 +124,7 @@ pub(crate) struct ErrorCode(Box<str>);
 impl ErrorCode {
     /// Redacts a text that does not look like a code (`ERR-…`, `DROIT1`, `COMPTE 13`): it could be free text or a
     /// copy of a token, which must not reach a log. Returns `None` if `text` is empty.
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim_ascii();
         if text.is_empty() {
             return None;

@@ -1,13 +1,25 @@
 //! Why a probe failed: a reason from a closed list, and the details.
 
-use serde_with::SerializeDisplay;
-use strum::{Display, IntoStaticStr, VariantArray};
+use serde_with::{DeserializeFromStr, SerializeDisplay};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use super::error::{DocumentedCode, ErrorCode};
 
 /// Why a probe failed: the `reason` label. Each failed probe has exactly one reason.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display, IntoStaticStr, VariantArray, SerializeDisplay,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    SerializeDisplay,
+    DeserializeFromStr,
 )]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub(crate) enum Reason {

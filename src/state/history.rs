@@ -1,13 +1,15 @@
 //! The history: the last probes, the last state changes, and the last day of the health route.
 //!
-//! It is bounded, it is in memory only, and it never holds the body of a response.
+//! It is bounded, and it never holds the body of a response. `history_file` keeps the day and the state changes on
+//! disk; the last probes are in memory only.
 
+use serde::{Deserialize, Serialize};
+use serde_with::{DurationMicroSeconds, serde_as};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use strum::VariantArray as _;
 
-use crate::key_state::KeyState;
 use crate::partner_api::error::{DocumentedCode, ErrorCode};
 use crate::partner_api::failure::Reason;
 use crate::partner_api::request_id::RequestId;
@@ -15,7 +17,7 @@ use crate::report::{Phase, Phases, ProbeReport};
 
 /// The number of probes in the history of a key, all its probes together.
 pub(crate) const MAX_RECENT_PROBES: usize = 50;
-/// The number of state changes in the history of a key.
+/// The number of state changes in the history of a key, of a secret, and of the API.
 pub(crate) const MAX_TRANSITIONS: usize = 20;
 /// The length of a [`Slot`], in seconds.
 const SLOT_SECONDS: u64 = 15 * 60;
@@ -41,24 +43,35 @@ pub(crate) struct PastProbe {
     pub request_id: Option<RequestId>,
 }
 
-/// A state change of a key.
+/// A state change of a key, of a secret, or of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TransitionRecord {
+pub(crate) struct TransitionRecord<S> {
     pub at: SystemTime,
+    /// The last state before that says something: not that it is unknown, unless it never was known.
+    pub from: S,
     /// The new state.
-    pub to: KeyState,
+    pub to: S,
     /// The error code in the response that caused the change.
     pub code: Option<ErrorCode>,
     /// The request ID of the response that caused the change; `None` if the cause is a replaced token.
     pub request_id: Option<RequestId>,
 }
 
+/// The last state changes, oldest first.
+#[derive(Clone, Debug)]
+pub(crate) struct Transitions<S>(VecDeque<TransitionRecord<S>>);
+
 /// The last 24 hours of the health route, in slots of a quarter of an hour by the wall clock.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Day(VecDeque<Slot>);
+pub(crate) struct Day {
+    slots: VecDeque<Slot>,
+    /// When the first of these probes ended. A slot may be older than its first probe.
+    first: Option<SystemTime>,
+}
 
 /// The results of the health probes in a quarter of an hour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde_as]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Slot {
     /// The number of slots between the Unix epoch and this one.
     number: u64,
@@ -69,6 +82,7 @@ pub(crate) struct Slot {
     /// The reason of the first failure.
     pub reason: Option<Reason>,
     /// The sum of each phase over the probes that succeeded.
+    #[serde_as(as = "[DurationMicroSeconds<u64>; Phase::VARIANTS.len()]")]
     phases: [Duration; Phase::VARIANTS.len()],
 }
 
@@ -122,15 +136,57 @@ impl RecentProbes {
 }
 
 /// Adds an item to a history of at most `max` items. If it is full, the oldest item is removed.
-pub(super) fn push<T>(ring: &mut VecDeque<T>, item: T, max: usize) {
+fn push<T>(ring: &mut VecDeque<T>, item: T, max: usize) {
     if ring.len() == max {
         ring.pop_front();
     }
     ring.push_back(item);
 }
 
+impl<S> Default for Transitions<S> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<S> Transitions<S> {
+    pub(crate) fn push(&mut self, transition: TransitionRecord<S>) {
+        push(&mut self.0, transition, MAX_TRANSITIONS);
+    }
+
+    /// Oldest first.
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &TransitionRecord<S>> + ExactSizeIterator {
+        self.0.iter()
+    }
+
+    /// Adds an older transition, if there is room.
+    pub(crate) fn push_older(&mut self, transition: TransitionRecord<S>) {
+        if self.0.len() < MAX_TRANSITIONS {
+            self.0.push_front(transition);
+        }
+    }
+}
+
 impl Day {
+    /// The day as an earlier process recorded it. Slots that cannot be right are left out.
+    pub(crate) fn restore(slots: Vec<Slot>, first: Option<SystemTime>, now: SystemTime) -> Self {
+        let (last, mut day) = (number_at(now), Self { slots: VecDeque::new(), first });
+        for slot in slots.into_iter().filter(|slot| slot.number <= last && slot.is_plausible()) {
+            if day.slots.back().is_none_or(|last| last.number < slot.number) {
+                push(&mut day.slots, slot, MAX_SLOTS);
+            }
+        }
+        day
+    }
+
+    /// When the first probe of the last 24 hours ended, as far as they are known; `None` if there was none.
+    pub(crate) fn first(&self, now: SystemTime) -> Option<SystemTime> {
+        let oldest = self.slots(now).next()?.start();
+        Some(self.first.map_or(oldest, |first| first.max(oldest)))
+    }
+
     pub(crate) fn record(&mut self, report: &ProbeReport) {
+        self.first.get_or_insert(report.finished);
         if let Some(slot) = self.slot(number_at(report.finished)) {
             slot.record(report);
         }
@@ -139,18 +195,18 @@ impl Day {
     /// The slots that have a probe and are at most 24 hours old at `now`, oldest first.
     pub(crate) fn slots(&self, now: SystemTime) -> impl Iterator<Item = &Slot> {
         let oldest = number_at(now).saturating_sub(MAX_SLOTS as u64 - 1);
-        self.0.iter().filter(move |slot| slot.number >= oldest)
+        self.slots.iter().filter(move |slot| slot.number >= oldest)
     }
 
     /// The slot with this number; if the next slot exists already, that one, because the report came late or
     /// the clock stepped back a little. Slots further in the future are removed: the clock was wrong when they
     /// were written.
     fn slot(&mut self, number: u64) -> Option<&mut Slot> {
-        self.0.retain(|slot| slot.number <= number + 1 && slot.number + MAX_SLOTS as u64 > number);
-        if self.0.back().is_none_or(|last| last.number < number) {
-            push(&mut self.0, Slot { number, ..Slot::default() }, MAX_SLOTS + 1);
+        self.slots.retain(|slot| slot.number <= number + 1 && slot.number + MAX_SLOTS as u64 > number);
+        if self.slots.back().is_none_or(|last| last.number < number) {
+            push(&mut self.slots, Slot { number, ..Slot::default() }, MAX_SLOTS + 1);
         }
-        self.0.back_mut()
+        self.slots.back_mut()
     }
 }
 
@@ -174,6 +230,16 @@ impl Slot {
                 self.reason.get_or_insert(reason);
             }
         }
+    }
+
+    /// Whether the counts and sums fit a quarter of an hour: a damaged file must not make a sum overflow.
+    fn is_plausible(&self) -> bool {
+        let is_small = |count: u32| count < 1_000_000;
+        let is_short = |sum: &Duration| *sum < Duration::from_hours(24 * 365);
+        is_small(self.succeeded)
+            && is_small(self.failed)
+            && is_small(self.maintenance)
+            && self.phases.iter().all(is_short)
     }
 
     pub(crate) fn start(&self) -> SystemTime {

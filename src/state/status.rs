@@ -1,15 +1,14 @@
 //! The status of one key, of its probes and of the health route, and how a report, a response or a state change
 //! updates it.
 
-use serde_with::SerializeDisplay;
-use std::collections::VecDeque;
+use serde_with::{DeserializeFromStr, SerializeDisplay};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use strum::{Display, IntoStaticStr, VariantArray};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::history::{Day, MAX_TRANSITIONS, PastProbe, RecentProbes, TransitionRecord, push};
+use super::history::{Day, PastProbe, RecentProbes, TransitionRecord, Transitions};
 use crate::config::HEALTH;
 use crate::key_state::{KeyState, PersistedKeyState};
 use crate::partner_api::budget::Budget;
@@ -37,7 +36,19 @@ pub(crate) enum Skip {
 }
 
 /// The state of the API, from its health route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, IntoStaticStr, VariantArray, SerializeDisplay)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    SerializeDisplay,
+    DeserializeFromStr,
+)]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub(crate) enum HealthState {
     /// No health probe ran yet.
@@ -60,6 +71,9 @@ pub(crate) struct HealthStatus {
     pub monitored_since: SystemTime,
     pub recent: RecentProbes,
     pub day: Day,
+    pub transitions: Transitions<HealthState>,
+    /// The state when an earlier process ended a short time ago, and since when it was in it.
+    pub before_start: Option<(HealthState, SystemTime)>,
 }
 
 #[derive(Clone, Debug)]
@@ -85,8 +99,7 @@ pub(crate) struct KeyStatus {
     pub probes: Vec<ProbeStatus>,
     /// The last runs of all its probes together.
     pub recent: RecentProbes,
-    /// The last state changes, oldest first.
-    pub transitions: VecDeque<TransitionRecord>,
+    pub transitions: Transitions<KeyState>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -189,7 +202,7 @@ impl KeyStatus {
             budget: None,
             probes: probes.into_iter().collect(),
             recent: RecentProbes::default(),
-            transitions: VecDeque::new(),
+            transitions: Transitions::default(),
         }
     }
 
@@ -238,10 +251,16 @@ impl KeyStatus {
         if persisted.state != self.persisted.state {
             count(&mut self.changes, persisted.state);
             let TransitionCause { code, request_id } = cause.unwrap_or_default();
-            let transition = TransitionRecord { at: persisted.since, to: persisted.state, code, request_id };
-            push(&mut self.transitions, transition, MAX_TRANSITIONS);
+            let (at, from, to) = (persisted.since, self.last_verdict(), persisted.state);
+            self.transitions.push(TransitionRecord { at, from, to, code, request_id });
         }
         self.persisted = persisted;
+    }
+
+    /// The last state that is a verdict. While the state is unknown, it is that of the token before.
+    fn last_verdict(&self) -> KeyState {
+        let before = || self.transitions.iter().next_back().map_or(KeyState::Unknown, |last| last.from);
+        if self.persisted.state == KeyState::Unknown { before() } else { self.persisted.state }
     }
 
     /// Records the report of the probe at `index`. Returns whether a failure episode began or ended.
@@ -277,10 +296,29 @@ impl HealthStatus {
             Err(failure) if failure.reason == Reason::Maintenance => HealthState::Maintenance,
             Err(_) => HealthState::Down,
         };
-        if state != self.state {
-            (self.state, self.since) = (state, report.finished);
-        }
+        self.change(state, report);
         change
+    }
+}
+
+impl HealthStatus {
+    fn change(&mut self, to: HealthState, report: &ProbeReport) {
+        if to == self.state {
+            return;
+        }
+        let before = self.before_start.take();
+        let from = if self.state == HealthState::Unknown {
+            before.map(|(state, _)| state)
+        } else {
+            Some(self.state)
+        };
+        self.since = before.filter(|(state, _)| *state == to).map_or(report.finished, |(_, since)| since);
+        self.state = to;
+        if let Some(from) = from.filter(|from| *from != to) {
+            let code = report.outcome.as_ref().err().and_then(|failure| failure.code.clone());
+            let request_id = report.request_id.clone();
+            self.transitions.push(TransitionRecord { at: report.finished, from, to, code, request_id });
+        }
     }
 }
 
@@ -295,6 +333,8 @@ impl Default for HealthStatus {
             monitored_since: now,
             recent: RecentProbes::default(),
             day: Day::default(),
+            transitions: Transitions::default(),
+            before_start: None,
         }
     }
 }

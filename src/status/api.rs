@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use serde_with::As;
 
-use super::key::failed;
+use super::failed::failed;
 use super::seconds::Seconds;
 use super::{PastProbeView, ProbeView, StatusSource};
 use crate::diagnosis::{self, Verdict};
@@ -23,9 +23,12 @@ pub(crate) struct ApiView {
     /// The base URL.
     pub url: Arc<str>,
     pub state: HealthState,
-    /// When this process first saw this state.
+    /// When this state was first seen.
     #[serde(rename = "state_since_timestamp_seconds", with = "As::<Seconds>")]
     pub since: SystemTime,
+    /// Whether it was in another state before; if not, it may be in this one for longer.
+    #[serde(skip)]
+    pub changed: bool,
     /// When this process began to monitor the API.
     #[serde(rename = "watched_since_timestamp_seconds", with = "As::<Seconds>")]
     pub monitored_since: SystemTime,
@@ -41,10 +44,11 @@ pub(crate) struct ApiView {
     pub history: Vec<PastProbeView>,
 }
 
-/// The share of health probes that succeeded in the last 24 hours, or in the part of them that this process has
-/// monitored, and what is left of the error budget.
+/// The share of health probes that succeeded in the last 24 hours, or in the part of them that is known, and what is
+/// left of the error budget.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Availability {
+    /// From the first of these probes until now, at most 24 hours.
     #[serde(rename = "window_seconds", with = "As::<Seconds>")]
     pub window: Duration,
     /// The share of probes that should succeed, not counting announced maintenance.
@@ -88,6 +92,7 @@ impl ApiView {
             url: settings.api.base_url.as_str().into(),
             state: health.state,
             since: health.since,
+            changed: health.transitions.iter().next_back().is_some_and(|last| last.at <= health.since),
             monitored_since: health.monitored_since,
             verdict: diagnosis::diagnose_api(
                 source.language,
@@ -96,7 +101,12 @@ impl ApiView {
                 failed(&health.probe, source.certificate_expired()),
             ),
             certificate_expiry: source.certificate_expiry,
-            availability: Availability::new(&day, settings.health.objective),
+            availability: Availability::new(
+                &day,
+                health.day.first(source.now),
+                source.now,
+                settings.health.objective,
+            ),
             probe: ProbeView::new(&health.probe),
             day,
             history: health.recent.iter().rev().map(PastProbeView::new).collect(),
@@ -106,13 +116,13 @@ impl ApiView {
 
 impl Availability {
     #[expect(clippy::cast_precision_loss, reason = "a day's probes fit")]
-    fn new(day: &[SlotView], objective: f64) -> Self {
+    fn new(day: &[SlotView], first: Option<SystemTime>, now: SystemTime, objective: f64) -> Self {
         let sum = |count: fn(&SlotView) -> u32| day.iter().map(|slot| u64::from(count(slot))).sum::<u64>();
         let (succeeded, failed) = (sum(|slot| slot.succeeded), sum(|slot| slot.failed));
         let counted = (succeeded + failed) as f64;
         let some = succeeded + failed > 0;
         Self {
-            window: WINDOW,
+            window: first.and_then(|first| now.duration_since(first).ok()).unwrap_or_default().min(WINDOW),
             objective,
             succeeded,
             failed,

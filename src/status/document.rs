@@ -17,16 +17,15 @@ pub(crate) fn document(
     // The closing brace comes after the keys.
     head.pop();
     head.extend_from_slice(b",\"keys\":[");
-    let (keys, certificate_expired) = (selection.keys, source.certificate_expired());
-    let language = source.language;
+    let (keys, circumstances) = (selection.keys, source.circumstances());
     let pieces = (0..keys.len()).step_by(PIECE).map(move |start| {
         let mut piece = Vec::new();
         for (place, key) in keys.iter().enumerate().skip(start).take(PIECE) {
             if place > 0 {
                 piece.push(b',');
             }
-            let secret = *key.partner.secret();
-            let view = KeyView::new(key, &key.status(), &secret, certificate_expired, language);
+            let secret = key.partner.secret();
+            let view = KeyView::new(key, &key.status(), &secret, circumstances);
             // Cannot fail: every view can be written as JSON, and writing to memory always succeeds.
             let _ = serde_json::to_writer(&mut piece, &view);
         }

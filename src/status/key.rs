@@ -8,12 +8,13 @@ use strum::VariantArray as _;
 use serde::Serialize;
 use serde_with::As;
 
-use super::StatusSource;
+use super::failed::failed;
 use super::seconds::Seconds;
-use crate::config::KEY_INFO;
-use crate::diagnosis::{self, Answers, FailedProbe, KeyFacts, OutdatedRefusals, TokenOrigin, Verdict};
+use super::standing::{Standing, severity};
+use super::{Circumstances, StatusSource};
+use crate::config::{KEY_INFO, Labels};
+use crate::diagnosis::{self, Answers, KeyFacts, OutdatedRefusals, TokenOrigin, Verdict};
 use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, SecretState};
-use crate::language::Language;
 use crate::partner_api::Access;
 use crate::partner_api::error::ErrorCode;
 use crate::partner_api::failure::Reason;
@@ -33,7 +34,14 @@ pub(crate) struct KeyView {
     /// Since when a key that worked is refused: until the API accepts it, whatever its state is meanwhile.
     #[serde(rename = "broken_since_timestamp_seconds", with = "As::<Option<Seconds>>")]
     pub broken_since: Option<SystemTime>,
+    /// What the key needs.
+    pub standing: Standing,
+    /// Since when it has its problem; `None` if it has none.
+    #[serde(rename = "problem_since_timestamp_seconds", with = "As::<Option<Seconds>>")]
+    pub problem_since: Option<SystemTime>,
     pub verdict: Verdict,
+    /// The labels that the operator gave the key.
+    pub labels: Labels,
     /// The ID of the schema (tenant) behind the key.
     pub schema_id: Option<String>,
     /// The partner's ID at MyUnisoft.
@@ -142,6 +150,8 @@ pub(crate) struct KeyDetail {
 pub(crate) struct TransitionView {
     #[serde(rename = "timestamp_seconds", with = "As::<Seconds>")]
     pub at: SystemTime,
+    /// The last verdict before.
+    pub from: KeyState,
     /// The new state.
     pub to: KeyState,
     /// The API's error code.
@@ -171,16 +181,15 @@ pub(crate) struct PastProbeView {
 }
 
 impl KeyView {
-    /// `certificate_expired`: whether the certificate of the API's host has expired.
     pub(super) fn new(
         key: &MonitoredKey,
         status: &KeyStatus,
         secret: &PersistedSecretState,
-        certificate_expired: bool,
-        language: Language,
+        circumstances: Circumstances,
     ) -> Self {
         let known = |id: &String| (!id.is_empty()).then(|| id.clone());
-        let facts = facts(key, status, secret, certificate_expired, language);
+        let facts = facts(key, status, secret, circumstances);
+        let standing = severity(status, &key.partner, circumstances).standing();
         Self {
             partner: Arc::clone(&key.partner.name),
             key: Arc::clone(&key.name),
@@ -188,7 +197,10 @@ impl KeyView {
             state: status.persisted.state,
             since: status.persisted.since,
             broken_since: status.persisted.history.broken_since,
+            standing,
+            problem_since: problem_since(status, standing),
             verdict: diagnosis::diagnose_key(&facts),
+            labels: key.operator_labels(),
             verdict_probe: verdict_probe(status, &facts),
             schema_id: known(&status.identity.schema_id),
             third_party_id: known(&status.identity.third_party_id),
@@ -239,12 +251,29 @@ fn verdict_probe(status: &KeyStatus, facts: &KeyFacts<'_>) -> Option<Arc<str>> {
     Some(before.map_or_else(|| failed.probe.into(), |probe| Arc::clone(&probe.name)))
 }
 
+/// A key that worked has its problem since it was refused, whatever its state became since then.
+fn problem_since(status: &KeyStatus, standing: Standing) -> Option<SystemTime> {
+    let persisted = &status.persisted;
+    let failing = || status.probes.iter().filter_map(|probe| Some(probe.episode.as_ref()?.since)).min();
+    let since = match persisted.state {
+        KeyState::Active | KeyState::Unknown => failing(),
+        KeyState::Pending
+        | KeyState::NotFound
+        | KeyState::Revoked
+        | KeyState::Disconnected
+        | KeyState::FolderNotFound
+        | KeyState::Invalid
+        | KeyState::Forbidden => Some(persisted.since),
+    };
+    let since = persisted.history.broken_since.or(since);
+    since.filter(|_| standing != Standing::Working)
+}
+
 fn facts<'a>(
     key: &MonitoredKey,
     status: &'a KeyStatus,
     secret: &PersistedSecretState,
-    certificate_expired: bool,
-    language: Language,
+    circumstances: Circumstances,
 ) -> KeyFacts<'a> {
     // Without a request ID, only the documented body of key/info shows that the API itself answered.
     let is_accepted = |probe: &&ProbeStatus| {
@@ -254,10 +283,10 @@ fn facts<'a>(
     let present = status.probes.iter().filter(|probe| !is_outdated(probe, &status.persisted, secret));
     let skipped = |skip| status.probes.iter().any(|probe| probe.last_skip == Some(skip));
     KeyFacts {
-        language,
+        language: circumstances.language,
         state: status.persisted.state,
         secret: secret.state,
-        failed_probes: present.filter_map(|probe| failed(probe, certificate_expired)).collect(),
+        failed_probes: present.filter_map(|probe| failed(probe, circumstances.certificate_expired)).collect(),
         outdated: outdated_refusals(status, secret),
         accepted_probes: status.probes.iter().filter(is_accepted).map(|probe| &*probe.name).collect(),
         is_broken: status.persisted.history.broken_since.is_some(),
@@ -302,20 +331,6 @@ fn answers(status: &KeyStatus) -> Answers {
     if is_unproven { Answers::WithoutRequestId } else { Answers::Other }
 }
 
-/// The last run of a probe, if it failed. The failure episode is not enough: it keeps its first failure, and
-/// the last one may be of another kind.
-pub(super) fn failed(probe: &ProbeStatus, certificate_expired: bool) -> Option<FailedProbe<'_>> {
-    let last = probe.last.as_ref()?;
-    Some(FailedProbe {
-        probe: &probe.name,
-        failure: last.failure.as_ref()?,
-        reached: last.phases.last_reached(),
-        status: last.status,
-        from_api: last.request_id.is_some(),
-        certificate_expired,
-    })
-}
-
 impl ProbeView {
     /// The request ID to quote: from the start of the failure episode, or else from the last response.
     pub(crate) fn request_id_to_quote(&self) -> Option<&str> {
@@ -355,10 +370,10 @@ impl ProbeView {
 
 impl KeyDetail {
     pub(crate) fn new(source: &StatusSource<'_>, key: &MonitoredKey) -> Self {
-        let secret = *key.partner.secret();
+        let secret = key.partner.secret();
         let status = key.status();
         Self {
-            key: KeyView::new(key, &status, &secret, source.certificate_expired(), source.language),
+            key: KeyView::new(key, &status, &secret, source.circumstances()),
             state_changes: status.transitions.iter().rev().map(TransitionView::new).collect(),
             history: status.recent.iter().rev().map(PastProbeView::new).collect(),
         }
@@ -366,9 +381,10 @@ impl KeyDetail {
 }
 
 impl TransitionView {
-    fn new(transition: &TransitionRecord) -> Self {
+    fn new(transition: &TransitionRecord<KeyState>) -> Self {
         Self {
             at: transition.at,
+            from: transition.from,
             to: transition.to,
             code: transition.code.as_ref().map(ErrorCode::to_string),
             request_id: transition.request_id.as_ref().map(RequestId::to_string),

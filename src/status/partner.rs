@@ -8,7 +8,10 @@ use serde::Serialize;
 use serde_with::As;
 
 use super::seconds::Seconds;
+use crate::diagnosis::{self, Verdict};
 use crate::key_state::{KeyState, SecretState};
+use crate::language::Language;
+use crate::partner_api::request_id::RequestId;
 use crate::state::MonitoredPartner;
 
 #[derive(Clone, Debug, Serialize)]
@@ -17,6 +20,10 @@ pub(crate) struct PartnerView {
     pub secret_state: SecretState,
     #[serde(rename = "secret_state_since_timestamp_seconds", with = "As::<Seconds>")]
     pub since: SystemTime,
+    /// What is wrong with the secret.
+    pub verdict: Verdict,
+    /// The request ID of the response that refused the secret.
+    pub request_id: Option<String>,
     /// The number of its keys.
     pub keys: usize,
     /// The number of its keys in each state, without the states that no key is in.
@@ -25,14 +32,34 @@ pub(crate) struct PartnerView {
     pub failing_keys: usize,
 }
 
+/// Whether the secret is refused or cannot be read.
+pub(super) fn needs_someone(partner: &MonitoredPartner) -> bool {
+    matches!(partner.secret().state, SecretState::Rejected | SecretState::Pending)
+        || partner.credential_problem().is_some()
+}
+
+/// The request ID of the refusal, if the secret is refused.
+fn request_id(partner: &MonitoredPartner, state: SecretState) -> Option<String> {
+    let transitions = partner.transitions();
+    let last =
+        transitions.iter().next_back().filter(|last| last.to == state && state != SecretState::Active)?;
+    last.request_id.as_ref().map(RequestId::to_string)
+}
+
 impl PartnerView {
     /// A partner without keys; [`Self::count`] adds them.
-    pub(super) fn new(partner: &MonitoredPartner) -> Self {
-        let secret = *partner.secret();
+    pub(super) fn new(partner: &MonitoredPartner, language: Language) -> Self {
+        let secret = partner.secret();
         Self {
             partner: Arc::clone(&partner.name),
             secret_state: secret.state,
             since: secret.since,
+            verdict: diagnosis::diagnose_secret(
+                secret.state,
+                partner.credential_problem().as_deref(),
+                language,
+            ),
+            request_id: request_id(partner, secret.state),
             keys: 0,
             key_states: BTreeMap::new(),
             failing_keys: 0,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use strum::VariantArray as _;
 
 use super::key::outdated_refusals;
-use super::{KeyDetail, StatusSource};
+use super::{Filter, KeyDetail, StatusSource, select};
 use crate::diagnosis::Blame;
 use crate::key_state::{KeyHistory, KeyState, PersistedKeyState, PersistedSecretState, SecretState};
 use crate::language::Language;
@@ -18,6 +18,7 @@ use crate::state::{
     HealthState, Inventory, KeyStatus, LastProbe, MonitoredKey, MonitoredPartner, ProbeStatus, SharedState,
     Skip,
 };
+use crate::synthetic::SyntheticFleet;
 use crate::test_support::{at, report};
 use serde_json::Value;
 
@@ -157,4 +158,23 @@ fn the_status_says_since_when_a_key_that_worked_is_refused() {
         |state| serde_json::to_value(detail(state, &[])).unwrap()["broken_since_timestamp_seconds"].clone();
     assert_eq!(since(KeyState::Revoked), 5.0);
     assert_eq!(since(KeyState::Active), Value::Null);
+}
+
+#[test]
+fn the_filter_on_the_name_finds_the_values_of_labels() {
+    let fleet = SyntheticFleet::with_keys(3, |number| (format!("customer-{number}"), false)).unwrap();
+    let inventory = fleet.shared_state.inventory();
+    let labels = [("contact".into(), "SAV@acme.example".into())];
+    inventory.keys[1].set_operator_labels(Arc::new(labels.into()));
+    let found = |text: &str| {
+        let filter = Filter { name: Some(text.to_owned()), ..Filter::default() };
+        select(&StatusSource::new(&fleet.shared_state, Language::English), &filter)
+            .keys
+            .iter()
+            .map(|key| key.name.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found("sav@"), ["customer-1"]);
+    assert_eq!(found("CUSTOMER-2"), ["customer-2"]);
+    assert_eq!(found("contact"), [""; 0], "the name of a label is not searched");
 }

@@ -35,8 +35,8 @@ impl Storage {
 
     fn try_open(&self) -> Result<Store, OpenError> {
         let failures = Arc::clone(&self.failures);
-        Store::open(&self.directory(), move || {
-            failures.fetch_add(1, Ordering::Relaxed);
+        Store::open(&self.directory(), move |written| {
+            failures.fetch_add(u32::from(written.is_err()), Ordering::Relaxed);
         })
     }
 
@@ -335,7 +335,7 @@ async fn only_the_exporter_s_user_can_access_directory_and_files() {
     use std::os::unix::fs::PermissionsExt;
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("new/and/deep");
-    let store = Store::open(&directory, || {}).unwrap();
+    let store = Store::open(&directory, |_| {}).unwrap();
     store.save(active("dupont")).await.unwrap();
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode(directory.join("state.json")), 0o600);

@@ -1,5 +1,9 @@
 //! The status as JSON: filters, errors, and what a reload changes.
 
+use partner_simulator::{Fault, Scope};
+use rustix::process::Signal;
+use serde_json::Value;
+
 use crate::support::acme::two_keys;
 use crate::support::server::{Exporter, until};
 
@@ -78,4 +82,102 @@ async fn the_verdict_names_the_current_cause_not_the_first_cause_of_the_episode(
     simulator.key("dupont").unwrap().revoke();
     std::fs::rename(folder.path().join("token.moved"), folder.path().join("token")).unwrap();
     wait_for_verdict("key", "was revoked").await;
+}
+
+/// The status, as soon as it has a property.
+async fn status_with(exporter: &Exporter, what: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
+    until(what, || async {
+        let (_, status) = exporter.get_json("/api/v1/status").await;
+        is_wanted(&status).then_some(status)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_day_and_what_changed_lately_outlive_a_restart() {
+    let (simulator, folder) = two_keys().await;
+    let mut exporter = Exporter::start(folder.path(), &[]).await;
+    status_with(&exporter, "two keys that work", |status| status["fleet"]["working"] == 2).await;
+    simulator.key("dupont").unwrap().revoke();
+    status_with(&exporter, "a revoked key", |status| status["fleet"]["needs_someone"] == 1).await;
+    simulator.key("dupont").unwrap().restore();
+    status_with(&exporter, "a mended key", |status| status["fleet"]["working"] == 2).await;
+    simulator.inject(Scope::Everything, Fault::Close);
+    let before = status_with(&exporter, "an API that is down", |status| {
+        status["api"]["state"] == "down" && status["api"]["availability"]["failed"].as_u64() > Some(2)
+    })
+    .await;
+    exporter.server.signal(Signal::TERM);
+    exporter.server.wait_for_exit().await;
+    let exporter = Exporter::start(folder.path(), &[]).await;
+    let after = status_with(&exporter, "the first probe", |status| status["api"]["state"] == "down").await;
+    for (count, at_least) in [("succeeded", 1), ("failed", 3)] {
+        let count = |status: &Value| status["api"]["availability"][count].as_u64().unwrap();
+        assert!(count(&after) >= count(&before) && count(&before) >= at_least, "{before} {after}");
+    }
+    let since = |status: &Value| status["api"]["state_since_timestamp_seconds"].as_f64().unwrap();
+    assert!((since(&after) - since(&before)).abs() < 0.001, "the API has been down since before the restart");
+    let changes = |status: &Value| {
+        let changes = status["recent_changes"].as_array().unwrap().iter();
+        changes
+            .map(|change| format!("{} {} {}", change["key"], change["from"], change["to"]))
+            .collect::<Vec<_>>()
+    };
+    let expected =
+        ["null \"up\" \"down\"", "\"dupont\" \"revoked\" \"active\"", "\"dupont\" \"active\" \"revoked\""];
+    assert_eq!(changes(&after), expected);
+    let (_, key) = exporter.get_json("/api/v1/status/key?partner=acme&key=dupont").await;
+    assert_eq!(key["state_changes"][0]["to"], "active", "{key}");
+    assert!(key["state_changes"][1]["request_id"].is_string(), "{key}");
+    let window = after["api"]["availability"]["window_seconds"].as_f64().unwrap();
+    assert!(window > 0.0 && window < 600.0, "the window is as long as what was measured: {window}");
+}
+
+#[tokio::test]
+async fn a_damaged_history_stops_no_start() {
+    let (_simulator, folder) = two_keys().await;
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("history.json"), "{\"version\":1,\"api\":").unwrap();
+    let exporter = Exporter::start(folder.path(), &[]).await;
+    exporter.server.wait_for_log(&["level=warn", "the history cannot be read", "history.json"]).await;
+    status_with(&exporter, "two keys that work", |status| status["fleet"]["working"] == 2).await;
+}
+
+#[tokio::test]
+async fn the_problems_of_the_exporter_are_in_the_json_and_on_the_page() {
+    let (simulator, folder) = two_keys().await;
+    let file = folder.path().join("exporter.yml");
+    let valid = std::fs::read_to_string(&file).unwrap();
+    let token = simulator.key("dupont").unwrap().token().unwrap();
+    std::fs::write(folder.path().join("token"), &token).unwrap();
+    let valid = valid.replace(&format!("token: {token}"), "token_file: token");
+    std::fs::write(&file, &valid).unwrap();
+    // The storage directory is a file.
+    std::fs::write(folder.path().join("data"), "").unwrap();
+    let exporter = Exporter::start(folder.path(), &["--config.auto-reload-interval=1s"]).await;
+    status_with(&exporter, "two keys that work", |status| status["fleet"]["working"] == 2).await;
+    std::fs::remove_file(folder.path().join("token")).unwrap();
+    std::fs::write(&file, format!("{valid}nonsense: 1\n")).unwrap();
+    let status = status_with(&exporter, "three problems", |status| {
+        let exporter = &status["exporter"];
+        exporter["reload_failure"]["error"].is_string()
+            && exporter["storage_failure"]["error"].is_string()
+            && exporter["unreadable_credentials_total"] == 1
+    })
+    .await;
+    let credential = &status["exporter"]["unreadable_credentials"][0];
+    assert_eq!((&credential["partner"], &credential["key"]), (&"acme".into(), &"dupont".into()));
+    assert!(credential["error"].as_str().unwrap().contains("token"), "{credential}");
+    assert_eq!(status["fleet"]["needs_someone"], 1, "the key works with the last value only");
+    let (_, page) = exporter.get("/?name=martin").await.unwrap();
+    for sentence in [
+        "The configuration was not reloaded.",
+        "nonsense",
+        "The states cannot be saved to disk.",
+        "One credential cannot be read.",
+    ] {
+        assert!(page.contains(sentence), "{sentence} in {page}");
+    }
+    assert!(!page.contains(&token));
 }

@@ -28,8 +28,17 @@ pub(crate) struct Browser {
 impl Browser {
     /// Opens a browser with a window of this size and this preferred colour scheme.
     pub(crate) async fn open(size: (u32, u32), dark: bool) -> Self {
+        Self::start(size, dark, "UTC").await
+    }
+
+    /// Opens a browser of a reader in this time zone.
+    pub(crate) async fn open_in_zone(size: (u32, u32), zone: &str) -> Self {
+        Self::start(size, false, zone).await
+    }
+
+    async fn start(size: (u32, u32), dark: bool, zone: &str) -> Self {
         let permit = BROWSER_LIMIT.acquire().await.unwrap();
-        let (driver, port) = start_driver().await;
+        let (driver, port) = start_driver(zone).await;
         let profile = tempfile::tempdir().unwrap();
         let driver_url = format!("http://127.0.0.1:{port}");
         let client = ClientBuilder::new(HttpConnector::new())
@@ -113,9 +122,9 @@ fn start_of(output: &str) -> Option<DriverStart> {
 ///
 /// With port 0, chromedriver gets a free IPv6 port from the system and then needs the same IPv4 port. If another
 /// process uses that one, chromedriver exits, and the next attempt gets another port.
-async fn start_driver() -> (Server, u16) {
+async fn start_driver(zone: &str) -> (Server, u16) {
     for _ in 0..10 {
-        let driver = Server::spawn(Command::new("chromedriver").arg("--port=0"));
+        let driver = Server::spawn(Command::new("chromedriver").arg("--port=0").env("TZ", zone));
         match until("chromedriver to start", || async { start_of(&driver.output()) }).await {
             DriverStart::Listening(port) => return (driver, port),
             DriverStart::PortTaken => {}

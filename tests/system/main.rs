@@ -18,6 +18,7 @@ mod alerting;
 mod alerts;
 mod dashboards;
 mod faults;
+mod first_screen;
 mod kills;
 mod listen;
 mod metrics;

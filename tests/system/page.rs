@@ -40,7 +40,7 @@ async fn all_probed(exporter: &Exporter) {
 
 /// The names of the listed keys, in their order.
 async fn listed_keys(browser: &Browser) -> Vec<String> {
-    let names = "return [...document.querySelectorAll('.keys tbody th a')].map(a => a.textContent)";
+    let names = "return [...document.querySelectorAll('.key a.name')].map(a => a.textContent)";
     serde_json::from_value(browser.run(names).await).unwrap()
 }
 
@@ -63,17 +63,17 @@ async fn the_states_of_the_demo_are_shown_with_cause_and_remedy() {
     let browser = Browser::open(DESKTOP, false).await;
     browser.goto(&exporter.url).await;
     let headline = browser.text("#api-state").await;
-    assert!(headline.contains("The API has been"), "{headline}");
+    assert!(headline.contains("API "), "{headline}");
     for (key, state) in CONSTANT_STATES {
         let row = browser.run(&format!(
-            "return [...document.querySelectorAll('.keys tbody tr')].map(row => row.innerText).find(row => row.startsWith('{key}'))"
+            "return [...document.querySelectorAll('.key')].find(row => row.querySelector('.name').textContent === '{key}')?.innerText"
         )).await;
         let row = row.as_str().unwrap_or_else(|| panic!("{key} is not listed"));
         assert!(row.contains(state), "{key}: {row}");
         assert!(row.contains("ERR-") || key == "leroy", "{key}: {row}");
     }
     // This key is active, but a canary fails.
-    let blanchet = "return [...document.querySelectorAll('.keys tbody tr')].map(row => row.innerText).find(row => row.startsWith('blanchet'))";
+    let blanchet = "return [...document.querySelectorAll('.key')].find(row => row.querySelector('.name').textContent === 'blanchet').innerText";
     let blanchet = browser.run(blanchet).await;
     assert!(blanchet.as_str().unwrap().contains("failing"), "{blanchet}");
     let partners = browser.text("#partners").await;
@@ -85,7 +85,7 @@ async fn the_states_of_the_demo_are_shown_with_cause_and_remedy() {
     // The page of a key shows the same, and its history.
     browser.client.find(Locator::LinkText("fontaine")).await.unwrap().click().await.unwrap();
     let page = browser.text("main").await;
-    for part in ["disconnected", "ERR-THIRD-PARTY-DISCONNECTED", "atelier-nord", "State history"] {
+    for part in ["disconnected", "ERR-THIRD-PARTY-DISCONNECTED", "atelier-nord", "Life of the key"] {
         assert!(page.contains(part), "{part} in {page}");
     }
     let waterfalls = browser.run("return document.querySelectorAll('svg.waterfall rect').length").await;
@@ -117,7 +117,7 @@ async fn filters_by_state_partner_and_name_work_by_form_and_by_link() {
     client.find(Locator::LinkText("All keys")).await.unwrap().click().await.unwrap();
     assert_eq!(listed_keys(&browser).await.len(), all);
     browser.goto(&format!("{}/?name=nobody", exporter.url)).await;
-    assert!(browser.text("#listing").await.contains("No key matches the filter"));
+    assert!(browser.text("#keys").await.contains("No key matches the filter"));
     browser.goto(&format!("{}/?state=lost", exporter.url)).await;
     assert!(browser.text("main").await.contains("use one of unknown, pending"));
     browser.close().await;
@@ -129,9 +129,9 @@ async fn the_copy_button_copies_the_request_id() {
     all_probed(&exporter).await;
     let browser = Browser::open(DESKTOP, false).await;
     browser.goto(&format!("{}/?state=invalid", exporter.url)).await;
-    let shown = browser.text(".keys .copyable code").await;
+    let shown = browser.text("#keys .copyable code").await;
     assert!(shown.len() > 4, "{shown}");
-    browser.client.find(Locator::Css(".keys button.copy")).await.unwrap().click().await.unwrap();
+    browser.client.find(Locator::Css("#keys button.copy")).await.unwrap().click().await.unwrap();
     browser
         .wait_until_true("the button to show 'Copied'", "return document.body.innerText.includes('Copied')")
         .await;
@@ -154,7 +154,7 @@ async fn the_copy_button_copies_the_request_id() {
         )
         .await;
     browser.run("Object.defineProperty(navigator, 'clipboard', {value: undefined})").await;
-    browser.client.find(Locator::Css(".keys button.copy")).await.unwrap().click().await.unwrap();
+    browser.client.find(Locator::Css("#keys button.copy")).await.unwrap().click().await.unwrap();
     browser
         .wait_until_true("the button to show 'Copied'", "return document.body.innerText.includes('Copied')")
         .await;
@@ -206,7 +206,7 @@ async fn names_that_contain_markup_are_shown_as_text() {
     for name in names {
         browser.goto(&exporter.url).await;
         let find = format!(
-            "[...document.querySelectorAll('.keys tbody th a')].find(a => a.textContent === {})",
+            "[...document.querySelectorAll('.key a.name')].find(a => a.textContent === {})",
             serde_json::to_string(name).unwrap()
         );
         browser.run(&format!("{find}.click()")).await;
@@ -237,14 +237,15 @@ async fn the_page_refreshes_itself_keeps_the_focus_and_reports_a_failed_refresh(
     all_probed(&exporter).await;
     let browser = Browser::open(DESKTOP, false).await;
     browser.goto(&exporter.url).await;
-    let has = |text: &str| format!("return document.getElementById('listing').innerText.includes('{text}')");
+    let has =
+        |text: &str| format!("return document.getElementById('attention').innerText.includes('{text}')");
     assert_eq!(browser.run(&has("revoked")).await, false);
-    browser.run("document.querySelector('.keys tbody th a[href*=martin]').focus(); window.kept = true").await;
+    browser.run("document.querySelector('.key a.name[href*=martin]').focus(); window.kept = true").await;
     simulator.key("dupont").unwrap().revoke();
     browser.wait_until_true("the new state", &has("revoked")).await;
     assert_eq!(browser.run("return window.kept").await, true, "the page was not loaded again");
     assert_eq!(browser.run("return document.activeElement.textContent").await, "martin");
-    assert!(browser.client.title().await.unwrap().contains("1 key failing"));
+    assert!(browser.client.title().await.unwrap().contains("1 key needs someone"));
     // The refresh can be paused.
     browser.client.find(Locator::Css("#pause")).await.unwrap().click().await.unwrap();
     assert_eq!(browser.text("#refreshed").await, "Paused");
@@ -271,7 +272,7 @@ async fn every_control_is_reachable_by_keyboard() {
     for _ in 0..80 {
         press(&browser, char::from(Key::Tab)).await;
         let name = "const e = document.activeElement; const r = e.getBoundingClientRect(); \
-            return e.matches('body') ? '' : (e.id || e.className || e.textContent.trim()) + (r.width > 0 && r.height > 0 && getComputedStyle(e).outlineStyle !== 'none' ? '' : ' (not visible)')";
+            return e.matches('body') ? '' : (e.id || (e.matches('.name') ? '' : e.className) || e.textContent.trim()) + (r.width > 0 && r.height > 0 && getComputedStyle(e).outlineStyle !== 'none' ? '' : ' (not visible)')";
         let name = browser.run(name).await.as_str().unwrap().to_owned();
         if name.is_empty() {
             break;
@@ -296,7 +297,7 @@ async fn every_control_is_reachable_by_keyboard() {
         reached.iter().all(|name| !name.contains("(not visible)")),
         "each focused control is visible and has an outline: {reached:?}"
     );
-    browser.run("document.querySelector('.keys tbody th a').focus()").await;
+    browser.run("document.querySelector('.key a.name').focus()").await;
     press(&browser, char::from(Key::Enter)).await;
     browser.wait_until_true("the key's page", "return location.pathname === '/key'").await;
     browser.close().await;

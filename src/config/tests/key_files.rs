@@ -60,6 +60,18 @@ fn a_key_file_can_add_keys_to_a_partner_of_a_later_file() {
 }
 
 #[test]
+fn the_labels_of_a_partner_are_in_one_entry_only() {
+    let folder = configured(
+        "key_files: ['a.yml']\npartners: [{name: acme, secret_file: secret, labels: {customer: x}, keys: []}]\n",
+    )
+    .with("a.yml", "partners:\n  - name: acme\n    labels: {contact: y}\n    keys: []\n");
+    let error = folder.shortened(&folder.load().unwrap_err().to_string());
+    let expected = "a.yml:3: partners[0].labels: the partner \"acme\" already has labels at exporter.yml:2; \
+                    write all its labels in one place";
+    assert_eq!(error, expected);
+}
+
+#[test]
 fn each_file_is_read_once_even_if_several_patterns_match_it() {
     let folder = configured("key_files: ['*.yml', 'a*.yml', './a.yml']\n")
         .with("a.yml", "partners: [{name: acme, secret_file: secret, keys: []}]");

@@ -501,3 +501,30 @@ fn a_configuration_can_be_given_as_text() {
     assert_eq!(error.to_string(), expected);
     assert!(load_text("standard input", b"health: {interval: 30s}", Secrets::Check).is_ok());
 }
+
+#[test]
+fn a_key_has_the_labels_of_its_partner_and_its_own_which_replace_them() {
+    let folder = configured(
+        "key_files: ['more.yml']\npartners:
+  - name: acme
+    secret_file: secret
+    labels: {customer: 4711, contact: sav@acme.example}
+    keys:
+      - {name: dupont, access: society, token_file: secret}
+      - {name: martin, access: society, token_file: secret, labels: {customer: \"12\", région_2: x}}",
+    );
+    let error = folder.load().unwrap_err().to_string();
+    assert!(error.contains("région_2"), "{error}");
+    let text = fs::read_to_string(folder.path("exporter.yml")).unwrap();
+    folder.write("exporter.yml", &text.replace("région_2", "region_2"));
+    folder.write(
+        "more.yml",
+        "partners: [{name: acme, keys: [{name: petit, access: society, token_file: secret}]}]",
+    );
+    let keys = &folder.loaded().config.partners[0].keys;
+    let labels =
+        |key: &Key| key.labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
+    assert_eq!(labels(&keys[0]), ["contact=sav@acme.example", "customer=4711"]);
+    assert_eq!(labels(&keys[1]), ["contact=sav@acme.example", "customer=12", "region_2=x"]);
+    assert_eq!(labels(&keys[2]), labels(&keys[0]), "a key of another file");
+}

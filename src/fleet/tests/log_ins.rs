@@ -18,7 +18,7 @@ use tokio::time::{Duration, advance, sleep};
 use web_toolkit::{AuthHandle, LoadedWebConfig, Protection};
 
 use super::{RunningFleet, extended, minutes};
-use crate::config::{Api, Config, Credential, Key, Login, Settings};
+use crate::config::{Api, Config, Credential, Key, Labels, Login, Settings};
 use crate::key_state::KeyState;
 use crate::partner_api::failure::Reason;
 use crate::partner_api::{Access, Firm};
@@ -180,7 +180,13 @@ fn accept_low_firms(body: &Value) -> Option<(u16, Value)> {
 fn key(name: &str, firm: u64, password: SecretSource) -> Key {
     let login = Login { mail: MAIL.to_owned(), password, firm: Some(Firm::Id(firm)) };
     let credential = Credential::Login(login);
-    Key { name: name.into(), access: Access::Firm, credential, probes: vec![extended()] }
+    Key {
+        name: name.into(),
+        access: Access::Firm,
+        credential,
+        probes: vec![extended()],
+        labels: Labels::default(),
+    }
 }
 
 fn inline(password: &str) -> SecretSource {

@@ -37,7 +37,7 @@ fn changes(fleet: &RunningFleet) -> Vec<(KeyState, u64)> {
 
 /// A monitor without a schedule, so that a test chooses the order of the probes.
 fn monitor(simulator: &Simulator, storage: &Path) -> Arc<KeyMonitor> {
-    let context = Arc::new(context(Store::open(storage, || {}).unwrap()));
+    let context = Arc::new(context(Store::open(storage, |_| {}).unwrap()));
     let prober = Prober::new(&api(simulator)).unwrap();
     let partner = PartnerMonitor::new(&context.store, &partner("acme", Vec::new()), prober.identity());
     let settings = MonitorSettings { prober, keep_free: 0 };

@@ -1,5 +1,8 @@
 //! A new configuration of a running fleet.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::key_state::KeyState;
 use tokio::time::sleep;
 
@@ -42,4 +45,20 @@ async fn a_key_with_a_changed_definition_keeps_its_history() {
     assert_eq!(after.persisted, before.persisted);
     assert_eq!((before.probes[0].interval, after.probes[0].interval), (minutes(1), minutes(2)));
     assert_eq!((after.probes[0].total, after.probes[1].total), (before.probes[0].total, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_that_changes_labels_only_shows_them_and_does_not_restart_the_key() {
+    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
+    let mut fleet = fleet_of_one_key(&simulator, vec![extended()]).await;
+    let monitor = fleet.inner.key_index().find("acme", "dupont").unwrap();
+    let mut key = known_key(&simulator, "dupont", vec![extended()]);
+    for customer in ["4711", "4712"] {
+        key.labels = Arc::new(BTreeMap::from([("customer".into(), customer.into())]));
+        fleet.apply(&config(&simulator, vec![key.clone()]));
+        let inventory = fleet.shared_state.inventory();
+        let labels = inventory.key("acme", "dupont").unwrap().operator_labels();
+        assert_eq!(labels.get("customer").map(AsRef::as_ref), Some(customer));
+        assert!(Arc::ptr_eq(&fleet.inner.key_index().find("acme", "dupont").unwrap(), &monitor));
+    }
 }

@@ -39,6 +39,10 @@ async fn assert_write_failure_is_reported(exporter: &Exporter, simulator: &Simul
     exporter.wait_for_line(&state_line("dupont", "revoked")).await;
     exporter.server.wait_for_log(&["level=error", "cannot write the state file", "cause="]).await;
     assert!(exporter.sample_value(FAILED_WRITES).await > 0.0);
+    let (_, status) = exporter.get_json("/api/v1/status").await;
+    assert!(status["exporter"]["storage_failure"]["error"].is_string(), "{}", status["exporter"]);
+    let (_, page) = exporter.get("/").await.unwrap();
+    assert!(page.contains("The states cannot be saved to disk."), "{page}");
     assert_eq!(exporter.get("/-/healthy").await.unwrap().0, 200, "a restart would not repair the disk");
     assert!(
         !data.join("state.json").exists() || persisted_state(data) == "active",
@@ -50,6 +54,11 @@ async fn assert_write_failure_is_reported(exporter: &Exporter, simulator: &Simul
 async fn assert_recovery(exporter: &Exporter, data: &Path) {
     exporter.server.wait_for_log(&["level=info", "the state file can be written again"]).await;
     assert_eq!(persisted_state(data), "revoked");
+    until("a status without the failure", || async {
+        let (_, status) = exporter.get_json("/api/v1/status").await;
+        status["exporter"]["storage_failure"].is_null().then_some(())
+    })
+    .await;
     let failed = exporter.sample_value(FAILED_WRITES).await;
     exporter.wait_for_line(&format!("{FAILED_WRITES} {failed}")).await;
 }
@@ -68,7 +77,7 @@ async fn a_full_disk_is_reported_and_the_state_is_written_once_there_is_space() 
     until("no temporary file", || async {
         let files = std::fs::read_dir(&disk).unwrap().map(|file| file.unwrap().file_name());
         let files: BTreeSet<_> = files.map(|name| name.into_string().unwrap()).collect();
-        (files == ["last-alive", "lock", "state.json"].map(String::from).into()).then_some(())
+        (files == ["history.json", "last-alive", "lock", "state.json"].map(String::from).into()).then_some(())
     })
     .await;
 }
@@ -149,13 +158,14 @@ async fn storage_that_becomes_available_late_is_read_before_it_is_replaced() {
 #[tokio::test]
 async fn a_storage_directory_of_another_user_is_not_used() {
     const NOBODY: Option<u32> = Some(65534);
+    const FILES: [&str; 4] = ["lock", "state.json", "last-alive", "history.json"];
     let (_simulator, folder) = two_keys().await;
     let data = folder.path().join("data");
     let target = folder.path().join("file-of-another-service");
     std::fs::create_dir(&data).unwrap();
     std::fs::write(&target, "content").unwrap();
     std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o644)).unwrap();
-    for name in ["lock", "state.json", "last-alive"] {
+    for name in FILES {
         std::os::unix::fs::symlink(&target, data.join(name)).unwrap();
     }
     std::os::unix::fs::chown(&data, NOBODY, NOBODY).unwrap();
@@ -164,10 +174,10 @@ async fn a_storage_directory_of_another_user_is_not_used() {
     exporter.wait_for_line(&state_line("dupont", "active")).await;
     assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o644);
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "content");
-    assert_eq!(std::fs::read_dir(&data).unwrap().count(), 3, "nothing is written there");
+    assert_eq!(std::fs::read_dir(&data).unwrap().count(), FILES.len(), "nothing is written there");
     assert!(data.join("last-alive").is_symlink());
     // The directory is tried again.
-    for name in ["lock", "state.json", "last-alive"] {
+    for name in FILES {
         std::fs::remove_file(data.join(name)).unwrap();
     }
     std::os::unix::fs::chown(&data, Some(rustix::process::geteuid().as_raw()), None).unwrap();

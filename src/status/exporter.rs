@@ -1,0 +1,89 @@
+//! The view of the exporter itself: what is wrong with its configuration, its files and its disk.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::Serialize;
+use serde_with::As;
+
+use super::StatusSource;
+use super::seconds::Seconds;
+use crate::state::{ReloadFailure, StorageFailure};
+
+/// The number of credentials in the list; the others are only counted.
+const MAX_CREDENTIALS: usize = 100;
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ExporterView {
+    pub version: &'static str,
+    /// Why the last reload of the configuration failed; `None` after one that succeeded.
+    pub reload_failure: Option<ReloadFailureView>,
+    /// Why the persisted state cannot be written; `None` if the last write succeeded.
+    pub storage_failure: Option<StorageFailureView>,
+    /// The secrets, tokens and passwords that cannot be read now; at most 100.
+    pub unreadable_credentials: Vec<CredentialView>,
+    /// The number of all of them.
+    pub unreadable_credentials_total: usize,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ReloadFailureView {
+    #[serde(rename = "timestamp_seconds", with = "As::<Seconds>")]
+    pub at: SystemTime,
+    pub error: Arc<str>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct StorageFailureView {
+    #[serde(rename = "since_timestamp_seconds", with = "As::<Seconds>")]
+    pub since: SystemTime,
+    pub error: Arc<str>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct CredentialView {
+    pub partner: Arc<str>,
+    /// `None`: it is the partner's secret.
+    pub key: Option<Arc<str>>,
+    pub error: Arc<str>,
+}
+
+impl From<ReloadFailure> for ReloadFailureView {
+    fn from(ReloadFailure { at, text }: ReloadFailure) -> Self {
+        Self { at, error: text }
+    }
+}
+
+impl From<StorageFailure> for StorageFailureView {
+    fn from(StorageFailure { since, text }: StorageFailure) -> Self {
+        Self { since, error: text }
+    }
+}
+
+impl ExporterView {
+    pub(super) fn new(source: &StatusSource<'_>) -> Self {
+        let mut unreadable = Vec::new();
+        let mut total = 0;
+        let mut add = |partner: &Arc<str>, key: Option<&Arc<str>>, problem: Option<&Arc<str>>| {
+            let Some(error) = problem else { return };
+            total += 1;
+            if unreadable.len() < MAX_CREDENTIALS {
+                let (partner, key, error) = (Arc::clone(partner), key.cloned(), Arc::clone(error));
+                unreadable.push(CredentialView { partner, key, error });
+            }
+        };
+        for partner in &source.inventory.partners {
+            add(&partner.name, None, partner.credential_problem().as_ref());
+        }
+        for key in &source.inventory.keys {
+            add(&key.partner.name, Some(&key.name), key.status().credential_problem.as_ref());
+        }
+        Self {
+            version: crate::version::VERSION,
+            reload_failure: source.shared_state.reload_failure().map(ReloadFailureView::from),
+            storage_failure: source.shared_state.storage_failure().map(StorageFailureView::from),
+            unreadable_credentials: unreadable,
+            unreadable_credentials_total: total,
+        }
+    }
+}
