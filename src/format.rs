@@ -25,15 +25,6 @@ pub(crate) fn span(span: Duration) -> String {
     text
 }
 
-/// How long ago `time` was, or how long it is until then.
-pub(crate) fn relative_time(time: SystemTime, now: SystemTime) -> String {
-    match now.duration_since(time) {
-        Ok(past) if past < Duration::from_secs(1) => "just now".to_owned(),
-        Ok(past) => format!("{} ago", span(past)),
-        Err(future) => format!("in {}", span(future.duration())),
-    }
-}
-
 /// The duration of a probe or a phase, with at most three significant digits.
 pub(crate) fn latency(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
@@ -140,14 +131,6 @@ mod tests {
         ] {
             assert_eq!(span(Duration::from_secs(seconds)), text);
         }
-    }
-
-    #[test]
-    fn a_relative_time_says_whether_it_is_past_or_future() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        assert_eq!(relative_time(now, now), "just now");
-        assert_eq!(relative_time(now - Duration::from_secs(61), now), "1 min 1 s ago");
-        assert_eq!(relative_time(now + Duration::from_hours(25), now), "in 1 d 1 h");
     }
 
     #[test]

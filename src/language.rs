@@ -41,11 +41,14 @@ static ENGLISH: LazyLock<FluentLanguageLoader> = LazyLock::new(|| loader(Languag
 static FRENCH: LazyLock<FluentLanguageLoader> = LazyLock::new(|| loader(Language::French));
 
 impl Language {
-    /// The language that the parameter `lang` names. Otherwise the one that the header `Accept-Language` prefers. Otherwise
-    /// English.
-    pub(crate) fn negotiate(parameter: Option<&str>, header: Option<&str>) -> Self {
-        let chosen = parameter.and_then(|code| code.trim().parse().ok());
-        chosen.or_else(|| header.and_then(preferred)).unwrap_or_default()
+    /// The language with this code.
+    pub(crate) fn named(code: &str) -> Option<Self> {
+        code.trim().parse().ok()
+    }
+
+    /// The language that the header `Accept-Language` prefers; English if it names none of them.
+    pub(crate) fn negotiate(header: Option<&str>) -> Self {
+        header.and_then(preferred).unwrap_or_default()
     }
 
     /// The messages of this language.
@@ -53,6 +56,14 @@ impl Language {
         match self {
             Self::English => &ENGLISH,
             Self::French => &FRENCH,
+        }
+    }
+
+    /// What its speakers call it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::English => "English",
+            Self::French => "Français",
         }
     }
 
@@ -110,19 +121,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_parameter_decides_before_the_header() {
-        for (parameter, header, language) in [
-            (Some("fr"), Some("en"), Language::French),
-            (Some("en"), Some("fr"), Language::English),
-            (Some("de"), Some("fr"), Language::French),
-            (Some(""), Some("fr"), Language::French),
-            (None, None, Language::English),
-        ] {
-            assert_eq!(Language::negotiate(parameter, header), language, "{parameter:?} {header:?}");
-        }
-    }
-
-    #[test]
     fn the_header_decides_by_quality_and_then_by_order() {
         for (header, language) in [
             ("fr", Language::French),
@@ -138,9 +136,9 @@ mod tests {
             ("", Language::English),
             ("fr;q=nan", Language::English),
         ] {
-            assert_eq!(Language::negotiate(None, Some(header)), language, "{header}");
+            assert_eq!(Language::negotiate(Some(header)), language, "{header}");
         }
         let hostile: Vec<_> = ["fr;q=nan", "en;q=1", "fr;q=0.1"].into_iter().cycle().take(100).collect();
-        assert_eq!(Language::negotiate(None, Some(&hostile.join(","))), Language::English);
+        assert_eq!(Language::negotiate(Some(&hostile.join(","))), Language::English);
     }
 }

@@ -69,7 +69,12 @@ impl SyntheticFleet {
         let selection = status::select(&source, &Filter::default());
         let overview = Overview::new(&source, &selection);
         let listing = Listing::new(&source, &selection, Filter::default(), 1);
-        page::overview(Frame { edition: "" }, &overview, &listing).into_string()
+        page::overview(
+            Frame { edition: "", language: Language::English, is_chosen: false },
+            &overview,
+            &listing,
+        )
+        .into_string()
     }
 
     /// `/api/v1/status`, in pieces.

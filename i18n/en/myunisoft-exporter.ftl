@@ -155,3 +155,230 @@ gbl2 = The route of the probe { $probe } refuses a date in its path (GBL2).
 gbl2-action = Correct the date in the canary's path (canaries, in the configuration), or configure another canary.
 exercice5 = The route of the probe { $probe } refuses the request because of the fiscal year (EXERCICE5).
 exercice5-action = Check the fiscal year in the canary's path, and the folder's fiscal years in MyUnisoft. Otherwise configure another canary.
+
+## The pages
+
+uptime = Uptime, last 24 hours
+latency-by-phase = Latency by phase
+averages = 15-minute averages, last 24 hours
+uptime-label = { $succeeded } probes succeeded, { $failed } failed, { $maintenance } were in announced maintenance
+objective = objective { $ratio }
+error-budget = Error budget
+last-probe = Last probe
+certificate-expires = Certificate expires
+exporter-started = Exporter started
+availability-unknown = Availability, no probe yet
+availability-of-a-day = Availability, last 24 hours
+availability-of = Availability, last { $window }
+budget-failed = { $failed } of { $counted } probes failed; 1 in { $allowed } may fail.
+used-up = used up
+left = { $ratio } left
+error-budget-left = Error budget left
+unreadable = unreadable
+secret-of = The secret of { $partner }
+request-id = request ID
+changed-lately = What changed lately
+nothing-changed = Nothing changed since this exporter began to watch.
+filter-the-keys = Filter the keys
+state = State
+any = any
+partner = Partner
+key-or-label = Key or label
+filter = Filter
+clear = Clear
+keys-by-state = Keys by state
+in-total = in total
+need-someone = need someone
+request-id-to-quote = Request ID to quote:
+availability-in = availability { $ratio } in the last { $window }
+needs-keys = { $keys ->
+    [one] { $keys } key needs
+   *[other] { $keys } keys need
+    } someone.
+needs-partners = { $partners ->
+    [one] { $partners } partner needs
+   *[other] { $partners } partners need
+    } someone.
+needs-both = { $partners ->
+    [one] { $partners } partner
+   *[other] { $partners } partners
+    } and { $keys ->
+    [one] { $keys } key
+   *[other] { $keys } keys
+    } need someone.
+all-keys-work = { $keys ->
+    [one] The only key works.
+   *[other] All { $keys } keys work.
+    }
+no-key = No key is configured.
+no-key-needs = No key needs anyone.
+api-is-up = The API is up.
+api-is-down = The API is down.
+api-is-in-maintenance = The API is in announced maintenance.
+api-state = { $state ->
+    [up] API up
+    [down] API down
+   *[maintenance] API in maintenance
+    } { $changed ->
+    [true] for
+   *[false] for at least
+    } { $span }, since
+api-not-probed = API not probed yet
+keys-working = { $working } of { $keys ->
+    [one] { $keys } key work
+   *[other] { $keys } keys work
+    }
+keys-affected = { $keys } affected by another fault
+keys-waiting = { $keys } waiting for a verdict or for activation
+trail = Trail
+all-keys = All keys
+key-as-json = This key as JSON
+key-title = { $key } of { $partner }: { $state }
+of-partner = of { $partner }
+state-since = State since
+broken-since = Broken since
+access = Access
+partners-secret = Partner's secret
+budget-left = Request budget left
+token-expires = Token expires
+api-certificate-expires = API's certificate expires
+never = never
+schema = Schema
+third-party = Third party
+society = Society
+version = Version
+routes = Routes
+version-of = { $version } (newest: { $latest })
+probes = Probes
+no-probe = No probe is configured for this key.
+probe = Probe
+last-run = Last run
+when = When
+interval = Interval
+runs = Runs
+failed = Failed
+runs-skipped = Skipped
+episode = Failure episode
+result = Result
+duration = Duration
+phases = Phases
+request-id-title = Request ID
+ok = ok
+has-failed = failed
+not-run = not run
+recent-probes = Recent probes
+no-probe-ran = No probe ran yet.
+life = Life of the key
+life-empty = Its state has not changed since this exporter began to watch it.
+key = Key
+labels = Labels
+budget = Budget
+same-problem = Same problem as the API.
+no-key-only-api = No key is configured: only the API is monitored.
+no-match = No key matches the filter.
+listed = { $keys ->
+    [one] { $keys } key
+   *[other] { $keys } keys
+    }, the most severe problems first.
+listed-on-pages = { $keys ->
+    [one] { $keys } key
+   *[other] { $keys } keys
+    }, the most severe problems first: page { $page } of { $pages }.
+pages = Pages
+previous = ← Previous
+next = Next →
+page-of = Page { $page } of { $pages }
+exporter-problems = Problems of this exporter
+config-errors = Errors of the configuration
+not-reloaded = The configuration was not reloaded.
+correct-this = The previous configuration stays in use. Correct this:
+not-saved = The states cannot be saved to disk.
+not-saved-action = A restart now would forget what changed since then. Check the space and the permissions of the storage directory:
+credentials-unreadable = { $number ->
+    [1] One credential cannot be read.
+   *[other] { $number } credentials cannot be read.
+    }
+and-more = And { $number } more: see the JSON.
+needs-someone-now = Needs someone now
+nobody = Nobody: no key and no secret has a problem of its own.
+all-other-keys = All other keys
+keys = Keys
+all-needing = All { $number } keys that need someone
+partners = Partners ({ $number })
+secret = Secret
+since = Since
+states = States
+partners-shown = The { $number } partners with the most severe problems are shown. Filter by name to see others.
+keys-failing = { $number } failing
+affected = affected
+failing = failing
+since-span = for { $span }
+since-when = since
+copy = Copy
+what-to-do = What to do:
+number-of = { $part } of { $whole }
+status-in = { $status } in { $latency }
+nothing-sent = nothing sent
+no-response = no response; ended after { $latency }
+slot-succeeded = { $time } UTC: { $number } succeeded
+slot-failed = { $number } failed
+slot-reason = (first reason: { $reason })
+slot-maintenance = { $number } in announced maintenance
+on-average = { $time } UTC, on average { $durations }
+last-probes = { $number ->
+    [0] No probe yet
+    [1] Last probe
+   *[other] Last { $number } probes
+    }
+succeeded = succeeded
+colon = :
+no-measurements = No measurements yet.
+latency-up-to = Latency by phase, up to { $latency }
+sparkline = { $number ->
+    [one] { $number } probe
+   *[other] { $number } probes
+    }, { $failures } failed
+results = Results
+day-ago = 24 h ago
+now = now,
+key-state-unknown = unknown
+key-state-pending = pending
+key-state-active = active
+key-state-not-found = not_found
+key-state-revoked = revoked
+key-state-disconnected = disconnected
+key-state-folder-not-found = folder_not_found
+key-state-invalid = invalid
+key-state-forbidden = forbidden
+secret-state-unknown = unknown
+secret-state-pending = pending
+secret-state-active = active
+secret-state-rejected = rejected
+api-state-unknown = unknown
+api-state-up = up
+api-state-down = down
+api-state-maintenance = maintenance
+blame-platform = platform
+blame-network = network
+blame-secret = secret
+blame-key = key
+blame-route = route
+blame-budget = budget
+blame-exporter = exporter
+access-society = society
+access-firm = firm
+just-now = just now
+ago = { $span } ago
+in = in { $span }
+skip = Skip to the content
+pause = Pause
+languages = Languages
+metrics = Metrics
+service-discovery = Service discovery
+health = Health
+readiness = Readiness
+endpoints = Endpoints
+error = Error
+not-shown = This page cannot be shown
+no-such-state = the parameter state is not a state of a key; use one of { $states }
+no-such-key = no key with these names is configured; use ?partner=…&key=…

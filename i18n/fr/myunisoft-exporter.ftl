@@ -153,3 +153,230 @@ gbl2 = La route de la sonde { $probe } refuse une date de son chemin (GBL2).
 gbl2-action = Corrigez la date dans le chemin de la sonde témoin (canaries, dans la configuration), ou configurez une autre sonde témoin.
 exercice5 = La route de la sonde { $probe } refuse la requête à cause de l'exercice (EXERCICE5).
 exercice5-action = Vérifiez l'exercice dans le chemin de la sonde témoin, et les exercices du dossier dans MyUnisoft. Sinon, configurez une autre sonde témoin.
+
+## Les pages
+
+uptime = Disponibilité, dernières 24 heures
+latency-by-phase = Latence par phase
+averages = Moyennes sur 15 minutes, dernières 24 heures
+uptime-label = { $succeeded } sondes réussies, { $failed } en échec, { $maintenance } en maintenance annoncée
+objective = objectif { $ratio }
+error-budget = Budget d'erreur
+last-probe = Dernière sonde
+certificate-expires = Expiration du certificat
+exporter-started = Exporteur démarré
+availability-unknown = Disponibilité, aucune sonde
+availability-of-a-day = Disponibilité, dernières 24 heures
+availability-of = Disponibilité, sur { $window }
+budget-failed = { $failed } sondes sur { $counted } en échec ; 1 sur { $allowed } peut échouer.
+used-up = épuisé
+left = reste { $ratio }
+error-budget-left = Budget d'erreur restant
+unreadable = illisible
+secret-of = La clé secrète de { $partner }
+request-id = request-id
+changed-lately = Changements récents
+nothing-changed = Rien n'a changé depuis que cet exporteur surveille.
+filter-the-keys = Filtrer les clés
+state = État
+any = tous
+partner = Partenaire
+key-or-label = Clé ou étiquette
+filter = Filtrer
+clear = Effacer
+keys-by-state = Clés par état
+in-total = au total
+need-someone = à traiter
+request-id-to-quote = Request-id à citer :
+availability-in = disponibilité de { $ratio } sur { $window }
+needs-keys = { $keys ->
+    [one] { $keys } clé est à traiter.
+   *[other] { $keys } clés sont à traiter.
+    }
+needs-partners = { $partners ->
+    [one] { $partners } partenaire est à traiter.
+   *[other] { $partners } partenaires sont à traiter.
+    }
+needs-both = { $partners ->
+    [one] { $partners } partenaire
+   *[other] { $partners } partenaires
+    } et { $keys ->
+    [one] { $keys } clé
+   *[other] { $keys } clés
+    } sont à traiter.
+all-keys-work = { $keys ->
+    [one] La seule clé fonctionne.
+   *[other] Les { $keys } clés fonctionnent toutes.
+    }
+no-key = Aucune clé n'est configurée.
+no-key-needs = Aucune clé n'est à traiter.
+api-is-up = L'API fonctionne.
+api-is-down = L'API est en panne.
+api-is-in-maintenance = L'API est en maintenance annoncée.
+api-state = { $state ->
+    [up] API en service
+    [down] API en panne
+   *[maintenance] API en maintenance
+    } depuis { $changed ->
+    [true] {""}
+   *[false] au moins{" "}
+    }{ $span }, soit depuis
+api-not-probed = API pas encore sondée
+keys-working = { $working } sur { $keys ->
+    [one] { $keys } clé en service
+   *[other] { $keys } clés en service
+    }
+keys-affected = { $keys } touchées par un autre problème
+keys-waiting = { $keys } en attente de diagnostic ou d'activation
+trail = Fil d'Ariane
+all-keys = Toutes les clés
+key-as-json = Cette clé en JSON
+key-title = { $key } de { $partner } : { $state }
+of-partner = de { $partner }
+state-since = Dans cet état depuis
+broken-since = En panne depuis
+access = Accès
+partners-secret = Clé secrète du partenaire
+budget-left = Quota de requêtes restant
+token-expires = Expiration du jeton
+api-certificate-expires = Expiration du certificat de l'API
+never = jamais
+schema = Schéma
+third-party = Numéro de partenaire
+society = Société
+version = Version
+routes = Routes
+version-of = { $version } (dernière : { $latest })
+probes = Sondes
+no-probe = Aucune sonde n'est configurée pour cette clé.
+probe = Sonde
+last-run = Dernière exécution
+when = Quand
+interval = Intervalle
+runs = Exécutions
+failed = Échecs
+runs-skipped = Omises
+episode = Épisode d'échec
+result = Résultat
+duration = Durée
+phases = Phases
+request-id-title = Request-id
+ok = réussie
+has-failed = en échec
+not-run = non exécutée
+recent-probes = Sondes récentes
+no-probe-ran = Aucune sonde n'a encore été exécutée.
+life = Vie de la clé
+life-empty = Son état n'a pas changé depuis que cet exporteur la surveille.
+key = Clé
+labels = Étiquettes
+budget = Quota
+same-problem = Même problème que l'API.
+no-key-only-api = Aucune clé n'est configurée : seule l'API est surveillée.
+no-match = Aucune clé ne correspond au filtre.
+listed = { $keys ->
+    [one] { $keys } clé
+   *[other] { $keys } clés
+    }, les problèmes les plus graves d'abord.
+listed-on-pages = { $keys ->
+    [one] { $keys } clé
+   *[other] { $keys } clés
+    }, les problèmes les plus graves d'abord : page { $page } sur { $pages }.
+pages = Pages
+previous = ← Précédente
+next = Suivante →
+page-of = Page { $page } sur { $pages }
+exporter-problems = Problèmes de cet exporteur
+config-errors = Erreurs de la configuration
+not-reloaded = La configuration n'a pas été rechargée.
+correct-this = La configuration précédente reste en service. Corrigez ceci :
+not-saved = Les états ne peuvent pas être enregistrés sur le disque.
+not-saved-action = Un redémarrage oublierait ce qui a changé depuis. Vérifiez l'espace et les droits du répertoire de stockage :
+credentials-unreadable = { $number ->
+    [1] Un jeton, une clé secrète ou un mot de passe est illisible.
+   *[other] { $number } jetons, clés secrètes ou mots de passe sont illisibles.
+    }
+and-more = Et { $number } de plus : voyez le JSON.
+needs-someone-now = À traiter maintenant
+nobody = Rien : aucune clé et aucune clé secrète n'a de problème propre.
+all-other-keys = Toutes les autres clés
+keys = Clés
+all-needing = Les { $number } clés à traiter
+partners = Partenaires ({ $number })
+secret = Clé secrète
+since = Depuis
+states = États
+partners-shown = Les { $number } partenaires aux problèmes les plus graves sont affichés. Filtrez par nom pour voir les autres.
+keys-failing = { $number } en échec
+affected = touchée
+failing = en échec
+since-span = depuis { $span }
+since-when = soit depuis
+copy = Copier
+what-to-do = Que faire :
+number-of = { $part } sur { $whole }
+status-in = { $status } en { $latency }
+nothing-sent = rien d'envoyé
+no-response = aucune réponse ; arrêt après { $latency }
+slot-succeeded = { $time } UTC : { $number } réussies
+slot-failed = { $number } en échec
+slot-reason = (première raison : { $reason })
+slot-maintenance = { $number } en maintenance annoncée
+on-average = { $time } UTC, en moyenne { $durations }
+last-probes = { $number ->
+    [0] Aucune sonde
+    [1] Dernière sonde
+   *[other] Les { $number } dernières sondes
+    }
+succeeded = réussie
+colon = {" "}:
+no-measurements = Aucune mesure pour l'instant.
+latency-up-to = Latence par phase, jusqu'à { $latency }
+sparkline = { $number ->
+    [one] { $number } sonde
+   *[other] { $number } sondes
+    }, dont { $failures } en échec
+results = Résultats
+day-ago = il y a 24 h
+now = maintenant,
+key-state-unknown = inconnu
+key-state-pending = en attente
+key-state-active = active
+key-state-not-found = introuvable
+key-state-revoked = révoquée
+key-state-disconnected = déconnectée
+key-state-folder-not-found = dossier introuvable
+key-state-invalid = invalide
+key-state-forbidden = sans autorisation
+secret-state-unknown = inconnu
+secret-state-pending = en attente
+secret-state-active = active
+secret-state-rejected = refusée
+api-state-unknown = inconnu
+api-state-up = en service
+api-state-down = en panne
+api-state-maintenance = maintenance
+blame-platform = MyUnisoft
+blame-network = réseau
+blame-secret = clé secrète
+blame-key = clé
+blame-route = route
+blame-budget = quota
+blame-exporter = exporteur
+access-society = société
+access-firm = cabinet
+just-now = à l'instant
+ago = il y a { $span }
+in = dans { $span }
+skip = Aller au contenu
+pause = Pause
+languages = Langues
+metrics = Métriques
+service-discovery = Découverte de services
+health = Santé
+readiness = Disponibilité
+endpoints = Points d'accès
+error = Erreur
+not-shown = Cette page ne peut pas être affichée
+no-such-state = le paramètre state n'est pas un état de clé ; utilisez l'un de ceux-ci : { $states }
+no-such-key = aucune clé n'est configurée sous ces noms ; utilisez ?partner=…&key=…

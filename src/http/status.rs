@@ -16,8 +16,8 @@ pub(super) async fn all(
     speaks: Speaks,
     query: QueryResult<StatusQuery>,
 ) -> Result<Response, QueryError> {
-    let filter = parse(query)?.filter()?;
-    let source = StatusSource::new(&app.context.shared_state, speaks.0);
+    let filter = parse(query)?.filter(speaks.language)?;
+    let source = StatusSource::new(&app.context.shared_state, speaks.language);
     let selection = status::select(&source, &filter);
     let Ok(chunks) = status::document(&source, selection) else {
         return Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response());
@@ -32,7 +32,7 @@ pub(super) async fn key(
     query: QueryResult<KeyQuery>,
 ) -> Result<Response, QueryError> {
     let query = parse(query)?;
-    let source = StatusSource::new(&app.context.shared_state, speaks.0);
-    let key = query.find(&source.inventory)?;
+    let source = StatusSource::new(&app.context.shared_state, speaks.language);
+    let key = query.find(&source.inventory, speaks.language)?;
     Ok((speaks.headers(), Json(KeyDetail::new(&source, key))).into_response())
 }
