@@ -12,6 +12,7 @@ mod filter;
 mod headline;
 mod key;
 mod keys;
+mod mail;
 mod notices;
 mod overview;
 mod partners;

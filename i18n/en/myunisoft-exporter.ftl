@@ -382,3 +382,17 @@ error = Error
 not-shown = This page cannot be shown
 no-such-state = the parameter state is not a state of a key; use one of { $states }
 no-such-key = no key with these names is configured; use ?partner=…&key=…
+
+## A mail to the customer
+
+mail = A mail to the customer, to copy
+mail-no-id = none is known
+mail-greeting = Hello,
+mail-end = Kind regards,
+mail-pending = Your key { $key } has been waiting for its activation in MyUnisoft (En attente de connexion) since { $date }. You have nothing to do: our software tries to activate it. If it keeps waiting, we will write to MyUnisoft's support (request ID: { $id }). Please do not generate another key.
+mail-not-found = MyUnisoft does not know your key { $key }. Could you check that it is under Connectés, in Paramètres > Connecteurs dossier (or Connecteurs cabinet)? If it is not, please generate a new one on our card, with the button Générer, and send it to us completely on the usual secure way, not by mail.
+mail-revoked = Your key { $key } was revoked on { $date }: we no longer have access to your data in MyUnisoft, and the exchange has stopped. If this was intended, please tell us. Otherwise, generate a new key in MyUnisoft, under Paramètres > Connecteurs dossier (or Connecteurs cabinet), on our card, with the button Générer. It is shown only once: send it to us on the usual secure way, not by mail.
+mail-disconnected = MyUnisoft's technical team disconnected our integration for your key { $key } on { $date }. You have nothing to do: we are asking their support for the reason (request ID: { $id }), and will come back to you.
+mail-folder-not-found = Since { $date }, there is no active folder behind your key { $key }. Was the folder archived, or was its billing formula set to “Inactif”? If this was not intended, please write to MyUnisoft's support (request ID: { $id }): only they can bring it back. If the exchange is to continue with another folder, please generate a new key there.
+mail-invalid = MyUnisoft has refused your key { $key } as not valid since { $date }: it was probably copied incompletely. MyUnisoft shows a key only once. If you no longer have it, please generate a new one on our card, with the button Générer, and send it to us completely on the usual secure way, not by mail.
+mail-forbidden = Since { $date }, your key { $key } has had no permission to use MyUnisoft's API. The manager of the folder or firm can grant it in Paramètres > Connecteurs dossier (or Connecteurs cabinet), on our card. No other key is needed.

@@ -380,3 +380,17 @@ error = Erreur
 not-shown = Cette page ne peut pas être affichée
 no-such-state = le paramètre state n'est pas un état de clé ; utilisez l'un de ceux-ci : { $states }
 no-such-key = aucune clé n'est configurée sous ces noms ; utilisez ?partner=…&key=…
+
+## Un courriel au client
+
+mail = Un courriel au client, à copier
+mail-no-id = aucun n'est connu
+mail-greeting = Bonjour,
+mail-end = Cordialement,
+mail-pending = Votre clé { $key } est « En attente de connexion » dans MyUnisoft depuis le { $date }. Vous n'avez rien à faire : notre logiciel tente de l'activer. Si elle reste en attente, nous écrirons au support de MyUnisoft (request-id : { $id }). Ne générez pas d'autre clé.
+mail-not-found = MyUnisoft ne connaît pas votre clé { $key }. Pouvez-vous vérifier qu'elle figure sous Connectés, dans Paramètres > Connecteurs dossier (ou Connecteurs cabinet) ? Si elle n'y est pas, générez-en une nouvelle sur notre carte, avec le bouton Générer, et transmettez-la-nous en entier par le canal sécurisé habituel, et non par courriel.
+mail-revoked = Votre clé { $key } a été révoquée le { $date } : nous n'avons plus accès à vos données dans MyUnisoft, et les échanges sont arrêtés. Si c'était voulu, dites-le-nous. Sinon, générez une nouvelle clé dans MyUnisoft, sous Paramètres > Connecteurs dossier (ou Connecteurs cabinet), sur notre carte, avec le bouton Générer. Elle n'est affichée qu'une fois : transmettez-la-nous par le canal sécurisé habituel, et non par courriel.
+mail-disconnected = L'équipe technique de MyUnisoft a déconnecté notre intégration pour votre clé { $key } le { $date }. Vous n'avez rien à faire : nous en demandons la raison à leur support (request-id : { $id }), et nous revenons vers vous.
+mail-folder-not-found = Depuis le { $date }, aucun dossier actif ne correspond à votre clé { $key }. Le dossier a-t-il été archivé, ou passé à la formule de facturation « Inactif » ? Si ce n'était pas voulu, écrivez au support de MyUnisoft (request-id : { $id }) : il est le seul à pouvoir le rétablir. Si les échanges doivent continuer avec un autre dossier, générez-y une nouvelle clé.
+mail-invalid = MyUnisoft refuse votre clé { $key }, qui n'est pas valide depuis le { $date } : elle a sans doute été copiée en partie. MyUnisoft ne montre une clé qu'une fois. Si vous ne l'avez plus, générez-en une nouvelle sur notre carte, avec le bouton Générer, et transmettez-la-nous en entier par le canal sécurisé habituel, et non par courriel.
+mail-forbidden = Depuis le { $date }, votre clé { $key } n'a pas l'autorisation d'utiliser l'API de MyUnisoft. Le responsable du dossier ou du cabinet peut l'accorder dans Paramètres > Connecteurs dossier (ou Connecteurs cabinet), sur notre carte. Il n'est pas nécessaire de générer une autre clé.

@@ -146,6 +146,6 @@ impl QueryError {
 
 impl IntoResponse for QueryError {
     fn into_response(self) -> Response {
-        (self.status, Json(self)).into_response()
+        (self.status, [(header::VARY, "Accept-Language")], Json(self)).into_response()
     }
 }

@@ -8,7 +8,7 @@ use super::parts::{
     Tone, ago, badge, budget, certificate_expiry, clock, copyable, error, head, labels, last, nothing,
     relative_moment, state_of, verdict,
 };
-use super::{Frame, Reader, chart, say, words};
+use super::{Frame, Reader, chart, mail, say, words};
 use crate::format;
 use crate::key_state::SecretState;
 use crate::rfc3339;
@@ -30,6 +30,7 @@ pub(crate) fn key(
             a href=(reader.link("", &[("partner", &view.partner)])) { (view.partner) }
         }
         (state(view, secret, api, reader))
+        (mail::to_the_customer(view, reader))
         (life(&detail.state_changes, reader))
         (probes(&view.probes, reader))
         (history(&detail.history, reader))

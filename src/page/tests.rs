@@ -153,3 +153,28 @@ fn figures_and_times_are_written_as_in_the_language() {
         );
     }
 }
+
+#[test]
+fn the_page_of_a_lost_key_has_a_mail_to_the_customer() {
+    let fleet = SyntheticFleet::with_keys(1, |_| ("client".to_owned(), true)).unwrap();
+    let inventory = fleet.shared_state.inventory();
+    let key = &inventory.keys[0];
+    key.status().persisted.since = SystemTime::UNIX_EPOCH;
+    let mail = |language, state| {
+        key.status().persisted.state = state;
+        let source = StatusSource::new(&fleet.shared_state, language);
+        let frame = Frame { edition: "1", language, is_chosen: false };
+        let selection = status::select(&source, &Filter::default());
+        let api = Overview::new(&source, &selection).api;
+        let detail = KeyDetail::new(&source, key);
+        let page = page::key(frame, &detail, SecretState::Active, &api, source.now).into_string();
+        page.split_once("<pre class=\"mail\">").map(|(_, mail)| mail.split('<').next().unwrap().to_owned())
+    };
+    let revoked = mail(Language::French, KeyState::Revoked).unwrap();
+    assert!(revoked.contains("Votre clé client a été révoquée le 01/01/1970"), "{revoked}");
+    let revoked = mail(Language::English, KeyState::Revoked).unwrap();
+    assert!(revoked.contains("Your key client was revoked on 1970-01-01"), "{revoked}");
+    for state in KeyState::VARIANTS {
+        assert_eq!(mail(Language::French, *state).is_some(), state.is_problem(), "{state}");
+    }
+}

@@ -25,7 +25,7 @@ fn messages(language: &str) -> BTreeMap<String, String> {
             continue;
         }
         let (id, message) = line.split_once(" = ").unwrap();
-        last = id.to_owned();
+        id.clone_into(&mut last);
         assert_eq!(messages.insert(id.to_owned(), message.to_owned()), None, "{id} occurs twice");
     }
     messages
