@@ -226,7 +226,10 @@ keys-working = { $working } sur { $keys ->
     [one] { $keys } clé en service
    *[other] { $keys } clés en service
     }
-keys-affected = { $keys } touchées par un autre problème
+keys-affected = { $keys ->
+    [one] { $keys } touchée
+   *[other] { $keys } touchées
+    } par un autre problème
 keys-waiting = { $keys } en attente de diagnostic ou d'activation
 trail = Fil d'Ariane
 all-keys = Toutes les clés

@@ -20,6 +20,9 @@ use crate::status::{Filter, Standing};
 /// A response is already out of date a second later.
 pub(super) const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
 
+/// What a response depends on. The layer that compresses adds its own name only if it is not there.
+const VARIES: &str = "Accept-Language, Accept-Encoding";
+
 /// The language of a response: from the parameter `lang`, otherwise from the header `Accept-Language`.
 #[derive(Clone, Copy)]
 pub(super) struct Speaks {
@@ -31,7 +34,7 @@ pub(super) struct Speaks {
 impl Speaks {
     /// The headers of a response in this language.
     pub(super) const fn headers(self) -> [(header::HeaderName, &'static str); 3] {
-        let vary = (header::VARY, "Accept-Language");
+        let vary = (header::VARY, VARIES);
         [NO_STORE, vary, (header::CONTENT_LANGUAGE, self.language.into_str())]
     }
 }
@@ -146,6 +149,6 @@ impl QueryError {
 
 impl IntoResponse for QueryError {
     fn into_response(self) -> Response {
-        (self.status, [(header::VARY, "Accept-Language")], Json(self)).into_response()
+        (self.status, [(header::VARY, VARIES)], Json(self)).into_response()
     }
 }

@@ -56,8 +56,8 @@ async fn the_language_follows_the_address_and_then_the_browser() {
                 .fold(request, |request, accepted| request.header("accept-language", accepted));
             let response = request.send().await.unwrap();
             assert_eq!(response.headers()["content-language"], language, "{path} {query} {accepted:?}");
-            let vary: Vec<_> = response.headers().get_all("vary").iter().collect();
-            assert!(vary.iter().any(|name| *name == "Accept-Language"), "{vary:?}");
+            let vary = response.headers()["vary"].to_str().unwrap();
+            assert!(vary.contains("Accept-Language"), "{vary}");
             let body = response.text().await.unwrap();
             let html = format!("<html lang=\"{language}\">");
             assert!(path.starts_with("/api") || body.contains(&html), "{path}: {body}");
