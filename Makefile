@@ -38,7 +38,7 @@ PACKAGES := target/packages
 # Many tests spend more time waiting for servers than computing, so more threads than cores are useful.
 export RUST_TEST_THREADS ?= 8
 
-.PHONY: help test deps servers lint archive assets bench cargo-about chart-files check-notices checksums deb demo deny detection dist fuzz \
+.PHONY: help test deps servers lint archive assets bench cargo-about chart-files check-notices checksums deb demo deny detection dist french fuzz \
 	kills manifests mutants notices packagers packages release-check release-notes rpm sbom screenshots soak
 
 help: ## List the targets
@@ -148,8 +148,13 @@ cargo-about:
 		$(CARGO) install --locked --version $(CARGO_ABOUT_VERSION) --features cli cargo-about
 	@$(CARGO) fetch --locked
 
-chart-files: ## Copy the rules and the dashboards into the Helm chart
+french: $(VENV)/installed ## Make the French alerts from the English ones and their messages
+	$(VENV)/bin/python alerts/fr/translate.py alerts/alerts.rules.yml alerts/fr/messages.yml alerts/fr/alerts.rules.yml
+
+chart-files: french ## Copy the rules and the dashboards into the Helm chart
+	mkdir -p deploy/helm/files/alerts/fr
 	cp alerts/*.rules.yml deploy/helm/files/alerts/
+	cp alerts/fr/*.rules.yml deploy/helm/files/alerts/fr/
 	cp dashboards/*.json deploy/helm/files/dashboards/
 
 manifests: chart-files $(VENV)/installed ## Render the plain manifests (deploy/kubernetes) from the Helm chart

@@ -12,6 +12,9 @@ local shipped = import 'shipped.libsonnet';
     showMultiCluster: false,
     clusterLabel: 'cluster',
 
+    // The language of the alerts' texts: 'en' or 'fr'.
+    myunisoftLanguage: 'en',
+
     // The base URLs of the links in the alerts: `grafana`, `exporter` and `runbooks`.
     myunisoftLinks: shipped.links,
 

@@ -6,6 +6,6 @@ local shipped = import 'shipped.libsonnet';
 
 (import 'config.libsonnet') + {
   prometheusRules+:: { groups+: rules.groups(shipped.settings + shipped.recording, settings.from($._config)) },
-  prometheusAlerts+:: { groups+: rules.groups(shipped.alerts, settings.from($._config)) },
+  prometheusAlerts+:: { groups+: rules.groups(settings.from($._config).alerts, settings.from($._config)) },
   grafanaDashboards+:: dashboards.all(settings.from($._config)),
 }

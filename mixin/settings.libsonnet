@@ -3,7 +3,7 @@
 local promql = import 'promql.libsonnet';
 local shipped = import 'shipped.libsonnet';
 
-local known = ['myunisoftSelector', 'myunisoftLinks', 'myunisoftThresholds', 'myunisoftSeverities'];
+local known = ['myunisoftSelector', 'myunisoftLanguage', 'myunisoftLinks', 'myunisoftThresholds', 'myunisoftSeverities'];
 
 // The names of all `objects` that are not known.
 local unknown(objects, known) = [
@@ -34,6 +34,7 @@ local mistake(config) =
   local removed = std.setInter(std.set(promql.names(config.myunisoftSelector)), shipped.removedLabels);
   local found = [
     ['_config: unknown names', unknown([ours(config)], known)],
+    ['_config.myunisoftLanguage: not en or fr', [config.myunisoftLanguage for _ in [0] if !std.member(['en', 'fr'], config.myunisoftLanguage)]],
     ['_config.myunisoftLinks: unknown names', unknown([config.myunisoftLinks], std.objectFields(shipped.links))],
     ['_config.myunisoftThresholds: unknown names', unknown([thresholds], std.objectFields(shipped.thresholds))],
     [
@@ -60,6 +61,7 @@ local value(object, name, otherwise) = if std.objectHas(object, name) then objec
     local clusterLabel = if config.showMultiCluster then config.clusterLabel;
     if problem != null then error problem else {
       selector: selector,
+      alerts: if config.myunisoftLanguage == 'fr' then shipped.frenchAlerts else shipped.alerts,
       links: links,
       thresholds: thresholds,
 

@@ -8,6 +8,9 @@ local settings = yaml.parse(importstr '../alerts/settings.rules.yml').groups;
 local recording = yaml.parse(importstr '../alerts/recording.rules.yml').groups;
 local alerts = yaml.parse(importstr '../alerts/alerts.rules.yml').groups;
 
+// The same alerts with French texts.
+local frenchAlerts = yaml.parse(importstr '../alerts/fr/alerts.rules.yml').groups;
+
 local rulesOf(groups) = std.flattenArrays([group.rules for group in groups]);
 local rules = rulesOf(settings + recording + alerts);
 local alertRules = std.filter(function(rule) std.objectHas(rule, 'alert'), rules);
@@ -46,6 +49,7 @@ local dashboards = {
   settings: settings,
   recording: recording,
   alerts: alerts,
+  frenchAlerts: frenchAlerts,
   alertRules: alertRules,
   dashboards: dashboards,
   links: links,

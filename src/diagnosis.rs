@@ -17,8 +17,9 @@ use serde_with::SerializeDisplay;
 use strum::{Display, IntoStaticStr, VariantArray};
 
 use crate::config::KEY_INFO;
-use crate::format::utc_time;
+use crate::format::localized_time;
 use crate::key_state::{KeyState, SecretState};
+use crate::language::{Language, text};
 use crate::partner_api::error::{DocumentedCode, ErrorCode, RouteCode};
 use crate::partner_api::failure::{Failure, Reason};
 use crate::report::Phase;
@@ -69,7 +70,7 @@ pub(crate) struct Verdict {
     /// What is wrong, in one sentence.
     pub summary: String,
     /// What to do next, if anything.
-    pub action: Option<Cow<'static, str>>,
+    pub action: Option<String>,
 }
 
 /// The last run of a probe, which failed.
@@ -91,6 +92,8 @@ pub(crate) struct FailedProbe<'a> {
 /// Everything that the verdict about a key depends on.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyFacts<'a> {
+    /// The language of the verdict.
+    pub language: Language,
     pub state: KeyState,
     /// The state of the partner's secret.
     pub secret: SecretState,
@@ -132,14 +135,14 @@ pub(crate) enum Answers {
 }
 
 impl Verdict {
-    fn no_problem(summary: impl Into<String>) -> Self {
-        Self { blame: None, summary: summary.into(), action: None }
+    fn no_problem(summary: String) -> Self {
+        Self { blame: None, summary, action: None }
     }
 }
 
 impl Blame {
-    fn verdict(self, summary: impl Into<String>, action: impl Into<Cow<'static, str>>) -> Verdict {
-        Verdict { blame: Some(self), summary: summary.into(), action: Some(action.into()) }
+    fn verdict(self, summary: String, action: String) -> Verdict {
+        Verdict { blame: Some(self), summary, action: Some(action) }
     }
 }
 
@@ -148,31 +151,33 @@ impl Blame {
 /// `failed`: the last health probe, if it failed. `out_of_resources`: the last due one was skipped because the
 /// exporter has no file descriptors, ports or memory.
 pub(crate) fn diagnose_api(
+    language: Language,
     was_probed: bool,
     out_of_resources: bool,
     failed: Option<FailedProbe<'_>>,
 ) -> Verdict {
     if out_of_resources {
-        return no_resources();
+        return no_resources(language);
     }
     match failed {
-        Some(probe) => failure_verdict(&probe, None),
-        None if was_probed => Verdict::no_problem("The API responds."),
-        None => Verdict::no_problem("The API has not been probed yet."),
+        Some(probe) => failure_verdict(&probe, None, language),
+        None if was_probed => Verdict::no_problem(text!(language, "api-up")),
+        None => Verdict::no_problem(text!(language, "api-unprobed")),
     }
 }
 
 pub(crate) fn diagnose_key(facts: &KeyFacts<'_>) -> Verdict {
+    let language = facts.language;
     if facts.out_of_resources {
-        return no_resources();
+        return no_resources(language);
     }
     let bad_state = facts.state.is_problem();
     match most_important(&facts.failed_probes) {
         // The failures of a key that is lost or not activated are consequences of its state. The state also
         // stays true while the API cannot be reached.
         Some(probe) if bad_state && !concerns_credentials(probe) => state_verdict(facts),
-        Some(probe) => failure_verdict(probe, Some(facts)),
-        None if facts.over_budget && !bad_state => skipped_for_budget(),
+        Some(probe) => failure_verdict(probe, Some(facts), language),
+        None if facts.over_budget && !bad_state => skipped_for_budget(language),
         None => state_verdict(facts),
     }
 }
@@ -204,148 +209,113 @@ fn concerns_credentials(probe: &FailedProbe<'_>) -> bool {
 }
 
 /// `facts`: those of the key; `None` for the health probe, which has no key.
-fn failure_verdict(probe: &FailedProbe<'_>, facts: Option<&KeyFacts<'_>>) -> Verdict {
-    let detail = &probe.failure.detail;
+fn failure_verdict(probe: &FailedProbe<'_>, facts: Option<&KeyFacts<'_>>, language: Language) -> Verdict {
+    let detail = || probe.failure.detail.as_str();
     match (probe.failure.reason, facts) {
-        (Reason::Dns, _) => Blame::Network.verdict(
-            format!("The host name of the API, or of the proxy, cannot be resolved: {detail}."),
-            "Check the name resolution of this machine. The API may well work from another network.",
-        ),
-        (Reason::Connect, _) => Blame::Network.verdict(
-            format!("No connection to the API: {detail}."),
-            "Check the firewall, the proxy and the routing of this machine. If other networks fail too, the \
-             problem is at MyUnisoft.",
-        ),
-        (Reason::Tls, _) => tls_failed(probe),
-        (Reason::Timeout, _) => timed_out(probe),
-        (Reason::Io, _) => Blame::Network.verdict(
-            format!("The connection broke: {detail}."),
-            "If it lasts, check the proxies and load balancers between this machine and the API.",
-        ),
-        (Reason::Redirect, _) => Blame::Network.verdict(
-            format!("The response is a redirect: {detail}."),
-            "Check api.base_url, and whether a proxy here requires a log-in first.",
-        ),
-        (Reason::Edge, _) => edge_responded(probe),
-        (Reason::UnexpectedBody | Reason::UnexpectedStatus, _) if !probe.from_api => Blame::Network.verdict(
-            format!("The response does not come from the API: {detail}."),
-            "Check whether a proxy or a captive portal responds instead of the API.",
-        ),
-        (Reason::Credential, _) => credential_missing(detail),
-        (Reason::Maintenance, _) => Blame::Platform.verdict(
-            "MyUnisoft has announced maintenance.",
-            "Wait until it ends. There is nothing to do on your side.",
-        ),
+        (Reason::Dns, _) => {
+            Blame::Network.verdict(text!(language, "dns", detail = detail()), text!(language, "dns-action"))
+        }
+        (Reason::Connect, _) => Blame::Network
+            .verdict(text!(language, "connect", detail = detail()), text!(language, "connect-action")),
+        (Reason::Tls, _) => tls_failed(probe, language),
+        (Reason::Timeout, _) => timed_out(probe, language),
+        (Reason::Io, _) => {
+            Blame::Network.verdict(text!(language, "io", detail = detail()), text!(language, "io-action"))
+        }
+        (Reason::Redirect, _) => Blame::Network
+            .verdict(text!(language, "redirect", detail = detail()), text!(language, "redirect-action")),
+        (Reason::Edge, _) => edge_responded(probe, language),
+        (Reason::UnexpectedBody | Reason::UnexpectedStatus, _) if !probe.from_api => Blame::Network
+            .verdict(text!(language, "foreign", detail = detail()), text!(language, "foreign-action")),
+        (Reason::Credential, _) => credential_missing(detail(), language),
+        (Reason::Maintenance, _) => {
+            Blame::Platform.verdict(text!(language, "maintenance"), text!(language, "maintenance-action"))
+        }
         // Every reason that gets here also needs a verdict about a key, so `_` hides no new one.
-        (_, None) => health_refused(probe),
-        (Reason::UnexpectedBody | Reason::UnexpectedStatus, Some(_)) => refusals::unexpected_answer(probe),
+        (_, None) => health_refused(probe, language),
+        (Reason::UnexpectedBody | Reason::UnexpectedStatus, Some(_)) => {
+            refusals::unexpected_answer(probe, language)
+        }
         (Reason::Secret, Some(facts)) => secret_refused(facts, probe),
         (Reason::Token, Some(facts)) => token_refused(facts, probe),
-        (Reason::Login, Some(_)) => login_failed(probe),
+        (Reason::Login, Some(_)) => login_failed(probe, language),
         (Reason::Forbidden, Some(facts)) => route_forbidden(facts, probe),
-        (Reason::RateLimited, Some(_)) => rate_limited(probe),
+        (Reason::RateLimited, Some(_)) => rate_limited(probe, language),
         (Reason::ApiError, Some(facts)) => api_error(probe, facts),
     }
 }
 
-fn tls_failed(probe: &FailedProbe<'_>) -> Verdict {
+fn tls_failed(probe: &FailedProbe<'_>, language: Language) -> Verdict {
     if probe.certificate_expired {
-        return Blame::Platform.verdict(
-            "The certificate of the API's host has expired.",
-            "Check who issued the certificate. If it is MyUnisoft's, tell their support; if it comes from your \
-             own proxy, renew it there. Until then the exporter sends nothing, because the secrets would not be \
-             protected.",
-        );
+        return Blame::Platform
+            .verdict(text!(language, "certificate-expired"), text!(language, "certificate-expired-action"));
     }
-    Blame::Network.verdict(
-        format!("The TLS connection to the API is not trusted: {}.", probe.failure.detail),
-        "If your proxy decrypts TLS, set its certificate authority in api.ca_file. Otherwise find out who \
-         responds instead of the API.",
-    )
+    let detail = probe.failure.detail.as_str();
+    Blame::Network.verdict(text!(language, "tls", detail = detail), text!(language, "tls-action"))
 }
 
-fn timed_out(probe: &FailedProbe<'_>) -> Verdict {
-    let detail = &probe.failure.detail;
+fn timed_out(probe: &FailedProbe<'_>, language: Language) -> Verdict {
+    let detail = probe.failure.detail.as_str();
     if probe.reached >= Some(Phase::Processing) {
         return Blame::Platform.verdict(
-            format!("The API accepts the request, but does not respond in time: {detail}."),
-            "Wait. If it lasts, tell MyUnisoft's support: the network path to the API works, so the API is \
-             overloaded or hangs.",
+            text!(language, "timeout-of-api", detail = detail),
+            text!(language, "timeout-of-api-action"),
         );
     }
     Blame::Network.verdict(
-        format!("The API cannot be reached in time: {detail}."),
-        "Check the firewall, the proxy and the routing of this machine: the request did not reach the API.",
+        text!(language, "timeout-of-network", detail = detail),
+        text!(language, "timeout-of-network-action"),
     )
 }
 
-fn edge_responded(probe: &FailedProbe<'_>) -> Verdict {
-    let detail = &probe.failure.detail;
+fn edge_responded(probe: &FailedProbe<'_>, language: Language) -> Verdict {
+    let detail = probe.failure.detail.as_str();
     if probe.from_api {
-        return Blame::Platform.verdict(
-            format!("MyUnisoft's side responds with an error that gives no cause: {detail}."),
-            "Wait. If it lasts, tell MyUnisoft's support and quote the request ID.",
-        );
+        return Blame::Platform
+            .verdict(text!(language, "edge-of-api", detail = detail), text!(language, "wait-action"));
     }
-    Blame::Network.verdict(
-        format!("Something between this machine and the API responds instead of the API: {detail}."),
-        "Check api.base_url, your own proxy and your firewall first. If they are not the cause, it is \
-         MyUnisoft's load balancer.",
-    )
+    Blame::Network.verdict(text!(language, "edge", detail = detail), text!(language, "edge-action"))
 }
 
-fn platform_failed(probe: &FailedProbe<'_>) -> Verdict {
-    Blame::Platform.verdict(
-        format!("The API itself fails: {}.", probe.failure.detail),
-        "Wait. If it lasts, tell MyUnisoft's support and quote the request ID.",
-    )
+fn platform_failed(probe: &FailedProbe<'_>, language: Language) -> Verdict {
+    let detail = probe.failure.detail.as_str();
+    Blame::Platform.verdict(text!(language, "api-fails", detail = detail), text!(language, "wait-action"))
 }
 
 /// The health probe sends no credentials, so the API refuses the address of this machine. Only MyUnisoft can end
 /// that.
-fn health_refused(probe: &FailedProbe<'_>) -> Verdict {
+fn health_refused(probe: &FailedProbe<'_>, language: Language) -> Verdict {
     match probe.status {
         Some(401 | 403 | 429) => Blame::Platform.verdict(
-            format!(
-                "The API refuses this machine, which calls the health route without a key: {}.",
-                code(probe)
-            ),
-            "Ask MyUnisoft's support whether they block or limit the address of this machine, and quote the request ID.",
+            text!(language, "health-refused", code = code(probe, language)),
+            text!(language, "health-refused-action"),
         ),
-        _ => platform_failed(probe),
+        _ => platform_failed(probe, language),
     }
 }
 
-fn no_resources() -> Verdict {
-    Blame::Exporter.verdict(
-        "The exporter cannot probe: its machine has no file descriptors, ports, threads or memory left.",
-        "Raise the limits of the exporter (open files, memory), or stop what uses them up. The data shown here is from \
-         before.",
-    )
+fn no_resources(language: Language) -> Verdict {
+    Blame::Exporter.verdict(text!(language, "no-resources"), text!(language, "no-resources-action"))
 }
 
 fn secret_refused(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
     if let Some(verdict) = refusals::contradicted(probe, facts) {
         return verdict;
     }
+    let language = facts.language;
+    let code = code(probe, language);
     match facts.secret {
         SecretState::Rejected => Blame::Secret.verdict(
-            format!("The API refuses the partner's secret, which it accepted before: {}.", code(probe)),
-            "Ask MyUnisoft's support what happened to the secret, and quote the request ID: none of the partner's keys \
-             works without it.",
+            text!(language, "secret-rejected", code = code),
+            text!(language, "secret-rejected-action"),
         ),
         SecretState::Active => Blame::Key.verdict(
-            format!(
-                "The secret does not belong to this key: the API refuses the partner's secret with it, and accepts it \
-                 otherwise ({}).",
-                code(probe)
-            ),
-            "Move the key to its own partner in the configuration: it needs the secret of the partner that it was made \
-             for. If it was made for this partner, ask MyUnisoft's support, and quote the request ID.",
+            text!(language, "secret-mismatch", code = code),
+            text!(language, "secret-mismatch-action"),
         ),
         SecretState::Unknown | SecretState::Pending => Blame::Secret.verdict(
-            format!("The API does not know the partner's secret, or does not know it yet: {}.", code(probe)),
-            "Compare the secret with the one that MyUnisoft issued. A new secret works when MyUnisoft has activated it.",
+            text!(language, "secret-pending", code = code),
+            text!(language, "secret-pending-action"),
         ),
     }
 }
@@ -354,13 +324,15 @@ fn token_refused(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
     if documented_code(probe) == Some(DocumentedCode::TokenActivationFailure) {
         return activation_failed(facts, probe);
     }
+    let (language, origin) = (facts.language, facts.origin);
     refusals::contradicted(probe, facts).or_else(|| key_state_problem(facts)).unwrap_or_else(|| {
         Blame::Key.verdict(
-            format!("The API refuses the token: {}.", code(probe)),
-            format!(
-                "Check that the key is still under Connectés in MyUnisoft ({}). If it is not, {}.",
-                facts.origin.screen(),
-                facts.origin.new_token()
+            text!(language, "token-refused", code = code(probe, language)),
+            text!(
+                language,
+                "token-refused-action",
+                screen = origin.screen(),
+                new_token = origin.new_token(language)
             ),
         )
     })
@@ -369,40 +341,34 @@ fn token_refused(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
 /// The API tried to activate the key and failed. This moves no state, so the state decides what the verdict says: the
 /// next request can activate the key, and the token need not be replaced.
 fn activation_failed(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
+    let language = facts.language;
     refusals::contradicted(probe, facts).or_else(|| key_state_problem(facts)).unwrap_or_else(|| {
         Blame::Key.verdict(
-            format!("The activation of the key failed at MyUnisoft ({}).", code(probe)),
-            wait_for_activation(facts.origin),
+            text!(language, "activation-failed", code = code(probe, language)),
+            wait_for_activation(facts),
         )
     })
 }
 
 /// What to do about a key that is not activated.
-fn wait_for_activation(origin: TokenOrigin) -> String {
-    format!(
-        "Look for “En attente de connexion” in MyUnisoft ({}, Évènements), and wait: the key_info probe in mode extended \
-         activates a key. If the key stays like this for an hour, write to MyUnisoft's support, and quote the request ID.",
-        origin.screen()
-    )
+fn wait_for_activation(facts: &KeyFacts<'_>) -> String {
+    text!(facts.language, "pending-action", screen = facts.origin.screen())
 }
 
-fn login_failed(probe: &FailedProbe<'_>) -> Verdict {
-    let detail = &probe.failure.detail;
+fn login_failed(probe: &FailedProbe<'_>, language: Language) -> Verdict {
+    let detail = probe.failure.detail.as_str();
     match probe.failure.underlying {
         None => Blame::Key.verdict(
-            format!("The log-in gives no token: {detail}."),
-            "Do what this text says; otherwise check the account's mail address, password and firm. After a change at \
-             MyUnisoft, reload the exporter by hand (SIGHUP or POST /-/reload): it does not keep retrying a refused \
-             log-in, so that the account is not locked.",
+            text!(language, "login-refused", detail = detail),
+            text!(language, "login-refused-action"),
         ),
         Some(Reason::Token) => Blame::Key.verdict(
-            format!("The token of the log-in ended early: {detail}."),
-            "Find out what else logs in with this account (another key, another program, the command probe), and give \
-             each its own account. The key itself may work.",
+            text!(language, "login-token-ended", detail = detail),
+            text!(language, "login-token-ended-action"),
         ),
         Some(Reason::Maintenance | Reason::ApiError | Reason::RateLimited) => Blame::Platform.verdict(
-            format!("The log-in route itself fails: {detail}."),
-            "Wait. If it lasts, tell MyUnisoft's support. As far as is known, the account is not at fault.",
+            text!(language, "login-route-fails", detail = detail),
+            text!(language, "login-route-fails-action"),
         ),
         Some(
             Reason::Dns
@@ -419,9 +385,8 @@ fn login_failed(probe: &FailedProbe<'_>) -> Verdict {
             | Reason::Login
             | Reason::Credential,
         ) => Blame::Network.verdict(
-            format!("The log-in route gave no usable answer: {detail}."),
-            "Check api.auth_url, and the firewall and the proxy of this machine. As far as is known, the account is not \
-             at fault.",
+            text!(language, "login-unanswered", detail = detail),
+            text!(language, "login-unanswered-action"),
         ),
     }
 }
@@ -433,198 +398,148 @@ fn route_forbidden(facts: &KeyFacts<'_>, probe: &FailedProbe<'_>) -> Verdict {
     if let Some(verdict) = refusals::contradicted(probe, facts) {
         return verdict;
     }
-    let subject = if facts.state == KeyState::Active { "The key works, but" } else { "The key" };
-    let screen = facts.origin.screen();
+    let (language, screen) = (facts.language, facts.origin.screen());
     Blame::Route.verdict(
-        format!("{subject} may not call the route of the probe {}.", probe.probe),
-        if probe.probe == KEY_INFO {
-            format!(
-                "Have the permission for key/info added to the key in MyUnisoft ({screen}, the partner's card), or turn \
-                 this probe off (key_info: {{mode: off}})."
-            )
+        if facts.state == KeyState::Active {
+            text!(language, "route-forbidden-key-works", probe = probe.probe)
         } else {
-            format!(
-                "Have the permission for this route added to the key in MyUnisoft ({screen}, the partner's card), or \
-                 configure another canary for the key."
-            )
+            text!(language, "route-forbidden", probe = probe.probe)
+        },
+        if probe.probe == KEY_INFO {
+            text!(language, "route-forbidden-key-info-action", screen = screen)
+        } else {
+            text!(language, "route-forbidden-action", screen = screen)
         },
     )
 }
 
-fn rate_limited(probe: &FailedProbe<'_>) -> Verdict {
+fn rate_limited(probe: &FailedProbe<'_>, language: Language) -> Verdict {
     let code = documented_code(probe);
     if matches!(
         code,
         Some(DocumentedCode::TooManyConcurrentRequest | DocumentedCode::TooManyConcurrentRequests)
     ) {
-        return Blame::Budget.verdict(
-            "Too many requests of the key run at the same time.",
-            "Find out what sends them: the exporter sends one request at a time, in addition to the customer's \
-             production traffic.",
-        );
+        return Blame::Budget.verdict(text!(language, "concurrent"), text!(language, "concurrent-action"));
     }
-    Blame::Budget.verdict(
-        "The key's request budget is used up.",
-        "Find out what uses it up: the probes share it with the customer's production traffic. Longer intervals leave \
-         more of it.",
-    )
+    Blame::Budget.verdict(text!(language, "rate-limited"), text!(language, "rate-limited-action"))
 }
 
 fn api_error(probe: &FailedProbe<'_>, facts: &KeyFacts<'_>) -> Verdict {
     match refusals::route_code(probe) {
         Some(code) => refusals::route_refused(probe, facts, code),
-        None if is_platform_fault(probe) => platform_failed(probe),
+        None if is_platform_fault(probe) => platform_failed(probe, facts.language),
         None => refusals::undocumented_refusal(probe, facts),
     }
 }
 
 /// `detail` says which secret, token or password can't be read here, and why. Nothing was sent.
-fn credential_missing(detail: &str) -> Verdict {
+fn credential_missing(detail: &str, language: Language) -> Verdict {
     Blame::Exporter.verdict(
-        format!("The exporter can't send anything with this key: {detail}."),
-        "Repair the file or the variable that the configuration names, on the machine of the exporter. A file is read \
-         again at the next probe, a variable only after a restart.",
+        text!(language, "credential-missing", detail = detail),
+        text!(language, "credential-missing-action"),
     )
 }
 
 /// A secret, token or password that can't be read, although no probe has failed because of it.
 fn unreadable(detail: &str, facts: &KeyFacts<'_>) -> Verdict {
+    let language = facts.language;
     if facts.answers == Answers::None {
-        return credential_missing(detail);
+        return credential_missing(detail, language);
     }
     Blame::Exporter.verdict(
-        format!("The key works, but only with the last value that the exporter read: {detail}."),
-        "Repair the file on the machine of the exporter before the exporter restarts: it keeps the last value in memory \
-         only.",
+        text!(language, "credential-lost", detail = detail),
+        text!(language, "credential-lost-action"),
     )
 }
 
 /// The verdict about a partner's secret. `unreadable`: why it can't be read here, if it can't.
-pub(crate) fn diagnose_secret(state: SecretState, unreadable: Option<&str>) -> Verdict {
+pub(crate) fn diagnose_secret(state: SecretState, unreadable: Option<&str>, language: Language) -> Verdict {
     if let Some(detail) = unreadable {
         return Blame::Exporter.verdict(
-            format!("The exporter can't read the secret of the partner: {detail}."),
-            "Repair the file or the variable that the configuration names, on the machine of the exporter.",
+            text!(language, "secret-unreadable", detail = detail),
+            text!(language, "secret-unreadable-action"),
         );
     }
     match state {
         SecretState::Rejected => Blame::Secret.verdict(
-            "The API refuses the partner's secret, which it accepted before. None of its keys works without it.",
-            "Ask MyUnisoft's support what happened to the secret, and quote the request ID.",
+            text!(language, "partner-secret-rejected"),
+            text!(language, "partner-secret-rejected-action"),
         ),
-        SecretState::Pending => Blame::Secret.verdict(
-            "The API does not know the partner's secret, or does not know it yet.",
-            "Compare the secret with the one that MyUnisoft issued. A new secret works when MyUnisoft has activated it.",
-        ),
-        SecretState::Unknown | SecretState::Active => {
-            Verdict { blame: None, summary: "Nothing is wrong with the secret.".to_owned(), action: None }
-        }
+        SecretState::Pending => Blame::Secret
+            .verdict(text!(language, "partner-secret-pending"), text!(language, "secret-pending-action")),
+        SecretState::Unknown | SecretState::Active => Verdict::no_problem(text!(language, "secret-fine")),
     }
 }
 
-fn skipped_for_budget() -> Verdict {
-    Blame::Budget.verdict(
-        "The key is not probed, to leave the rest of its request budget to production traffic.",
-        "Find out what uses the budget up. The probes continue when enough of it is left (rate_limit.keep_free).",
-    )
+fn skipped_for_budget(language: Language) -> Verdict {
+    Blame::Budget.verdict(text!(language, "skipped"), text!(language, "skipped-action"))
 }
 
 /// The verdict that follows from the state alone.
 fn state_verdict(facts: &KeyFacts<'_>) -> Verdict {
+    let language = facts.language;
     let unreadable = || facts.unreadable.as_deref().map(|detail| unreadable(detail, facts));
-    let broken = || facts.is_broken.then(replacement_not_judged);
+    let broken = || facts.is_broken.then(|| replacement_not_judged(language));
     key_state_problem(facts).or_else(unreadable).or_else(broken).unwrap_or_else(|| {
         if let Some(outdated) = &facts.outdated {
-            return accepted_again(facts.state, outdated);
+            return accepted_again(facts, outdated);
         }
         Verdict::no_problem(match facts.answers {
-            _ if facts.state == KeyState::Active => "The key works.",
-            Answers::None => "The key has not been probed yet.",
-            Answers::WithoutRequestId => {
-                "The probes succeed, but the responses have no request ID, because a proxy removes it. So they do not \
-                 prove that the API accepts the key. key/info proves it."
-            }
-            Answers::Other => "The API has not said anything about the key yet.",
+            _ if facts.state == KeyState::Active => text!(language, "key-works"),
+            Answers::None => text!(language, "key-unprobed"),
+            Answers::WithoutRequestId => text!(language, "key-unproven"),
+            Answers::Other => text!(language, "key-unknown"),
         })
     })
 }
 
 /// The API accepts what it refused before, but not every probe has run since.
-fn accepted_again(state: KeyState, outdated: &OutdatedRefusals<'_>) -> Verdict {
-    let since = utc_time(outdated.accepted_since);
-    let accepted = if state == KeyState::Active {
-        format!("The key works again since {since}")
+fn accepted_again(facts: &KeyFacts<'_>, outdated: &OutdatedRefusals<'_>) -> Verdict {
+    let language = facts.language;
+    let since = localized_time(outdated.accepted_since, language);
+    let (number, probes) = (outdated.probes.len(), outdated.probes.join(", "));
+    Verdict::no_problem(if facts.state == KeyState::Active {
+        text!(language, "key-works-again", since = since, number = number, probes = probes)
     } else {
-        format!("The API accepts the partner's secret since {since}")
-    };
-    let not_run = match outdated.probes.as_slice() {
-        [probe] => format!("the probe {probe} has not run again yet"),
-        probes => format!("the probes {} have not run again yet", probes.join(", ")),
-    };
-    Verdict::no_problem(format!("{accepted}; {not_run}."))
+        text!(language, "secret-accepted-again", since = since, number = number, probes = probes)
+    })
 }
 
 /// The key was refused, and got another token or one that worked before.
-fn replacement_not_judged() -> Verdict {
-    Blame::Key.verdict(
-        "The key was refused, and the API has not accepted its present token yet.",
-        "Wait for the next probe. If it does not end this, compare the token with the one in MyUnisoft.",
-    )
+fn replacement_not_judged(language: Language) -> Verdict {
+    Blame::Key.verdict(text!(language, "replacement"), text!(language, "replacement-action"))
 }
 
 /// `None` for the states that are no problem.
 fn key_state_problem(facts: &KeyFacts<'_>) -> Option<Verdict> {
-    let origin = facts.origin;
+    let (language, origin) = (facts.language, facts.origin);
     let screen = origin.screen();
+    let new_token = || origin.new_token(language);
     let (summary, action) = match facts.state {
         KeyState::Unknown | KeyState::Active => return None,
-        KeyState::Pending => ("The key is not activated yet.", wait_for_activation(origin)),
+        KeyState::Pending => (text!(language, "pending"), wait_for_activation(facts)),
         KeyState::NotFound => (
-            "The API does not know the token, and has never accepted it.",
-            format!(
-                "Check that the token was copied completely, and for this environment. If the key is not under Connectés \
-                 in MyUnisoft ({screen}), it does not exist yet or was ended before: {}.",
-                origin.new_token()
-            ),
+            text!(language, "not-found"),
+            text!(language, "not-found-action", screen = screen, new_token = new_token()),
         ),
         KeyState::Revoked => (
-            "The key was revoked: the API no longer knows its token.",
-            format!(
-                "Ask the customer whether this was intended: Déconnecter on the partner's card ({screen}, Connectés) ends \
-                 a key. To continue, {}.",
-                origin.new_token()
-            ),
+            text!(language, "revoked"),
+            text!(language, "revoked-action", screen = screen, new_token = new_token()),
         ),
         KeyState::Disconnected => (
-            "MyUnisoft's technical team has disconnected this integration.",
-            format!(
-                "Ask MyUnisoft's support for the reason, and quote the request ID: the customer can't undo it. {}",
-                origin.journal()
-            ),
+            text!(language, "disconnected"),
+            text!(language, "disconnected-action", journal = origin.journal(language)),
         ),
         KeyState::FolderNotFound => (
-            "There is no active folder behind the key.",
-            format!(
-                "Ask the customer what happened to the folder: only MyUnisoft's support can bring back a folder that was \
-                 archived or made inactive. To use another folder, {}.",
-                origin.new_token()
-            ),
+            text!(language, "folder-not-found"),
+            text!(language, "folder-not-found-action", new_token = new_token()),
         ),
-        KeyState::Invalid => (
-            "The token is not valid.",
-            format!(
-                "Check that the value is a token, that it was copied completely, and that it is for this environment \
-                 (api.base_url). Otherwise, {}.",
-                origin.new_token()
-            ),
-        ),
-        KeyState::Forbidden => (
-            "The key has no permission to use the API.",
-            format!(
-                "Have the permission granted by the person who manages the folder or the firm in MyUnisoft ({screen}, the \
-                 partner's card)."
-            ),
-        ),
+        KeyState::Invalid => {
+            (text!(language, "invalid"), text!(language, "invalid-action", new_token = new_token()))
+        }
+        KeyState::Forbidden => {
+            (text!(language, "forbidden"), text!(language, "forbidden-action", screen = screen))
+        }
     };
     Some(Blame::Key.verdict(summary, action))
 }
@@ -646,6 +561,9 @@ fn documented_code(probe: &FailedProbe<'_>) -> Option<DocumentedCode> {
 }
 
 /// The API's error code, for the end of a sentence.
-fn code<'a>(probe: &FailedProbe<'a>) -> &'a str {
-    probe.failure.code.as_ref().map_or("it gives no error code", ErrorCode::as_str)
+fn code<'a>(probe: &FailedProbe<'a>, language: Language) -> Cow<'a, str> {
+    match probe.failure.code.as_ref() {
+        Some(code) => code.as_str().into(),
+        None => text!(language, "no-code").into(),
+    }
 }

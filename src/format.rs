@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
+use crate::language::Language;
 use crate::rfc3339;
 
 /// A duration in its two largest units: `3 d 4 h`, `2 min 5 s`, `40 s`.
@@ -27,15 +28,6 @@ pub(crate) fn span(span: Duration) -> String {
 /// A number of seconds as minutes and seconds: `0:40`.
 pub(crate) fn clock(seconds: u64) -> String {
     format!("{}:{:02}", seconds / 60, seconds % 60)
-}
-
-/// How long ago `time` was, or how long it is until then.
-pub(crate) fn relative_time(time: SystemTime, now: SystemTime) -> String {
-    match now.duration_since(time) {
-        Ok(past) if past < Duration::from_secs(1) => "just now".to_owned(),
-        Ok(past) => format!("{} ago", span(past)),
-        Err(future) => format!("in {}", span(future.duration())),
-    }
 }
 
 /// The duration of a probe or a phase, with at most three significant digits.
@@ -74,6 +66,18 @@ pub(crate) fn configured_percent(ratio: f64) -> String {
 pub(crate) fn utc_time(time: SystemTime) -> String {
     let text = rfc3339::seconds(time).to_string();
     text.replace('T', " ").replace('Z', " UTC")
+}
+
+/// A date and time in UTC as people write it in this language: in English the year comes first, in French the day.
+pub(crate) fn localized_time(time: SystemTime, language: Language) -> String {
+    let day = date(time);
+    match language {
+        Language::English => utc_time(time),
+        Language::French => {
+            let parts: Vec<_> = day.rsplit('-').collect();
+            format!("{} à {} UTC", parts.join("/"), time_of_day(time))
+        }
+    }
 }
 
 /// The date of a time, in UTC.
@@ -148,14 +152,6 @@ mod tests {
     }
 
     #[test]
-    fn a_relative_time_says_whether_it_is_past_or_future() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        assert_eq!(relative_time(now, now), "just now");
-        assert_eq!(relative_time(now - Duration::from_secs(61), now), "1 min 1 s ago");
-        assert_eq!(relative_time(now + Duration::from_hours(25), now), "in 1 d 1 h");
-    }
-
-    #[test]
     fn a_latency_has_at_most_three_significant_digits() {
         for (micros, text) in [
             (0, "0 ms"),
@@ -198,6 +194,8 @@ mod tests {
     fn times_are_in_utc() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_037_732_500);
         assert_eq!(utc_time(time), "2025-11-25 02:28:52 UTC");
+        assert_eq!(localized_time(time, Language::English), utc_time(time));
+        assert_eq!(localized_time(time, Language::French), "25/11/2025 à 02:28:52 UTC");
         assert_eq!((date(time), time_of_day(time)), ("2025-11-25".to_owned(), "02:28:52".to_owned()));
     }
 }

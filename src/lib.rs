@@ -19,6 +19,7 @@
 //!   status page and its JSON.
 //! - `page`: the HTML of the status page. `status`: its JSON document. `diagnosis`: the texts that
 //!   explain what is wrong and what to do. `format`: how times and durations are written.
+//! - `language`: the languages of these texts, and the messages in each.
 //! - `metrics`: the metrics in the Prometheus text format. `label`: the label values of this format.
 //!
 //! Monitoring:
@@ -58,6 +59,7 @@ mod history_file;
 mod http;
 mod key_state;
 mod label;
+mod language;
 mod last_alive;
 mod logging;
 mod metrics;

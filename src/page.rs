@@ -13,14 +13,22 @@ mod filter;
 mod headline;
 mod key;
 mod keys;
+mod mail;
 mod notices;
 mod overview;
 mod partners;
 mod parts;
 #[cfg(test)]
 mod tests;
+mod words;
+
+use std::time::{Duration, SystemTime};
 
 use maud::{DOCTYPE, Markup, html};
+use strum::VariantArray as _;
+
+use crate::format;
+use crate::language::{Language, text};
 
 pub(crate) use demo::{Announcement, Moment};
 pub(crate) use key::key;
@@ -59,16 +67,93 @@ pub(crate) struct Frame {
     pub edition: &'static str,
     /// What the demo announces; `None` for every exporter that is not the demo.
     pub announcement: Option<Announcement>,
+    pub language: Language,
+    /// Whether the address of the page names the language. Then its links name it too.
+    pub is_chosen: bool,
 }
 
-/// A link with the parameters that have a value. It is relative, so that it works below any path prefix, also
-/// one that a proxy adds: all pages are in the same directory.
-fn link(path: &str, parameters: &[(&str, &str)]) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.extend_pairs(parameters.iter().filter(|(_, value)| !value.is_empty()));
-    let query = query.finish();
-    let separator = if query.is_empty() { "" } else { "?" };
-    format!("./{path}{separator}{query}")
+/// For whom and when a page is made.
+#[derive(Clone, Copy, Debug)]
+struct Reader {
+    language: Language,
+    /// Whether the links name the language.
+    is_chosen: bool,
+    now: SystemTime,
+}
+
+/// A message in the reader's language: `say!(reader, "id", argument = value)`.
+macro_rules! say {
+    ($reader:expr, $($message:tt)*) => { $crate::page::text!($reader.language, $($message)*) };
+}
+use say;
+
+impl Reader {
+    #[cfg(test)]
+    const fn english() -> Self {
+        Self { language: Language::English, is_chosen: false, now: SystemTime::UNIX_EPOCH }
+    }
+
+    /// A link with the parameters that have a value. It is relative, so that it works below any path prefix, also
+    /// one that a proxy adds: all pages are in the same directory.
+    fn link(self, path: &str, parameters: &[(&str, &str)]) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(parameters.iter().filter(|(_, value)| !value.is_empty()));
+        if self.is_chosen {
+            query.append_pair("lang", self.language.into_str());
+        }
+        let query = query.finish();
+        let separator = if query.is_empty() { "" } else { "?" };
+        format!("./{path}{separator}{query}")
+    }
+
+    /// A figure as this language writes it.
+    fn number(self, text: String) -> String {
+        match self.language {
+            Language::English => text,
+            Language::French => text.replace(',', " ").replace('.', ",").replace(' ', "\u{a0}"),
+        }
+    }
+
+    fn percent(self, ratio: f64) -> String {
+        self.number(format::percent(ratio))
+    }
+
+    fn latency(self, duration: Duration) -> String {
+        self.number(format::latency(duration))
+    }
+
+    fn span(self, duration: Duration) -> String {
+        let span = self.number(format::span(duration));
+        match self.language {
+            Language::English => span,
+            Language::French => span.replace("\u{a0}d", "\u{a0}j"),
+        }
+    }
+
+    /// How long something has lasted.
+    fn since(self, start: SystemTime) -> String {
+        self.span(self.now.duration_since(start).unwrap_or_default())
+    }
+
+    /// How long ago a time was, or how long it is until then.
+    fn relative(self, time: SystemTime) -> String {
+        match self.now.duration_since(time) {
+            Ok(past) if past < Duration::from_secs(1) => say!(self, "just-now"),
+            Ok(past) => say!(self, "ago", span = self.span(past)),
+            Err(future) => say!(self, "in", span = self.span(future.duration())),
+        }
+    }
+
+    fn time(self, time: SystemTime) -> String {
+        format::localized_time(time, self.language)
+    }
+
+    fn date(self, time: SystemTime) -> String {
+        match self.language {
+            Language::English => format::date(time),
+            Language::French => format::date(time).rsplit('-').collect::<Vec<_>>().join("/"),
+        }
+    }
 }
 
 impl Frame {
@@ -76,10 +161,16 @@ impl Frame {
         format!("./static/{}?v={}", asset.name, self.edition)
     }
 
-    fn page(self, title: &str, content: &Markup) -> Markup {
+    const fn reader(self, now: SystemTime) -> Reader {
+        Reader { language: self.language, is_chosen: self.is_chosen, now }
+    }
+
+    /// `path` and `parameters` are those of this page, for the links to it in the other languages.
+    fn page(self, title: &str, content: &Markup, path: &str, parameters: &[(&str, &str)]) -> Markup {
+        let reader = self.reader(SystemTime::UNIX_EPOCH);
         html! {
             (DOCTYPE)
-            html lang="en" {
+            html lang=(self.language.into_str()) {
                 head {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
@@ -90,44 +181,50 @@ impl Frame {
                     script src=(self.asset(SCRIPT)) defer {}
                 }
                 body {
-                    a.skip href="#content" { "Skip to the content" }
-                    (self.header())
-                    @if let Some(announcement) = &self.announcement { (demo::banner(announcement)) }
+                    a.skip href="#content" { (say!(reader, "skip")) }
+                    (self.header(reader, path, parameters))
+                    @if let Some(announcement) = &self.announcement { (demo::banner(announcement, reader)) }
                     main #content { (content) }
-                    (Self::footer())
+                    (Self::footer(reader))
                 }
             }
         }
     }
 
-    fn header(self) -> Markup {
+    fn header(self, reader: Reader, path: &str, parameters: &[(&str, &str)]) -> Markup {
         html! {
             header {
-                a.brand href=(link("", &[])) {
+                a.brand href=(reader.link("", &[])) {
                     img src=(self.asset(ICON)) alt="" width="24" height="24";
                     "myunisoft-exporter"
+                }
+                nav.languages aria-label=(say!(reader, "languages")) {
+                    @for language in Language::VARIANTS.iter().filter(|language| **language != self.language) {
+                        a href=(Reader { language: *language, is_chosen: true, ..reader }.link(path, parameters))
+                            lang=(language.into_str()) hreflang=(language.into_str()) { (language.name()) }
+                    }
                 }
                 // Hidden until the script shows it: it is useless without JavaScript.
                 div #refresh hidden {
                     span #refreshed role="status" {}
-                    button #pause type="button" aria-pressed="false" { "Pause" }
+                    button #pause type="button" aria-pressed="false" { (say!(reader, "pause")) }
                 }
             }
         }
     }
 
-    fn footer() -> Markup {
+    fn footer(reader: Reader) -> Markup {
         let links = [
-            ("metrics", "Metrics"),
-            ("api/v1/status", "JSON"),
-            ("sd", "Service discovery"),
-            ("-/healthy", "Health"),
-            ("-/ready", "Readiness"),
+            ("metrics", say!(reader, "metrics")),
+            ("api/v1/status", "JSON".to_owned()),
+            ("sd", say!(reader, "service-discovery")),
+            ("-/healthy", say!(reader, "health")),
+            ("-/ready", say!(reader, "readiness")),
         ];
         html! {
             footer {
-                nav aria-label="Endpoints" {
-                    @for (path, name) in links { a href=(link(path, &[])) { (name) } }
+                nav aria-label=(say!(reader, "endpoints")) {
+                    @for (path, name) in links { a href=(format!("./{path}")) { (name) } }
                 }
                 p { "myunisoft-exporter " (crate::version::VERSION) }
             }
@@ -137,14 +234,17 @@ impl Frame {
 
 /// A page with an error message only.
 pub(crate) fn error_page(frame: Frame, text: &str) -> Markup {
+    let reader = frame.reader(SystemTime::UNIX_EPOCH);
     frame.page(
-        "Error",
+        &say!(reader, "error"),
         &html! {
             section.card {
-                h1 { "This page cannot be shown" }
+                h1 { (say!(reader, "not-shown")) }
                 p { (text) }
-                p { a href=(link("", &[])) { "All keys" } }
+                p { a href=(reader.link("", &[])) { (say!(reader, "all-keys")) } }
             }
         },
+        "",
+        &[],
     )
 }

@@ -25,6 +25,7 @@ use serde::Serialize;
 use serde_with::As;
 
 use crate::key_state::KeyState;
+use crate::language::Language;
 use crate::state::{HealthState, Inventory, SharedState};
 
 pub(crate) use api::{ApiView, Availability, SlotView};
@@ -48,6 +49,8 @@ pub(crate) struct StatusSource<'a> {
     pub inventory: Arc<Inventory>,
     /// That moment.
     pub now: SystemTime,
+    /// The language of the texts.
+    pub language: Language,
     /// The earliest expiry of a certificate chain that the API's host lately sent.
     certificate_expiry: Option<SystemTime>,
     api_works: bool,
@@ -61,21 +64,22 @@ struct Circumstances {
     api_works: bool,
     /// Whether the certificate of the API's host has expired. If it has, a failed handshake is not the network's fault.
     certificate_expired: bool,
+    language: Language,
 }
 
 impl<'a> StatusSource<'a> {
     /// Takes the present inventory and time.
-    pub(crate) fn new(shared_state: &'a SharedState) -> Self {
+    pub(crate) fn new(shared_state: &'a SharedState, language: Language) -> Self {
         let inventory = shared_state.inventory();
         let host = inventory.settings.api.base_url.host_str();
         let certificate_expiry = host.and_then(|host| shared_state.certificates().get(host).copied());
         let api_works = shared_state.health().state == HealthState::Up;
-        Self { shared_state, inventory, now: SystemTime::now(), certificate_expiry, api_works }
+        Self { shared_state, inventory, now: SystemTime::now(), language, certificate_expiry, api_works }
     }
 
     fn circumstances(&self) -> Circumstances {
         let (now, api_works, certificate_expired) = (self.now, self.api_works, self.certificate_expired());
-        Circumstances { now, api_works, certificate_expired }
+        Circumstances { now, api_works, certificate_expired, language: self.language }
     }
 
     fn certificate_expired(&self) -> bool {

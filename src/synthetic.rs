@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 
 use crate::http;
 use crate::key_state::{KeyHistory, KeyState, PersistedKeyState, PersistedSecretState};
+use crate::language::Language;
 use crate::metrics::Metrics;
 use crate::page::{self, Frame, Listing};
 use crate::partner_api::Access;
@@ -64,11 +65,16 @@ impl SyntheticFleet {
 
     /// The first page of the status page.
     pub fn page(&self) -> String {
-        let source = StatusSource::new(&self.shared_state);
+        let source = StatusSource::new(&self.shared_state, Language::English);
         let selection = status::select(&source, &Filter::default());
         let overview = Overview::new(&source, &selection);
         let listing = Listing::new(&source, &selection, Filter::default(), 1);
-        page::overview(Frame { edition: "", announcement: None }, &overview, &listing).into_string()
+        page::overview(
+            Frame { edition: "", announcement: None, language: Language::English, is_chosen: false },
+            &overview,
+            &listing,
+        )
+        .into_string()
     }
 
     /// `/api/v1/status`, in pieces.
@@ -76,7 +82,7 @@ impl SyntheticFleet {
     /// # Errors
     /// If a value cannot be written as JSON.
     pub fn status(&self) -> serde_json::Result<impl Iterator<Item = Vec<u8>>> {
-        let source = StatusSource::new(&self.shared_state);
+        let source = StatusSource::new(&self.shared_state, Language::English);
         let selection = status::select(&source, &Filter::default());
         status::document(&source, selection)
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::cli::{DEFAULT_CONFIG_FILE, Flags, Output, ProbeOptions};
 use crate::file_threads::FileThreads;
+use crate::language::Language;
 use crate::metrics::Metrics;
 use crate::probe_once::{self, ProbeOnce};
 use crate::reload::LOAD_TIMEOUT;
@@ -99,7 +100,7 @@ fn progress_bar(keys: usize) -> ProgressBar {
 }
 
 fn print_result(once: &ProbeOnce, options: &ProbeOptions) -> Result<(), Failure> {
-    let source = StatusSource::new(once.shared_state());
+    let source = StatusSource::new(once.shared_state(), Language::English);
     let mut selection = status::select(&source, &Filter::default());
     let probed = selection.keys.len();
     let failing = selection.keys.iter().filter(|key| !probe_once::key_succeeded(key)).count();

@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{ACTIVATED, BUSY, REVOKED};
 use crate::format;
+use crate::language::{Language, text};
 use crate::page::{Announcement, Moment};
 use partner_simulator::{Fault, Key, Scope, Simulator};
 
@@ -20,64 +21,92 @@ pub(crate) const ROUND: u64 = 300;
 /// The seconds of a round during which a customer's production traffic uses the whole budget of its key.
 const BUSY_PERIOD: Range<u64> = 70..120;
 
+/// What will happen, in a language.
+type Announced = fn(Language) -> String;
+
 struct Event {
     /// The seconds since the start of the round.
     at: u64,
     /// For the page, the log and the timetable, before it happens.
-    announced: &'static str,
+    announced: Announced,
     /// For the log, when it happens.
     told: &'static str,
     action: fn(&Simulator),
 }
 
-const fn event(at: u64, announced: &'static str, told: &'static str, action: fn(&Simulator)) -> Event {
+const fn event(at: u64, announced: Announced, told: &'static str, action: fn(&Simulator)) -> Event {
     Event { at, announced, told, action }
 }
 
 /// Far enough apart that a viewer can follow each change on the page.
 const EVENTS: [Event; 12] = [
-    event(20, "lefebvre's key will be activated", "lefebvre's key is activated", |sim| {
-        with_key(sim, ACTIVATED, Key::activate);
-    }),
-    event(40, "moreau's key will be revoked", "moreau's key is revoked", |sim| {
-        with_key(sim, REVOKED, Key::revoke);
-    }),
+    event(
+        20,
+        |language| text!(language, "demo-activated"),
+        "lefebvre's key is activated",
+        |sim| {
+            with_key(sim, ACTIVATED, Key::activate);
+        },
+    ),
+    event(
+        40,
+        |language| text!(language, "demo-revoked"),
+        "moreau's key is revoked",
+        |sim| {
+            with_key(sim, REVOKED, Key::revoke);
+        },
+    ),
     event(
         BUSY_PERIOD.start,
-        "production traffic will use up the request budget of girard's key",
+        |language| text!(language, "demo-busy"),
         "production traffic uses up the request budget of girard's key",
         |_| {},
     ),
-    event(100, "moreau's key will work again", "moreau's key works again", |sim| {
-        with_key(sim, REVOKED, Key::restore);
-    }),
+    event(
+        100,
+        |language| text!(language, "demo-restored"),
+        "moreau's key works again",
+        |sim| {
+            with_key(sim, REVOKED, Key::restore);
+        },
+    ),
     event(
         BUSY_PERIOD.end,
-        "girard's production traffic will end",
+        |language| text!(language, "demo-quiet"),
         "girard's production traffic ends",
         |_| {},
     ),
-    event(145, "the API will become slow", "the API becomes slow", |sim| {
-        sim.inject(Scope::Everything, Fault::Delay(SLOW_RESPONSE));
-    }),
-    event(175, "the API will be fast again", "the API is fast again", end_faults),
+    event(
+        145,
+        |language| text!(language, "demo-slow"),
+        "the API becomes slow",
+        |sim| {
+            sim.inject(Scope::Everything, Fault::Delay(SLOW_RESPONSE));
+        },
+    ),
+    event(175, |language| text!(language, "demo-fast"), "the API is fast again", end_faults),
     event(
         195,
-        "announced maintenance will begin",
+        |language| text!(language, "demo-maintenance"),
         "announced maintenance begins",
         Simulator::begin_maintenance,
     ),
-    event(225, "the maintenance will end", "the maintenance ends", end_faults),
+    event(225, |language| text!(language, "demo-maintenance-ends"), "the maintenance ends", end_faults),
     event(
         245,
-        "a proxy in front of the API will respond with status 502",
+        |language| text!(language, "demo-proxy"),
         "a proxy in front of the API responds with status 502",
         |sim| sim.inject(Scope::Everything, Fault::edge(StatusCode::BAD_GATEWAY)),
     ),
-    event(265, "the proxy will forward requests again", "the proxy forwards requests again", end_faults),
+    event(
+        265,
+        |language| text!(language, "demo-proxy-ends"),
+        "the proxy forwards requests again",
+        end_faults,
+    ),
     event(
         285,
-        "lefebvre's key will be generated again, and will wait for its activation",
+        |language| text!(language, "demo-generated"),
         "lefebvre's key is generated again, and waits for its activation",
         |sim| with_key(sim, ACTIVATED, Key::set_pending),
     ),
@@ -125,7 +154,11 @@ impl Scenario {
                 }
                 if second == 0 || EVENTS.iter().any(|event| event.at == second) {
                     let next = next(second);
-                    tracing::info!("demo: next: at {}, {}", format::clock(next.second), next.text);
+                    tracing::info!(
+                        "demo: next: at {}, {}",
+                        format::clock(next.second),
+                        (next.text)(Language::English)
+                    );
                 }
                 if BUSY_PERIOD.contains(&second) {
                     with_key(&sim, BUSY, |key| key.spend(u32::MAX));
@@ -144,7 +177,7 @@ impl Scenario {
 /// The first event after this second of a round.
 fn next(second: u64) -> Moment {
     let next = EVENTS.iter().find(|event| event.at > second);
-    next.map_or(Moment { second: ROUND, text: "all of this will begin again" }, |event| Moment {
+    next.map_or(Moment { second: ROUND, text: |language| text!(language, "demo-again") }, |event| Moment {
         second: event.at,
         text: event.announced,
     })
@@ -152,7 +185,8 @@ fn next(second: u64) -> Moment {
 
 /// One line for each event of a round.
 pub(crate) fn timetable() -> String {
-    let line = |event: &Event| format!("  {}  {}\n", format::clock(event.at), event.announced);
+    let line =
+        |event: &Event| format!("  {}  {}\n", format::clock(event.at), (event.announced)(Language::English));
     EVENTS.iter().map(line).collect()
 }
 
@@ -164,7 +198,7 @@ mod tests {
     fn events_are_far_enough_apart_to_follow_them() {
         let ends = EVENTS.iter().map(|event| event.at).chain([ROUND + EVENTS[0].at]);
         for (event, following) in EVENTS.iter().zip(ends.skip(1)) {
-            assert!(following - event.at >= 20, "{}", event.announced);
+            assert!(following - event.at >= 20, "{}", (event.announced)(Language::English));
         }
     }
 
@@ -174,10 +208,10 @@ mod tests {
         let announced = |second| {
             scenario.second.store(second, Ordering::Relaxed);
             let Announcement { now, next, .. } = scenario.announcement();
-            (now, next.second, next.text)
+            (now, next.second, (next.text)(Language::English))
         };
-        assert_eq!(announced(0), (0, 20, "lefebvre's key will be activated"));
-        assert_eq!(announced(20), (20, 40, "moreau's key will be revoked"));
-        assert_eq!(announced(299), (299, 300, "all of this will begin again"));
+        assert_eq!(announced(0), (0, 20, "lefebvre's key will be activated".to_owned()));
+        assert_eq!(announced(20), (20, 40, "moreau's key will be revoked".to_owned()));
+        assert_eq!(announced(299), (299, 300, "all of this will begin again".to_owned()));
     }
 }

@@ -21,6 +21,7 @@ fn failed(failure: &Failure) -> FailedProbe<'_> {
 
 fn facts(state: KeyState, failed_probes: Vec<FailedProbe<'_>>) -> KeyFacts<'_> {
     KeyFacts {
+        language: Language::English,
         state,
         secret: SecretState::Active,
         failed_probes,
@@ -45,7 +46,7 @@ fn every_reason_has_a_blame_and_an_action() {
         let failure = failure(*reason, None);
         for verdict in [
             diagnose_key(&facts(KeyState::Active, vec![failed(&failure)])),
-            diagnose_api(true, false, Some(failed(&failure))),
+            diagnose_api(Language::English, true, false, Some(failed(&failure))),
         ] {
             assert!(verdict.blame.is_some() && verdict.action.is_some(), "{reason}: {verdict:?}");
             assert!(verdict.summary.ends_with('.') && !verdict.summary.contains(".."), "{verdict:?}");
@@ -115,14 +116,16 @@ fn a_missing_activation_is_reported_before_its_consequences() {
 fn an_exporter_without_resources_blames_only_itself() {
     let out_of_resources = KeyFacts { out_of_resources: true, ..facts(KeyState::Active, Vec::new()) };
     assert_eq!(diagnose_key(&out_of_resources).blame, Some(Blame::Exporter));
-    assert_eq!(diagnose_api(true, true, None).blame, Some(Blame::Exporter));
+    assert_eq!(diagnose_api(Language::English, true, true, None).blame, Some(Blame::Exporter));
 }
 
 #[test]
 fn a_refused_health_probe_is_not_reported_as_an_outage() {
     let failure = failure(Reason::RateLimited, Some(DocumentedCode::TooManyRequest));
     let limited = FailedProbe { status: Some(429), ..failed(&failure) };
-    assert!(diagnose_api(true, false, Some(limited)).summary.contains("refuses this machine"));
+    assert!(
+        diagnose_api(Language::English, true, false, Some(limited)).summary.contains("refuses this machine")
+    );
 }
 
 #[test]
@@ -170,9 +173,13 @@ fn an_undocumented_response_comes_from_the_api_only_with_a_request_id() {
     for reason in [Reason::UnexpectedStatus, Reason::Edge] {
         let failure = failure(reason, None);
         let foreign = FailedProbe { from_api: false, ..failed(&failure) };
-        assert_eq!(diagnose_api(true, false, Some(foreign)).blame, Some(Blame::Network), "{reason}");
         assert_eq!(
-            diagnose_api(true, false, Some(failed(&failure))).blame,
+            diagnose_api(Language::English, true, false, Some(foreign)).blame,
+            Some(Blame::Network),
+            "{reason}"
+        );
+        assert_eq!(
+            diagnose_api(Language::English, true, false, Some(failed(&failure))).blame,
             Some(Blame::Platform),
             "{reason}"
         );
@@ -190,7 +197,11 @@ fn a_timeout_is_blamed_on_the_network_until_the_api_has_the_request() {
         (Phase::Transfer, Blame::Platform),
     ] {
         let probe = FailedProbe { reached: Some(reached), ..failed(&failure) };
-        assert_eq!(diagnose_api(true, false, Some(probe)).blame, Some(to_blame), "{reached}");
+        assert_eq!(
+            diagnose_api(Language::English, true, false, Some(probe)).blame,
+            Some(to_blame),
+            "{reached}"
+        );
     }
 }
 
@@ -198,16 +209,22 @@ fn a_timeout_is_blamed_on_the_network_until_the_api_has_the_request() {
 fn only_an_expired_certificate_is_blamed_on_the_platform() {
     let failure = failure(Reason::Tls, None);
     let expired = FailedProbe { certificate_expired: true, ..failed(&failure) };
-    assert_eq!(diagnose_api(true, false, Some(expired)).blame, Some(Blame::Platform));
-    assert_eq!(diagnose_api(true, false, Some(failed(&failure))).blame, Some(Blame::Network));
+    assert_eq!(diagnose_api(Language::English, true, false, Some(expired)).blame, Some(Blame::Platform));
+    assert_eq!(
+        diagnose_api(Language::English, true, false, Some(failed(&failure))).blame,
+        Some(Blame::Network)
+    );
 }
 
 #[test]
 fn an_unexpected_body_is_blamed_on_the_platform_only_if_the_api_sent_it() {
     let failure = failure(Reason::UnexpectedBody, None);
     let foreign = FailedProbe { from_api: false, ..failed(&failure) };
-    assert_eq!(diagnose_api(true, false, Some(foreign)).blame, Some(Blame::Network));
-    assert_eq!(diagnose_api(true, false, Some(failed(&failure))).blame, Some(Blame::Platform));
+    assert_eq!(diagnose_api(Language::English, true, false, Some(foreign)).blame, Some(Blame::Network));
+    assert_eq!(
+        diagnose_api(Language::English, true, false, Some(failed(&failure))).blame,
+        Some(Blame::Platform)
+    );
 }
 
 #[test]

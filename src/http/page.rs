@@ -9,7 +9,7 @@ use maud::Markup;
 use sha2::{Digest as _, Sha256};
 
 use super::AppState;
-use super::query::{KeyQuery, NO_STORE, QueryError, QueryResult, StatusQuery, parse};
+use super::query::{KeyQuery, QueryError, QueryResult, Speaks, StatusQuery, parse};
 use crate::demo::Scenario;
 use crate::page::{self, ASSETS, Frame, Listing};
 use crate::status::{self, ApiView, KeyDetail, Overview, StatusSource};
@@ -24,50 +24,56 @@ static EDITION: LazyLock<String> = LazyLock::new(|| {
     format!("{:016x}", u64::from_be_bytes(first))
 });
 
-fn frame(scenario: Option<&Scenario>) -> Frame {
-    Frame { edition: &EDITION, announcement: scenario.map(Scenario::announcement) }
+fn frame(speaks: Speaks, scenario: Option<&Scenario>) -> Frame {
+    let announcement = scenario.map(Scenario::announcement);
+    Frame { edition: &EDITION, announcement, language: speaks.language, is_chosen: speaks.is_chosen }
 }
 
 /// A page, or an error page with its status.
 type Page = Result<Response, ErrorPage>;
 
-pub(super) struct ErrorPage(QueryError);
-
-impl From<QueryError> for ErrorPage {
-    fn from(error: QueryError) -> Self {
-        Self(error)
-    }
+pub(super) struct ErrorPage {
+    error: QueryError,
+    speaks: Speaks,
 }
 
 impl IntoResponse for ErrorPage {
     fn into_response(self) -> Response {
-        (self.0.status, html(page::error_page(frame(None), &self.0.text))).into_response()
+        let page = page::error_page(frame(self.speaks, None), &self.error.text);
+        (self.error.status, html(page, self.speaks)).into_response()
     }
 }
 
-fn html(page: Markup) -> Response {
-    (NO_STORE, Html(page.into_string())).into_response()
+fn html(page: Markup, speaks: Speaks) -> Response {
+    (speaks.headers(), Html(page.into_string())).into_response()
 }
 
 /// The overview of the fleet.
-pub(super) async fn overview(State(app): State<AppState>, query: QueryResult<StatusQuery>) -> Page {
-    let query = parse(query)?;
-    let (filter, page) = (query.filter()?, query.page());
-    let source = StatusSource::new(&app.context.shared_state);
+pub(super) async fn overview(
+    State(app): State<AppState>,
+    speaks: Speaks,
+    query: QueryResult<StatusQuery>,
+) -> Page {
+    let failed = |error| ErrorPage { error, speaks };
+    let query = parse(query).map_err(failed)?;
+    let (filter, page) = (query.filter(speaks.language).map_err(failed)?, query.page());
+    let source = StatusSource::new(&app.context.shared_state, speaks.language);
     let selection = status::select(&source, &filter);
     let overview = Overview::new(&source, &selection);
     let listing = Listing::new(&source, &selection, filter, page);
-    Ok(html(page::overview(frame(app.scenario.as_ref()), &overview, &listing)))
+    Ok(html(page::overview(frame(speaks, app.scenario.as_ref()), &overview, &listing), speaks))
 }
 
 /// One key, with its history.
-pub(super) async fn key(State(app): State<AppState>, query: QueryResult<KeyQuery>) -> Page {
-    let query = parse(query)?;
-    let source = StatusSource::new(&app.context.shared_state);
-    let key = query.find(&source.inventory)?;
+pub(super) async fn key(State(app): State<AppState>, speaks: Speaks, query: QueryResult<KeyQuery>) -> Page {
+    let failed = |error| ErrorPage { error, speaks };
+    let query = parse(query).map_err(failed)?;
+    let source = StatusSource::new(&app.context.shared_state, speaks.language);
+    let key = query.find(&source.inventory, speaks.language).map_err(failed)?;
     let secret = key.partner.secret().state;
-    let frame = frame(app.scenario.as_ref());
-    Ok(html(page::key(frame, &KeyDetail::new(&source, key), secret, &ApiView::new(&source), source.now)))
+    let (detail, api) = (KeyDetail::new(&source, key), ApiView::new(&source));
+    let frame = frame(speaks, app.scenario.as_ref());
+    Ok(html(page::key(frame, &detail, secret, &api, source.now), speaks))
 }
 
 /// A static file.

@@ -17,6 +17,7 @@ use tokio::time::{Duration, timeout};
 use super::query::NO_STORE;
 use super::{AppState, TEXT_FORMAT, same_origin};
 use crate::config::{Division, Probe};
+use crate::language::Language;
 use crate::monitor::KeyMonitor;
 use crate::status::{KeyDetail, StatusSource};
 use answer::Progress;
@@ -63,16 +64,16 @@ pub(super) async fn probe(
     let with_request_ids = app.context.shared_state.inventory().settings.request_ids;
     let metrics = answer::metrics(&key.status(), progress, with_request_ids);
     if is_debug {
-        let detail = KeyDetail::new(&StatusSource::new(&app.context.shared_state), key);
+        let detail = KeyDetail::new(&StatusSource::new(&app.context.shared_state, Language::English), key);
         let credential = monitor.credential_description();
         let steps = answer::steps(&key.status(), progress, &detail.key.verdict, credential.as_deref());
         let metrics = metrics.unwrap_or_else(|reasons| reasons);
         let text = format!("{steps}\nMetrics that are returned without debug=true:\n\n{metrics}");
-        return (NO_STORE, text).into_response();
+        return ([NO_STORE], text).into_response();
     }
     match metrics {
-        Ok(metrics) => (NO_STORE, [(header::CONTENT_TYPE, TEXT_FORMAT)], metrics).into_response(),
-        Err(reasons) => (StatusCode::SERVICE_UNAVAILABLE, NO_STORE, reasons).into_response(),
+        Ok(metrics) => ([NO_STORE, (header::CONTENT_TYPE, TEXT_FORMAT)], metrics).into_response(),
+        Err(reasons) => (StatusCode::SERVICE_UNAVAILABLE, [NO_STORE], reasons).into_response(),
     }
 }
 

@@ -1,21 +1,57 @@
 //! The query parameters of the status page and its JSON, and the errors for invalid ones.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use strum::VariantArray as _;
 
 use axum::Json;
-use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::key_state::KeyState;
+use crate::language::{Language, text};
 use crate::state::{Inventory, MonitoredKey};
 use crate::status::{Filter, Standing};
 
 /// A response is already out of date a second later.
-pub(super) const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+pub(super) const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
+
+/// What a response depends on. The layer that compresses adds its own name only if it is not there.
+const VARIES: &str = "Accept-Language, Accept-Encoding";
+
+/// The language of a response: from the parameter `lang`, otherwise from the header `Accept-Language`.
+#[derive(Clone, Copy)]
+pub(super) struct Speaks {
+    pub language: Language,
+    /// Whether the parameter decided.
+    pub is_chosen: bool,
+}
+
+impl Speaks {
+    /// The headers of a response in this language.
+    pub(super) const fn headers(self) -> [(header::HeaderName, &'static str); 3] {
+        let vary = (header::VARY, VARIES);
+        [NO_STORE, vary, (header::CONTENT_LANGUAGE, self.language.into_str())]
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Speaks {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let query = parts.uri.query().unwrap_or_default();
+        let parameter = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "lang");
+        let parameter = parameter.map(|(_, value)| value);
+        let header = parts.headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        let chosen = parameter.as_deref().and_then(Language::named);
+        let language = chosen.unwrap_or_else(|| Language::negotiate(header));
+        Ok(Self { language, is_chosen: chosen.is_some() })
+    }
+}
 
 /// Selects keys.
 #[derive(Deserialize)]
@@ -60,12 +96,13 @@ impl StatusQuery {
     ///
     /// # Errors
     /// If the state or the standing is unknown.
-    pub(super) fn filter(&self) -> Result<Filter, QueryError> {
+    pub(super) fn filter(&self, language: Language) -> Result<Filter, QueryError> {
         let non_empty = |text: &Option<String>| {
             text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
         };
-        let state =
-            non_empty(&self.state).map(|word| word.parse().map_err(|_| unknown_state())).transpose()?;
+        let state = non_empty(&self.state)
+            .map(|word| word.parse().map_err(|_| unknown_state(language)))
+            .transpose()?;
         let standing =
             non_empty(&self.standing).map(|word| word.parse().map_err(|_| unknown_standing())).transpose()?;
         Ok(Filter { state, standing, partner: non_empty(&self.partner), name: non_empty(&self.name) })
@@ -83,12 +120,9 @@ fn unknown_standing() -> QueryError {
     QueryError::bad_request(format!("the parameter standing is unknown; use one of {}", words.join(", ")))
 }
 
-fn unknown_state() -> QueryError {
+fn unknown_state(language: Language) -> QueryError {
     let words: Vec<_> = KeyState::VARIANTS.iter().map(KeyState::into_str).collect();
-    QueryError::bad_request(format!(
-        "the parameter state is not a state of a key; use one of {}",
-        words.join(", ")
-    ))
+    QueryError::bad_request(text!(language, "no-such-state", states = words.join(", ")))
 }
 
 impl KeyQuery {
@@ -96,11 +130,14 @@ impl KeyQuery {
     ///
     /// # Errors
     /// If it is not configured.
-    pub(super) fn find<'a>(&self, inventory: &'a Inventory) -> Result<&'a Arc<MonitoredKey>, QueryError> {
-        inventory.key(&self.partner, &self.key).ok_or_else(|| QueryError {
-            status: StatusCode::NOT_FOUND,
-            text: "no key with these names is configured; use ?partner=…&key=…".to_owned(),
-        })
+    pub(super) fn find<'a>(
+        &self,
+        inventory: &'a Inventory,
+        language: Language,
+    ) -> Result<&'a Arc<MonitoredKey>, QueryError> {
+        inventory
+            .key(&self.partner, &self.key)
+            .ok_or_else(|| QueryError { status: StatusCode::NOT_FOUND, text: text!(language, "no-such-key") })
     }
 }
 
@@ -112,6 +149,6 @@ impl QueryError {
 
 impl IntoResponse for QueryError {
     fn into_response(self) -> Response {
-        (self.status, Json(self)).into_response()
+        (self.status, [(header::VARY, VARIES)], Json(self)).into_response()
     }
 }

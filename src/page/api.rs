@@ -1,95 +1,96 @@
 //! The API on the overview page: its availability, its last day, and the latency of its health route. It is folded
 //! while the API is up.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::chart;
-use super::parts::{Tone, badge, certificate_expiry, elapsed, last, nothing};
+use super::parts::{Tone, badge, certificate_expiry, last, nothing, relative_moment};
+use super::{Reader, chart, say, words};
 use crate::format;
 use crate::state::HealthState;
 use crate::status::{ApiView, Availability};
 
 const DAY: Duration = Duration::from_hours(24);
 
-pub(super) fn details(api: &ApiView, now: SystemTime) -> Markup {
+pub(super) fn details(api: &ApiView, reader: Reader) -> Markup {
     html! {
         details #api.card open[api.state != HealthState::Up] {
-            summary #api-summary data-live { h2 { "API " (badge(Tone::of_api(api.state), api.state.into_str())) } }
+            summary #api-summary data-live { h2 { "API " (badge(Tone::of_api(api.state), &words::api_state(api.state, reader))) } }
             div #api-content data-live {
-                (facts(api, now))
-                h3 { "Uptime, last 24 hours" }
-                (chart::legend_of_outcomes())
-                (chart::uptime(&api.day, &uptime_label(&api.availability)))
-                (chart::hours(now))
-                h3 { "Latency by phase" }
-                (chart::legend())
+                (facts(api, reader))
+                h3 { (say!(reader, "uptime")) }
+                (chart::legend_of_outcomes(reader))
+                (chart::uptime(&api.day, &uptime_label(&api.availability, reader), reader))
+                (chart::hours(reader))
+                h3 { (say!(reader, "latency-by-phase")) }
+                (chart::legend(reader))
                 div.plots {
-                    div { p.caption { (chart::caption_of_recent(api.history.len())) } (chart::latency_of_recent_probes(&api.history)) }
-                    div { p.caption { "15-minute averages, last 24 hours" } (chart::latency_of_the_day(&api.day)) }
+                    div { p.caption { (chart::caption_of_recent(api.history.len(), reader)) } (chart::latency_of_recent_probes(&api.history, reader)) }
+                    div { p.caption { (say!(reader, "averages")) } (chart::latency_of_the_day(&api.day, reader)) }
                 }
             }
         }
     }
 }
 
-fn uptime_label(availability: &Availability) -> String {
-    let Availability { succeeded, failed, maintenance, .. } = availability;
-    format!("{succeeded} probes succeeded, {failed} failed, {maintenance} were in announced maintenance")
+fn uptime_label(availability: &Availability, reader: Reader) -> String {
+    let Availability { succeeded, failed, maintenance, .. } = *availability;
+    say!(reader, "uptime-label", succeeded = succeeded, failed = failed, maintenance = maintenance)
 }
 
-fn facts(api: &ApiView, now: SystemTime) -> Markup {
+fn facts(api: &ApiView, reader: Reader) -> Markup {
     let availability = &api.availability;
     html! {
         dl.facts {
             div {
-                dt { "Availability, " (window(availability)) }
+                dt { (window(availability, reader)) }
                 dd {
-                    @match availability.ratio { Some(ratio) => (format::percent(ratio)), None => (nothing()) }
-                    " " span.faint { "objective " (format::configured_percent(availability.objective)) }
+                    @match availability.ratio { Some(ratio) => (reader.percent(ratio)), None => (nothing()) }
+                    " " span.faint {
+                        (say!(reader, "objective", ratio = reader.number(format::configured_percent(availability.objective))))
+                    }
                 }
             }
-            div { dt { "Error budget" } dd { (error_budget(availability)) } }
-            div { dt { "Last probe" } dd { (last(&api.probe)) } }
-            div { dt { "Certificate expires" } dd { (certificate_expiry(api, now)) } }
-            div { dt { "Exporter started" } dd { (elapsed(api.monitored_since, now)) " ago" } }
+            div { dt { (say!(reader, "error-budget")) } dd { (error_budget(availability, reader)) } }
+            div { dt { (say!(reader, "last-probe")) } dd { (last(&api.probe, reader)) } }
+            div { dt { (say!(reader, "certificate-expires")) } dd { (certificate_expiry(api, reader)) } }
+            div { dt { (say!(reader, "exporter-started")) } dd { (relative_moment(api.monitored_since, reader)) } }
             div.wide { dt { "URL" } dd { code { (api.url) } } }
         }
     }
 }
 
 /// How long the availability has been measured, at most a day.
-fn window(availability: &Availability) -> String {
+fn window(availability: &Availability, reader: Reader) -> String {
     match availability.window {
-        window if window.is_zero() => "no probe yet".to_owned(),
-        window if window >= DAY => "last 24 hours".to_owned(),
-        window => format!("last {}", format::span(window)),
+        window if window.is_zero() => say!(reader, "availability-unknown"),
+        window if window >= DAY => say!(reader, "availability-of-a-day"),
+        window => say!(reader, "availability-of", window = reader.span(window)),
     }
 }
 
 /// How many probes failed, and how many may fail.
-fn error_budget(availability: &Availability) -> Markup {
+fn error_budget(availability: &Availability, reader: Reader) -> Markup {
     let Some(left) = availability.error_budget_remaining_ratio else { return nothing() };
     let counted = availability.succeeded + availability.failed;
-    let failed = format!("{} of {counted} probes failed", availability.failed);
-    let allowed = format!("{} may fail", one_in(availability.objective));
+    let (failed, allowed) = (availability.failed, one_in(availability.objective));
     html! {
         @if left <= 0.0 {
-            strong.reason { "used up" }
+            strong.reason { (say!(reader, "used-up")) }
         } @else {
-            (format::percent(left)) " left "
-            meter min="0" max="1" low="0.25" value=(left.clamp(0.0, 1.0)) aria-label="Error budget left" {}
+            (say!(reader, "left", ratio = reader.percent(left))) " "
+            meter min="0" max="1" low="0.25" value=(left.clamp(0.0, 1.0)) aria-label=(say!(reader, "error-budget-left")) {}
         }
         br;
-        span.faint { (failed) "; " (allowed) "." }
+        span.faint { (say!(reader, "budget-failed", failed = failed, counted = counted, allowed = allowed)) }
     }
 }
 
-/// The share of probes that may fail: `1 in 1000`.
+/// One of how many probes may fail.
 fn one_in(objective: f64) -> String {
     let probes = (1.0 / (1.0 - objective).max(f64::EPSILON)).round();
-    format!("1 in {probes}")
+    probes.to_string()
 }
 
 #[cfg(test)]
@@ -110,20 +111,20 @@ mod tests {
 
     #[test]
     fn the_error_budget_is_a_plain_sentence() {
-        let text = error_budget(&availability(930, 70, DAY)).into_string();
+        let text = error_budget(&availability(930, 70, DAY), Reader::english()).into_string();
         assert!(
             text.contains("used up") && text.contains("70 of 1000 probes failed; 1 in 1000 may fail."),
             "{text}"
         );
-        let text = error_budget(&availability(1_999, 1, DAY)).into_string();
+        let text = error_budget(&availability(1_999, 1, DAY), Reader::english()).into_string();
         assert!(text.contains("50 % left") && text.contains("1 of 2000 probes failed"), "{text}");
     }
 
     #[test]
     fn the_window_is_never_longer_than_what_was_measured() {
-        let minutes = Duration::from_mins(6);
-        assert_eq!(window(&availability(1, 0, minutes)), "last 6 min");
-        assert_eq!(window(&availability(1, 0, DAY)), "last 24 hours");
-        assert_eq!(window(&availability(0, 0, Duration::ZERO)), "no probe yet");
+        let (minutes, reader) = (Duration::from_mins(6), Reader::english());
+        assert_eq!(window(&availability(1, 0, minutes), reader), "Availability, last 6 min");
+        assert_eq!(window(&availability(1, 0, DAY), reader), "Availability, last 24 hours");
+        assert_eq!(window(&availability(0, 0, Duration::ZERO), reader), "Availability, no probe yet");
     }
 }

@@ -5,10 +5,11 @@
 //! next to it.
 
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use maud::{Markup, html};
 
+use super::{Reader, say};
 use crate::format;
 use crate::partner_api::failure::Reason;
 use crate::report::Phases;
@@ -52,18 +53,18 @@ fn rounded(number: f64) -> String {
 
 /// The last 24 hours, one bar per quarter of an hour: green for probes that succeeded, hatched for those that
 /// failed.
-pub(super) fn uptime(day: &[SlotView], label: &str) -> Markup {
+pub(super) fn uptime(day: &[SlotView], label: &str, reader: Reader) -> Markup {
     let width = float(MAX_SLOTS) * BAR;
     html! {
         svg.uptime viewBox={ "0 0 " (width) " 40" } preserveAspectRatio="none" role="img" aria-label=(label) {
             (patterns("uptime"))
             rect.empty width=(width) height="40" {}
-            @for slot in day { (uptime_bar(slot)) }
+            @for slot in day { (uptime_bar(slot, reader)) }
         }
     }
 }
 
-fn uptime_bar(slot: &SlotView) -> Markup {
+fn uptime_bar(slot: &SlotView, reader: Reader) -> Markup {
     let total = f64::from(slot.succeeded + slot.failed + slot.maintenance).max(1.0);
     let share = |count: u32| 40.0 * f64::from(count) / total;
     let x = float(MAX_SLOTS.saturating_sub(slot.age + 1)) * BAR;
@@ -74,13 +75,13 @@ fn uptime_bar(slot: &SlotView) -> Markup {
     html! {
         g {
             title {
-                (format::time_of_day(slot.start)) " UTC: " (slot.succeeded) " succeeded"
+                (say!(reader, "slot-succeeded", time = format::time_of_day(slot.start), number = slot.succeeded))
                 // The reason is that of the failures, never that of the maintenance.
                 @if slot.failed > 0 {
-                    ", " (slot.failed) " failed"
-                    @if let Some(reason) = slot.reason { " (first reason: " (reason) ")" }
+                    ", " (say!(reader, "slot-failed", number = slot.failed))
+                    @if let Some(reason) = slot.reason { " " (say!(reader, "slot-reason", reason = reason.into_str())) }
                 }
-                @if slot.maintenance > 0 { ", " (slot.maintenance) " in announced maintenance" }
+                @if slot.maintenance > 0 { ", " (say!(reader, "slot-maintenance", number = slot.maintenance)) }
             }
             rect.succeeded x=(x) y=(rounded(failed + maintenance)) width=(width)
                 height=(rounded(40.0 - failed - maintenance)) {}
@@ -105,27 +106,28 @@ struct Column {
 }
 
 /// The average latency of the health probes in each quarter of an hour of the last 24 hours.
-pub(super) fn latency_of_the_day(day: &[SlotView]) -> Markup {
+pub(super) fn latency_of_the_day(day: &[SlotView], reader: Reader) -> Markup {
     let column = |slot: &SlotView| {
         let phases = slot.phases?;
         let x = float(MAX_SLOTS.saturating_sub(slot.age + 1)) * BAR;
-        let title = format!("{} UTC, on average {}", format::time_of_day(slot.start), durations(&phases));
+        let title = say!(
+            reader,
+            "on-average",
+            time = format::time_of_day(slot.start),
+            durations = durations(&phases, reader)
+        );
         Some(Column { x, phases, mark: None, title })
     };
-    plot("day", &day.iter().filter_map(column).collect::<Vec<_>>(), float(MAX_SLOTS) * BAR)
+    plot("day", &day.iter().filter_map(column).collect::<Vec<_>>(), float(MAX_SLOTS) * BAR, reader)
 }
 
 /// What the next chart shows.
-pub(super) fn caption_of_recent(probes: usize) -> String {
-    match probes {
-        0 => "No probe yet".to_owned(),
-        1 => "Last probe".to_owned(),
-        probes => format!("Last {probes} probes"),
-    }
+pub(super) fn caption_of_recent(probes: usize, reader: Reader) -> String {
+    say!(reader, "last-probes", number = probes)
 }
 
 /// The latency of the last probes, oldest on the left; `history` is newest first.
-pub(super) fn latency_of_recent_probes(history: &[PastProbeView]) -> Markup {
+pub(super) fn latency_of_recent_probes(history: &[PastProbeView], reader: Reader) -> Markup {
     let column = |(age, past): (usize, &PastProbeView)| Column {
         x: float(MAX_RECENT_PROBES.saturating_sub(age + 1)) * BAR,
         phases: past.phases,
@@ -133,37 +135,47 @@ pub(super) fn latency_of_recent_probes(history: &[PastProbeView]) -> Markup {
         title: format!(
             "{} UTC, {}, {}",
             format::time_of_day(past.finished),
-            outcome(past),
-            durations(&past.phases)
+            outcome(past, reader),
+            durations(&past.phases, reader)
         ),
     };
-    plot("last", &history.iter().enumerate().map(column).collect::<Vec<_>>(), float(MAX_RECENT_PROBES) * BAR)
+    plot(
+        "last",
+        &history.iter().enumerate().map(column).collect::<Vec<_>>(),
+        float(MAX_RECENT_PROBES) * BAR,
+        reader,
+    )
 }
 
 /// The result of a probe, in one word.
-pub(super) fn outcome(past: &PastProbeView) -> String {
-    past.reason.map_or_else(|| "succeeded".to_owned(), |reason| reason.to_string())
+pub(super) fn outcome(past: &PastProbeView, reader: Reader) -> String {
+    past.reason.map_or_else(|| say!(reader, "succeeded"), |reason| reason.to_string())
 }
 
-fn durations(phases: &Phases) -> String {
-    let mut text = format::latency(phases.total());
+fn durations(phases: &Phases, reader: Reader) -> String {
+    let mut text = reader.latency(phases.total());
     for (place, (phase, duration)) in phases.iter().filter(|(_, duration)| !duration.is_zero()).enumerate() {
         // Writing to a string cannot fail.
-        let _ = write!(text, "{} {phase} {}", if place == 0 { ":" } else { "," }, format::latency(duration));
+        let _ = write!(
+            text,
+            "{} {phase} {}",
+            if place == 0 { say!(reader, "colon") } else { ",".to_owned() },
+            reader.latency(duration)
+        );
     }
     text
 }
 
-fn plot(id: &str, columns: &[Column], width: f64) -> Markup {
+fn plot(id: &str, columns: &[Column], width: f64, reader: Reader) -> Markup {
     let totals = || columns.iter().map(|column| column.phases.total());
     let Some(top) = top_of_scale(common_scale(totals())) else {
-        return html! { p.faint { "No measurements yet." } };
+        return html! { p.faint { (say!(reader, "no-measurements")) } };
     };
     let highest = totals().max().unwrap_or_default();
-    let label = format!("Latency by phase, up to {}", format::latency(highest));
+    let label = say!(reader, "latency-up-to", latency = reader.latency(highest));
     html! {
         figure.plot {
-            span.top { (format::latency(top)) }
+            span.top { (reader.latency(top)) }
             svg viewBox={ "0 0 " (width) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(label) {
                 (patterns(id))
                 line.grid x1="0" x2=(width) y1="0.5" y2="0.5" {}
@@ -212,13 +224,16 @@ fn top_of_scale(highest: Duration) -> Option<Duration> {
 
 /// The durations of a key's last probes, oldest on the left, and which of them failed; `history` is newest
 /// first. It always has only two paths, because a page has a hundred sparklines.
-pub(super) fn sparkline<'a>(history: impl ExactSizeIterator<Item = &'a PastProbeView> + Clone) -> Markup {
+pub(super) fn sparkline<'a>(
+    history: impl ExactSizeIterator<Item = &'a PastProbeView> + Clone,
+    reader: Reader,
+) -> Markup {
     if history.len() == 0 {
         return super::parts::nothing();
     }
     let scale = common_scale(history.clone().map(|past| past.duration)).as_secs_f64().max(f64::EPSILON);
     let failures = history.clone().filter(|past| !past.up).count();
-    let label = format!("{}, {failures} failed", format::count(history.len(), "probe", "probes"));
+    let label = say!(reader, "sparkline", number = history.len(), failures = failures);
     let (mut succeeded, mut failed) = (String::new(), String::new());
     for (age, past) in history.enumerate() {
         let x = MAX_RECENT_PROBES.saturating_sub(age + 1) * 3 + 1;
@@ -236,7 +251,7 @@ pub(super) fn sparkline<'a>(history: impl ExactSizeIterator<Item = &'a PastProbe
 }
 
 /// The phases of one probe on a time scale. A probe that is longer than the scale is cut, with a mark.
-pub(super) fn waterfall(phases: &Phases, scale: Duration) -> Markup {
+pub(super) fn waterfall(phases: &Phases, scale: Duration, reader: Reader) -> Markup {
     const WIDTH: f64 = 200.0;
     let unit = WIDTH / scale.as_secs_f64().max(f64::EPSILON);
     let mut x = 0.0;
@@ -250,7 +265,7 @@ pub(super) fn waterfall(phases: &Phases, scale: Duration) -> Markup {
         })
         .filter(|(_, start, _)| *start < WIDTH)
         .collect();
-    let label = durations(phases);
+    let label = durations(phases, reader);
     html! {
         svg.waterfall viewBox={ "0 0 " (WIDTH) " 12" } preserveAspectRatio="none" role="img" aria-label=(label) {
             title { (label) }
@@ -263,26 +278,26 @@ pub(super) fn waterfall(phases: &Phases, scale: Duration) -> Markup {
 }
 
 /// The colours of the phases.
-pub(super) fn legend() -> Markup {
+pub(super) fn legend(reader: Reader) -> Markup {
     html! {
-        ul.legend aria-label="Phases" {
+        ul.legend aria-label=(say!(reader, "phases")) {
             @for (phase, _) in Phases::default().iter() { li { span.swatch.(phase.into_str()) {} (phase) } }
         }
     }
 }
 
 /// The patterns of the results.
-pub(super) fn legend_of_outcomes() -> Markup {
+pub(super) fn legend_of_outcomes(reader: Reader) -> Markup {
     html! {
-        ul.legend aria-label="Results" {
-            li { svg.sample viewBox="0 0 12 12" aria-hidden="true" { rect.succeeded width="12" height="12" {} } "succeeded" }
-            @for pattern in ["failed", "maintenance"] {
+        ul.legend aria-label=(say!(reader, "results")) {
+            li { svg.sample viewBox="0 0 12 12" aria-hidden="true" { rect.succeeded width="12" height="12" {} } (say!(reader, "succeeded")) }
+            @for (pattern, name) in [("failed", say!(reader, "has-failed")), ("maintenance", say!(reader, "api-state-maintenance"))] {
                 li {
                     svg.sample viewBox="0 0 12 12" aria-hidden="true" {
                         // The patterns of the uptime chart.
                         rect width="12" height="12" fill=(fill("uptime", pattern)) {}
                     }
-                    (pattern)
+                    (name)
                 }
             }
         }
@@ -290,14 +305,16 @@ pub(super) fn legend_of_outcomes() -> Markup {
 }
 
 /// The time axis of the charts of 24 hours.
-pub(super) fn hours(now: SystemTime) -> Markup {
+pub(super) fn hours(reader: Reader) -> Markup {
     html! {
-        div.hours { span { "24 h ago" } span { "now, " (super::parts::clock(now, now)) } }
+        div.hours { span { (say!(reader, "day-ago")) } span { (say!(reader, "now")) " " (super::parts::clock(reader.now, reader)) } }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]
@@ -311,12 +328,12 @@ mod tests {
             reason: Some(Reason::Edge),
             phases: None,
         };
-        let bar = uptime_bar(&slot).into_string();
+        let bar = uptime_bar(&slot, Reader::english()).into_string();
         assert!(
             bar.contains("1 succeeded, 2 failed (first reason: edge), 3 in announced maintenance<"),
             "{bar}"
         );
-        let bar = uptime_bar(&SlotView { failed: 0, reason: None, ..slot }).into_string();
+        let bar = uptime_bar(&SlotView { failed: 0, reason: None, ..slot }, Reader::english()).into_string();
         assert!(bar.contains("1 succeeded, 3 in announced maintenance<"), "{bar}");
     }
 }

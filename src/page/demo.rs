@@ -2,10 +2,12 @@
 
 use maud::{Markup, html};
 
+use super::{Reader, say};
 use crate::format;
+use crate::language::Language;
 
 /// What the demo says about its scenario.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Announcement {
     /// The present second of the scenario.
     pub now: u64,
@@ -16,21 +18,23 @@ pub(crate) struct Announcement {
 }
 
 /// One event of the scenario.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     pub second: u64,
     /// What will happen.
-    pub text: &'static str,
+    pub text: fn(Language) -> String,
 }
 
-pub(super) fn banner(announcement: &Announcement) -> Markup {
+pub(super) fn banner(announcement: &Announcement, reader: Reader) -> Markup {
     let Announcement { now, next, speed } = announcement;
     let wait = next.second.saturating_sub(*now) / u64::from(*speed);
+    let event = (next.text)(reader.language);
     html! {
-        aside #demo.demo data-live aria-label="Demo" {
+        aside #demo.demo data-live aria-label=(say!(reader, "demo")) {
             p {
-                strong { "Demo: the API and its keys are simulated." } " It is " (format::clock(*now)) ". "
-                strong { "At " (format::clock(next.second)) ", " (next.text) } " (in " (wait) " s)."
+                strong { (say!(reader, "demo-simulated")) } " "
+                (say!(reader, "demo-now", time = format::clock(*now))) " "
+                strong { (say!(reader, "demo-next", time = format::clock(next.second), event = event, wait = wait)) }
             }
         }
     }

@@ -1,31 +1,30 @@
 //! The headline: one sentence about the whole fleet. No filter applies to it.
 
-use std::time::SystemTime;
-
 use maud::{Markup, html};
 
 use super::parts::{Tone, clock, copyable, sign, verdict};
-use crate::format::{self, count};
+use super::{Reader, say};
 use crate::state::HealthState;
 use crate::status::{ApiView, FleetView, Overview};
 
 /// The card at the top of the page.
-pub(super) fn card(status: &Overview, now: SystemTime) -> Markup {
+pub(super) fn card(status: &Overview, reader: Reader) -> Markup {
     let api = &status.api;
     html! {
         section #headline.card data-live aria-labelledby="headline-title" {
-            h1 #headline-title.headline { (sign(tone(status))) " " (sentence(status)) }
+            h1 #headline-title.headline { (sign(tone(status))) " " (sentence(status, reader)) }
             @if api.verdict.blame.is_some() {
-                (verdict(&api.verdict))
+                (verdict(&api.verdict, reader))
                 @if let Some(id) = api.probe.request_id_to_quote() {
-                    p { "Request ID to quote: " (copyable(id)) }
+                    p { (say!(reader, "request-id-to-quote")) " " (copyable(id, reader)) }
                 }
             }
             ul.strip {
-                li #api-state { (api_state(api, now)) }
-                @for text in fleet_counts(&status.fleet) { li { (text) } }
+                li #api-state { (api_state(api, reader)) }
+                @for text in fleet_counts(&status.fleet, reader) { li { (text) } }
                 @if let Some(ratio) = api.availability.ratio {
-                    li { "availability " (format::percent(ratio)) " in the last " (format::span(api.availability.window)) }
+                    @let window = reader.span(api.availability.window);
+                    li { (say!(reader, "availability-in", ratio = reader.percent(ratio), window = window)) }
                 }
             }
         }
@@ -33,49 +32,41 @@ pub(super) fn card(status: &Overview, now: SystemTime) -> Markup {
 }
 
 /// The sentence as text: it is also the title of the browser's tab.
-pub(super) fn sentence(status: &Overview) -> String {
-    sentence_about(&status.fleet, status.api.state)
+pub(super) fn sentence(status: &Overview, reader: Reader) -> String {
+    sentence_about(&status.fleet, status.api.state, reader)
 }
 
-fn sentence_about(fleet: &FleetView, state: HealthState) -> String {
-    let api = api_sentence(state);
-    match (needs(fleet), state) {
-        (Some(needs), HealthState::Up) => format!("{needs}. {api}"),
+fn sentence_about(fleet: &FleetView, state: HealthState, reader: Reader) -> String {
+    let api = api_sentence(state, reader);
+    match (needs(fleet, reader), state) {
+        (Some(needs), HealthState::Up) => format!("{needs} {api}"),
         (Some(needs), HealthState::Down | HealthState::Maintenance | HealthState::Unknown) => {
-            format!("{api} {needs}.")
+            format!("{api} {needs}")
         }
-        (None, _) if fleet.keys == 0 => format!("{api} No key is configured."),
+        (None, _) if fleet.keys == 0 => format!("{api} {}", say!(reader, "no-key")),
         (None, HealthState::Up) if fleet.working == fleet.keys => {
-            format!("{} {}. {api}", if fleet.keys == 1 { "The" } else { "All" }, works(fleet.keys))
+            format!("{} {api}", say!(reader, "all-keys-work", keys = fleet.keys))
         }
-        (None, _) => format!("{api} No key needs anyone."),
+        (None, _) => format!("{api} {}", say!(reader, "no-key-needs")),
     }
 }
 
-fn works(keys: usize) -> String {
-    if keys == 1 { "only key works".to_owned() } else { format!("{keys} keys work") }
-}
-
 /// Who needs someone; `None`: nobody.
-fn needs(fleet: &FleetView) -> Option<String> {
-    let (keys, partners) = (fleet.needs_someone, fleet.partners_need_someone);
-    let who = match (keys, partners) {
-        (0, 0) => return None,
-        (keys, 0) => count(keys, "key", "keys"),
-        (0, partners) => count(partners, "partner", "partners"),
-        (keys, partners) => {
-            format!("{} and {}", count(partners, "partner", "partners"), count(keys, "key", "keys"))
-        }
-    };
-    Some(format!("{who} {} someone", if keys + partners == 1 { "needs" } else { "need" }))
+fn needs(fleet: &FleetView, reader: Reader) -> Option<String> {
+    match (fleet.needs_someone, fleet.partners_need_someone) {
+        (0, 0) => None,
+        (keys, 0) => Some(say!(reader, "needs-keys", keys = keys)),
+        (0, partners) => Some(say!(reader, "needs-partners", partners = partners)),
+        (keys, partners) => Some(say!(reader, "needs-both", partners = partners, keys = keys)),
+    }
 }
 
-const fn api_sentence(state: HealthState) -> &'static str {
+fn api_sentence(state: HealthState, reader: Reader) -> String {
     match state {
-        HealthState::Up => "The API is up.",
-        HealthState::Down => "The API is down.",
-        HealthState::Maintenance => "The API is in announced maintenance.",
-        HealthState::Unknown => "The API has not been probed yet.",
+        HealthState::Up => say!(reader, "api-is-up"),
+        HealthState::Down => say!(reader, "api-is-down"),
+        HealthState::Maintenance => say!(reader, "api-is-in-maintenance"),
+        HealthState::Unknown => say!(reader, "api-unprobed"),
     }
 }
 
@@ -92,29 +83,28 @@ const fn tone(status: &Overview) -> Tone {
 }
 
 /// Since when the API is in its state. If no change was seen, it may have been in it before.
-fn api_state(api: &ApiView, now: SystemTime) -> Markup {
-    let span = format::span(now.duration_since(api.since).unwrap_or_default());
-    let word = match api.state {
-        HealthState::Up => "API up",
-        HealthState::Down => "API down",
-        HealthState::Maintenance => "API in maintenance",
-        HealthState::Unknown => return html! { "API not probed yet" },
-    };
+fn api_state(api: &ApiView, reader: Reader) -> Markup {
+    if api.state == HealthState::Unknown {
+        return html! { (say!(reader, "api-not-probed")) };
+    }
+    let (state, changed) = (api.state.into_str(), api.changed.to_string());
     html! {
-        (word) @if api.changed { " for " } @else { " for at least " } (span)
-        ", since " (clock(api.since, now))
+        (say!(reader, "api-state", state = state, changed = changed, span = reader.since(api.since)))
+        " " (clock(api.since, reader))
     }
 }
 
 /// The counts that are not zero.
-fn fleet_counts(fleet: &FleetView) -> Vec<String> {
-    let keys = format!("{} of {} work", fleet.working, count(fleet.keys, "key", "keys"));
-    let others = [
-        (fleet.affected, "affected by another fault"),
-        (fleet.waiting, "waiting for a verdict or for activation"),
-    ];
-    let others = others.iter().filter(|(keys, _)| *keys > 0).map(|(keys, text)| format!("{keys} {text}"));
-    (fleet.keys > 0).then_some(keys).into_iter().chain(others).collect()
+fn fleet_counts(fleet: &FleetView, reader: Reader) -> Vec<String> {
+    let some = |keys: usize, text: String| (keys > 0).then_some(text);
+    [
+        some(fleet.keys, say!(reader, "keys-working", working = fleet.working, keys = fleet.keys)),
+        some(fleet.affected, say!(reader, "keys-affected", keys = fleet.affected)),
+        some(fleet.waiting, say!(reader, "keys-waiting", keys = fleet.waiting)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[cfg(test)]
@@ -148,7 +138,7 @@ mod tests {
             ),
             ([0, 0, 9, 0, 0], HealthState::Unknown, "The API has not been probed yet. No key needs anyone."),
         ] {
-            assert_eq!(sentence_about(&fleet(counts), api), expected);
+            assert_eq!(sentence_about(&fleet(counts), api, Reader::english()), expected);
         }
     }
 }

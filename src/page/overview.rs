@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::{Frame, api, attention, changes, filter, headline, keys, notices, partners};
+use super::{Frame, Reader, api, attention, changes, filter, headline, keys, notices, partners, say};
+use crate::format;
 use crate::status::{Filter, KeyDetail, Overview, PartnerView, Selection, Standing, StatusSource};
 
 /// The number of keys on one page: it stays below one megabyte even if every key has a problem.
@@ -49,73 +50,81 @@ impl Listing {
 }
 
 pub(crate) fn overview(frame: Frame, status: &Overview, listing: &Listing) -> Markup {
+    let reader = frame.reader(status.now);
     let content = html! {
-        (headline::card(status, status.now))
-        @if let Some(shard) = &status.exporter.shard { p.faint #shard data-live { (shard) } }
-        (notices::section(status))
-        (filter::bar(status, &listing.filter))
+        (headline::card(status, reader))
+        @if let Some(shard) = &status.exporter.shard { p.faint #shard data-live { (say!(reader, "shard", ordinal = shard.ordinal, total = shard.total, keys = reader.number(format::grouped(shard.keys)), fleet = reader.number(format::grouped(shard.fleet_keys)))) } }
+        (notices::section(status, reader))
+        (filter::bar(status, &listing.filter, reader))
         @if listing.is_first_view() {
             div.columns {
-                (needing(status, listing))
-                (changes::section(&status.recent_changes, status.now))
+                (needing(status, listing, reader))
+                (changes::section(&status.recent_changes, reader))
             }
-            (partners::section(&status.partners, status.now))
-            (api::details(&status.api, status.now))
-            (all_others(status, listing))
+            (partners::section(&status.partners, reader))
+            (api::details(&status.api, reader))
+            (all_others(status, listing, reader))
         } @else {
-            (matching(status, listing))
-            (changes::section(&status.recent_changes, status.now))
-            (partners::section(&status.partners, status.now))
-            (api::details(&status.api, status.now))
+            (matching(status, listing, reader))
+            (changes::section(&status.recent_changes, reader))
+            (partners::section(&status.partners, reader))
+            (api::details(&status.api, reader))
         }
     };
-    frame.page(&headline::sentence(status), &content)
+    let filter = &listing.filter;
+    let here = [
+        ("state", filter.state.map_or("", |state| state.into_str())),
+        ("standing", filter.standing.map_or("", |standing| standing.into_str())),
+        ("partner", filter.partner.as_deref().unwrap_or_default()),
+        ("name", filter.name.as_deref().unwrap_or_default()),
+    ];
+    frame.page(&headline::sentence(status, reader), &content, "", &here)
 }
 
 /// Who needs someone, in the first view.
-fn needing(status: &Overview, listing: &Listing) -> Markup {
+fn needing(status: &Overview, listing: &Listing, reader: Reader) -> Markup {
     let partners = partners_needing(status, &listing.filter);
     let (shown, all) = (listing.attention.len(), status.fleet.needs_someone);
     html! {
         section #attention.card data-live aria-labelledby="attention-title" {
-            h2 #attention-title { "Needs someone now" }
+            h2 #attention-title { (say!(reader, "needs-someone-now")) }
             @if partners.is_empty() && listing.attention.is_empty() {
-                p.faint { "Nobody: no key and no secret has a problem of its own." }
+                p.faint { (say!(reader, "nobody")) }
             } @else {
-                (attention::entries(&partners, &listing.attention, status.now))
+                (attention::entries(&partners, &listing.attention, reader))
             }
             @if all > shown {
                 @let filter = Filter { standing: Some(Standing::NeedsSomeone), ..Filter::default() };
-                p { a href=(filter::place(&filter, 1)) { "All " (all) " keys that need someone" } }
+                p { a href=(filter::place(&filter, 1, reader)) { (say!(reader, "all-needing", number = all)) } }
             }
         }
     }
 }
 
 /// All other keys, in the first view.
-fn all_others(status: &Overview, listing: &Listing) -> Markup {
+fn all_others(status: &Overview, listing: &Listing, reader: Reader) -> Markup {
     html! {
         section #keys.card data-live aria-labelledby="keys-title" {
-            h2 #keys-title { @if listing.attention.is_empty() { "Keys" } @else { "All other keys" } }
-            p.faint role="status" { (keys::summary(listing)) }
-            (keys::table(&listing.others, &status.api, status.now))
-            (keys::pager(listing))
+            h2 #keys-title { @if listing.attention.is_empty() { (say!(reader, "keys")) } @else { (say!(reader, "all-other-keys")) } }
+            p.faint role="status" { (keys::summary(listing, reader)) }
+            (keys::table(&listing.others, &status.api, reader))
+            (keys::pager(listing, reader))
         }
     }
 }
 
 /// The keys that a filter selects, or another page of the list.
-fn matching(status: &Overview, listing: &Listing) -> Markup {
+fn matching(status: &Overview, listing: &Listing, reader: Reader) -> Markup {
     let partners = if listing.page == 1 { partners_needing(status, &listing.filter) } else { Vec::new() };
     html! {
         section #keys.card data-live aria-labelledby="keys-title" {
-            h2 #keys-title.unseen { "Keys" }
-            p.faint role="status" { (keys::summary(listing)) }
+            h2 #keys-title.unseen { (say!(reader, "keys")) }
+            p.faint role="status" { (keys::summary(listing, reader)) }
             @if !partners.is_empty() || !listing.attention.is_empty() {
-                (attention::entries(&partners, &listing.attention, status.now))
+                (attention::entries(&partners, &listing.attention, reader))
             }
-            (keys::table(&listing.others, &status.api, status.now))
-            (keys::pager(listing))
+            (keys::table(&listing.others, &status.api, reader))
+            (keys::pager(listing, reader))
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use maud::{Markup, html};
 use strum::IntoStaticStr;
 
+use super::{Reader, say, words};
 use crate::diagnosis::Verdict;
 use crate::format;
 use crate::key_state::{KeyState, SecretState};
@@ -69,7 +70,7 @@ impl Tone {
 }
 
 /// The head of a table.
-pub(super) fn head(columns: &[&str]) -> Markup {
+pub(super) fn head(columns: &[String]) -> Markup {
     html! { thead { tr { @for column in columns { th scope="col" { (column) } } } } }
 }
 
@@ -86,46 +87,47 @@ pub(super) fn sign(tone: Tone) -> Markup {
 }
 
 /// The state of a key. An active key with a problem also gets a warning, so that it does not look fine.
-pub(super) fn state_of(key: &KeyView) -> Markup {
+pub(super) fn state_of(key: &KeyView, reader: Reader) -> Markup {
     let has_problem =
         matches!(key.state, KeyState::Active | KeyState::Unknown) && key.verdict.blame.is_some();
-    let word = if key.standing == Standing::Affected { "affected" } else { "failing" };
+    let word =
+        if key.standing == Standing::Affected { say!(reader, "affected") } else { say!(reader, "failing") };
     html! {
-        (badge(Tone::of_key(key.state), key.state.into_str()))
-        @if has_problem { " " (badge(Tone::Warning, word)) }
+        (badge(Tone::of_key(key.state), &words::key_state(key.state, reader)))
+        @if has_problem { " " (badge(Tone::Warning, &word)) }
     }
 }
 
 /// When the certificate of the API's host expires.
-pub(super) fn certificate_expiry(api: &ApiView, now: SystemTime) -> Markup {
+pub(super) fn certificate_expiry(api: &ApiView, reader: Reader) -> Markup {
     let Some(expiry) = api.certificate_expiry else { return nothing() };
-    html! { (format::date(expiry)) " " span.faint { (relative_moment(expiry, now)) } }
+    html! { (reader.date(expiry)) " " span.faint { (relative_moment(expiry, reader)) } }
 }
 
 /// A time of day, with the date if it is another day. The script adds the reader's zone.
-pub(super) fn clock(time: SystemTime, now: SystemTime) -> Markup {
-    let is_today = format::date(time) == format::date(now);
+pub(super) fn clock(time: SystemTime, reader: Reader) -> Markup {
+    let is_today = format::date(time) == format::date(reader.now);
     html! {
         time.clock datetime=(rfc3339::seconds(time)) {
             @if is_today { (format::time_of_day(time).chars().take("02:31".len()).collect::<String>()) " UTC" }
-            @else { (format::date(time)) " " (format::time_of_day(time).chars().take("02:31".len()).collect::<String>()) " UTC" }
+            @else { (reader.date(time)) " " (format::time_of_day(time).chars().take("02:31".len()).collect::<String>()) " UTC" }
         }
     }
 }
 
 /// How long something has lasted, and since when.
-pub(super) fn since(start: SystemTime, now: SystemTime) -> Markup {
+pub(super) fn since(start: SystemTime, reader: Reader) -> Markup {
     html! {
         span.since {
-            "for " (format::span(now.duration_since(start).unwrap_or_default()))
-            span.faint { ", since " (clock(start, now)) }
+            (say!(reader, "since-span", span = reader.since(start)))
+            span.faint { ", " (say!(reader, "since-when")) " " (clock(start, reader)) }
         }
     }
 }
 
 /// How long ago something happened, and when.
-pub(super) fn ago(time: SystemTime, now: SystemTime) -> Markup {
-    html! { (format::relative_time(time, now)) " " span.faint { (clock(time, now)) } }
+pub(super) fn ago(time: SystemTime, reader: Reader) -> Markup {
+    html! { (reader.relative(time)) " " span.faint { (clock(time, reader)) } }
 }
 
 /// The operator's labels of a key.
@@ -138,51 +140,42 @@ pub(super) fn labels(key: &KeyView) -> Markup {
 }
 
 /// A relative time, with the exact one as its title.
-pub(super) fn relative_moment(time: SystemTime, now: SystemTime) -> Markup {
+pub(super) fn relative_moment(time: SystemTime, reader: Reader) -> Markup {
     html! {
-        time datetime=(rfc3339::seconds(time)) title=(format::utc_time(time)) {
-            (format::relative_time(time, now))
-        }
-    }
-}
-
-/// How long ago a time was, without `ago`, with the exact time as its title.
-pub(super) fn elapsed(time: SystemTime, now: SystemTime) -> Markup {
-    html! {
-        time datetime=(rfc3339::seconds(time)) title=(format::utc_time(time)) {
-            (format::span(now.duration_since(time).unwrap_or_default()))
+        time datetime=(rfc3339::seconds(time)) title=(reader.time(time)) {
+            (reader.relative(time))
         }
     }
 }
 
 /// Something to quote, with a button that copies it.
-pub(super) fn copyable(text: &str) -> Markup {
+pub(super) fn copyable(text: &str, reader: Reader) -> Markup {
     html! {
         span.copyable {
             code { (text) }
-            button.copy type="button" data-copy=(text) aria-label={ "Copy " (text) } hidden { "Copy" }
+            button.copy type="button" data-copy=(text) aria-label={ (say!(reader, "copy")) " " (text) } hidden { (say!(reader, "copy")) }
         }
     }
 }
 
 /// Where the problem is, what is wrong, and what to do.
-pub(super) fn verdict(verdict: &Verdict) -> Markup {
+pub(super) fn verdict(verdict: &Verdict, reader: Reader) -> Markup {
     html! {
         p.verdict {
-            @if let Some(blame) = verdict.blame { span.blame { (blame) } " " }
+            @if let Some(blame) = verdict.blame { span.blame { (words::blame(blame, reader)) } " " }
             (verdict.summary)
         }
-        @if let Some(action) = &verdict.action { p.action { "What to do: " (action) } }
+        @if let Some(action) = &verdict.action { p.action { (say!(reader, "what-to-do")) " " (action) } }
     }
 }
 
 /// What is left of a request budget.
-pub(super) fn budget(limit: Option<&RateLimitView>) -> Markup {
+pub(super) fn budget(limit: Option<&RateLimitView>, reader: Reader) -> Markup {
     html! {
         @match limit.and_then(|limit| Some((limit.remaining?, limit.requests))) {
             Some((remaining, Some(requests))) => {
-                (remaining) " of " (requests) " "
-                meter min="0" max=(requests) low=(requests / 4) value=(remaining) aria-label="Budget left" {}
+                (say!(reader, "number-of", part = remaining, whole = requests)) " "
+                meter min="0" max=(requests) low=(requests / 4) value=(remaining) aria-label=(say!(reader, "budget-left")) {}
             }
             Some((remaining, None)) => (remaining),
             None => (nothing()),
@@ -191,22 +184,22 @@ pub(super) fn budget(limit: Option<&RateLimitView>) -> Markup {
 }
 
 /// The failure episode of a probe: reason and error code of its first failure, and how long it has lasted.
-pub(super) fn error(error: &ErrorView, now: SystemTime) -> Markup {
+pub(super) fn error(error: &ErrorView, reader: Reader) -> Markup {
     html! {
         span.reason { (error.reason) }
         @if let Some(code) = &error.code { " " code { (code) } }
-        " " span.faint { "for " (format::span(now.duration_since(error.since).unwrap_or_default())) }
+        " " span.faint { (say!(reader, "since-span", span = reader.since(error.since))) }
     }
 }
 
 /// The HTTP status and the duration of a probe's last run.
-pub(super) fn last(probe: &ProbeView) -> Markup {
+pub(super) fn last(probe: &ProbeView, reader: Reader) -> Markup {
     let Some(duration) = probe.last_duration else { return nothing() };
     html! {
         @match probe.http_status_code {
-            Some(code) => { (code) " in " (format::latency(duration)) }
-            None if duration.is_zero() => "nothing sent",
-            None => { "no response; ended after " (format::latency(duration)) }
+            Some(code) => (say!(reader, "status-in", status = code, latency = reader.latency(duration))),
+            None if duration.is_zero() => (say!(reader, "nothing-sent")),
+            None => (say!(reader, "no-response", latency = reader.latency(duration))),
         }
     }
 }

@@ -3,6 +3,37 @@
 "use strict";
 
 const PERIOD = 5000;
+const TEXTS = {
+	en: {
+		locale: "en-GB",
+		dates: "en-CA",
+		updated: "Updated",
+		selecting: "Not refreshed while text is selected",
+		refused: "Not refreshed: this page is out of date. The exporter responds with status",
+		unreachable: "Not refreshed: the exporter can't be reached. This page is out of date.",
+		copy: "Copy",
+		copied: "Copied",
+		notCopied: "Not copied",
+		pause: "Pause",
+		paused: "Paused",
+		resume: "Resume",
+	},
+	fr: {
+		locale: "fr-FR",
+		dates: "fr-FR",
+		updated: "Mis à jour à",
+		selecting: "Pas d'actualisation tant que du texte est sélectionné",
+		refused: "Pas d'actualisation\u00a0: cette page n'est plus à jour. L'exporteur répond avec le statut",
+		unreachable: "Pas d'actualisation\u00a0: l'exporteur est injoignable. Cette page n'est plus à jour.",
+		copy: "Copier",
+		copied: "Copié",
+		notCopied: "Non copié",
+		pause: "Pause",
+		paused: "En pause",
+		resume: "Reprendre",
+	},
+};
+const texts = TEXTS[document.documentElement.lang] ?? TEXTS.en;
 const refreshed = document.getElementById("refreshed");
 const pause = document.getElementById("pause");
 let paused = false;
@@ -34,8 +65,8 @@ function localize(within) {
 			continue;
 		}
 		const isToday = moment.toDateString() === new Date().toDateString();
-		const day = isToday ? "" : `${moment.toLocaleDateString("en-CA")} `;
-		const clock = moment.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+		const day = isToday ? "" : `${moment.toLocaleDateString(texts.dates)} `;
+		const clock = moment.toLocaleTimeString(texts.locale, { hour: "2-digit", minute: "2-digit" });
 		time.textContent = `${day}${clock} (${moment.toISOString().slice(11, 16)} UTC)`;
 	}
 }
@@ -90,7 +121,7 @@ function pageUrl() {
 
 // In the reader's zone.
 function updated() {
-	return `Updated ${new Date().toLocaleTimeString("en-GB")}`;
+	return `${texts.updated} ${new Date().toLocaleTimeString(texts.locale)}`;
 }
 
 async function refresh() {
@@ -98,7 +129,7 @@ async function refresh() {
 		return;
 	}
 	if (isSelecting()) {
-		showStatus("Not refreshed while text is selected", true);
+		showStatus(texts.selecting, true);
 		return;
 	}
 	// A response is outdated if a later request was sent.
@@ -107,7 +138,7 @@ async function refresh() {
 	try {
 		const response = await fetch(pageUrl(), { cache: "no-store", signal: AbortSignal.timeout(PERIOD * 2) });
 		if (!response.ok) {
-			showStatus(`Not refreshed: the exporter responds with status ${response.status}. This page is out of date.`, true);
+			showStatus(`${texts.refused} ${response.status}.`, true);
 			return;
 		}
 		const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
@@ -118,7 +149,7 @@ async function refresh() {
 		}
 	} catch {
 		if (!paused) {
-			showStatus("Not refreshed: the exporter can't be reached. This page is out of date.", true);
+			showStatus(texts.unreachable, true);
 		}
 	}
 }
@@ -163,17 +194,17 @@ document.addEventListener("click", async (event) => {
 	}
 	const copied = await copy(button.dataset.copy);
 	button.focus({ preventScroll: true });
-	button.textContent = copied ? "Copied" : "Not copied";
+	button.textContent = copied ? texts.copied : texts.notCopied;
 	setTimeout(() => {
-		button.textContent = "Copy";
+		button.textContent = texts.copy;
 	}, 2000);
 });
 
 pause.addEventListener("click", () => {
 	paused = !paused;
 	pause.setAttribute("aria-pressed", String(paused));
-	pause.textContent = paused ? "Resume" : "Pause";
-	showStatus(paused ? "Paused" : "", false);
+	pause.textContent = paused ? texts.resume : texts.pause;
+	showStatus(paused ? texts.paused : "", false);
 });
 
 document.addEventListener("visibilitychange", () => {

@@ -95,6 +95,7 @@ impl ApiView {
             changed: health.transitions.iter().next_back().is_some_and(|last| last.at <= health.since),
             monitored_since: health.monitored_since,
             verdict: diagnosis::diagnose_api(
+                source.language,
                 health.probe.last.is_some(),
                 health.probe.last_skip == Some(Skip::NoResources),
                 failed(&health.probe, source.certificate_expired()),

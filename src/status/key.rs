@@ -15,6 +15,7 @@ use super::{Circumstances, StatusSource};
 use crate::config::{KEY_INFO, Labels};
 use crate::diagnosis::{self, Answers, KeyFacts, OutdatedRefusals, TokenOrigin, Verdict};
 use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, SecretState};
+use crate::language::text;
 use crate::partner_api::Access;
 use crate::partner_api::error::ErrorCode;
 use crate::partner_api::failure::Reason;
@@ -192,7 +193,7 @@ impl KeyView {
         circumstances: Circumstances,
     ) -> Self {
         let known = |id: &String| (!id.is_empty()).then(|| id.clone());
-        let facts = facts(key, status, secret, circumstances.certificate_expired);
+        let facts = facts(key, status, secret, circumstances);
         let standing = severity(status, &key.partner, circumstances).standing();
         Self {
             partner: Arc::clone(&key.partner.name),
@@ -278,7 +279,8 @@ fn problem_since(status: &KeyStatus, standing: Standing) -> Option<SystemTime> {
 fn verdict(facts: &KeyFacts<'_>, status: &KeyStatus) -> Verdict {
     let mut verdict = diagnosis::diagnose_key(facts);
     if status.is_remembered {
-        verdict.summary += " Prometheus remembers this state; the API has not answered about the key yet.";
+        verdict.summary += " ";
+        verdict.summary += &text!(facts.language, "remembered-by-prometheus");
     }
     verdict
 }
@@ -287,7 +289,7 @@ fn facts<'a>(
     key: &MonitoredKey,
     status: &'a KeyStatus,
     secret: &PersistedSecretState,
-    certificate_expired: bool,
+    circumstances: Circumstances,
 ) -> KeyFacts<'a> {
     // Without a request ID, only the documented body of key/info shows that the API itself answered.
     let is_accepted = |probe: &&ProbeStatus| {
@@ -297,9 +299,10 @@ fn facts<'a>(
     let present = status.probes.iter().filter(|probe| !is_outdated(probe, &status.persisted, secret));
     let skipped = |skip| status.probes.iter().any(|probe| probe.last_skip == Some(skip));
     KeyFacts {
+        language: circumstances.language,
         state: status.persisted.state,
         secret: secret.state,
-        failed_probes: present.filter_map(|probe| failed(probe, certificate_expired)).collect(),
+        failed_probes: present.filter_map(|probe| failed(probe, circumstances.certificate_expired)).collect(),
         outdated: outdated_refusals(status, secret),
         accepted_probes: status.probes.iter().filter(is_accepted).map(|probe| &*probe.name).collect(),
         is_broken: status.persisted.history.broken_since.is_some(),

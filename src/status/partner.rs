@@ -10,6 +10,7 @@ use serde_with::As;
 use super::seconds::Seconds;
 use crate::diagnosis::{self, Verdict};
 use crate::key_state::{KeyState, SecretState};
+use crate::language::Language;
 use crate::partner_api::request_id::RequestId;
 use crate::state::MonitoredPartner;
 
@@ -47,13 +48,17 @@ fn request_id(partner: &MonitoredPartner, state: SecretState) -> Option<String> 
 
 impl PartnerView {
     /// A partner without keys; [`Self::count`] adds them.
-    pub(super) fn new(partner: &MonitoredPartner) -> Self {
+    pub(super) fn new(partner: &MonitoredPartner, language: Language) -> Self {
         let secret = partner.secret();
         Self {
             partner: Arc::clone(&partner.name),
             secret_state: secret.state,
             since: secret.since,
-            verdict: diagnosis::diagnose_secret(secret.state, partner.credential_problem().as_deref()),
+            verdict: diagnosis::diagnose_secret(
+                secret.state,
+                partner.credential_problem().as_deref(),
+                language,
+            ),
             request_id: request_id(partner, secret.state),
             keys: 0,
             key_states: BTreeMap::new(),

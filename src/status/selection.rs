@@ -9,6 +9,7 @@ use super::partner::needs_someone;
 use super::standing::{FleetView, Severity, Standing, is_failing, severity};
 use super::{PartnerView, StatusSource};
 use crate::key_state::KeyState;
+use crate::language::Language;
 use crate::state::{Inventory, MonitoredKey, MonitoredPartner};
 
 /// Which keys to select. A field that is `None` accepts all keys.
@@ -42,7 +43,7 @@ pub(crate) struct Selection {
 pub(crate) fn select(source: &StatusSource<'_>, filter: &Filter) -> Selection {
     let (inventory, circumstances) = (&*source.inventory, source.circumstances());
     let name = filter.name.as_deref().map(str::to_lowercase);
-    let mut partners = partners_named(inventory, filter.partner.as_deref());
+    let mut partners = partners_named(inventory, filter.partner.as_deref(), source.language);
     let places: HashMap<_, _> =
         partners.iter().enumerate().map(|(place, view)| (Arc::clone(&view.partner), place)).collect();
     let (mut state_counts, mut failing) = (BTreeMap::new(), 0);
@@ -79,14 +80,14 @@ pub(crate) fn select(source: &StatusSource<'_>, filter: &Filter) -> Selection {
 }
 
 /// The partner whose name is the text of the filter; if there is none, every partner whose name contains it.
-fn partners_named(inventory: &Inventory, text: Option<&str>) -> Vec<PartnerView> {
+fn partners_named(inventory: &Inventory, text: Option<&str>, language: Language) -> Vec<PartnerView> {
     let text = text.map(str::to_lowercase);
     let is_whole_name = inventory.partners.iter().any(|partner| Some(partner.name.to_lowercase()) == text);
     let accepts = |partner: &&Arc<MonitoredPartner>| {
         let name = partner.name.to_lowercase();
         text.as_ref().is_none_or(|text| if is_whole_name { name == *text } else { name.contains(text) })
     };
-    inventory.partners.iter().filter(accepts).map(|partner| PartnerView::new(partner)).collect()
+    inventory.partners.iter().filter(accepts).map(|partner| PartnerView::new(partner, language)).collect()
 }
 
 /// Whether the name of the key or the value of one of its labels contains a text in lower case.

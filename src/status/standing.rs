@@ -137,6 +137,7 @@ fn is_limited(status: &KeyStatus) -> bool {
 mod tests {
     use super::*;
     use crate::key_state::{KeyHistory, PersistedKeyState, PersistedSecretState};
+    use crate::language::Language;
     use crate::partner_api::failure::Failure;
     use crate::state::ProbeStatus;
     use crate::test_support::{at, report};
@@ -156,7 +157,12 @@ mod tests {
     fn standing(status: &KeyStatus, secret: SecretState, api_works: bool) -> Standing {
         let secret = PersistedSecretState { state: secret, ..PersistedSecretState::new(at(1)) };
         let partner = MonitoredPartner::new("acme".into(), secret);
-        let circumstances = Circumstances { now: at(NOW), api_works, certificate_expired: false };
+        let circumstances = Circumstances {
+            now: at(NOW),
+            api_works,
+            certificate_expired: false,
+            language: Language::English,
+        };
         severity(status, &partner, circumstances).standing()
     }
 

@@ -9,6 +9,7 @@ use super::key::outdated_refusals;
 use super::{Filter, KeyDetail, StatusSource, select};
 use crate::diagnosis::Blame;
 use crate::key_state::{KeyHistory, KeyState, PersistedKeyState, PersistedSecretState, SecretState};
+use crate::language::Language;
 use crate::partner_api::Access;
 use crate::partner_api::failure::{Failure, Reason};
 use crate::partner_api::request_id::RequestId;
@@ -98,7 +99,7 @@ fn detail(state: KeyState, runs: &[(usize, ProbeReport)]) -> KeyDetail {
     let inventory =
         Inventory { partners: vec![partner], keys: vec![Arc::clone(&key)], ..Inventory::default() };
     shared_state.set_inventory(inventory);
-    KeyDetail::new(&StatusSource::new(&shared_state), &key)
+    KeyDetail::new(&StatusSource::new(&shared_state, Language::English), &key)
 }
 
 #[test]
@@ -167,7 +168,7 @@ fn the_filter_on_the_name_finds_the_values_of_labels() {
     inventory.keys[1].set_operator_labels(Arc::new(labels.into()));
     let found = |text: &str| {
         let filter = Filter { name: Some(text.to_owned()), ..Filter::default() };
-        select(&StatusSource::new(&fleet.shared_state), &filter)
+        select(&StatusSource::new(&fleet.shared_state, Language::English), &filter)
             .keys
             .iter()
             .map(|key| key.name.to_string())

@@ -17,6 +17,7 @@ mod architecture;
 mod compression;
 mod dependencies;
 mod documents;
+mod french;
 mod healthcheck;
 mod hostile_fleet;
 mod key_files;

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::acme::two_keys;
-use crate::support::server::{Exporter, until};
+use crate::support::server::{Exporter, client, until};
 
 #[tokio::test]
 async fn the_status_has_the_filters_of_the_page_and_refuses_unknown_values() {
@@ -34,6 +34,37 @@ async fn the_status_has_the_filters_of_the_page_and_refuses_unknown_values() {
         let (code, text) = exporter.get(&format!("/api/v1/status/key{query}")).await.unwrap();
         assert!(code == 404 && text.contains("error"), "{query}: {code} {text}");
     }
+}
+
+#[tokio::test]
+async fn the_language_follows_the_address_and_then_the_browser() {
+    let (_simulator, folder) = two_keys().await;
+    let exporter = Exporter::start(folder.path(), &[]).await;
+    for (query, accepted, language) in [
+        ("", None, "en"),
+        ("", Some("fr-FR,fr;q=0.9,en;q=0.8"), "fr"),
+        ("lang=en", Some("fr"), "en"),
+        ("lang=fr", None, "fr"),
+        ("lang=de", Some("en;q=0.1,fr;q=0.2"), "fr"),
+    ] {
+        for path in ["/", "/key?partner=acme&key=dupont", "/key", "/api/v1/status"] {
+            let separator = if path.contains('?') { '&' } else { '?' };
+            let url = format!("{}{path}{separator}{query}", exporter.url);
+            let request = client().get(url);
+            let request = accepted
+                .into_iter()
+                .fold(request, |request, accepted| request.header("accept-language", accepted));
+            let response = request.send().await.unwrap();
+            assert_eq!(response.headers()["content-language"], language, "{path} {query} {accepted:?}");
+            let vary = response.headers()["vary"].to_str().unwrap();
+            assert!(vary.contains("Accept-Language"), "{vary}");
+            let body = response.text().await.unwrap();
+            let html = format!("<html lang=\"{language}\">");
+            assert!(path.starts_with("/api") || body.contains(&html), "{path}: {body}");
+        }
+    }
+    let (code, error) = exporter.get_json("/api/v1/status?state=lost&lang=fr").await;
+    assert!(code == 400 && error["error"].as_str().unwrap().contains("n'est pas un état"), "{error}");
 }
 
 #[tokio::test]

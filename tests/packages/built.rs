@@ -112,6 +112,7 @@ pub(crate) fn common_files() -> Vec<(&'static str, String)> {
     let shared =
         [("alerts", "yml"), ("alerts/examples", "yml"), ("dashboards", "json"), ("dashboards", "yml")];
     let shared = shared.iter().flat_map(|(folder, extension)| files_in(folder, extension));
+    let shared = shared.chain(["alerts/fr/alerts.rules.yml".to_owned()]);
     files.extend(shared.map(|path| ("-rw-r--r--", format!("/usr/share/myunisoft-exporter/{path}"))));
     let docs = files_in("docs", "md").into_iter().chain(files_in("docs/install", "md"));
     files.extend(docs.map(|path| ("-rw-r--r--", format!("/usr/share/doc/myunisoft-exporter/{path}"))));

@@ -40,6 +40,10 @@ fn run(tool: &str, arguments: &[&str], folder: &Path) -> (bool, String) {
 fn the_rules_and_the_examples_are_valid() {
     for (tool, arguments) in [
         ("promtool", &["check", "rules", "--lint=all", "--lint-fatal", RULES[0], RULES[1], RULES[2]][..]),
+        (
+            "promtool",
+            &["check", "rules", "--lint=all", "--lint-fatal", RULES[0], RULES[1], "fr/alerts.rules.yml"],
+        ),
         ("promtool", &["check", "config", "examples/prometheus.yml"]),
         ("amtool", &["check-config", "examples/alertmanager.yml"]),
     ] {

@@ -1,6 +1,7 @@
 //! States of keys and secrets, and their failure episodes.
 
 use crate::key_state::{KeyState, SecretState};
+use crate::language::Language;
 use crate::partner_api::KeyInfoMode;
 use crate::partner_api::failure::Reason;
 use crate::state::ProbeStatus;
@@ -209,7 +210,7 @@ async fn maintenance_neither_ends_nor_restarts_the_episode_of_a_refusal() {
     sleep(minutes(10)).await;
     let episodes = || fleet.key("dupont").probes.into_iter().map(|probe| probe.episode).collect::<Vec<_>>();
     let quoted = || {
-        let source = StatusSource::new(&fleet.shared_state);
+        let source = StatusSource::new(&fleet.shared_state, Language::English);
         let detail = KeyDetail::new(&source, source.inventory.key("acme", "dupont").unwrap());
         detail.key.request_id().map(str::to_owned)
     };

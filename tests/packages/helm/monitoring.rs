@@ -30,10 +30,12 @@ fn the_files_in_the_chart_are_the_shipped_files() {
         names
     };
     let mut rules = RULE_FILES.to_vec();
+    rules.push("fr");
     rules.sort_unstable();
     assert_eq!(names("alerts"), rules);
     assert_eq!(names("dashboards"), DASHBOARDS);
     let files = RULE_FILES.map(|name| format!("alerts/{name}")).into_iter();
+    let files = files.chain(["alerts/fr/alerts.rules.yml".to_owned()]);
     for file in files.chain(DASHBOARDS.map(|name| format!("dashboards/{name}"))) {
         let same = read_text(&file) == read_text(format!("deploy/helm/files/{file}"));
         assert!(same, "deploy/helm/files/{file} is out of date: run `make chart-files manifests`");
@@ -47,6 +49,15 @@ fn the_rules_of_the_chart_are_the_shipped_rules() {
         .flat_map(|name| list(&read_yaml(format!("alerts/{name}"))["groups"]).to_vec())
         .collect();
     assert_eq!(with_monitoring().only("PrometheusRule")["spec"], json!({"groups": shipped}));
+}
+
+#[test]
+fn the_chart_loads_the_alerts_of_one_language() {
+    let values = json!({"prometheusRule": {"enabled": true, "language": "fr"}});
+    let names = ["settings.rules.yml", "recording.rules.yml", "fr/alerts.rules.yml"];
+    let french: Vec<Value> =
+        names.iter().flat_map(|name| list(&read_yaml(format!("alerts/{name}"))["groups"]).to_vec()).collect();
+    assert_eq!(Chart::render(&values).only("PrometheusRule")["spec"], json!({"groups": french}));
 }
 
 #[test]

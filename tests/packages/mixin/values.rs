@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{DEFAULT, Mixin, mixin};
+use crate::support::monitoring::shipped;
 
 /// The settings with a number, and their shipped values.
 fn settings(plain: &Mixin) -> BTreeMap<String, f64> {
@@ -88,6 +89,14 @@ fn other_addresses_change_the_links_in_the_alerts() {
     let rule = changed.all_rules().into_iter().find(|rule| rule["record"] == "myunisoft:links:info").unwrap();
     assert_eq!(rule["labels"]["grafana"], "https://grafana.example");
     assert_eq!(rule["labels"]["exporter"], "http://INSTANCE");
+}
+
+#[test]
+fn the_language_changes_the_texts_of_the_alerts_only() {
+    let french = mixin("myunisoftLanguage: 'fr'");
+    let shipped: Value = serde_saphyr::from_str(&shipped("fr/alerts.rules.yml")).unwrap();
+    assert_eq!(french.alerts, shipped);
+    assert_eq!(french.rules, Mixin::plain().rules);
 }
 
 #[test]
