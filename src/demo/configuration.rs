@@ -49,10 +49,10 @@ api:
   ca_file: ca.pem
 # Short, so that you do not have to wait. The defaults are 15 seconds for health and 60 seconds for the others.
 health: {{interval: 2s, timeout: 1600ms}}
-key_info: {{interval: 5s, timeout: 4s}}
+key_info: {{interval: 10s, timeout: 8s}}
 canaries:
-  exercices: {{path: "{EXERCICES}?version=1.0.0", interval: 5s, timeout: 4s}}
-  users: {{path: "{USERS}", society: false, interval: 5s, timeout: 4s}}
+  exercices: {{path: "{EXERCICES}?version=1.0.0", interval: 20s, timeout: 10s}}
+  users: {{path: "{USERS}", society: false, interval: 20s, timeout: 10s}}
 partners:
 "#
     );

@@ -170,10 +170,10 @@ async fn the_configuration_that_is_written_monitors_the_same_fleet() {
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     let fleet = |config: &Config| {
         let keys = config.partners.iter().flat_map(|partner| {
-            partner
-                .keys
-                .iter()
-                .map(|key| format!("{} {} {:?} {:?}", partner.name, key.name, key.access, key.probes))
+            partner.keys.iter().map(|key| {
+                let probes: Vec<_> = key.probes.iter().map(|probe| (&probe.name, &probe.target)).collect();
+                format!("{} {} {:?} {probes:?}", partner.name, key.name, key.access)
+            })
         });
         keys.collect::<Vec<_>>()
     };

@@ -231,6 +231,12 @@ fn the_refused_probes_are_those_of_the_present_and_not_of_the_start_of_the_episo
     assert_eq!(refused_after(timeout()), None);
     let forbidden = refusal(Reason::Forbidden, DocumentedCode::ForbiddenAccess);
     assert_eq!(refused_after(Err(forbidden)).as_deref(), Some("1"));
+    // Another probe is accepted, and the key works again: this one has not run since.
+    let persisted = |state| PersistedKeyState { state, ..PersistedKeyState::new(at(70)) };
+    for state in [KeyState::Forbidden, KeyState::Active] {
+        key.status().set_persisted(persisted(state), None);
+    }
+    assert_eq!(refused_after(timeout()).as_deref(), Some("0"), "the key works again");
     let route = refusal(Reason::Forbidden, DocumentedCode::ForbiddenRoute);
     assert_eq!(refused_after(Err(route)), None, "the refusal of a route is an episode of its own");
 }

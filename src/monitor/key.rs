@@ -23,7 +23,7 @@ use super::token_provider::{Replacement, TokenProvider};
 use super::{Context, MonitorSettings, ProbeRun, publish_credential_problem};
 use crate::config::{self, Connection, Probe, Target};
 use crate::confirmation::Confirmation;
-use crate::key_state::PersistedKeyState;
+use crate::key_state::{KeyState, PersistedKeyState};
 use crate::partner_api::failure::{Failure, Reason};
 use crate::partner_api::judge::{KeyEvidence, RequestKind};
 use crate::probe::{Credentials, ProbeRequest};
@@ -384,7 +384,8 @@ impl KeyMonitor {
             session.remembered = Some(next);
         }
         let mut status = self.key.status();
-        status.is_remembered = next.state != known.state;
+        // If the API said something about the key, the state is not only remembered.
+        status.is_remembered = known.state == KeyState::Unknown && next.state != known.state;
         status.persisted = next;
     }
 

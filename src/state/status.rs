@@ -308,6 +308,10 @@ impl KeyStatus {
             let TransitionCause { code, request_id } = cause.unwrap_or_default();
             let (at, from, to) = (persisted.since, self.last_verdict(), persisted.state);
             self.transitions.push(TransitionRecord { at, from, to, code, request_id });
+            if to == KeyState::Active {
+                // What refused the key before does not describe the present any more.
+                self.probes.iter_mut().for_each(|probe| probe.runs_since_refusal = None);
+            }
         }
         self.persisted = persisted;
     }

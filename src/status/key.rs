@@ -204,7 +204,7 @@ impl KeyView {
             broken_since: status.persisted.history.broken_since,
             remembered_by_prometheus: status.is_remembered,
             standing,
-            problem_since: problem_since(status, standing),
+            problem_since: problem_since(status, secret, standing),
             verdict: verdict(&facts, status),
             labels: key.operator_labels(),
             verdict_probe: verdict_probe(status, &facts),
@@ -259,9 +259,14 @@ fn verdict_probe(status: &KeyStatus, facts: &KeyFacts<'_>) -> Option<Arc<str>> {
 }
 
 /// A key that worked has its problem since it was refused, whatever its state became since then.
-fn problem_since(status: &KeyStatus, standing: Standing) -> Option<SystemTime> {
+fn problem_since(
+    status: &KeyStatus,
+    secret: &PersistedSecretState,
+    standing: Standing,
+) -> Option<SystemTime> {
     let persisted = &status.persisted;
-    let failing = || status.probes.iter().filter_map(|probe| Some(probe.episode.as_ref()?.since)).min();
+    let present = status.probes.iter().filter(|probe| !is_outdated(probe, persisted, secret));
+    let failing = || present.filter_map(|probe| Some(probe.episode.as_ref()?.since)).min();
     let since = match persisted.state {
         KeyState::Active | KeyState::Unknown => failing(),
         KeyState::Pending
@@ -316,7 +321,11 @@ fn facts<'a>(
 
 /// Whether the probe was last refused before the API accepted the key or, if the secret was refused, the secret.
 /// Such a refusal contradicts nothing: the probe has not run since.
-fn is_outdated(probe: &ProbeStatus, key: &PersistedKeyState, secret: &PersistedSecretState) -> bool {
+pub(super) fn is_outdated(
+    probe: &ProbeStatus,
+    key: &PersistedKeyState,
+    secret: &PersistedSecretState,
+) -> bool {
     let Some(LastProbe { finished, failure: Some(failure), .. }) = &probe.last else { return false };
     let key_accepted = key.state == KeyState::Active && *finished < key.since;
     let secret_accepted = secret.state == SecretState::Active && *finished < secret.since;

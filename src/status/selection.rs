@@ -60,12 +60,12 @@ pub(crate) fn select(source: &StatusSource<'_>, filter: &Filter) -> Selection {
             continue;
         };
         let state = status.persisted.state;
-        partner.count(state, is_failing(&status));
+        partner.count(state, is_failing(&status, &key.partner));
         if name.as_ref().is_some_and(|name| !is_named(key, name)) {
             continue;
         }
         *state_counts.entry(state).or_default() += 1;
-        failing += usize::from(is_failing(&status));
+        failing += usize::from(is_failing(&status, &key.partner));
         let standing = severity.standing();
         if filter.state.is_none_or(|wanted| wanted == state)
             && filter.standing.is_none_or(|wanted| wanted == standing)

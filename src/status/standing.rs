@@ -8,6 +8,7 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use super::Circumstances;
 use super::failed::failed;
+use super::key::is_outdated;
 use crate::diagnosis::concerns_key;
 use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::failure::Reason;
@@ -62,8 +63,12 @@ pub(super) fn severity(status: &KeyStatus, partner: &MonitoredPartner, at: Circu
         KeyState::NotFound => 5,
         KeyState::Unknown | KeyState::Active if has_own_failure(status, partner) => 6,
         KeyState::Pending if is_overdue(status, at.now) => 7,
-        KeyState::Unknown | KeyState::Active if is_limited(status) || fails_alone(status, partner, at) => 8,
-        KeyState::Unknown | KeyState::Active if is_failing(status) => 9,
+        KeyState::Unknown | KeyState::Active
+            if is_limited(status, partner) || fails_alone(status, partner, at) =>
+        {
+            8
+        }
+        KeyState::Unknown | KeyState::Active if is_failing(status, partner) => 9,
         KeyState::Pending => 10,
         KeyState::Unknown => 11,
         KeyState::Active => 12,
@@ -94,8 +99,14 @@ impl FleetView {
     }
 }
 
-pub(super) fn is_failing(status: &KeyStatus) -> bool {
-    status.probes.iter().any(|probe| probe.episode.is_some())
+pub(super) fn is_failing(status: &KeyStatus, partner: &MonitoredPartner) -> bool {
+    present(status, partner).any(|probe| probe.episode.is_some())
+}
+
+/// The probes without those that have not run since the API accepted what it refused to them.
+fn present<'a>(status: &'a KeyStatus, partner: &MonitoredPartner) -> impl Iterator<Item = &'a ProbeStatus> {
+    let secret = partner.secret();
+    status.probes.iter().filter(move |probe| !is_outdated(probe, &status.persisted, &secret))
 }
 
 /// Whether a probe fails because of the key. A secret that is refused, or that cannot be read, is one problem of the
@@ -110,7 +121,7 @@ fn has_own_failure(status: &KeyStatus, partner: &MonitoredPartner) -> bool {
         let Some(failed) = failed(probe, false) else { return false };
         concerns_key(&failed) && !(secret_is_refused && failed.failure.reason == Reason::Secret)
     };
-    status.probes.iter().any(is_own)
+    present(status, partner).any(is_own)
 }
 
 /// Whether it has failed for long although the API works and the partner's secret is not the cause.
@@ -120,7 +131,7 @@ fn fails_alone(status: &KeyStatus, partner: &MonitoredPartner, at: Circumstances
         || matches!(partner.secret().state, SecretState::Rejected | SecretState::Pending);
     let is_lasting =
         |since: SystemTime| at.now.duration_since(since).is_ok_and(|lasted| lasted > MAX_UNEXPLAINED);
-    let mut episodes = status.probes.iter().filter_map(|probe| probe.episode.as_ref());
+    let mut episodes = present(status, partner).filter_map(|probe| probe.episode.as_ref());
     !is_explained && episodes.any(|episode| is_lasting(episode.since))
 }
 
@@ -129,8 +140,8 @@ fn is_overdue(status: &KeyStatus, now: SystemTime) -> bool {
     worked || now.duration_since(status.persisted.since).is_ok_and(|waited| waited > MAX_PENDING)
 }
 
-fn is_limited(status: &KeyStatus) -> bool {
-    !is_failing(status) && status.probes.iter().any(|probe| probe.last_skip == Some(Skip::RateLimit))
+fn is_limited(status: &KeyStatus, partner: &MonitoredPartner) -> bool {
+    !is_failing(status, partner) && status.probes.iter().any(|probe| probe.last_skip == Some(Skip::RateLimit))
 }
 
 #[cfg(test)]
