@@ -348,3 +348,6 @@ fn unix_time(time: SystemTime) -> UnixTime {
 pub(super) fn describe(error: &io::Error) -> String {
     handshake_error::describe(error, Peer::Server, "api.ca_file")
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,9 +178,10 @@ impl SecretFile {
         if self.is_read_ahead() {
             return;
         }
-        self.request();
         let mut attempt = lock(&self.attempt);
-        if attempt.task.is_some() {
+        // Keys that share the file ask for it at the same moment.
+        if attempt.read_ahead.is_none() {
+            self.request_in(&mut attempt);
             attempt.read_ahead = Some(Instant::now());
         }
     }
@@ -209,7 +210,10 @@ impl SecretFile {
 
     /// Has the file read. Returns the number of the read that will have seen the present content.
     pub(super) fn request(self: &Arc<Self>) -> u64 {
-        let mut attempt = lock(&self.attempt);
+        self.request_in(&mut lock(&self.attempt))
+    }
+
+    fn request_in(self: &Arc<Self>, attempt: &mut Attempt) -> u64 {
         let reads = self.found.borrow().reads;
         if attempt.task.is_some() {
             attempt.again = attempt.has_started;

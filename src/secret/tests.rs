@@ -242,6 +242,71 @@ async fn a_file_with_an_unchanged_version_is_not_read_again() {
     assert_eq!(*count.lock().unwrap(), [None, version], "two keys with the same file share what was read");
 }
 
+/// A file whose reads are counted. Each read finds the number of reads before it.
+fn counted_file() -> (Arc<AtomicU32>, impl Fn(&str) -> WatchedSecret) {
+    let reads = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&reads);
+    let file =
+        files_read_by(move |_| Reading::Value(count.fetch_add(1, Ordering::SeqCst).to_string().into(), None));
+    (reads, file)
+}
+
+/// Waits until something is found in a file, without having it read.
+async fn found(watched: &mut WatchedSecret) -> Result<String, SecretFault> {
+    let some = async {
+        loop {
+            let found = text(watched.current().cloned());
+            if found != Err(SecretFault::NoAnswer) {
+                return found;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_mins(1), some).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_read_ahead_is_read_once_for_all_probes_of_a_moment() {
+    let (reads, file) = counted_file();
+    let (mut one, mut other) = (file("token"), file("token"));
+    one.read_ahead();
+    other.read_ahead();
+    assert_eq!(found(&mut one).await, Ok("0".to_owned()));
+    other.read_ahead();
+    for watched in [&mut one, &mut other] {
+        assert_eq!(current(watched).await, Ok("0".to_owned()));
+    }
+    assert_eq!(reads.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_ahead_long_ago_is_read_again() {
+    let (_, file) = counted_file();
+    let mut watched = file("token");
+    watched.read_ahead();
+    assert_eq!(found(&mut watched).await, Ok("0".to_owned()));
+    assert_eq!(current(&mut watched).await, Ok("0".to_owned()));
+    tokio::time::advance(Duration::from_millis(249)).await;
+    assert_eq!(current(&mut watched).await, Ok("0".to_owned()));
+    tokio::time::advance(Duration::from_millis(2)).await;
+    assert_eq!(current(&mut watched).await, Ok("1".to_owned()));
+    // A read that was not ahead serves one probe.
+    assert_eq!(current(&mut watched).await, Ok("2".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_could_not_be_read_ahead_is_read_again_by_the_probe() {
+    let reads = AtomicU32::new(0);
+    let file = files_read_by(move |_| match reads.fetch_add(1, Ordering::SeqCst) {
+        0 => Reading::Fault(SecretFault::Empty),
+        _ => Reading::Value("written".into(), None),
+    });
+    let mut watched = file("token");
+    watched.read_ahead();
+    assert_eq!(found(&mut watched).await, Err(SecretFault::Empty));
+    assert_eq!(current(&mut watched).await, Ok("written".to_owned()));
+}
+
 #[tokio::test]
 async fn a_file_that_does_not_respond_fails_alone_and_is_read_when_it_responds_again() {
     let (release, released) = mpsc::channel::<()>();

@@ -24,23 +24,44 @@ const SLOT_SECONDS: u64 = 15 * 60;
 /// The number of slots in the history: one day.
 pub(crate) const MAX_SLOTS: usize = 96;
 
-/// The last probes, oldest first.
+/// The last probes, oldest first. 10,000 keys have 50 probes each, so each of them is small.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct RecentProbes(VecDeque<PastProbe>);
+pub(crate) struct RecentProbes {
+    probes: VecDeque<Kept>,
+    /// The names of the probes. A probe has the index of its name.
+    names: Vec<Arc<str>>,
+}
 
-/// One probe that ran. 10,000 keys have 50 of these each, so it is small: times are whole milliseconds and
-/// microseconds, and only failures have a request ID, because only those are quoted to the support.
+/// A [`PastProbe`] as it is kept.
+#[derive(Clone, Debug)]
+struct Kept {
+    finished_ms: u64,
+    phases_us: [u32; Phase::VARIANTS.len()],
+    status: u16,
+    name: u8,
+    /// Most probes succeed.
+    failure: Option<Box<PastFailure>>,
+}
+
+/// Why a past probe failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PastFailure {
+    pub reason: Reason,
+    /// The API's error code, if it is a documented one.
+    pub code: Option<DocumentedCode>,
+    /// Only failures have one, because only those are quoted to the support.
+    pub request_id: Option<RequestId>,
+}
+
+/// One probe that ran. Times are whole milliseconds and microseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PastProbe {
     pub probe: Arc<str>,
     finished_ms: u64,
     phases_us: [u32; Phase::VARIANTS.len()],
     status: u16,
-    /// Why it failed; `None` if it succeeded.
-    pub reason: Option<Reason>,
-    /// The API's error code, if it is a documented one.
-    pub code: Option<DocumentedCode>,
-    pub request_id: Option<RequestId>,
+    /// `None` if it succeeded.
+    pub failure: Option<Box<PastFailure>>,
 }
 
 /// A state change of a key, of a secret, or of the API.
@@ -99,9 +120,13 @@ impl PastProbe {
             finished_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
             phases_us,
             status: report.status.unwrap_or_default(),
-            reason: failure.map(|failure| failure.reason),
-            code: failure.and_then(|failure| failure.code.as_ref()?.documented()),
-            request_id: failure.and_then(|_| report.request_id.clone()),
+            failure: failure.map(|failure| {
+                Box::new(PastFailure {
+                    reason: failure.reason,
+                    code: failure.code.as_ref().and_then(ErrorCode::documented),
+                    request_id: report.request_id.clone(),
+                })
+            }),
         }
     }
 
@@ -122,16 +147,41 @@ impl PastProbe {
 }
 
 impl RecentProbes {
+    /// With room for all probes: memory that grows for an hour would look like a leak, and memory that is reserved between
+    /// probes would lie in the gaps that they leave.
+    pub(crate) fn with_room() -> Self {
+        Self { probes: VecDeque::with_capacity(MAX_RECENT_PROBES), names: Vec::new() }
+    }
+
     /// Adds a probe. If the history is full, the oldest probe is removed.
     pub(crate) fn push(&mut self, past: PastProbe) {
-        // The whole capacity at once: memory that grows for an hour would look like a leak.
-        self.0.reserve_exact(MAX_RECENT_PROBES - self.0.len());
-        push(&mut self.0, past, MAX_RECENT_PROBES);
+        let PastProbe { probe, finished_ms, phases_us, status, failure } = past;
+        self.probes.reserve_exact(MAX_RECENT_PROBES - self.probes.len());
+        let name = self.index_of(probe);
+        push(&mut self.probes, Kept { finished_ms, phases_us, status, name, failure }, MAX_RECENT_PROBES);
+    }
+
+    /// The index of a name. A new name takes the first index that no probe has: there are fewer probes than indexes.
+    fn index_of(&mut self, name: Arc<str>) -> u8 {
+        if let Some((_, index)) = self.names.iter().zip(0..).find(|(known, _)| **known == name) {
+            return index;
+        }
+        let is_free = |index: &u8| self.probes.iter().all(|kept| kept.name != *index);
+        let index = (0..=u8::MAX).find(is_free).unwrap_or_default();
+        match self.names.get_mut(usize::from(index)) {
+            Some(unused) => *unused = name,
+            None => self.names.push(name),
+        }
+        index
     }
 
     /// Oldest first.
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &PastProbe> + ExactSizeIterator {
-        self.0.iter()
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = PastProbe> + ExactSizeIterator {
+        self.probes.iter().map(|kept| {
+            let Kept { finished_ms, phases_us, status, name, failure } = kept.clone();
+            let probe = self.names.get(usize::from(name)).cloned().unwrap_or_default();
+            PastProbe { probe, finished_ms, phases_us, status, failure }
+        })
     }
 }
 
@@ -286,11 +336,11 @@ mod tests {
     #[test]
     fn a_past_probe_has_microseconds_and_only_a_failed_one_has_a_request_id() {
         let past = PastProbe::new("health".into(), &report(noon(), Ok(())));
-        assert_eq!((past.finished(), past.status(), past.request_id.clone()), (noon(), Some(200), None));
+        assert_eq!((past.finished(), past.status(), past.failure.clone()), (noon(), Some(200), None));
         assert_eq!(past.phases().total(), Duration::from_millis(15));
         let failed = PastProbe::new("health".into(), &report(noon(), Err(Reason::Timeout)));
-        assert_eq!(failed.request_id.unwrap().as_str(), "req-1");
-        assert!(size_of::<PastProbe>() <= 72, "{}", size_of::<PastProbe>());
+        assert_eq!(failed.failure.unwrap().request_id.unwrap().as_str(), "req-1");
+        assert!(size_of::<Kept>() <= 40, "{}", size_of::<Kept>());
     }
 
     #[test]
@@ -301,6 +351,22 @@ mod tests {
         }
         assert_eq!(recent.iter().len(), MAX_RECENT_PROBES);
         assert_eq!(recent.iter().next().unwrap().finished(), noon() + Duration::from_secs(10));
+    }
+
+    #[test]
+    fn each_past_probe_keeps_its_name_even_if_probes_are_renamed_again_and_again() {
+        let mut recent = RecentProbes::with_room();
+        for number in 0..1_000_u64 {
+            // A probe that stays, and one that gets a new name each time.
+            let name = if number % 3 == 0 { "stays".to_owned() } else { number.to_string() };
+            recent.push(PastProbe::new(name.into(), &report(noon() + Duration::from_secs(number), Ok(()))));
+            for past in recent.iter() {
+                let second = past.finished().duration_since(noon()).unwrap().as_secs();
+                let name = if second.is_multiple_of(3) { "stays".to_owned() } else { second.to_string() };
+                assert_eq!(*past.probe, *name);
+            }
+        }
+        assert!(recent.names.len() <= MAX_RECENT_PROBES + 1, "{}", recent.names.len());
     }
 
     #[test]

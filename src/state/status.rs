@@ -249,7 +249,7 @@ impl KeyStatus {
             budget: None,
             token_use: TokenUse::default(),
             probes: probes.into_iter().collect(),
-            recent: RecentProbes::default(),
+            recent: RecentProbes::with_room(),
             transitions: Transitions::default(),
         }
     }

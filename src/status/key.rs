@@ -418,17 +418,20 @@ impl TransitionView {
 }
 
 impl PastProbeView {
-    pub(crate) fn new(past: &PastProbe) -> Self {
+    pub(crate) fn new(past: PastProbe) -> Self {
+        let phases = past.phases();
+        let (finished, http_status_code) = (past.finished(), past.status());
+        let failure = past.failure.as_deref();
         Self {
-            probe: Arc::clone(&past.probe),
-            finished: past.finished(),
-            up: past.reason.is_none(),
-            http_status_code: past.status(),
-            reason: past.reason,
-            code: past.code.map(|code| code.into_str()),
-            request_id: past.request_id.as_ref().map(RequestId::to_string),
-            duration: past.phases().total(),
-            phases: past.phases(),
+            finished,
+            up: failure.is_none(),
+            http_status_code,
+            reason: failure.map(|failure| failure.reason),
+            code: failure.and_then(|failure| failure.code).map(|code| code.into_str()),
+            request_id: failure.and_then(|failure| Some(failure.request_id.as_ref()?.to_string())),
+            duration: phases.total(),
+            phases,
+            probe: past.probe,
         }
     }
 }

@@ -4,6 +4,7 @@
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -227,8 +228,16 @@ impl Content {
         keys_changed || secrets_changed || request_ids_changed || logins != self.logins.len()
     }
 
-    /// The file's text: indented JSON, so that a person can read it. `rendered` is what was written last.
+    #[cfg(test)]
     pub(super) fn to_json(&self, rendered: &mut Rendered) -> serde_json::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        self.write_json(&mut text, rendered)?;
+        Ok(text)
+    }
+
+    /// Writes the file's text piece by piece: that of a large fleet has megabytes. It is indented JSON, so that a person can
+    /// read it. `rendered` is what was written last.
+    pub(super) fn write_json(&self, out: impl io::Write, rendered: &mut Rendered) -> serde_json::Result<()> {
         let key = |(partner, key): &KeyName, used: &Used<_>| {
             let (partner, key, used) = (Arc::clone(partner), Arc::clone(key), used.clone());
             KeyRecord { partner, key, used }
@@ -250,7 +259,7 @@ impl Content {
             .key_contradictions
             .records(|(partner, key): &KeyName| (Arc::clone(partner), Some(Arc::clone(key))));
         let of_secrets = self.secret_contradictions.records(|partner: &Arc<str>| (Arc::clone(partner), None));
-        serde_json::to_vec_pretty(&File {
+        let file = File {
             version: VERSION,
             keys: rendered.keys.of(self.keys.owners(), key)?,
             tokens: rendered.tokens.of(self.keys.states(), StateRecord::new)?,
@@ -261,7 +270,8 @@ impl Content {
             key_contradictions: of_keys.collect::<Vec<_>>(),
             secret_contradictions: of_secrets.collect::<Vec<_>>(),
             request_ids: self.request_ids.records().collect::<Vec<_>>(),
-        })
+        };
+        serde_json::to_writer_pretty(out, &file)
     }
 
     /// Reads the file's text. Returns its content, and one message per record that cannot be read.

@@ -1,7 +1,7 @@
 //! The state file and its lock: the file is read once, then replaced as a whole by each write.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufWriter, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -20,6 +20,9 @@ const LOCK_NAME: &str = "lock";
 /// The maximum size in bytes. With a hundred thousand keys, the file has about 40 MB: a larger one is
 /// not ours.
 pub(super) const MAX_SIZE: u64 = 256 << 20;
+
+/// How many bytes are written at a time.
+const BUFFER_SIZE: usize = 1 << 16;
 
 /// Why the store cannot be opened at all.
 #[derive(Debug, thiserror::Error)]
@@ -126,9 +129,11 @@ impl StateFile {
     /// if the process or the machine stops at any moment. Call it only after [`Self::read_if_new`], so
     /// that it does not replace a file that was not read.
     pub(super) fn replace(&mut self, content: &Content) -> io::Result<()> {
-        let text = content.to_json(&mut self.rendered)?;
-        let mut new = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(&self.directory)?;
-        new.write_all(&text)?;
+        let new = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(&self.directory)?;
+        let mut out = BufWriter::with_capacity(BUFFER_SIZE, new.as_file());
+        content.write_json(&mut out, &mut self.rendered)?;
+        out.flush()?;
+        drop(out);
         new.as_file().sync_all()?;
         new.persist(self.directory.join(FILE_NAME))?;
         File::open(&self.directory)?.sync_all()
