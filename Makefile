@@ -112,10 +112,10 @@ bench: $(BENCH_VENV)/installed ## Measure the exporter beside blackbox_exporter 
 		$(SUDO) apt-get update -q && \
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -qy --no-install-recommends $(BENCH_PACKAGES); \
 	fi
-	$(CARGO) build --release --locked
 	$(CARGO) bench --locked --bench fleet
 	peer=$$($(CARGO) bench --locked --bench peer --no-run --message-format=json | \
-		sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1) && \
+		grep '"name":"peer"' | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p') && \
+	$(CARGO) build --release --locked && \
 	$(BENCH_VENV)/bin/python benches/report.py --exporter $(RELEASE) --peer $$peer $(if $(BENCH_QUICK),--quick)
 
 $(BENCH_VENV)/installed: benches/requirements.txt

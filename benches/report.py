@@ -431,7 +431,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="three minutes, for a try")
     options = parser.parse_args()
     load = os.getloadavg()[0]
-    rounds, seconds, sizes, later = (1, 5, [1_000], 10) if options.quick else (5, 20, [1_000, 10_000, 50_000], 120)
+    rounds, seconds, sizes, later = (1, 5, [10_000], 10) if options.quick else (5, 20, [1_000, 10_000, 50_000], 120)
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         world = World(directory)
         world.make_certificates()

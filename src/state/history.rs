@@ -147,8 +147,7 @@ impl PastProbe {
 }
 
 impl RecentProbes {
-    /// With room for all probes: memory that grows for an hour would look like a leak, and memory that is reserved between
-    /// probes would lie in the gaps that they leave.
+    /// With room for all probes: memory that grows for an hour would look like a leak.
     pub(crate) fn with_room() -> Self {
         Self { probes: VecDeque::with_capacity(MAX_RECENT_PROBES), names: Vec::new() }
     }
