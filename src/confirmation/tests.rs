@@ -328,7 +328,7 @@ fn a_second_canary_does_not_confirm_while_key_info_was_accepted_last_and_does_no
 }
 
 #[test]
-fn key_info_and_one_canary_wait_for_another_canary_that_was_accepted_last() {
+fn two_probes_wait_for_a_third_one_that_was_accepted_last_if_they_are_not_enough() {
     for (first, second) in [(0, 1), (1, 0)] {
         let two_refuse = || {
             let mut key = Key::accepted(3);

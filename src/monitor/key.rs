@@ -23,9 +23,10 @@ use super::token_provider::{Replacement, TokenProvider};
 use super::{Context, MonitorSettings, ProbeRun, publish_credential_problem};
 use crate::config::{self, Connection, Probe, Target};
 use crate::confirmation::Confirmation;
+use crate::confirmation::Statement as _;
 use crate::key_state::{KeyState, PersistedKeyState};
 use crate::partner_api::failure::{Failure, Reason};
-use crate::partner_api::judge::{KeyEvidence, RequestKind};
+use crate::partner_api::judge::{KeyEvidence, RequestKind, SecretEvidence};
 use crate::probe::{Credentials, ProbeRequest};
 use crate::report::ProbeReport;
 use crate::state::{KeyStatus, KeyUse, MonitoredKey, ProbeStatus, Skip, TransitionCause};
@@ -233,7 +234,14 @@ impl KeyMonitor {
         self.restore_persisted(session);
         // Before the probe takes a permit: nobody else waits for the files of this key.
         tokio::join!(session.tokens.refresh(), self.partner_monitor.refresh_secret());
-        let Attempt { report, secret } = match self.attempt(session, index, probe, due).await {
+        let mut attempt = self.attempt(session, index, probe, due).await;
+        if let Ok(Attempt { report, secret }) = &attempt
+            && is_refused(report)
+            && self.were_credentials_replaced(session, secret.as_ref()).await
+        {
+            attempt = self.attempt(session, index, probe, None).await;
+        }
+        let Attempt { report, secret } = match attempt {
             Ok(attempt) => attempt,
             Err(no_run) => {
                 self.hear_secret(index, None, None).await;
@@ -248,6 +256,22 @@ impl KeyMonitor {
         let asked = self.hear(session, index, Some(&report)).await;
         self.publish_report(index, probe, session, &report);
         (ProbeRun::Ran(Box::new(report)), asked)
+    }
+
+    /// Whether a file has another token or secret than the last request had: it was replaced between the read and the
+    /// request. Then a refusal is about the old one, and the new one must be asked about.
+    async fn were_credentials_replaced(
+        &self,
+        session: &mut KeySession,
+        secret: Option<&CredentialId>,
+    ) -> bool {
+        let (api, partner, key) = (self.partner_monitor.api(), &self.key.partner.name, &self.key.name);
+        let (token, secret_is_new) = tokio::join!(
+            session.tokens.permanent_token_now(),
+            self.partner_monitor.was_secret_replaced(secret, &self.context.store),
+        );
+        let now = token.map(|token| CredentialId::of_token(api, partner, key, token));
+        secret_is_new || now.is_some_and(|now| session.id.as_ref() != Some(&now))
     }
 
     /// Sends the probe, unless it has to be skipped or postponed: then the error says which.
@@ -458,6 +482,14 @@ fn request<'a>(probe: &'a Probe, token: &'a SecretString, secret: &'a SecretStri
     };
     let credentials = Some(Credentials { token, secret, society_id });
     ProbeRequest { kind, path, credentials, timeout: probe.timing.timeout, connection }
+}
+
+/// Whether the response refuses the key or the secret.
+fn is_refused(report: &ProbeReport) -> bool {
+    report.judgement.as_ref().is_some_and(|judgement| {
+        judgement.key.is_some_and(KeyEvidence::is_refusal)
+            || judgement.secret.is_some_and(SecretEvidence::is_refusal)
+    })
 }
 
 /// A 429 of a proxy counts too, although then the API's budget may not be exhausted.

@@ -211,6 +211,13 @@ impl PartnerMonitor {
         refresh.await;
     }
 
+    /// Whether the file has another secret now than this one, which was sent.
+    pub(super) async fn was_secret_replaced(&self, sent: Option<&CredentialId>, store: &Store) -> bool {
+        let refresh = self.current().watched.refresh_now();
+        refresh.await;
+        self.secret(store).is_ok_and(|(_, id)| sent.is_some_and(|sent| *sent != id))
+    }
+
     /// Has the file of the secret read ahead, for a probe that is due in a moment. Returns whether there is one.
     pub(super) fn read_secret_ahead(&self) -> bool {
         let current = self.current();

@@ -134,6 +134,12 @@ impl TokenProvider {
         self.watched().refresh().await;
     }
 
+    /// The permanent token that its file has at this moment, if there is one.
+    pub(super) async fn permanent_token_now(&mut self) -> Option<&SecretString> {
+        self.watched().refresh_now().await;
+        self.permanent_token()
+    }
+
     /// As long as this is the same, [`Self::id`] is the same.
     pub(super) const fn version(&self) -> u64 {
         match self {

@@ -193,9 +193,13 @@ impl SecretFile {
 
     /// Reads the file again if it changed. Does not wait for a file that does not respond, and not long for any file.
     pub(super) async fn refresh(self: &Arc<Self>) {
-        if self.is_read_ahead() {
-            return;
+        if !self.is_read_ahead() {
+            self.refresh_now().await;
         }
+    }
+
+    /// [`Self::refresh`], also if the file was read ahead a moment ago.
+    pub(super) async fn refresh_now(self: &Arc<Self>) {
         let read = self.request();
         if lock(&self.attempt).late_waits == 0 {
             let has_value = self.found.borrow().value.is_some();

@@ -53,6 +53,16 @@ impl WatchedSecret {
         }
     }
 
+    /// [`Self::refresh`], also if the file was read ahead a moment ago.
+    pub(crate) fn refresh_now(&self) -> impl Future<Output = ()> + Send + use<> {
+        let file = self.file.clone();
+        async move {
+            if let Some(file) = file {
+                file.refresh_now().await;
+            }
+        }
+    }
+
     /// Has the file read ahead, for a probe that is due in a moment.
     pub(crate) fn read_ahead(&self) {
         if let Some(file) = &self.file {

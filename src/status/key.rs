@@ -8,13 +8,13 @@ use strum::VariantArray as _;
 use serde::Serialize;
 use serde_with::As;
 
-use super::failed::failed;
+use super::failed::{failed, is_outdated};
 use super::seconds::Seconds;
 use super::standing::{Standing, severity};
 use super::{Circumstances, StatusSource};
 use crate::config::{KEY_INFO, Labels};
 use crate::diagnosis::{self, Answers, KeyFacts, OutdatedRefusals, TokenOrigin, Verdict};
-use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, SecretState};
+use crate::key_state::{KeyState, PersistedSecretState, SecretState};
 use crate::language::text;
 use crate::partner_api::Access;
 use crate::partner_api::error::ErrorCode;
@@ -317,19 +317,6 @@ fn facts<'a>(
         over_budget: skipped(Skip::RateLimit),
         out_of_resources: skipped(Skip::NoResources),
     }
-}
-
-/// Whether the probe was last refused before the API accepted the key or, if the secret was refused, the secret.
-/// Such a refusal contradicts nothing: the probe has not run since.
-pub(super) fn is_outdated(
-    probe: &ProbeStatus,
-    key: &PersistedKeyState,
-    secret: &PersistedSecretState,
-) -> bool {
-    let Some(LastProbe { finished, failure: Some(failure), .. }) = &probe.last else { return false };
-    let key_accepted = key.state == KeyState::Active && *finished < key.since;
-    let secret_accepted = secret.state == SecretState::Active && *finished < secret.since;
-    failure.refuses_key_or_secret() && (key_accepted || (secret_accepted && failure.reason == Reason::Secret))
 }
 
 pub(super) fn outdated_refusals<'a>(

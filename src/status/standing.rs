@@ -7,8 +7,7 @@ use serde_with::SerializeDisplay;
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use super::Circumstances;
-use super::failed::failed;
-use super::key::is_outdated;
+use super::failed::{failed, is_outdated};
 use crate::diagnosis::concerns_key;
 use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::failure::Reason;

@@ -103,12 +103,10 @@ impl<N: Ord + Clone> Settled<N> {
         }
     }
 
-    /// `owner` no longer uses its credential. What is known about the credential is kept, unless another owner uses it.
+    /// `owner` no longer uses its credential. What is known about the credential is kept for the owner that takes it up.
     fn disown(&mut self, owner: &N) {
         let Some((fingerprint, settled)) = self.owned.remove(owner) else { return };
-        if self.owned.values().all(|(known, _)| *known != fingerprint) {
-            self.unowned.insert(fingerprint, settled);
-        }
+        self.unowned.insert(fingerprint, settled);
     }
 
     /// Disowns the owners that are no longer configured, and removes what is about forgotten credentials.

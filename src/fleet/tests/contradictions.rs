@@ -56,8 +56,6 @@ async fn two_of_three_routes_that_begin_to_refuse_at_once_move_no_state_and_cost
         (canaries(), [EXERCICES, USERS]),
         (canaries(), [SOCIETY, USERS]),
         (with_key_info(), [EXERCICES, SOCIETY]),
-        (with_key_info(), [KEY_INFO, EXERCICES]),
-        (with_key_info(), [KEY_INFO, SOCIETY]),
     ];
     for (probes, routes) in cases {
         let simulator = simulator().await;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tokio::time::sleep;
+use tokio::time::{Duration, sleep, sleep_until};
 
 use super::{RunningFleet, extended, minutes, simulator_builder};
 use crate::config::{Config, Credential, Partner};
@@ -93,6 +93,33 @@ async fn the_last_token_serves_also_after_a_reload_that_changes_the_key() {
     fleet.apply(&with_probes(&folder.path().join("another"), vec![exercices(None)]));
     sleep(minutes(2)).await;
     assert_eq!(fleet.reason("dupont", 0), Some(Reason::Credential));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_replaced_between_the_read_of_its_file_and_the_request_is_not_revoked() {
+    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
+    let key = simulator.key("dupont").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    fs::write(&file, key.token().unwrap()).unwrap();
+    let fleet =
+        RunningFleet::start(&config(&simulator, vec![token_file_key("dupont", &file, vec![extended()])]));
+    sleep(minutes(2)).await;
+    for before in [70, 30, 5].map(Duration::from_millis) {
+        let last = *key.starts().last().unwrap();
+        sleep_until(last + minutes(1) - before).await;
+        fs::write(&file, key.replace_token().unwrap()).unwrap();
+        key.activate();
+        sleep(minutes(1)).await;
+        assert_eq!(
+            (fleet.state("dupont"), fleet.reason("dupont", 0)),
+            (KeyState::Active, None),
+            "{before:?}"
+        );
+    }
+    let inventory = fleet.shared_state.inventory();
+    let changes = inventory.key("acme", "dupont").unwrap().status().changes.clone();
+    assert!(changes.iter().all(|(state, _)| !state.is_refused()), "{changes:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -116,8 +116,8 @@ impl KeyMonitor {
             patience: self.patience(index),
             // key/info is about the key as a whole.
             preference: &|&index: &usize| u8::from(!self.is_key_info(index)),
-            // A call that is accepted works, so each probe that was accepted last must be refused, too.
-            is_enough: &|_| false,
+            // key/info and one canary are enough: a customer must not wait for a canary with a long interval.
+            is_enough: &|refused| refused.iter().any(|index| self.is_key_info(*index)),
             now: Instant::now(),
         };
         session.confirmation.hear(index, said, &situation)

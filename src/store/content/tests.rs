@@ -234,6 +234,14 @@ fn two_keys_with_one_token_keep_their_own_contradictions_and_a_renamed_key_takes
     }
     assert_eq!(again.key_contradictions(&key("renamed"), &id("t")), settled("not_found"));
     assert_eq!(again.key_contradictions(&key("martin"), &id("t")), []);
+    // Each of the two has some.
+    again.set_key_contradictions(key("martin"), &id("t"), settled("forbidden"));
+    again.update_configured(&[key("again"), key("martin")], at(6));
+    for name in ["martin", "again"] {
+        adopt(&mut again, name, "t");
+    }
+    assert_eq!(again.key_contradictions(&key("again"), &id("t")), settled("not_found"));
+    assert_eq!(again.key_contradictions(&key("martin"), &id("t")), settled("forbidden"));
 }
 
 #[test]
