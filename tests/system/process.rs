@@ -49,7 +49,8 @@ async fn prometheus_reads_every_metric_with_its_type_and_help() {
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let login = "      - {name: durand, access: firm, canaries: [], login: {mail: api@durand.example, password: right}}";
-    let unreadable = "      - {name: petit, access: society, token_file: missing}";
+    let unreadable =
+        "      - {name: petit, access: society, token_file: missing, labels: {customer: \"4711\"}}";
     let keys = [login.to_owned(), unreadable.to_owned(), key_line(&simulator, "dupont")];
     write_config(folder.path(), &simulator, &keys);
     let config = folder.path().join("exporter.yml");
@@ -61,6 +62,8 @@ async fn prometheus_reads_every_metric_with_its_type_and_help() {
     exporter.wait_for_line(&state_line("durand", "active")).await;
     simulator.key("dupont").unwrap().revoke();
     exporter.wait_for_line(&state_line("dupont", "revoked")).await;
+    // The next probes are skipped, so this metric has a sample, too.
+    simulator.key("dupont").unwrap().spend(u32::MAX);
 
     let target = exporter.url.trim_start_matches("http://");
     let scrape = format!(
