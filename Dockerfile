@@ -15,7 +15,7 @@ COPY crates/web-toolkit/Cargo.toml crates/web-toolkit/
 # Cargo needs a file for each target that a manifest names. Empty files are enough for all but a program.
 RUN set -eu; \
     for file in src/lib.rs src/main.rs crates/checked-yaml/src/lib.rs crates/partner-simulator/src/lib.rs \
-        crates/web-toolkit/src/lib.rs benches/fleet.rs tests/packages/main.rs tests/screenshots.rs tests/soak/main.rs \
+        crates/web-toolkit/src/lib.rs benches/fleet.rs benches/peer.rs tests/packages/main.rs tests/screenshots.rs tests/soak/main.rs \
         tests/system/main.rs; do \
         mkdir -p "${file%/*}"; : >"$file"; \
     done; \
@@ -25,6 +25,8 @@ RUN set -eu; \
 FROM dependencies AS build
 COPY src src
 COPY crates crates
+COPY i18n.toml ./
+COPY i18n i18n
 # The build has no clone of the repository to read the revision from.
 ARG REVISION=unknown
 # Cargo compares times, and a source can be older than the empty file that stood for it.
