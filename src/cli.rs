@@ -59,7 +59,7 @@ pub(crate) enum Command {
     ///
     /// Exits with 0 if every probe ran and succeeded, with 1 if not, and with 2 for bad usage or a bad configuration.
     /// As with the exporter, each request uses the customer's request budget, and a new key may be activated. Nothing
-    /// is written to the storage directory.
+    /// is written to the storage directory, except log-ins: the exporter must not try a refused one again.
     Probe {
         #[command(flatten)]
         options: ProbeOptions,
