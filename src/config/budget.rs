@@ -19,6 +19,15 @@ pub(crate) struct LargestShare {
     pub share: f64,
     /// One key, or several with one token.
     pub keys: String,
+    has_several_keys: bool,
+}
+
+/// What the probes of a configuration use of the budgets of its tokens.
+#[derive(Default)]
+pub(super) struct Shares {
+    pub(super) largest: LargestShare,
+    /// The number of tokens of which more than [`MAX_SHARE`] is used.
+    above_limit: usize,
 }
 
 /// The share that probes with these intervals use, as long as each succeeds.
@@ -28,24 +37,38 @@ pub(crate) fn share(intervals: impl Iterator<Item = Duration>) -> f64 {
     requests / f64::from(REQUESTS)
 }
 
-/// The share that these keys, which have one token, use together.
-pub(super) fn share_of_keys(keys: &[(&Partner, &Key)]) -> f64 {
-    share(keys.iter().flat_map(|(_, key)| &key.probes).map(|probe| probe.timing.interval))
-}
+impl Shares {
+    /// Adds the keys of one token, which use its budget together.
+    pub(super) fn add(&mut self, keys: &[(&Partner, &Key)], names: String) {
+        let share = share(keys.iter().flat_map(|(_, key)| &key.probes).map(|probe| probe.timing.interval));
+        if share > MAX_SHARE {
+            self.above_limit += 1;
+        }
+        // By name if equal, because the tokens come in the order of a hash map.
+        if share > self.largest.share || (share >= self.largest.share && names < self.largest.keys) {
+            self.largest = LargestShare { share, keys: names, has_several_keys: keys.len() > 1 };
+        }
+    }
 
-pub(super) fn warning(keys: &[(&Partner, &Key)], names: &str) -> Option<String> {
-    let share = share_of_keys(keys);
-    let several = keys.len() > 1;
-    (share > MAX_SHARE).then(|| {
-        format!(
-            "the probes of the {} {names} use {} of the {REQUESTS} requests per {} that {} has, and production traffic needs \
-             them; lengthen the intervals",
-            if several { "keys" } else { "key" },
-            percent(share),
-            humantime::format_duration(WINDOW),
-            if several { "their common token" } else { "its token" },
-        )
-    })
+    /// One warning for all tokens: short intervals are mostly set once for a whole fleet.
+    pub(super) fn warning(&self) -> Option<String> {
+        let LargestShare { share, keys: names, has_several_keys } = &self.largest;
+        let (share, window) = (percent(*share), humantime::format_duration(WINDOW));
+        let key = if *has_several_keys { "keys" } else { "key" };
+        match self.above_limit {
+            0 => None,
+            1 => Some(format!(
+                "the probes of the {key} {names} use {share} of the {REQUESTS} requests per {window} that {} has, and \
+                 production traffic needs them; lengthen the intervals",
+                if *has_several_keys { "their common token" } else { "its token" },
+            )),
+            tokens => Some(format!(
+                "the probes of {tokens} tokens use more than {} of the {REQUESTS} requests per {window} that each token has \
+                 (at most {share}: the {key} {names}), and production traffic needs them; lengthen the intervals",
+                percent(MAX_SHARE),
+            )),
+        }
+    }
 }
 
 /// With one decimal, unless that is zero.

@@ -10,7 +10,7 @@ use checked_yaml::quoted;
 use secrecy::{ExposeSecret as _, SecretString};
 use tracing::warn;
 
-use super::budget::{self, LargestShare};
+use super::budget::{self, LargestShare, Shares};
 use super::{Config, Credential, Key, Partner};
 use crate::secret::{self, SecretKind, SecretSource, WatchedSecret};
 
@@ -61,8 +61,8 @@ impl Config {
         secrets
     }
 
-    /// A warning for each token that several keys have, for each that is a partner's secret, and for each whose budget the
-    /// probes use too much. `values` are the secrets in the order of [`Self::secrets`], as far as they are known.
+    /// A warning for each token that several keys have, for each that is a partner's secret, and one if the probes use
+    /// budgets too much. `values` are the secrets in the order of [`Self::secrets`], as far as they are known.
     pub(super) fn shared_secrets<'a>(
         &'a self,
         values: impl Iterator<Item = Option<&'a SecretString>>,
@@ -78,20 +78,16 @@ impl Config {
                 None => uses.secret_of.push(partner),
             }
         }
-        let mut findings = Findings::default();
+        let mut warnings = Vec::new();
+        let mut shares = Shares::default();
         for uses in uses.into_values() {
-            findings.warnings.extend(uses.warning());
-            findings.warnings.extend(budget::warning(&uses.token_of, &names(&uses.token_of)));
-            let share = budget::share_of_keys(&uses.token_of);
-            let keys = names(&uses.token_of);
-            let largest = &mut findings.largest_share;
-            if share > largest.share || (share >= largest.share && keys < largest.keys) {
-                *largest = LargestShare { share, keys };
-            }
+            warnings.extend(uses.warning());
+            shares.add(&uses.token_of, names(&uses.token_of));
         }
         // The order of a hash map changes with each run.
-        findings.warnings.sort();
-        findings
+        warnings.sort();
+        warnings.extend(shares.warning());
+        Findings { warnings, largest_share: shares.largest }
     }
 }
 

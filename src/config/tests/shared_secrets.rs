@@ -113,7 +113,7 @@ fn probes_that_use_more_than_a_tenth_of_a_budget_are_a_warning() {
     };
     let key = |name: &str, token: &str, interval: &str| {
         format!(
-            "  - {{name: {name}, access: society, token: {token}, key_info: {{interval: {interval}, timeout: 1s}}, canaries: []}}\n"
+            "  - {{name: {name}, access: society, token: {token}, key_info: {{interval: {interval}, timeout: 500ms}}, canaries: []}}\n"
         )
     };
     // Two requests per 10 s are a tenth.
@@ -122,6 +122,15 @@ fn probes_that_use_more_than_a_tenth_of_a_budget_are_a_warning() {
     let [one] = one.as_slice() else { panic!("{one:?}") };
     assert!(one.contains(r#"the probes of the key "dupont" of "acme" use 12.5% of the 20 requests per 10s that its token has"#), "{one}");
     assert_eq!((largest.share, &*largest.keys), (0.125, r#""dupont" of "acme""#));
+    // Short intervals are mostly set once for a whole fleet, and the fleet is one warning.
+    let fleet: String =
+        (0..50).map(|number| key(&format!("k{number}"), &format!("t{number}"), "1s")).collect();
+    let (fleet, _) = warnings(&(key("dupont", "t", "800ms") + &fleet));
+    let [fleet] = fleet.as_slice() else { panic!("{fleet:?}") };
+    assert!(
+        fleet.contains(r#"of 51 tokens use more than 10% of the 20 requests per 10s that each token has (at most 62.5%: the key "dupont" of "acme")"#),
+        "{fleet}"
+    );
     // Two keys with one token share its budget, and two firms of one account do not.
     let (shared, _) = warnings(&(key("dupont", "t", "5s") + &key("martin", "t", "5s")));
     let [shared] = shared.as_slice() else { panic!("{shared:?}") };
