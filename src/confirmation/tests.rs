@@ -399,6 +399,19 @@ fn a_probe_that_no_longer_says_anything_contradicts_nothing_and_the_refusal_coun
 }
 
 #[test]
+fn a_refusing_probe_that_no_longer_says_anything_leaves_the_contradictions_of_the_others() {
+    let mut key = Key::accepted(3);
+    for probe in [1, 2] {
+        assert_eq!(key.hear(probe, Some(NotFound)), Some(0));
+        assert_eq!(key.hear(0, Some(Accepted)), None);
+    }
+    assert!(changes(&mut key).is_some_and(|settled| settled.len() == 2));
+    key.confirmation.mute(2);
+    let other = Contradiction { probe: 1, refusal: NotFound, by: 0, said: Accepted };
+    assert_eq!(changes(&mut key), Some(vec![other]));
+}
+
+#[test]
 fn nobody_waits_for_a_third_probe_that_no_longer_says_anything() {
     let mut key = Key::accepted(3);
     key.confirmation.mute(2);
@@ -515,8 +528,13 @@ fn contradictions_are_reported_when_they_change_and_count_again_when_they_are_re
 fn what_was_said_since_the_start_counts_more_than_a_restored_contradiction() {
     let mut key = Key::new(2, Some(Accepted));
     assert_eq!(key.hear(1, Some(Accepted)), None);
-    key.confirmation.restore(Contradiction { probe: 1, refusal: NotFound, by: 0, said: Accepted }, key.now);
+    let settled = Contradiction { probe: 1, refusal: NotFound, by: 0, said: Accepted };
+    key.confirmation.restore(settled, key.now);
     assert_eq!(key.hear(1, Some(NotFound)), Some(0));
+    let mut key = Key::new(2, Some(Forbidden));
+    assert_eq!(key.hear(0, Some(Forbidden)), None);
+    key.confirmation.restore(settled, key.now);
+    assert_eq!(key.hear(1, Some(NotFound)), Some(0), "the key is refused by another code now");
 }
 
 #[test]
