@@ -538,6 +538,32 @@ fn what_was_said_since_the_start_counts_more_than_a_restored_contradiction() {
 }
 
 #[test]
+fn after_a_question_without_an_answer_the_next_new_statement_counts() {
+    let mut key = Key::new(3, Some(Accepted));
+    key.enough = 2;
+    assert_eq!(key.hear(1, Some(NotFound)), Some(0));
+    assert_eq!(key.hear(2, Some(NotFound)), None);
+    assert_eq!(key.state, Some(Accepted), "the question is open");
+    assert_eq!(key.hear(0, None), None);
+    assert_eq!(key.hear(2, Some(NotFound)), None);
+    assert_eq!(key.state, Some(Accepted), "it says nothing new");
+    assert_eq!(key.hear(2, Some(Forbidden)), None);
+    assert_eq!(key.state, Some(NotFound));
+}
+
+#[test]
+fn an_acceptance_that_moves_the_state_contradicts_no_acceptance() {
+    let mut key = Key::accepted(3);
+    key.enough = 2;
+    assert_eq!(key.hear(1, Some(NotFound)), Some(0));
+    assert_eq!(key.hear(0, Some(NotFound)), None);
+    assert_eq!(key.state, Some(NotFound));
+    assert_eq!(key.hear(0, Some(Accepted)), None);
+    let settled = Contradiction { probe: 1, refusal: NotFound, by: 0, said: Accepted };
+    assert_eq!(changes(&mut key), Some(vec![settled]));
+}
+
+#[test]
 fn a_removed_probe_is_neither_asked_nor_waited_for() {
     let mut key = Key::accepted(3);
     assert_eq!(key.hear(2, Some(NotFound)), Some(0));

@@ -238,6 +238,93 @@ fn unknown_pending_and_active_are_the_states_in_which_a_key_is_not_refused() {
 }
 
 #[test]
+fn every_state_but_unknown_and_active_is_a_problem() {
+    for state in KeyState::VARIANTS {
+        let is_fine = matches!(state, KeyState::Unknown | KeyState::Active);
+        assert_eq!(state.is_problem(), !is_fine, "{state}");
+    }
+}
+
+#[test]
+fn an_unknown_state_is_forgotten_unless_the_token_is_new_for_a_key_that_worked() {
+    for (state, has_been_active, has_worked, is_forgotten) in [
+        (KeyState::Unknown, false, false, true),
+        (KeyState::Unknown, true, false, true),
+        (KeyState::Unknown, true, true, true),
+        (KeyState::Unknown, false, true, false),
+        (KeyState::Active, true, true, false),
+        (KeyState::NotFound, false, false, false),
+    ] {
+        let key = key_in(state, has_been_active, has_worked);
+        assert_eq!(key.is_forgotten(), is_forgotten, "{key:?}");
+    }
+}
+
+/// A key that is in this state since the second 1.
+fn key_in(state: KeyState, has_been_active: bool, has_worked: bool) -> PersistedKeyState {
+    let history = KeyHistory { has_worked, broken_since: None };
+    PersistedKeyState { state, since: at(1), has_been_active, history }
+}
+
+#[test]
+fn after_an_absence_only_what_a_key_was_is_known() {
+    for (has_been_active, has_worked) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut key = key_in(KeyState::Revoked, has_been_active, has_worked);
+        key.history.broken_since = Some(at(1));
+        let expected = PersistedKeyState {
+            since: at(7),
+            ..key_in(KeyState::Unknown, has_been_active, has_been_active || has_worked)
+        };
+        assert_eq!(key.after_absence(at(7)), expected);
+    }
+}
+
+#[test]
+fn what_is_remembered_elsewhere_counts_less_than_what_the_api_said() {
+    use KeyState::{Active, NotFound, Pending, Revoked, Unknown};
+    let active = PersistedKeyState { since: at(0), ..key_in(Active, true, true) };
+    let mut revoked = PersistedKeyState { since: at(0), ..key_in(Revoked, true, true) };
+    revoked.history.broken_since = Some(at(0));
+    let unseen = PersistedKeyState { since: at(0), ..key_in(NotFound, false, false) };
+    for (present, remembered, state, since, broken_since) in [
+        (Unknown, &active, Active, at(0), None),
+        (Unknown, &revoked, Revoked, at(0), Some(at(0))),
+        (Unknown, &unseen, NotFound, at(0), None),
+        (NotFound, &active, Revoked, at(1), Some(at(1))),
+        (NotFound, &revoked, Revoked, at(1), Some(at(0))),
+        (NotFound, &unseen, NotFound, at(1), None),
+        (Pending, &active, Pending, at(1), None),
+        (Active, &revoked, Active, at(1), None),
+    ] {
+        let key = key_in(present, present == Active, false).with_remembered(remembered);
+        assert_eq!((key.state, key.since), (state, since), "{present} {remembered:?}");
+        assert_eq!(key.history.broken_since, broken_since, "{present} {remembered:?}");
+        let was_active = present == Active || remembered.has_been_active;
+        assert_eq!(key.has_been_active, was_active, "{present} {remembered:?}");
+    }
+}
+
+#[test]
+fn what_is_remembered_elsewhere_about_a_secret_counts_less_than_what_the_api_said() {
+    use SecretState::{Active, Pending, Rejected, Unknown};
+    let secret = |state, has_been_active| PersistedSecretState { state, since: at(1), has_been_active };
+    for (present, had_been_active, remembered, was_active, expected, is_blank) in [
+        (Unknown, false, Rejected, true, (Rejected, true), true),
+        (Unknown, true, Pending, false, (Pending, true), false),
+        (Unknown, false, Pending, false, (Pending, false), true),
+        (Pending, false, Active, true, (Rejected, true), false),
+        (Pending, false, Pending, false, (Pending, false), false),
+        (Active, true, Rejected, true, (Active, true), false),
+        (Rejected, true, Active, true, (Rejected, true), false),
+    ] {
+        let present = secret(present, had_been_active);
+        assert_eq!(present.is_blank(), is_blank, "{present:?}");
+        let next = present.with_remembered(&secret(remembered, was_active));
+        assert_eq!((next.state, next.has_been_active), expected, "{present:?} {remembered:?}");
+    }
+}
+
+#[test]
 fn evidence_agrees_with_a_state_that_it_does_not_change() {
     let accepted = judge_response(CANARY, 200, "[]");
     let judged: Vec<_> = rows().iter().map(|row| judge_error(CANARY, 403, row.code)).collect();
