@@ -211,10 +211,13 @@ fn check_json(method: Method, response: Response<'_>) -> Result<(), &'static str
     }
 }
 
-/// Accepts `application/json`, `text/json` and `+json` types, with or without parameters.
+/// Accepts `application/json`, `text/json` and `+json` types, with or without parameters. A proxy may join two headers
+/// with a comma: then each type must be accepted.
 fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
+    content_type.split(',').all(|one| {
+        let essence = one.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
+    })
 }
 
 fn judge_error(kind: RequestKind, response: Response<'_>, judgement: &mut Judgement) {

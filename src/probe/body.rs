@@ -14,6 +14,9 @@ use super::transport_error::{TransportError, any_cause};
 /// The first byte of each member of a gzip stream. No JSON text begins with it.
 const GZIP_MAGIC: u8 = 0x1f;
 
+/// The checksum and the size of a member, in bytes.
+const TRAILER_LEN: usize = 8;
+
 /// How many bytes of a body are read, before and after decompression, and how many of them are kept.
 #[derive(Clone, Copy)]
 pub(super) struct BodyLimits {
@@ -166,7 +169,10 @@ impl Decoder {
 
     /// Ends the body. Nothing may be written after it.
     fn end(&mut self) -> io::Result<()> {
-        if let Self::Member(decoder) = self { decoder.try_finish() } else { Ok(()) }
+        let Self::Member(decoder) = self else { return Ok(()) };
+        decoder
+            .try_finish()
+            .or_else(|error| if lacks_only_the_trailer(decoder) { Ok(()) } else { Err(error) })
     }
 
     fn exceeds_the_limit(&self) -> bool {
@@ -185,6 +191,20 @@ impl Decoder {
         };
         std::mem::take(&mut sink.kept)
     }
+}
+
+/// Whether the compressed data is complete, and only the checksum and the size after it are missing or cut off. curl and
+/// Node read such a body. The decoder does not tell which part it lacks, but how many more bytes it takes.
+fn lacks_only_the_trailer(decoder: &mut GzDecoder<Sink>) -> bool {
+    for taken in 0..=TRAILER_LEN {
+        match decoder.write(&[0]) {
+            // A trailer that is complete is wrong.
+            Ok(0) => return taken > 0,
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 /// Counts the decompressed bytes, and keeps the first of them.
@@ -251,8 +271,16 @@ mod tests {
     #[test]
     fn gzip_that_is_cut_off_or_damaged_is_an_error() {
         let whole = gzip(b"[1,2]");
-        for length in 1..whole.len() {
+        let compressed = whole.len() - TRAILER_LEN;
+        for length in 1..compressed {
             assert!(decoded(&whole[..length], 3).is_err(), "{length} bytes");
+        }
+        for length in compressed..whole.len() {
+            assert_eq!(
+                decoded(&whole[..length], 3).unwrap(),
+                b"[1,2]",
+                "{length} bytes, only the trailer is cut"
+            );
         }
         let mut damaged = whole.clone();
         *damaged.last_mut().unwrap() ^= 1;

@@ -221,6 +221,8 @@ fn a_canary_response_must_have_a_json_type_and_first_byte() {
     };
     assert!(is_accepted("application/json; charset=utf-8", "[]"));
     assert!(is_accepted("Application/Problem+JSON", " \n {}"));
+    assert!(is_accepted("application/json; charset=utf-8, application/json", "[]"), "joined by a proxy");
+    assert!(!is_accepted("application/json, text/html", "[]"));
     assert!(is_accepted("application/json", "\u{feff}[]"));
     assert!(!is_accepted("text/html", "[]"));
     assert!(!is_accepted("application/json", "<html>"));

@@ -299,10 +299,13 @@ async fn every_form_of_gzip_that_other_clients_read_is_read() {
     let (first, second) = BODY.split_at(9);
     let members = [gzip(first), gzip(second)].concat();
     let padded = [gzip(BODY), vec![0; 64]].concat();
+    let mut without_trailer = gzip(BODY);
+    without_trailer.truncate(without_trailer.len() - 8);
     for (coding, body) in [
         ("gzip", gzip(BODY)),
         ("gzip", members),
         ("gzip", padded),
+        ("gzip", without_trailer),
         ("GZIP", gzip(BODY)),
         ("x-gzip", gzip(BODY)),
         ("X-GZip", gzip(BODY)),
@@ -341,7 +344,7 @@ async fn a_coding_that_was_not_asked_for_is_not_decoded() {
 #[tokio::test]
 async fn gzip_that_is_cut_off_is_an_unexpected_body() {
     let whole = gzip(BODY);
-    for length in [12, whole.len() - 1] {
+    for length in [12, whole.len() - 9] {
         let server = ScriptedServer::http([gzip_head(), send(&whole[..length])]).await;
         assert_eq!(outcomes(&server).await, ["ok", "unexpected_body", "unexpected_body", "unexpected_body"]);
     }
