@@ -110,6 +110,8 @@ fn blocks(text: &str) -> Result<Vec<Block<'_>>, String> {
     let line_of = |part: &str| 1 + text.get(..text.len() - part.len()).map_or(0, line_ends);
     while let Some((begin, label, after)) = next_marker(rest, "BEGIN ") {
         let line = line_of(begin);
+        let between = rest.get(..rest.len() - begin.len()).unwrap_or_default();
+        check_between(between).map_err(|stray| describe_stray(line_of(rest) + line_ends(stray)))?;
         let Some(label) = label else {
             return Err(format!("has a damaged line {line}; write `-----BEGIN CERTIFICATE-----`"));
         };
@@ -123,7 +125,36 @@ fn blocks(text: &str) -> Result<Vec<Block<'_>>, String> {
         blocks.push(Block { line, label, content });
         rest = after_end;
     }
+    check_between(rest).map_err(|stray| describe_stray(line_of(rest) + line_ends(stray)))?;
     Ok(blocks)
+}
+
+/// Text between blocks is allowed. But a part of a block would be a certificate that is missing without a word: a marker
+/// that is alone or in small letters, or the first line of a certificate. The error is the text before it.
+fn check_between(text: &str) -> Result<(), &str> {
+    let is_stray = |line: &str| {
+        let capitals = line.to_ascii_uppercase();
+        let is_marker =
+            line.contains("-END ") || capitals.contains("--END ") || capitals.contains("--BEGIN ");
+        let is_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+        let line = line.trim();
+        is_marker || (line.len() >= 40 && line.starts_with("MII") && line.chars().all(is_base64))
+    };
+    let mut before = 0;
+    for line in text.split_inclusive(['\r', '\n']) {
+        if is_stray(line) {
+            return Err(text.get(..before).unwrap_or_default());
+        }
+        before += line.len();
+    }
+    Ok(())
+}
+
+fn describe_stray(line: usize) -> String {
+    format!(
+        "has a part of a certificate at line {line}; write a line `-----BEGIN CERTIFICATE-----` before it and a line \
+         `-----END CERTIFICATE-----` after it, or remove it"
+    )
 }
 
 /// The number of line ends: `\n`, `\r\n`, or `\r` alone.
@@ -291,6 +322,28 @@ mod tests {
         {
             let error = read(pem.replace("-----BEGIN CERTIFICATE-----", marker).as_bytes()).unwrap_err();
             assert!(error.contains("damaged line 1"), "{marker}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_block_between_blocks_is_an_error_with_its_line() {
+        let ((one, _), (two, _)) = (certificate(), certificate());
+        let lines = one.lines().count();
+        let (begin, end) = ("-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n");
+        for (part, line) in [
+            (two.replace(begin, ""), lines + 1),
+            (two.replace(begin, "").replacen("MII", "XII", 1), lines + two.lines().count() - 1),
+            (two.replace(begin, "").replace(end, ""), lines + 1),
+            (two.to_lowercase(), lines + 1),
+            (two.replace(begin, "-----begin certificate-----\n"), lines + 1),
+        ] {
+            for text in [format!("{one}{part}"), format!("{one}{part}{one}")] {
+                let error = read(text.as_bytes()).unwrap_err();
+                assert!(error.contains(&format!("a certificate at line {line};")), "{error}\n{text}");
+            }
+        }
+        for comment in ["the week-end begin here", "-- end of the list --", "MII", &"ab".repeat(32)] {
+            assert!(read(format!("{one}{comment}\n{two}{comment}").as_bytes()).is_ok(), "{comment}");
         }
     }
 
