@@ -151,9 +151,6 @@ pub(super) fn of_key(
     let Some(list) = list else {
         return Ok(vec![key.probe_without_overrides(BUILT_IN, key.at, canaries)?]);
     };
-    if list.is_null() {
-        return Err(list.error("has no value; write `[]` for no canary, or remove the line"));
-    }
     let mut probes = Vec::new();
     let mut lines: HashMap<Arc<str>, usize> = HashMap::new();
     let mut outcome = Ok(());

@@ -97,7 +97,8 @@ fn read_all(
 
     let (settings, defaults) = settings::read(&fields, secrets);
     let mut partners = Partners::new(&defaults);
-    if let Some(at) = fields.get("partners") {
+    // A section without a value has its defaults. Only here: a key file that ends there was cut off.
+    if let Some(at) = fields.get("partners").filter(|at| !at.is_null()) {
         partners.add(&at);
     }
     source.finish();

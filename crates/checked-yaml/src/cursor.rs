@@ -88,14 +88,16 @@ impl<'a> Cursor<'a> {
 
 /// Lists and mappings.
 impl<'a> Cursor<'a> {
-    /// The items of a list; none if the field has no value.
+    /// The items of a list. A field without a value is not an empty list: the rest of the file may be missing.
     ///
     /// # Errors
     /// If the value is not a list.
     pub fn items(&'a self) -> Result<impl ExactSizeIterator<Item = Cursor<'a>> + use<'a>, Reported> {
         let items: &[Node] = match &self.node.value {
             Value::List(items) => items,
-            Value::Scalar(_) if self.is_null() => &[],
+            Value::Scalar(_) if self.is_null() => {
+                return Err(self.error("has no value; write `[]` for an empty list, or remove the line"));
+            }
             value => {
                 let text = format!("must be a list, but is {}; write `- …` lines, or `[…]`", kind(value));
                 return Err(self.error(text));

@@ -186,10 +186,12 @@ fn present_fields_are_listed_in_the_order_of_the_file() {
 }
 
 #[test]
-fn lists_and_mappings_without_a_value_are_empty_and_other_kinds_are_refused() {
+fn a_mapping_without_a_value_is_empty_and_a_list_without_a_value_and_other_kinds_are_refused() {
     let count = |at: &Cursor<'_>| Ok(at.items()?.len());
     assert_eq!(value("[1, 2]", count), Some(2));
-    assert_eq!(value("", |at| Ok(at.items()?.len() + at.entries()?.count())), Some(0));
+    assert_eq!(value("[]", count), Some(0));
+    assert_eq!(value("", |at| Ok(at.entries()?.count())), Some(0));
+    assert_eq!(refusal("", count), "has no value; write `[]` for an empty list, or remove the line");
     assert_eq!(refusal("x", count), "must be a list, but is a single value; write `- …` lines, or `[…]`");
     assert_eq!(
         refusal("[1]", |at| at.entries().map(Iterator::count)),
