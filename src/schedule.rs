@@ -382,6 +382,22 @@ mod tests {
         assert_eq!(schedule(anchor).latest_due(at(15), at(200)), DueTime { at: at(195), missed: 3 });
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn files_of_probes_that_are_due_in_the_same_tenth_of_a_second_are_read_together_and_before() {
+        let anchor = Anchor::aligned();
+        let read_ahead = |millis: u64| {
+            let at = anchor.read_ahead(anchor.monotonic + Duration::from_millis(millis))?;
+            Some(at.duration_since(anchor.monotonic).as_millis())
+        };
+        assert_eq!([9_999, 10_000, 10_099, 10_100].map(read_ahead), [9_800, 9_900, 9_900, 10_000].map(Some));
+        assert_eq!(read_ahead(200), Some(100));
+        assert_eq!([0, 99, 100, 199].map(read_ahead), [None; 4], "too soon");
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(read_ahead(10_150), None, "this moment is now");
+        assert_eq!(read_ahead(10_200), Some(10_100));
+        assert_eq!(anchor.read_ahead(anchor.monotonic.checked_sub(Duration::from_nanos(1)).unwrap()), None);
+    }
+
     #[test]
     fn ten_thousand_keys_are_spread_evenly() {
         let mut buckets = [0_u32; 60];
