@@ -196,7 +196,7 @@ impl Turn {
     pub(crate) fn of_replica(replica: u32, replicas: u32) -> Self {
         if replicas > 1 {
             let scale = 1.0 / f64::from(replicas);
-            return Self { scale, shift: f64::from(replica % replicas) * scale };
+            return Self { scale, shift: f64::from(replica) * scale };
         }
         Self { scale: 1.0, shift: f64::from(replica.reverse_bits()) / 2.0_f64.powi(32) }
     }
