@@ -35,6 +35,9 @@ const MAX_BLOCKED: usize = 16;
 /// The first errors are shown, the others only counted.
 const MAX_SHOWN_PROBLEMS: usize = 5;
 
+/// The store remembers whether there was a configuration file beside the patterns of key files, which are paths.
+const CONFIGURATION_FILE: &str = "configuration file";
+
 /// Both configurations, and the files that they were read from.
 pub(crate) struct LoadedConfig {
     pub config: Config,
@@ -47,8 +50,10 @@ pub(crate) struct LoadedConfig {
 /// when the secret is used.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConfigFiles {
-    /// The files that were read.
+    /// The files that were read, and those that would be read if they existed.
     pub files: Vec<PathBuf>,
+    /// Whether there is a configuration file. Without one, only the API's health route is probed.
+    pub has_configuration_file: bool,
     /// The patterns of key files. A new file that matches one of them also causes a reload.
     pub patterns: Vec<KeyFiles>,
     /// Of what was read from them: it tells whether only the versions changed.
@@ -102,7 +107,7 @@ impl Reloader {
         metrics: Arc<Metrics>,
     ) -> Self {
         metrics.config_reloaded(true, SystemTime::now());
-        sources.remember_key_files(&fleet.context().store);
+        sources.remember_files(&fleet.context().store);
         let threads = FileThreads::new(1, MAX_BLOCKED);
         let last_snapshot = snapshot(&threads, &sources).await.unwrap_or_default();
         Self { loader, fleet, auth, metrics, sources, last_snapshot, last_failure: None, threads }
@@ -185,7 +190,7 @@ impl Reloader {
         let load = Arc::clone(&self.loader);
         let loaded = self.threads.run(LOAD_TIMEOUT, move || load()).await.map_err(|_| no_answer())?;
         let store = &self.fleet.context().store;
-        match loaded.and_then(|loaded| loaded.sources.refuse_lost_key_files(store).map(|()| loaded)) {
+        match loaded.and_then(|loaded| loaded.sources.refuse_lost_files(store).map(|()| loaded)) {
             Ok(loaded)
                 if trigger == Trigger::Automatic
                     && loaded.sources.content_hash == self.sources.content_hash =>
@@ -220,7 +225,7 @@ impl Reloader {
         if trigger == Trigger::Request {
             context.accounts.allow_another_try();
         }
-        loaded.sources.remember_key_files(&context.store);
+        loaded.sources.remember_files(&context.store);
         self.sources = loaded.sources;
         self.last_snapshot = self.next_snapshot(snapshot).await;
         Ok(())
@@ -241,12 +246,19 @@ impl Reloader {
 }
 
 impl ConfigFiles {
-    /// Refuses a pattern that matched files before and matches none now: a mount that is lost must not end the
-    /// monitoring of all its keys.
+    /// Refuses a configuration whose files are lost: no configuration file, although there was one, or a pattern that
+    /// matched files before and matches none now. A mount that is lost must not end the monitoring of all its keys.
     ///
     /// # Errors
-    /// Names each such pattern.
-    pub(crate) fn refuse_lost_key_files(&self, store: &Store) -> Result<(), String> {
+    /// Names each lost file and pattern.
+    pub(crate) fn refuse_lost_files(&self, store: &Store) -> Result<(), String> {
+        if !self.has_configuration_file && store.key_files(CONFIGURATION_FILE) > 0 {
+            let file = self.files.first().map(|file| file.display().to_string()).unwrap_or_default();
+            return Err(format!(
+                "{file}: there is no configuration file any more; bring it back (is a directory not \
+                 mounted?), or name another one with --config.file; a file with `partners: []` says that there are no keys"
+            ));
+        }
         let lost = |it: &&KeyFiles| it.count == 0 && store.key_files(&it.pattern.name()) > 0;
         let problem = |it: &KeyFiles| {
             let (pattern, before) = (it.pattern.name(), store.key_files(&it.pattern.name()));
@@ -260,8 +272,10 @@ impl ConfigFiles {
         if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
     }
 
-    fn remember_key_files(&self, store: &Store) {
-        store.set_key_files(self.patterns.iter().map(|it| (it.pattern.name(), it.count)));
+    fn remember_files(&self, store: &Store) {
+        let configuration = (CONFIGURATION_FILE.to_owned(), usize::from(self.has_configuration_file));
+        let patterns = self.patterns.iter().map(|it| (it.pattern.name(), it.count));
+        store.set_key_files(patterns.chain([configuration]));
     }
 
     fn snapshot(&self) -> Snapshot {

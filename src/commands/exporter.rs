@@ -81,7 +81,7 @@ pub(super) async fn serve(
             metrics_of_store.storage_write_failed();
         }
     })?;
-    initial.sources.refuse_lost_key_files(&store).map_err(BadConfiguration)?;
+    initial.sources.refuse_lost_files(&store).map_err(BadConfiguration)?;
     let last_alive = LastAlive::read(storage);
     let (sender, requests) = mpsc::channel(1);
     tokio::spawn(request_reload_on_sighup(sender.clone())?);

@@ -1,6 +1,7 @@
 //! Loads the configuration and the web configuration, and logs what was found.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,22 +32,22 @@ pub(super) fn load_in_time<T: Send + 'static>(
 
 /// Loads the configuration file. It may be missing only if no flag names it.
 pub(super) fn load_config(file: Option<&Path>) -> Result<Loaded, Problems> {
-    match file {
+    match present_config_file(file) {
         Some(file) => config::load(file, Secrets::ReadLater),
-        None if Path::new(DEFAULT_CONFIG_FILE).exists() => {
-            config::load(Path::new(DEFAULT_CONFIG_FILE), Secrets::ReadLater)
-        }
         None => Ok(Loaded::default()),
     }
 }
 
 /// The name of the file that [`load_config`] loads, or `none`.
 pub(super) fn configuration_name(file: Option<&Path>) -> String {
-    match file {
-        Some(file) => file.display().to_string(),
-        None if Path::new(DEFAULT_CONFIG_FILE).exists() => DEFAULT_CONFIG_FILE.to_owned(),
-        None => "none".to_owned(),
-    }
+    present_config_file(file).map_or_else(|| "none".to_owned(), |file| file.display().to_string())
+}
+
+/// The file that a flag names, or the default one unless it is missing. A link without its target is not missing.
+fn present_config_file(file: Option<&Path>) -> Option<&Path> {
+    let default = Path::new(DEFAULT_CONFIG_FILE);
+    let is_missing = || default.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    file.or_else(|| (!is_missing()).then_some(default))
 }
 
 /// Loads the web configuration file, if there is one, and logs its warnings. Returns TLS, users and headers,
@@ -83,6 +84,11 @@ pub(super) fn combine(
     Loaded { config, mut files, patterns, content_hash, .. }: Loaded,
     (protection, web_files): (Protection, Vec<PathBuf>),
 ) -> LoadedConfig {
+    let has_configuration_file = !files.is_empty();
+    if !has_configuration_file {
+        // It may be created later.
+        files.push(DEFAULT_CONFIG_FILE.into());
+    }
     files.extend(config.settings.api.ca_file.clone());
     files.extend(web_files);
     let mut hasher = DefaultHasher::new();
@@ -90,6 +96,6 @@ pub(super) fn combine(
     LoadedConfig {
         config,
         protection,
-        sources: ConfigFiles { files, patterns, content_hash: hasher.finish() },
+        sources: ConfigFiles { files, has_configuration_file, patterns, content_hash: hasher.finish() },
     }
 }

@@ -2,13 +2,14 @@
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::support::SECRET;
-use crate::support::acme::{key_line, state_line, two_keys};
-use crate::support::server::{Exporter, client};
+use crate::support::acme::{key_line, state_line, two_keys, write_config};
+use crate::support::server::{BINARY, Exporter, client};
 use partner_simulator::Simulator;
 use tokio::time::sleep;
 
@@ -28,7 +29,8 @@ fn write_key_files(folder: &Path, simulator: &Simulator, pattern: &str) {
 }
 
 fn write_key_file(folder: &Path, file: &str, secret: &str, keys: &[String]) {
-    let text = format!("partners:\n  - name: acme\n{secret}    keys:\n{}\n", keys.join("\n"));
+    let keys = if keys.is_empty() { " []".to_owned() } else { format!("\n{}", keys.join("\n")) };
+    let text = format!("partners:\n  - name: acme\n{secret}    keys:{keys}\n");
     std::fs::write(folder.join("keys.d").join(file).with_extension("yml"), text).unwrap();
 }
 
@@ -66,6 +68,41 @@ async fn key_files_that_disappear_refuse_a_reload_and_a_start() {
     std::fs::rename(folder.join("unmounted/dupont.yml"), folder.join("keys.d/dupont.yml")).unwrap();
     exporter.wait_for_line(&state_line("dupont", "active")).await;
     exporter.wait_for_line(&format!("{SUCCESSFUL} 1")).await;
+}
+
+#[tokio::test]
+async fn a_default_configuration_file_that_disappears_refuses_a_reload_and_a_start_and_may_come_back() {
+    let (simulator, folder) = two_keys().await;
+    let folder = folder.path();
+    let lines = ["dupont", "martin"].map(|key| key_line(&simulator, key));
+    write_config(folder, &simulator, &lines);
+    let (file, elsewhere) = (folder.join("myunisoft-exporter.yml"), folder.join("elsewhere.yml"));
+    std::fs::rename(folder.join("exporter.yml"), &file).unwrap();
+    let start = async || {
+        let mut command = Command::new(BINARY);
+        command.current_dir(folder).args(["--storage.path=data", "--web.listen-address=127.0.0.1:0"]);
+        Exporter::start_with_flags(command, FLAGS).await
+    };
+    let mut exporter = start().await;
+    exporter.wait_for_line(&state_line("martin", "active")).await;
+    std::fs::rename(&file, &elsewhere).unwrap();
+    exporter.wait_for_line(&format!("{SUCCESSFUL} 0")).await;
+    let (status, text) = reload(&exporter).await;
+    assert!(status == 500 && text.contains("there is no configuration file any more"), "{text}");
+    exporter.wait_for_line(&state_line("martin", "active")).await;
+    std::fs::rename(&elsewhere, &file).unwrap();
+    exporter.wait_for_line(&format!("{SUCCESSFUL} 1")).await;
+    exporter.server.signal(rustix::process::Signal::TERM);
+    exporter.server.wait_for_exit().await;
+    std::fs::rename(&file, &elsewhere).unwrap();
+    let mut refused = start().await;
+    assert_eq!(refused.server.wait_for_exit().await.code(), Some(2));
+    refused.server.wait_for_log(&["level=error", "there is no configuration file any more"]).await;
+    // A link whose target is not mounted is not a missing file.
+    symlink("/nonexistent/file.yml", &file).unwrap();
+    let output = Command::new(BINARY).current_dir(folder).arg("--storage.path=other").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && text.contains("myunisoft-exporter.yml"), "{text}");
 }
 
 #[tokio::test]

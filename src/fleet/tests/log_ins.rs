@@ -509,7 +509,7 @@ async fn a_success_of_the_command_probe_ends_the_refusals() {
 async fn reloader(fleet: RunningFleet, config: Config, file: &Path) -> Reloader {
     let protection = || Protection::new(LoadedWebConfig::default().config).unwrap();
     let metrics = Arc::clone(&fleet.inner.context().metrics);
-    let sources = ConfigFiles { files: vec![file.to_owned()], patterns: Vec::new(), content_hash: 0 };
+    let sources = ConfigFiles { files: vec![file.to_owned()], ..ConfigFiles::default() };
     let (files, loads) = (sources.clone(), AtomicU64::new(1));
     let loader = move || {
         let content_hash = loads.fetch_add(1, Ordering::Relaxed);
