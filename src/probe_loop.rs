@@ -85,6 +85,9 @@ struct ExtraRun {
     earliest: Instant,
     /// Since when the probe has been waiting to run.
     since: Instant,
+    /// Whether it is made up for after a gap. A later gap has probes of its own to make up for: both together would be
+    /// too many at once, so these wait for their regular due times.
+    is_make_up: bool,
 }
 
 /// The turn of a probe to run.
@@ -112,10 +115,20 @@ impl Timer {
     /// Makes up for the probe after a gap: at another time than the other probes of the fleet, or not at all if its
     /// next regular due time comes first.
     fn make_up(&mut self, gap: Gap, was_running: bool) {
-        self.next = self.schedule.next_due(self.next.max(gap.end()));
-        let extra =
-            gap.make_up(self.schedule, was_running).map(|at| ExtraRun { at, earliest: at, since: gap.end() });
+        // The gap contains its end, so the next due time is later.
+        self.next = self.schedule.next_due(self.next.max(gap.end() + Duration::from_nanos(1)));
+        let extra = gap.make_up(self.schedule, was_running).map(|at| ExtraRun {
+            at,
+            earliest: at,
+            since: gap.end(),
+            is_make_up: true,
+        });
         self.extra = extra.or(self.extra);
+    }
+
+    /// Gives up a run that makes up for an earlier gap than this one. Returns whether there was one.
+    fn give_up_make_up(&mut self, last: Gap) -> bool {
+        self.extra.take_if(|extra| extra.is_make_up && extra.since < last.end()).is_some()
     }
 
     /// Starts the turn that has come.
@@ -175,9 +188,10 @@ impl Timers {
             let now = Instant::now();
             let due = self.0.iter_mut().enumerate().filter(|(_, timer)| timer.earliest() <= now);
             let Some((index, timer)) = due.min_by_key(|(_, timer)| timer.since()) else { continue };
-            match pause.filter(|pause| pause.contains(timer.next)) {
-                Some(pause) => timer.make_up(pause, false),
-                None => return timer.take_turn(index, now),
+            match pause {
+                Some(pause) if timer.give_up_make_up(pause) => {}
+                Some(pause) if pause.contains(timer.next) => timer.make_up(pause, false),
+                Some(_) | None => return timer.take_turn(index, now),
             }
         }
     }
@@ -189,7 +203,7 @@ impl Timers {
         let interval = timer.schedule.interval;
         let seniority = interval.as_secs_f64() / (interval + turn.since.elapsed()).as_secs_f64();
         let at = until + MAX_POSTPONEMENT.min(interval / 10).mul_f64(seniority);
-        timer.extra = Some(ExtraRun { at, earliest: until, since: turn.since });
+        timer.extra = Some(ExtraRun { at, earliest: until, since: turn.since, is_make_up: false });
         at < timer.next
     }
 
@@ -197,7 +211,7 @@ impl Timers {
     fn run_again(&mut self, turn: &Turn) {
         let now = Instant::now();
         if let Some(timer) = self.0.get_mut(turn.index) {
-            timer.extra = Some(ExtraRun { at: now, earliest: now, since: turn.since });
+            timer.extra = Some(ExtraRun { at: now, earliest: now, since: turn.since, is_make_up: false });
         }
     }
 
@@ -310,6 +324,44 @@ mod tests {
         }
         let regular = DueTime { at: start + Duration::from_secs(33), missed: 0 };
         assert_eq!(turn.due, regular, "the schedule did not move");
+    }
+
+    /// The fleet has 600 probes with an interval of 20 s. Time stands still three times for 8 s, and runs 2 s in between.
+    #[tokio::test(start_paused = true)]
+    async fn pauses_that_follow_one_another_cause_no_burst() {
+        let (start, pauses) = (Instant::now(), Arc::new(Pauses::default()));
+        let watched = Arc::clone(&pauses);
+        tokio::spawn(async move { watched.watch().await });
+        let runs = Arc::new(std::sync::Mutex::new(Vec::new()));
+        for number in 0..600 {
+            let (runs, pauses) = (Arc::clone(&runs), Arc::clone(&pauses));
+            let interval = Duration::from_secs(20);
+            let schedule = Schedule::starting_at(start + interval * number / 600, interval);
+            tokio::spawn(async move {
+                let mut timers = Timers::new([schedule], None);
+                loop {
+                    timers.next(&pauses).await;
+                    runs.lock().unwrap().push(Instant::now());
+                }
+            });
+        }
+        sleep(Duration::from_secs(25)).await;
+        let first_pause = Instant::now();
+        for _ in 0..3 {
+            advance(Duration::from_secs(8)).await;
+            sleep(Duration::from_secs(2)).await;
+        }
+        sleep(Duration::from_secs(60)).await;
+        let runs = runs.lock().unwrap().clone();
+        for from in runs.iter().filter(|run| **run > first_pause) {
+            let second =
+                runs.iter().filter(|run| *run >= from && **run < *from + Duration::from_secs(1)).count();
+            assert!(
+                second <= 40,
+                "{second} in the second after {:?}, and 30 are the mean",
+                *from - first_pause
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]
