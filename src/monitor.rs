@@ -44,6 +44,9 @@ pub(crate) use partner::PartnerMonitor;
 /// How many probes of keys may run at the same time. If the API hangs, each probe takes its whole timeout:
 /// without a limit, a large fleet would open thousands of connections and make the problem worse. With
 /// 500 ms per probe, this is enough for 60,000 probes per minute.
+///
+/// There are as many permits again for the keys whose last request timed out: so a part of the fleet that gets no
+/// answers keeps the permits of the other keys for one timeout at most.
 pub(crate) const MAX_PROBES_IN_FLIGHT: usize = 512;
 
 /// How many accounts may log in at the same time. Log-ins have permits of their own, so that a slow log-in route
@@ -108,6 +111,8 @@ pub(crate) struct Context {
     /// Limits how many requests of keys are sent at the same time. Whoever holds a permit waits for the API alone:
     /// not for a disk, an account or another key.
     probe_permits: Semaphore,
+    /// The same for the keys whose last request timed out.
+    slow_probe_permits: Semaphore,
     /// Limits how many log-ins are sent at the same time. Each account sends one at a time.
     login_permits: Semaphore,
     /// True from the first configuration that was applied until the probe loops are stopped.
@@ -129,6 +134,7 @@ impl Context {
             outages: Mutex::default(),
             pauses: Pauses::default(),
             probe_permits: Semaphore::new(MAX_PROBES_IN_FLIGHT),
+            slow_probe_permits: Semaphore::new(MAX_PROBES_IN_FLIGHT),
             login_permits: Semaphore::new(MAX_LOG_INS_IN_FLIGHT),
             probing: AtomicBool::new(false),
             out_of_resources: AtomicBool::new(false),
@@ -198,9 +204,10 @@ impl Context {
 
     /// Waits for a permit for one request of a key, and records that the probe starts now; see
     /// [`Self::record_start`]. The request ends when the result is dropped.
-    async fn start_probe(&self, due: Option<Instant>) -> impl Send + use<'_> {
+    pub(crate) async fn start_probe(&self, due: Option<Instant>, has_timed_out: bool) -> impl Send + use<'_> {
+        let permits = if has_timed_out { &self.slow_probe_permits } else { &self.probe_permits };
         // The semaphores are never closed. If they were, sending without a limit would be better than not sending.
-        let permit = self.probe_permits.acquire().await.ok();
+        let permit = permits.acquire().await.ok();
         self.record_start(due);
         (permit, self.metrics.in_flight())
     }

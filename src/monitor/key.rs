@@ -68,6 +68,8 @@ struct KeySession {
     remembered: Option<PersistedKeyState>,
     /// For each kind of refusal, the last response that said it.
     refusals: Vec<(KeyEvidence, TransitionCause)>,
+    /// Whether the last request of the key got no answer in time.
+    has_timed_out: bool,
 }
 
 /// A request that was sent, or that could not be sent.
@@ -144,6 +146,7 @@ impl KeyMonitor {
             started: Instant::now(),
             remembered: None,
             refusals: Vec::new(),
+            has_timed_out: false,
         };
         Arc::new_cyclic(|monitor| Self {
             settings,
@@ -365,12 +368,14 @@ impl KeyMonitor {
         self.adopt_replaced_token(session, &token);
         // A log-in is not lateness: it says how long the API took.
         let due = due.map(|due| due + started.elapsed());
-        let permit = self.context.start_probe(due).await;
+        let permit = self.context.start_probe(due, session.has_timed_out).await;
         let request = request(probe, &token, &secret);
         let path = request.path;
         let report = self.settings.prober.probe(request).await;
         session.tokens.end_request();
         drop(permit);
+        session.has_timed_out =
+            report.outcome.as_ref().is_err_and(|failure| failure.reason == Reason::Timeout);
         if let Some(judgement) = &report.judgement {
             if judgement.has_request_id_header {
                 self.context.store.record_request_id(self.partner_monitor.api(), path, report.finished);

@@ -2,7 +2,9 @@
 
 use crate::config::{Key, Probe};
 use crate::key_state::KeyState;
+use crate::monitor::MAX_PROBES_IN_FLIGHT;
 use crate::partner_api::failure::Reason;
+use partner_simulator::{Fault, Scope};
 use tokio::time::{Duration, sleep};
 
 use super::{RunningFleet, extended, fleet_of_one_key, minutes, simulator_builder};
@@ -79,4 +81,41 @@ async fn a_canary_of_a_key_with_firm_access_sends_the_society_id() {
     let fleet = RunningFleet::start(&config(&simulator, vec![without]));
     sleep(minutes(2)).await;
     assert_eq!(fleet.reason("martin", 0), Some(Reason::ApiError));
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_get_no_answers_do_not_keep_the_permits_of_the_others() {
+    let builder = simulator_builder().society_key("silent", 80, 127).society_key("healthy", 80, 128);
+    let simulator = builder.start().await.unwrap();
+    let keys = ["silent", "healthy"].map(|name| known_key(&simulator, name, vec![extended()]));
+    let fleet = RunningFleet::start(&config(&simulator, keys.into()));
+    simulator.inject(Scope::Key("silent".to_owned()), Fault::Silence);
+    sleep(minutes(3)).await;
+    let context = fleet.inner.context();
+    let total = |name| fleet.key(name).probes[0].total;
+    let more = async |name| {
+        let before = total(name);
+        sleep(minutes(5)).await;
+        total(name) - before
+    };
+    let mut held = Vec::new();
+    for _ in 0..MAX_PROBES_IN_FLIGHT {
+        held.push(context.start_probe(None, true).await);
+    }
+    assert!(more("healthy").await >= 4, "the silent keys have permits of their own");
+    assert_eq!(more("silent").await, 0);
+    held.clear();
+    for _ in 0..MAX_PROBES_IN_FLIGHT {
+        held.push(context.start_probe(None, false).await);
+    }
+    assert!(more("silent").await >= 4);
+    simulator.heal(&Scope::Key("silent".to_owned()));
+    sleep(minutes(2)).await;
+    assert_eq!(
+        (more("healthy").await, more("silent").await),
+        (0, 0),
+        "it answers again, so it waits with the others"
+    );
+    held.clear();
+    assert!(more("silent").await >= 4);
 }
