@@ -30,7 +30,7 @@ pub(crate) fn share(intervals: impl Iterator<Item = Duration>) -> f64 {
 
 /// The share that these keys, which have one token, use together.
 pub(super) fn share_of_keys(keys: &[(&Partner, &Key)]) -> f64 {
-    share(keys.iter().flat_map(|(_, key)| &key.probes).map(|probe| probe.timing.interval))
+    share(keys.iter().flat_map(|(_, key)| key.probes.iter()).map(|probe| probe.timing.interval))
 }
 
 pub(super) fn warning(keys: &[(&Partner, &Key)], names: &str) -> Option<String> {
