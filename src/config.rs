@@ -184,7 +184,8 @@ pub(crate) struct Key {
     pub access: Access,
     pub credential: Credential,
     /// The key/info probe first (unless it is off), then the canaries; the names are unique within the key.
-    pub probes: Vec<Probe>,
+    /// Most keys of a fleet have the same ones, and share them.
+    pub probes: Arc<[Probe]>,
     /// The operator's labels: the partner's, and the key's own.
     pub labels: Labels,
 }

@@ -6,6 +6,7 @@
 //!
 //! These functions send nothing: they return which probe to ask.
 
+mod answers;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,8 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, Instant};
+
+use answers::Answers;
 
 /// What the answer to one probe says about a key or a secret.
 pub(crate) trait Statement: Copy + Eq {
@@ -24,12 +27,13 @@ pub(crate) trait Statement: Copy + Eq {
 /// What all probes of one key, or of one secret, said last. `P` identifies a probe.
 #[derive(Debug)]
 pub(crate) struct Confirmation<P, S> {
-    probes: BTreeMap<P, Last<S>>,
+    probes: Answers<P, Last<S>>,
     /// The settled contradictions, by the probe that is refused.
     contradictions: BTreeMap<P, Contradiction<P, S>>,
     /// Whether they changed since [`Confirmation::changed_contradictions`] was last called.
     is_changed: bool,
-    waiting: Option<Waiting<P, S>>,
+    /// Boxed, because nearly always nothing waits.
+    waiting: Option<Box<Waiting<P, S>>>,
 }
 
 /// The last statement of a probe.
@@ -105,7 +109,7 @@ impl<S: Copy> Last<S> {
 
 impl<P, S> Default for Confirmation<P, S> {
     fn default() -> Self {
-        Self { probes: BTreeMap::new(), contradictions: BTreeMap::new(), is_changed: false, waiting: None }
+        Self { probes: Answers::default(), contradictions: BTreeMap::new(), is_changed: false, waiting: None }
     }
 }
 
@@ -118,7 +122,7 @@ impl<P: Ord + Copy, S: Statement> Confirmation<P, S> {
     /// Removes probes. What they said no longer counts. The other probes cost nothing: a large fleet has many.
     pub(crate) fn remove(&mut self, removed: RangeInclusive<P>) {
         let is_removed = |probe: &P| removed.contains(probe);
-        self.probes.extract_if(removed.clone(), |_, _| true).for_each(drop);
+        self.probes.remove(removed.clone());
         self.end_contradictions(|it| is_removed(&it.probe) || is_removed(&it.by));
         self.waiting.take_if(|it| it.refused.iter().any(&is_removed) || is_removed(&it.asked));
     }
@@ -211,15 +215,15 @@ impl<P: Ord + Copy, S: Statement> Confirmation<P, S> {
         }
         let refused = vec![from];
         let Some(asked) = self.probe_to_ask(&refused, situation) else { return Decision::Move(statement) };
-        self.waiting =
-            Some(Waiting { refused, statement, since: situation.now, asked, is_unanswered: false });
+        let since = situation.now;
+        self.waiting = Some(Box::new(Waiting { refused, statement, since, asked, is_unanswered: false }));
         Decision::Ask(asked)
     }
 
     /// A refusal while another one waits. `before` is what the same probe said before.
     fn hear_second_refusal(
         &mut self,
-        mut waiting: Waiting<P, S>,
+        mut waiting: Box<Waiting<P, S>>,
         from: P,
         statement: S,
         before: Option<S>,
@@ -277,7 +281,7 @@ impl<P: Ord + Copy, S: Statement> Confirmation<P, S> {
             return;
         }
         let since = since.filter(|_| agrees_with_state);
-        for (&probe, last) in &self.probes {
+        for (&probe, last) in self.probes.iter() {
             let Last::Said(refusal, at) = *last else { continue };
             if probe == by || !refusal.is_refusal() || since.is_some_and(|since| at < since) {
                 continue;

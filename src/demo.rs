@@ -126,7 +126,7 @@ fn configure_key(sim: &Simulator, spec: &KeySpec, partner: &str) -> config::Key 
             Access::Firm { .. } => crate::partner_api::Access::Firm,
         },
         credential: credential(sim, spec),
-        probes: probes(spec),
+        probes: probes(spec).into(),
         labels: labels(spec, partner),
     }
 }

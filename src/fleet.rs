@@ -18,7 +18,7 @@ use crate::config::{Config, HEALTH, Key, Partner, Probe, Timing};
 use crate::monitor::{Context, HealthMonitor, KeyMonitor, MonitorSettings, PartnerMonitor};
 use crate::panics::restart_on_panic;
 use crate::probe::BuildError;
-use crate::probe_loop::{run_health_probe, run_key_probes};
+use crate::probe_loop::{Start, run_health_probe, run_key_probes};
 use crate::schedule::{Anchor, Gap, Turn};
 use crate::state::Inventory;
 
@@ -32,9 +32,8 @@ type Keys = HashMap<Name, RunningKey>;
 pub(crate) struct Fleet {
     context: Arc<Context>,
     /// The start of all schedules, for the whole life of the process.
-    anchor: Anchor,
-    /// The time before the start in which no exporter ran, until the first configuration was applied.
-    downtime: Option<Gap>,
+    /// The downtime is there until the first configuration was applied.
+    start: Arc<Start>,
     key_index: Arc<KeyIndex>,
     partners: Partners,
     keys: Keys,
@@ -65,8 +64,7 @@ impl Fleet {
     pub(crate) fn new(context: Arc<Context>) -> Self {
         Self {
             context,
-            anchor: Anchor::aligned(),
-            downtime: None,
+            start: Arc::new(Start { anchor: Anchor::aligned(), downtime: None }),
             key_index: Arc::default(),
             partners: HashMap::new(),
             keys: HashMap::new(),
@@ -78,7 +76,7 @@ impl Fleet {
     /// Uses the wall clock for the schedules, so that a restart does not move them. `turn`: the place of this
     /// fleet among several that run the same configuration. What was due in `downtime` is made up for.
     pub(crate) fn with_start(self, turn: Turn, downtime: Option<Gap>) -> Self {
-        Self { anchor: Anchor::now(turn), downtime, ..self }
+        Self { start: Arc::new(Start { anchor: Anchor::now(turn), downtime }), ..self }
     }
 
     /// Runs the probes in a runtime of their own.
@@ -133,7 +131,7 @@ impl Fleet {
         self.context.budgets.remove_unused();
         self.context.watchdog.arm(config);
         self.context.start_probing();
-        self.downtime = None;
+        self.start = Arc::new(Start { downtime: None, ..*self.start });
         Ok(())
     }
 
@@ -194,8 +192,8 @@ impl Fleet {
     ) -> RunningKey {
         let monitor =
             KeyMonitor::new(Arc::clone(&self.context), settings.clone(), Arc::clone(partner), key, old);
-        let (monitored, anchor, downtime) = (Arc::clone(&monitor), self.anchor, self.downtime);
-        let probes = move || run_key_probes(Arc::clone(&monitored), anchor, downtime);
+        let (monitored, start) = (Arc::clone(&monitor), Arc::clone(&self.start));
+        let probes = move || run_key_probes(Arc::clone(&monitored), Arc::clone(&start));
         RunningKey { monitor, _task: self.spawn(restart_on_panic(probes)) }
     }
 
@@ -265,6 +263,6 @@ fn key_names(config: &Config) -> impl Iterator<Item = Name> + '_ {
 /// The values of the label `probe` of the fleet-wide histograms.
 fn histogram_labels(config: &Config) -> Vec<&str> {
     let keys = config.partners.iter().flat_map(|partner| &partner.keys);
-    let labels = keys.flat_map(|key| &key.probes).map(Probe::histogram_label);
+    let labels = keys.flat_map(|key| key.probes.iter()).map(Probe::histogram_label);
     std::iter::once(HEALTH).chain(labels).collect::<std::collections::BTreeSet<_>>().into_iter().collect()
 }

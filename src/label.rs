@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 /// Escapes the value of a label. Names come from configuration files and may contain any printable character.
 pub(crate) fn escape(value: &str) -> Cow<'_, str> {
-    if !value.contains(['\\', '"', '\n']) {
+    // Byte by byte, which is faster than by character: each of them is one byte, and no part of another character.
+    if !value.bytes().any(|byte| matches!(byte, b'\\' | b'"' | b'\n')) {
         return Cow::Borrowed(value);
     }
     Cow::Owned(value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))

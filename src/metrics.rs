@@ -10,6 +10,7 @@ mod sample_writer;
 mod table;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};

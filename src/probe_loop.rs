@@ -21,15 +21,15 @@ const MAX_POSTPONEMENT: Duration = Duration::from_millis(250);
 
 /// Runs a key's probes for ever, each on its own schedule. What was missed in `downtime`, before this process started,
 /// is made up for.
-pub(crate) async fn run_key_probes(monitor: Arc<KeyMonitor>, anchor: Anchor, downtime: Option<Gap>) {
+pub(crate) async fn run_key_probes(monitor: Arc<KeyMonitor>, start: Arc<Start>) {
     let (partner, key) = (&monitor.monitored_key().partner.name, &monitor.monitored_key().name);
     let count = monitor.probes().len();
     let schedules = monitor.probes().iter().enumerate().map(|(index, probe)| {
-        Schedule::new(anchor, offset_fraction(partner, key, index, count), probe.timing.interval)
+        Schedule::new(start.anchor, offset_fraction(partner, key, index, count), probe.timing.interval)
     });
-    let mut timers = Timers::new(schedules, downtime);
+    let mut timers = Timers::new(schedules, start.downtime);
     loop {
-        if let Some(at) = timers.next_at().and_then(|due| anchor.read_ahead(due)) {
+        if let Some(at) = timers.next_at().and_then(|due| start.anchor.read_ahead(due)) {
             sleep_until(at).await;
             monitor.read_files_ahead();
         }
@@ -65,16 +65,24 @@ pub(crate) async fn run_health_probe(monitor: Arc<HealthMonitor>) {
     }
 }
 
+/// When the fleet started. Its keys share it: each of them has a task, which should be small.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    pub anchor: Anchor,
+    /// The time before in which no exporter ran.
+    pub downtime: Option<Gap>,
+}
+
 /// The timers of the probes of one key.
 struct Timers(Vec<Timer>);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Timer {
     schedule: Schedule,
     /// The next regular due time.
     next: Instant,
     /// A run between two regular due times.
-    extra: Option<ExtraRun>,
+    extra: Option<Box<ExtraRun>>,
 }
 
 /// A run that was postponed, or is made up for.
@@ -101,15 +109,15 @@ struct Turn {
 
 impl Timer {
     fn at(&self) -> Instant {
-        self.extra.map_or(self.next, |extra| extra.at.min(self.next))
+        self.extra.as_ref().map_or(self.next, |extra| extra.at.min(self.next))
     }
 
     fn earliest(&self) -> Instant {
-        self.extra.map_or(self.next, |extra| extra.earliest.min(self.next))
+        self.extra.as_ref().map_or(self.next, |extra| extra.earliest.min(self.next))
     }
 
     fn since(&self) -> Instant {
-        self.extra.map_or(self.next, |extra| extra.since)
+        self.extra.as_ref().map_or(self.next, |extra| extra.since)
     }
 
     /// Makes up for the probe after a gap: at another time than the other probes of the fleet, or not at all if its
@@ -117,13 +125,9 @@ impl Timer {
     fn make_up(&mut self, gap: Gap, was_running: bool) {
         // The gap contains its end, so the next due time is later.
         self.next = self.schedule.next_due(self.next.max(gap.end() + Duration::from_nanos(1)));
-        let extra = gap.make_up(self.schedule, was_running).map(|at| ExtraRun {
-            at,
-            earliest: at,
-            since: gap.end(),
-            is_make_up: true,
-        });
-        self.extra = extra.or(self.extra);
+        if let Some(at) = gap.make_up(self.schedule, was_running) {
+            self.extra = Some(Box::new(ExtraRun { at, earliest: at, since: gap.end(), is_make_up: true }));
+        }
     }
 
     /// Gives up a run that makes up for an earlier gap than this one. Returns whether there was one.
@@ -165,7 +169,7 @@ impl Timers {
             if let Some(downtime) = downtime {
                 timer.make_up(downtime, false);
                 // A loop that was restarted after a panic has made up for the downtime already.
-                timer.extra = timer.extra.filter(|extra| extra.at >= now);
+                timer.extra.take_if(|extra| extra.at < now);
             }
             timer
         });
@@ -203,7 +207,7 @@ impl Timers {
         let interval = timer.schedule.interval;
         let seniority = interval.as_secs_f64() / (interval + turn.since.elapsed()).as_secs_f64();
         let at = until + MAX_POSTPONEMENT.min(interval / 10).mul_f64(seniority);
-        timer.extra = Some(ExtraRun { at, earliest: until, since: turn.since, is_make_up: false });
+        timer.extra = Some(Box::new(ExtraRun { at, earliest: until, since: turn.since, is_make_up: false }));
         at < timer.next
     }
 
@@ -211,7 +215,8 @@ impl Timers {
     fn run_again(&mut self, turn: &Turn) {
         let now = Instant::now();
         if let Some(timer) = self.0.get_mut(turn.index) {
-            timer.extra = Some(ExtraRun { at: now, earliest: now, since: turn.since, is_make_up: false });
+            timer.extra =
+                Some(Box::new(ExtraRun { at: now, earliest: now, since: turn.since, is_make_up: false }));
         }
     }
 
@@ -390,10 +395,26 @@ mod tests {
         assert_eq!(runs(&[], 100, |_| 0).await, []);
     }
 
+    fn size_of_future<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A fleet has one such task for each key.
+    #[test]
+    fn the_task_of_a_key_is_small() {
+        let asleep = size_of_future(|monitor: Arc<KeyMonitor>| run_key_probes(monitor, start()));
+        let probing = size_of_future(|monitor: &'static KeyMonitor| monitor.run(0, None));
+        assert!(asleep <= 320 && probing <= 6_000, "{asleep} bytes asleep, {probing} while it probes");
+    }
+
+    fn start() -> Arc<Start> {
+        Arc::new(Start { anchor: Anchor::aligned(), downtime: None })
+    }
+
     fn assert_send<F: Send>(_: &F) {}
 
     #[test]
     fn a_key_s_task_can_move_between_threads() {
-        let _ = |monitor: Arc<KeyMonitor>| assert_send(&run_key_probes(monitor, Anchor::aligned(), None));
+        let _ = |monitor: Arc<KeyMonitor>| assert_send(&run_key_probes(monitor, start()));
     }
 }

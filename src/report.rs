@@ -28,27 +28,28 @@ pub(crate) enum Phase {
 /// The duration of each phase. Zero for a phase that did not happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Phases {
-    durations: [Duration; 5],
+    /// In nanoseconds: half the size of durations, and the state of each probe has them.
+    nanos: [u64; 5],
     /// Whether each phase happened. One that did not has no sample in the histograms.
     happened: [bool; 5],
 }
 
 impl Phases {
     /// One duration per phase, in the order of [`Phase::VARIANTS`].
-    pub(crate) const fn new(durations: [Duration; 5]) -> Self {
-        Self { durations, happened: [true; 5] }
+    pub(crate) fn new(durations: [Duration; 5]) -> Self {
+        Self { nanos: durations.map(nanoseconds), happened: [true; 5] }
     }
 
     /// As [`Self::new`], with `None` for a phase that did not happen.
     pub(crate) fn measured(durations: [Option<Duration>; 5]) -> Self {
         Self {
-            durations: durations.map(Option::unwrap_or_default),
+            nanos: durations.map(|duration| nanoseconds(duration.unwrap_or_default())),
             happened: durations.map(|duration| duration.is_some()),
         }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Phase, Duration)> + '_ {
-        Phase::VARIANTS.iter().copied().zip(self.durations)
+        Phase::VARIANTS.iter().copied().zip(self.nanos.map(Duration::from_nanos))
     }
 
     /// The phases that happened.
@@ -63,8 +64,13 @@ impl Phases {
 
     /// The duration of the whole probe.
     pub(crate) fn total(&self) -> Duration {
-        self.durations.iter().sum()
+        Duration::from_nanos(self.nanos.iter().fold(0, |sum: u64, nanos| sum.saturating_add(*nanos)))
     }
+}
+
+/// No probe takes as long as 64 bits of nanoseconds: 584 years.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The result of one probe.

@@ -252,7 +252,7 @@ impl Restorer {
     /// Read for each query, because such a token is often renewed.
     fn authorization(&self) -> Result<Option<HeaderValue>, String> {
         let Some(file) = &self.options.authorization_file else { return Ok(None) };
-        let secret = SecretSource::File(file.clone()).read(SecretKind::HeaderValue);
+        let secret = SecretSource::File(file.as_path().into()).read(SecretKind::HeaderValue);
         let secret =
             secret.map_err(|error| format!("--restore.authorization-file can't be read: {error}"))?;
         let value = HeaderValue::from_str(secret.expose_secret());

@@ -9,7 +9,8 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -31,9 +32,9 @@ static DEAD_FILES: AtomicU32 = AtomicU32::new(0);
 #[derive(Clone)]
 pub(crate) enum SecretSource {
     /// A file with the secret and at most one line break at its end. It is read again if it changes.
-    File(PathBuf),
+    File(Arc<Path>),
     /// As `File`, but the name is never shown: it may be the secret itself, written in the wrong field.
-    UnnamedFile(PathBuf),
+    UnnamedFile(Arc<Path>),
     /// The name of an environment variable.
     Env(String),
     /// As `Env`, but the name is never shown: it may be the secret itself, written in the wrong field.
@@ -103,7 +104,7 @@ impl SecretSource {
         // Hundreds of dead files must not add up to hours.
         let is_patient = DEAD_FILES.load(Ordering::Relaxed) < MAX_DEAD_FILES;
         let bound = if is_patient { CHECK_TIMEOUT } else { CHECK_TIMEOUT / 100 };
-        let (source, path) = (self.clone(), path.to_owned());
+        let (source, path) = (self.clone(), Arc::clone(path));
         let check = move || source.read(kind).map(|_| checked_yaml::file::is_world_readable(&path));
         files::FILES.threads().wait(bound, check).unwrap_or_else(|_| {
             DEAD_FILES.fetch_add(1, Ordering::Relaxed);
@@ -132,7 +133,7 @@ impl SecretSource {
         SecretError { place, fault }
     }
 
-    fn path(&self) -> Option<&Path> {
+    fn path(&self) -> Option<&Arc<Path>> {
         match self {
             Self::File(path) | Self::UnnamedFile(path) => Some(path),
             Self::Env(_) | Self::UnnamedEnv(_) | Self::Inline(_) => None,

@@ -49,6 +49,9 @@ const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// A write that takes this long counts as failed, and counts as failed again each time the same time passes.
 /// The writer still waits for it: a network file system may come back.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the texts of the records are kept after a write. They make the next write cheaper, and a large fleet needs
+/// megabytes for them. While a fleet starts, there is a write each second.
+const TEXTS_KEPT: Duration = Duration::from_secs(10);
 /// How long [`Store::close`] waits for the last write.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -449,10 +452,31 @@ async fn run_writer(shared: Weak<Shared>, mut current: watch::Receiver<Current>,
         }
         let next = if working { started + WRITE_INTERVAL } else { Instant::now() + RETRY_DELAY };
         let _ = timeout_at(next, current.wait_for(|current| current.urgent > revision)).await;
-        if working && current.wait_for(|current| current.revision > revision).await.is_err() {
+        if working && !wait_for_change(&shared, &mut current, revision).await {
             return;
         }
     }
+}
+
+/// Waits for a later revision. Returns whether there is one; otherwise, the store was dropped.
+async fn wait_for_change(
+    shared: &Weak<Shared>,
+    current: &mut watch::Receiver<Current>,
+    revision: u64,
+) -> bool {
+    let is_later = |current: &Current| current.revision > revision;
+    if let Ok(change) = timeout(TEXTS_KEPT, current.wait_for(is_later)).await {
+        return change.is_ok();
+    }
+    if let Some(shared) = shared.upgrade() {
+        let forget = move || {
+            shared.file.lock().unwrap_or_else(PoisonError::into_inner).forget_texts();
+            Ok(())
+        };
+        // If it fails, the texts stay.
+        let _ = run_blocking(forget).await;
+    }
+    current.wait_for(is_later).await.is_ok()
 }
 
 /// Runs blocking work on a thread for blocking work. A panic there is returned as an error.

@@ -61,7 +61,7 @@ pub(crate) fn token_key(name: &str, token: &str, probes: Vec<Probe>) -> Key {
 
 /// The same with the token in a file.
 pub(crate) fn token_file_key(name: &str, file: &Path, probes: Vec<Probe>) -> Key {
-    society_key(name, SecretSource::File(file.to_owned()), probes)
+    society_key(name, SecretSource::File(file.into()), probes)
 }
 
 fn society_key(name: &str, token: SecretSource, probes: Vec<Probe>) -> Key {
@@ -69,7 +69,7 @@ fn society_key(name: &str, token: SecretSource, probes: Vec<Probe>) -> Key {
         name: name.into(),
         access: Access::Society,
         credential: Credential::Token(token),
-        probes,
+        probes: probes.into(),
         labels: Labels::default(),
     }
 }
@@ -86,7 +86,7 @@ pub(crate) fn login_key(name: &str, mail: &str, password: &str, probes: Vec<Prob
         name: name.into(),
         access: Access::Firm,
         credential: Credential::Login(login),
-        probes,
+        probes: probes.into(),
         labels: Labels::default(),
     }
 }

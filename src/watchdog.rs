@@ -46,7 +46,8 @@ pub(crate) struct StuckLoop {
 impl Watchdog {
     /// Expects heartbeats from now on, as often as the intervals and timeouts of `config` require.
     pub(crate) fn arm(&self, config: &Config) {
-        let probes = || config.partners.iter().flat_map(|partner| &partner.keys).flat_map(|key| &key.probes);
+        let probes =
+            || config.partners.iter().flat_map(|partner| &partner.keys).flat_map(|key| key.probes.iter());
         let shortest = probes().map(|probe| probe.timing.interval).min();
         let longest = probes().map(|probe| probe.timing.timeout).max().unwrap_or_default();
         let allowed =

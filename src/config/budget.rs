@@ -40,7 +40,8 @@ pub(crate) fn share(intervals: impl Iterator<Item = Duration>) -> f64 {
 impl Shares {
     /// Adds the keys of one token, which use its budget together.
     pub(super) fn add(&mut self, keys: &[(&Partner, &Key)], names: String) {
-        let share = share(keys.iter().flat_map(|(_, key)| &key.probes).map(|probe| probe.timing.interval));
+        let share =
+            share(keys.iter().flat_map(|(_, key)| key.probes.iter()).map(|probe| probe.timing.interval));
         if share > MAX_SHARE {
             self.above_limit += 1;
         }

@@ -93,7 +93,7 @@ fn source(
     let text = at.text()?;
     let source = if field.ends_with("_file") {
         refuse_reference(at, text, "write the path out")?;
-        let path = at.path()?;
+        let path = at.path()?.into();
         if looks_like_a_path(text) { SecretSource::File(path) } else { SecretSource::UnnamedFile(path) }
     } else if field.ends_with("_env") {
         refuse_reference(at, text, "write only the name of the variable")?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::partners::share_probes;
 use super::{Config, Credential, Key, Partner};
 use crate::shard::{Shard, ShardHash};
 
@@ -54,11 +55,15 @@ impl Config {
     /// Makes each key's probes so many times rarer: the other replicas send the ones in between. The health probe stays as it
     /// is, because it uses no customer's budget.
     pub(crate) fn take_turns(&mut self, replicas: u32) {
+        if replicas == 1 {
+            return;
+        }
         for key in self.partners.iter_mut().flat_map(|partner| &mut partner.keys) {
-            for probe in &mut key.probes {
+            for probe in Arc::make_mut(&mut key.probes) {
                 probe.timing.interval *= replicas;
             }
         }
+        share_probes(&mut self.partners);
     }
 }
 

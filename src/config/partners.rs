@@ -139,7 +139,19 @@ impl<'d> Partners<'d> {
             let keys = keys.into_iter().map(|key| key.finish(&labels, diagnostics)).collect();
             partners.extend(secret.map(|secret| Partner { name, secret, keys }));
         }
+        share_probes(&mut partners);
         partners
+    }
+}
+
+/// Lets keys with the same probes share them: a large fleet has few different ones.
+pub(super) fn share_probes(partners: &mut [Partner]) {
+    let mut last: Option<Arc<[Probe]>> = None;
+    for key in partners.iter_mut().flat_map(|partner| &mut partner.keys) {
+        match &last {
+            Some(last) if *last == key.probes => key.probes = Arc::clone(last),
+            Some(_) | None => last = Some(Arc::clone(&key.probes)),
+        }
     }
 }
 
@@ -241,7 +253,7 @@ fn add_key(mut draft: Option<&mut Draft>, at: &Cursor<'_>, defaults: &Defaults) 
     let labels = labels_at.as_ref().map_or_else(|| Ok(Labels::default()), labels::labels);
     let labels_at = labels_at.map(|at| at.problem(""));
     let (name, access, credential) = (name?, access?, credential?);
-    let key = Key { name, access, credential, probes: probes?, labels: labels? };
+    let key = Key { name, access, credential, probes: probes?.into(), labels: labels? };
     check_refusals_can_be_learnt(&key.probes, &fields)?;
     if key.probes.is_empty() {
         at.warning(

@@ -67,7 +67,7 @@ impl Loaded {
 
     fn probes_per_minute(&self) -> String {
         let health = per_minute(self.config.settings.health.timing);
-        let probes = self.keys().flat_map(|(_, key)| &key.probes);
+        let probes = self.keys().flat_map(|(_, key)| key.probes.iter());
         // Not `sum`, which gives -0 for an empty list.
         let keys = probes.fold(0.0, |sum, probe| sum + per_minute(probe.timing));
         format!("{} ({} for health, {} for keys)", rounded(health + keys), rounded(health), rounded(keys))

@@ -45,8 +45,9 @@ impl Exposition {
                 Source::Probe(write) => {
                     for probe in &key.status().probes {
                         subject.clear();
-                        // Writing to a string cannot fail.
-                        let _ = write!(subject, "probe=\"{}\",{}", escape(&probe.name), key.labels);
+                        for part in ["probe=\"", &escape(&probe.name), "\",", &key.labels] {
+                            subject.push_str(part);
+                        }
                         write(probe, &mut self.samples(out, name, &subject));
                     }
                 }
@@ -64,7 +65,7 @@ impl Exposition {
                 }
                 Source::UnreadableCredential => {
                     if key.status().credential_problem.is_some() {
-                        self.samples(out, name, &key.labels).value(1);
+                        self.samples(out, name, &key.labels).value(1_u8);
                     }
                 }
                 Source::Partner(_) | Source::ConfiguredKeys | Source::Certificate(_) => break,
@@ -104,7 +105,7 @@ impl Exposition {
                 for partner in &self.inventory.partners {
                     if partner.credential_problem().is_some() {
                         let subject = format!("{},key=\"\"", partner.labels);
-                        self.samples(out, name, &subject).value(1);
+                        self.samples(out, name, &subject).value(1_u8);
                     }
                 }
             }

@@ -1,8 +1,6 @@
 //! Writes sample lines in the Prometheus text format.
 
-use std::fmt::{Display, Write as _};
-use std::time::{Duration, SystemTime};
-
+use super::value::Value;
 use crate::label::escape;
 
 /// Writes the samples of one metric about one subject.
@@ -19,12 +17,12 @@ pub(super) struct SampleWriter<'a> {
 
 impl SampleWriter<'_> {
     /// Writes a sample without further labels.
-    pub(super) fn value(&mut self, value: impl Display) {
+    pub(super) fn value(&mut self, value: impl Value) {
         self.labelled(&[], value);
     }
 
     /// Writes a sample without further labels, if there is a value.
-    pub(super) fn optional(&mut self, value: Option<impl Display>) {
+    pub(super) fn optional(&mut self, value: Option<impl Value>) {
         if let Some(value) = value {
             self.value(value);
         }
@@ -38,7 +36,7 @@ impl SampleWriter<'_> {
     }
 
     /// Writes a sample with further labels.
-    pub(super) fn labelled(&mut self, labels: &[(&str, &str)], value: impl Display) {
+    pub(super) fn labelled(&mut self, labels: &[(&str, &str)], value: impl Value) {
         let out = &mut *self.out;
         out.push_str(self.name);
         out.push('{');
@@ -48,18 +46,8 @@ impl SampleWriter<'_> {
                 out.push_str(part);
             }
         }
-        // Writing to a string cannot fail.
-        let _ = writeln!(out, "}} {value}");
-    }
-}
-
-/// A time as seconds since the epoch, with milliseconds.
-pub(super) struct Timestamp(pub(super) SystemTime);
-
-impl Display for Timestamp {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Only a wrong clock yields a time before 1970.
-        let since = self.0.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        write!(f, "{}.{:03}", since.as_secs(), since.subsec_millis())
+        out.push_str("} ");
+        value.write(out);
+        out.push('\n');
     }
 }

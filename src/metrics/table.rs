@@ -10,7 +10,8 @@ use strum::VariantArray as _;
 
 use super::description::{Description, MetricKind};
 use super::registered::registered_metrics;
-use super::sample_writer::{SampleWriter, Timestamp};
+use super::sample_writer::SampleWriter;
+use super::value::{Seconds, Timestamp};
 use crate::key_state::{KeyState, SecretState};
 use crate::partner_api::failure::Reason;
 use crate::partner_api::request_id::RequestId;
@@ -108,9 +109,9 @@ pub(super) const FROM_STATE: &[StateMetric] = &[
         "myunisoft_probe_interval_seconds",
         "Configured interval between two probes: of all probes with this name, or (with partner and key) of one that differs.",
     )
-    .with_source(&["probe", "partner", "key"], Source::Interval(|interval, samples| samples.value(interval.as_secs_f64()))),
+    .with_source(&["probe", "partner", "key"], Source::Interval(|interval, samples| samples.value(Seconds(interval)))),
     gauge("myunisoft_probe_last_duration_seconds", "Duration of the last probe, all phases together.")
-        .per_probe(|probe, samples| samples.optional(last(probe, |last| last.phases.total().as_secs_f64()))),
+        .per_probe(|probe, samples| samples.optional(last(probe, |last| Seconds(last.phases.total())))),
     gauge("myunisoft_probe_last_timestamp_seconds", "Unix time of the end of the last probe.")
         .per_probe(|probe, samples| samples.optional(last(probe, |last| Timestamp(last.finished)))),
     gauge(
@@ -270,7 +271,7 @@ fn failures(probe: &ProbeStatus, samples: &mut SampleWriter<'_>) {
         for reason in
             Reason::VARIANTS.iter().filter(|reason| probe.failures.iter().all(|(known, _)| known != *reason))
         {
-            samples.labelled(&[("reason", reason.into_str())], 0);
+            samples.labelled(&[("reason", reason.into_str())], 0_u8);
         }
     }
 }
@@ -291,7 +292,7 @@ fn error_info(probe: &ProbeStatus, samples: &mut SampleWriter<'_>) {
     let code = ("code", episode.failure.code_label());
     let id = ("request_id", episode.request_id.as_ref().map_or("", RequestId::as_str));
     let labels: &[_] = if samples.with_request_ids { &[reason, code, id] } else { &[reason, code] };
-    samples.labelled(labels, 1);
+    samples.labelled(labels, 1_u8);
 }
 
 /// A working key has no sample. After a refusal there is one until the episode ends, although the probes may fail
@@ -311,7 +312,7 @@ fn operator_labels(key: &MonitoredKey, _: &KeyStatus, samples: &mut SampleWriter
         // A label of the operator never has the name of another label, because of the prefix.
         let prefixed: Vec<_> = labels.iter().map(|(name, value)| (format!("label_{name}"), value)).collect();
         let labels: Vec<_> = prefixed.iter().map(|(name, value)| (name.as_str(), &***value)).collect();
-        samples.labelled(&labels, 1);
+        samples.labelled(&labels, 1_u8);
     }
 }
 
@@ -323,5 +324,5 @@ fn key_info(key: &MonitoredKey, status: &KeyStatus, samples: &mut SampleWriter<'
         ("third_party_id", &*identity.third_party_id),
         ("society_id", &*identity.society_id),
     ];
-    samples.labelled(&labels, 1);
+    samples.labelled(&labels, 1_u8);
 }

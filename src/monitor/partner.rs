@@ -59,6 +59,8 @@ struct Members {
     /// The numbers by name. During a reload, a key can have two: then the newer one counts.
     numbers: HashMap<Arc<str>, u32>,
     next: u32,
+    /// The probes of the key that was added last.
+    last_probes: Arc<[NamedRoute]>,
 }
 
 #[derive(Debug)]
@@ -67,7 +69,8 @@ struct Member {
     name: Arc<str>,
     /// Of its token or account; `None` if the token could not be read yet.
     fingerprint: Option<Fingerprint>,
-    probes: Box<[NamedRoute]>,
+    /// Most keys share them.
+    probes: Arc<[NamedRoute]>,
 }
 
 /// One probe of one key: it says something about the secret, too.
@@ -143,7 +146,7 @@ impl PartnerMonitor {
         fingerprint: Option<Fingerprint>,
         store: &Store,
     ) -> u32 {
-        let probes = key.probes.iter().map(NamedRoute::from).collect();
+        let probes: Arc<[_]> = key.probes.iter().map(NamedRoute::from).collect();
         let named = NamedKey { name: Arc::clone(&key.name), fingerprint: fingerprint.clone() };
         let number = self.members().add(Member { monitor, name: Arc::clone(&key.name), fingerprint, probes });
         let mut current = self.current();
@@ -356,7 +359,12 @@ impl PartnerMonitor {
 }
 
 impl Members {
-    fn add(&mut self, member: Member) -> u32 {
+    fn add(&mut self, mut member: Member) -> u32 {
+        if member.probes == self.last_probes {
+            member.probes = Arc::clone(&self.last_probes);
+        } else {
+            self.last_probes = Arc::clone(&member.probes);
+        }
         let number = self.next;
         self.next = self.next.wrapping_add(1);
         self.numbers.insert(Arc::clone(&member.name), number);

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
 use secrecy::SecretString;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::{Duration, Instant, timeout};
 
 use super::{SecretFault, SecretKind, check, read_file};
@@ -36,6 +36,9 @@ const LATE_WAITS: u32 = 2;
 pub(super) static FILES: LazyLock<SecretFiles> =
     LazyLock::new(|| SecretFiles::new(Box::new(read_if_changed)));
 
+/// A file is not kept only because it is listed here.
+type ByPath = HashMap<(Arc<Path>, SecretKind), Weak<SecretFile>>;
+
 type Reader = Box<dyn Fn(&Path, SecretKind, Option<FileVersion>) -> Reading + Send + Sync>;
 
 /// What was found in a file.
@@ -50,7 +53,7 @@ pub(super) enum Reading {
 /// The secret files that are in use. Keys with the same file share it, so each file has one reader at a time.
 pub(super) struct SecretFiles {
     inner: Arc<Inner>,
-    files: Mutex<HashMap<(PathBuf, SecretKind), Weak<SecretFile>>>,
+    files: Mutex<ByPath>,
 }
 
 struct Inner {
@@ -62,11 +65,13 @@ struct Inner {
 
 /// One secret file, and what was last found in it.
 pub(super) struct SecretFile {
-    path: PathBuf,
+    path: Arc<Path>,
     kind: SecretKind,
     inner: Arc<Inner>,
     attempt: Mutex<Attempt>,
-    found: watch::Sender<Found>,
+    found: Mutex<Found>,
+    /// Wakes those who wait for the end of a read. A channel would need three times the memory, for each key of a fleet.
+    read_ended: Notify,
 }
 
 /// The read that is under way.
@@ -109,18 +114,19 @@ impl SecretFiles {
     }
 
     /// The file at `path`. Reads nothing yet.
-    pub(super) fn file(&self, path: &Path, kind: SecretKind) -> Arc<SecretFile> {
+    pub(super) fn file(&self, path: &Arc<Path>, kind: SecretKind) -> Arc<SecretFile> {
         let mut files = lock(&self.files);
-        let key = (path.to_owned(), kind);
+        let key = (Arc::clone(path), kind);
         if let Some(file) = files.get(&key).and_then(Weak::upgrade) {
             return file;
         }
         let file = Arc::new(SecretFile {
-            path: path.to_owned(),
+            path: Arc::clone(path),
             kind,
             inner: Arc::clone(&self.inner),
             attempt: Mutex::default(),
-            found: watch::Sender::default(),
+            found: Mutex::default(),
+            read_ended: Notify::new(),
         });
         files.insert(key, Arc::downgrade(&file));
         file
@@ -168,8 +174,8 @@ fn directories(path: &Path) -> impl Iterator<Item = &Path> {
 }
 
 impl SecretFile {
-    pub(super) fn found(&self) -> watch::Ref<'_, Found> {
-        self.found.borrow()
+    pub(super) fn found(&self) -> MutexGuard<'_, Found> {
+        lock(&self.found)
     }
 
     /// Has the file read if it changed, for a probe that is due within less than [`RECENT`]. The files of all probes
@@ -187,7 +193,7 @@ impl SecretFile {
     }
 
     fn is_read_ahead(&self) -> bool {
-        let found = self.found.borrow();
+        let found = self.found();
         found.fault.is_none() && found.read_ahead.is_some_and(|at| at.elapsed() < RECENT)
     }
 
@@ -202,7 +208,7 @@ impl SecretFile {
     pub(super) async fn refresh_now(self: &Arc<Self>) {
         let read = self.request();
         if lock(&self.attempt).late_waits == 0 {
-            let has_value = self.found.borrow().value.is_some();
+            let has_value = self.found().value.is_some();
             let bound = if has_value { WAIT_WITH_VALUE } else { WAIT_WITHOUT_VALUE };
             let _clock = PausedClock::stop();
             if timeout(bound, self.wait_for(read)).await.is_ok() {
@@ -218,7 +224,7 @@ impl SecretFile {
     }
 
     fn request_in(self: &Arc<Self>, attempt: &mut Attempt) -> u64 {
-        let reads = self.found.borrow().reads;
+        let reads = self.found().reads;
         if attempt.task.is_some() {
             attempt.again = attempt.has_started;
             return reads + 1 + u64::from(attempt.has_started);
@@ -231,12 +237,18 @@ impl SecretFile {
 
     /// Waits until this read has ended.
     pub(super) async fn wait_for(&self, read: u64) {
-        // The sender is in `self`, so it is not dropped before.
-        let _ = self.found.subscribe().wait_for(|found| found.reads >= read).await;
+        loop {
+            // Created before the check, so that it hears of a read which ends after the check.
+            let ended = self.read_ended.notified();
+            if self.has_ended(read) {
+                return;
+            }
+            ended.await;
+        }
     }
 
     pub(super) fn has_ended(&self, read: u64) -> bool {
-        self.found.borrow().reads >= read
+        self.found().reads >= read
     }
 
     /// Reports that the read which is under way takes too long.
@@ -250,12 +262,10 @@ impl SecretFile {
         }
         self.inner.threads.report_late(&task);
         let is_dead = attempt.late_waits >= LATE_WAITS;
-        self.found.send_if_modified(|found| {
-            if is_dead || found.value.is_none() {
-                found.fault = Some(SecretFault::NoAnswer);
-            }
-            false
-        });
+        let mut found = self.found();
+        if is_dead || found.value.is_none() {
+            found.fault = Some(SecretFault::NoAnswer);
+        }
     }
 
     /// Runs on a thread that may block.
@@ -265,14 +275,14 @@ impl SecretFile {
                 let mut attempt = lock(&self.attempt);
                 (attempt.has_started, attempt.again) = (true, false);
             }
-            let known = self.found.borrow().version;
+            let known = self.found().version;
             let reading = if self.inner.is_dead(&self.path) {
                 Reading::Fault(SecretFault::NoAnswer)
             } else {
                 (self.inner.reader)(&self.path, self.kind, known)
             };
             let is_world_readable = match reading {
-                Reading::Unchanged | Reading::Fault(_) => self.found.borrow().is_world_readable,
+                Reading::Unchanged | Reading::Fault(_) => self.found().is_world_readable,
                 Reading::Value(..) => checked_yaml::file::is_world_readable(&self.path),
             };
             let mut attempt = lock(&self.attempt);
@@ -284,12 +294,8 @@ impl SecretFile {
             if !again {
                 *attempt = Attempt::default();
             }
-            self.found.send_modify(|found| {
-                found.take(reading);
-                found.is_world_readable = is_world_readable;
-                found.reads += 1;
-                found.read_ahead = read_ahead.or(found.read_ahead);
-            });
+            self.found().end_read(reading, is_world_readable, read_ahead);
+            self.read_ended.notify_waiters();
             if !again {
                 return;
             }
@@ -304,6 +310,13 @@ impl std::fmt::Debug for SecretFile {
 }
 
 impl Found {
+    fn end_read(&mut self, reading: Reading, is_world_readable: bool, read_ahead: Option<Instant>) {
+        self.take(reading);
+        self.is_world_readable = is_world_readable;
+        self.reads += 1;
+        self.read_ahead = read_ahead.or(self.read_ahead);
+    }
+
     fn take(&mut self, reading: Reading) {
         self.fault = match reading {
             Reading::Unchanged => None,

@@ -20,7 +20,7 @@ fn written(content: impl AsRef<[u8]>) -> (TempDir, SecretSource) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
     fs::write(&path, content).unwrap();
-    (folder, SecretSource::File(path))
+    (folder, SecretSource::File(path.into()))
 }
 
 fn read(content: impl AsRef<[u8]>, kind: SecretKind) -> Result<String, SecretFault> {
@@ -77,7 +77,7 @@ fn a_password_can_contain_characters_that_a_header_cannot() {
 #[test]
 fn a_file_that_is_not_a_regular_file_is_refused_without_waiting() {
     let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| SecretSource::File(folder.path().join(name));
+    let at = |name: &str| SecretSource::File(folder.path().join(name).into());
     symlink("nowhere", folder.path().join("broken-link")).unwrap();
     symlink("loop", folder.path().join("loop")).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, folder.path().join("pipe"), rustix::fs::Mode::from_raw_mode(0o600))
@@ -87,7 +87,7 @@ fn a_file_that_is_not_a_regular_file_is_refused_without_waiting() {
     assert_eq!(text(at(".").read(SecretKind::Password)), Err(SecretFault::Directory));
     assert_eq!(text(at("pipe").read(SecretKind::Password)), Err(SecretFault::NotAFile));
     assert!(matches!(text(at("loop").read(SecretKind::Password)), Err(SecretFault::Unreadable(_))));
-    let device = SecretSource::File("/dev/null".into());
+    let device = SecretSource::File(Path::new("/dev/null").into());
     assert_eq!(text(device.read(SecretKind::Password)), Err(SecretFault::NotAFile));
 }
 
@@ -188,9 +188,10 @@ async fn a_file_that_was_never_readable_gives_no_value() {
 
 #[test]
 fn a_name_that_may_be_the_secret_is_never_shown() {
-    for source in
-        [SecretSource::UnnamedFile("/nowhere/planted".into()), SecretSource::UnnamedEnv("planted".to_owned())]
-    {
+    for source in [
+        SecretSource::UnnamedFile(Path::new("/nowhere/planted").into()),
+        SecretSource::UnnamedEnv("planted".to_owned()),
+    ] {
         let error = source.read(SecretKind::Password).unwrap_err();
         assert!(!format!("{error} {error:?} {source:?}").contains("planted"), "{error}");
     }
@@ -218,7 +219,9 @@ fn files_read_by(
         Some("fine") => Reading::Value("fine".into(), None),
         _ => reads(known),
     }));
-    move |name| WatchedSecret::among(&files, SecretSource::File(name.into()), SecretKind::HeaderValue)
+    move |name| {
+        WatchedSecret::among(&files, SecretSource::File(Path::new(name).into()), SecretKind::HeaderValue)
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -404,7 +407,7 @@ async fn a_dead_share_leaves_readers_for_the_files_elsewhere() {
 
 #[test]
 fn a_check_ends_even_if_the_secret_is_on_a_device_without_end() {
-    let device = SecretSource::File("/dev/zero".into());
+    let device = SecretSource::File(Path::new("/dev/zero").into());
     assert_eq!(device.check(SecretKind::Password).unwrap_err().fault, SecretFault::NotAFile);
     let (_folder, source) = written("abc");
     assert!(source.check(SecretKind::Password).is_ok());

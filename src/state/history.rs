@@ -28,19 +28,20 @@ pub(crate) const MAX_SLOTS: usize = 96;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RecentProbes {
     probes: VecDeque<Kept>,
+    /// Why those that failed did so, oldest first. Most probes succeed.
+    failures: VecDeque<PastFailure>,
     /// The names of the probes. A probe has the index of its name.
     names: Vec<Arc<str>>,
 }
 
 /// A [`PastProbe`] as it is kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Kept {
     finished_ms: u64,
     phases_us: [u32; Phase::VARIANTS.len()],
     status: u16,
     name: u8,
-    /// Most probes succeed.
-    failure: Option<Box<PastFailure>>,
+    failed: bool,
 }
 
 /// Why a past probe failed.
@@ -149,15 +150,21 @@ impl PastProbe {
 impl RecentProbes {
     /// With room for all probes: memory that grows for an hour would look like a leak.
     pub(crate) fn with_room() -> Self {
-        Self { probes: VecDeque::with_capacity(MAX_RECENT_PROBES), names: Vec::new() }
+        Self { probes: VecDeque::with_capacity(MAX_RECENT_PROBES), ..Self::default() }
     }
 
     /// Adds a probe. If the history is full, the oldest probe is removed.
     pub(crate) fn push(&mut self, past: PastProbe) {
         let PastProbe { probe, finished_ms, phases_us, status, failure } = past;
         self.probes.reserve_exact(MAX_RECENT_PROBES - self.probes.len());
-        let name = self.index_of(probe);
-        push(&mut self.probes, Kept { finished_ms, phases_us, status, name, failure }, MAX_RECENT_PROBES);
+        if self.probes.len() == MAX_RECENT_PROBES
+            && self.probes.pop_front().is_some_and(|oldest| oldest.failed)
+        {
+            self.failures.pop_front();
+        }
+        let (name, failed) = (self.index_of(probe), failure.is_some());
+        self.probes.push_back(Kept { finished_ms, phases_us, status, name, failed });
+        self.failures.extend(failure.map(|failure| *failure));
     }
 
     /// The index of a name. A new name takes the first index that no probe has: there are fewer probes than indexes.
@@ -167,20 +174,24 @@ impl RecentProbes {
         }
         let is_free = |index: &u8| self.probes.iter().all(|kept| kept.name != *index);
         let index = (0..=u8::MAX).find(is_free).unwrap_or_default();
-        match self.names.get_mut(usize::from(index)) {
-            Some(unused) => *unused = name,
-            None => self.names.push(name),
+        if let Some(unused) = self.names.get_mut(usize::from(index)) {
+            *unused = name;
+        } else {
+            self.names.reserve_exact(1);
+            self.names.push(name);
         }
         index
     }
 
     /// Oldest first.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = PastProbe> + ExactSizeIterator {
-        self.probes.iter().map(|kept| {
-            let Kept { finished_ms, phases_us, status, name, failure } = kept.clone();
+        let mut failures = self.failures.iter().cloned();
+        let probes = self.probes.iter().map(|&Kept { finished_ms, phases_us, status, name, failed }| {
             let probe = self.names.get(usize::from(name)).cloned().unwrap_or_default();
+            let failure = if failed { failures.next().map(Box::new) } else { None };
             PastProbe { probe, finished_ms, phases_us, status, failure }
-        })
+        });
+        probes.collect::<Vec<_>>().into_iter()
     }
 }
 
@@ -189,6 +200,8 @@ fn push<T>(ring: &mut VecDeque<T>, item: T, max: usize) {
     if ring.len() == max {
         ring.pop_front();
     }
+    // Most keys change their state once.
+    ring.reserve_exact(1);
     ring.push_back(item);
 }
 
@@ -339,7 +352,7 @@ mod tests {
         assert_eq!(past.phases().total(), Duration::from_millis(15));
         let failed = PastProbe::new("health".into(), &report(noon(), Err(Reason::Timeout)));
         assert_eq!(failed.failure.unwrap().request_id.unwrap().as_str(), "req-1");
-        assert!(size_of::<Kept>() <= 40, "{}", size_of::<Kept>());
+        assert!(size_of::<Kept>() <= 32, "{}", size_of::<Kept>());
     }
 
     #[test]
@@ -350,6 +363,25 @@ mod tests {
         }
         assert_eq!(recent.iter().len(), MAX_RECENT_PROBES);
         assert_eq!(recent.iter().next().unwrap().finished(), noon() + Duration::from_secs(10));
+    }
+
+    #[test]
+    fn each_past_probe_keeps_its_own_failure() {
+        let mut recent = RecentProbes::with_room();
+        let failure = |second: u64| match second % 5 {
+            0 => Some(Reason::Timeout),
+            3 => Some(Reason::Connect),
+            _ => None,
+        };
+        for second in 0..120 {
+            let outcome = failure(second).map_or(Ok(()), Err);
+            recent.push(PastProbe::new("p".into(), &report(noon() + Duration::from_secs(second), outcome)));
+            for past in recent.iter().rev() {
+                let second = past.finished().duration_since(noon()).unwrap().as_secs();
+                assert_eq!(past.failure.map(|it| it.reason), failure(second), "second {second}");
+            }
+        }
+        assert_eq!(recent.failures.len(), MAX_RECENT_PROBES * 2 / 5, "failures of older probes are kept");
     }
 
     #[test]

@@ -127,7 +127,7 @@ pub(crate) struct ProbeStatus {
     /// When a run last succeeded.
     pub last_success: Option<SystemTime>,
     /// The present failure episode.
-    pub episode: Option<Episode>,
+    pub episode: Option<Box<Episode>>,
     /// The episode of a refusal that the present one has replaced, although it is not about what was refused: a failed
     /// log-in, for example. It goes on if the same refusal returns.
     pub hidden_refusal: Option<Box<Episode>>,
@@ -149,7 +149,8 @@ pub(crate) struct LastProbe {
     pub status: Option<u16>,
     /// The request ID, if the response had one.
     pub request_id: Option<RequestId>,
-    pub failure: Option<Failure>,
+    /// Most probes succeed.
+    pub failure: Option<Box<Failure>>,
 }
 
 /// What the response said that changed a key's state.
@@ -412,7 +413,7 @@ impl ProbeStatus {
             phases: report.phases,
             status: report.status,
             request_id: report.request_id.clone(),
-            failure: report.outcome.as_ref().err().cloned(),
+            failure: report.outcome.as_ref().err().cloned().map(Box::new),
         });
         self.runs_since_refusal = match &report.outcome {
             Ok(()) => None,
@@ -426,12 +427,12 @@ impl ProbeStatus {
                 self.successes += 1;
                 self.last_success = Some(report.finished);
                 self.hidden_refusal = None;
-                self.episode.take().map(EpisodeChange::Ended)
+                self.episode.take().map(|episode| EpisodeChange::Ended(*episode))
             }
             Err(failure) => {
                 count(&mut self.failures, failure.reason);
                 let continues = |episode: &Episode| failure.belongs_to_episode_of(&episode.failure);
-                if self.episode.as_ref().is_some_and(continues) {
+                if self.episode.as_deref().is_some_and(continues) {
                     return None;
                 }
                 Some(EpisodeChange::Began(self.begin_episode(failure, report).clone()))
@@ -448,16 +449,15 @@ impl ProbeStatus {
             let hidden = self.hidden_refusal.take();
             returned = hidden.filter(|hidden| failure.belongs_to_episode_of(&hidden.failure));
         } else if let Some(refusal) = self.episode.take_if(|episode| is_refusal(episode)) {
-            self.hidden_refusal = Some(Box::new(refusal));
+            self.hidden_refusal = Some(refusal);
         }
-        self.episode.insert(returned.map_or_else(
-            || Episode {
+        self.episode.insert(returned.unwrap_or_else(|| {
+            Box::new(Episode {
                 since: report.finished,
                 failure: failure.clone(),
                 request_id: report.request_id.clone(),
-            },
-            |refusal| *refusal,
-        ))
+            })
+        }))
     }
 
     /// Whether the API refuses the key or the secret as a whole in this probe, as far as is known now.
@@ -476,8 +476,11 @@ impl ProbeStatus {
 
 /// Adds one to the count of a word. There are only a few different words, so a list is faster than a map.
 fn count<W: PartialEq>(counts: &mut Vec<(W, u64)>, word: W) {
-    match counts.iter_mut().find(|(counted, _)| *counted == word) {
-        Some((_, times)) => *times += 1,
-        None => counts.push((word, 1)),
+    if let Some((_, times)) = counts.iter_mut().find(|(counted, _)| *counted == word) {
+        *times += 1;
+    } else {
+        // Most keys have one.
+        counts.reserve_exact(1);
+        counts.push((word, 1));
     }
 }

@@ -68,7 +68,7 @@ fn a_refusal_is_outdated_if_it_is_older_than_the_acceptance_of_what_was_refused(
             phases: Phases::default(),
             status: Some(401),
             request_id: None,
-            failure: Some(Failure::new(reason, "")),
+            failure: Some(Box::new(Failure::new(reason, ""))),
         });
         let persisted = PersistedKeyState { state: key.0, ..PersistedKeyState::new(at(key.1)) };
         let secret_state =

@@ -139,6 +139,11 @@ impl StateFile {
         File::open(&self.directory)?.sync_all()
     }
 
+    /// Forgets the texts of the records: the next write formats them all.
+    pub(super) fn forget_texts(&mut self) {
+        self.rendered = Rendered::default();
+    }
+
     /// Creates the directory if it is missing, and locks it.
     ///
     /// A lock belongs to a file, not to its name. If the directory was deleted and created again, or

@@ -91,7 +91,7 @@ fn replicas_share_the_probes_of_keys_and_not_that_of_the_api() {
         .partners
         .iter()
         .flat_map(|it| &it.keys)
-        .flat_map(|it| &it.probes)
+        .flat_map(|it| it.probes.iter())
         .map(|it| it.timing.interval)
         .collect();
     assert_eq!(intervals, BTreeSet::from([Duration::from_mins(2)]));

@@ -191,7 +191,7 @@ fn ten_thousand_keys_share_the_memory_of_equal_names_and_paths() {
     println!("loaded in {:?}", started.elapsed());
     let keys = &loaded.config.partners[0].keys;
     assert_eq!(keys.len(), 10_000);
-    let probes = || keys.iter().flat_map(|key| &key.probes);
+    let probes = || keys.iter().flat_map(|key| key.probes.iter());
     let names: HashSet<_> = probes().map(|probe| Arc::as_ptr(&probe.name)).collect();
     let paths: HashSet<_> = probes()
         .filter_map(|probe| match &probe.target {

@@ -144,9 +144,9 @@ fn each_field_of_the_example_is_read() {
         }),
         timing: timing(60, 10),
     };
-    assert_eq!(dupont.probes, [key_info.clone(), exercices(None)]);
-    assert_eq!(martin.probes, [key_info.clone(), exercices(NonZeroU64::new(1234))]);
-    assert_eq!(durand.probes, [key_info]);
+    assert_eq!(*dupont.probes, [key_info.clone(), exercices(None)]);
+    assert_eq!(*martin.probes, [key_info.clone(), exercices(NonZeroU64::new(1234))]);
+    assert_eq!(*durand.probes, [key_info]);
 }
 
 #[test]

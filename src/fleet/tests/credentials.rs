@@ -130,7 +130,7 @@ async fn one_unreadable_secret_fails_the_keys_of_one_partner() {
     let file = folder.path().join("secret");
     let key = |name| known_key(&simulator, name, vec![extended()]);
     let Config { settings, partners } = config(&simulator, vec![key("dupont")]);
-    let secret = SecretSource::File(file.clone());
+    let secret = SecretSource::File(file.as_path().into());
     let other = Partner { name: "zenith".into(), secret, keys: vec![key("martin")] };
     let fleet = RunningFleet::start(&Config { settings, partners: [partners, vec![other]].concat() });
     sleep(minutes(2)).await;

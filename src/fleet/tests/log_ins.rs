@@ -184,7 +184,7 @@ fn key(name: &str, firm: u64, password: SecretSource) -> Key {
         name: name.into(),
         access: Access::Firm,
         credential,
-        probes: vec![extended()],
+        probes: [extended()].into(),
         labels: Labels::default(),
     }
 }
@@ -424,7 +424,8 @@ async fn the_last_password_renews_a_token_while_its_file_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
     std::fs::write(&file, "right").unwrap();
-    let fleet = RunningFleet::start(&api.config(vec![key("80", 80, SecretSource::File(file.clone()))]));
+    let fleet =
+        RunningFleet::start(&api.config(vec![key("80", 80, SecretSource::File(file.as_path().into()))]));
     sleep(minutes(200)).await;
     std::fs::remove_file(&file).unwrap();
     sleep(minutes(60)).await;
@@ -555,7 +556,8 @@ async fn a_log_in_counts_even_if_a_reload_removes_its_key_before_the_response() 
             log_ins += sent;
             // Its response comes in four seconds.
             let mut config = api.config(keys([80], "wrong"));
-            config.partners[0].keys[0].probes[0].timing.timeout = Duration::from_millis(9_000 + second);
+            let probes = Arc::make_mut(&mut config.partners[0].keys[0].probes);
+            probes[0].timing.timeout = Duration::from_millis(9_000 + second);
             fleet.apply(&config);
         }
     }

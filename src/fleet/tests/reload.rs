@@ -39,7 +39,7 @@ async fn a_key_with_a_changed_definition_keeps_its_history() {
     let mut fleet = fleet_of_one_key(&simulator, vec![extended()]).await;
     let before = fleet.key("dupont");
     let mut key = known_key(&simulator, "dupont", vec![extended(), exercices(None)]);
-    key.probes[0].timing.interval = minutes(2);
+    Arc::make_mut(&mut key.probes)[0].timing.interval = minutes(2);
     fleet.apply(&config(&simulator, vec![key]));
     let after = fleet.key("dupont");
     assert_eq!(after.persisted, before.persisted);

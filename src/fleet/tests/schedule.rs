@@ -1,5 +1,7 @@
 //! When probes run, and what they send.
 
+use std::sync::Arc;
+
 use crate::config::{Key, Probe};
 use crate::key_state::KeyState;
 use crate::monitor::MAX_PROBES_IN_FLIGHT;
@@ -58,7 +60,7 @@ async fn probes_are_spread_over_the_interval_and_a_reload_does_not_move_them() {
     // The definition of every key changes.
     let mut changed = keys(extended);
     for key in &mut changed {
-        key.probes[0].timing.timeout = Duration::from_secs(9);
+        Arc::make_mut(&mut key.probes)[0].timing.timeout = Duration::from_secs(9);
     }
     let reload = tokio::time::Instant::now();
     fleet.apply(&config(&simulator, changed));
