@@ -210,6 +210,10 @@ all-keys-work = { $keys ->
     [one] The only key works.
    *[other] All { $keys } keys work.
     }
+not-answered-yet = { $keys ->
+    [one] The API has not answered about { $keys } key yet: its last known state is shown.
+   *[other] The API has not answered about { $keys } keys yet: their last known state is shown.
+    }
 no-key = No key is configured.
 no-key-needs = No key needs anyone.
 api-is-up = The API is up.

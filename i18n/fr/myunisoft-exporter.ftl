@@ -208,6 +208,10 @@ all-keys-work = { $keys ->
     [one] La seule clé fonctionne.
    *[other] Les { $keys } clés fonctionnent toutes.
     }
+not-answered-yet = { $keys ->
+    [one] L'API n'a pas encore répondu au sujet de { $keys } clé : son dernier état connu est affiché.
+   *[other] L'API n'a pas encore répondu au sujet de { $keys } clés : leur dernier état connu est affiché.
+    }
 no-key = Aucune clé n'est configurée.
 no-key-needs = Aucune clé n'est à traiter.
 api-is-up = L'API fonctionne.
