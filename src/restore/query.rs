@@ -289,6 +289,9 @@ pub(super) fn remembered_secret(
     Some(PersistedSecretState { state, since: since.map_or(now, |since| time(since, now)), has_been_active })
 }
 
+/// The field of a testimony that the samples of an answer are about.
+type Field<S> = fn(&mut Testimony<S>) -> &mut Option<f64>;
+
 impl Answers {
     /// Whether two exporters showed different states of a key last.
     pub(super) fn keys_disagree(&self) -> bool {
@@ -310,7 +313,6 @@ impl Answers {
                 all.entry(name).or_default().add(sample.exporter(), state, at);
             }
         }
-        type Field<S> = fn(&mut Testimony<S>) -> &mut Option<f64>;
         let fields: [(&[Sample], Field<S>); 5] = [
             (&self.since, |it| &mut it.since),
             (&self.broken_at, |it| &mut it.broken_at),

@@ -24,6 +24,9 @@ type Oddities = Arc<Mutex<VecDeque<Response>>>;
 /// A name, and the status and the body of the answers to all queries about it alone.
 type Refused = Arc<Mutex<Option<(&'static str, StatusCode, Value)>>>;
 
+/// What the server shares with the test.
+type Shared = (Oddities, Arc<Mutex<Vec<String>>>, Refused);
+
 struct FakePrometheus {
     url: Url,
     oddities: Oddities,
@@ -40,7 +43,6 @@ impl FakePrometheus {
         let forms = Arc::<Mutex<Vec<String>>>::default();
         let refused = Refused::default();
         let state = (Arc::clone(&oddities), Arc::clone(&forms), Arc::clone(&refused));
-        type Shared = (Oddities, Arc<Mutex<Vec<String>>>, Refused);
         let answer = |State((oddities, forms, refused)): State<Shared>, form: String| async move {
             let query = form_urlencoded::parse(form.as_bytes()).find(|(name, _)| name == "query");
             let query = query.map(|(_, query)| query.into_owned()).unwrap_or_default();
