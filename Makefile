@@ -106,17 +106,18 @@ packagers:
 	@$(CARGO) generate-rpm --version 2>/dev/null | grep -qx 'cargo-generate-rpm $(CARGO_GENERATE_RPM_VERSION)' || \
 		$(CARGO) install --locked --version $(CARGO_GENERATE_RPM_VERSION) cargo-generate-rpm
 
-bench: $(BENCH_VENV)/installed ## Measure the exporter beside blackbox_exporter and a bare HTTP client, and write docs/performance.md (half an hour; BENCH_QUICK=1: three minutes)
+bench: $(BENCH_VENV)/installed ## Measure the exporter beside blackbox_exporter and a bare HTTP client, and write docs/performance.md (25 minutes; BENCH_QUICK=1: four minutes)
 	@missing=; for tool in nginx prometheus-blackbox-exporter openssl; do command -v $$tool >/dev/null || missing=yes; done; \
 	if [ -n "$$missing" ]; then \
 		$(SUDO) apt-get update -q && \
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -qy --no-install-recommends $(BENCH_PACKAGES); \
 	fi
 	$(CARGO) bench --locked --bench fleet
-	peer=$$($(CARGO) bench --locked --bench peer --no-run --message-format=json | \
-		grep '"name":"peer"' | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p') && \
+	program() { $(CARGO) bench --locked --bench $$1 --no-run --message-format=json | \
+		sed -n 's/.*"name":"'$$1'".*"executable":"\([^"]*\)".*/\1/p'; } && \
+	peer=$$(program peer) && api=$$(program api) && \
 	$(CARGO) build --release --locked && \
-	$(BENCH_VENV)/bin/python benches/report.py --exporter $(RELEASE) --peer $$peer $(if $(BENCH_QUICK),--quick)
+	$(BENCH_VENV)/bin/python benches/report.py --exporter $(RELEASE) --peer $$peer --api $$api $(if $(BENCH_QUICK),--quick)
 
 $(BENCH_VENV)/installed: benches/requirements.txt
 	rm -rf $(BENCH_VENV)

@@ -7,12 +7,11 @@ kernel accounts to a process. Only ratios within one run are compared: other wor
 import argparse
 import asyncio
 import contextlib
-import datetime
+import dataclasses
 import gzip
 import json
 import os
 import pathlib
-import platform
 import re
 import shutil
 import signal
@@ -22,13 +21,14 @@ import tempfile
 import time
 import urllib.request
 
-import leather
+import document
+import truth
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- begin of the report -->", "<!-- end of the report -->"
 TICKS = os.sysconf("SC_CLK_TCK")
 # Probes per second.
 RATE = 300
+# How many keys are probed while phases are measured.
+TRUTH_KEYS = 10_000
 TLS_PORT, STATUS_PORT, EXPORTER_PORT, BLACKBOX_PORT = 18443, 18080, 18698, 18115
 CANARY = "/api/v1/mad/exercices?version=1.0.0"
 SECRET = "the-partners-secret"
@@ -39,6 +39,23 @@ KEY_INFO = {
     "isActivated": True,
     "routes": [{"path": "/api/v1/society", "method": "get"}],
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How much to measure."""
+
+    rounds: int
+    cost_seconds: int
+    sizes: tuple
+    fleet_seconds: int
+    truth_seconds: int
+    # The number of keys, their interval in seconds, and how many of them are revoked.
+    revocations: tuple
+
+
+FULL = Plan(5, 15, (1_000, 10_000, 50_000), 90, 60, (10_000, 60, 1_000))
+QUICK = Plan(1, 5, (10_000,), 10, 15, (1_000, 10, 200))
 
 
 def run(*command, **options):
@@ -283,12 +300,13 @@ def metrics():
 
 
 def timed(action, rounds):
+    """How long each round took, in milliseconds, and the last result."""
     times = []
     for _ in range(rounds):
         start = time.monotonic()
         result = action()
         times.append((time.monotonic() - start) * 1e3)
-    return statistics.median(times), result
+    return times, result
 
 
 def rates(seconds):
@@ -315,7 +333,7 @@ def measure_fleet(options, world, keys, seconds):
         zipped = {"headers": {"Accept-Encoding": "gzip"}}
         gzip_ms, compressed = timed(lambda: fetch(exporter_url("/metrics"), **zipped), 5)
         page_ms, page = timed(lambda: fetch(exporter_url("/")), 5)
-        reload_ms, _ = timed(lambda: fetch(exporter_url("/-/reload"), method="POST"), 1)
+        reload_ms, _ = timed(lambda: fetch(exporter_url("/-/reload"), method="POST"), 3)
         if gzip.decompress(compressed)[:6] != b"# HELP":
             raise RuntimeError("/metrics is not what it should be")
         return {
@@ -339,108 +357,45 @@ def measure_fleet(options, world, keys, seconds):
         }
 
 
-def figure(value):
-    if value == float("inf"):
-        return "more"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+def exporter_with_delays():
+    """What the measurements with the server that delays need to know about an exporter."""
+    return truth.Exporter(started, EXPORTER_PORT, metrics, wait_until_ready)
 
 
-def spread(values):
-    return f"{figure(statistics.median(values))} ({figure(min(values))} to {figure(max(values))})"
+def measure_phases(options, world, plan):
+    return truth.measure_phases(options, world, exporter_with_delays(), TRUTH_KEYS, plan.truth_seconds)
 
 
-def table(head, rows):
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def costs_table(costs):
-    def values(name):
-        return [once[name] for once in costs]
-
-    def ratio(name, peer):
-        return spread([once[name] / once[peer] for once in costs])
-
-    rows = []
-    for name in costs[0]:
-        rows.append([name, spread(values(name)), ratio(name, "blackbox_exporter"), ratio(name, "bare reqwest")])
-    return table(["", "CPU per probe (µs)", "ratio to blackbox_exporter", "ratio to bare reqwest"], rows)
-
-
-def fleets_table(fleets):
-    names = [name for name in fleets[0] if name != "keys"]
-    rows = [[name, *(figure(fleet[name]) for fleet in fleets)] for name in names]
-    return table(["", *(f"{fleet['keys']:,} keys" for fleet in fleets)], rows)
-
-
-def draw(title, unit, bars, path):
-    chart = leather.Chart(title)
-    chart.add_x_scale(0, max(value for value, _ in bars) * 1.05)
-    chart.add_x_axis(name=unit)
-    chart.add_bars(list(reversed(bars)))
-    chart.to_svg(str(path))
-
-
-def versions(options):
-    def first_line(*command):
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        return (result.stdout + result.stderr).strip().splitlines()[0]
-
-    processor = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    return [
-        f"- {first_line(options.exporter, '--version')}",
-        f"- {first_line('prometheus-blackbox-exporter', '--version')}",
-        f"- {first_line('nginx', '-v')}",
-        f"- {first_line('rustc', '--version')}",
-        f"- {os.cpu_count()} processors ({processor[1] if processor else platform.machine()}), Linux {platform.release()}",
-    ]
-
-
-def report(options, costs, fleets, load):
-    images = ROOT / "docs" / "images"
-    median = {name: statistics.median(once[name] for once in costs) for name in costs[0]}
-    bars = [(round(value), name) for name, value in median.items()]
-    draw("Processor time per probe", "µs", bars, images / "performance-cost.svg")
-    per_key = [(round(fleet["memory (MB)"] * 1e3 / fleet["keys"], 1), f"{fleet['keys']:,} keys") for fleet in fleets]
-    draw("Memory per key", "kB", per_key, images / "performance-memory.svg")
-    date = datetime.datetime.now(datetime.UTC).date()
-    command = "make bench" if not options.quick else "make bench BENCH_QUICK=1"
-    return "\n\n".join([
-        f"Written by `{command}` on {date}. Load of the machine (1 minute): {load:.1f} before the run.",
-        "\n".join(versions(options)),
-        f"### The cost of a probe\n\nAt {RATE} probes a second; median of {len(costs)} rounds (lowest to highest).",
-        costs_table(costs),
-        "![Processor time per probe](images/performance-cost.svg)",
-        "### The size of a fleet\n\nEach key has two probes a minute, each on a new connection.",
-        fleets_table(fleets),
-        "![Memory per key](images/performance-memory.svg)",
-    ])
-
-
-def write(text):
-    document = ROOT / "docs" / "performance.md"
-    before, _, rest = document.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    document.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+def measure_revocations(options, world, plan):
+    keys, interval, revoked = plan.revocations
+    return truth.measure_revocations(options, world, exporter_with_delays(), keys, interval, revoked)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exporter", required=True, help="the program to measure")
     parser.add_argument("--peer", required=True, help="the bare HTTP client: benches/peer.rs")
-    parser.add_argument("--quick", action="store_true", help="three minutes, for a try")
+    parser.add_argument("--api", required=True, help="the server that delays phases: benches/api.rs")
+    parser.add_argument("--only", choices=["truth", "revocation"], help="print this part, and write nothing")
+    parser.add_argument("--quick", action="store_true", help="four minutes, for a try")
     options = parser.parse_args()
     load = os.getloadavg()[0]
-    rounds, seconds, sizes, later = (1, 5, [10_000], 10) if options.quick else (5, 20, [1_000, 10_000, 50_000], 120)
+    plan = QUICK if options.quick else FULL
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         world = World(directory)
         world.make_certificates()
+        if options.only:
+            print(document.phases_table(measure_phases(options, world, plan)) if options.only == "truth" else
+                  document.revocations_table(measure_revocations(options, world, plan)))
+            return
         with world.nginx():
             until(nginx_requests, 10, "nginx is ready")
-            costs = measure_costs(options, world, rounds, seconds)
-            fleets = [measure_fleet(options, world, keys, later) for keys in sizes]
-    text = report(options, costs, fleets, load)
-    write(text)
+            costs = measure_costs(options, world, plan.rounds, plan.cost_seconds)
+            fleets = [measure_fleet(options, world, keys, plan.fleet_seconds) for keys in plan.sizes]
+        phases = measure_phases(options, world, plan)
+        revocations = measure_revocations(options, world, plan)
+    text = document.report(options, document.Measured(RATE, TRUTH_KEYS, costs, fleets, phases, revocations), load)
+    document.write(text)
     print(text)
 
 

@@ -190,7 +190,7 @@ pub(crate) struct Flags {
     pub shard: Option<ShardFlag>,
 
     /// Number of this exporter among several that monitor the same keys: their probes stand apart in time
-    /// [default: the ordinal at the end of the host name, as in exporter-1; else 0, and 0 with --shard]
+    /// [default: the ordinal at the end of the host name, as in exporter-1, without --shard; else 0 without --replicas]
     #[arg(long = "replica", value_name = "NUMBER")]
     pub replica: Option<u32>,
 
@@ -343,10 +343,28 @@ impl Flags {
     }
 
     /// The number of this exporter among those that monitor the same keys.
-    pub(crate) fn replica(&self) -> u32 {
+    ///
+    /// # Errors
+    /// If they take turns, and nothing says the number: two exporters with the same turn leave the other turns empty.
+    pub(crate) fn replica(&self) -> Result<u32, String> {
+        self.replica_on(ordinal_of_host())
+    }
+
+    fn replica_on(&self, host_ordinal: Option<u32>) -> Result<u32, String> {
         // The host names of shards differ, too, and no two shards have a key in common.
-        let of_host = || ordinal_of_host().filter(|_| self.shard.is_none());
-        self.replica.or_else(of_host).unwrap_or(0)
+        let of_host = host_ordinal.filter(|_| self.shard.is_none());
+        let (number, replicas) = (self.replica.or(of_host), self.replicas);
+        number.or((replicas == 1).then_some(0)).ok_or_else(|| {
+            let place = if self.shard.is_some() {
+                "with --shard, the host name says the shard"
+            } else {
+                "the host name (the variable HOSTNAME) does not end with a number, as in exporter-0"
+            };
+            format!(
+                "--replicas={replicas}: write which of them this exporter is: --replica=0 to --replica={}; {place}",
+                replicas - 1
+            )
+        })
     }
 
     /// The given addresses, or `default` if there are none.
@@ -506,6 +524,24 @@ mod tests {
             ("exporter-+1", None),
         ] {
             assert_eq!(ordinal(host_name), expected, "{host_name}");
+        }
+    }
+
+    #[test]
+    fn exporters_that_take_turns_need_to_know_their_turn() {
+        let replica = |words: &[&str], host| parse(words).unwrap().flags.replica_on(host);
+        assert_eq!(replica(&[], None), Ok(0));
+        assert_eq!(replica(&[], Some(1)), Ok(1));
+        assert_eq!(replica(&["--shard=1/3"], Some(1)), Ok(0));
+        assert_eq!(replica(&["--replicas=2"], Some(1)), Ok(1));
+        assert_eq!(replica(&["--replicas=2", "--replica=1"], None), Ok(1));
+        assert_eq!(replica(&["--replicas=2", "--replica=1", "--shard=0/3"], Some(0)), Ok(1));
+        for words in [&["--replicas=2"][..], &["--replicas=2", "--shard=auto/3"]] {
+            let problem = replica(words, Some(1).filter(|_| words.len() > 1)).unwrap_err();
+            assert!(
+                problem.contains("write which of them this exporter is: --replica=0 to --replica=1"),
+                "{problem}"
+            );
         }
     }
 

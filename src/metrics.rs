@@ -151,6 +151,11 @@ impl Metrics {
         self.registered.storage_write_failures.inc();
     }
 
+    /// Says whether the last query to restore from Prometheus succeeded. Before the first call, there is no sample.
+    pub(crate) fn set_restore_success(&self, success: bool) {
+        self.registered.restore_success.with_label_values(&[] as &[&str]).set(f64::from(u8::from(success)));
+    }
+
     /// The counter of panics.
     #[must_use]
     pub(crate) fn panics(&self) -> IntCounter {

@@ -93,6 +93,11 @@ impl Reader {
         Self { language: Language::English, is_chosen: false, now: SystemTime::UNIX_EPOCH }
     }
 
+    #[cfg(test)]
+    const fn french() -> Self {
+        Self { language: Language::French, ..Self::english() }
+    }
+
     /// A link with the parameters that have a value. It is relative, so that it works below any path prefix, also
     /// one that a proxy adds: all pages are in the same directory.
     fn link(self, path: &str, parameters: &[(&str, &str)]) -> String {

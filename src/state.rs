@@ -36,6 +36,7 @@ pub(crate) struct SharedState {
     certificates: Mutex<Certificates>,
     reload_failure: Mutex<Option<ReloadFailure>>,
     storage_failure: Mutex<Option<StorageFailure>>,
+    restore_failure: Mutex<Option<RestoreFailure>>,
 }
 
 /// Why the last reload of the configuration failed.
@@ -50,6 +51,14 @@ pub(crate) struct ReloadFailure {
 #[derive(Clone, Debug)]
 pub(crate) struct StorageFailure {
     pub since: SystemTime,
+    pub text: Arc<str>,
+}
+
+/// Why what the storage lost is not restored from Prometheus.
+#[derive(Clone, Debug)]
+pub(crate) struct RestoreFailure {
+    pub since: SystemTime,
+    /// Contains no secret.
     pub text: Arc<str>,
 }
 
@@ -135,11 +144,29 @@ impl SharedState {
         }
     }
 
+    /// Why nothing can be restored from Prometheus; `None` if the last query succeeded, or if nothing is restored.
+    pub(crate) fn restore_failure(&self) -> Option<RestoreFailure> {
+        lock(&self.restore_failure).clone()
+    }
+
+    /// Records the result of a query. A failure that goes on keeps its begin.
+    pub(crate) fn set_restore_failure(&self, new: Option<RestoreFailure>) {
+        let mut failure = lock(&self.restore_failure);
+        let since = failure.as_ref().map(|failure| failure.since);
+        *failure = new.map(|new| RestoreFailure { since: since.unwrap_or(new.since), ..new });
+    }
+
     /// For each configured host that a probe connected to, the earliest expiry of a certificate chain lately seen.
     pub(crate) fn certificates(&self) -> BTreeMap<String, SystemTime> {
         let settings = Arc::clone(&self.inventory().settings);
         let configured = [&settings.api.base_url, &settings.api.auth_url];
         lock(&self.certificates).earliest_by_host(configured, Instant::now())
+    }
+}
+
+impl RestoreFailure {
+    pub(crate) fn now(text: &str) -> Self {
+        Self { since: SystemTime::now(), text: text.into() }
     }
 }
 

@@ -210,6 +210,10 @@ all-keys-work = { $keys ->
     [one] The only key works.
    *[other] All { $keys } keys work.
     }
+not-answered-yet = { $keys ->
+    [one] The API has not answered about { $keys } key yet: its last known state is shown.
+   *[other] The API has not answered about { $keys } keys yet: their last known state is shown.
+    }
 no-key = No key is configured.
 no-key-needs = No key needs anyone.
 api-is-up = The API is up.
@@ -295,6 +299,8 @@ not-reloaded = The configuration was not reloaded.
 correct-this = The previous configuration stays in use. Correct this:
 not-saved = The states cannot be saved to disk.
 not-saved-action = A restart now would forget what changed since then. Check the space and the permissions of the storage directory:
+not-restored = The history of keys is not restored from Prometheus.
+not-restored-action = Until it is, a key that MyUnisoft refuses counts as one that never worked. Check the flags --restore.… and Prometheus:
 credentials-unreadable = { $number ->
     [1] One credential cannot be read.
    *[other] { $number } credentials cannot be read.

@@ -208,6 +208,10 @@ all-keys-work = { $keys ->
     [one] La seule clé fonctionne.
    *[other] Les { $keys } clés fonctionnent toutes.
     }
+not-answered-yet = { $keys ->
+    [one] L'API n'a pas encore répondu au sujet de { $keys } clé : son dernier état connu est affiché.
+   *[other] L'API n'a pas encore répondu au sujet de { $keys } clés : leur dernier état connu est affiché.
+    }
 no-key = Aucune clé n'est configurée.
 no-key-needs = Aucune clé n'est à traiter.
 api-is-up = L'API fonctionne.
@@ -296,6 +300,8 @@ not-reloaded = La configuration n'a pas été rechargée.
 correct-this = La configuration précédente reste en service. Corrigez ceci :
 not-saved = Les états ne peuvent pas être enregistrés sur le disque.
 not-saved-action = Un redémarrage oublierait ce qui a changé depuis. Vérifiez l'espace et les droits du répertoire de stockage :
+not-restored = L'historique des clés n'est pas restauré depuis Prometheus.
+not-restored-action = En attendant, une clé que MyUnisoft refuse compte comme une clé qui n'a jamais fonctionné. Vérifiez les options --restore.… et Prometheus :
 credentials-unreadable = { $number ->
     [1] Un jeton, une clé secrète ou un mot de passe est illisible.
    *[other] { $number } jetons, clés secrètes ou mots de passe sont illisibles.

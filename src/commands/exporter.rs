@@ -34,7 +34,7 @@ pub(super) const DEFAULT_PORT: u16 = 10_698;
 /// Runs the exporter until a signal stops it.
 pub(crate) fn exporter(flags: &Flags) -> ExitCode {
     let (config_file, web_config_file) = (flags.config_file.clone(), flags.web_config_file.clone());
-    let shard = match flags.shard() {
+    let shard = match flags.shard().and_then(|shard| flags.replica().map(|_| shard)) {
         Ok(shard) => shard,
         Err(problem) => return exit_code(Err(BadConfiguration(problem).into())),
     };
@@ -121,7 +121,8 @@ fn options(flags: &Flags) -> ServeOptions {
         lifecycle: flags.lifecycle,
         probes_without_auth: flags.probes_without_auth,
         auto_reload_interval: check_files.then_some(flags.auto_reload_interval),
-        turn: Turn::of_replica(flags.replica(), flags.replicas),
+        // The demo alone has not checked it, and it is one exporter.
+        turn: Turn::of_replica(flags.replica().unwrap_or_default(), flags.replicas),
         restore: restore_options(flags),
         max_connections: max_connections(flags),
         prefix: flags.prefix(),

@@ -72,6 +72,8 @@ registered_metrics! {
         "Whether the last load of the configuration succeeded (1) or failed (0).";
     reload_success_timestamp: Gauge, "myunisoft_exporter_config_last_reload_success_timestamp_seconds", [], [],
         "Unix time of the last successful load of the configuration.";
+    restore_success: GaugeVec, "myunisoft_exporter_restore_success", [], [],
+        "Whether the last query to Prometheus, for what the storage lost, succeeded (1) or failed (0).";
     probe_lateness: Histogram, "myunisoft_exporter_probe_lateness_seconds", [], LATENESS_BUCKETS,
         "Time between the moment when a probe was due and its start.";
     probes_in_flight: IntGauge, "myunisoft_exporter_probes_in_flight", [], [],

@@ -44,6 +44,10 @@ fn sentence_about(fleet: &FleetView, state: HealthState, reader: Reader) -> Stri
             format!("{api} {needs}")
         }
         (None, _) if fleet.keys == 0 => format!("{api} {}", say!(reader, "no-key")),
+        // Nobody knows yet whether these keys work.
+        (None, _) if fleet.not_answered_yet > 0 => {
+            format!("{api} {}", say!(reader, "not-answered-yet", keys = fleet.not_answered_yet))
+        }
         (None, HealthState::Up) if fleet.working == fleet.keys => {
             format!("{} {api}", say!(reader, "all-keys-work", keys = fleet.keys))
         }
@@ -78,6 +82,7 @@ const fn tone(status: &Overview) -> Tone {
         HealthState::Maintenance => Tone::Warning,
         HealthState::Unknown => Tone::Unknown,
         HealthState::Up if fleet.affected > 0 => Tone::Warning,
+        HealthState::Up if fleet.not_answered_yet > 0 => Tone::Unknown,
         HealthState::Up => Tone::Good,
     }
 }
@@ -114,7 +119,15 @@ mod tests {
     /// The numbers of keys that need someone, are affected, wait and work, and of partners that need someone.
     fn fleet([needs_someone, affected, waiting, working, partners_need_someone]: [usize; 5]) -> FleetView {
         let keys = needs_someone + affected + waiting + working;
-        FleetView { keys, needs_someone, affected, waiting, working, partners_need_someone }
+        FleetView {
+            keys,
+            needs_someone,
+            affected,
+            waiting,
+            working,
+            not_answered_yet: 0,
+            partners_need_someone,
+        }
     }
 
     #[test]
@@ -139,6 +152,31 @@ mod tests {
             ([0, 0, 9, 0, 0], HealthState::Unknown, "The API has not been probed yet. No key needs anyone."),
         ] {
             assert_eq!(sentence_about(&fleet(counts), api, Reader::english()), expected);
+        }
+    }
+
+    #[test]
+    fn the_sentence_never_says_that_a_key_works_which_is_only_remembered() {
+        let remembered = |counts, not_answered_yet| FleetView { not_answered_yet, ..fleet(counts) };
+        for (fleet, english, french) in [
+            (
+                remembered([0, 0, 0, 300, 0], 300),
+                "The API is up. The API has not answered about 300 keys yet: their last known state is shown.",
+                "L'API fonctionne. L'API n'a pas encore répondu au sujet de 300 clés\u{a0}: leur dernier état connu est affiché.",
+            ),
+            (
+                remembered([0, 0, 2, 298, 0], 1),
+                "The API is up. The API has not answered about 1 key yet: its last known state is shown.",
+                "L'API fonctionne. L'API n'a pas encore répondu au sujet de 1 clé\u{a0}: son dernier état connu est affiché.",
+            ),
+            (
+                remembered([1, 0, 0, 299, 0], 9),
+                "1 key needs someone. The API is up.",
+                "1 clé est à traiter. L'API fonctionne.",
+            ),
+        ] {
+            assert_eq!(sentence_about(&fleet, HealthState::Up, Reader::english()), english);
+            assert_eq!(sentence_about(&fleet, HealthState::Up, Reader::french()), french);
         }
     }
 }

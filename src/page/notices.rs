@@ -14,11 +14,13 @@ pub(super) fn section(status: &Overview, reader: Reader) -> Markup {
     let (exporter, reader) = (&status.exporter, reader);
     let has_problem = exporter.reload_failure.is_some()
         || exporter.storage_failure.is_some()
+        || exporter.restore_failure.is_some()
         || !exporter.unreadable_credentials.is_empty();
     html! {
         section #exporter.card.problem[has_problem] hidden[!has_problem] data-live aria-label=(say!(reader, "exporter-problems")) {
             (reload_failure(exporter, reader))
             (storage_failure(exporter, reader))
+            (restore_failure(exporter, reader))
             (unreadable_credentials(exporter, reader))
         }
     }
@@ -44,6 +46,20 @@ fn storage_failure(exporter: &ExporterView, reader: Reader) -> Markup {
                 p { strong { (say!(reader, "not-saved")) } " " (since(failure.since, reader)) }
                 p {
                     (say!(reader, "not-saved-action")) " "
+                    span lang="en" { (failure.error) } "."
+                }
+            }
+        }
+    }
+}
+
+fn restore_failure(exporter: &ExporterView, reader: Reader) -> Markup {
+    html! {
+        @if let Some(failure) = &exporter.restore_failure {
+            div #restore {
+                p { strong { (say!(reader, "not-restored")) } " " (since(failure.since, reader)) }
+                p {
+                    (say!(reader, "not-restored-action")) " "
                     span lang="en" { (failure.error) } "."
                 }
             }

@@ -1,8 +1,8 @@
 //! The queries that ask Prometheus what was known about keys and secrets, and what the answers mean; pure.
 //!
-//! Prometheus keeps, for each exporter and key, which state was shown when. The state that was shown last counts, whichever
-//! exporter showed it. Each query joins with the identity of the API at the same target and time, so the series of another
-//! API are never taken.
+//! Prometheus keeps, for each exporter and key, which state was shown when. Of each exporter, the state that it showed last
+//! counts. Exporters that disagree are weighed by their evidence (see [`verdict`]). Each query joins with the identity of the
+//! API at the same target and time, so the series of another API are never taken.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
+use super::verdict::{Exporter, State, Testimonies, Testimony};
 use crate::key_state::{KeyHistory, KeyState, PersistedKeyState, PersistedSecretState, SecretState};
 
 /// A stretch of the past to look at.
@@ -43,17 +44,21 @@ pub(super) struct Batch<'a> {
     pub keys: &'a [&'a str],
 }
 
-/// The answers of Prometheus about one batch.
+/// The answers of Prometheus about one batch of keys, or about one secret. A secret is never broken.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    /// When each state was shown last.
+    /// When each exporter showed each state last.
     pub states: Vec<Sample>,
-    /// Since when each key was in the state that was shown last.
+    /// Since when the key or secret was in the state that the exporter showed last.
     pub since: Vec<Sample>,
-    /// When the key was shown as broken, for the last time.
+    /// When the exporter showed the key as broken, for the last time.
     pub broken_at: Vec<Sample>,
     /// Since when it was broken.
     pub broken_since: Vec<Sample>,
+    /// When the API last accepted a request of the exporter. Asked for only if exporters disagree.
+    pub accepted_at: Vec<Sample>,
+    /// When the API last refused the key or secret to the exporter. Asked for only if exporters disagree.
+    pub refused_at: Vec<Sample>,
 }
 
 /// One series of an instant query.
@@ -92,14 +97,9 @@ pub(super) struct Parsed {
 }
 
 impl Scope {
-    /// The queries about these keys, in the order of the fields of [`Answers`].
+    /// The queries about these keys, in the order of the first fields of [`Answers`].
     pub(super) fn key_queries(&self, window: Window, batch: &Batch<'_>) -> [String; 4] {
-        let keys = format!(
-            "{},partner={},key=~{}",
-            self.matchers,
-            quoted(batch.partner),
-            quoted(&batch.keys.iter().map(|key| escaped(key)).collect::<Vec<_>>().join("|"))
-        );
+        let keys = self.keys(batch);
         let state = format!("myunisoft_key_state{{{keys},state!=\"unknown\"}} == 1");
         let since =
             format!("myunisoft_key_state_since_timestamp_seconds{{{keys}}} and ignoring (state) ({state})");
@@ -110,6 +110,37 @@ impl Scope {
             window.last_time(&self.of_this_api(&broken)),
             window.last_value(&self.of_this_api(&broken)),
         ]
+    }
+
+    /// The queries about the evidence of each exporter, in the order of the last two fields of [`Answers`].
+    pub(super) fn key_evidence_queries(&self, window: Window, batch: &Batch<'_>) -> [String; 2] {
+        let keys = self.keys(batch);
+        let accepted =
+            format!("max without (probe) (myunisoft_probe_last_success_timestamp_seconds{{{keys}}})");
+        let refused = format!(
+            "max without (probe) (myunisoft_probe_last_timestamp_seconds{{{keys}}}) and \
+             myunisoft_key_refused_probes{{{keys}}} > 0"
+        );
+        [window.last_value(&self.of_this_api(&accepted)), window.last_value(&self.of_this_api(&refused))]
+    }
+
+    fn keys(&self, batch: &Batch<'_>) -> String {
+        let keys = batch.keys.iter().map(|key| escaped(key)).collect::<Vec<_>>().join("|");
+        format!("{},partner={},key=~{}", self.matchers, quoted(batch.partner), quoted(&keys))
+    }
+
+    /// The same about the secret of a partner, in the last minutes only: a partner can have many keys.
+    pub(super) fn secret_evidence_queries(&self, partner: &str) -> [String; 2] {
+        let partner = format!("{},partner={}", self.matchers, quoted(partner));
+        let accepted = format!(
+            "max without (probe, key) (myunisoft_probe_last_success_timestamp_seconds{{{partner},key!=\"\"}})"
+        );
+        let refused = format!(
+            "max without (probe, key) (myunisoft_probe_last_timestamp_seconds{{{partner},key!=\"\"}} and \
+             ignoring (reason, code, request_id) myunisoft_probe_error_info{{{partner},reason=\"secret\"}})"
+        );
+        let [window, ..] = WINDOWS;
+        [window.last_value(&self.of_this_api(&accepted)), window.last_value(&self.of_this_api(&refused))]
     }
 
     /// The queries about the secret of a partner: when each state was shown last, and since when.
@@ -168,46 +199,55 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
+/// Why a query has no answer. No text contains anything of the answer except the documented kind of error.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum QueryError {
+    /// The answer, or what Prometheus must read for it, is too large. A query about fewer keys can succeed.
+    TooLarge,
+    /// It takes Prometheus too long. A query about fewer keys can succeed, and so can the same one later.
+    TooSlow(String),
+    Failed(String),
+}
+
 /// Reads an answer.
 ///
 /// # Errors
-/// If it is not a successful answer of Prometheus. The text contains nothing of the body except the documented kind of error.
-pub(super) fn parse(status: u16, body: &[u8]) -> Result<Parsed, String> {
+/// If it is not a successful answer of Prometheus.
+pub(super) fn parse(status: u16, body: &[u8]) -> Result<Parsed, QueryError> {
     match serde_json::from_slice(body) {
         Ok(Body::Success { data: Data::Vector(samples), warnings }) => {
             Ok(Parsed { samples, is_partial: !warnings.is_empty() })
         }
+        // The limits of Prometheus on samples and series end the execution.
+        Ok(Body::Error { kind }) if kind == "execution" => Err(QueryError::TooLarge),
         Ok(Body::Error { kind }) => {
+            let is_slow = kind == "timeout";
             let kind: String = kind.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
-            Err(format!("Prometheus answers with the error {kind} (status {status})"))
+            let text = format!("Prometheus answers with the error {kind} (status {status})");
+            Err(if is_slow { QueryError::TooSlow(text) } else { QueryError::Failed(text) })
         }
-        Err(_) => Err(format!("the answer is not that of Prometheus (status {status}); check the URL")),
+        // A proxy limits what it passes on.
+        Err(_) if matches!(status, 413 | 414) => Err(QueryError::TooLarge),
+        Err(_) => Err(QueryError::Failed(format!(
+            "the answer is not that of Prometheus (status {status}); check the URL"
+        ))),
     }
 }
 
-/// What Prometheus shows about a key, by its name.
+/// What Prometheus shows about each key, by its name.
 pub(super) fn remembered_keys(answers: &Answers, now: SystemTime) -> BTreeMap<String, PersistedKeyState> {
-    let mut shown: BTreeMap<&str, Shown<KeyState>> = BTreeMap::new();
-    for sample in &answers.states {
-        if let (Some(key), Some(state), Some(at)) = (sample.label("key"), sample.state(), sample.number()) {
-            // Of two exporters that disagree to the last, the one that has access is right: it has an answer.
-            shown.entry(key).or_default().add(state, at, state == KeyState::Active);
-        }
-    }
-    let latest = |samples, key, now| latest_time(samples, "key", key, now);
-    shown
-        .into_iter()
-        .filter_map(|(key, shown)| {
-            let (state, at) = shown.last?;
-            let since = latest(&answers.since, key, now).unwrap_or(now);
-            let broken_at = answers.broken_at.iter().filter(|it| it.label("key") == Some(key));
-            let broken_at = broken_at.filter_map(Sample::number).fold(f64::NEG_INFINITY, f64::max);
-            // The series is from the same scrapes as the state: if it ended before, the key worked again.
-            let is_broken = broken_at >= at && state != KeyState::Active;
-            let broken_since = latest(&answers.broken_since, key, now).filter(|_| is_broken);
-            Some((key.to_owned(), remembered_key(state, since, shown.was_active, broken_since)))
-        })
-        .collect()
+    let keys = answers.testimonies::<KeyState>("key");
+    let remembered = keys.into_iter().filter_map(|(key, testimonies)| {
+        let was_active = testimonies.was_shown(KeyState::Active);
+        let verdict = testimonies.verdict()?;
+        let since = verdict.since.map_or(now, |since| time(since, now));
+        // The series is from the same scrapes as the state: if it ended before, the key worked again.
+        let is_broken = verdict.broken_at.is_some_and(|at| at >= verdict.shown_at);
+        let is_broken = is_broken && verdict.state != KeyState::Active;
+        let broken_since = verdict.broken_since.filter(|_| is_broken).map(|since| time(since, now));
+        Some((key.to_owned(), remembered_key(verdict.state, since, was_active, broken_since)))
+    });
+    remembered.collect()
 }
 
 fn remembered_key(
@@ -237,48 +277,82 @@ fn remembered_key(
 
 /// What Prometheus shows about the secret of a partner.
 pub(super) fn remembered_secret(
-    states: &[Sample],
-    since: &[Sample],
+    answers: &Answers,
     partner: &str,
     now: SystemTime,
 ) -> Option<PersistedSecretState> {
-    let mut shown = Shown::default();
-    for sample in states.iter().filter(|sample| sample.label("partner") == Some(partner)) {
-        if let (Some(state), Some(at)) = (sample.state(), sample.number()) {
-            shown.add(state, at, state == SecretState::Active);
-        }
-    }
-    let (state, _) = shown.last?;
-    let since = latest_time(since, "partner", partner, now).unwrap_or(now);
-    let has_been_active = shown.was_active || state == SecretState::Rejected;
+    let testimonies = answers.testimonies::<SecretState>("partner").remove(partner)?;
+    let was_active = testimonies.was_shown(SecretState::Active);
+    let Testimony { state, since, .. } = testimonies.verdict()?;
+    let has_been_active = was_active || state == SecretState::Rejected;
     let state = if state == SecretState::Pending && has_been_active { SecretState::Rejected } else { state };
-    Some(PersistedSecretState { state, since, has_been_active })
+    Some(PersistedSecretState { state, since: since.map_or(now, |since| time(since, now)), has_been_active })
 }
 
-/// Which states were shown, and which one last.
-struct Shown<S> {
-    last: Option<(S, f64)>,
-    was_active: bool,
-}
+/// The field of a testimony that the samples of an answer are about.
+type Field<S> = fn(&mut Testimony<S>) -> &mut Option<f64>;
 
-impl<S> Default for Shown<S> {
-    fn default() -> Self {
-        Self { last: None, was_active: false }
+impl Answers {
+    /// Whether two exporters showed different states of a key last.
+    pub(super) fn keys_disagree(&self) -> bool {
+        self.testimonies::<KeyState>("key").values().any(Testimonies::disagree)
     }
-}
 
-impl<S: Copy> Shown<S> {
-    fn add(&mut self, state: S, at: f64, is_active: bool) {
-        self.was_active |= is_active;
-        if self.last.is_none_or(|(_, last)| at > last || (at >= last && is_active)) {
-            self.last = Some((state, at));
+    /// Whether two exporters showed different states of the secret last.
+    pub(super) fn secrets_disagree(&self) -> bool {
+        self.testimonies::<SecretState>("partner").values().any(Testimonies::disagree)
+    }
+
+    /// What each exporter says about each key or secret, which this label names.
+    fn testimonies<S: State>(&self, label: &str) -> BTreeMap<&str, Testimonies<S>> {
+        let mut all: BTreeMap<&str, Testimonies<S>> = BTreeMap::new();
+        for sample in &self.states {
+            if let (Some(name), Some(state), Some(at)) =
+                (sample.label(label), sample.state(), sample.number())
+            {
+                all.entry(name).or_default().add(sample.exporter(), state, at);
+            }
         }
+        let fields: [(&[Sample], Field<S>); 5] = [
+            (&self.since, |it| &mut it.since),
+            (&self.broken_at, |it| &mut it.broken_at),
+            (&self.broken_since, |it| &mut it.broken_since),
+            (&self.accepted_at, |it| &mut it.accepted_at),
+            (&self.refused_at, |it| &mut it.refused_at),
+        ];
+        for (samples, field) in fields {
+            for sample in samples {
+                let testimonies = sample.label(label).and_then(|name| all.get_mut(name));
+                let testimony = testimonies.and_then(|it| it.of(&sample.exporter()));
+                if let (Some(testimony), Some(value)) = (testimony, sample.number()) {
+                    *field(testimony) = Some(value);
+                }
+            }
+        }
+        all
     }
+}
+
+/// A time of Prometheus. None is in the future.
+fn time(seconds: f64, now: SystemTime) -> SystemTime {
+    let since_epoch = Duration::try_from_secs_f64(seconds).ok();
+    let time = since_epoch.and_then(|since_epoch| SystemTime::UNIX_EPOCH.checked_add(since_epoch));
+    time.map_or(now, |time| time.min(now))
 }
 
 impl Sample {
     fn label(&self, name: &str) -> Option<&str> {
         self.metric.get(name).map(String::as_str)
+    }
+
+    /// Which exporter the sample is from: the labels of its target.
+    fn exporter(&self) -> Exporter {
+        let is_of_target = |name: &str| !matches!(name, "__name__" | "partner" | "key" | "state");
+        self.metric
+            .iter()
+            .filter(|(name, _)| is_of_target(name))
+            .map(|(n, v)| (n.clone(), v.clone()))
+            .collect()
     }
 
     fn state<S: std::str::FromStr>(&self) -> Option<S> {
@@ -289,14 +363,6 @@ impl Sample {
     fn number(&self) -> Option<f64> {
         self.value.1.parse().ok().filter(|value: &f64| value.is_finite() && *value > 0.0)
     }
-}
-
-/// The latest of the times that the samples about this key or partner have as values. None is in the future.
-fn latest_time(samples: &[Sample], label: &str, name: &str, now: SystemTime) -> Option<SystemTime> {
-    let times = samples.iter().filter(|sample| sample.label(label) == Some(name)).filter_map(Sample::number);
-    let latest = times.reduce(f64::max)?;
-    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(latest).ok()?)?;
-    Some(time.min(now))
 }
 
 #[cfg(test)]

@@ -15,16 +15,24 @@ use tokio_util::task::AbortOnDropHandle;
 use super::*;
 use crate::key_state::{KeyState, SecretState};
 use crate::state::KeyStatus;
+use crate::store::Store;
 use crate::test_support::{SECRET, config, context, exercices, known_key};
 
 /// What the server answers before it answers as Prometheus.
 type Oddities = Arc<Mutex<VecDeque<Response>>>;
+
+/// A name, and the status and the body of the answers to all queries about it alone.
+type Refused = Arc<Mutex<Option<(&'static str, StatusCode, Value)>>>;
+
+/// What the server shares with the test.
+type Shared = (Oddities, Arc<Mutex<Vec<String>>>, Refused);
 
 struct FakePrometheus {
     url: Url,
     oddities: Oddities,
     /// The forms that it got.
     forms: Arc<Mutex<Vec<String>>>,
+    refused: Refused,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -33,19 +41,25 @@ impl FakePrometheus {
     async fn start(oddities: impl IntoIterator<Item = Response>) -> Self {
         let oddities: Oddities = Arc::new(Mutex::new(oddities.into_iter().collect()));
         let forms = Arc::<Mutex<Vec<String>>>::default();
-        let state = (Arc::clone(&oddities), Arc::clone(&forms));
-        let answer = |State((oddities, forms)): State<(Oddities, Arc<Mutex<Vec<String>>>)>, form: String| async move {
+        let refused = Refused::default();
+        let state = (Arc::clone(&oddities), Arc::clone(&forms), Arc::clone(&refused));
+        let answer = |State((oddities, forms, refused)): State<Shared>, form: String| async move {
             let query = form_urlencoded::parse(form.as_bytes()).find(|(name, _)| name == "query");
             let query = query.map(|(_, query)| query.into_owned()).unwrap_or_default();
             forms.lock().unwrap().push(query.clone());
             let odd = oddities.lock().unwrap().pop_front();
+            if let Some((name, status, body)) = &*refused.lock().unwrap()
+                && query.contains(&format!("key=~\"{name}\""))
+            {
+                return (*status, axum::Json(body.clone())).into_response();
+            }
             odd.unwrap_or_else(|| axum::Json(vector(&query)).into_response())
         };
         let routes = Router::new().route("/prefix/api/v1/query", post(answer)).with_state(state);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/prefix/", listener.local_addr().unwrap()).parse().unwrap();
         let serve = async move { axum::serve(listener, routes).await.unwrap() };
-        Self { url, oddities, forms, _task: AbortOnDropHandle::new(tokio::spawn(serve)) }
+        Self { url, oddities, forms, refused, _task: AbortOnDropHandle::new(tokio::spawn(serve)) }
     }
 }
 
@@ -178,6 +192,59 @@ async fn odd_answers_are_survived_and_asked_again() {
     world.restore(&prometheus).await;
     world.wait_for("dupont", KeyState::Active).await;
     assert!(prometheus.oddities.lock().unwrap().is_empty());
+}
+
+impl World {
+    fn restore_failure(&self) -> Option<String> {
+        let failure = self.fleet.context().shared_state.restore_failure();
+        failure.map(|failure| failure.text.to_string())
+    }
+
+    /// The value of the metric, if it has one.
+    fn restore_success(&self) -> Option<String> {
+        let context = self.fleet.context();
+        let text: Vec<_> = context.metrics.render(&context.shared_state).flatten().collect();
+        let text = String::from_utf8(text).unwrap();
+        let mut lines = text.lines();
+        lines.find_map(|line| line.strip_prefix("myunisoft_exporter_restore_success ").map(str::to_owned))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_with_too_many_series_does_not_end_the_restore_of_the_others_and_is_told() {
+    let world = World::start().await;
+    world.simulator.inject(FaultScope::Everything, Fault::Close);
+    assert_eq!((world.restore_success(), world.restore_failure()), (None, None));
+    let limit = json!({"status": "error", "errorType": "execution", "error": "too many samples"});
+    let limited = (StatusCode::UNPROCESSABLE_ENTITY, axum::Json(limit.clone())).into_response();
+    // Both keys together, and then one of them alone.
+    let prometheus = FakePrometheus::start([limited]).await;
+    *prometheus.refused.lock().unwrap() = Some(("martin", StatusCode::UNPROCESSABLE_ENTITY, limit));
+    world.restore(&prometheus).await;
+    assert!(world.wait_for("dupont", KeyState::Active).await.is_remembered);
+    let inventory = world.fleet.context().shared_state.inventory();
+    assert_eq!(inventory.partners[0].secret().state, SecretState::Active);
+    let expected = "Prometheus has too many series about some keys (keys not restored: 1)";
+    assert_eq!(world.restore_failure().as_deref(), Some(expected));
+    assert_eq!(world.restore_success().as_deref(), Some("0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restore_that_fails_says_so_until_it_succeeds() {
+    let world = World::start().await;
+    world.simulator.inject(FaultScope::Everything, Fault::Close);
+    let refusal = (StatusCode::UNAUTHORIZED, "no").into_response();
+    let prometheus = FakePrometheus::start([refusal]).await;
+    let restoring = world.restorer(&prometheus.url).run(Forgotten::of(&world.fleet));
+    let restoring = AbortOnDropHandle::new(tokio::spawn(restoring));
+    while world.restore_success().is_none() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let failure = world.restore_failure().unwrap();
+    assert!(failure.ends_with(": status 401; check --restore.authorization-file"), "{failure}");
+    assert_eq!(world.restore_success().as_deref(), Some("0"));
+    restoring.await.unwrap();
+    assert_eq!((world.restore_success().as_deref(), world.restore_failure()), (Some("1"), None));
 }
 
 #[tokio::test(start_paused = true)]

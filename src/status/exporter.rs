@@ -12,7 +12,7 @@ use super::seconds::Seconds;
 use crate::config::Division;
 use crate::format;
 use crate::shard::Shard;
-use crate::state::{Inventory, ReloadFailure, StorageFailure};
+use crate::state::{Inventory, ReloadFailure, RestoreFailure, StorageFailure};
 
 /// The number of credentials in the list; the others are only counted.
 const MAX_CREDENTIALS: usize = 100;
@@ -26,6 +26,8 @@ pub(crate) struct ExporterView {
     pub reload_failure: Option<ReloadFailureView>,
     /// Why the persisted state cannot be written; `None` if the last write succeeded.
     pub storage_failure: Option<StorageFailureView>,
+    /// Why what the storage lost is not restored from Prometheus; `None` if the last query succeeded.
+    pub restore_failure: Option<RestoreFailureView>,
     /// The secrets, tokens and passwords that cannot be read now; at most 100.
     pub unreadable_credentials: Vec<CredentialView>,
     /// The number of all of them.
@@ -74,6 +76,13 @@ pub(crate) struct StorageFailureView {
 }
 
 #[derive(Clone, Debug, Serialize)]
+pub(crate) struct RestoreFailureView {
+    #[serde(rename = "since_timestamp_seconds", with = "As::<Seconds>")]
+    pub since: SystemTime,
+    pub error: Arc<str>,
+}
+
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct CredentialView {
     pub partner: Arc<str>,
     /// `None`: it is the partner's secret.
@@ -89,6 +98,12 @@ impl From<ReloadFailure> for ReloadFailureView {
 
 impl From<StorageFailure> for StorageFailureView {
     fn from(StorageFailure { since, text }: StorageFailure) -> Self {
+        Self { since, error: text }
+    }
+}
+
+impl From<RestoreFailure> for RestoreFailureView {
+    fn from(RestoreFailure { since, text }: RestoreFailure) -> Self {
         Self { since, error: text }
     }
 }
@@ -116,6 +131,7 @@ impl ExporterView {
             shard: ShardView::new(&source.inventory),
             reload_failure: source.shared_state.reload_failure().map(ReloadFailureView::from),
             storage_failure: source.shared_state.storage_failure().map(StorageFailureView::from),
+            restore_failure: source.shared_state.restore_failure().map(RestoreFailureView::from),
             unreadable_credentials: unreadable,
             unreadable_credentials_total: total,
         }

@@ -55,7 +55,7 @@ pub(crate) fn select(source: &StatusSource<'_>, filter: &Filter) -> Selection {
     for key in &inventory.keys {
         let status = key.status();
         let severity = severity(&status, &key.partner, circumstances);
-        fleet.count(severity.standing());
+        fleet.count(severity.standing(), &status);
         let Some(partner) = places.get(&key.partner.name).and_then(|place| partners.get_mut(*place)) else {
             continue;
         };

@@ -43,6 +43,8 @@ pub(crate) struct FleetView {
     pub affected: usize,
     pub waiting: usize,
     pub working: usize,
+    /// The keys among those that work whose state is only remembered: the API has not answered about them yet.
+    pub not_answered_yet: usize,
     /// The partners whose secret needs someone.
     pub partners_need_someone: usize,
 }
@@ -86,8 +88,10 @@ impl Severity {
 }
 
 impl FleetView {
-    pub(super) const fn count(&mut self, standing: Standing) {
+    pub(super) fn count(&mut self, standing: Standing, status: &KeyStatus) {
         self.keys += 1;
+        let is_counted = standing == Standing::Working && is_only_remembered(status);
+        self.not_answered_yet += usize::from(is_counted);
         let counter = match standing {
             Standing::NeedsSomeone => &mut self.needs_someone,
             Standing::Affected => &mut self.affected,
@@ -96,6 +100,12 @@ impl FleetView {
         };
         *counter += 1;
     }
+}
+
+/// Whether the state is from the storage or from Prometheus, and no probe of this process confirmed or changed it yet.
+fn is_only_remembered(status: &KeyStatus) -> bool {
+    let runs = |probe: &ProbeStatus| probe.last.is_some();
+    status.is_remembered || (!status.probes.is_empty() && !status.probes.iter().any(runs))
 }
 
 pub(super) fn is_failing(status: &KeyStatus, partner: &MonitoredPartner) -> bool {

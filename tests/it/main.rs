@@ -27,6 +27,7 @@ mod probe_command;
 mod probe_route;
 mod process;
 mod rehearsal;
+mod restore;
 mod secrets;
 mod service;
 mod shards;

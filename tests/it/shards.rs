@@ -1,6 +1,6 @@
 //! Several exporters that divide the keys.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -134,5 +134,78 @@ async fn check_config_sums_up_the_shard_and_refuses_a_wrong_one() {
     ] {
         let (code, text) = check(&[flag], host);
         assert!(code == Some(2) && text.contains(part), "{flag} on {host}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn an_exporter_that_takes_turns_does_not_start_without_its_number() {
+    let (_simulator, folder) = fleet().await;
+    let mut command = Command::new(BINARY);
+    command.arg(format!("--config.file={}", folder.path().join("exporter.yml").display()));
+    command.arg(format!("--storage.path={}", folder.path().join("data").display()));
+    command.args(["--web.listen-address=127.0.0.1:0", "--replicas=2"]).env("HOSTNAME", "monitoring");
+    let output = run_tool(&mut command);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("--replica=0 to --replica=1") && text.contains("exporter-0"), "{text}");
+}
+
+/// The requests of a simulator's keys after some seconds, as seconds since the first one, by key and route.
+fn calls(simulator: &Simulator) -> BTreeMap<(String, String), Vec<f64>> {
+    let log = simulator.request_log();
+    let calls = log.iter().filter_map(|call| Some((call, call.key.as_ref()?)));
+    let mut by_route: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (call, key) in calls {
+        let route = call.url.split('?').next().unwrap_or_default().to_owned();
+        let at = call.at.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+        by_route.entry((key.to_string(), route)).or_default().push(at);
+    }
+    by_route
+}
+
+#[tokio::test]
+async fn two_replicas_call_each_key_as_often_as_one_exporter_half_an_interval_apart() {
+    const INTERVAL: f64 = 2.0;
+    let (simulator, folder) = fleet().await;
+    let file = folder.path().join("exporter.yml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("interval: 300ms, timeout: 300ms", "interval: 2s, timeout: 1500ms"))
+        .unwrap();
+    let replica = |number: u32| {
+        let path = folder.path().to_owned();
+        async move {
+            let mut command = Command::new(BINARY);
+            command.arg(format!("--config.file={}", path.join("exporter.yml").display()));
+            command.arg(format!("--storage.path={}", path.join(number.to_string()).display()));
+            let number = format!("--replica={number}");
+            Exporter::start_with_flags(
+                command,
+                &["--web.listen-address=127.0.0.1:0", "--replicas=2", &number],
+            )
+            .await
+        }
+    };
+    let (zero, one) = (replica(0).await, replica(1).await);
+    for exporter in [&zero, &one] {
+        exporter.wait_for_line("myunisoft_probe_interval_seconds{probe=\"exercices\"} 4").await;
+    }
+    // Longer than the interval of a replica, so that both have sent their first probes.
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    let before = calls(&simulator);
+    let seconds = 24;
+    tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
+    let after = calls(&simulator);
+    assert_eq!(after.len(), 2 * KEYS, "key/info and one canary of each key");
+    for (route, times) in &after {
+        let times = &times[before[route].len()..];
+        // One exporter sends 12 in this time, and one more or less at its ends.
+        assert!((11..=13).contains(&times.len()), "{route:?}: {times:?}");
+        // The replicas take turns: the time between two probes is always the interval of one exporter.
+        let gaps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let mut sorted = gaps.clone();
+        sorted.sort_by(f64::total_cmp);
+        // A busy machine delays single probes, so the middle half of the gaps counts.
+        let middle = &sorted[sorted.len() / 4..=sorted.len() * 3 / 4];
+        assert!(middle.iter().all(|gap| (gap - INTERVAL).abs() < INTERVAL / 4.0), "{route:?}: {gaps:?}");
     }
 }

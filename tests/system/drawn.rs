@@ -12,12 +12,13 @@ use crate::support::monitoring::Prometheus;
 const SIZE: (u32, u32) = (1366, 3200);
 
 /// Panels about something that the story does not have, so that they may be empty: dashboard, panel.
-const MAY_BE_EMPTY: [(&str, &str); 5] = [
+const MAY_BE_EMPTY: [(&str, &str); 6] = [
     ("overview", "Skipped probes"),
     ("key", "Labels"),
     ("key", "Skipped probes"),
     ("key", "Token expires in"),
     ("exporter", "List of stale probes"),
+    ("exporter", "Restore from Prometheus"),
 ];
 
 /// The story in Prometheus, and the end of the story.
@@ -147,6 +148,17 @@ fn assert_key_begins_with_the_verdict(report: &Value) {
     assert!(life.contains("active") && life.contains("revoked"), "{life}");
 }
 
+/// One exporter that has all keys is one shard of one.
+fn assert_exporter_shows_its_shard(report: &Value) {
+    for (title, answer) in
+        [("Shards scraped", "1"), ("Shards configured", "1"), ("Restore from Prometheus", "Not configured")]
+    {
+        assert_eq!(text(panel(report, title), "text").trim(), answer, "{title}");
+    }
+    let shards = rows(report, "Keys per shard", &["instance", "shard", "shards", "keys"]);
+    assert_eq!(shards, [[INSTANCE, "0", "1", "300"]]);
+}
+
 /// Copies the dashboards, with mistakes in *Overview*.
 fn with_mistakes(folder: &Path) {
     let read = |name: &str| std::fs::read_to_string(shipped_dashboards().join(name)).unwrap();
@@ -191,6 +203,7 @@ async fn the_dashboards_show_at_once_who_is_broken_and_no_cell_misleads() {
     assert_links(&overview, "Who needs someone", REVOKED, &["/d/myunisoft-key?", &page]);
     assert_key_begins_with_the_verdict(&key);
     assert_links(&key, "Key details", REVOKED, &[&page]);
+    assert_exporter_shows_its_shard(&exporter);
 
     // Each kind of fault is found.
     let broken = tempfile::tempdir().unwrap();

@@ -23,6 +23,7 @@ mod first_screen;
 mod kills;
 mod listen;
 mod metrics;
+mod operator;
 mod page;
 mod panels;
 mod probe_command;

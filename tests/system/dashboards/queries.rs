@@ -140,16 +140,13 @@ fn every_metric_is_on_a_dashboard_or_listed_as_not_shown() {
     }
 }
 
-/// Metrics that no panel needs: alerts and the restoration from Prometheus read the API and the shard of an exporter; the alert of a secret says since when; a request budget starts again every few seconds; and
-/// a loss of keys, a wrong clock, an unreadable credential, a broken key and a key whose probes are all refused each have an
-/// alert.
-const NOT_SHOWN: [&str; 10] = [
+/// Metrics that no panel needs: alerts and the restoration from Prometheus read the API of an exporter; the alert of a secret
+/// says since when; a request budget starts again every few seconds; and a wrong clock, an unreadable credential, a broken key
+/// and a key whose probes are all refused each have an alert.
+const NOT_SHOWN: [&str; 7] = [
     "myunisoft_exporter_api_info",
-    "myunisoft_exporter_shard_ordinal",
-    "myunisoft_exporter_total_shards",
     "myunisoft_secret_state_since_timestamp_seconds",
     "myunisoft_rate_limit_reset_timestamp_seconds",
-    "myunisoft_exporter_configured_keys",
     "myunisoft_exporter_clock_timestamp_seconds",
     "myunisoft_exporter_credential_unreadable",
     "myunisoft_key_broken_since_timestamp_seconds",
