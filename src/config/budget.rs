@@ -33,19 +33,59 @@ pub(super) fn share_of_keys(keys: &[(&Partner, &Key)]) -> f64 {
     share(keys.iter().flat_map(|(_, key)| &key.probes).map(|probe| probe.timing.interval))
 }
 
-pub(super) fn warning(keys: &[(&Partner, &Key)], names: &str) -> Option<String> {
-    let share = share_of_keys(keys);
-    let several = keys.len() > 1;
-    (share > MAX_SHARE).then(|| {
-        format!(
-            "the probes of the {} {names} use {} of the {REQUESTS} requests per {} that {} has, and production traffic needs \
-             them; lengthen the intervals",
-            if several { "keys" } else { "key" },
-            percent(share),
-            humantime::format_duration(WINDOW),
-            if several { "their common token" } else { "its token" },
-        )
-    })
+/// Collects the tokens whose budget is used too much.
+#[derive(Default)]
+pub(super) struct OverUse {
+    /// For each token, the names of its keys, their number, and the share.
+    tokens: Vec<(String, usize, f64)>,
+}
+
+impl OverUse {
+    /// More tokens have one warning together: short intervals are mostly the default of all keys.
+    const MAX_WARNINGS: usize = 3;
+
+    pub(super) fn add(&mut self, keys: &[(&Partner, &Key)], names: &str) {
+        let share = share_of_keys(keys);
+        if share > MAX_SHARE {
+            self.tokens.push((names.to_owned(), keys.len(), share));
+        }
+    }
+
+    pub(super) fn warnings(mut self) -> Vec<String> {
+        if self.tokens.len() <= Self::MAX_WARNINGS {
+            return self.tokens.iter().map(warning).collect();
+        }
+        // The order of a hash map changes with each run.
+        self.tokens.sort_by(|(one, _, share), (other, _, of_other)| {
+            of_other.total_cmp(share).then_with(|| one.cmp(other))
+        });
+        let number = self.tokens.len();
+        let Some((names, keys, share)) = self.tokens.first() else { return Vec::new() };
+        vec![format!(
+            "the probes use more than {} of the {} of {number} tokens, and production traffic needs them; most is {} by the {} \
+             {names}; lengthen the intervals",
+            percent(MAX_SHARE),
+            budget(),
+            percent(*share),
+            if *keys > 1 { "keys" } else { "key" },
+        )]
+    }
+}
+
+fn warning((names, keys, share): &(String, usize, f64)) -> String {
+    let several = *keys > 1;
+    format!(
+        "the probes of the {} {names} use {} of the {} that {} has, and production traffic needs them; lengthen the \
+         intervals",
+        if several { "keys" } else { "key" },
+        percent(*share),
+        budget(),
+        if several { "their common token" } else { "its token" },
+    )
+}
+
+fn budget() -> String {
+    format!("{REQUESTS} requests per {}", humantime::format_duration(WINDOW))
 }
 
 /// With one decimal, unless that is zero.

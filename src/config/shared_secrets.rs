@@ -10,7 +10,7 @@ use checked_yaml::quoted;
 use secrecy::{ExposeSecret as _, SecretString};
 use tracing::warn;
 
-use super::budget::{self, LargestShare};
+use super::budget::{self, LargestShare, OverUse};
 use super::{Config, Credential, Key, Partner};
 use crate::secret::{self, SecretKind, SecretSource, WatchedSecret};
 
@@ -61,7 +61,7 @@ impl Config {
         secrets
     }
 
-    /// A warning for each token that several keys have, for each that is a partner's secret, and for each whose budget the
+    /// A warning for each token that several keys have, for each that is a partner's secret, and about those whose budget the
     /// probes use too much. `values` are the secrets in the order of [`Self::secrets`], as far as they are known.
     pub(super) fn shared_secrets<'a>(
         &'a self,
@@ -78,17 +78,18 @@ impl Config {
                 None => uses.secret_of.push(partner),
             }
         }
-        let mut findings = Findings::default();
+        let (mut findings, mut over_use) = (Findings::default(), OverUse::default());
         for uses in uses.into_values() {
             findings.warnings.extend(uses.warning());
-            findings.warnings.extend(budget::warning(&uses.token_of, &names(&uses.token_of)));
             let share = budget::share_of_keys(&uses.token_of);
             let keys = names(&uses.token_of);
+            over_use.add(&uses.token_of, &keys);
             let largest = &mut findings.largest_share;
             if share > largest.share || (share >= largest.share && keys < largest.keys) {
                 *largest = LargestShare { share, keys };
             }
         }
+        findings.warnings.extend(over_use.warnings());
         // The order of a hash map changes with each run.
         findings.warnings.sort();
         findings

@@ -133,4 +133,12 @@ fn probes_that_use_more_than_a_tenth_of_a_budget_are_a_warning() {
     };
     assert_eq!(warnings(&(login("one", 1) + &login("two", 2))).0, [""; 0]);
     assert_eq!(warnings(&(login("one", 1) + &login("other", 1))).0.len(), 1);
+    // Many tokens have one warning together.
+    let many = (1..=20).map(|number| key(&format!("key{number:02}"), &format!("t{number}"), "4s"));
+    let (many, _) = warnings(&(many.collect::<String>() + &key("most", "u", "2s")));
+    let [many] = many.as_slice() else { panic!("{many:?}") };
+    assert!(
+        many.contains(r#"of 21 tokens"#) && many.contains(r#"most is 25% by the key "most" of "acme""#),
+        "{many}"
+    );
 }
