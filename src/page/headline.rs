@@ -57,7 +57,11 @@ fn needs(fleet: &FleetView, reader: Reader) -> Option<String> {
         (0, 0) => None,
         (keys, 0) => Some(say!(reader, "needs-keys", keys = keys)),
         (0, partners) => Some(say!(reader, "needs-partners", partners = partners)),
-        (keys, partners) => Some(say!(reader, "needs-both", partners = partners, keys = keys)),
+        // In the order of the list below.
+        (keys, partners) if fleet.has_lost_secret => {
+            Some(say!(reader, "needs-both", partners = partners, keys = keys))
+        }
+        (keys, partners) => Some(say!(reader, "needs-keys-and-partners", partners = partners, keys = keys)),
     }
 }
 
@@ -114,7 +118,8 @@ mod tests {
     /// The numbers of keys that need someone, are affected, wait and work, and of partners that need someone.
     fn fleet([needs_someone, affected, waiting, working, partners_need_someone]: [usize; 5]) -> FleetView {
         let keys = needs_someone + affected + waiting + working;
-        FleetView { keys, needs_someone, affected, waiting, working, partners_need_someone }
+        let has_lost_secret = partners_need_someone > 0;
+        FleetView { keys, needs_someone, affected, waiting, working, partners_need_someone, has_lost_secret }
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn storage_failure(exporter: &ExporterView, reader: Reader) -> Markup {
     html! {
         @if let Some(failure) = &exporter.storage_failure {
             div #storage {
-                p { strong { (say!(reader, "not-saved")) } " " (since(failure.since, reader)) }
+                p { strong { (say!(reader, "not-saved")) } " " (since(failure.since, true, reader)) }
                 p {
                     (say!(reader, "not-saved-action")) " "
                     span lang="en" { (failure.error) } "."
@@ -67,7 +67,9 @@ fn unreadable_credentials(exporter: &ExporterView, reader: Reader) -> Markup {
                                 }
                                 None => a href=(reader.link("", &[("partner", &credential.partner)])) { (credential.partner) },
                             }
-                            ": " span lang="en" { (credential.error) }
+                            ": " span lang="en" { (credential.error) } ". "
+                            @if credential.last_value_serves { (say!(reader, "last-value-serves")) }
+                            @else { (say!(reader, "nothing-can-be-sent")) }
                         }
                     }
                 }
