@@ -103,12 +103,19 @@ fn why_and_what_to_do(verdict: &Verdict, page: &str, is_full: bool, reader: Read
     }
 }
 
-/// The first sentence of a text, and the others.
+/// The first sentence of a text, up to a colon that explains it, and the rest.
 fn first_sentence(text: &str) -> (&str, &str) {
-    let ends = text.match_indices(". ").map(|(place, _)| place + 1);
-    let is_end = |end: &usize| text.get(end + 1..).is_some_and(|rest| rest.starts_with(char::is_uppercase));
-    ends.into_iter().find(is_end).map_or((text, ""), |end| {
-        let (first, rest) = text.split_at(end);
+    let is_open = |before: &str| before.matches('(').count() > before.matches(')').count();
+    let ends = |(place, _): &(usize, char)| {
+        let (before, rest) = text.split_at(*place);
+        match rest.split_once(' ') {
+            Some((".", next)) => next.starts_with(char::is_uppercase),
+            Some((":", next)) => !next.is_empty() && !is_open(before),
+            _ => false,
+        }
+    };
+    text.char_indices().find(ends).map_or((text, ""), |(place, _)| {
+        let (first, rest) = text.split_at(place + 1);
         (first, rest.trim_start())
     })
 }
@@ -118,11 +125,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sentence_ends_with_a_full_stop_before_a_capital_letter() {
+    fn a_sentence_ends_with_a_colon_or_with_a_full_stop_before_a_capital_letter() {
         for (text, expected) in [
             ("Wait. Then ask.", ("Wait.", "Then ask.")),
             ("Ask. Écrivez. Then wait.", ("Ask.", "Écrivez. Then wait.")),
             ("See rate_limit.keep_free, e.g. here.", ("See rate_limit.keep_free, e.g. here.", "")),
+            (
+                "Demandez au client\u{a0}: c'est clair. Puis",
+                ("Demandez au client\u{a0}:", "c'est clair. Puis"),
+            ),
+            ("Disable it (key_info: {mode: off}).", ("Disable it (key_info: {mode: off}).", "")),
             ("", ("", "")),
         ] {
             assert_eq!(first_sentence(text), expected, "{text}");
