@@ -17,6 +17,9 @@ use crate::shard::{Shard, ShardFlag};
 /// The configuration file that is used if no flag names one.
 pub(crate) const DEFAULT_CONFIG_FILE: &str = "myunisoft-exporter.yml";
 
+/// The storage directory if no flag names one.
+pub(crate) const DEFAULT_STORAGE_PATH: &str = "data/";
+
 /// Prometheus exporter that monitors MyUnisoft's Partner API and a partner's keys.
 ///
 /// Without a subcommand, it runs the exporter. Without a configuration file, it probes only the health
@@ -34,6 +37,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run with a simulated API and fleet whose keys change state; needs no account, file or network
+    ///
+    /// It has a configuration of its own, and keeps nothing when it ends: --config.file has no effect, and --storage.path is an
+    /// error. Nor have the flags about shards, replicas and Prometheus an effect.
     ///
     /// With --write-config, only the simulated API runs: start an exporter beside it, with the configuration that this
     /// command writes or with one of your own, to rehearse what you and your alerts do when a key is revoked.
@@ -181,7 +187,7 @@ pub(crate) struct Flags {
     pub route_prefix: Option<RoutePrefix>,
 
     /// Storage directory: keeps the state of keys across restarts
-    #[arg(long = "storage.path", value_name = "DIRECTORY", default_value = "data/")]
+    #[arg(long = "storage.path", value_name = "DIRECTORY", default_value = DEFAULT_STORAGE_PATH)]
     pub storage_path: PathBuf,
 
     /// Monitor a part of the keys: part I of N, from 0. `auto/N` takes I from the end of the host name, as in exporter-1
@@ -229,7 +235,7 @@ pub(crate) struct Flags {
 /// The flags that each subcommand uses, by the beginning of their names. Only these are in its help, its manual page and
 /// the completions.
 const USED_FLAGS: [(&str, &[&str]); 6] = [
-    ("demo", &["web.", "config.auto-reload-interval", "storage.path", "log."]),
+    ("demo", &["web.", "config.auto-reload-interval", "log."]),
     ("check-config", &["config.file", "web.config.file", "shard", "replicas", "log."]),
     ("probe", &["config.file", "storage.path", "shard", "log."]),
     ("completions", &[]),
@@ -244,6 +250,17 @@ fn uses(subcommand: &str, flag: &Arg) -> bool {
     let used = USED_FLAGS.iter().find(|(name, _)| *name == subcommand).map_or(&[][..], |(_, flags)| *flags);
     let name = flag.get_long().unwrap_or_default();
     used.iter().any(|beginning| name.starts_with(beginning))
+}
+
+/// The flags whose default is another one for this subcommand.
+fn own_defaults<'a>(subcommand: &str, flags: &'a [Arg]) -> impl Iterator<Item = Arg> + use<'a> {
+    let is_demo = subcommand == "demo";
+    let addresses = flags.iter().filter(move |flag| is_demo && flag.get_id() == "listen_addresses");
+    addresses.map(|flag| {
+        flag.clone().help(
+            "Address to listen on; can be repeated, or be a list with commas [default: 127.0.0.1:10698]",
+        )
+    })
 }
 
 /// The flags of the program, which are accepted before and after each subcommand.
@@ -264,8 +281,8 @@ fn parser() -> clap::Command {
     let flags = global_flags();
     Cli::command().mut_subcommands(|subcommand| {
         let name = subcommand.get_name().to_owned();
-        let unused = flags.iter().filter(|flag| !uses(&name, flag));
-        subcommand.args(unused.map(|flag| flag.clone().hide(true)))
+        let unused = flags.iter().filter(|flag| !uses(&name, flag)).map(|flag| flag.clone().hide(true));
+        subcommand.args(unused.chain(own_defaults(&name, &flags)))
     })
 }
 
@@ -275,8 +292,11 @@ pub(crate) fn documented() -> clap::Command {
     let command = Cli::command().mut_args(|arg| arg.global(false));
     command.mut_subcommands(|subcommand| {
         let name = subcommand.get_name().to_owned();
-        let used = flags.iter().filter(|flag| uses(&name, flag));
-        subcommand.args(used.map(|flag| flag.clone().global(false)))
+        let own = own_defaults(&name, &flags).collect::<Vec<_>>();
+        let is_other = |flag: &&Arg| own.iter().all(|own| own.get_id() != flag.get_id());
+        let used = flags.iter().filter(|flag| uses(&name, flag)).filter(is_other).cloned();
+        let all = used.chain(own.clone()).map(|flag| flag.global(false)).collect::<Vec<_>>();
+        subcommand.args(all)
     })
 }
 

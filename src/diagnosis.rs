@@ -122,6 +122,17 @@ pub(crate) struct OutdatedRefusals<'a> {
     pub probes: Vec<&'a str>,
     /// Since when the API accepts it.
     pub accepted_since: SystemTime,
+    /// Whether the key worked before it was refused.
+    pub worked_before: bool,
+}
+
+/// A secret that can't be read here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UnreadableSecret<'a> {
+    /// Why.
+    pub detail: &'a str,
+    /// Whether it was read before, so that the probes continue with that value.
+    pub last_value_serves: bool,
 }
 
 /// What is known from the last run of each probe of a key.
@@ -453,12 +464,23 @@ fn unreadable(detail: &str, facts: &KeyFacts<'_>) -> Verdict {
 }
 
 /// The verdict about a partner's secret. `unreadable`: why it can't be read here, if it can't.
-pub(crate) fn diagnose_secret(state: SecretState, unreadable: Option<&str>, language: Language) -> Verdict {
-    if let Some(detail) = unreadable {
-        return Blame::Exporter.verdict(
-            text!(language, "secret-unreadable", detail = detail),
-            text!(language, "secret-unreadable-action"),
-        );
+pub(crate) fn diagnose_secret(
+    state: SecretState,
+    unreadable: Option<UnreadableSecret<'_>>,
+    language: Language,
+) -> Verdict {
+    if let Some(UnreadableSecret { detail, last_value_serves }) = unreadable {
+        return if last_value_serves {
+            Blame::Exporter.verdict(
+                text!(language, "secret-lost", detail = detail),
+                text!(language, "credential-lost-action"),
+            )
+        } else {
+            Blame::Exporter.verdict(
+                text!(language, "secret-unreadable", detail = detail),
+                text!(language, "secret-unreadable-action"),
+            )
+        };
     }
     match state {
         SecretState::Rejected => Blame::Secret.verdict(
@@ -498,8 +520,10 @@ fn accepted_again(facts: &KeyFacts<'_>, outdated: &OutdatedRefusals<'_>) -> Verd
     let language = facts.language;
     let since = localized_time(outdated.accepted_since, language);
     let (number, probes) = (outdated.probes.len(), outdated.probes.join(", "));
-    Verdict::no_problem(if facts.state == KeyState::Active {
+    Verdict::no_problem(if facts.state == KeyState::Active && outdated.worked_before {
         text!(language, "key-works-again", since = since, number = number, probes = probes)
+    } else if facts.state == KeyState::Active {
+        text!(language, "key-works-now", since = since, number = number, probes = probes)
     } else {
         text!(language, "secret-accepted-again", since = since, number = number, probes = probes)
     })

@@ -121,6 +121,7 @@ impl Fleet {
         if shared_state.inventory().settings.api.base_url != config.settings.api.base_url {
             shared_state.health().reset();
         }
+        hand_over_histories(&self.keys, &keys);
         shared_state.set_inventory(inventory(config, &partners, &keys));
         self.context.forget_removed_failures(&shared_state.inventory());
         self.key_index.publish(&keys);
@@ -229,6 +230,18 @@ impl KeyIndex {
     fn publish(&self, keys: &Keys) {
         let by_name = keys.iter().map(|(name, key)| (name.clone(), Arc::clone(&key.monitor))).collect();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = by_name;
+    }
+}
+
+/// A key that was renamed keeps its last probes and state changes: its token tells that it is the same key.
+fn hand_over_histories(removed: &Keys, keys: &Keys) {
+    let by_token: HashMap<_, _> =
+        removed.values().filter_map(|old| Some((old.monitor.fingerprint()?, &old.monitor))).collect();
+    for key in keys.values().filter(|_| !by_token.is_empty()) {
+        if let Some(old) = key.monitor.fingerprint().and_then(|fingerprint| by_token.get(&fingerprint)) {
+            let old = old.monitored_key().status().clone();
+            key.monitor.monitored_key().status().take_history(&old);
+        }
     }
 }
 

@@ -81,6 +81,9 @@ struct Change<S> {
     at: SystemTime,
     from: S,
     to: S,
+    /// As in [`TransitionRecord`].
+    #[serde(default)]
+    seen: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     code: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -240,6 +243,7 @@ fn changes<S: Copy>(
         at: transition.at,
         from: transition.from,
         to: transition.to,
+        seen: transition.seen,
         code: transition.code.as_ref().map(ErrorCode::to_string),
         request_id: transition.request_id.as_ref().map(RequestId::to_string),
     };
@@ -253,6 +257,7 @@ fn restore<S: Copy>(transitions: &mut Transitions<S>, changes: Vec<Change<S>>, n
             at: change.at,
             from: change.from,
             to: change.to,
+            seen: change.seen,
             code: change.code.as_deref().and_then(ErrorCode::parse),
             request_id: change.request_id.as_deref().and_then(RequestId::parse),
         });

@@ -30,7 +30,7 @@ use crate::metrics::Metrics;
 use crate::pauses::Pauses;
 use crate::probe::{BuildError, Prober};
 use crate::report::ProbeReport;
-use crate::state::{Inventory, MonitoredKey, SharedState};
+use crate::state::{CredentialProblem, Inventory, MonitoredKey, SharedState};
 use crate::store::{StateUpdate, Store};
 use crate::watchdog::Watchdog;
 
@@ -239,7 +239,7 @@ async fn persist(store: &Store, update: StateUpdate) {
 /// `the key's token can't be read: …`. `key` is `None` for the partner's secret. `last_value_serves`: it was read
 /// before, so that the probes continue.
 fn publish_credential_problem(
-    known: &mut Option<Arc<str>>,
+    known: &mut Option<CredentialProblem>,
     problem: Option<String>,
     last_value_serves: bool,
     partner: &str,
@@ -253,7 +253,8 @@ fn publish_credential_problem(
         (Some(_), None) => info!(partner, key, "credential readable again"),
         (None, None) | (Some(_), Some(_)) => {}
     }
-    if known.as_deref() != problem.as_deref() {
-        *known = problem.map(Arc::from);
+    let problem = problem.map(|problem| CredentialProblem { text: problem.into(), last_value_serves });
+    if *known != problem {
+        *known = problem;
     }
 }

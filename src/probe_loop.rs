@@ -356,7 +356,7 @@ mod tests {
             advance(Duration::from_secs(8)).await;
             sleep(Duration::from_secs(2)).await;
         }
-        sleep(Duration::from_secs(60)).await;
+        sleep(Duration::from_mins(1)).await;
         let runs = runs.lock().unwrap().clone();
         for from in runs.iter().filter(|run| **run > first_pause) {
             let second =

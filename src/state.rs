@@ -10,6 +10,7 @@ pub(crate) mod history;
 mod status;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -75,6 +76,15 @@ pub(crate) struct Inventory {
     pub usual_intervals: BTreeMap<Arc<str>, Duration>,
 }
 
+/// Why a secret, token or password cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CredentialProblem {
+    /// Contains no secret.
+    pub text: Arc<str>,
+    /// Whether it was read before, so that the probes continue with that value.
+    pub last_value_serves: bool,
+}
+
 #[derive(Debug)]
 pub(crate) struct MonitoredPartner {
     pub name: Arc<str>,
@@ -82,8 +92,10 @@ pub(crate) struct MonitoredPartner {
     pub labels: Box<str>,
     secret: Mutex<PersistedSecretState>,
     transitions: Mutex<Transitions<SecretState>>,
-    /// Why the secret cannot be read now, if it cannot. It may be that the last value serves.
-    credential_problem: Mutex<Option<Arc<str>>>,
+    /// Whether the API accepted the secret since the start of the process.
+    was_accepted: AtomicBool,
+    /// Why the secret cannot be read now, if it cannot.
+    credential_problem: Mutex<Option<CredentialProblem>>,
 }
 
 #[derive(Debug)]
@@ -195,11 +207,12 @@ impl MonitoredPartner {
             labels,
             secret: Mutex::new(secret),
             transitions: Mutex::default(),
+            was_accepted: AtomicBool::default(),
             credential_problem: Mutex::default(),
         }
     }
 
-    pub(crate) fn credential_problem(&self) -> MutexGuard<'_, Option<Arc<str>>> {
+    pub(crate) fn credential_problem(&self) -> MutexGuard<'_, Option<CredentialProblem>> {
         lock(&self.credential_problem)
     }
 
@@ -215,8 +228,14 @@ impl MonitoredPartner {
         let from = if before == SecretState::Unknown { last_change } else { before };
         if before != secret.state {
             let (at, to) = (secret.since, secret.state);
-            transitions.push(TransitionRecord { at, from, to, code: None, request_id });
+            let seen = self.was_accepted.load(Ordering::Relaxed);
+            transitions.push(TransitionRecord { at, from, to, seen, code: None, request_id });
         }
+    }
+
+    /// Notes that the API has just accepted the secret: a refusal after that is a change that was seen.
+    pub(crate) fn note_acceptance(&self) {
+        self.was_accepted.store(true, Ordering::Relaxed);
     }
 
     /// The last changes of the secret's state.

@@ -102,6 +102,9 @@ pub(crate) struct Overview {
     pub key_states: BTreeMap<KeyState, usize>,
     /// The number of these keys that have a failing probe.
     pub failing_keys: usize,
+    /// The number of these keys that need someone.
+    #[serde(skip)]
+    pub needing: usize,
     /// The partners that the filter accepts, the most severe problems first.
     pub partners: Vec<PartnerView>,
 }
@@ -125,6 +128,7 @@ impl Overview {
             recent_changes: recent_changes(source),
             key_states: selection.states.clone(),
             failing_keys: selection.failing,
+            needing: selection.needing,
             partners: selection.partners.clone(),
         }
     }

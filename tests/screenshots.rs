@@ -30,7 +30,7 @@ const LAPTOP: (u32, u32) = (1366, 768);
 const PHONE: (u32, u32) = (390, 844);
 
 /// The name of the screenshot, the path, the window size, and whether the colour scheme is dark.
-const PAGES: [(&str, &str, (u32, u32), bool); 7] = [
+const PAGES: [(&str, &str, (u32, u32), bool); 11] = [
     ("overview-laptop", "/", LAPTOP, false),
     ("overview-light", "/", DESKTOP, false),
     ("overview-dark", "/", DESKTOP, true),
@@ -38,6 +38,10 @@ const PAGES: [(&str, &str, (u32, u32), bool); 7] = [
     ("overview-phone-dark", "/", PHONE, true),
     ("key-light", "/key?partner=valmy-logiciels&key=girard", DESKTOP, false),
     ("key-phone-dark", "/key?partner=valmy-logiciels&key=girard", PHONE, true),
+    ("overview-laptop-fr", "/?lang=fr", LAPTOP, false),
+    ("overview-phone-fr", "/?lang=fr", PHONE, true),
+    ("key-laptop-fr", "/key?partner=valmy-logiciels&key=roux&lang=fr", LAPTOP, true),
+    ("key-phone-fr", "/key?partner=valmy-logiciels&key=roux&lang=fr", PHONE, false),
 ];
 
 /// A laptop's width. The picture ends where the drawing ends.

@@ -51,6 +51,7 @@ secret-pending = The API does not know the partner's secret, or does not know it
 secret-pending-action = Compare the secret with the one that MyUnisoft issued. A new secret works when MyUnisoft has activated it.
 secret-unreadable = The exporter can't read the secret of the partner: { $detail }.
 secret-unreadable-action = Repair the file or the variable that the configuration names, on the machine of the exporter.
+secret-lost = The exporter cannot read the partner's secret any more, and continues with the last value that it read: { $detail }.
 partner-secret-rejected = The API refuses the partner's secret, which it accepted before. None of its keys works without it.
 partner-secret-rejected-action = Ask MyUnisoft's support what happened to the secret, and quote the request ID.
 partner-secret-pending = The API does not know the partner's secret, or does not know it yet.
@@ -76,6 +77,10 @@ key-unknown = The API has not said anything about the key yet.
 key-works-again = The key works again since { $since }; { $number ->
     [one] the probe { $probes } has not run again yet
    *[other] the probes { $probes } have not run again yet
+    }.
+key-works-now = The key works since { $since }; { $number ->
+    [one] the probe { $probes } has not run since then
+   *[other] the probes { $probes } have not run since then
     }.
 token-refused = The API refuses the token: { $code }.
 token-refused-action = Check that the key is still under Connectés in MyUnisoft ({ $screen }). If it is not, { $new_token }.
@@ -188,7 +193,10 @@ filter = Filter
 clear = Clear
 keys-by-state = Keys by state
 in-total = in total
-need-someone = need someone
+need-someone = { $keys ->
+    [one] { $keys } needs someone
+   *[other] { $keys } need someone
+    }
 request-id-to-quote = Request ID to quote:
 availability-in = availability { $ratio } in the last { $window }
 needs-keys = { $keys ->
@@ -206,6 +214,13 @@ needs-both = { $partners ->
     [one] { $keys } key
    *[other] { $keys } keys
     } need someone.
+needs-keys-and-partners = { $keys ->
+    [one] { $keys } key
+   *[other] { $keys } keys
+    } and { $partners ->
+    [one] { $partners } partner need someone.
+   *[other] { $partners } partners need someone.
+    }
 all-keys-work = { $keys ->
     [one] The only key works.
    *[other] All { $keys } keys work.
@@ -240,7 +255,9 @@ key-as-json = This key as JSON
 key-title = { $key } of { $partner }: { $state }
 of-partner = of { $partner }
 state-since = State since
+state-since-at-least = State since at least
 broken-since = Broken since
+broken-since-at-least = Broken since at least
 access = Access
 partners-secret = Partner's secret
 budget-used = Request budget used by probes
@@ -305,6 +322,8 @@ credentials-unreadable = { $number ->
     [1] One credential cannot be read.
    *[other] { $number } credentials cannot be read.
     }
+last-value-serves = The last value that was read still serves; a restart would lose it.
+nothing-can-be-sent = Without it, nothing can be sent.
 and-more = And { $number } more: see the JSON.
 needs-someone-now = Needs someone now
 nobody = Nobody: no key and no secret has a problem of its own.
@@ -320,6 +339,8 @@ keys-failing = { $number } failing
 affected = affected
 failing = failing
 since-span = for { $span }
+since-span-at-least = for at least { $span }
+first-seen = first seen
 since-when = since
 copy = Copy
 what-to-do = What to do:

@@ -52,6 +52,7 @@ secret-pending = L'API ne connaît pas la clé secrète du partenaire, ou ne la 
 secret-pending-action = Comparez la clé secrète avec celle que MyUnisoft vous a remise. Une nouvelle clé secrète fonctionne une fois que MyUnisoft l'a activée.
 secret-unreadable = L'exporteur ne peut pas lire la clé secrète du partenaire : { $detail }.
 secret-unreadable-action = Réparez le fichier ou la variable que nomme la configuration, sur la machine de l'exporteur.
+secret-lost = L'exporteur ne peut plus lire la clé secrète du partenaire, et continue avec la dernière valeur qu'il a lue : { $detail }.
 partner-secret-rejected = L'API refuse la clé secrète du partenaire, qu'elle acceptait auparavant. Aucune de ses clés ne fonctionne sans elle.
 partner-secret-rejected-action = Demandez au support de MyUnisoft ce qu'est devenue la clé secrète, en citant le request-id.
 partner-secret-pending = L'API ne connaît pas la clé secrète du partenaire, ou ne la connaît pas encore.
@@ -74,6 +75,10 @@ key-unknown = L'API n'a encore rien dit de la clé.
 key-works-again = La clé fonctionne de nouveau depuis le { $since } ; { $number ->
     [one] la sonde { $probes } n'a pas encore été relancée
    *[other] les sondes { $probes } n'ont pas encore été relancées
+    }.
+key-works-now = La clé fonctionne depuis le { $since } ; { $number ->
+    [one] la sonde { $probes } n'a pas été relancée depuis
+   *[other] les sondes { $probes } n'ont pas été relancées depuis
     }.
 token-refused = L'API refuse le jeton : { $code }.
 token-refused-action = Vérifiez que la clé est toujours sous Connectés dans MyUnisoft ({ $screen }). Si elle n'y est plus, { $new_token }.
@@ -186,7 +191,7 @@ filter = Filtrer
 clear = Effacer
 keys-by-state = Clés par état
 in-total = au total
-need-someone = à traiter
+need-someone = { $keys } à traiter
 request-id-to-quote = Request-id à citer :
 availability-in = disponibilité de { $ratio } sur { $window }
 needs-keys = { $keys ->
@@ -204,6 +209,13 @@ needs-both = { $partners ->
     [one] { $keys } clé
    *[other] { $keys } clés
     } sont à traiter.
+needs-keys-and-partners = { $keys ->
+    [one] { $keys } clé
+   *[other] { $keys } clés
+    } et { $partners ->
+    [one] { $partners } partenaire sont à traiter.
+   *[other] { $partners } partenaires sont à traiter.
+    }
 all-keys-work = { $keys ->
     [one] La seule clé fonctionne.
    *[other] Les { $keys } clés fonctionnent toutes.
@@ -241,7 +253,9 @@ key-as-json = Cette clé en JSON
 key-title = { $key } de { $partner } : { $state }
 of-partner = de { $partner }
 state-since = Dans cet état depuis
+state-since-at-least = Dans cet état au moins depuis
 broken-since = En panne depuis
+broken-since-at-least = En panne au moins depuis
 access = Accès
 partners-secret = Clé secrète du partenaire
 budget-used = Quota de requêtes utilisé par les sondes
@@ -306,6 +320,8 @@ credentials-unreadable = { $number ->
     [1] Un jeton, une clé secrète ou un mot de passe est illisible.
    *[other] { $number } jetons, clés secrètes ou mots de passe sont illisibles.
     }
+last-value-serves = La dernière valeur lue sert encore ; un redémarrage la perdrait.
+nothing-can-be-sent = Sans elle, rien ne peut être envoyé.
 and-more = Et { $number } de plus : voyez le JSON.
 needs-someone-now = À traiter maintenant
 nobody = Rien : aucune clé et aucune clé secrète n'a de problème propre.
@@ -321,6 +337,8 @@ keys-failing = { $number } en échec
 affected = touchée
 failing = en échec
 since-span = depuis { $span }
+since-span-at-least = depuis au moins { $span }
+first-seen = constaté dès
 since-when = soit depuis
 copy = Copier
 what-to-do = Que faire :

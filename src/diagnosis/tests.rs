@@ -464,7 +464,9 @@ fn a_replacement_is_not_reported_as_working_before_it_is_accepted() {
 
 #[test]
 fn a_refusal_older_than_the_acceptance_is_no_contradiction() {
-    let outdated = |probes| Some(OutdatedRefusals { probes, accepted_since: SystemTime::UNIX_EPOCH });
+    let outdated = |probes| {
+        Some(OutdatedRefusals { probes, accepted_since: SystemTime::UNIX_EPOCH, worked_before: true })
+    };
     for accepted in ["key_info", "users"] {
         let works = KeyFacts {
             accepted_probes: vec![accepted],

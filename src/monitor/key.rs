@@ -30,7 +30,7 @@ use crate::partner_api::judge::{KeyEvidence, RequestKind, SecretEvidence};
 use crate::probe::{Credentials, ProbeRequest};
 use crate::report::ProbeReport;
 use crate::state::{KeyStatus, KeyUse, MonitoredKey, ProbeStatus, Skip, TransitionCause};
-use crate::store::{CredentialId, StateUpdate};
+use crate::store::{CredentialId, Fingerprint, StateUpdate};
 use on_request::OnRequest;
 
 /// Sends the probes of one key, one request at a time.
@@ -185,6 +185,11 @@ impl KeyMonitor {
     /// The file with the token.
     pub(crate) fn token_file(&self) -> Option<&Path> {
         self.definition.credential.token_file()
+    }
+
+    /// That of its token; `None` if the token could not be read yet.
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.partner_monitor.fingerprint(self.number)
     }
 
     /// The key in the shared state.

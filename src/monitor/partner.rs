@@ -13,7 +13,7 @@ use crate::config;
 use crate::confirmation::{Confirmation, Decision, Situation, Statement};
 use crate::key_state::{PersistedSecretState, SecretState};
 use crate::partner_api::error::ErrorCode;
-use crate::partner_api::judge::SecretEvidence;
+use crate::partner_api::judge::{Judgement, SecretEvidence};
 use crate::partner_api::request_id::RequestId;
 use crate::report::ProbeReport;
 use crate::secret::{SecretError, SecretKind, SecretSource, WatchedSecret};
@@ -93,6 +93,20 @@ pub(super) struct SecretAnswer<'a> {
     pub(super) patience: Duration,
 }
 
+impl SecretAnswer<'_> {
+    fn judgement(&self) -> Option<&Judgement> {
+        self.report.and_then(|report| report.judgement.as_ref())
+    }
+
+    fn said(&self) -> Option<SecretEvidence> {
+        self.judgement().and_then(|judgement| judgement.secret)
+    }
+
+    fn accepts(&self) -> bool {
+        self.said() == Some(SecretEvidence::Accepted)
+    }
+}
+
 impl PartnerMonitor {
     /// Starts with the persisted state of the secret, if there is one.
     pub(crate) fn new(store: &Store, partner: &config::Partner, api: Arc<str>) -> Self {
@@ -170,6 +184,10 @@ impl PartnerMonitor {
     }
 
     /// The token of a key was replaced, or could be read for the first time.
+    pub(super) fn fingerprint(&self, number: u32) -> Option<Fingerprint> {
+        self.members().keys.get(&number)?.fingerprint.clone()
+    }
+
     pub(super) fn set_fingerprint(&self, number: u32, fingerprint: &Fingerprint, store: &Store) {
         let mut current = self.current();
         let named = self.members().keys.get_mut(&number).map(|member| {
@@ -293,6 +311,9 @@ impl PartnerMonitor {
             if current.restore_persisted(&self.partner.name, store) {
                 self.partner.set_secret(current.state, None);
             }
+            if answer.accepts() {
+                self.partner.note_acceptance();
+            }
             let decision = current.hear(&answer);
             self.save_contradictions(&mut current, store);
             let evidence = match decision {
@@ -413,8 +434,7 @@ impl Members {
 
 impl CurrentSecret {
     fn hear(&mut self, answer: &SecretAnswer<'_>) -> Decision<SecretProbe, SecretEvidence> {
-        let judgement = answer.report.and_then(|report| report.judgement.as_ref());
-        let said = judgement.and_then(|judgement| judgement.secret);
+        let (judgement, said) = (answer.judgement(), answer.said());
         if said == Some(SecretEvidence::Refused) {
             self.refusal = answer.report.map(TransitionCause::from);
         }

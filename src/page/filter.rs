@@ -50,7 +50,9 @@ fn states(status: &Overview, filter: &Filter, reader: Reader) -> Markup {
             a href=(with(None, None)) aria-current=[is_all.then_some("true")] {
                 (status.key_states.values().sum::<usize>()) " " (say!(reader, "in-total"))
             }
-            a href=(with(None, needs)) aria-current=[(filter.standing == needs).then_some("true")] { (say!(reader, "need-someone")) }
+            a href=(with(None, needs)) aria-current=[(filter.standing == needs).then_some("true")] {
+                (say!(reader, "need-someone", keys = status.needing))
+            }
             @for (state, count) in &status.key_states {
                 a href=(with(Some(*state), None)) aria-current=[(filter.state == Some(*state)).then_some("true")] {
                     (count) " " (badge(Tone::of_key(*state), &words::key_state(*state, reader)))

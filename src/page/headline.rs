@@ -61,7 +61,11 @@ fn needs(fleet: &FleetView, reader: Reader) -> Option<String> {
         (0, 0) => None,
         (keys, 0) => Some(say!(reader, "needs-keys", keys = keys)),
         (0, partners) => Some(say!(reader, "needs-partners", partners = partners)),
-        (keys, partners) => Some(say!(reader, "needs-both", partners = partners, keys = keys)),
+        // In the order of the list below.
+        (keys, partners) if fleet.has_lost_secret => {
+            Some(say!(reader, "needs-both", partners = partners, keys = keys))
+        }
+        (keys, partners) => Some(say!(reader, "needs-keys-and-partners", partners = partners, keys = keys)),
     }
 }
 
@@ -127,6 +131,7 @@ mod tests {
             working,
             not_answered_yet: 0,
             partners_need_someone,
+            has_lost_secret: partners_need_someone > 0,
         }
     }
 

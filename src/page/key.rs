@@ -65,8 +65,16 @@ fn state(view: &KeyView, secret: SecretState, api: &ApiView, reader: Reader) -> 
             }
             @if !view.labels.is_empty() { p { (labels(view)) } }
             dl.facts {
-                div { dt { (say!(reader, "state-since")) } dd { (exact(view.since, reader)) } }
-                @if let Some(since) = view.broken_since { div { dt { (say!(reader, "broken-since")) } dd { (exact(since, reader)) } } }
+                div {
+                    dt { @if view.state_seen { (say!(reader, "state-since")) } @else { (say!(reader, "state-since-at-least")) } }
+                    dd { (exact(view.since, reader)) }
+                }
+                @if let Some(since) = view.broken_since {
+                    div {
+                        dt { @if view.problem_seen { (say!(reader, "broken-since")) } @else { (say!(reader, "broken-since-at-least")) } }
+                        dd { (exact(since, reader)) }
+                    }
+                }
                 div { dt { (say!(reader, "access")) } dd { (words::access(view.access, reader)) } }
                 div { dt { (say!(reader, "partners-secret")) } dd { (badge(Tone::of_secret(secret), &words::secret_state(secret, reader))) } }
                 div { dt { (say!(reader, "budget-left")) } dd { (budget(view.rate_limit.as_ref(), reader)) } }

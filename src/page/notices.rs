@@ -43,7 +43,7 @@ fn storage_failure(exporter: &ExporterView, reader: Reader) -> Markup {
     html! {
         @if let Some(failure) = &exporter.storage_failure {
             div #storage {
-                p { strong { (say!(reader, "not-saved")) } " " (since(failure.since, reader)) }
+                p { strong { (say!(reader, "not-saved")) } " " (since(failure.since, true, reader)) }
                 p {
                     (say!(reader, "not-saved-action")) " "
                     span lang="en" { (failure.error) } "."
@@ -57,7 +57,7 @@ fn restore_failure(exporter: &ExporterView, reader: Reader) -> Markup {
     html! {
         @if let Some(failure) = &exporter.restore_failure {
             div #restore {
-                p { strong { (say!(reader, "not-restored")) } " " (since(failure.since, reader)) }
+                p { strong { (say!(reader, "not-restored")) } " " (since(failure.since, true, reader)) }
                 p {
                     (say!(reader, "not-restored-action")) " "
                     span lang="en" { (failure.error) } "."
@@ -83,7 +83,9 @@ fn unreadable_credentials(exporter: &ExporterView, reader: Reader) -> Markup {
                                 }
                                 None => a href=(reader.link("", &[("partner", &credential.partner)])) { (credential.partner) },
                             }
-                            ": " span lang="en" { (credential.error) }
+                            ": " span lang="en" { (credential.error) } ". "
+                            @if credential.last_value_serves { (say!(reader, "last-value-serves")) }
+                            @else { (say!(reader, "nothing-can-be-sent")) }
                         }
                     }
                 }

@@ -51,21 +51,22 @@ impl Listing {
 
 pub(crate) fn overview(frame: Frame, status: &Overview, listing: &Listing) -> Markup {
     let reader = frame.reader(status.now);
+    let partners = partners_needing(status, listing);
     let content = html! {
         (headline::card(status, reader))
         @if let Some(shard) = &status.exporter.shard { p.faint #shard data-live { (say!(reader, "shard", ordinal = shard.ordinal, total = shard.total, keys = reader.number(format::grouped(shard.keys)), fleet = reader.number(format::grouped(shard.fleet_keys)))) } }
         (notices::section(status, reader))
         (filter::bar(status, &listing.filter, reader))
         @if listing.is_first_view() {
-            div.columns {
-                (needing(status, listing, reader))
+            div.columns.stacked[!attention::is_short(&partners, &listing.attention)] {
+                (needing(status, listing, &partners, reader))
                 (changes::section(&status.recent_changes, reader))
             }
             (partners::section(&status.partners, reader))
             (api::details(&status.api, reader))
             (all_others(status, listing, reader))
         } @else {
-            (matching(status, listing, reader))
+            (matching(status, listing, &partners, reader))
             (changes::section(&status.recent_changes, reader))
             (partners::section(&status.partners, reader))
             (api::details(&status.api, reader))
@@ -82,8 +83,7 @@ pub(crate) fn overview(frame: Frame, status: &Overview, listing: &Listing) -> Ma
 }
 
 /// Who needs someone, in the first view.
-fn needing(status: &Overview, listing: &Listing, reader: Reader) -> Markup {
-    let partners = partners_needing(status, &listing.filter);
+fn needing(status: &Overview, listing: &Listing, partners: &[&PartnerView], reader: Reader) -> Markup {
     let (shown, all) = (listing.attention.len(), status.fleet.needs_someone);
     html! {
         section #attention.card data-live aria-labelledby="attention-title" {
@@ -91,7 +91,7 @@ fn needing(status: &Overview, listing: &Listing, reader: Reader) -> Markup {
             @if partners.is_empty() && listing.attention.is_empty() {
                 p.faint { (say!(reader, "nobody")) }
             } @else {
-                (attention::entries(&partners, &listing.attention, reader))
+                (attention::entries(partners, &listing.attention, reader))
             }
             @if all > shown {
                 @let filter = Filter { standing: Some(Standing::NeedsSomeone), ..Filter::default() };
@@ -114,14 +114,13 @@ fn all_others(status: &Overview, listing: &Listing, reader: Reader) -> Markup {
 }
 
 /// The keys that a filter selects, or another page of the list.
-fn matching(status: &Overview, listing: &Listing, reader: Reader) -> Markup {
-    let partners = if listing.page == 1 { partners_needing(status, &listing.filter) } else { Vec::new() };
+fn matching(status: &Overview, listing: &Listing, partners: &[&PartnerView], reader: Reader) -> Markup {
     html! {
         section #keys.card data-live aria-labelledby="keys-title" {
             h2 #keys-title.unseen { (say!(reader, "keys")) }
             p.faint role="status" { (keys::summary(listing, reader)) }
             @if !partners.is_empty() || !listing.attention.is_empty() {
-                (attention::entries(&partners, &listing.attention, reader))
+                (attention::entries(partners, &listing.attention, reader))
             }
             (keys::table(&listing.others, &status.api, reader))
             (keys::pager(listing, reader))
@@ -129,9 +128,10 @@ fn matching(status: &Overview, listing: &Listing, reader: Reader) -> Markup {
     }
 }
 
-/// The partners whose secret needs someone, unless the filter is about keys.
-fn partners_needing<'a>(status: &'a Overview, filter: &Filter) -> Vec<&'a PartnerView> {
-    let is_about_keys = filter.state.is_some() || filter.name.is_some();
+/// The partners whose secret needs someone, on the first page, unless the filter is about keys.
+fn partners_needing<'a>(status: &'a Overview, listing: &Listing) -> Vec<&'a PartnerView> {
+    let filter = &listing.filter;
+    let is_about_others = filter.state.is_some() || filter.name.is_some() || listing.page > 1;
     let partners = status.partners.iter().filter(|partner| partner.verdict.blame.is_some());
-    partners.take(if is_about_keys { 0 } else { ATTENTION_SHOWN }).collect()
+    partners.take(if is_about_others { 0 } else { ATTENTION_SHOWN }).collect()
 }

@@ -115,13 +115,24 @@ pub(super) fn clock(time: SystemTime, reader: Reader) -> Markup {
     }
 }
 
-/// How long something has lasted, and since when.
-pub(super) fn since(start: SystemTime, reader: Reader) -> Markup {
+/// How long something has lasted, and since when. `seen`: it was seen to begin; if not, it may have begun earlier.
+pub(super) fn since(start: SystemTime, seen: bool, reader: Reader) -> Markup {
     html! {
         span.since {
-            (say!(reader, "since-span", span = reader.since(start)))
-            span.faint { ", " (say!(reader, "since-when")) " " (clock(start, reader)) }
+            (span_since(start, seen, reader))
+            span.faint {
+                ", " @if seen { (say!(reader, "since-when")) } @else { (say!(reader, "first-seen")) } " " (clock(start, reader))
+            }
         }
+    }
+}
+
+fn span_since(start: SystemTime, seen: bool, reader: Reader) -> String {
+    let span = reader.since(start);
+    if seen {
+        say!(reader, "since-span", span = span)
+    } else {
+        say!(reader, "since-span-at-least", span = span)
     }
 }
 
@@ -158,13 +169,18 @@ pub(super) fn copyable(text: &str, reader: Reader) -> Markup {
     }
 }
 
+/// Where the problem is, and what is wrong.
+pub(super) fn summary(verdict: &Verdict, reader: Reader) -> Markup {
+    html! {
+        @if let Some(blame) = verdict.blame { span.blame { (words::blame(blame, reader)) } " " }
+        (verdict.summary)
+    }
+}
+
 /// Where the problem is, what is wrong, and what to do.
 pub(super) fn verdict(verdict: &Verdict, reader: Reader) -> Markup {
     html! {
-        p.verdict {
-            @if let Some(blame) = verdict.blame { span.blame { (words::blame(blame, reader)) } " " }
-            (verdict.summary)
-        }
+        p.verdict { (summary(verdict, reader)) }
         @if let Some(action) = &verdict.action { p.action { (say!(reader, "what-to-do")) " " (action) } }
     }
 }
@@ -188,7 +204,7 @@ pub(super) fn error(error: &ErrorView, reader: Reader) -> Markup {
     html! {
         span.reason { (error.reason) }
         @if let Some(code) = &error.code { " " code { (code) } }
-        " " span.faint { (say!(reader, "since-span", span = reader.since(error.since))) }
+        " " span.faint { (span_since(error.since, error.seen, reader)) }
     }
 }
 

@@ -73,12 +73,19 @@ function localize(within) {
 
 // The element of the new content that has the same identifying attributes.
 function sameIn(region, element) {
-	const traits = ["id", "href", "data-copy"].filter((name) => element.hasAttribute(name));
+	const traits = ["id", "href", "data-copy", "data-of"].filter((name) => element.hasAttribute(name));
 	if (traits.length === 0) {
 		return null;
 	}
 	const selector = traits.map((name) => `[${name}="${CSS.escape(element.getAttribute(name))}"]`).join("");
 	return region.querySelector(selector);
+}
+
+// What the reader has unfolded in a list stays unfolded.
+function unfold(region, old) {
+	for (const summary of old.querySelectorAll("details[open] > summary[data-of]")) {
+		sameIn(region, summary)?.parentElement.setAttribute("open", "");
+	}
 }
 
 function replace(fresh) {
@@ -92,6 +99,7 @@ function replace(fresh) {
 		const seen = region.innerHTML;
 		const held = old.contains(document.activeElement) ? document.activeElement : null;
 		const scrolled = old.querySelector(".scroll")?.scrollLeft ?? 0;
+		unfold(region, old);
 		reveal(region);
 		localize(region);
 		old.replaceWith(region);

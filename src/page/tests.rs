@@ -7,11 +7,17 @@ use std::time::{Duration, SystemTime};
 use strum::VariantArray as _;
 
 use crate::config::Labels;
-use crate::key_state::{KeyState, SecretState};
+use crate::key_state::{KeyHistory, KeyState, PersistedKeyState, PersistedSecretState, SecretState};
 use crate::language::Language;
 use crate::page::{self, Frame, Listing, Reader};
-use crate::status::{self, Filter, KeyDetail, Overview, StatusSource};
+use crate::partner_api::error::{DocumentedCode, ErrorCode, RouteCode};
+use crate::partner_api::failure::{Failure, Reason};
+use crate::partner_api::request_id::RequestId;
+use crate::report::{Phases, ProbeReport};
+use crate::state::{KeyStatus, MonitoredKey, ProbeStatus};
+use crate::status::{self, ApiView, Filter, KeyDetail, Overview, StatusSource};
 use crate::synthetic::SyntheticFleet;
+use crate::test_support::report;
 
 #[test]
 fn pages_of_ten_thousand_revoked_keys_stay_below_a_megabyte_and_list_every_key_once() {
@@ -22,10 +28,17 @@ fn pages_of_ten_thousand_revoked_keys_stay_below_a_megabyte_and_list_every_key_o
     for key in &fleet.shared_state.inventory().keys {
         key.set_operator_labels(Arc::clone(&labels));
     }
-    let source = StatusSource::new(&fleet.shared_state, Language::English);
+    for language in Language::VARIANTS {
+        check_pages(&fleet, *language);
+    }
+}
+
+/// Every page of a fleet with 10,000 keys.
+fn check_pages(fleet: &SyntheticFleet, language: Language) {
+    let source = StatusSource::new(&fleet.shared_state, language);
     let selection = status::select(&source, &Filter::default());
     let overview = Overview::new(&source, &selection);
-    let frame = Frame { edition: "1", announcement: None, language: Language::English, is_chosen: false };
+    let frame = Frame { edition: "1", announcement: None, language, is_chosen: true };
     let mut seen = BTreeSet::new();
     for page in 1..=100 {
         let listing = Listing::new(&source, &selection, Filter::default(), page);
@@ -99,14 +112,189 @@ fn no_english_sentence_stands_on_a_french_page() {
     for page in &pages {
         assert!(page.contains("<html lang=\"fr\">"));
         let page = page.replace("&amp;", "&").replace("&quot;", "\"").replace("&#39;", "'");
-        for text in &texts {
-            assert!(!page.contains(text), "{text}");
-        }
         let visible: String =
             page.split('<').filter_map(|part| part.split_once('>')).map(|(_, text)| text).collect();
-        for word in [" the ", " is ", " and ", " of ", " since ", " not ", " key ", "ago", "needs"] {
-            assert!(!visible.contains(word), "{word}: {visible}");
+        assert_has_no_english(&page, &visible, &texts);
+    }
+}
+
+/// `text`: with what a screen reader reads. `visible`: what is seen.
+fn assert_has_no_english(text: &str, visible: &str, texts: &[&str]) {
+    for english in texts {
+        assert!(!text.contains(english), "{english}: {text}");
+    }
+    for word in [" the ", " is ", " and ", " of ", " since ", " not ", " key ", "ago", "needs"] {
+        assert!(!visible.contains(word), "{word}: {visible}");
+    }
+}
+
+/// Failures with every reason and, where it decides about the text, every code, cause, status, and sender.
+fn failures() -> Vec<ProbeReport> {
+    let documented = DocumentedCode::VARIANTS.iter().map(DocumentedCode::into_str);
+    let codes: Vec<_> =
+        documented.chain(RouteCode::VARIANTS.iter().map(RouteCode::into_str)).chain(["ERR-X"]).collect();
+    let mut failures = Vec::new();
+    for reason in Reason::VARIANTS {
+        // The details of a failure are in English: they are not part of the check.
+        let plain = || Failure::new(*reason, "xyz");
+        failures.push(plain());
+        if matches!(
+            reason,
+            Reason::Token | Reason::Secret | Reason::Forbidden | Reason::RateLimited | Reason::ApiError
+        ) {
+            failures.extend(codes.iter().map(|code| Failure { code: ErrorCode::parse(code), ..plain() }));
         }
+        if *reason == Reason::Login {
+            failures
+                .extend(Reason::VARIANTS.iter().map(|cause| Failure { underlying: Some(*cause), ..plain() }));
+        }
+    }
+    let reports = failures.into_iter().flat_map(|failure| {
+        [(Some(401), Some("req-1")), (Some(500), None), (None, None)].map(|(status, id)| {
+            let phases = if status.is_some() { [1, 2, 3, 4, 5] } else { [1, 0, 0, 0, 0] };
+            ProbeReport {
+                status,
+                request_id: id.and_then(RequestId::parse),
+                phases: Phases::new(phases.map(Duration::from_millis)),
+                ..report(SystemTime::now(), Err(failure.clone()))
+            }
+        })
+    });
+    reports.collect()
+}
+
+/// Sets the state of the only key, whose probe with this index has just failed; the other one succeeded.
+fn fail(key: &MonitoredKey, state: KeyState, index: usize, failure: &ProbeReport) {
+    let probes = ["key_info", "exercices"].map(|name| ProbeStatus::new(name.into(), Duration::from_mins(1)));
+    let persisted = PersistedKeyState { state, ..PersistedKeyState::new(SystemTime::UNIX_EPOCH) };
+    let mut status = KeyStatus::new(persisted, probes);
+    let success = report(SystemTime::now(), Ok(()));
+    status.record(1 - index, &ProbeReport { request_id: RequestId::parse("req-2"), ..success });
+    status.record(index, failure);
+    *key.status() = status;
+}
+
+#[test]
+fn every_reason_of_a_failure_is_explained_in_french_on_the_pages_and_in_the_json() {
+    let fleet = SyntheticFleet::with_keys(1, |_| ("client".to_owned(), false)).unwrap();
+    let inventory = fleet.shared_state.inventory();
+    let key = &inventory.keys[0];
+    let mut summaries = BTreeSet::new();
+    for failure in failures() {
+        fleet.shared_state.health().record(&failure);
+        for (state, secret) in [
+            (KeyState::Unknown, SecretState::Unknown),
+            (KeyState::Active, SecretState::Active),
+            (KeyState::Active, SecretState::Rejected),
+            (KeyState::Revoked, SecretState::Active),
+        ] {
+            let secret =
+                PersistedSecretState { state: secret, ..PersistedSecretState::new(SystemTime::now()) };
+            key.partner.set_secret(secret, None);
+            for index in [0, 1] {
+                fail(key, state, index, &failure);
+                let source = StatusSource::new(&fleet.shared_state, Language::French);
+                let view = KeyDetail::new(&source, key).key;
+                let api = ApiView::new(&source).verdict;
+                // The texts were not seen before: the pages and documents that have them.
+                let is_new = [&view.verdict, &api].map(|verdict| summaries.insert(verdict.summary.clone()));
+                if is_new.contains(&true) {
+                    assert_is_french(&source, key);
+                }
+            }
+        }
+    }
+    assert!(summaries.len() > 60, "{} different verdicts", summaries.len());
+}
+
+/// Checks the pages and the JSON of a fleet with one key.
+fn assert_is_french(source: &StatusSource<'_>, key: &MonitoredKey) {
+    let frame = Frame { edition: "1", announcement: None, language: Language::French, is_chosen: true };
+    let selection = status::select(source, &Filter::default());
+    let overview = Overview::new(source, &selection);
+    let detail = KeyDetail::new(source, key);
+    let listing = Listing::new(source, &selection, Filter::default(), 1);
+    let texts = english_texts();
+    for page in [
+        page::overview(frame, &overview, &listing),
+        page::key(frame, &detail, key.partner.secret().state, &overview.api, source.now),
+    ] {
+        let page = page.into_string().replace("&amp;", "&").replace("&quot;", "\"").replace("&#39;", "'");
+        let visible: String =
+            page.split('<').filter_map(|part| part.split_once('>')).map(|(_, text)| text).collect();
+        assert_has_no_english(&page, &visible, &texts);
+    }
+    let json = serde_json::to_value((&overview.api, &overview.partners, &detail)).unwrap();
+    for verdict in [&json[0]["verdict"], &json[1][0]["verdict"], &json[2]["verdict"]] {
+        let (summary, action) = (&verdict["summary"], &verdict["action"]);
+        let text = format!(" {} {} ", summary.as_str().unwrap(), action.as_str().unwrap_or_default());
+        assert_has_no_english(&text, &text, &texts);
+    }
+}
+
+#[test]
+fn a_duration_is_at_least_as_long_if_nobody_saw_how_it_began() {
+    let fleet = SyntheticFleet::with_keys(1, |_| ("client".to_owned(), false)).unwrap();
+    let inventory = fleet.shared_state.inventory();
+    let key = &inventory.keys[0];
+    let start = SystemTime::now() - Duration::from_secs(20);
+    let refusal = report(start, Err(Failure::new(Reason::Token, "")));
+    let persisted = |state, has_worked| PersistedKeyState {
+        state,
+        since: start,
+        has_been_active: has_worked,
+        history: KeyHistory { has_worked, broken_since: has_worked.then_some(start) },
+    };
+    let text = |language| {
+        let source = StatusSource::new(&fleet.shared_state, language);
+        let selection = status::select(&source, &Filter::default());
+        let listing = Listing::new(&source, &selection, Filter::default(), 1);
+        let frame = Frame { edition: "1", announcement: None, language, is_chosen: false };
+        page::overview(frame, &Overview::new(&source, &selection), &listing)
+            .into_string()
+            .replace('\u{a0}', " ")
+    };
+    for was_accepted in [false, true] {
+        let mut status = KeyStatus::new(
+            PersistedKeyState { state: KeyState::Active, ..PersistedKeyState::new(start) },
+            [ProbeStatus::new("key_info".into(), Duration::from_mins(1))],
+        );
+        if was_accepted {
+            status.record(0, &report(start, Ok(())));
+        }
+        status.set_persisted(persisted(KeyState::Revoked, true), None);
+        status.record(0, &refusal);
+        *key.status() = status;
+        let (english, french) = (text(Language::English), text(Language::French));
+        assert_eq!(
+            !was_accepted,
+            english.contains("for at least 2") && english.contains("first seen"),
+            "{english}"
+        );
+        assert_eq!(
+            !was_accepted,
+            french.contains("depuis au moins 2") && french.contains("constaté dès"),
+            "{french}"
+        );
+        let exact = english.contains("<span class=\"since\">for 2")
+            && french.contains("<span class=\"since\">depuis 2");
+        assert_eq!(was_accepted, exact, "{english}");
+    }
+    // Restored from a file: nobody knows.
+    *key.status() = KeyStatus::new(persisted(KeyState::Revoked, true), []);
+    assert!(text(Language::English).contains("for at least 2"));
+    // A probe that fails, but not because of the key.
+    for runs in [1, 2] {
+        let mut status = KeyStatus::new(
+            PersistedKeyState { state: KeyState::Active, ..PersistedKeyState::new(start) },
+            [ProbeStatus::new("exercices".into(), Duration::from_mins(1))],
+        );
+        if runs == 2 {
+            status.record(0, &report(start, Ok(())));
+        }
+        status.record(0, &report(start, Err(Failure::new(Reason::Forbidden, ""))));
+        *key.status() = status;
+        assert_eq!(text(Language::English).contains("for at least 2"), runs == 1, "{runs} runs");
     }
 }
 

@@ -73,6 +73,8 @@ pub(crate) struct TransitionRecord<S> {
     pub from: S,
     /// The new state.
     pub to: S,
+    /// Whether the process saw the state before, by an answer of the API; if not, the change may have happened earlier.
+    pub seen: bool,
     /// The error code in the response that caused the change.
     pub code: Option<ErrorCode>,
     /// The request ID of the response that caused the change; `None` if the cause is a replaced token.
@@ -219,6 +221,15 @@ impl<S> Transitions<S> {
     /// Oldest first.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &TransitionRecord<S>> + ExactSizeIterator {
         self.0.iter()
+    }
+
+    /// Whether a change at this time was seen. A time that was read from a file is a little less exact.
+    pub(crate) fn saw_change_at(&self, time: SystemTime) -> bool {
+        let is_then = |at: SystemTime| {
+            let apart = at.duration_since(time).or_else(|_| time.duration_since(at));
+            apart.is_ok_and(|apart| apart < Duration::from_millis(2))
+        };
+        self.0.iter().any(|transition| transition.seen && is_then(transition.at))
     }
 
     /// Adds an older transition, if there is room.

@@ -9,6 +9,7 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::CredentialProblem;
 use super::history::{Day, PastProbe, RecentProbes, TransitionRecord, Transitions};
 use crate::config::HEALTH;
 use crate::config::budget::share;
@@ -93,8 +94,8 @@ pub(crate) struct KeyStatus {
     pub routes: Option<usize>,
     /// Whether the token comes from a log-in.
     pub has_login: bool,
-    /// Why the token or password cannot be read now, if it cannot. It may be that the last value serves.
-    pub credential_problem: Option<Arc<str>>,
+    /// Why the token or password cannot be read now, if it cannot.
+    pub credential_problem: Option<CredentialProblem>,
     /// When the token expires, if it does.
     pub token_expiry: Option<SystemTime>,
     /// The request budget in the last response that had one.
@@ -173,6 +174,8 @@ impl From<&ProbeReport> for TransitionCause {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Episode {
     pub since: SystemTime,
+    /// Whether the probe had run before; if not, what makes it fail may be older.
+    pub seen: bool,
     /// The first failure.
     pub failure: Failure,
     /// The request ID of the first failure.
@@ -287,6 +290,15 @@ impl KeyStatus {
         }
     }
 
+    /// Takes over the last probes and state changes of the same key under another name. The counters begin anew, as
+    /// the series do.
+    pub(crate) fn take_history(&mut self, old: &Self) {
+        if self.transitions.iter().len() == 0 && self.recent.iter().len() == 0 {
+            self.transitions.clone_from(&old.transitions);
+            self.recent.clone_from(&old.recent);
+        }
+    }
+
     /// Records what a response says besides success or failure: the budget, and the data of key/info.
     pub(crate) fn record_response(&mut self, response: &Judgement) {
         if response.budget.is_reported() {
@@ -308,13 +320,21 @@ impl KeyStatus {
             count(&mut self.changes, persisted.state);
             let TransitionCause { code, request_id } = cause.unwrap_or_default();
             let (at, from, to) = (persisted.since, self.last_verdict(), persisted.state);
-            self.transitions.push(TransitionRecord { at, from, to, code, request_id });
+            let seen = self.has_seen_other_than(to);
+            self.transitions.push(TransitionRecord { at, from, to, seen, code, request_id });
             if to == KeyState::Active {
                 // What refused the key before does not describe the present any more.
                 self.probes.iter_mut().for_each(|probe| probe.runs_since_refusal = None);
             }
         }
         self.persisted = persisted;
+    }
+
+    /// Whether an answer since the start of the process shows that the state was another one.
+    fn has_seen_other_than(&self, to: KeyState) -> bool {
+        let was_refused = |probe: &ProbeStatus| probe.failures.iter().any(|(reason, _)| reason.is_refusal());
+        let mut probes = self.probes.iter();
+        if to == KeyState::Active { probes.any(was_refused) } else { probes.any(|probe| probe.successes > 0) }
     }
 
     /// The last state that is a verdict. While the state is unknown, it is that of the token before.
@@ -367,6 +387,7 @@ impl HealthStatus {
             return;
         }
         let before = self.before_start.take();
+        let seen = self.state != HealthState::Unknown;
         let from = if self.state == HealthState::Unknown {
             before.map(|(state, _)| state)
         } else {
@@ -377,7 +398,8 @@ impl HealthStatus {
         if let Some(from) = from.filter(|from| *from != to) {
             let code = report.outcome.as_ref().err().and_then(|failure| failure.code.clone());
             let request_id = report.request_id.clone();
-            self.transitions.push(TransitionRecord { at: report.finished, from, to, code, request_id });
+            let at = report.finished;
+            self.transitions.push(TransitionRecord { at, from, to, seen, code, request_id });
         }
     }
 }
@@ -454,6 +476,8 @@ impl ProbeStatus {
         self.episode.insert(returned.unwrap_or_else(|| {
             Box::new(Episode {
                 since: report.finished,
+                // This run is counted already.
+                seen: self.total > 1,
                 failure: failure.clone(),
                 request_id: report.request_id.clone(),
             })

@@ -26,7 +26,7 @@ pub(crate) struct ApiView {
     /// When this state was first seen.
     #[serde(rename = "state_since_timestamp_seconds", with = "As::<Seconds>")]
     pub since: SystemTime,
-    /// Whether it was in another state before; if not, it may be in this one for longer.
+    /// Whether the change to it was seen; if not, it may be in this state for longer.
     #[serde(skip)]
     pub changed: bool,
     /// When this process began to monitor the API.
@@ -92,7 +92,7 @@ impl ApiView {
             url: settings.api.base_url.as_str().into(),
             state: health.state,
             since: health.since,
-            changed: health.transitions.iter().next_back().is_some_and(|last| last.at <= health.since),
+            changed: health.transitions.saw_change_at(health.since),
             monitored_since: health.monitored_since,
             verdict: diagnosis::diagnose_api(
                 source.language,

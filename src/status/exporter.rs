@@ -12,7 +12,7 @@ use super::seconds::Seconds;
 use crate::config::Division;
 use crate::format;
 use crate::shard::Shard;
-use crate::state::{Inventory, ReloadFailure, RestoreFailure, StorageFailure};
+use crate::state::{CredentialProblem, Inventory, ReloadFailure, RestoreFailure, StorageFailure};
 
 /// The number of credentials in the list; the others are only counted.
 const MAX_CREDENTIALS: usize = 100;
@@ -88,6 +88,8 @@ pub(crate) struct CredentialView {
     /// `None`: it is the partner's secret.
     pub key: Option<Arc<str>>,
     pub error: Arc<str>,
+    /// Whether the probes continue with the value that was read before.
+    pub last_value_serves: bool,
 }
 
 impl From<ReloadFailure> for ReloadFailureView {
@@ -112,12 +114,13 @@ impl ExporterView {
     pub(super) fn new(source: &StatusSource<'_>) -> Self {
         let mut unreadable = Vec::new();
         let mut total = 0;
-        let mut add = |partner: &Arc<str>, key: Option<&Arc<str>>, problem: Option<&Arc<str>>| {
-            let Some(error) = problem else { return };
+        let mut add = |partner: &Arc<str>, key: Option<&Arc<str>>, problem: Option<&CredentialProblem>| {
+            let Some(problem) = problem else { return };
             total += 1;
             if unreadable.len() < MAX_CREDENTIALS {
-                let (partner, key, error) = (Arc::clone(partner), key.cloned(), Arc::clone(error));
-                unreadable.push(CredentialView { partner, key, error });
+                let CredentialProblem { text, last_value_serves } = problem.clone();
+                let (partner, key) = (Arc::clone(partner), key.cloned());
+                unreadable.push(CredentialView { partner, key, error: text, last_value_serves });
             }
         };
         for partner in &source.inventory.partners {

@@ -21,7 +21,7 @@ use crate::partner_api::error::ErrorCode;
 use crate::partner_api::failure::Reason;
 use crate::partner_api::request_id::RequestId;
 use crate::report::Phases;
-use crate::state::history::{PastProbe, TransitionRecord};
+use crate::state::history::{PastProbe, TransitionRecord, Transitions};
 use crate::state::{KeyStatus, LastProbe, MonitoredKey, ProbeStatus, Skip};
 
 #[derive(Clone, Debug, Serialize)]
@@ -40,6 +40,12 @@ pub(crate) struct KeyView {
     /// Since when it has its problem; `None` if it has none.
     #[serde(rename = "problem_since_timestamp_seconds", with = "As::<Option<Seconds>>")]
     pub problem_since: Option<SystemTime>,
+    /// Whether the beginning of the problem was seen; if not, it may be older.
+    #[serde(skip)]
+    pub problem_seen: bool,
+    /// Whether the change to the present state was seen.
+    #[serde(skip)]
+    pub state_seen: bool,
     /// Whether the state is what Prometheus remembers, and the API has not answered about the key yet.
     pub remembered_by_prometheus: bool,
     pub verdict: Verdict,
@@ -135,6 +141,9 @@ pub(crate) struct ErrorView {
     /// When the episode began.
     #[serde(rename = "since_timestamp_seconds", with = "As::<Seconds>")]
     pub since: SystemTime,
+    /// Whether the probe had run before; if not, what makes it fail may be older.
+    #[serde(skip)]
+    pub seen: bool,
     #[serde(skip)]
     concerns_credentials: bool,
 }
@@ -195,6 +204,7 @@ impl KeyView {
         let known = |id: &String| (!id.is_empty()).then(|| id.clone());
         let facts = facts(key, status, secret, circumstances);
         let standing = severity(status, &key.partner, circumstances).standing();
+        let problem_since = problem_since(status, secret, standing);
         Self {
             partner: Arc::clone(&key.partner.name),
             key: Arc::clone(&key.name),
@@ -204,7 +214,9 @@ impl KeyView {
             broken_since: status.persisted.history.broken_since,
             remembered_by_prometheus: status.is_remembered,
             standing,
-            problem_since: problem_since(status, secret, standing),
+            problem_since,
+            problem_seen: problem_since.is_some_and(|since| was_seen(status, since)),
+            state_seen: status.transitions.saw_change_at(status.persisted.since),
             verdict: verdict(&facts, status),
             labels: key.operator_labels(),
             verdict_probe: verdict_probe(status, &facts),
@@ -281,6 +293,12 @@ fn problem_since(
     since.filter(|_| standing != Standing::Working)
 }
 
+/// Whether something that began at this time was seen to begin.
+fn was_seen(status: &KeyStatus, since: SystemTime) -> bool {
+    let mut episodes = status.probes.iter().filter_map(|probe| probe.episode.as_ref());
+    status.transitions.saw_change_at(since) || episodes.any(|episode| episode.seen && episode.since == since)
+}
+
 fn verdict(facts: &KeyFacts<'_>, status: &KeyStatus) -> Verdict {
     let mut verdict = diagnosis::diagnose_key(facts);
     if status.is_remembered {
@@ -312,11 +330,17 @@ fn facts<'a>(
         accepted_probes: status.probes.iter().filter(is_accepted).map(|probe| &*probe.name).collect(),
         is_broken: status.persisted.history.broken_since.is_some(),
         origin: TokenOrigin::new(key.access, status.has_login),
-        unreadable: status.credential_problem.clone().or_else(|| key.partner.credential_problem().clone()),
+        unreadable: unreadable(key, status),
         answers: answers(status),
         over_budget: skipped(Skip::RateLimit),
         out_of_resources: skipped(Skip::NoResources),
     }
+}
+
+/// Why the token, the password or the partner's secret cannot be read.
+fn unreadable(key: &MonitoredKey, status: &KeyStatus) -> Option<Arc<str>> {
+    let problem = status.credential_problem.clone().or_else(|| key.partner.credential_problem().clone());
+    problem.map(|problem| problem.text)
 }
 
 pub(super) fn outdated_refusals<'a>(
@@ -331,7 +355,16 @@ pub(super) fn outdated_refusals<'a>(
         (KeyState::Active, _) => key.since,
         _ => secret.since,
     };
-    (!probes.is_empty()).then_some(OutdatedRefusals { probes, accepted_since })
+    let worked_before = worked_before_last_acceptance(&status.transitions);
+    (!probes.is_empty()).then_some(OutdatedRefusals { probes, accepted_since, worked_before })
+}
+
+/// Whether the key was active before it became active last, as far as the changes are known.
+fn worked_before_last_acceptance(transitions: &Transitions<KeyState>) -> bool {
+    let was_active = |state| matches!(state, KeyState::Active | KeyState::Revoked);
+    let is_acceptance = |transition: &&TransitionRecord<KeyState>| transition.to == KeyState::Active;
+    transitions.iter().any(|transition| was_active(transition.from))
+        || transitions.iter().filter(is_acceptance).count() > 1
 }
 
 fn answers(status: &KeyStatus) -> Answers {
@@ -358,6 +391,7 @@ impl ProbeView {
             detail: episode.failure.detail.clone(),
             request_id: episode.request_id.as_ref().map(RequestId::to_string),
             since: episode.since,
+            seen: episode.seen,
             concerns_credentials: episode.failure.concerns_credentials(),
         });
         let skipped = Skip::VARIANTS.iter().copied().zip(probe.skipped);

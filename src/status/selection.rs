@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::partner::needs_someone;
+use super::partner::{has_lost_secret, needs_someone};
 use super::standing::{FleetView, Severity, Standing, is_failing, severity};
 use super::{PartnerView, StatusSource};
 use crate::key_state::KeyState;
@@ -35,6 +35,8 @@ pub(crate) struct Selection {
     pub states: BTreeMap<KeyState, usize>,
     /// The number of these keys that have a failing probe.
     pub failing: usize,
+    /// The number of these keys that need someone.
+    pub needing: usize,
     /// What all keys need. The filter does not apply.
     pub fleet: FleetView,
 }
@@ -46,9 +48,10 @@ pub(crate) fn select(source: &StatusSource<'_>, filter: &Filter) -> Selection {
     let mut partners = partners_named(inventory, filter.partner.as_deref(), source.language);
     let places: HashMap<_, _> =
         partners.iter().enumerate().map(|(place, view)| (Arc::clone(&view.partner), place)).collect();
-    let (mut state_counts, mut failing) = (BTreeMap::new(), 0);
+    let (mut state_counts, mut failing, mut needing) = (BTreeMap::new(), 0, 0);
     let mut fleet = FleetView {
         partners_need_someone: inventory.partners.iter().filter(|partner| needs_someone(partner)).count(),
+        has_lost_secret: inventory.partners.iter().any(|partner| has_lost_secret(partner)),
         ..FleetView::default()
     };
     let mut keys = Vec::new();
@@ -67,6 +70,7 @@ pub(crate) fn select(source: &StatusSource<'_>, filter: &Filter) -> Selection {
         *state_counts.entry(state).or_default() += 1;
         failing += usize::from(is_failing(&status, &key.partner));
         let standing = severity.standing();
+        needing += usize::from(standing == Standing::NeedsSomeone);
         if filter.state.is_none_or(|wanted| wanted == state)
             && filter.standing.is_none_or(|wanted| wanted == standing)
         {
@@ -76,7 +80,7 @@ pub(crate) fn select(source: &StatusSource<'_>, filter: &Filter) -> Selection {
     keys.sort_by_key(|(order, _)| *order);
     partners.sort_by_key(PartnerView::order);
     let keys = keys.into_iter().map(|(_, key)| Arc::clone(key)).collect();
-    Selection { keys, partners, states: state_counts, failing, fleet }
+    Selection { keys, partners, states: state_counts, failing, needing, fleet }
 }
 
 /// The partner whose name is the text of the filter; if there is none, every partner whose name contains it.

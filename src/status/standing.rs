@@ -47,6 +47,9 @@ pub(crate) struct FleetView {
     pub not_answered_yet: usize,
     /// The partners whose secret needs someone.
     pub partners_need_someone: usize,
+    /// Whether the secret of one of them comes before all keys.
+    #[serde(skip)]
+    pub has_lost_secret: bool,
 }
 
 /// How severe a problem is; the most severe is 0.
@@ -159,7 +162,7 @@ mod tests {
     use crate::key_state::{KeyHistory, PersistedKeyState, PersistedSecretState};
     use crate::language::Language;
     use crate::partner_api::failure::Failure;
-    use crate::state::ProbeStatus;
+    use crate::state::{CredentialProblem, ProbeStatus};
     use crate::test_support::{at, report};
 
     const NOW: u64 = 100_000;
@@ -215,7 +218,8 @@ mod tests {
     #[test]
     fn an_unreadable_token_a_spent_budget_and_a_replacement_that_waits_need_someone() {
         let mut unreadable = status(KeyState::Active, 60, None);
-        unreadable.credential_problem = Some("the token can't be read".into());
+        unreadable.credential_problem =
+            Some(CredentialProblem { text: "the token can't be read".into(), last_value_serves: true });
         let mut spent = status(KeyState::Active, 60, None);
         spent.probes[0].skip(Skip::RateLimit, 1);
         let mut replaced = status(KeyState::Pending, 60, None);

@@ -79,6 +79,32 @@ fn a_refusal_is_outdated_if_it_is_older_than_the_acceptance_of_what_was_refused(
     }
 }
 
+#[test]
+fn a_key_works_again_only_if_it_worked_before() {
+    let summary = |states: &[KeyState]| {
+        let probes =
+            ["key_info", "exercices"].map(|name| ProbeStatus::new(name.into(), Duration::from_mins(1)));
+        let mut status = KeyStatus::new(PersistedKeyState::new(at(1)), probes);
+        status.record(1, &failed(2, Failure::new(Reason::Token, ""), "r"));
+        for (state, second) in states.iter().zip(3..) {
+            status.set_persisted(
+                PersistedKeyState { state: *state, ..PersistedKeyState::new(at(second)) },
+                None,
+            );
+        }
+        detail_of(status).key.verdict.summary
+    };
+    let (pending, active, revoked) = (KeyState::Pending, KeyState::Active, KeyState::Revoked);
+    for states in [&[active][..], &[pending, active], &[KeyState::NotFound, active]] {
+        let text = summary(states);
+        assert!(text.starts_with("The key works since"), "{states:?}: {text}");
+    }
+    for states in [&[active, revoked, active][..], &[revoked, active], &[active, pending, active]] {
+        let text = summary(states);
+        assert!(text.starts_with("The key works again since"), "{states:?}: {text}");
+    }
+}
+
 /// The report of a probe that failed at this second, with this request ID.
 fn failed(second: u64, failure: Failure, id: &str) -> ProbeReport {
     ProbeReport { request_id: RequestId::parse(id), ..report(at(second), Err(failure)) }
@@ -93,6 +119,11 @@ fn detail(state: KeyState, runs: &[(usize, ProbeReport)]) -> KeyDetail {
     for (probe, report) in runs {
         status.record(*probe, report);
     }
+    detail_of(status)
+}
+
+/// The view of a key with this status.
+fn detail_of(status: KeyStatus) -> KeyDetail {
     let partner = Arc::new(MonitoredPartner::new("acme".into(), PersistedSecretState::new(at(1))));
     let key = Arc::new(MonitoredKey::new(Arc::clone(&partner), "dupont".into(), Access::Society, status));
     let shared_state = SharedState::default();

@@ -1,4 +1,5 @@
-//! Each test that docs/reliability.md names exists in the module that the document names.
+//! Each test that docs/reliability.md names exists in the module that the document names, and the examples of docs/status.md
+//! have the texts of today.
 
 use std::path::{Path, PathBuf};
 
@@ -54,4 +55,16 @@ fn every_test_named_in_the_reliability_document_exists() {
         .map(|(_, path)| path)
         .collect();
     assert!(missing.is_empty(), "docs/reliability.md names tests that do not exist: {missing:#?}");
+}
+
+#[test]
+fn the_examples_of_the_status_document_have_the_texts_of_today() {
+    let page = include_str!("../../docs/status.md");
+    let messages = crate::french::messages("en");
+    let text = |id: &str| messages[id].replace("{ $screen }", "Paramètres > Connecteurs dossier");
+    let action = text("revoked-action").replace("{ $new_token }", &text("new-token"));
+    let examples: Vec<_> = page.lines().filter_map(|line| line.trim().strip_prefix("What to do: ")).collect();
+    assert_eq!(examples, [action.as_str(); 2]);
+    let revoked = page.lines().filter(|line| line.starts_with("acme") && line.contains("The key was"));
+    assert!(revoked.clone().count() == 3 && revoked.clone().all(|line| line.ends_with(&text("revoked"))));
 }

@@ -15,7 +15,7 @@ fn text(path: &str) -> String {
 }
 
 /// The messages of a language by their IDs. A line that is indented continues the message before it.
-fn messages(language: &str) -> BTreeMap<String, String> {
+pub(crate) fn messages(language: &str) -> BTreeMap<String, String> {
     let file = text(&format!("i18n/{language}/myunisoft-exporter.ftl"));
     let mut messages: BTreeMap<String, String> = BTreeMap::new();
     let mut last = String::new();

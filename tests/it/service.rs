@@ -93,3 +93,14 @@ fn systemd_learns_that_the_exporter_is_ready_alive_and_stopping() {
     let last = std::iter::repeat_with(|| received(&socket)).find(|text| text.trim() != "WATCHDOG=1");
     assert_eq!(last.as_deref().map(str::trim), Some("STOPPING=1"));
 }
+
+#[test]
+fn the_demo_says_what_it_does_not_use_and_refuses_a_storage_directory() {
+    let (_, help, _) = output(&["demo", "--help"]);
+    assert!(help.contains("[default: 127.0.0.1:10698]") && !help.contains("[default: :10698]"), "{help}");
+    assert!(help.contains("--config.file has no effect") && !help.contains("--storage.path <"), "{help}");
+    for flags in [&["demo", "--storage.path=d"][..], &["demo", "--write-config=d", "--storage.path=d"]] {
+        let (code, _, text) = output(flags);
+        assert!(code == Some(2) && text.contains("--storage.path: the demo keeps nothing"), "{text}");
+    }
+}

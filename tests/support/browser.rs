@@ -60,8 +60,15 @@ impl Browser {
 
     /// The visible text of the first element that matches a CSS selector.
     pub(crate) async fn text(&self, css: &str) -> String {
-        let element = self.client.find(Locator::Css(css)).await.unwrap_or_else(|e| panic!("{css}: {e}"));
-        element.text().await.unwrap()
+        // A refresh of the page can replace the element in between.
+        for _ in 0..10 {
+            let element = self.client.find(Locator::Css(css)).await.unwrap_or_else(|e| panic!("{css}: {e}"));
+            match element.text().await {
+                Err(error) if error.is_stale_element_reference() => {}
+                text => return text.unwrap(),
+            }
+        }
+        panic!("{css} is replaced all the time")
     }
 
     /// Waits until a script returns true.

@@ -140,6 +140,41 @@ async fn a_phone_shows_the_first_broken_key_and_does_not_scroll_sideways() {
     browser.close().await;
 }
 
+/// Which cells of the table of keys are wider than their column, overlap the next one, or leave the window.
+const BAD_CELLS: &str = "return [...document.querySelectorAll('table.keys tr')].flatMap(row => { \
+    const cells = [...row.children].filter(cell => cell.offsetWidth > 0); \
+    return cells.filter((cell, place) => { \
+        const box = cell.getBoundingClientRect(); const next = cells[place + 1]?.getBoundingClientRect(); \
+        const covers = next !== undefined && next.top < box.bottom && box.right > next.left + 1; \
+        const inside = [...cell.querySelectorAll('*')].some(e => e.closest('.clip') === null && e.getBoundingClientRect().right > box.right + 1); \
+        return covers || inside || box.right > innerWidth; }).map(cell => cell.innerText); })";
+
+#[tokio::test]
+async fn the_list_of_keys_fits_a_laptop_and_a_phone_in_both_languages() {
+    let Fleet { exporter, _folder, simulator } = three_broken_among_300().await;
+    simulator.inject(Scope::Everything, Fault::Close);
+    wait_for_fleet(&exporter, "affected", KEYS - BROKEN.len()).await;
+    for size in [LAPTOP, PHONE] {
+        let browser = Browser::open(size, false).await;
+        for language in ["en", "fr"] {
+            for query in ["", "&state=active", "&name=key1"] {
+                browser.goto(&format!("{}/?lang={language}{query}", exporter.url)).await;
+                let rows =
+                    browser.run("return document.querySelectorAll('table.keys tbody tr').length").await;
+                assert!(rows.as_u64() > Some(50), "{rows}");
+                assert_eq!(
+                    browser.run(BAD_CELLS).await,
+                    serde_json::json!([]),
+                    "{size:?} {language} {query}"
+                );
+                let width = browser.run("return document.scrollingElement.scrollWidth - innerWidth").await;
+                assert_eq!(width, 0, "{size:?} {language} {query}");
+            }
+        }
+        browser.close().await;
+    }
+}
+
 #[tokio::test]
 async fn times_are_in_the_zone_of_the_reader_with_utc_beside() {
     let exporter = Exporter::start_demo(&[]).await;
@@ -190,5 +225,70 @@ async fn the_card_of_the_api_opens_when_the_api_goes_down() {
         )
         .await;
     assert_eq!(browser.run(is_open).await, false);
+    browser.close().await;
+}
+
+/// Two partners: one whose secret is refused, and one that loses so many keys.
+async fn a_refused_secret_and_nine_revoked_keys() -> Fleet {
+    let keys: Vec<_> = (0..12).map(|number| format!("key{number:02}")).collect();
+    let mut builder = Simulator::builder()
+        .limits(Limits { total: 1_000_000, ..Default::default() })
+        .partner("acme", SECRET);
+    for (key, society) in keys.iter().zip(1_000..) {
+        builder = builder.society_key(key, 80, society);
+    }
+    let simulator =
+        builder.partner("nord", "secret-of-nord").society_key("nord01", 81, 2_000).start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    write_config(
+        folder.path(),
+        &simulator,
+        &keys.iter().map(|key| key_line(&simulator, key)).collect::<Vec<_>>(),
+    );
+    let file = folder.path().join("exporter.yml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let nord = format!(
+        "  - name: nord\n    secret: secret-of-nord\n    keys:\n{}\n",
+        key_line(&simulator, "nord01")
+    );
+    let text = (text + &nord).replace("interval: 300ms, timeout: 300ms", "interval: 2s, timeout: 1s");
+    std::fs::write(&file, text).unwrap();
+    let exporter = Exporter::start(folder.path(), &[]).await;
+    wait_for_fleet(&exporter, "working", keys.len() + 1).await;
+    simulator.partner("nord").unwrap().deactivate_secret();
+    for key in keys.iter().take(9) {
+        simulator.key(key).unwrap().revoke();
+    }
+    wait_for_fleet(&exporter, "needs_someone", 9).await;
+    wait_for_fleet(&exporter, "partners_need_someone", 1).await;
+    Fleet { simulator, _folder: folder, exporter }
+}
+
+#[tokio::test]
+async fn a_laptop_shows_eight_problems_on_its_first_screen_and_a_refused_secret_comes_first() {
+    let Fleet { exporter, _folder, .. } = a_refused_secret_and_nine_revoked_keys().await;
+    let browser = Browser::open(LAPTOP, false).await;
+    // The name, the state, since when, why, what to do, and the request ID: completely inside the window, and not cut.
+    let seen = "return [...document.querySelectorAll('.entry')].map(entry => \
+        ['.name', '.badge', '.since', '.verdict', '.action', '.quote code'].every(part => { \
+            const e = entry.querySelector(part); const r = e.getBoundingClientRect(); \
+            return r.width > 0 && r.bottom <= innerHeight && r.right <= innerWidth && e.scrollWidth <= e.clientWidth + 1 || \
+                getComputedStyle(e).display === 'inline' && r.width > 0 && r.bottom <= innerHeight && r.right <= innerWidth; }))";
+    for (language, first) in [("en", "The secret of nord"), ("fr", "La clé secrète de nord")] {
+        browser.goto(&format!("{}/?lang={language}", exporter.url)).await;
+        let headline = browser.text("#headline-title").await;
+        assert!(headline.contains("1 part"), "the headline begins with the partner: {headline}");
+        assert_eq!(browser.text(".entry .name").await, first);
+        let seen: Vec<bool> = serde_json::from_value(browser.run(seen).await).unwrap();
+        assert!(seen.len() == 10 && seen.iter().take(8).all(|seen| *seen), "{language}: {seen:?}");
+    }
+    // What to do has a first sentence; the others unfold, and stay unfolded when the page is refreshed.
+    let open = "return document.querySelector('.entry.key details').open";
+    assert_eq!(browser.run(open).await, false);
+    browser.run("document.querySelector('.entry.key summary').click(); window.before = document.querySelector('#attention')").await;
+    browser
+        .wait_until_true("a refresh", "return document.querySelector('#attention') !== window.before")
+        .await;
+    assert_eq!(browser.run(open).await, true);
     browser.close().await;
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::config::Key;
 use crate::key_state::KeyState;
+use crate::state::KeyStatus;
 use tokio::time::sleep;
 
 use super::{RunningFleet, extended, fleet_of_one_key, minutes, simulator_builder};
@@ -61,4 +63,26 @@ async fn a_reload_that_changes_labels_only_shows_them_and_does_not_restart_the_k
         assert_eq!(labels.get("customer").map(AsRef::as_ref), Some(customer));
         assert!(Arc::ptr_eq(&fleet.inner.key_index().find("acme", "dupont").unwrap(), &monitor));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renamed_key_keeps_its_changes_and_past_probes_and_another_key_does_not_get_them() {
+    let simulator = simulator_builder().society_key("dupont", 80, 127).society_key("martin", 80, 128);
+    let simulator = simulator.start().await.unwrap();
+    let key = |name: &str| known_key(&simulator, name, vec![extended()]);
+    let mut fleet = RunningFleet::start(&config(&simulator, vec![key("dupont")]));
+    sleep(minutes(2)).await;
+    simulator.key("dupont").unwrap().revoke();
+    sleep(minutes(3)).await;
+    let before = fleet.key("dupont");
+    let changes = |status: &KeyStatus| -> Vec<_> { status.transitions.iter().cloned().collect() };
+    assert_eq!(changes(&before).len(), 2, "{:?}", changes(&before));
+    let renamed = Key { name: "dupont-sarl".into(), ..key("dupont") };
+    fleet.apply(&config(&simulator, vec![renamed, key("martin")]));
+    let after = fleet.key("dupont-sarl");
+    assert_eq!(after.persisted, before.persisted);
+    assert_eq!(changes(&after), changes(&before));
+    assert_eq!(after.recent.iter().collect::<Vec<_>>(), before.recent.iter().collect::<Vec<_>>());
+    assert_eq!(after.probes[0].total, 0, "its series are new");
+    assert_eq!(fleet.key("martin").recent.iter().len(), 0);
 }

@@ -183,7 +183,7 @@ pub(super) fn steps(
     let credential = credential.unwrap_or("in use by a probe that runs now");
     let _ = writeln!(text, "Credential: {}", single_line(credential));
     if let Some(problem) = &status.credential_problem {
-        let _ = writeln!(text, "Credential problem: {}", single_line(problem));
+        let _ = writeln!(text, "Credential problem: {}", single_line(&problem.text));
     }
     for probe in &status.probes {
         let _ = writeln!(text, "\n{}", line(probe));
