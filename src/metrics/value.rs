@@ -1,5 +1,5 @@
 //! Writes the values of samples as text. A large fleet has hundreds of thousands of them in a scrape, and the formatter of
-//! the standard library takes as long for one of them as everything else in its line.
+//! the standard library serves many more cases than these values have.
 
 use std::time::{Duration, SystemTime};
 
