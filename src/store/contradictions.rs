@@ -192,3 +192,19 @@ impl NamedContradiction {
         Some(Self { probe, refusal, by, said })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_is_found_again_by_its_name_only_among_probes_of_the_same_route() {
+        let named = |probe: &str, route: &str| NamedRoute { probe: probe.into(), route: route.into() };
+        let probes =
+            [named("key_info", "/info"), named("a", "/same"), named("b", "/same"), named("c", "/other")];
+        let position = |probe, route| named(probe, route).position(&probes);
+        assert_eq!([position("a", "/same"), position("b", "/same")], [Some(1), Some(2)]);
+        assert_eq!(position("renamed", "/other"), Some(3), "its name changed");
+        assert_eq!(position("a", "/gone"), None, "the name is another route's now");
+    }
+}
