@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 use url::Url;
 
+use crate::clock_steps;
 use crate::demo::Scenario;
 use crate::fleet::Fleet;
 use crate::history_file::HistoryFile;
@@ -141,6 +142,13 @@ impl App {
         let _watching = AbortOnDropHandle::new(tokio::spawn({
             let context = Arc::clone(&context);
             async move { context.pauses.watch().await }
+        }));
+        let _correcting = AbortOnDropHandle::new(tokio::spawn({
+            let (context, metrics) = (Arc::clone(&context), Arc::clone(&context.metrics));
+            clock_steps::watch(move |step| {
+                context.shared_state.correct_times(step);
+                metrics.correct_times(step);
+            })
         }));
         let stop = CancellationToken::new();
         let server = tokio::spawn(serve(listeners, service, options.max_connections, stop.clone()));

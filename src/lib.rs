@@ -45,6 +45,7 @@
 
 mod app;
 mod cli;
+mod clock_steps;
 mod commands;
 mod config;
 mod confirmation;

@@ -23,6 +23,7 @@ use strum::VariantArray as _;
 use tracing::error;
 use web_toolkit::{DropReason, Observer};
 
+use crate::clock_steps::Step;
 use crate::config::HEALTH;
 use crate::report::{Phase, Phases};
 use crate::shard::Shard;
@@ -144,6 +145,15 @@ impl Metrics {
         if ok {
             self.registered.reload_success_timestamp.set(unix_seconds(at));
         }
+    }
+
+    /// The system clock was set: the time of the last reload follows it.
+    pub(crate) fn correct_times(&self, step: Step) {
+        let seconds = match step {
+            Step::Forward(length) => length.as_secs_f64(),
+            Step::Back(length) => -length.as_secs_f64(),
+        };
+        self.registered.reload_success_timestamp.add(seconds);
     }
 
     /// Counts a failed write of the state file.

@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use url::Url;
 
+use crate::clock_steps::Step;
 use crate::config::{Labels, Settings};
 use crate::key_state::{PersistedSecretState, SecretState};
 use crate::label::escape;
@@ -118,6 +119,16 @@ impl SharedState {
 
     pub(crate) fn inventory(&self) -> Arc<Inventory> {
         Arc::clone(&self.inventory.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The system clock was set: the times of the last probes follow it.
+    pub(crate) fn correct_times(&self, step: Step) {
+        self.health().probe.correct_times(step);
+        for key in &self.inventory().keys {
+            for probe in &mut key.status().probes {
+                probe.correct_times(step);
+            }
+        }
     }
 
     pub(crate) fn set_inventory(&self, mut inventory: Inventory) {

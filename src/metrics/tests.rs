@@ -5,6 +5,7 @@ use std::time::Duration;
 use strum::VariantArray as _;
 
 use super::{Metrics, descriptions};
+use crate::clock_steps::Step;
 use crate::config::Settings;
 use crate::key_state::{KeyState, PersistedKeyState, PersistedSecretState, SecretState};
 use crate::partner_api::Access;
@@ -298,6 +299,32 @@ fn the_clock_of_the_exporter_is_read_at_each_scrape() {
             before <= scraped + tolerance && scraped <= after + tolerance,
             "{before:?} {scraped:?} {after:?}"
         );
+    }
+}
+
+#[test]
+fn the_times_of_the_last_probes_and_of_the_last_reload_follow_a_clock_that_was_set() {
+    let (metrics, shared_state) = (Metrics::new().unwrap(), shared_state("acme", "dupont", false));
+    metrics.config_reloaded(true, at(1_000));
+    let times = || {
+        let text = rendered(&metrics, &shared_state);
+        let value = |name: &str| {
+            text.lines().find_map(|line| line.strip_prefix(name)?.rsplit(' ').next()?.parse().ok())
+        };
+        ["last_timestamp", "last_success_timestamp"]
+            .map(|name| value(&format!("myunisoft_probe_{name}_seconds{{probe=\"exercices\"")))
+            .into_iter()
+            .chain([value("myunisoft_exporter_config_last_reload_success_timestamp_seconds")])
+            .collect::<Option<Vec<f64>>>()
+            .unwrap()
+    };
+    let before = times();
+    for (step, moved) in
+        [(Step::Forward(Duration::from_secs(90)), 90.0), (Step::Back(Duration::from_secs(120)), -30.0)]
+    {
+        shared_state.correct_times(step);
+        metrics.correct_times(step);
+        assert_eq!(times(), before.iter().map(|time| time + moved).collect::<Vec<_>>());
     }
 }
 

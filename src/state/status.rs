@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::CredentialProblem;
 use super::history::{Day, PastProbe, RecentProbes, TransitionRecord, Transitions};
+use crate::clock_steps::Step;
 use crate::config::HEALTH;
 use crate::config::budget::share;
 use crate::key_state::{KeyState, PersistedKeyState};
@@ -424,6 +425,14 @@ impl Default for HealthStatus {
 impl ProbeStatus {
     pub(crate) fn new(name: Arc<str>, interval: Duration) -> Self {
         Self { name, interval, ..Self::default() }
+    }
+
+    /// The system clock was set: the times of the last runs follow it.
+    pub(super) fn correct_times(&mut self, step: Step) {
+        if let Some(last) = &mut self.last {
+            last.finished = step.correct(last.finished);
+        }
+        self.last_success = self.last_success.map(|success| step.correct(success));
     }
 
     /// Records a report. Returns whether a failure episode began or ended.
