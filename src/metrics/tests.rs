@@ -320,7 +320,7 @@ fn the_times_of_the_last_probes_and_of_the_last_reload_follow_a_clock_that_was_s
     };
     let before = times();
     for (step, moved) in
-        [(Step::Forward(Duration::from_secs(90)), 90.0), (Step::Back(Duration::from_secs(120)), -30.0)]
+        [(Step::Forward(Duration::from_secs(90)), 90.0), (Step::Back(Duration::from_mins(2)), -30.0)]
     {
         shared_state.correct_times(step);
         metrics.correct_times(step);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::SECRET;
-use crate::support::acme::{key_line, write_config};
+use crate::support::acme::{key_line, state_line, write_config};
 use crate::support::browser::Browser;
 use crate::support::server::{Exporter, until};
 
@@ -259,7 +259,9 @@ async fn a_refused_secret_and_nine_revoked_keys() -> Fleet {
     for key in keys.iter().take(9) {
         simulator.key(key).unwrap().revoke();
     }
-    wait_for_fleet(&exporter, "needs_someone", 9).await;
+    for key in keys.iter().take(9) {
+        exporter.wait_for_line(&state_line(key, "revoked")).await;
+    }
     wait_for_fleet(&exporter, "partners_need_someone", 1).await;
     Fleet { simulator, _folder: folder, exporter }
 }

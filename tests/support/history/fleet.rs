@@ -188,6 +188,10 @@ fn with_likenesses(mut scrape: Scrape, likenesses: &[(KeyName, &str)]) -> Scrape
         }
     }
     scrape.samples.extend(more);
+    for (partner, count) in PARTNERS {
+        let configured = format!("myunisoft_exporter_configured_keys{{partner=\"{partner}\"}}");
+        *scrape.samples.get_mut(&configured).expect("the number of the partner's keys") = count as f64;
+    }
     scrape
 }
 
