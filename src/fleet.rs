@@ -11,6 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
@@ -194,7 +195,12 @@ impl Fleet {
         let monitor =
             KeyMonitor::new(Arc::clone(&self.context), settings.clone(), Arc::clone(partner), key, old);
         let (monitored, start) = (Arc::clone(&monitor), Arc::clone(&self.start));
-        let probes = move || run_key_probes(Arc::clone(&monitored), Arc::clone(&start));
+        // Between here and the first step of the task, a due time may come. The task of an earlier monitor has ended.
+        let mut first = Some(Instant::now());
+        let probes = move || {
+            let from = first.take().unwrap_or_else(Instant::now);
+            run_key_probes(Arc::clone(&monitored), Arc::clone(&start), from)
+        };
         RunningKey { monitor, _task: self.spawn(restart_on_panic(probes)) }
     }
 

@@ -19,15 +19,15 @@ use crate::watchdog::Loop;
 /// waited, the sooner. So keys that share a token take turns, too.
 const MAX_POSTPONEMENT: Duration = Duration::from_millis(250);
 
-/// Runs a key's probes for ever, each on its own schedule. What was missed in `downtime`, before this process started,
-/// is made up for.
-pub(crate) async fn run_key_probes(monitor: Arc<KeyMonitor>, start: Arc<Start>) {
+/// Runs a key's probes for ever, each on its own schedule, with the due times since `from`. What was missed in the downtime
+/// before this process started is made up for.
+pub(crate) async fn run_key_probes(monitor: Arc<KeyMonitor>, start: Arc<Start>, from: Instant) {
     let (partner, key) = (&monitor.monitored_key().partner.name, &monitor.monitored_key().name);
     let count = monitor.probes().len();
     let schedules = monitor.probes().iter().enumerate().map(|(index, probe)| {
         Schedule::new(start.anchor, offset_fraction(partner, key, index, count), probe.timing.interval)
     });
-    let mut timers = Timers::new(schedules, start.downtime);
+    let mut timers = Timers::at(from, schedules, start.downtime);
     loop {
         if let Some(at) = timers.next_at().and_then(|due| start.anchor.read_ahead(due)) {
             sleep_until(at).await;
@@ -157,10 +157,6 @@ impl Timers {
         Self::at(now, [Schedule::starting_at(now, interval)], None)
     }
 
-    fn new(schedules: impl IntoIterator<Item = Schedule>, downtime: Option<Gap>) -> Self {
-        Self::at(Instant::now(), schedules, downtime)
-    }
-
     /// The due times from `now` on. A due time that is earlier by a nanosecond is one that was missed, so the caller
     /// passes the moment that its schedules start at.
     fn at(now: Instant, schedules: impl IntoIterator<Item = Schedule>, downtime: Option<Gap>) -> Self {
@@ -261,7 +257,7 @@ mod tests {
         let schedules = schedules.iter().map(|&(first, interval)| {
             Schedule::starting_at(start + Duration::from_secs(first), Duration::from_secs(interval))
         });
-        Timers::new(schedules, None)
+        Timers::at(start, schedules, None)
     }
 
     /// Follows two probes with an interval of 10 s, which share a budget of one request in `window` seconds, for
@@ -343,7 +339,7 @@ mod tests {
             let interval = Duration::from_secs(20);
             let schedule = Schedule::starting_at(start + interval * number / 600, interval);
             tokio::spawn(async move {
-                let mut timers = Timers::new([schedule], None);
+                let mut timers = Timers::at(start, [schedule], None);
                 loop {
                     timers.next(&pauses).await;
                     runs.lock().unwrap().push(Instant::now());
@@ -402,7 +398,8 @@ mod tests {
     /// A fleet has one such task for each key.
     #[test]
     fn the_task_of_a_key_is_small() {
-        let asleep = size_of_future(|monitor: Arc<KeyMonitor>| run_key_probes(monitor, start()));
+        let asleep =
+            size_of_future(|monitor: Arc<KeyMonitor>| run_key_probes(monitor, start(), Instant::now()));
         let probing = size_of_future(|monitor: &'static KeyMonitor| monitor.run(0, None));
         assert!(asleep <= 320 && probing <= 6_000, "{asleep} bytes asleep, {probing} while it probes");
     }
@@ -415,6 +412,6 @@ mod tests {
 
     #[test]
     fn a_key_s_task_can_move_between_threads() {
-        let _ = |monitor: Arc<KeyMonitor>| assert_send(&run_key_probes(monitor, start()));
+        let _ = |monitor: Arc<KeyMonitor>| assert_send(&run_key_probes(monitor, start(), Instant::now()));
     }
 }

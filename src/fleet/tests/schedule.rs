@@ -7,7 +7,7 @@ use crate::key_state::KeyState;
 use crate::monitor::MAX_PROBES_IN_FLIGHT;
 use crate::partner_api::failure::Reason;
 use partner_simulator::{Fault, Scope};
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, advance, sleep};
 
 use super::{RunningFleet, extended, fleet_of_one_key, minutes, simulator_builder};
 use crate::test_support::{config, exercices, known_key};
@@ -120,4 +120,15 @@ async fn keys_that_get_no_answers_do_not_keep_the_permits_of_the_others() {
     );
     held.clear();
     assert!(more("silent").await >= 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_due_time_before_the_first_step_of_a_key_s_task_is_not_lost() {
+    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
+    let keys = vec![known_key(&simulator, "dupont", vec![extended()])];
+    let fleet = RunningFleet::start(&config(&simulator, keys));
+    // The machine is so busy that the task runs only now.
+    advance(minutes(1)).await;
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!((fleet.key("dupont").probes[0].total, fleet.key("dupont").probes[0].skipped), (1, [0; 3]));
 }

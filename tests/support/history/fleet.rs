@@ -190,7 +190,8 @@ fn with_likenesses(mut scrape: Scrape, likenesses: &[(KeyName, &str)]) -> Scrape
     scrape.samples.extend(more);
     for (partner, count) in PARTNERS {
         let configured = format!("myunisoft_exporter_configured_keys{{partner=\"{partner}\"}}");
-        *scrape.samples.get_mut(&configured).expect("the number of the partner's keys") = count as f64;
+        *scrape.samples.get_mut(&configured).expect("the number of the partner's keys") =
+            f64::from(u16::try_from(count).unwrap());
     }
     scrape
 }
