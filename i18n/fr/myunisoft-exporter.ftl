@@ -90,7 +90,7 @@ not-found-action = Vérifiez que le jeton a été copié en entier, et pour cet 
 revoked = La clé a été révoquée : l'API ne connaît plus son jeton.
 revoked-action = Demandez au client si c'était voulu : Déconnecter, sur la carte du partenaire ({ $screen }, Connectés), met fin à une clé. Pour continuer, { $new_token }.
 disconnected = L'équipe technique de MyUnisoft a déconnecté cette intégration.
-disconnected-action = Demandez-en la raison au support de MyUnisoft, en citant le request-id : le client ne peut pas l'annuler. { $journal }
+disconnected-action = Demandez pourquoi au support de MyUnisoft, en citant le request-id : le client ne peut pas annuler cette déconnexion. { $journal }
 folder-not-found = Aucun dossier actif ne correspond à la clé.
 folder-not-found-action = Demandez au client ce qu'est devenu le dossier : seul le support de MyUnisoft peut rétablir un dossier archivé ou rendu inactif. Pour utiliser un autre dossier, { $new_token }.
 invalid = Le jeton n'est pas valide.
@@ -236,7 +236,7 @@ api-state = { $state ->
     } depuis { $changed ->
     [true] {""}
    *[false] au moins{" "}
-    }{ $span }, soit depuis
+    }{ $span }, à partir de
 api-not-probed = API pas encore sondée
 keys-working = { $working } sur { $keys ->
     [one] { $keys } clé en service
@@ -339,9 +339,9 @@ failing = en échec
 since-span = depuis { $span }
 since-span-at-least = depuis au moins { $span }
 first-seen = constaté dès
-since-when = soit depuis
+since-when = à partir de
 copy = Copier
-what-to-do = Que faire :
+what-to-do = À faire :
 number-of = { $part } sur { $whole }
 status-in = { $status } en { $latency }
 nothing-sent = rien d'envoyé

@@ -57,7 +57,9 @@ async fn prometheus_reads_every_metric_with_its_type_and_help() {
     std::fs::write(folder.path().join("ca.pem"), simulator.ca_pem().unwrap()).unwrap();
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace("api: {", "api: {ca_file: ca.pem, ")).unwrap();
-    let exporter = Exporter::start(folder.path(), &[]).await;
+    // Nothing listens there, so the metric about restoring has a sample, too.
+    let restore = ["--restore.prometheus-url=http://127.0.0.1:1", "--restore.match={job=\"m\"}"];
+    let exporter = Exporter::start(folder.path(), &restore).await;
     exporter.wait_for_line(&state_line("dupont", "active")).await;
     exporter.wait_for_line(&state_line("durand", "active")).await;
     simulator.key("dupont").unwrap().revoke();
