@@ -15,7 +15,7 @@ COPY crates/web-toolkit/Cargo.toml crates/web-toolkit/
 # Cargo needs a file for each target that a manifest names. Empty files are enough for all but a program.
 RUN set -eu; \
     for file in src/lib.rs src/main.rs crates/checked-yaml/src/lib.rs crates/partner-simulator/src/lib.rs \
-        crates/web-toolkit/src/lib.rs benches/fleet.rs benches/peer.rs tests/packages/main.rs tests/screenshots.rs tests/soak/main.rs \
+        crates/web-toolkit/src/lib.rs benches/api.rs benches/fleet.rs benches/peer.rs tests/packages/main.rs tests/screenshots.rs tests/soak/main.rs \
         tests/system/main.rs; do \
         mkdir -p "${file%/*}"; : >"$file"; \
     done; \
