@@ -106,7 +106,7 @@ packagers:
 	@$(CARGO) generate-rpm --version 2>/dev/null | grep -qx 'cargo-generate-rpm $(CARGO_GENERATE_RPM_VERSION)' || \
 		$(CARGO) install --locked --version $(CARGO_GENERATE_RPM_VERSION) cargo-generate-rpm
 
-bench: $(BENCH_VENV)/installed ## Measure the exporter beside blackbox_exporter and a bare HTTP client, and write docs/performance.md (25 minutes; BENCH_QUICK=1: four minutes)
+bench: $(BENCH_VENV)/installed ## Measure the exporter beside blackbox_exporter and a bare HTTP client, and write docs/performance.md (20 minutes; BENCH_QUICK=1: four minutes)
 	@missing=; for tool in nginx prometheus-blackbox-exporter openssl; do command -v $$tool >/dev/null || missing=yes; done; \
 	if [ -n "$$missing" ]; then \
 		$(SUDO) apt-get update -q && \
