@@ -5,8 +5,10 @@
 //! key, the state of the partner's secret, and the last phase of the probe. The page, its JSON and the command
 //! `probe` show the same verdict.
 
+mod network;
 mod places;
 mod refusals;
+mod secret;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -24,7 +26,9 @@ use crate::partner_api::error::{DocumentedCode, ErrorCode, RouteCode};
 use crate::partner_api::failure::{Failure, Reason};
 use crate::report::Phase;
 
+use network::{edge_responded, health_refused, platform_failed, timed_out, tls_failed};
 pub(crate) use places::TokenOrigin;
+pub(crate) use secret::{UnreadableSecret, diagnose_secret};
 
 #[cfg(test)]
 mod tests;
@@ -124,15 +128,6 @@ pub(crate) struct OutdatedRefusals<'a> {
     pub accepted_since: SystemTime,
     /// Whether the key worked before it was refused.
     pub worked_before: bool,
-}
-
-/// A secret that can't be read here.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct UnreadableSecret<'a> {
-    /// Why.
-    pub detail: &'a str,
-    /// Whether it was read before, so that the probes continue with that value.
-    pub last_value_serves: bool,
 }
 
 /// What is known from the last run of each probe of a key.
@@ -253,55 +248,6 @@ fn failure_verdict(probe: &FailedProbe<'_>, facts: Option<&KeyFacts<'_>>, langua
         (Reason::Forbidden, Some(facts)) => route_forbidden(facts, probe),
         (Reason::RateLimited, Some(_)) => rate_limited(probe, language),
         (Reason::ApiError, Some(facts)) => api_error(probe, facts),
-    }
-}
-
-fn tls_failed(probe: &FailedProbe<'_>, language: Language) -> Verdict {
-    if probe.certificate_expired {
-        return Blame::Platform
-            .verdict(text!(language, "certificate-expired"), text!(language, "certificate-expired-action"));
-    }
-    let detail = probe.failure.detail.as_str();
-    Blame::Network.verdict(text!(language, "tls", detail = detail), text!(language, "tls-action"))
-}
-
-fn timed_out(probe: &FailedProbe<'_>, language: Language) -> Verdict {
-    let detail = probe.failure.detail.as_str();
-    if probe.reached >= Some(Phase::Processing) {
-        return Blame::Platform.verdict(
-            text!(language, "timeout-of-api", detail = detail),
-            text!(language, "timeout-of-api-action"),
-        );
-    }
-    Blame::Network.verdict(
-        text!(language, "timeout-of-network", detail = detail),
-        text!(language, "timeout-of-network-action"),
-    )
-}
-
-fn edge_responded(probe: &FailedProbe<'_>, language: Language) -> Verdict {
-    let detail = probe.failure.detail.as_str();
-    if probe.from_api {
-        return Blame::Platform
-            .verdict(text!(language, "edge-of-api", detail = detail), text!(language, "wait-action"));
-    }
-    Blame::Network.verdict(text!(language, "edge", detail = detail), text!(language, "edge-action"))
-}
-
-fn platform_failed(probe: &FailedProbe<'_>, language: Language) -> Verdict {
-    let detail = probe.failure.detail.as_str();
-    Blame::Platform.verdict(text!(language, "api-fails", detail = detail), text!(language, "wait-action"))
-}
-
-/// The health probe sends no credentials, so the API refuses the address of this machine. Only MyUnisoft can end
-/// that.
-fn health_refused(probe: &FailedProbe<'_>, language: Language) -> Verdict {
-    match probe.status {
-        Some(401 | 403 | 429) => Blame::Platform.verdict(
-            text!(language, "health-refused", code = code(probe, language)),
-            text!(language, "health-refused-action"),
-        ),
-        _ => platform_failed(probe, language),
     }
 }
 
@@ -461,36 +407,6 @@ fn unreadable(detail: &str, facts: &KeyFacts<'_>) -> Verdict {
         text!(language, "credential-lost", detail = detail),
         text!(language, "credential-lost-action"),
     )
-}
-
-/// The verdict about a partner's secret. `unreadable`: why it can't be read here, if it can't.
-pub(crate) fn diagnose_secret(
-    state: SecretState,
-    unreadable: Option<UnreadableSecret<'_>>,
-    language: Language,
-) -> Verdict {
-    if let Some(UnreadableSecret { detail, last_value_serves }) = unreadable {
-        return if last_value_serves {
-            Blame::Exporter.verdict(
-                text!(language, "secret-lost", detail = detail),
-                text!(language, "credential-lost-action"),
-            )
-        } else {
-            Blame::Exporter.verdict(
-                text!(language, "secret-unreadable", detail = detail),
-                text!(language, "secret-unreadable-action"),
-            )
-        };
-    }
-    match state {
-        SecretState::Rejected => Blame::Secret.verdict(
-            text!(language, "partner-secret-rejected"),
-            text!(language, "partner-secret-rejected-action"),
-        ),
-        SecretState::Pending => Blame::Secret
-            .verdict(text!(language, "partner-secret-pending"), text!(language, "secret-pending-action")),
-        SecretState::Unknown | SecretState::Active => Verdict::no_problem(text!(language, "secret-fine")),
-    }
 }
 
 fn skipped_for_budget(language: Language) -> Verdict {
