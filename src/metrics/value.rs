@@ -55,28 +55,15 @@ impl Value for Seconds {
 }
 
 fn write_integer(value: u64, out: &mut String) {
-    let (digits, count) = digits::<20>(value);
-    let first = digits.len() - count.max(1);
-    out.push_str(digits.get(first..).and_then(|digits| str::from_utf8(digits).ok()).unwrap_or_default());
+    out.push_str(itoa::Buffer::new().format(value));
 }
 
 /// Writes so many digits, with leading zeros.
 fn write_digits<const COUNT: usize>(value: u32, out: &mut String) {
-    let (digits, _) = digits::<COUNT>(value.into());
-    out.push_str(str::from_utf8(&digits).unwrap_or_default());
-}
-
-/// The last digits of a number, and how many there are without leading zeros.
-fn digits<const COUNT: usize>(mut value: u64) -> ([u8; COUNT], usize) {
-    let (mut digits, mut count) = ([b'0'; COUNT], 0);
-    for digit in digits.iter_mut().rev() {
-        if value == 0 {
-            break;
-        }
-        *digit += u8::try_from(value % 10).unwrap_or_default();
-        (value, count) = (value / 10, count + 1);
-    }
-    (digits, count)
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(value);
+    out.extend(std::iter::repeat_n('0', COUNT.saturating_sub(digits.len())));
+    out.push_str(digits);
 }
 
 #[cfg(test)]
