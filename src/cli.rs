@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Arg, Args, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use url::Url;
 
@@ -20,9 +22,6 @@ use subcommands::parser;
 
 /// The configuration file that is used if no flag names one.
 pub(crate) const DEFAULT_CONFIG_FILE: &str = "myunisoft-exporter.yml";
-
-/// The storage directory if no flag names one.
-pub(crate) const DEFAULT_STORAGE_PATH: &str = "data/";
 
 /// Prometheus exporter that monitors MyUnisoft's Partner API and a partner's keys.
 ///
@@ -191,7 +190,7 @@ pub(crate) struct Flags {
     pub route_prefix: Option<RoutePrefix>,
 
     /// Storage directory: keeps the state of keys across restarts
-    #[arg(long = "storage.path", value_name = "DIRECTORY", default_value = DEFAULT_STORAGE_PATH)]
+    #[arg(long = "storage.path", value_name = "DIRECTORY", default_value = "data/")]
     pub storage_path: PathBuf,
 
     /// Monitor a part of the keys: part I of N, from 0. `auto/N` takes I from the end of the host name, as in exporter-1
@@ -239,8 +238,18 @@ pub(crate) struct Flags {
 impl Cli {
     /// Reads the command line of this process. Ends the process if there is an error, or if help was asked for.
     pub(crate) fn read() -> Self {
-        let matches = parser().get_matches();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut parser()).exit())
+        Self::of(&parser().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let cli = Self::from_arg_matches(matches).map_err(|error| error.format(&mut parser()))?;
+        // A container may set the variable for every command, so only the flag is an error.
+        let is_flag = |demo: &ArgMatches| demo.value_source("storage_path") == Some(ValueSource::CommandLine);
+        if matches.subcommand_matches("demo").is_some_and(is_flag) {
+            let text = "--storage.path: the demo keeps nothing when it ends, so it needs no storage directory; remove the flag";
+            return Err(parser().error(ErrorKind::ArgumentConflict, text));
+        }
+        Ok(cli)
     }
 }
 
@@ -418,7 +427,7 @@ mod tests {
 
     pub(super) fn parse(words: &[&str]) -> Result<Cli, String> {
         let matches = parser().try_get_matches_from([&["myunisoft-exporter"], words].concat());
-        let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+        let cli = matches.and_then(|matches| Cli::of(&matches));
         cli.map_err(|error| error.to_string())
     }
 
@@ -435,6 +444,17 @@ mod tests {
         ] {
             assert_eq!(ordinal(host_name), expected, "{host_name}");
         }
+    }
+
+    #[test]
+    fn the_demo_refuses_a_storage_directory_wherever_the_flag_stands() {
+        for words in [["demo", "--storage.path=d"], ["--storage.path=data/", "demo"]] {
+            assert!(
+                parse(&words).unwrap_err().contains("--storage.path: the demo keeps nothing"),
+                "{words:?}"
+            );
+        }
+        assert!(parse(&["demo"]).is_ok() && parse(&["probe", "--storage.path=d"]).is_ok());
     }
 
     #[test]

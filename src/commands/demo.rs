@@ -1,13 +1,11 @@
 //! `myunisoft-exporter demo`: the exporter with a simulated fleet and a simulated API.
 
-use std::env;
-use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::{DEFAULT_STORAGE_PATH, DemoOptions, Flags, ListenAddress};
+use crate::cli::{DemoOptions, Flags, ListenAddress};
 use crate::config::Loaded;
 use crate::demo::{self, Scenario};
 use partner_simulator::Simulator;
@@ -17,15 +15,11 @@ use tracing::warn;
 
 use super::exporter::{DEFAULT_PORT, serve};
 use super::load::{combine, load_web_config};
-use super::process::{BadConfiguration, Failure, bad_configuration, exit_code, listen, print, run_async};
+use super::process::{Failure, bad_configuration, exit_code, listen, print, run_async};
 use super::rehearsal;
 
 /// Runs the exporter against a simulated API, or only this API if the exporter is the user's.
 pub(crate) fn demo(options: &DemoOptions, flags: &Flags) -> ExitCode {
-    if has_storage_flag(&flags.storage_path) {
-        let problem = "--storage.path: the demo keeps nothing when it ends, so it needs no storage directory; remove the flag";
-        return exit_code(Err(BadConfiguration(problem.to_owned()).into()));
-    }
     if let Some(folder) = &options.write_config {
         return rehearsal::rehearsal(folder, options);
     }
@@ -56,13 +50,6 @@ pub(crate) fn demo(options: &DemoOptions, flags: &Flags) -> ExitCode {
             outcome = serve(flags, initial, load, "the demo", storage.path(), listeners, shown) => outcome,
         }
     }))
-}
-
-/// Whether the command line names a storage directory. The environment of a container may do so for the exporter.
-fn has_storage_flag(storage_path: &Path) -> bool {
-    let of_environment = env::var_os("MYUNISOFT_EXPORTER_STORAGE_PATH").filter(|path| !path.is_empty());
-    let is = |path: &OsStr| storage_path.as_os_str() == path;
-    !is(OsStr::new(DEFAULT_STORAGE_PATH)) && !of_environment.is_some_and(|path| is(&path))
 }
 
 /// A container may have no other directory that is writable than that of the exporter.
