@@ -243,10 +243,14 @@ impl KeyIndex {
 fn hand_over_histories(removed: &Keys, keys: &Keys) {
     let by_token: HashMap<_, _> =
         removed.values().filter_map(|old| Some((old.monitor.fingerprint()?, &old.monitor))).collect();
-    for key in keys.values().filter(|_| !by_token.is_empty()) {
+    if by_token.is_empty() {
+        return;
+    }
+    for key in keys.values() {
         if let Some(old) = key.monitor.fingerprint().and_then(|fingerprint| by_token.get(&fingerprint)) {
-            let old = old.monitored_key().status().clone();
-            key.monitor.monitored_key().status().take_history(&old);
+            // Not both locks at the same time.
+            let history = old.monitored_key().status().history();
+            key.monitor.monitored_key().status().take_history(history);
         }
     }
 }

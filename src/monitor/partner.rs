@@ -183,11 +183,12 @@ impl PartnerMonitor {
         }
     }
 
-    /// The token of a key was replaced, or could be read for the first time.
+    /// That of the token of a key; `None` if the token could not be read yet.
     pub(super) fn fingerprint(&self, number: u32) -> Option<Fingerprint> {
         self.members().keys.get(&number)?.fingerprint.clone()
     }
 
+    /// The token of a key was replaced, or could be read for the first time.
     pub(super) fn set_fingerprint(&self, number: u32, fingerprint: &Fingerprint, store: &Store) {
         let mut current = self.current();
         let named = self.members().keys.get_mut(&number).map(|member| {

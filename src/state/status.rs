@@ -291,12 +291,16 @@ impl KeyStatus {
         }
     }
 
-    /// Takes over the last probes and state changes of the same key under another name. The counters begin anew, as
+    /// Its last probes and state changes.
+    pub(crate) fn history(&self) -> (RecentProbes, Transitions<KeyState>) {
+        (self.recent.clone(), self.transitions.clone())
+    }
+
+    /// Takes over the history of the same key under another name, unless it has one of its own. The counters begin anew, as
     /// the series do.
-    pub(crate) fn take_history(&mut self, old: &Self) {
+    pub(crate) fn take_history(&mut self, history: (RecentProbes, Transitions<KeyState>)) {
         if self.transitions.iter().len() == 0 && self.recent.iter().len() == 0 {
-            self.transitions.clone_from(&old.transitions);
-            self.recent.clone_from(&old.recent);
+            (self.recent, self.transitions) = history;
         }
     }
 
