@@ -22,6 +22,7 @@ import time
 import urllib.request
 
 import document
+import fleet_files
 import truth
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -31,7 +32,6 @@ RATE = 300
 TRUTH_KEYS = 10_000
 TLS_PORT, STATUS_PORT, EXPORTER_PORT, BLACKBOX_PORT = 18443, 18080, 18698, 18115
 CANARY = "/api/v1/mad/exercices?version=1.0.0"
-SECRET = "the-partners-secret"
 KEY_INFO = {
     "target": {"type": "api", "schemaId": 80, "thirdPartyId": 101, "societyId": 127},
     "version": {"current": 1, "latest": 1, "beta": False},
@@ -148,25 +148,16 @@ http {{
         return started(["nginx", "-c", self.directory / "nginx.conf"], self.directory / "nginx.log")
 
     def fleet(self, keys, interval, connection="fresh", key_info="extended"):
-        """A directory with the configuration of so many keys. Each token is in a file of its own."""
+        """A directory with the configuration of so many keys."""
         fleet = self.directory / f"fleet-{keys}-{connection}-{key_info}"
-        (fleet / "tokens").mkdir(parents=True)
-        (fleet / "secret").write_text(SECRET)
-        lines = []
-        for number in range(keys):
-            (fleet / "tokens" / str(number)).write_text(f"{'a' * 40}.{number}")
-            lines.append(f"      - {{name: customer-{number}, access: society, token_file: tokens/{number}}}\n")
         timing = f"interval: {interval}s, timeout: 5s"
-        (fleet / "exporter.yml").write_text(f"""
+        settings = f"""
 api: {{base_url: "https://localhost:{TLS_PORT}", ca_file: {self.directory}/ca.pem}}
 key_info: {{{timing}, mode: {key_info}}}
 canaries:
   exercices: {{{timing}, connection: {connection}}}
-partners:
-  - name: acme
-    secret_file: secret
-    keys:
-{"".join(lines)}""")
+"""
+        fleet_files.write(fleet, settings, keys)
         return fleet
 
 
@@ -246,7 +237,7 @@ modules:
     prober: http
     timeout: 5s
     http:
-      headers: {{X-Third-Party-Secret: "{SECRET}"}}
+      headers: {{X-Third-Party-Secret: "{fleet_files.SECRET}"}}
       authorization: {{credentials: "{'a' * 42}"}}
       fail_if_body_not_matches_regexp: ['^\\[']
       tls_config: {{ca_file: {world.directory}/ca.pem}}

@@ -18,6 +18,8 @@ import subprocess
 import threading
 import time
 
+import fleet_files
+
 PORT = 18444
 DNS_ADDRESS = "127.0.0.153"
 PHASES = ["resolve", "connect", "tls", "processing", "transfer"]
@@ -89,30 +91,18 @@ class Api:
 
 def write_fleet(world, name, keys, interval):
     fleet = world.directory / name
-    (fleet / "tokens").mkdir(parents=True)
-    (fleet / "secret").write_text("the-partners-secret")
-    (fleet / "resolv.conf").write_text(f"nameserver {DNS_ADDRESS}\noptions attempts:1 timeout:2\n")
-    for number in range(keys):
-        (fleet / "tokens" / str(number)).write_text(token_of(number))
-    lines = [f"      - {{name: customer-{n}, access: society, token_file: tokens/{n}}}\n" for n in range(keys)]
     proxy = "proxy.bench" if can_answer_dns() else "localhost"
     timing = f"interval: {interval}s, timeout: 5s"
-    (fleet / "exporter.yml").write_text(f"""
+    settings = f"""
 api: {{base_url: "https://localhost:{PORT}", ca_file: {world.directory}/ca.pem, proxy_url: "http://{proxy}:{PORT}"}}
 health: {{interval: 500ms, timeout: 500ms}}
 key_info: {{{timing}}}
 canaries:
   exercices: {{{timing}}}
-partners:
-  - name: acme
-    secret_file: secret
-    keys:
-{"".join(lines)}""")
+"""
+    fleet_files.write(fleet, settings, keys)
+    (fleet / "resolv.conf").write_text(f"nameserver {DNS_ADDRESS}\noptions attempts:1 timeout:2\n")
     return fleet
-
-
-def token_of(number):
-    return f"{'a' * 40}.{number}"
 
 
 def command_of_exporter(binary, fleet, port, level):
@@ -239,7 +229,7 @@ def measure_revocations(options, world, exporter, keys, interval, revoked):
                 for place, number in enumerate(chosen):
                     time.sleep(max(0, begin + interval * place / revoked - time.monotonic()))
                     at[number] = time.time()
-                    api.revoke(token_of(number))
+                    api.revoke(fleet_files.token_of(number))
                     note(seen, scrapes)
                 deadline = time.monotonic() + 2 * interval + 10
                 while len(seen) < revoked and time.monotonic() < deadline:

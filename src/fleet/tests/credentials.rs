@@ -1,7 +1,9 @@
 //! Secrets, tokens and passwords that cannot be read.
 
 use std::fs;
+use std::path::PathBuf;
 
+use partner_simulator::{Key, Simulator};
 use tokio::time::{Duration, sleep, sleep_until};
 
 use super::{RunningFleet, extended, minutes, simulator_builder};
@@ -49,16 +51,32 @@ async fn one_unreadable_token_fails_one_key() {
     assert_eq!(unreadable(&fleet), [""; 0]);
 }
 
+/// A fleet of the key dupont, whose token is in a file. It has run for two minutes.
+struct TokenInFile {
+    key: Key,
+    fleet: RunningFleet,
+    file: PathBuf,
+    _simulator: Simulator,
+    _folder: tempfile::TempDir,
+}
+
+impl TokenInFile {
+    async fn start() -> Self {
+        let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
+        let key = simulator.key("dupont").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        fs::write(&file, key.token().unwrap()).unwrap();
+        let keys = vec![token_file_key("dupont", &file, vec![extended()])];
+        let fleet = RunningFleet::start(&config(&simulator, keys));
+        sleep(minutes(2)).await;
+        Self { key, fleet, file, _simulator: simulator, _folder: folder }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_last_token_serves_while_its_file_cannot_be_read_and_this_is_reported() {
-    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
-    let key = simulator.key("dupont").unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("token");
-    fs::write(&file, key.token().unwrap()).unwrap();
-    let fleet =
-        RunningFleet::start(&config(&simulator, vec![token_file_key("dupont", &file, vec![extended()])]));
-    sleep(minutes(2)).await;
+    let TokenInFile { key, fleet, file, _simulator, _folder } = TokenInFile::start().await;
     fs::remove_file(&file).unwrap();
     sleep(minutes(2)).await;
     assert_eq!((fleet.state("dupont"), fleet.reason("dupont", 0)), (KeyState::Active, None));
@@ -97,14 +115,7 @@ async fn the_last_token_serves_also_after_a_reload_that_changes_the_key() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_is_replaced_between_the_read_of_its_file_and_the_request_is_not_revoked() {
-    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
-    let key = simulator.key("dupont").unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("token");
-    fs::write(&file, key.token().unwrap()).unwrap();
-    let fleet =
-        RunningFleet::start(&config(&simulator, vec![token_file_key("dupont", &file, vec![extended()])]));
-    sleep(minutes(2)).await;
+    let TokenInFile { key, fleet, file, _simulator, _folder } = TokenInFile::start().await;
     for before in [70, 30, 5].map(Duration::from_millis) {
         let last = *key.starts().last().unwrap();
         sleep_until(last + minutes(1) - before).await;
