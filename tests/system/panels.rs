@@ -15,8 +15,10 @@ use crate::support::server::Exporter;
 const TIMEOUT: Duration = Duration::from_mins(4);
 
 /// Panels that show only problems that the demo does not have: dashboard, panel, reason.
-const EMPTY: &[(&str, &str, &str)] =
-    &[("MyUnisoft / Exporter", "List of stale probes", "no probe of the demo is stale")];
+const EMPTY: &[(&str, &str, &str)] = &[
+    ("MyUnisoft / Exporter", "List of stale probes", "no probe of the demo is stale"),
+    ("MyUnisoft / Exporter", "Restore from Prometheus", "the demo restores nothing"),
+];
 
 /// A panel about what the configuration can have or not: dashboard, panel.
 const MAY_BE_EMPTY: (&str, &str) = ("MyUnisoft / Key", "Labels");
