@@ -7,6 +7,7 @@ mod body;
 mod client;
 mod connect;
 mod exhaustion;
+mod http_connection;
 mod idle_connections;
 mod phase_timer;
 mod plain;
@@ -265,12 +266,11 @@ impl Prober {
         } else {
             client.send(request, url, opening, timer).await?
         };
-        let response = &mut exchange.response;
-        let status = response.status();
-        timer.record_headers(status.as_u16(), RequestId::from_headers(response.headers()));
+        let status = exchange.response.status();
+        timer.record_headers(status.as_u16(), RequestId::from_headers(exchange.response.headers()));
         let body = if has_body_to_judge(status) {
             let limits = if status.is_success() { limits } else { ERROR_LIMITS };
-            match body::read(response, limits).await {
+            match exchange.read_body(limits).await {
                 Ok(body) => body,
                 // What was received proves the status, and nothing else is judged.
                 Err(_) if judged_by_status => Body::default(),
@@ -281,7 +281,8 @@ impl Prober {
         } else {
             Body::default()
         };
-        let headers = std::mem::take(response.headers_mut());
+        timer.record_end();
+        let headers = std::mem::take(exchange.response.headers_mut());
         if opening.keep && body.complete {
             client.keep(exchange);
         }

@@ -1,7 +1,8 @@
 //! The HTTP client of the probes: the connection, the request, and the phases in between.
 //!
-//! There is no redirect and no cookie, and only a request on a connection that the server has closed is sent again. What is tolerated in a response is what curl and Go
-//! tolerate: a proxy that writes odd headers must not look like an outage of the API.
+//! There is no redirect and no cookie, and only a request on a connection that the server has closed is sent again. What
+//! is tolerated in a response is what curl and Go tolerate: a proxy that writes odd headers must not look like an outage
+//! of the API.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,24 +16,21 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, HOST, PROXY_AUTHORIZATION, USER_AGEN
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
 use secrecy::zeroize::Zeroizing;
-use tokio::io::{AsyncRead, AsyncWrite, BufReader};
+use tokio::io::BufReader;
 use url::Url;
 
+use super::body::{self, Body, BodyLimits};
 use super::connect;
-use super::idle_connections::{HttpConnection, IdleConnections};
+use super::http_connection::{BoxStream, HttpConnection};
+use super::idle_connections::IdleConnections;
 use super::phase_timer::PhaseTimer;
 use super::resolver::{LookUp, Resolved, Resolver};
 use super::tls::TlsClient;
 use super::transport_error::{BuildError, TransportError};
 use super::tunnel;
 use crate::config::Api;
-
-/// Go and curl accept thousands of headers. hyper's default is a hundred, which a chain of proxies can exceed.
-const MAX_HEADERS: usize = 1_000;
 
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
@@ -64,11 +62,6 @@ pub(super) struct Opening {
     pub keep: bool,
 }
 
-/// A TCP connection, or TLS on one, or TLS in a tunnel.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
-type BoxStream = Box<dyn Stream>;
-
 impl Client {
     pub(super) fn new(api: &Api, authorities: Option<&[u8]>) -> Result<Self, BuildError> {
         Ok(Self {
@@ -93,7 +86,7 @@ impl Client {
         timer: &Arc<PhaseTimer>,
     ) -> Result<Exchange, TransportError> {
         let mut connection = self.open_http(url, opening, timer).await?;
-        let response = connection.sender.send_request(request).await?;
+        let response = connection.send(request).await?;
         Ok(Exchange { response, connection })
     }
 
@@ -108,7 +101,7 @@ impl Client {
     ) -> Result<Exchange, TransportError> {
         if let Some(mut connection) = self.idle.take() {
             timer.record_reused_connection();
-            match exchange_on(&mut connection, request.clone()).await {
+            match connection.send_again(request.clone()).await {
                 Ok(response) => return Ok(Exchange { response, connection }),
                 Err(error) if error.is_parse() => return Err(error.into()),
                 Err(_) => {
@@ -133,16 +126,7 @@ impl Client {
     ) -> Result<HttpConnection, TransportError> {
         let stream = self.open(url, opening, timer).await?;
         timer.record_connected();
-        let (sender, connection) = http1::Builder::new()
-            .allow_obsolete_multiline_headers_in_responses(true)
-            .allow_spaces_after_header_name_in_responses(true)
-            .ignore_invalid_headers_in_responses(true)
-            .max_headers(MAX_HEADERS)
-            .handshake(TokioIo::new(stream))
-            .await?;
-        // The task ends with the sender. The error of the connection is also the error of the exchange.
-        tokio::spawn(connection);
-        Ok(HttpConnection::new(sender))
+        Ok(HttpConnection::new(stream).await?)
     }
 
     pub(super) fn request(
@@ -252,13 +236,11 @@ impl Client {
     }
 }
 
-/// Sends a request on an open connection. The connection must have finished the previous exchange.
-async fn exchange_on(
-    connection: &mut HttpConnection,
-    request: Request<Full<Bytes>>,
-) -> Result<Response<Incoming>, hyper::Error> {
-    connection.sender.ready().await?;
-    connection.sender.send_request(request).await
+impl Exchange {
+    /// Reads the body to its end or to the read limit.
+    pub(super) async fn read_body(&mut self, limits: BodyLimits) -> Result<Body, TransportError> {
+        self.connection.drive(body::read(&mut self.response, limits)).await
+    }
 }
 
 impl Proxy {

@@ -5,10 +5,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::client::conn::http1::SendRequest;
+use tokio::runtime::Handle;
 use tokio::time::{Duration, Instant};
+
+use super::http_connection::HttpConnection;
 
 /// A connection that waited longer is closed. Probes that run once a minute find theirs.
 const MAX_IDLE: Duration = Duration::from_secs(90);
@@ -16,12 +16,6 @@ const MAX_IDLE: Duration = Duration::from_secs(90);
 const MAX_AGE: Duration = Duration::from_mins(5);
 /// How many connections may wait: as many as there may be probes at the same time.
 const MAX_CONNECTIONS: usize = 512;
-
-/// A connection over which a request can be sent.
-pub(super) struct HttpConnection {
-    pub sender: SendRequest<Full<Bytes>>,
-    opened: Instant,
-}
 
 struct Idle {
     connection: HttpConnection,
@@ -32,20 +26,15 @@ struct Idle {
 #[derive(Default)]
 pub(super) struct IdleConnections(Mutex<Vec<Idle>>);
 
-impl HttpConnection {
-    /// A connection that was opened now.
-    pub(super) fn new(sender: SendRequest<Full<Bytes>>) -> Self {
-        Self { sender, opened: Instant::now() }
-    }
-}
-
 impl IdleConnections {
-    /// Takes the connection that waits shortest, unless the server has closed it. Closes those that are too old.
+    /// Takes the connection of this runtime that waits shortest. Closes those that are too old.
     pub(super) fn take(&self) -> Option<HttpConnection> {
-        let now = Instant::now();
+        let (now, runtime) = (Instant::now(), Handle::current().id());
         let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|idle| idle.is_usable(now));
-        idle.pop().map(|idle| idle.connection)
+        // Another runtime would be woken, and wake this one, for each step of the exchange.
+        let place = idle.iter().rposition(|idle| idle.connection.runtime() == runtime)?;
+        Some(idle.remove(place).connection)
     }
 
     /// Keeps a connection whose response was read to its end.
@@ -64,8 +53,6 @@ impl IdleConnections {
 
 impl Idle {
     fn is_usable(&self, now: Instant) -> bool {
-        !self.connection.sender.is_closed()
-            && now.duration_since(self.since) <= MAX_IDLE
-            && now.duration_since(self.connection.opened) <= MAX_AGE
+        now.duration_since(self.since) <= MAX_IDLE && now.duration_since(self.connection.opened()) <= MAX_AGE
     }
 }

@@ -26,6 +26,7 @@ pub(super) struct Times {
     tls_started: Option<Instant>,
     connected: Option<Instant>,
     headers: Option<Instant>,
+    end: Option<Instant>,
     /// Status and request ID are recorded with the headers, and reported even if the body does not end.
     pub status: Option<u16>,
     pub request_id: Option<RequestId>,
@@ -81,9 +82,15 @@ impl PhaseTimer {
         (times.headers, times.status, times.request_id) = (Some(Instant::now()), Some(status), request_id);
     }
 
-    /// The phases until now, and the last one reached.
+    /// Records that the response is complete. What follows is not a part of the probe.
+    pub(super) fn record_end(&self) {
+        self.times().end = Some(Instant::now());
+    }
+
+    /// The phases until the end or until now, and the last one reached.
     pub(super) fn phases(&self) -> (Phases, Phase) {
-        phases(&self.times(), Instant::now())
+        let times = self.times();
+        phases(&times, times.end.unwrap_or_else(Instant::now))
     }
 
     pub(super) fn times(&self) -> MutexGuard<'_, Times> {
@@ -101,6 +108,7 @@ impl Times {
             tls_started: None,
             connected: None,
             headers: None,
+            end: None,
             status: None,
             request_id: None,
             certificate_expiry: None,

@@ -10,7 +10,7 @@ use secrecy::zeroize::Zeroizing;
 use tokio::time::{Duration, timeout};
 use url::Url;
 
-use super::body::{self, BodyLimits};
+use super::body::BodyLimits;
 use super::client::{Client, Opening};
 use super::phase_timer::PhaseTimer;
 use super::resolver::LookUp;
@@ -60,7 +60,7 @@ impl PlainClient {
             let sent = self.0.send(request, url, opening, &timer).await;
             let mut exchange = sent.map_err(|error| PlainError::Failed(error.to_string()))?;
             let limits = BodyLimits { read: max_size, keep: max_size };
-            let body = body::read(&mut exchange.response, limits).await;
+            let body = exchange.read_body(limits).await;
             let body = body.map_err(|error| PlainError::Failed(error.to_string()))?;
             if body.complete {
                 Ok((exchange.response.status().as_u16(), body.bytes))

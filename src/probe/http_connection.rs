@@ -1,0 +1,118 @@
+//! An HTTP connection that makes progress only while somebody waits for it.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::runtime::{self, Handle};
+use tokio::time::Instant;
+
+/// Go and curl accept thousands of headers. hyper's default is a hundred, which a chain of proxies can exceed.
+const MAX_HEADERS: usize = 1_000;
+
+/// A TCP connection, or TLS on one, or TLS in a tunnel.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+pub(super) type BoxStream = Box<dyn Stream>;
+
+type Connection = http1::Connection<TokioIo<BoxStream>, Full<Bytes>>;
+
+/// A connection over which one request at a time is sent.
+///
+/// hyper expects a task for each connection. Here the task of the probe reads and writes itself: a second task would have to
+/// be woken for each step of the exchange, and would wake the first one.
+pub(super) struct HttpConnection {
+    sender: SendRequest<Full<Bytes>>,
+    /// `None` if it has ended.
+    connection: Option<Box<Connection>>,
+    opened: Instant,
+    runtime: runtime::Id,
+}
+
+impl HttpConnection {
+    /// Prepares a stream that was opened now. Sends nothing.
+    pub(super) async fn new(stream: BoxStream) -> Result<Self, hyper::Error> {
+        let (sender, connection) = http1::Builder::new()
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .ignore_invalid_headers_in_responses(true)
+            .max_headers(MAX_HEADERS)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        Ok(Self {
+            sender,
+            connection: Some(Box::new(connection)),
+            opened: Instant::now(),
+            runtime: Handle::current().id(),
+        })
+    }
+
+    pub(super) const fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// The runtime that watches its socket.
+    pub(super) const fn runtime(&self) -> runtime::Id {
+        self.runtime
+    }
+
+    /// Sends the first request, and reads the head of the response.
+    pub(super) async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
+        let Self { sender, connection, .. } = self;
+        drive(connection, sender.send_request(request)).await
+    }
+
+    /// Sends another request, after the previous response was read to its end.
+    pub(super) async fn send_again(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> hyper::Result<Response<Incoming>> {
+        let Self { sender, connection, .. } = self;
+        let exchange = async {
+            sender.ready().await?;
+            sender.send_request(request).await
+        };
+        drive(connection, exchange).await
+    }
+
+    /// Waits for a part of the exchange, and reads and writes until it is there.
+    pub(super) async fn drive<T>(&mut self, part: impl Future<Output = T>) -> T {
+        drive(&mut self.connection, part).await
+    }
+}
+
+impl Drop for HttpConnection {
+    /// Tells the server that this connection ends, as TLS demands. A socket that takes no more bytes at this moment is closed
+    /// without it.
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let mut stream = connection.into_parts().io.into_inner();
+            let _ = stream.shutdown().now_or_never();
+        }
+    }
+}
+
+async fn drive<T>(connection: &mut Option<Box<Connection>>, part: impl Future<Output = T>) -> T {
+    let mut part = pin!(part);
+    poll_fn(|context| {
+        if let Poll::Ready(result) = part.as_mut().poll(context) {
+            return Poll::Ready(result);
+        }
+        // The error of the connection is also the error of the exchange.
+        if let Some(running) = connection
+            && running.poll_unpin(context).is_ready()
+        {
+            *connection = None;
+        }
+        part.as_mut().poll(context)
+    })
+    .await
+}
