@@ -55,8 +55,8 @@ pub(crate) struct App {
     /// Already bound.
     pub listeners: Vec<TcpListener>,
     pub options: ServeOptions,
-    /// Runs the probes. It does nothing else, so that a scrape or a reload delays no probe.
-    pub probe_runtime: Option<Handle>,
+    /// They run the probes. They do nothing else, so that a scrape or a reload delays no probe.
+    pub probe_runtimes: Vec<Handle>,
 }
 
 /// Options of the server. A reload does not change them.
@@ -102,12 +102,12 @@ impl App {
             metrics,
             listeners,
             options,
-            probe_runtime,
+            probe_runtimes,
         } = self;
         let context = Arc::new(Context::new(Arc::clone(&shared_state), Arc::clone(&metrics), store));
         let now = SystemTime::now();
         let downtime = last_alive.downtime(now).map(|length| Gap::ending_now(length, now));
-        let fleet = Fleet::new(Arc::clone(&context)).with_probe_runtime(probe_runtime);
+        let fleet = Fleet::new(Arc::clone(&context)).with_probe_runtimes(probe_runtimes);
         let mut fleet = fleet.with_start(options.turn, downtime);
         {
             let _read_ahead = initial.config.read_secrets_ahead().await;

@@ -8,6 +8,7 @@
 mod tests;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use tokio::runtime::Handle;
@@ -39,8 +40,10 @@ pub(crate) struct Fleet {
     partners: Partners,
     keys: Keys,
     health: Option<RunningHealthProbe>,
-    /// Where the probes run; `None`: in the runtime of the caller.
-    probe_runtime: Option<Handle>,
+    /// Where the probes run; empty: in the runtime of the caller.
+    probe_runtimes: Vec<Handle>,
+    /// How many tasks were started: they take the runtimes in turn.
+    tasks: AtomicUsize,
 }
 
 /// The monitors of the keys by name, for probes on request.
@@ -70,7 +73,8 @@ impl Fleet {
             partners: HashMap::new(),
             keys: HashMap::new(),
             health: None,
-            probe_runtime: None,
+            probe_runtimes: Vec::new(),
+            tasks: AtomicUsize::new(0),
         }
     }
 
@@ -80,13 +84,16 @@ impl Fleet {
         Self { start: Arc::new(Start { anchor: Anchor::now(turn), downtime }), ..self }
     }
 
-    /// Runs the probes in a runtime of their own.
-    pub(crate) fn with_probe_runtime(self, probe_runtime: Option<Handle>) -> Self {
-        Self { probe_runtime, ..self }
+    /// Runs the probes in runtimes of their own.
+    pub(crate) fn with_probe_runtimes(self, probe_runtimes: Vec<Handle>) -> Self {
+        Self { probe_runtimes, ..self }
     }
 
     fn spawn(&self, probes: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
-        AbortOnDropHandle::new(match &self.probe_runtime {
+        let number = self.tasks.fetch_add(1, Ordering::Relaxed);
+        let place = number.checked_rem(self.probe_runtimes.len());
+        let runtime = place.and_then(|place| self.probe_runtimes.get(place));
+        AbortOnDropHandle::new(match runtime {
             Some(runtime) => runtime.spawn(probes),
             None => tokio::spawn(probes),
         })

@@ -87,7 +87,7 @@ pub(super) async fn serve(
     tokio::spawn(request_reload_on_sighup(sender.clone())?);
     let loader = Arc::new(move || load().map_err(|problems| problems.to_string()));
     let probe_threads = ProbeThreads::start()?;
-    let probe_runtime = probe_threads.handle();
+    let probe_runtimes = probe_threads.handles();
     let history = HistoryFile::read(storage);
     let app = App {
         initial,
@@ -99,7 +99,7 @@ pub(super) async fn serve(
         metrics,
         listeners,
         options: ServeOptions { scenario, ..options(flags) },
-        probe_runtime,
+        probe_runtimes,
     };
     app.run(stop_signal()?, (sender, requests)).await?;
     Ok(())

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
+use std::thread;
 
 use crate::cli::{Flags, ListenAddress};
 use crate::http::ReloadRequest;
@@ -39,34 +40,37 @@ pub(super) fn run_async(command: impl AsyncFnOnce() -> Result<(), Failure>) -> R
     outcome
 }
 
-/// How many threads run the probes. A hostile response can keep one of them busy for a moment; the probes of other keys run
-/// on the other one. More threads would wake one another for nothing.
+/// How many threads run the probes. A hostile response can keep one of them busy for a moment; half of the keys have the
+/// other one.
 const PROBE_THREADS: usize = 2;
 
-/// The threads that run the probes and nothing else.
+/// The threads that run the probes and nothing else. Each has a runtime of its own: threads of one runtime wake each other
+/// at each step of a probe, to share the work.
 pub(super) struct ProbeThreads {
-    /// `None` only while it is dropped.
-    runtime: Option<Runtime>,
+    runtimes: Vec<Handle>,
+    /// A thread ends when its sender is dropped. Nobody waits for that: a thread that hangs must not keep the process alive.
+    _stops: Vec<oneshot::Sender<()>>,
 }
 
 impl ProbeThreads {
     pub(super) fn start() -> io::Result<Self> {
-        let mut builder = Builder::new_multi_thread();
-        let runtime = builder.worker_threads(PROBE_THREADS).thread_name("probes").enable_all().build()?;
-        Ok(Self { runtime: Some(runtime) })
-    }
-
-    pub(super) fn handle(&self) -> Option<Handle> {
-        self.runtime.as_ref().map(|runtime| runtime.handle().clone())
-    }
-}
-
-impl Drop for ProbeThreads {
-    /// A thread that hangs must not keep the process alive.
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+        let (mut runtimes, mut stops) = (Vec::new(), Vec::new());
+        for _ in 0..PROBE_THREADS {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let (stop, stopped) = oneshot::channel::<()>();
+            runtimes.push(runtime.handle().clone());
+            stops.push(stop);
+            let run = move || {
+                let _ = runtime.block_on(stopped);
+                runtime.shutdown_background();
+            };
+            thread::Builder::new().name("probes".to_owned()).spawn(run)?;
         }
+        Ok(Self { runtimes, _stops: stops })
+    }
+
+    pub(super) fn handles(&self) -> Vec<Handle> {
+        self.runtimes.clone()
     }
 }
 
