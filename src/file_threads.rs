@@ -49,18 +49,21 @@ struct Pool {
 struct PoolState {
     queue: VecDeque<(Arc<Task>, Work)>,
     threads: usize,
+    /// Threads that wait for work.
     idle: usize,
+    /// How many of them were started or notified for work, and have not run since.
+    called: usize,
     /// Threads whose task was reported as late and has not ended.
     blocked: usize,
 }
 
 impl std::fmt::Debug for PoolState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { queue, threads, idle, blocked } = self;
+        let Self { queue, threads, idle, called, blocked } = self;
+        let queue = queue.len();
         write!(
             f,
-            "PoolState {{ queue: {}, threads: {threads}, idle: {idle}, blocked: {blocked} }}",
-            queue.len()
+            "PoolState {{ queue: {queue}, threads: {threads}, idle: {idle}, called: {called}, blocked: {blocked} }}"
         )
     }
 }
@@ -88,11 +91,21 @@ impl FileThreads {
 
     /// Runs `work` as soon as there is a thread for it.
     pub(crate) fn start(&self, work: impl FnOnce() + Send + 'static) -> Arc<Task> {
-        let task = Arc::new(Task::default());
-        let mut state = self.0.lock();
-        state.queue.push_back((Arc::clone(&task), Box::new(work)));
-        self.0.provide_thread(&mut state);
+        let task = self.queue(work);
+        self.call_thread();
         task
+    }
+
+    /// As [`Self::start`], but calls no thread: a call costs more than a short access, and one is enough for many.
+    pub(crate) fn queue(&self, work: impl FnOnce() + Send + 'static) -> Arc<Task> {
+        let task = Arc::new(Task::default());
+        self.0.lock().queue.push_back((Arc::clone(&task), Box::new(work)));
+        task
+    }
+
+    /// Has the queued work done.
+    pub(crate) fn call_thread(&self) {
+        self.0.provide_thread(self.0.lock());
     }
 
     /// Reports that a task takes longer than a file access should: other work then gets another thread.
@@ -102,7 +115,7 @@ impl FileThreads {
             task.set(Phase::Late);
             state.blocked += 1;
         }
-        self.0.provide_thread(&mut state);
+        self.0.provide_thread(state);
     }
 
     /// Runs `work`, and waits for its result for at most `bound`. After that, work that has not started never starts.
@@ -163,29 +176,45 @@ impl Pool {
         self.max.min(self.active + state.blocked + more_active)
     }
 
-    /// Wakes or starts a thread if there is work for one.
-    fn provide_thread(self: &Arc<Self>, state: &mut PoolState) {
-        while state.queue.len() > state.idle && state.threads < self.max_threads(state) {
+    /// Calls a thread if there is work for one. Only one is called at a time, and calls the next one when it runs: a
+    /// thread that has come by then may have done the work of a hundred keys.
+    fn provide_thread(self: &Arc<Self>, mut state: MutexGuard<'_, PoolState>) {
+        if state.queue.is_empty() || state.called > 0 {
+            return;
+        }
+        if state.idle > 0 {
+            state.called += 1;
+            // The thread needs the lock as soon as it is notified.
+            drop(state);
+            self.work.notify_one();
+        } else if state.threads < self.max_threads(&state) {
             let pool = Arc::clone(self);
             let builder = thread::Builder::new().name("files".to_owned());
-            if builder.spawn(move || pool.run_thread()).is_err() {
-                // The system has no thread left. The work stays in the queue until the next call.
-                break;
+            // If the system has no thread left, the work stays in the queue until the next call.
+            if builder.spawn(move || pool.run_thread()).is_ok() {
+                state.threads += 1;
+                state.idle += 1;
+                state.called += 1;
             }
-            state.threads += 1;
-            // It takes one piece of work from the queue, as an idle thread does.
-            state.idle += 1;
         }
-        self.work.notify_one();
     }
 
-    fn run_thread(&self) {
+    fn run_thread(self: &Arc<Self>) {
         let mut state = self.lock();
         loop {
             state.idle -= 1;
+            // After a timeout, this may count another thread's call. Then that thread is called twice, which does no harm.
+            state.called = state.called.saturating_sub(1);
+            let mut is_first = true;
             while let Some((task, work)) = state.queue.pop_front() {
                 task.set(Phase::Running);
-                drop(state);
+                if is_first {
+                    // The work may block this thread.
+                    self.provide_thread(state);
+                } else {
+                    drop(state);
+                }
+                is_first = false;
                 // The panic hook reports the panic; the thread continues.
                 let _ = catch_unwind(AssertUnwindSafe(work));
                 state = self.lock();
@@ -255,6 +284,42 @@ mod tests {
 
     const SHORT: Duration = Duration::from_millis(50);
     const LONG: Duration = Duration::from_mins(1);
+
+    #[tokio::test]
+    async fn queued_work_waits_for_a_call_and_one_call_is_enough_for_all_of_it() {
+        let (threads, runs) = (FileThreads::new(2, 8), Arc::new(AtomicUsize::new(0)));
+        let (done, mut all_done) = tokio::sync::mpsc::channel(100);
+        for _ in 0..100 {
+            let (runs, done) = (Arc::clone(&runs), done.clone());
+            threads.queue(move || {
+                runs.fetch_add(1, Ordering::Relaxed);
+                done.try_send(()).unwrap();
+            });
+        }
+        assert_eq!(threads.0.lock().threads, 0, "no thread was called");
+        threads.call_thread();
+        for _ in 0..100 {
+            timeout(LONG, all_done.recv()).await.unwrap().unwrap();
+        }
+        assert_eq!(runs.load(Ordering::Relaxed), 100);
+    }
+
+    #[tokio::test]
+    async fn queued_work_that_blocks_its_thread_holds_up_none_of_the_rest() {
+        let threads = FileThreads::new(2, 8);
+        let (release, blocked) = blocked_work();
+        threads.queue(blocked);
+        let (done, mut all_done) = tokio::sync::mpsc::channel(100);
+        for _ in 0..100 {
+            let done = done.clone();
+            threads.queue(move || done.try_send(()).unwrap());
+        }
+        threads.call_thread();
+        for _ in 0..100 {
+            timeout(LONG, all_done.recv()).await.unwrap().unwrap();
+        }
+        drop(release);
+    }
 
     /// Work that is blocked until the sender is dropped.
     fn blocked_work() -> (mpsc::Sender<()>, impl FnOnce() + Send + 'static) {

@@ -31,7 +31,7 @@ pub(crate) async fn run_key_probes(monitor: Arc<KeyMonitor>, start: Arc<Start>, 
     loop {
         if let Some(at) = timers.next_at().and_then(|due| start.anchor.read_ahead(due)) {
             sleep_until(at).await;
-            monitor.read_files_ahead();
+            monitor.read_files_ahead().await;
         }
         let turn = timers.next(&monitor.context.pauses).await;
         monitor.context.watchdog.heartbeat(Loop::Keys);

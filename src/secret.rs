@@ -18,7 +18,7 @@ use rustix::fs::OFlags;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-pub(crate) use watched::{WatchedSecret, read_ahead};
+pub(crate) use watched::{WatchedSecret, read_ahead, read_queued};
 
 /// In bytes. No token, secret or password needs more; a larger file is the wrong file.
 const MAX_SIZE: usize = 16 * 1024;

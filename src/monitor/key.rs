@@ -28,6 +28,7 @@ use crate::partner_api::failure::{Failure, Reason};
 use crate::partner_api::judge::{KeyEvidence, RequestKind, SecretEvidence};
 use crate::probe::{Credentials, ProbeRequest};
 use crate::report::ProbeReport;
+use crate::secret;
 use crate::state::{KeyStatus, KeyUse, MonitoredKey, ProbeStatus, Skip, TransitionCause};
 use crate::store::{CredentialId, Fingerprint, StateUpdate};
 use on_request::OnRequest;
@@ -203,11 +204,13 @@ impl KeyMonitor {
         self.run_in_turn(turn, index, due).await
     }
 
-    /// Has the files read ahead that a probe needs which is due in a moment. Returns whether there are any.
-    pub(crate) fn read_files_ahead(&self) -> bool {
+    /// Has the files read ahead that a probe needs which is due in a moment.
+    pub(crate) async fn read_files_ahead(&self) {
         // A key that is busy reads its files itself.
         let of_key = self.session.try_lock().is_ok_and(|session| session.tokens.read_ahead());
-        self.partner_monitor.read_secret_ahead() || of_key
+        if self.partner_monitor.read_secret_ahead() || of_key {
+            secret::read_queued().await;
+        }
     }
 
     /// [`Self::run`] without the wait for the key's turn.

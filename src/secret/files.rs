@@ -140,6 +140,11 @@ impl SecretFiles {
     pub(super) fn threads(&self) -> &FileThreads {
         &self.inner.threads
     }
+
+    /// Has the queued files read.
+    pub(super) fn call_reader(&self) {
+        self.inner.threads.call_thread();
+    }
 }
 
 impl Inner {
@@ -179,7 +184,7 @@ impl SecretFile {
     }
 
     /// Has the file read if it changed, for a probe that is due within less than [`RECENT`]. The files of all probes
-    /// that are due at about the same time are read one after the other, so a thread is woken once for all of them.
+    /// that are due at about the same time are queued, and then the caller calls a thread once for all of them.
     pub(super) fn read_ahead(self: &Arc<Self>) {
         if self.is_read_ahead() {
             return;
@@ -190,6 +195,11 @@ impl SecretFile {
             self.request_in(&mut attempt);
             attempt.read_ahead = Some(Instant::now());
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn call_reader(&self) {
+        self.inner.threads.call_thread();
     }
 
     fn is_read_ahead(&self) -> bool {
@@ -220,7 +230,9 @@ impl SecretFile {
 
     /// Has the file read. Returns the number of the read that will have seen the present content.
     pub(super) fn request(self: &Arc<Self>) -> u64 {
-        self.request_in(&mut lock(&self.attempt))
+        let read = self.request_in(&mut lock(&self.attempt));
+        self.inner.threads.call_thread();
+        read
     }
 
     fn request_in(self: &Arc<Self>, attempt: &mut Attempt) -> u64 {
@@ -231,7 +243,7 @@ impl SecretFile {
         }
         let file = Arc::clone(self);
         *attempt =
-            Attempt { task: Some(self.inner.threads.start(move || file.read())), ..Attempt::default() };
+            Attempt { task: Some(self.inner.threads.queue(move || file.read())), ..Attempt::default() };
         reads + 1
     }
 

@@ -274,6 +274,7 @@ async fn a_file_that_was_read_ahead_is_read_once_for_all_probes_of_a_moment() {
     let (mut one, mut other) = (file("token"), file("token"));
     one.read_ahead();
     other.read_ahead();
+    one.read_queued();
     assert_eq!(found(&mut one).await, Ok("0".to_owned()));
     other.read_ahead();
     for watched in [&mut one, &mut other] {
@@ -287,6 +288,7 @@ async fn what_was_read_ahead_long_ago_is_read_again() {
     let (_, file) = counted_file();
     let mut watched = file("token");
     watched.read_ahead();
+    watched.read_queued();
     assert_eq!(found(&mut watched).await, Ok("0".to_owned()));
     assert_eq!(current(&mut watched).await, Ok("0".to_owned()));
     tokio::time::advance(Duration::from_millis(249)).await;
@@ -306,6 +308,7 @@ async fn a_file_that_could_not_be_read_ahead_is_read_again_by_the_probe() {
     });
     let mut watched = file("token");
     watched.read_ahead();
+    watched.read_queued();
     assert_eq!(found(&mut watched).await, Err(SecretFault::Empty));
     assert_eq!(current(&mut watched).await, Ok("written".to_owned()));
 }

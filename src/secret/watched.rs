@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tokio::task::yield_now;
 use tokio::time::{Duration, Instant, timeout_at};
 use tracing::warn;
 
@@ -63,11 +64,17 @@ impl WatchedSecret {
         }
     }
 
-    /// Has the file read ahead, for a probe that is due in a moment.
+    /// Has the file read ahead, for a probe that is due in a moment. Await [`read_queued`] then.
     pub(crate) fn read_ahead(&self) {
         if let Some(file) = &self.file {
             file.read_ahead();
         }
+    }
+
+    /// As [`read_queued`], for files that are not those of the process.
+    #[cfg(test)]
+    pub(super) fn read_queued(&self) {
+        self.file.as_ref().unwrap().call_reader();
     }
 
     /// Whether the secret is in a file.
@@ -132,6 +139,13 @@ impl WatchedSecret {
             }
         }
     }
+}
+
+/// Has all files read that other tasks of this moment queue, too.
+pub(crate) async fn read_queued() {
+    // The tasks that are ready run first.
+    yield_now().await;
+    FILES.call_reader();
 }
 
 /// Reads the files of many secrets before they are needed, and waits for all of them together, for a limited time. The
