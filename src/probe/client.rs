@@ -217,10 +217,9 @@ impl Client {
             let resolved = self.resolver.resolve(host(url), port, opening.look_up).await;
             let Resolved { addresses, looked_up } =
                 resolved.map_err(|cause| TransportError::Resolve { host: host(url).to_owned(), cause })?;
-            if looked_up {
-                timer.record_resolved();
-            } else {
-                timer.record_nothing_to_resolve();
+            match looked_up {
+                Some(ended) => timer.record_resolved(ended),
+                None => timer.record_nothing_to_resolve(),
             }
             addresses
         };

@@ -51,10 +51,12 @@ impl PhaseTimer {
         *self.times() = Times::start();
     }
 
-    /// Records that the host name is resolved.
-    pub(super) fn record_resolved(&self) {
+    /// Records that the host name was resolved at this time. What this task then waited until it ran is not a part of it.
+    pub(super) fn record_resolved(&self, at: Instant) {
         let mut times = self.times();
-        (times.resolved, times.looked_up) = (Some(Instant::now()), true);
+        // Clocks of other threads differ if time is paused for a test.
+        let at = at.max(times.start).min(Instant::now());
+        (times.resolved, times.looked_up) = (Some(at), true);
     }
 
     /// Records that the addresses are known: the resolve phase does not happen.
@@ -193,7 +195,7 @@ mod tests {
         timer.record_reused_connection();
         assert_eq!(samples(&timer), [Phase::Processing]);
         timer.restart();
-        timer.record_resolved();
+        timer.record_resolved(Instant::now());
         timer.record_tls_started();
         timer.record_connected();
         assert_eq!(samples(&timer), [Phase::Resolve, Phase::Connect, Phase::Tls, Phase::Processing]);

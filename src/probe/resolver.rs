@@ -40,11 +40,12 @@ pub(crate) enum LookUp {
 pub(super) struct Resolved {
     /// In the order of the system's resolver, at least one.
     pub addresses: Vec<SocketAddr>,
-    /// Whether this request waited for a look-up.
-    pub looked_up: bool,
+    /// When the look-up ended that this request waited for, if it waited for one.
+    pub looked_up: Option<Instant>,
 }
 
-type LookupResult = Result<Vec<SocketAddr>, Arc<io::Error>>;
+/// What a look-up found, and when it ended: the task that waits for it may run later.
+type LookupResult = Result<(Vec<SocketAddr>, Instant), Arc<io::Error>>;
 type SharedLookUp = Shared<BoxFuture<'static, LookupResult>>;
 
 /// What is known about one name.
@@ -80,10 +81,11 @@ impl Resolver {
             LookUp::Always => None,
             LookUp::UnlessRecent => self.recent(host),
         };
-        let looked_up = recent.is_none();
-        let mut addresses = match recent {
-            Some(addresses) => addresses,
-            None => self.shared_look_up(host).await?,
+        let (mut addresses, looked_up) = if let Some(addresses) = recent {
+            (addresses, None)
+        } else {
+            let (addresses, ended) = self.shared_look_up(host).await?;
+            (addresses, Some(ended))
         };
         for address in &mut addresses {
             address.set_port(port);
@@ -121,8 +123,8 @@ impl Resolver {
         let mut entry = Entry { names: Arc::clone(&self.names), host: host.to_owned(), found: None };
         tokio::spawn(async move {
             let result = look_up.await;
-            let addresses = result.as_ref().ok().cloned();
-            entry.found = addresses.map(|addresses| Found { addresses, at: Instant::now() });
+            let found = result.as_ref().ok().cloned();
+            entry.found = found.map(|(addresses, _)| Found { addresses, at: Instant::now() });
             drop(entry);
             // Every probe that waited for it may have timed out.
             let _ = sender.send(result);
@@ -163,13 +165,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 async fn system_look_up(host: String) -> LookupResult {
     let (sender, receiver) = oneshot::channel();
     let look_up = move || {
+        let found = (host.as_str(), 0).to_socket_addrs().map(Vec::from_iter);
         // The receiver is gone if the runtime has ended.
-        let _ = sender.send((host.as_str(), 0).to_socket_addrs().map(Vec::from_iter));
+        let _ = sender.send(found.map(|addresses| (addresses, Instant::now())));
     };
     thread::Builder::new().name("resolver".to_owned()).spawn(look_up).map_err(Arc::new)?;
     let found = receiver.await.unwrap_or_else(|_| Err(no_result()));
     match found {
-        Ok(found) if found.is_empty() => Err(Arc::new(io::Error::other("the name has no address"))),
+        Ok((addresses, _)) if addresses.is_empty() => {
+            Err(Arc::new(io::Error::other("the name has no address")))
+        }
         found => found.map_err(Arc::new),
     }
 }
@@ -215,7 +220,7 @@ mod tests {
         let look_up = |_| {
             async {
                 assert!(LOOK_UPS.fetch_add(1, Ordering::Relaxed) > 0, "planned panic");
-                Ok(vec![([127, 0, 0, 1], 0).into()])
+                Ok((vec![([127, 0, 0, 1], 0).into()], Instant::now()))
             }
             .boxed()
         };
@@ -230,7 +235,9 @@ mod tests {
         async {
             sleep(Duration::from_millis(20)).await;
             match look_ups.fetch_add(1, Ordering::Relaxed) + 1 {
-                number @ 1..10 => Ok(vec![([127, 0, 0, u8::try_from(number).unwrap()], 0).into()]),
+                number @ 1..10 => {
+                    Ok((vec![([127, 0, 0, u8::try_from(number).unwrap()], 0).into()], Instant::now()))
+                }
                 _ => Err(Arc::new(io::Error::other("no response"))),
             }
         }
@@ -241,7 +248,7 @@ mod tests {
     async fn resolved(resolver: &Resolver, look_up: LookUp) -> Option<(u8, bool)> {
         let Resolved { addresses, looked_up } = resolver.resolve("api.example", 443, look_up).await.ok()?;
         let SocketAddr::V4(address) = addresses[0] else { return None };
-        Some((address.ip().octets()[3], looked_up))
+        Some((address.ip().octets()[3], looked_up.is_some()))
     }
 
     #[tokio::test(start_paused = true)]
@@ -249,14 +256,15 @@ mod tests {
         static LOOK_UPS: AtomicU32 = AtomicU32::new(0);
         let resolver = Resolver::new(|_| {
             async {
-                Ok(vec![([127, 0, 0, 1], u16::from(LOOK_UPS.fetch_add(1, Ordering::Relaxed) > 0)).into()])
+                LOOK_UPS.fetch_add(1, Ordering::Relaxed);
+                Ok((vec![([127, 0, 0, 1], 0).into()], Instant::now()))
             }
             .boxed()
         });
         let mut waits = 0;
         for _ in 0..60 * 333 {
             let found = resolver.resolve("api.example", 443, LookUp::UnlessRecent).await.unwrap();
-            waits += u32::from(found.looked_up);
+            waits += u32::from(found.looked_up.is_some());
             sleep(Duration::from_millis(3)).await;
         }
         let look_ups = LOOK_UPS.load(Ordering::Relaxed);
@@ -292,7 +300,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_system_resolves_names() {
-        let found = Resolver::system().shared_look_up("localhost").await.unwrap();
+        let (found, _) = Resolver::system().shared_look_up("localhost").await.unwrap();
         assert!(found.iter().all(|address| address.ip().is_loopback()));
         assert!(Resolver::system().shared_look_up("no-such-host.invalid").await.is_err());
     }
