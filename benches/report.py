@@ -325,6 +325,8 @@ def measure_fleet(options, world, keys, seconds):
         gzip_ms, compressed = timed(lambda: fetch(exporter_url("/metrics"), **zipped), 5)
         page_ms, page = timed(lambda: fetch(exporter_url("/")), 5)
         reload_ms, _ = timed(lambda: fetch(exporter_url("/-/reload"), method="POST"), 3)
+        after_reload = resident_megabytes(process)
+        time.sleep(30)
         if gzip.decompress(compressed)[:6] != b"# HELP":
             raise RuntimeError("/metrics is not what it should be")
         return {
@@ -332,7 +334,8 @@ def measure_fleet(options, world, keys, seconds):
             "CPU (% of one core)": spent / seconds * 100,
             "CPU per probe (µs)": spent / max(1, sent) * 1e6,
             "memory (MB)": memory,
-            "memory after scrapes, page and reload (MB)": resident_megabytes(process),
+            "memory after scrapes, page and reload (MB)": after_reload,
+            "memory 30 s later (MB)": resident_megabytes(process),
             "series": sum(1 for line in plain.splitlines() if not line.startswith(b"#")),
             "/metrics (ms)": plain_ms,
             "/metrics (MB)": len(plain) / 1e6,

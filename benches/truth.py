@@ -120,6 +120,8 @@ def scraped_each_second(fetch_metrics):
     scrapes, stop = [], threading.Event()
 
     def scrape():
+        # Prometheus runs on another machine.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
         due = time.monotonic()
         while not stop.is_set():
             text = fetch_metrics()
