@@ -200,11 +200,16 @@ impl Pool {
     }
 
     fn run_thread(self: &Arc<Self>) {
-        let mut state = self.lock();
+        let (mut state, mut was_idle_for_long) = (self.lock(), false);
         loop {
             state.idle -= 1;
-            // After a timeout, this may count another thread's call. Then that thread is called twice, which does no harm.
+            // A thread that is called in the moment of its timeout does not know it, so each thread that runs counts as
+            // called. The worst that can happen is that another thread is called twice.
             state.called = state.called.saturating_sub(1);
+            if was_idle_for_long && state.queue.is_empty() {
+                state.threads -= 1;
+                return;
+            }
             let mut is_first = true;
             while let Some((task, work)) = state.queue.pop_front() {
                 task.set(Phase::Running);
@@ -222,18 +227,14 @@ impl Pool {
                 task.set(Phase::Ended);
                 if state.threads > self.max_threads(&state) {
                     state.threads -= 1;
+                    self.provide_thread(state);
                     return;
                 }
             }
             state.idle += 1;
             let (woken, waited) =
                 self.work.wait_timeout(state, IDLE_TIMEOUT).unwrap_or_else(PoisonError::into_inner);
-            state = woken;
-            if waited.timed_out() && state.queue.is_empty() {
-                state.idle -= 1;
-                state.threads -= 1;
-                return;
-            }
+            (state, was_idle_for_long) = (woken, waited.timed_out());
         }
     }
 }
