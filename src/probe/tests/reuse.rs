@@ -149,6 +149,23 @@ async fn probes_at_the_same_time_have_a_connection_each() {
 }
 
 #[tokio::test]
+async fn a_connection_serves_only_the_runtime_that_opened_it() {
+    let server = Server::start(After::Never).await;
+    let prober = Prober::new(&server.api).unwrap();
+    assert_eq!(reason(&reusing(&prober, "one").await), None);
+    let of_another_runtime = prober.clone();
+    let report = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(reusing(&of_another_runtime, "two"))
+    });
+    assert_eq!(reason(&report.await.unwrap()), None);
+    assert_eq!(server.connections(), 2);
+    let again = reusing(&prober, "one").await;
+    assert_eq!(samples(&again), REUSED, "its own connection still waits for it");
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
 async fn a_connection_that_the_server_closed_while_it_was_idle_is_no_failure() {
     let server = Server::start(After::Close(1)).await;
     let prober = Prober::new(&server.api).unwrap();

@@ -206,3 +206,14 @@ async fn a_server_with_a_known_chain_must_still_prove_that_it_has_the_key() {
     assert!(!accepts_a_server_with(&world, &KeyPair::generate().unwrap()).await);
     assert!(accepts_a_server_with(&world, &world.leaf_key).await);
 }
+
+#[test]
+fn aes_128_is_asked_for_first_and_no_cipher_suite_is_lost() {
+    let suites = |provider: CryptoProvider| {
+        provider.cipher_suites.iter().map(rustls::SupportedCipherSuite::suite).collect::<Vec<_>>()
+    };
+    let (ours, all) = (suites(provider()), suites(ring::default_provider()));
+    assert_eq!(ours[0], CipherSuite::TLS13_AES_128_GCM_SHA256);
+    assert_eq!(ours.len(), all.len());
+    assert!(all.iter().all(|suite| ours.contains(suite)));
+}
