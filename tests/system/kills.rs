@@ -131,5 +131,6 @@ async fn kills_at_random_moments_neither_lose_nor_damage_the_persisted_state() {
         std::fs::read_dir(&data).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
     let files: Vec<_> = files.collect();
     assert!(files.iter().all(|file| !file.contains("damaged")), "{files:?}");
-    assert!(files.len() <= 3, "state file, lock file and the temporary file of the last kill: {files:?}");
+    // The state, its lock, when the exporter was last alive, and the temporary file of a write that the last kill interrupted.
+    assert!(files.len() <= 4, "{files:?}");
 }
