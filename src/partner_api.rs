@@ -50,9 +50,12 @@ fn json_object<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
 /// The text of a body that is JSON but for its characters: bytes of another encoding and control characters are
 /// replaced. Clients read such a body, too. `None` if there is nothing to replace.
 fn repaired(body: &[u8]) -> Option<String> {
+    // Most bodies are clean. They need no copy.
+    if str::from_utf8(body).is_ok_and(|text| !text.bytes().any(|byte| byte.is_ascii_control())) {
+        return None;
+    }
     let text = String::from_utf8_lossy(body);
-    let repaired: String = text.chars().map(|c| if c.is_ascii_control() { ' ' } else { c }).collect();
-    (repaired.as_bytes() != body).then_some(repaired)
+    Some(text.chars().map(|c| if c.is_ascii_control() { ' ' } else { c }).collect())
 }
 
 /// The `date` of a response. Times in the same response come from the same clock.
