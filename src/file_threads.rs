@@ -53,18 +53,23 @@ struct PoolState {
     idle: usize,
     /// How many of them were started or notified for work, and have not run since.
     called: usize,
+    /// Whether somebody waits for the queued work, so that one task must not wait for the end of another one.
+    is_awaited: bool,
     /// Threads whose task was reported as late and has not ended.
     blocked: usize,
 }
 
 impl std::fmt::Debug for PoolState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { queue, threads, idle, called, blocked } = self;
-        let queue = queue.len();
-        write!(
-            f,
-            "PoolState {{ queue: {queue}, threads: {threads}, idle: {idle}, called: {called}, blocked: {blocked} }}"
-        )
+        let Self { queue, threads, idle, called, is_awaited, blocked } = self;
+        f.debug_struct("PoolState")
+            .field("queue", &queue.len())
+            .field("threads", threads)
+            .field("idle", idle)
+            .field("called", called)
+            .field("is_awaited", is_awaited)
+            .field("blocked", blocked)
+            .finish()
     }
 }
 
@@ -103,8 +108,16 @@ impl FileThreads {
         task
     }
 
-    /// Has the queued work done.
+    /// Has the queued work done by as many threads as may work at the same time.
     pub(crate) fn call_thread(&self) {
+        let mut state = self.0.lock();
+        state.is_awaited = true;
+        self.0.provide_thread(state);
+    }
+
+    /// Has the queued work done by one thread, because nobody waits for it yet. Who needs a part of it before it is done calls
+    /// [`Self::call_thread`].
+    pub(crate) fn call_one_thread(&self) {
         self.0.provide_thread(self.0.lock());
     }
 
@@ -213,7 +226,7 @@ impl Pool {
             let mut is_first = true;
             while let Some((task, work)) = state.queue.pop_front() {
                 task.set(Phase::Running);
-                if is_first {
+                if is_first && state.is_awaited {
                     // The work may block this thread.
                     self.provide_thread(state);
                 } else {
@@ -231,7 +244,7 @@ impl Pool {
                     return;
                 }
             }
-            state.idle += 1;
+            (state.is_awaited, state.idle) = (false, state.idle + 1);
             let (woken, waited) =
                 self.work.wait_timeout(state, IDLE_TIMEOUT).unwrap_or_else(PoisonError::into_inner);
             (state, was_idle_for_long) = (woken, waited.timed_out());
@@ -314,6 +327,43 @@ mod tests {
         for _ in 0..100 {
             let done = done.clone();
             threads.queue(move || done.try_send(()).unwrap());
+        }
+        threads.call_thread();
+        for _ in 0..100 {
+            timeout(LONG, all_done.recv()).await.unwrap().unwrap();
+        }
+        drop(release);
+    }
+
+    #[tokio::test]
+    async fn one_thread_does_the_work_that_nobody_waits_for() {
+        let threads = FileThreads::new(4, 8);
+        let (done, mut all_done) = tokio::sync::mpsc::channel(100);
+        for _ in 0..100 {
+            let done = done.clone();
+            threads.queue(move || done.try_send(thread::current().id()).unwrap());
+        }
+        threads.call_one_thread();
+        let first = timeout(LONG, all_done.recv()).await.unwrap().unwrap();
+        for _ in 1..100 {
+            assert_eq!(timeout(LONG, all_done.recv()).await.unwrap(), Some(first));
+        }
+        assert_eq!(threads.0.lock().threads, 1);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_queued_work_gets_another_thread_if_the_one_that_was_called_is_blocked() {
+        let threads = FileThreads::new(2, 8);
+        let (release, blocked) = blocked_work();
+        threads.queue(blocked);
+        let (done, mut all_done) = tokio::sync::mpsc::channel(100);
+        for _ in 0..100 {
+            let done = done.clone();
+            threads.queue(move || done.try_send(()).unwrap());
+        }
+        threads.call_one_thread();
+        while threads.0.lock().called > 0 {
+            tokio::task::yield_now().await;
         }
         threads.call_thread();
         for _ in 0..100 {

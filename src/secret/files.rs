@@ -28,6 +28,9 @@ const WAIT_WITHOUT_VALUE: Duration = Duration::from_secs(2);
 /// A file that was read ahead so short a time ago is not read again for the probe: see [`SecretFile::read_ahead`]. It is
 /// longer than the time between the two.
 const RECENT: Duration = Duration::from_millis(250);
+/// A file that was read ahead so short a time ago was read ahead for the same probes. It is shorter than the time between
+/// two such moments: a shared file is read ahead at each of them, so that no probe calls a thread for it.
+const SAME_MOMENT: Duration = Duration::from_millis(50);
 /// One late answer can be a busy disk. A file is reported as one that does not respond after this number of waits
 /// for the same answer.
 const LATE_WAITS: u32 = 2;
@@ -141,9 +144,9 @@ impl SecretFiles {
         &self.inner.threads
     }
 
-    /// Has the queued files read.
+    /// Has the queued files read. Nobody waits for them yet: a probe that needs one and does not find it read asks for it.
     pub(super) fn call_reader(&self) {
-        self.inner.threads.call_thread();
+        self.inner.threads.call_one_thread();
     }
 }
 
@@ -186,7 +189,7 @@ impl SecretFile {
     /// Has the file read if it changed, for a probe that is due within less than [`RECENT`]. The files of all probes
     /// that are due at about the same time are queued, and then the caller calls a thread once for all of them.
     pub(super) fn read_ahead(self: &Arc<Self>) {
-        if self.is_read_ahead() {
+        if self.is_read_ahead_since(SAME_MOMENT) {
             return;
         }
         let mut attempt = lock(&self.attempt);
@@ -199,17 +202,18 @@ impl SecretFile {
 
     #[cfg(test)]
     pub(super) fn call_reader(&self) {
-        self.inner.threads.call_thread();
+        self.inner.threads.call_one_thread();
     }
 
-    fn is_read_ahead(&self) -> bool {
+    /// Whether the file was read ahead in this last time, without a fault.
+    fn is_read_ahead_since(&self, last: Duration) -> bool {
         let found = self.found();
-        found.fault.is_none() && found.read_ahead.is_some_and(|at| at.elapsed() < RECENT)
+        found.fault.is_none() && found.read_ahead.is_some_and(|at| at.elapsed() < last)
     }
 
     /// Reads the file again if it changed. Does not wait for a file that does not respond, and not long for any file.
     pub(super) async fn refresh(self: &Arc<Self>) {
-        if !self.is_read_ahead() {
+        if !self.is_read_ahead_since(RECENT) {
             self.refresh_now().await;
         }
     }

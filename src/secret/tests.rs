@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::SystemTime;
 
 use super::files::{Reading, SecretFiles, read_if_changed};
 use super::watched::{self, WatchedSecret};
@@ -281,6 +282,28 @@ async fn a_file_that_was_read_ahead_is_read_once_for_all_probes_of_a_moment() {
         assert_eq!(current(watched).await, Ok("0".to_owned()));
     }
     assert_eq!(reads.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_keys_share_is_read_ahead_for_each_moment_so_that_no_probe_reads_it() {
+    let (reads, file) = counted_file();
+    let mut shared = file("secret");
+    for moment in 0..20 {
+        shared.read_ahead();
+        shared.read_queued();
+        // The paused clock does not advance while the test waits for another thread.
+        let end = SystemTime::now() + Duration::from_secs(30);
+        while text(shared.current().cloned()) != Ok(moment.to_string()) {
+            assert!(SystemTime::now() < end, "it was not read ahead at moment {moment}");
+            tokio::task::yield_now().await;
+        }
+        // The probes are due one to two moments later.
+        tokio::time::advance(Duration::from_millis(100)).await;
+        for _ in 0..3 {
+            assert!(current(&mut shared).await.is_ok());
+        }
+    }
+    assert_eq!(reads.load(Ordering::SeqCst), 20, "a probe read it");
 }
 
 #[tokio::test(start_paused = true)]
