@@ -14,6 +14,9 @@ use tokio::time::{Duration, Instant};
 /// Probes that were missed in a [`Gap`] are made up for in a time that is so many times longer. With the regular
 /// probes, this makes 1.2 times the usual rate.
 const MAKE_UP_FACTOR: u32 = 5;
+/// Due times are multiples of this, so that the timers of a large fleet fire together: a thread that wakes up for three
+/// probes costs less than three threads that wake up for one each. A shorter interval has a thousand such steps.
+const STEP: Duration = Duration::from_millis(10);
 /// The files of probes are read ahead at multiples of this.
 const READ_AHEAD_STEP: Duration = Duration::from_millis(100);
 /// Probes that a gap interrupted are made up for as if the gap was at least this long. If the API hung when a short gap
@@ -123,9 +126,10 @@ impl Gap {
 
 impl Schedule {
     /// Due whenever the wall clock at `anchor`, continued by the monotonic clock, is `offset` of an interval after a
-    /// multiple of `interval`. `interval` must not be zero; `offset` is in `0..1`.
+    /// multiple of `interval`, to the [`STEP`] before. `interval` must not be zero; `offset` is in `0..1`.
     pub(crate) fn new(anchor: Anchor, offset: f64, interval: Duration) -> Self {
         let phase = interval.mul_f64(anchor.turn.place(offset)).as_nanos();
+        let phase = phase - phase % STEP.min(interval / 1_000).as_nanos().max(1);
         let (wall, interval_nanos) = (anchor.wall.as_nanos(), interval.as_nanos());
         let wait = (phase + interval_nanos - wall % interval_nanos) % interval_nanos;
         Self::starting_at(anchor.monotonic + nanoseconds(wait), interval)
@@ -226,6 +230,25 @@ mod tests {
             let restarted = Schedule::new(anchor, 0.25, INTERVAL);
             assert_eq!(restarted.next_due(now + lived), schedule(now).next_due(now + lived), "{lived:?}");
         }
+    }
+
+    #[test]
+    fn the_due_times_of_a_fleet_are_on_a_grid() {
+        let anchor = Anchor { monotonic: Instant::now(), wall: INTERVAL * 600_000, turn: Turn::EACH };
+        for (interval, step) in [(INTERVAL, STEP), (INTERVAL / 4, STEP), (Duration::from_secs(5), STEP / 2)] {
+            let due = |key: u32| {
+                let offset = f64::from(key) / 997.0;
+                let exact = interval.mul_f64(offset);
+                let due = Schedule::new(anchor, offset, interval).next_due(anchor.monotonic);
+                let wait = due.duration_since(anchor.monotonic);
+                assert!(wait <= exact && exact < wait + step, "{wait:?} instead of {exact:?}");
+                wait
+            };
+            assert!((0..997).all(|key| due(key).as_nanos() % step.as_nanos() == 0), "{interval:?}");
+        }
+        // The shortest time that a configuration can express.
+        let tiny = Schedule::new(anchor, 0.5, Duration::from_nanos(10));
+        assert_eq!(tiny.next_due(anchor.monotonic).duration_since(anchor.monotonic).as_nanos(), 5);
     }
 
     #[test]
