@@ -13,6 +13,7 @@ mod phase_timer;
 mod plain;
 mod request_id_history;
 mod resolver;
+mod target;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -42,11 +43,12 @@ use crate::partner_api::{Firm, Method, SECRET_HEADER, SOCIETY_HEADER};
 use crate::report::{Phase, Phases, ProbeReport};
 
 use body::{Body, BodyLimits};
-use client::{Client, Opening};
+use client::{Client, Opening, Outgoing};
 use phase_timer::{PhaseTimer, Times};
 pub(crate) use plain::{PlainClient, PlainError};
 use request_id_history::RequestIdHistory;
 use resolver::LookUp;
+use target::{Target, Targets};
 pub(crate) use transport_error::BuildError;
 use transport_error::TransportError;
 
@@ -67,6 +69,8 @@ pub(crate) struct Prober(Arc<Inner>);
 struct Inner {
     client: Client,
     api: config::Api,
+    targets: Targets,
+    log_in: Target,
     /// The content of the file of certificate authorities: it can change while its name stays the same.
     authorities: Option<Vec<u8>>,
     request_ids: RequestIdHistory,
@@ -107,10 +111,7 @@ pub(crate) struct LoginReport {
 
 /// One request, with what is needed to read its response.
 struct Exchange<'a> {
-    method: http::Method,
-    url: &'a Url,
-    headers: HeaderMap,
-    body: Bytes,
+    outgoing: Outgoing<'a>,
     /// The limits for a response with a success status.
     limits: BodyLimits,
     /// Whether the response is judged by its status, so that its body may be broken.
@@ -133,8 +134,14 @@ impl Prober {
     pub(crate) fn new(api: &config::Api) -> Result<Self, BuildError> {
         let authorities = client::read_authorities(api)?;
         let client = Client::new(api, authorities.as_deref())?;
-        let request_ids = RequestIdHistory::default();
-        Ok(Self(Arc::new(Inner { client, api: api.clone(), authorities, request_ids })))
+        Ok(Self(Arc::new(Inner {
+            targets: client.targets(api.base_url.clone()),
+            log_in: client.target(api.auth_url.clone()),
+            client,
+            api: api.clone(),
+            authorities,
+            request_ids: RequestIdHistory::default(),
+        })))
     }
 
     /// Expects request IDs on the routes that sent one before this prober existed, with the time of the last one. A time
@@ -172,11 +179,18 @@ impl Prober {
     /// Sends one request. Returns a report in every case: a failure is a result.
     pub(crate) async fn probe(&self, request: ProbeRequest<'_>) -> ProbeReport {
         let timer = Arc::new(PhaseTimer::start());
+        let target = self.0.targets.get(request.path);
         let exchange = Exchange {
-            method: method(request.kind),
-            url: &join(&self.0.api.base_url, request.path),
-            headers: request.credentials.as_ref().map(Credentials::headers).unwrap_or_default(),
-            body: Bytes::new(),
+            outgoing: Outgoing {
+                method: method(request.kind),
+                target: &target,
+                add_headers: &|headers| {
+                    if let Some(credentials) = &request.credentials {
+                        credentials.add_to(headers);
+                    }
+                },
+                body: Bytes::new(),
+            },
             limits: body_limits(request.kind),
             judged_by_status: request.kind == RequestKind::Health,
             opening: request.opening(),
@@ -209,10 +223,14 @@ impl Prober {
         let body = login::Request { mail, password: password.expose_secret(), firm };
         let timer = Arc::new(PhaseTimer::start());
         let exchange = Exchange {
-            method: http::Method::POST,
-            url: &self.0.api.auth_url,
-            headers: [(CONTENT_TYPE, HeaderValue::from_static("application/json"))].into_iter().collect(),
-            body: body.to_json().into(),
+            outgoing: Outgoing {
+                method: http::Method::POST,
+                target: &self.0.log_in,
+                add_headers: &|headers| {
+                    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                },
+                body: body.to_json().into(),
+            },
             limits: ERROR_LIMITS,
             judged_by_status: false,
             opening: Opening { look_up: LookUp::Always, keep: false },
@@ -243,12 +261,14 @@ impl Prober {
         timer: &Arc<PhaseTimer>,
         limit: Duration,
     ) -> (Result<ReceivedResponse, Failure>, Phases) {
-        let peer = self.0.client.peer(exchange.url);
+        let url = &exchange.outgoing.target.url;
         let response = timeout(limit, self.send_and_read(exchange, timer)).await;
         let (phases, phase) = timer.phases();
         let outcome = match response {
             Ok(response) => response.map_err(|error| transport_error::failure(&error, phase)),
-            Err(_) => Err(Failure::new(Reason::Timeout, timeout_detail(limit, phase, &peer))),
+            Err(_) => {
+                Err(Failure::new(Reason::Timeout, timeout_detail(limit, phase, &self.0.client.peer(url))))
+            }
         };
         (outcome, phases)
     }
@@ -258,14 +278,9 @@ impl Prober {
         exchange: Exchange<'_>,
         timer: &Arc<PhaseTimer>,
     ) -> Result<ReceivedResponse, TransportError> {
-        let Exchange { method, url, headers, body, limits, judged_by_status, opening } = exchange;
+        let Exchange { outgoing, limits, judged_by_status, opening } = exchange;
         let client = &self.0.client;
-        let request = client.request(method, url, headers, body)?;
-        let mut exchange = if opening.keep {
-            client.send_on_open_connection(request, url, opening, timer).await?
-        } else {
-            client.send(request, url, opening, timer).await?
-        };
+        let mut exchange = client.send(&outgoing, opening, timer).await?;
         let status = exchange.response.status();
         timer.record_headers(status.as_u16(), RequestId::from_headers(exchange.response.headers()));
         let body = if has_body_to_judge(status) {
@@ -361,15 +376,13 @@ fn contains_secret<'a>(text: &str, secrets: impl IntoIterator<Item = &'a SecretS
 }
 
 impl Credentials<'_> {
-    fn headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(3);
+    fn add_to(&self, headers: &mut HeaderMap) {
         let bearer = Zeroizing::new(format!("Bearer {}", self.token.expose_secret()));
         headers.insert(AUTHORIZATION, sensitive(&bearer));
         headers.insert(SECRET_HEADER, sensitive(self.secret.expose_secret()));
         if let Some(society) = self.society_id {
             headers.insert(SOCIETY_HEADER, HeaderValue::from(society.get()));
         }
-        headers
     }
 }
 
@@ -379,15 +392,6 @@ fn sensitive(value: &str) -> HeaderValue {
     let mut header = HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static(""));
     header.set_sensitive(true);
     header
-}
-
-/// The path of the base URL is a prefix, because a gateway can serve the API below a path.
-fn join(base: &Url, path: &str) -> Url {
-    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-    let mut url = base.clone();
-    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
-    url.set_query(query);
-    url
 }
 
 const fn method(kind: RequestKind) -> http::Method {

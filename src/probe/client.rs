@@ -27,12 +27,16 @@ use super::http_connection::{BoxStream, HttpConnection};
 use super::idle_connections::IdleConnections;
 use super::phase_timer::PhaseTimer;
 use super::resolver::{LookUp, Resolved, Resolver};
+use super::target::{Parts, Target, Targets};
 use super::tls::TlsClient;
 use super::transport_error::{BuildError, TransportError};
 use super::tunnel;
 use crate::config::Api;
 
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// Room for the headers of a request. The map grows if there are more.
+const MAX_REQUEST_HEADERS: usize = 8;
 
 /// The settings of all requests to one API.
 pub(super) struct Client {
@@ -52,6 +56,15 @@ struct Proxy {
 pub(super) struct Exchange {
     pub response: Response<Incoming>,
     connection: HttpConnection,
+}
+
+/// A request that can be written more than once.
+pub(super) struct Outgoing<'a> {
+    pub method: Method,
+    pub target: &'a Target,
+    /// Adds the headers that not every request has.
+    pub add_headers: &'a (dyn Fn(&mut HeaderMap) + Sync),
+    pub body: Bytes,
 }
 
 /// How a connection is opened.
@@ -77,40 +90,54 @@ impl Client {
         authority(self.proxy.as_ref().map_or(url, |proxy| &proxy.url))
     }
 
-    /// Sends one request on a new connection, and reads the head of the response.
+    /// The target of a request to `url`.
+    pub(super) fn target(&self, url: Url) -> Target {
+        let is_absolute = self.names_whole_url(&url);
+        Target::new(url, is_absolute)
+    }
+
+    /// The targets of the routes below `base`.
+    pub(super) fn targets(&self, base: Url) -> Targets {
+        let is_absolute = self.names_whole_url(&base);
+        Targets::new(base, is_absolute)
+    }
+
+    /// Sends one request, and reads the head of the response. If connections are kept, one that waits for a request is used.
     pub(super) async fn send(
         &self,
-        request: Request<Full<Bytes>>,
-        url: &Url,
+        outgoing: &Outgoing<'_>,
         opening: Opening,
         timer: &Arc<PhaseTimer>,
     ) -> Result<Exchange, TransportError> {
-        let mut connection = self.open_http(url, opening, timer).await?;
+        if opening.keep
+            && let Some(exchange) = self.send_on_open_connection(outgoing, timer).await?
+        {
+            return Ok(exchange);
+        }
+        let request = self.request(outgoing)?;
+        let mut connection = self.open_http(&outgoing.target.url, opening, timer).await?;
         let response = connection.send(request).await?;
         Ok(Exchange { response, connection })
     }
 
-    /// As [`Self::send`], on a connection that waits for a request, if there is one. If it turns out to be dead, the request
-    /// is sent again on a new connection: the server may close a connection at any moment, and that is no failure.
-    pub(super) async fn send_on_open_connection(
+    /// Sends the request on a connection that waits for one. `None` if there is none, or if it turns out to be dead: the server
+    /// may close a connection at any moment, and that is no failure.
+    async fn send_on_open_connection(
         &self,
-        request: Request<Full<Bytes>>,
-        url: &Url,
-        opening: Opening,
-        timer: &Arc<PhaseTimer>,
-    ) -> Result<Exchange, TransportError> {
-        if let Some(mut connection) = self.idle.take() {
-            timer.record_reused_connection();
-            match connection.send_again(request.clone()).await {
-                Ok(response) => return Ok(Exchange { response, connection }),
-                Err(error) if error.is_parse() => return Err(error.into()),
-                Err(_) => {
-                    self.idle.clear();
-                    timer.restart();
-                }
+        outgoing: &Outgoing<'_>,
+        timer: &PhaseTimer,
+    ) -> Result<Option<Exchange>, TransportError> {
+        let Some(mut connection) = self.idle.take() else { return Ok(None) };
+        timer.record_reused_connection();
+        match connection.send_again(self.request(outgoing)?).await {
+            Ok(response) => Ok(Some(Exchange { response, connection })),
+            Err(error) if error.is_parse() => Err(error.into()),
+            Err(_) => {
+                self.idle.clear();
+                timer.restart();
+                Ok(None)
             }
         }
-        self.send(request, url, opening, timer).await
     }
 
     /// Keeps the connection of an exchange whose response was read to its end.
@@ -129,27 +156,27 @@ impl Client {
         Ok(HttpConnection::new(stream).await?)
     }
 
-    pub(super) fn request(
-        &self,
-        method: Method,
-        url: &Url,
-        mut headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Request<Full<Bytes>>, http::Error> {
-        let host = HeaderValue::from_str(&url[url::Position::BeforeHost..url::Position::AfterPort])?;
-        headers.insert(HOST, host);
+    /// Whether the first line of a request names the whole URL. A proxy needs it, unless it only tunnels a TLS connection.
+    fn names_whole_url(&self, url: &Url) -> bool {
+        self.proxy.is_some() && url.scheme() == "http"
+    }
+
+    fn request(&self, outgoing: &Outgoing<'_>) -> Result<Request<Full<Bytes>>, TransportError> {
+        let Outgoing { method, target, add_headers, body } = outgoing;
+        let Parts { host, uri } = target.parts.as_ref().map_err(Arc::clone)?;
+        let mut headers = HeaderMap::with_capacity(MAX_REQUEST_HEADERS);
+        add_headers(&mut headers);
+        headers.insert(HOST, host.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        // A proxy needs the whole URL, unless it only tunnels a TLS connection.
-        let target = match &self.proxy {
-            Some(proxy) if url.scheme() == "http" => {
-                headers.extend(proxy.authorization.clone().map(|value| (PROXY_AUTHORIZATION, value)));
-                &url[..url::Position::AfterQuery]
-            }
-            _ => &url[url::Position::BeforePath..url::Position::AfterQuery],
-        };
-        let mut request = Request::builder().method(method).uri(target).body(Full::new(body))?;
+        if let Some(proxy) = &self.proxy
+            && self.names_whole_url(&target.url)
+        {
+            headers.extend(proxy.authorization.clone().map(|value| (PROXY_AUTHORIZATION, value)));
+        }
+        let mut request = Request::new(Full::new(body.clone()));
+        (*request.method_mut(), *request.uri_mut()) = (method.clone(), uri.clone());
         *request.headers_mut() = headers;
         Ok(request)
     }

@@ -11,7 +11,7 @@ use tokio::time::{Duration, timeout};
 use url::Url;
 
 use super::body::BodyLimits;
-use super::client::{Client, Opening};
+use super::client::{Client, Opening, Outgoing};
 use super::phase_timer::PhaseTimer;
 use super::resolver::LookUp;
 use crate::config::Api;
@@ -54,10 +54,14 @@ impl PlainClient {
     ) -> Result<(u16, Zeroizing<Vec<u8>>), PlainError> {
         let exchange = async {
             let timer = Arc::new(PhaseTimer::start());
-            let request = self.0.request(Method::POST, url, headers, Bytes::from(form));
-            let request = request.map_err(|error| PlainError::Failed(error.to_string()))?;
+            let outgoing = Outgoing {
+                method: Method::POST,
+                target: &self.0.target(url.clone()),
+                add_headers: &|all| all.extend(headers.clone()),
+                body: Bytes::from(form),
+            };
             let opening = Opening { look_up: LookUp::Always, keep: false };
-            let sent = self.0.send(request, url, opening, &timer).await;
+            let sent = self.0.send(&outgoing, opening, &timer).await;
             let mut exchange = sent.map_err(|error| PlainError::Failed(error.to_string()))?;
             let limits = BodyLimits { read: max_size, keep: max_size };
             let body = exchange.read_body(limits).await;

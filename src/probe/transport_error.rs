@@ -54,7 +54,7 @@ pub(super) enum TransportError {
         cause: io::Error,
     },
     #[error("the request cannot be written: {0}")]
-    Request(#[from] http::Error),
+    Request(#[from] Arc<http::Error>),
     /// The connection broke, or the response is not HTTP.
     #[error("{}", innermost(.0))]
     Http(#[from] hyper::Error),
