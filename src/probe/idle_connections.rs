@@ -3,9 +3,10 @@
 //! They are shared by all keys of one API. The credentials are headers of each request, and a connection carries one
 //! request at a time, so it does not know any key.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::runtime::Handle;
+use tokio::runtime::{self, Handle};
 use tokio::time::{Duration, Instant};
 
 use super::http_connection::HttpConnection;
@@ -14,7 +15,7 @@ use super::http_connection::HttpConnection;
 const MAX_IDLE: Duration = Duration::from_secs(90);
 /// An older connection is closed, so that a new address of the API is used, and the certificate is verified again.
 const MAX_AGE: Duration = Duration::from_mins(5);
-/// How many connections may wait: as many as there may be probes at the same time.
+/// How many connections of a runtime may wait: as many as there may be probes at the same time.
 const MAX_CONNECTIONS: usize = 512;
 
 struct Idle {
@@ -22,37 +23,43 @@ struct Idle {
     since: Instant,
 }
 
-/// The one that waits shortest is last.
+/// The connections of one runtime. The one that waits shortest is last.
+type OfRuntime = VecDeque<Idle>;
+
 #[derive(Default)]
-pub(super) struct IdleConnections(Mutex<Vec<Idle>>);
+pub(super) struct IdleConnections(Mutex<HashMap<runtime::Id, OfRuntime>>);
 
 impl IdleConnections {
-    /// Takes the connection of this runtime that waits shortest. Closes those that are too old.
+    /// Takes the connection of this runtime that waits shortest. Another runtime would be woken, and wake this one, for each
+    /// step of the exchange.
     pub(super) fn take(&self) -> Option<HttpConnection> {
-        let (now, runtime) = (Instant::now(), Handle::current().id());
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|idle| idle.is_usable(now));
-        // Another runtime would be woken, and wake this one, for each step of the exchange.
-        let place = idle.iter().rposition(|idle| idle.connection.runtime() == runtime)?;
-        Some(idle.remove(place).connection)
+        let now = Instant::now();
+        let mut all = self.lock();
+        let idle = all.get_mut(&Handle::current().id())?;
+        while idle.pop_front_if(|longest| now.duration_since(longest.since) > MAX_IDLE).is_some() {}
+        while let Some(Idle { connection, .. }) = idle.pop_back() {
+            if now.duration_since(connection.opened()) <= MAX_AGE {
+                return Some(connection);
+            }
+        }
+        None
     }
 
     /// Keeps a connection whose response was read to its end.
     pub(super) fn put(&self, connection: HttpConnection) {
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.lock();
+        let idle = all.entry(connection.runtime()).or_default();
         if idle.len() < MAX_CONNECTIONS {
-            idle.push(Idle { connection, since: Instant::now() });
+            idle.push_back(Idle { connection, since: Instant::now() });
         }
     }
 
     /// Closes all connections: if one of them was dead, the others may be dead, too.
     pub(super) fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.lock().clear();
     }
-}
 
-impl Idle {
-    fn is_usable(&self, now: Instant) -> bool {
-        now.duration_since(self.since) <= MAX_IDLE && now.duration_since(self.connection.opened()) <= MAX_AGE
+    fn lock(&self) -> MutexGuard<'_, HashMap<runtime::Id, OfRuntime>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
