@@ -1,6 +1,7 @@
 //! Compresses responses for clients that accept it, and streams large ones.
 
 use std::convert::Infallible;
+use std::thread;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -53,16 +54,18 @@ pub(crate) fn streamed<B: Into<Bytes> + Send + 'static>(
 async fn take_turns() {
     // It fails only when the runtime shuts down.
     let _ = tokio::spawn(yield_now()).await;
+    // The threads of the probes and of look-ups get this processor, too. They need it for less time than a piece takes.
+    thread::yield_now();
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::thread;
 
     use tokio::time::{Duration, sleep};
 
+    use super::thread;
     use crate::http::compressed_body;
 
     /// With one thread, only a turn of the runtime lets the timers run.
