@@ -245,7 +245,7 @@ impl Client {
             let Resolved { addresses, looked_up } =
                 resolved.map_err(|cause| TransportError::Resolve { host: host(url).to_owned(), cause })?;
             match looked_up {
-                Some(ended) => timer.record_resolved(ended),
+                Some(span) => timer.record_resolved(span),
                 None => timer.record_nothing_to_resolve(),
             }
             addresses

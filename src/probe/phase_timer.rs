@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use strum::VariantArray as _;
 use tokio::time::Instant;
 
+use super::resolver::Span;
 use crate::partner_api::request_id::RequestId;
 use crate::report::{Phase, Phases};
 
@@ -17,6 +18,7 @@ pub(super) struct PhaseTimer {
 /// What was recorded so far.
 #[derive(Clone, Debug)]
 pub(super) struct Times {
+    /// When the first phase started.
     start: Instant,
     /// Whether the request uses an open connection, so that the first three phases do not happen.
     reused: bool,
@@ -51,12 +53,14 @@ impl PhaseTimer {
         *self.times() = Times::start();
     }
 
-    /// Records that the host name was resolved at this time. What this task then waited until it ran is not a part of it.
-    pub(super) fn record_resolved(&self, at: Instant) {
+    /// Records the look-up of the host name. What its thread waited until it started, and this task until it ran, is not a
+    /// part of it. If another probe started the look-up earlier, this probe has a share of it.
+    pub(super) fn record_resolved(&self, look_up: Span) {
         let mut times = self.times();
         // Clocks of other threads differ if time is paused for a test.
-        let at = at.max(times.start).min(Instant::now());
-        (times.resolved, times.looked_up) = (Some(at), true);
+        let now = Instant::now().max(times.start);
+        let [start, end] = [look_up.start, look_up.end].map(|at| at.clamp(times.start, now));
+        (times.start, times.resolved, times.looked_up) = (start, Some(end), true);
     }
 
     /// Records that the addresses are known: the resolve phase does not happen.
@@ -195,10 +199,27 @@ mod tests {
         timer.record_reused_connection();
         assert_eq!(samples(&timer), [Phase::Processing]);
         timer.restart();
-        timer.record_resolved(Instant::now());
+        let now = Instant::now();
+        timer.record_resolved(Span { start: now, end: now });
         timer.record_tls_started();
         timer.record_connected();
         assert_eq!(samples(&timer), [Phase::Resolve, Phase::Connect, Phase::Tls, Phase::Processing]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_resolve_phase_is_the_part_of_a_look_up_that_the_probe_needed() {
+        let started = Instant::now();
+        let at = |ms| started + Duration::from_millis(ms);
+        for (start, end, resolve, total) in
+            [(20, 50, 30, 90), (0, 50, 40, 100), (0, 5, 0, 100), (20, 900, 90, 90)]
+        {
+            let timer = PhaseTimer { times: Mutex::new(Times { start: at(10), ..Times::start() }) };
+            tokio::time::advance(at(110).duration_since(Instant::now())).await;
+            timer.record_resolved(Span { start: at(start), end: at(end) });
+            timer.record_connected();
+            let (phases, _) = timer.phases();
+            assert_eq!((ms(phases)[0], phases.total().as_millis()), (resolve, total), "{start} to {end} ms");
+        }
     }
 
     #[test]

@@ -40,12 +40,19 @@ pub(crate) enum LookUp {
 pub(super) struct Resolved {
     /// In the order of the system's resolver, at least one.
     pub addresses: Vec<SocketAddr>,
-    /// When the look-up ended that this request waited for, if it waited for one.
-    pub looked_up: Option<Instant>,
+    /// The look-up that this request waited for, if it waited for one.
+    pub looked_up: Option<Span>,
 }
 
-/// What a look-up found, and when it ended: the task that waits for it may run later.
-type LookupResult = Result<(Vec<SocketAddr>, Instant), Arc<io::Error>>;
+/// From when until when a look-up ran. The task that started it, and that waits for it, may run later.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub start: Instant,
+    pub end: Instant,
+}
+
+/// What a look-up found, and how long it took.
+type LookupResult = Result<(Vec<SocketAddr>, Span), Arc<io::Error>>;
 type SharedLookUp = Shared<BoxFuture<'static, LookupResult>>;
 
 /// What is known about one name.
@@ -84,8 +91,8 @@ impl Resolver {
         let (mut addresses, looked_up) = if let Some(addresses) = recent {
             (addresses, None)
         } else {
-            let (addresses, ended) = self.shared_look_up(host).await?;
-            (addresses, Some(ended))
+            let (addresses, span) = self.shared_look_up(host).await?;
+            (addresses, Some(span))
         };
         for address in &mut addresses {
             address.set_port(port);
@@ -165,9 +172,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 async fn system_look_up(host: String) -> LookupResult {
     let (sender, receiver) = oneshot::channel();
     let look_up = move || {
+        let start = Instant::now();
         let found = (host.as_str(), 0).to_socket_addrs().map(Vec::from_iter);
+        let span = Span { start, end: Instant::now() };
         // The receiver is gone if the runtime has ended.
-        let _ = sender.send(found.map(|addresses| (addresses, Instant::now())));
+        let _ = sender.send(found.map(|addresses| (addresses, span)));
     };
     thread::Builder::new().name("resolver".to_owned()).spawn(look_up).map_err(Arc::new)?;
     let found = receiver.await.unwrap_or_else(|_| Err(no_result()));
@@ -192,6 +201,11 @@ mod tests {
     use super::*;
 
     const SLOW: Duration = Duration::from_secs(30);
+
+    fn at_once() -> Span {
+        let now = Instant::now();
+        Span { start: now, end: now }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn probes_that_time_out_one_after_another_share_one_look_up() {
@@ -220,7 +234,7 @@ mod tests {
         let look_up = |_| {
             async {
                 assert!(LOOK_UPS.fetch_add(1, Ordering::Relaxed) > 0, "planned panic");
-                Ok((vec![([127, 0, 0, 1], 0).into()], Instant::now()))
+                Ok((vec![([127, 0, 0, 1], 0).into()], at_once()))
             }
             .boxed()
         };
@@ -236,7 +250,7 @@ mod tests {
             sleep(Duration::from_millis(20)).await;
             match look_ups.fetch_add(1, Ordering::Relaxed) + 1 {
                 number @ 1..10 => {
-                    Ok((vec![([127, 0, 0, u8::try_from(number).unwrap()], 0).into()], Instant::now()))
+                    Ok((vec![([127, 0, 0, u8::try_from(number).unwrap()], 0).into()], at_once()))
                 }
                 _ => Err(Arc::new(io::Error::other("no response"))),
             }
@@ -257,7 +271,7 @@ mod tests {
         let resolver = Resolver::new(|_| {
             async {
                 LOOK_UPS.fetch_add(1, Ordering::Relaxed);
-                Ok((vec![([127, 0, 0, 1], 0).into()], Instant::now()))
+                Ok((vec![([127, 0, 0, 1], 0).into()], at_once()))
             }
             .boxed()
         });
