@@ -1,7 +1,8 @@
 //! One probe: opens a connection, sends one request, reads one response, and measures the five phases.
 //!
 //! Two probes share no TLS session and no cookie, and no connection unless the operator wants it. Redirects are not
-//! followed and answered requests are not sent again, so a probe uses exactly one request of the key's budget.
+//! followed and answered requests are not sent again, so a probe uses one request of the key's budget. Two exceptions: a
+//! connection that is used again may be dead, and the first response with hundreds of headers is asked for twice.
 
 mod body;
 mod client;

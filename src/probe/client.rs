@@ -1,12 +1,13 @@
 //! The HTTP client of the probes: the connection, the request, and the phases in between.
 //!
-//! There is no redirect and no cookie, and only a request on a connection that the server has closed is sent again. What
-//! is tolerated in a response is what curl and Go tolerate: a proxy that writes odd headers must not look like an outage
-//! of the API.
+//! There is no redirect and no cookie. A request is sent again only if the server has closed the connection that was waiting
+//! for it, or if the response has more headers than any before. What is tolerated in a response is what curl and Go tolerate:
+//! a proxy that writes odd headers must not look like an outage of the API.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,7 +24,7 @@ use url::Url;
 
 use super::body::{self, Body, BodyLimits};
 use super::connect;
-use super::http_connection::{BoxStream, HttpConnection};
+use super::http_connection::{BoxStream, HttpConnection, MaxHeaders};
 use super::idle_connections::IdleConnections;
 use super::phase_timer::PhaseTimer;
 use super::resolver::{LookUp, Resolved, Resolver};
@@ -44,6 +45,8 @@ pub(super) struct Client {
     resolver: Resolver,
     proxy: Option<Proxy>,
     idle: IdleConnections,
+    /// Whether a response of this API had more than a hundred headers.
+    has_many_headers: AtomicBool,
 }
 
 struct Proxy {
@@ -82,6 +85,7 @@ impl Client {
             resolver: Resolver::system(),
             proxy: api.proxy_url.clone().map(Proxy::new),
             idle: IdleConnections::default(),
+            has_many_headers: AtomicBool::new(false),
         })
     }
 
@@ -103,6 +107,9 @@ impl Client {
     }
 
     /// Sends one request, and reads the head of the response. If connections are kept, one that waits for a request is used.
+    ///
+    /// The request is sent twice if the response has too many headers for the room that is there, which happens once for each
+    /// API. A log-in is always sent once.
     pub(super) async fn send(
         &self,
         outgoing: &Outgoing<'_>,
@@ -114,14 +121,33 @@ impl Client {
         {
             return Ok(exchange);
         }
+        let max_headers = self.max_headers(outgoing);
+        match self.send_on_new_connection(outgoing, opening, max_headers, timer).await {
+            Err(TransportError::Http(error)) if self.needs_more_headers(&error, max_headers) => {
+                timer.restart();
+                self.send_on_new_connection(outgoing, opening, MaxHeaders::Thousand, timer).await
+            }
+            sent => sent,
+        }
+    }
+
+    async fn send_on_new_connection(
+        &self,
+        outgoing: &Outgoing<'_>,
+        opening: Opening,
+        max_headers: MaxHeaders,
+        timer: &Arc<PhaseTimer>,
+    ) -> Result<Exchange, TransportError> {
         let request = self.request(outgoing)?;
-        let mut connection = self.open_http(&outgoing.target.url, opening, timer).await?;
+        let stream = self.open(&outgoing.target.url, opening, timer).await?;
+        timer.record_connected();
+        let mut connection = HttpConnection::new(stream, max_headers).await?;
         let response = connection.send(request).await?;
         Ok(Exchange { response, connection })
     }
 
-    /// Sends the request on a connection that waits for one. `None` if there is none, or if it turns out to be dead: the server
-    /// may close a connection at any moment, and that is no failure.
+    /// Sends the request on a connection that waits for one. `None` if there is none, or if it must be sent on a new one: the
+    /// server may close a connection at any moment, and that is no failure.
     async fn send_on_open_connection(
         &self,
         outgoing: &Outgoing<'_>,
@@ -129,31 +155,38 @@ impl Client {
     ) -> Result<Option<Exchange>, TransportError> {
         let Some(mut connection) = self.idle.take() else { return Ok(None) };
         timer.record_reused_connection();
+        let max_headers = connection.max_headers();
         match connection.send_again(self.request(outgoing)?).await {
-            Ok(response) => Ok(Some(Exchange { response, connection })),
-            Err(error) if error.is_parse() => Err(error.into()),
-            Err(_) => {
-                self.idle.clear();
-                timer.restart();
-                Ok(None)
-            }
+            Ok(response) => return Ok(Some(Exchange { response, connection })),
+            Err(error) if self.needs_more_headers(&error, max_headers) => {}
+            Err(error) if error.is_parse() => return Err(error.into()),
+            Err(_) => {}
         }
+        self.idle.clear();
+        timer.restart();
+        Ok(None)
+    }
+
+    fn max_headers(&self, outgoing: &Outgoing<'_>) -> MaxHeaders {
+        if outgoing.method == Method::POST || self.has_many_headers.load(Ordering::Relaxed) {
+            MaxHeaders::Thousand
+        } else {
+            MaxHeaders::Hundred
+        }
+    }
+
+    /// Whether the response may have more headers than there was room for. Then all later connections have more room.
+    fn needs_more_headers(&self, error: &hyper::Error, max_headers: MaxHeaders) -> bool {
+        let needs_more = error.is_parse_too_large() && max_headers == MaxHeaders::Hundred;
+        if needs_more {
+            self.has_many_headers.store(true, Ordering::Relaxed);
+        }
+        needs_more
     }
 
     /// Keeps the connection of an exchange whose response was read to its end.
     pub(super) fn keep(&self, exchange: Exchange) {
         self.idle.put(exchange.connection);
-    }
-
-    async fn open_http(
-        &self,
-        url: &Url,
-        opening: Opening,
-        timer: &Arc<PhaseTimer>,
-    ) -> Result<HttpConnection, TransportError> {
-        let stream = self.open(url, opening, timer).await?;
-        timer.record_connected();
-        Ok(HttpConnection::new(stream).await?)
     }
 
     /// Whether the first line of a request names the whole URL. A proxy needs it, unless it only tunnels a TLS connection.

@@ -15,8 +15,15 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::runtime::{self, Handle};
 use tokio::time::Instant;
 
-/// Go and curl accept thousands of headers. hyper's default is a hundred, which a chain of proxies can exceed.
-const MAX_HEADERS: usize = 1_000;
+/// For how many headers of a response, and for how many trailers, there is room. More of them are an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MaxHeaders {
+    /// The library's default: the room is on the stack.
+    Hundred,
+    /// Go and curl accept thousands of headers, and a chain of proxies can write more than a hundred. The room for a thousand
+    /// takes 100 kB and a quarter of the instructions of a probe on an open connection.
+    Thousand,
+}
 
 /// A TCP connection, or TLS on one, or TLS in a tunnel.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -35,23 +42,30 @@ pub(super) struct HttpConnection {
     connection: Option<Box<Connection>>,
     opened: Instant,
     runtime: runtime::Id,
+    max_headers: MaxHeaders,
 }
 
 impl HttpConnection {
     /// Prepares a stream that was opened now. Sends nothing.
-    pub(super) async fn new(stream: BoxStream) -> Result<Self, hyper::Error> {
-        let (sender, connection) = http1::Builder::new()
+    pub(super) async fn new(stream: BoxStream, max_headers: MaxHeaders) -> Result<Self, hyper::Error> {
+        let mut builder = http1::Builder::new();
+        builder
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
-            .ignore_invalid_headers_in_responses(true)
-            .max_headers(MAX_HEADERS)
-            .handshake(TokioIo::new(stream))
-            .await?;
+            .ignore_invalid_headers_in_responses(true);
+        match max_headers {
+            MaxHeaders::Hundred => {}
+            MaxHeaders::Thousand => {
+                builder.max_headers(1_000);
+            }
+        }
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
         Ok(Self {
             sender,
             connection: Some(Box::new(connection)),
             opened: Instant::now(),
             runtime: Handle::current().id(),
+            max_headers,
         })
     }
 
@@ -62,6 +76,10 @@ impl HttpConnection {
     /// The runtime that watches its socket.
     pub(super) const fn runtime(&self) -> runtime::Id {
         self.runtime
+    }
+
+    pub(super) const fn max_headers(&self) -> MaxHeaders {
+        self.max_headers
     }
 
     /// Sends the first request, and reads the head of the response.

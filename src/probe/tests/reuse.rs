@@ -25,6 +25,8 @@ enum After {
     CloseUnanswered(u32),
     /// Reads one more request, and never answers.
     Hang(u32),
+    /// Answers with hundreds of headers.
+    ManyHeaders(u32),
     Never,
 }
 
@@ -84,6 +86,12 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, after: After, seen: &st
         match after {
             After::CloseUnanswered(limit) if answered == limit => break,
             After::Hang(limit) if answered == limit => std::future::pending().await,
+            After::ManyHeaders(limit) if answered >= limit => {
+                let response =
+                    RESPONSE.replace("\r\n\r\n", &format!("\r\n{}\r\n", "x-more: a\r\n".repeat(500)));
+                // The client may give up.
+                let _ = stream.write_all(response.as_bytes()).await;
+            }
             _ => stream.write_all(RESPONSE.as_bytes()).await.unwrap(),
         }
     }
@@ -210,5 +218,20 @@ async fn a_connection_that_did_not_answer_in_time_is_not_used_again() {
     assert_eq!(reason(&late), Some(Reason::Timeout));
     assert_eq!(samples(&late), [Phase::Processing]);
     assert_eq!(reason(&reusing(&prober, "one").await), None);
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn an_api_that_begins_to_send_hundreds_of_headers_is_asked_twice_once_and_its_connections_are_used_again()
+ {
+    let server = Server::start(After::ManyHeaders(1)).await;
+    let prober = Prober::new(&server.api).unwrap();
+    for token in ["one", "two", "three", "four"] {
+        let report = reusing(&prober, token).await;
+        assert_eq!((reason(&report), report.status), (None, Some(200)), "{report:?}");
+    }
+    // The first answer of a connection is short. The second one is too large for the first connection.
+    let expected = ["Bearer one", "Bearer two", "Bearer two", "Bearer three", "Bearer four"];
+    assert_eq!(*server.seen.lock().unwrap(), expected);
     assert_eq!(server.connections(), 2);
 }

@@ -2,8 +2,9 @@
 
 use super::scripted_server::Action;
 use super::{
-    AMPLE, CANARY, SHORT, ScriptedServer, api, drip, flood, head, json, json_with, outcomes, outcomes_within,
-    probe, send, word,
+    AMPLE, CANARY, Connection, HEALTH_PATH, PASSWORD, ProbeRequest, Prober, RequestKind, SHORT,
+    ScriptedServer, SecretString, api, drip, flood, head, json, json_with, log_in_word, outcomes,
+    outcomes_within, probe, send, word,
 };
 
 /// How much a server can send on one connection: the buffer of the client and the buffers of the sockets.
@@ -111,6 +112,22 @@ async fn hundreds_of_headers_and_a_large_one_are_accepted() {
     {
         let server = ScriptedServer::http([response_with(&lines)]).await;
         assert_eq!(outcomes(&server).await, ["ok", "ok", "ok", "token"], "{lines:.30}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_response_with_hundreds_of_headers_is_asked_for_again_and_a_log_in_is_not() {
+    let server =
+        ScriptedServer::http([response_with(&("x-one-more: a\r\n".repeat(500) + "x-last: a"))]).await;
+    let (api, password) = (api(&server), SecretString::from(PASSWORD));
+    let prober = Prober::new(&api).unwrap();
+    let log_in = prober.log_in("api@durand.example", &password, None, AMPLE).await;
+    assert_eq!((log_in_word(&log_in), server.connections()), ("token", 1));
+    for connections in [3, 4, 5] {
+        let (kind, path, connection) = (RequestKind::Health, HEALTH_PATH, Connection::Fresh);
+        let request = ProbeRequest { kind, path, credentials: None, timeout: AMPLE, connection };
+        let report = prober.probe(request).await;
+        assert_eq!((word(&report.outcome), server.connections()), ("ok", connections));
     }
 }
 
