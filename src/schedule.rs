@@ -15,7 +15,7 @@ use tokio::time::{Duration, Instant};
 /// probes, this makes 1.2 times the usual rate.
 const MAKE_UP_FACTOR: u32 = 5;
 /// Due times are multiples of this, so that the timers of a large fleet fire together: a thread that wakes up for three
-/// probes costs less than three threads that wake up for one each. A shorter interval has a thousand such steps.
+/// probes costs less than three threads that wake up for one each. A short interval has five hundred such steps.
 const STEP: Duration = Duration::from_millis(10);
 /// The files of probes are read ahead at multiples of this.
 const READ_AHEAD_STEP: Duration = Duration::from_millis(100);
@@ -129,7 +129,7 @@ impl Schedule {
     /// multiple of `interval`, to the [`STEP`] before. `interval` must not be zero; `offset` is in `0..1`.
     pub(crate) fn new(anchor: Anchor, offset: f64, interval: Duration) -> Self {
         let phase = interval.mul_f64(anchor.turn.place(offset)).as_nanos();
-        let phase = phase - phase % STEP.min(interval / 1_000).as_nanos().max(1);
+        let phase = phase - phase % STEP.min(interval / 500).as_nanos().max(1);
         let (wall, interval_nanos) = (anchor.wall.as_nanos(), interval.as_nanos());
         let wait = (phase + interval_nanos - wall % interval_nanos) % interval_nanos;
         Self::starting_at(anchor.monotonic + nanoseconds(wait), interval)
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn the_due_times_of_a_fleet_are_on_a_grid() {
         let anchor = Anchor { monotonic: Instant::now(), wall: INTERVAL * 600_000, turn: Turn::EACH };
-        for (interval, step) in [(INTERVAL, STEP), (INTERVAL / 4, STEP), (Duration::from_secs(5), STEP / 2)] {
+        for (interval, step) in [(INTERVAL, STEP), (Duration::from_secs(5), STEP), (Duration::from_secs(1), STEP / 5)] {
             let due = |key: u32| {
                 let offset = f64::from(key) / 997.0;
                 let exact = interval.mul_f64(offset);
