@@ -378,11 +378,11 @@ fn contains_secret<'a>(text: &str, secrets: impl IntoIterator<Item = &'a SecretS
 
 impl Credentials<'_> {
     fn add_to(&self, headers: &mut HeaderMap) {
-        let bearer = Zeroizing::new(format!("Bearer {}", self.token.expose_secret()));
+        let bearer = Zeroizing::new(["Bearer ", self.token.expose_secret()].concat());
         headers.insert(AUTHORIZATION, sensitive(&bearer));
-        headers.insert(SECRET_HEADER, sensitive(self.secret.expose_secret()));
+        headers.insert(SECRET_HEADER.clone(), sensitive(self.secret.expose_secret()));
         if let Some(society) = self.society_id {
-            headers.insert(SOCIETY_HEADER, HeaderValue::from(society.get()));
+            headers.insert(SOCIETY_HEADER.clone(), HeaderValue::from(society.get()));
         }
     }
 }

@@ -235,7 +235,9 @@ mod tests {
     #[test]
     fn the_due_times_of_a_fleet_are_on_a_grid() {
         let anchor = Anchor { monotonic: Instant::now(), wall: INTERVAL * 600_000, turn: Turn::EACH };
-        for (interval, step) in [(INTERVAL, STEP), (Duration::from_secs(5), STEP), (Duration::from_secs(1), STEP / 5)] {
+        for (interval, step) in
+            [(INTERVAL, STEP), (Duration::from_secs(5), STEP), (Duration::from_secs(1), STEP / 5)]
+        {
             let due = |key: u32| {
                 let offset = f64::from(key) / 997.0;
                 let exact = interval.mul_f64(offset);

@@ -4,11 +4,15 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
 use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderName};
 
 use super::server_date;
 use super::token::unix_time;
+
+static TOTAL: HeaderName = HeaderName::from_static("x-rate-limit-total");
+static REMAINING: HeaderName = HeaderName::from_static("x-rate-limit-remaining");
+static RESET: HeaderName = HeaderName::from_static("x-rate-limit-reset");
 
 /// The documented window. A token may send 20 requests in 10 seconds.
 pub(crate) const WINDOW: Duration = Duration::from_secs(10);
@@ -41,14 +45,14 @@ impl Budget {
     pub(crate) fn from_headers(headers: &HeaderMap, now: SystemTime) -> Self {
         // The reset time comes from the server's clock, so it is compared with the server's `date`.
         let sent = server_date(headers).unwrap_or(now);
-        let reset = number(headers, "x-rate-limit-reset").and_then(|value| reset_time(value, sent));
+        let reset = number(headers, &RESET).and_then(|value| reset_time(value, sent));
         // A reset that is over, or is now, does not tell when the next window begins.
         let until_reset =
             reset.and_then(|reset| reset.duration_since(sent).ok()).filter(|left| !left.is_zero());
         let wait = until_reset.max(retry_after(headers, sent));
         Self {
-            total: number(headers, "x-rate-limit-total").and_then(count),
-            remaining: number(headers, "x-rate-limit-remaining").and_then(count),
+            total: number(headers, &TOTAL).and_then(count),
+            remaining: number(headers, &REMAINING).and_then(count),
             reset,
             holds_for: wait.unwrap_or(WINDOW).min(MAX_WAIT),
         }
@@ -73,8 +77,8 @@ fn retry_after(headers: &HeaderMap, sent: SystemTime) -> Option<Duration> {
     httpdate::parse_http_date(value).ok()?.duration_since(sent).ok()
 }
 
-fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
-    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+fn number(headers: &HeaderMap, name: &HeaderName) -> Option<f64> {
+    headers.get(name)?.to_str().ok()?.trim_ascii().parse().ok()
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 /// Every response of the API has this header.
-const HEADER: &str = "request-id";
+static HEADER: HeaderName = HeaderName::from_static("request-id");
 /// Longer texts are not request IDs. The IDs seen have 8 to 40 characters.
 const MAX_LEN: usize = 128;
 
@@ -23,8 +23,9 @@ impl RequestId {
 
     pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         // A proxy may join several lines, or add parameters: the API's own ID is the first.
-        let text = headers.get(HEADER)?.to_str().ok()?;
-        Self::parse(text.split([',', ';']).next().unwrap_or_default().trim())
+        let text = headers.get(&HEADER)?.to_str().ok()?;
+        let end = text.bytes().position(|byte| matches!(byte, b',' | b';')).unwrap_or(text.len());
+        Self::parse(text.get(..end)?.trim_ascii())
     }
 
     pub(crate) fn as_str(&self) -> &str {

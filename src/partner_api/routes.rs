@@ -1,5 +1,6 @@
 //! The routes that the exporter calls, and the request headers that are specific to the Partner API.
 
+use http::HeaderName;
 use strum::{Display, IntoStaticStr, VariantArray};
 
 /// The health route. It needs no authentication.
@@ -8,9 +9,9 @@ pub(crate) const HEALTH_PATH: &str = "/api/partners/health";
 pub(crate) const EXERCICES_PATH: &str = "/api/v1/mad/exercices?version=1.0.0";
 
 /// The header with the partner's secret.
-pub(crate) const SECRET_HEADER: &str = "x-third-party-secret";
+pub(crate) static SECRET_HEADER: HeaderName = HeaderName::from_static("x-third-party-secret");
 /// The header with the ID of the society. A token with firm access needs it on routes about one society.
-pub(crate) const SOCIETY_HEADER: &str = "society-id";
+pub(crate) static SOCIETY_HEADER: HeaderName = HeaderName::from_static("society-id");
 
 /// Which form of key/info is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, IntoStaticStr, VariantArray)]

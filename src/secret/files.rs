@@ -154,6 +154,9 @@ impl Inner {
     /// Whether so many files near this one do not respond that this one is not tried.
     fn is_dead(&self, path: &Path) -> bool {
         let blocked = lock(&self.blocked);
+        if blocked.is_empty() {
+            return false;
+        }
         let limits = std::iter::once(MAX_BLOCKED_IN).chain(std::iter::repeat(MAX_BLOCKED_BELOW));
         directories(path).zip(limits).any(|(it, limit)| blocked.get(it).is_some_and(|count| *count >= limit))
     }
