@@ -250,6 +250,13 @@ impl Probe {
             Target::Canary(canary) => &canary.name,
         }
     }
+
+    pub(crate) const fn connection(&self) -> Connection {
+        match &self.target {
+            Target::KeyInfo(_) => Connection::Fresh,
+            Target::Canary(canary) => canary.connection,
+        }
+    }
 }
 
 /// What a key's probe requests.

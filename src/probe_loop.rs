@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use tokio::time::{Duration, Instant, sleep_until};
 
+use crate::config::Connection;
 use crate::monitor::{HealthMonitor, KeyMonitor, ProbeRun};
 use crate::pauses::Pauses;
-use crate::schedule::{Anchor, DueTime, Gap, Schedule, offset_fraction};
+use crate::schedule::{self, Anchor, DueTime, Gap, Schedule, offset_fraction};
 use crate::state::Skip;
 use crate::watchdog::Loop;
 
@@ -25,7 +26,12 @@ pub(crate) async fn run_key_probes(monitor: Arc<KeyMonitor>, start: Arc<Start>, 
     let (partner, key) = (&monitor.monitored_key().partner.name, &monitor.monitored_key().name);
     let count = monitor.probes().len();
     let schedules = monitor.probes().iter().enumerate().map(|(index, probe)| {
-        Schedule::new(start.anchor, offset_fraction(partner, key, index, count), probe.timing.interval)
+        let offset = offset_fraction(partner, key, index, count);
+        let step = match probe.connection() {
+            Connection::Fresh => schedule::STEP,
+            Connection::Reuse => schedule::LONG_STEP,
+        };
+        Schedule::new(start.anchor, offset, probe.timing.interval, step)
     });
     let mut timers = Timers::at(from, schedules, start.downtime);
     loop {

@@ -14,9 +14,14 @@ use tokio::time::{Duration, Instant};
 /// Probes that were missed in a [`Gap`] are made up for in a time that is so many times longer. With the regular
 /// probes, this makes 1.2 times the usual rate.
 const MAKE_UP_FACTOR: u32 = 5;
-/// Due times are multiples of this, so that the timers of a large fleet fire together: a thread that wakes up for three
-/// probes costs less than three threads that wake up for one each. A short interval has five hundred such steps.
-const STEP: Duration = Duration::from_millis(10);
+/// The due times of probes that open a connection are multiples of this. So the timers of a large fleet fire together: a
+/// thread that wakes up costs as much as a probe on an open connection, and can start several. Probes that start together
+/// wait for each other's handshakes, so there must not be many.
+pub(crate) const STEP: Duration = Duration::from_millis(10);
+/// The same for probes on open connections, which have little to do.
+pub(crate) const LONG_STEP: Duration = Duration::from_millis(50);
+/// An interval has at least so many steps.
+const MIN_STEPS: u32 = 100;
 /// The files of probes are read ahead at multiples of this.
 const READ_AHEAD_STEP: Duration = Duration::from_millis(100);
 /// Probes that a gap interrupted are made up for as if the gap was at least this long. If the API hung when a short gap
@@ -126,10 +131,10 @@ impl Gap {
 
 impl Schedule {
     /// Due whenever the wall clock at `anchor`, continued by the monotonic clock, is `offset` of an interval after a
-    /// multiple of `interval`, to the [`STEP`] before. `interval` must not be zero; `offset` is in `0..1`.
-    pub(crate) fn new(anchor: Anchor, offset: f64, interval: Duration) -> Self {
+    /// multiple of `interval`, rounded down to a multiple of `step`. `interval` must not be zero; `offset` is in `0..1`.
+    pub(crate) fn new(anchor: Anchor, offset: f64, interval: Duration, step: Duration) -> Self {
         let phase = interval.mul_f64(anchor.turn.place(offset)).as_nanos();
-        let phase = phase - phase % STEP.min(interval / 500).as_nanos().max(1);
+        let phase = phase - phase % step.min(interval / MIN_STEPS).as_nanos().max(1);
         let (wall, interval_nanos) = (anchor.wall.as_nanos(), interval.as_nanos());
         let wait = (phase + interval_nanos - wall % interval_nanos) % interval_nanos;
         Self::starting_at(anchor.monotonic + nanoseconds(wait), interval)
@@ -218,7 +223,12 @@ mod tests {
 
     /// Due at 15 s of each minute of the wall clock, which shows a full minute now.
     fn schedule(now: Instant) -> Schedule {
-        Schedule::new(Anchor { monotonic: now, wall: INTERVAL * 1_000, turn: Turn::EACH }, 0.25, INTERVAL)
+        Schedule::new(
+            Anchor { monotonic: now, wall: INTERVAL * 1_000, turn: Turn::EACH },
+            0.25,
+            INTERVAL,
+            STEP,
+        )
     }
 
     #[test]
@@ -227,7 +237,7 @@ mod tests {
         for lived in [0, 7, 14, 15, 16, 59, 60, 61, 3_601] {
             let lived = Duration::from_secs(lived);
             let anchor = Anchor { monotonic: now + lived, wall: INTERVAL * 1_000 + lived, turn: Turn::EACH };
-            let restarted = Schedule::new(anchor, 0.25, INTERVAL);
+            let restarted = Schedule::new(anchor, 0.25, INTERVAL, STEP);
             assert_eq!(restarted.next_due(now + lived), schedule(now).next_due(now + lived), "{lived:?}");
         }
     }
@@ -235,21 +245,25 @@ mod tests {
     #[test]
     fn the_due_times_of_a_fleet_are_on_a_grid() {
         let anchor = Anchor { monotonic: Instant::now(), wall: INTERVAL * 600_000, turn: Turn::EACH };
-        for (interval, step) in
-            [(INTERVAL, STEP), (Duration::from_secs(5), STEP), (Duration::from_secs(1), STEP / 5)]
-        {
-            let due = |key: u32| {
+        let [long, short] = [Duration::from_secs(5), Duration::from_millis(500)];
+        for (interval, step, expected) in [
+            (INTERVAL, STEP, STEP),
+            (INTERVAL, LONG_STEP, LONG_STEP),
+            (long, LONG_STEP, LONG_STEP),
+            (short, STEP, short / MIN_STEPS),
+            (short, LONG_STEP, short / MIN_STEPS),
+        ] {
+            for key in 0..997 {
                 let offset = f64::from(key) / 997.0;
                 let exact = interval.mul_f64(offset);
-                let due = Schedule::new(anchor, offset, interval).next_due(anchor.monotonic);
+                let due = Schedule::new(anchor, offset, interval, step).next_due(anchor.monotonic);
                 let wait = due.duration_since(anchor.monotonic);
-                assert!(wait <= exact && exact < wait + step, "{wait:?} instead of {exact:?}");
-                wait
-            };
-            assert!((0..997).all(|key| due(key).as_nanos() % step.as_nanos() == 0), "{interval:?}");
+                assert!(wait <= exact && exact < wait + expected, "{wait:?} instead of {exact:?}");
+                assert_eq!(wait.as_nanos() % expected.as_nanos(), 0, "{interval:?} in steps of {step:?}");
+            }
         }
         // The shortest time that a configuration can express.
-        let tiny = Schedule::new(anchor, 0.5, Duration::from_nanos(10));
+        let tiny = Schedule::new(anchor, 0.5, Duration::from_nanos(10), STEP);
         assert_eq!(tiny.next_due(anchor.monotonic).duration_since(anchor.monotonic).as_nanos(), 5);
     }
 
@@ -259,7 +273,7 @@ mod tests {
         let due = |replica, replicas: u32, offset| {
             let turn = Turn::of_replica(replica, replicas);
             let anchor = Anchor { monotonic: now, wall: INTERVAL * 600_000, turn };
-            let due = Schedule::new(anchor, offset, INTERVAL * replicas).next_due(now);
+            let due = Schedule::new(anchor, offset, INTERVAL * replicas, STEP).next_due(now);
             (due.duration_since(now) + Duration::from_millis(1)).as_secs()
         };
         for offset in [0.0, 0.25, 0.75] {
@@ -278,7 +292,7 @@ mod tests {
         let due = |replica| {
             let anchor =
                 Anchor { monotonic: now, wall: INTERVAL * 1_000, turn: Turn::of_replica(replica, 1) };
-            Schedule::new(anchor, 0.25, INTERVAL).next_due(now).duration_since(now).as_secs()
+            Schedule::new(anchor, 0.25, INTERVAL, STEP).next_due(now).duration_since(now).as_secs()
         };
         assert_eq!([0, 1, 2, 3].map(due), [15, 45, 30, 0]);
     }
@@ -290,7 +304,7 @@ mod tests {
         let end = start + Duration::from_mins(10);
         let gap = Gap { length: Duration::from_secs(length), end, rotation };
         let anchor = Anchor { monotonic: start, wall: INTERVAL * 1_000, turn: Turn::EACH };
-        let schedules = (0..6_000).map(|key| Schedule::new(anchor, f64::from(key) / 6_000.0, INTERVAL));
+        let schedules = (0..6_000).map(|key| Schedule::new(anchor, f64::from(key) / 6_000.0, INTERVAL, STEP));
         let seconds = |at: Instant| at.duration_since(end).as_secs_f64();
         let made_up = schedules.clone().filter_map(|schedule| gap.make_up(schedule, false)).map(seconds);
         (made_up.collect(), schedules.map(|schedule| seconds(schedule.next_due(end))).collect())
@@ -343,7 +357,7 @@ mod tests {
                 for (key, asked) in asked.iter_mut().enumerate() {
                     let offset = offset_fraction("acme", &format!("key-{key}"), 0, 1);
                     let anchor = Anchor { monotonic: now, wall: INTERVAL * 1_000, turn: Turn::EACH };
-                    let schedule = Schedule::new(anchor, offset, INTERVAL);
+                    let schedule = Schedule::new(anchor, offset, INTERVAL, STEP);
                     let first = gap.make_up(schedule, false).unwrap_or_else(|| schedule.next_due(now));
                     *asked |= first < now + Duration::from_secs(8);
                 }

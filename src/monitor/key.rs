@@ -21,7 +21,7 @@ use super::refused_token::RefusedToken;
 use super::token_failure::TokenFailure;
 use super::token_provider::{Replacement, TokenProvider};
 use super::{Context, MonitorSettings, ProbeRun, publish_credential_problem};
-use crate::config::{self, Connection, Probe, Target};
+use crate::config::{self, Probe, Target};
 use crate::confirmation::{Confirmation, Statement as _};
 use crate::key_state::{KeyState, PersistedKeyState};
 use crate::partner_api::failure::{Failure, Reason};
@@ -486,14 +486,12 @@ fn budget_share(probes: &[Probe]) -> f64 {
 }
 
 fn request<'a>(probe: &'a Probe, token: &'a SecretString, secret: &'a SecretString) -> ProbeRequest<'a> {
-    let (kind, path, society_id, connection) = match &probe.target {
-        Target::KeyInfo(mode) => (RequestKind::KeyInfo(*mode), mode.path(), None, Connection::Fresh),
-        Target::Canary(canary) => {
-            (RequestKind::Canary(canary.method), &*canary.path, canary.society_id, canary.connection)
-        }
+    let (kind, path, society_id) = match &probe.target {
+        Target::KeyInfo(mode) => (RequestKind::KeyInfo(*mode), mode.path(), None),
+        Target::Canary(canary) => (RequestKind::Canary(canary.method), &*canary.path, canary.society_id),
     };
     let credentials = Some(Credentials { token, secret, society_id });
-    ProbeRequest { kind, path, credentials, timeout: probe.timing.timeout, connection }
+    ProbeRequest { kind, path, credentials, timeout: probe.timing.timeout, connection: probe.connection() }
 }
 
 /// Whether the response refuses the key or the secret.
