@@ -95,7 +95,7 @@ def write_fleet(world, name, keys, interval):
     timing = f"interval: {interval}s, timeout: 5s"
     settings = f"""
 api: {{base_url: "https://localhost:{PORT}", ca_file: {world.directory}/ca.pem, proxy_url: "http://{proxy}:{PORT}"}}
-health: {{interval: 500ms, timeout: 500ms}}
+health: {{interval: 250ms, timeout: 250ms}}
 key_info: {{{timing}}}
 canaries:
   exercices: {{{timing}}}
