@@ -111,14 +111,18 @@ impl FileThreads {
     /// Has the queued work done by as many threads as may work at the same time.
     pub(crate) fn call_thread(&self) {
         let mut state = self.0.lock();
-        state.is_awaited = true;
+        state.is_awaited |= !state.queue.is_empty();
         self.0.provide_thread(state);
     }
 
-    /// Has the queued work done by one thread, because nobody waits for it yet. Who needs a part of it before it is done calls
+    /// Has the queued work done by one thread, because nobody waits for it yet. A caller that needs a result sooner calls
     /// [`Self::call_thread`].
     pub(crate) fn call_one_thread(&self) {
-        self.0.provide_thread(self.0.lock());
+        let state = self.0.lock();
+        let is_one_working = state.threads - state.idle > state.blocked;
+        if !is_one_working {
+            self.0.provide_thread(state);
+        }
     }
 
     /// Reports that a task takes longer than a file access should: other work then gets another thread.
@@ -338,12 +342,17 @@ mod tests {
     #[tokio::test]
     async fn one_thread_does_the_work_that_nobody_waits_for() {
         let threads = FileThreads::new(4, 8);
+        // Somebody waited for earlier work.
+        assert_eq!(threads.run(LONG, || ()).await, Ok(()));
+        while threads.0.lock().idle == 0 {
+            tokio::task::yield_now().await;
+        }
         let (done, mut all_done) = tokio::sync::mpsc::channel(100);
         for _ in 0..100 {
             let done = done.clone();
             threads.queue(move || done.try_send(thread::current().id()).unwrap());
+            threads.call_one_thread();
         }
-        threads.call_one_thread();
         let first = timeout(LONG, all_done.recv()).await.unwrap().unwrap();
         for _ in 1..100 {
             assert_eq!(timeout(LONG, all_done.recv()).await.unwrap(), Some(first));

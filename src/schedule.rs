@@ -14,9 +14,9 @@ use tokio::time::{Duration, Instant};
 /// Probes that were missed in a [`Gap`] are made up for in a time that is so many times longer. With the regular
 /// probes, this makes 1.2 times the usual rate.
 const MAKE_UP_FACTOR: u32 = 5;
-/// The due times of probes that open a connection are multiples of this. So the timers of a large fleet fire together: a
-/// thread that wakes up costs as much as a probe on an open connection, and can start several. Probes that start together
-/// wait for each other's handshakes, so there must not be many.
+/// The place in the interval of a probe that opens a connection is rounded down to a multiple of this. So the timers of a
+/// large fleet fire together: a thread that wakes up costs as much as a probe on an open connection, and can start several.
+/// Probes that start together wait for each other's handshakes, so there must not be many.
 pub(crate) const STEP: Duration = Duration::from_millis(10);
 /// The same for probes on open connections, which have little to do.
 pub(crate) const LONG_STEP: Duration = Duration::from_millis(50);
@@ -133,8 +133,7 @@ impl Schedule {
     /// Due whenever the wall clock at `anchor`, continued by the monotonic clock, is `offset` of an interval after a
     /// multiple of `interval`, rounded down to a multiple of `step`. `interval` must not be zero; `offset` is in `0..1`.
     pub(crate) fn new(anchor: Anchor, offset: f64, interval: Duration, step: Duration) -> Self {
-        let phase = interval.mul_f64(anchor.turn.place(offset)).as_nanos();
-        let phase = phase - phase % step.min(interval / MIN_STEPS).as_nanos().max(1);
+        let phase = anchor.turn.phase(offset, interval, step).as_nanos();
         let (wall, interval_nanos) = (anchor.wall.as_nanos(), interval.as_nanos());
         let wait = (phase + interval_nanos - wall % interval_nanos) % interval_nanos;
         Self::starting_at(anchor.monotonic + nanoseconds(wait), interval)
@@ -210,8 +209,12 @@ impl Turn {
         Self { scale: 1.0, shift: f64::from(replica.reverse_bits()) / 2.0_f64.powi(32) }
     }
 
-    fn place(self, offset: f64) -> f64 {
-        (offset * self.scale + self.shift).fract()
+    /// How long after a multiple of `interval` a probe is due. It is rounded as for a single exporter.
+    fn phase(self, offset: f64, interval: Duration, step: Duration) -> Duration {
+        let of_one = interval.mul_f64(self.scale);
+        let phase = of_one.mul_f64(offset).as_nanos();
+        let rounded = phase - phase % step.min(of_one / MIN_STEPS).as_nanos().max(1);
+        nanoseconds(rounded) + interval.mul_f64(self.shift)
     }
 }
 
@@ -262,7 +265,7 @@ mod tests {
                 assert_eq!(wait.as_nanos() % expected.as_nanos(), 0, "{interval:?} in steps of {step:?}");
             }
         }
-        // The shortest time that a configuration can express.
+        // Even an interval that no configuration allows divides by no zero.
         let tiny = Schedule::new(anchor, 0.5, Duration::from_nanos(10), STEP);
         assert_eq!(tiny.next_due(anchor.monotonic).duration_since(anchor.monotonic).as_nanos(), 5);
     }
@@ -270,18 +273,22 @@ mod tests {
     #[test]
     fn replicas_that_take_turns_have_the_due_times_of_one_exporter() {
         let now = Instant::now();
-        let due = |replica, replicas: u32, offset| {
+        let due = |replica, replicas: u32, offset, interval: Duration, step| {
             let turn = Turn::of_replica(replica, replicas);
-            let anchor = Anchor { monotonic: now, wall: INTERVAL * 600_000, turn };
-            let due = Schedule::new(anchor, offset, INTERVAL * replicas, STEP).next_due(now);
-            (due.duration_since(now) + Duration::from_millis(1)).as_secs()
+            let anchor = Anchor { monotonic: now, wall: interval * 600_000, turn };
+            Schedule::new(anchor, offset, interval * replicas, step).next_due(now).duration_since(now)
         };
-        for offset in [0.0, 0.25, 0.75] {
-            for replicas in [2, 3] {
-                let turns: Vec<_> = (0..replicas).map(|replica| due(replica, replicas, offset)).collect();
-                let single: Vec<_> =
-                    (0..replicas).map(|turn| due(0, 1, offset) + 60 * u64::from(turn)).collect();
-                assert_eq!(turns, single);
+        let intervals = [60_000, 2_000, 1_025, 100].map(Duration::from_millis);
+        for interval in intervals {
+            for (offset, step) in
+                [(0.0, STEP), (0.25, STEP), (0.515, LONG_STEP), (0.777, STEP), (0.999, LONG_STEP)]
+            {
+                for (replica, replicas) in [(0, 2), (1, 2), (0, 3), (1, 3), (2, 3)] {
+                    let single = due(0, 1, offset, interval, step) + interval * replica;
+                    let turn = due(replica, replicas, offset, interval, step);
+                    // A third has no exact number.
+                    assert!(turn.abs_diff(single).as_nanos() <= 1, "{turn:?} instead of {single:?}");
+                }
             }
         }
     }

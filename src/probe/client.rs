@@ -1,8 +1,8 @@
 //! The HTTP client of the probes: the connection, the request, and the phases in between.
 //!
 //! There is no redirect and no cookie. A request is sent again only if the server has closed the connection that was waiting
-//! for it, or if the response has more headers than any before. What is tolerated in a response is what curl and Go tolerate:
-//! a proxy that writes odd headers must not look like an outage of the API.
+//! for it, or if the response has more than a hundred headers for the first time. What is tolerated in a response is what
+//! curl and Go tolerate: a proxy that writes odd headers must not look like an outage of the API.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -37,7 +37,7 @@ use crate::config::Api;
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// Room for the headers of a request. The map grows if there are more.
-const MAX_REQUEST_HEADERS: usize = 8;
+const USUAL_HEADERS: usize = 8;
 
 /// The settings of all requests to one API.
 pub(super) struct Client {
@@ -45,7 +45,8 @@ pub(super) struct Client {
     resolver: Resolver,
     proxy: Option<Proxy>,
     idle: IdleConnections,
-    /// Whether a response of this API had more than a hundred headers.
+    /// Whether a response of this API had more than a hundred headers, or a head that is too large: the library has one error
+    /// for both.
     has_many_headers: AtomicBool,
 }
 
@@ -108,8 +109,8 @@ impl Client {
 
     /// Sends one request, and reads the head of the response. If connections are kept, one that waits for a request is used.
     ///
-    /// The request is sent twice if the response has too many headers for the room that is there, which happens once for each
-    /// API. A log-in is always sent once.
+    /// The request is sent again if the response has too many headers for the room that is there. From then on, there is more
+    /// room. A log-in is always sent once.
     pub(super) async fn send(
         &self,
         outgoing: &Outgoing<'_>,
@@ -180,13 +181,17 @@ impl Client {
         let needs_more = error.is_parse_too_large() && max_headers == MaxHeaders::Hundred;
         if needs_more {
             self.has_many_headers.store(true, Ordering::Relaxed);
+            self.idle.clear();
         }
         needs_more
     }
 
-    /// Keeps the connection of an exchange whose response was read to its end.
+    /// Keeps the connection of an exchange whose response was read to its end, unless the next response may need more room.
     pub(super) fn keep(&self, exchange: Exchange) {
-        self.idle.put(exchange.connection);
+        let has_room = exchange.connection.max_headers() == MaxHeaders::Thousand;
+        if has_room || !self.has_many_headers.load(Ordering::Relaxed) {
+            self.idle.put(exchange.connection);
+        }
     }
 
     /// Whether the first line of a request names the whole URL. A proxy needs it, unless it only tunnels a TLS connection.
@@ -197,7 +202,7 @@ impl Client {
     fn request(&self, outgoing: &Outgoing<'_>) -> Result<Request<Full<Bytes>>, TransportError> {
         let Outgoing { method, target, add_headers, body } = outgoing;
         let Parts { host, uri } = target.parts.as_ref().map_err(Arc::clone)?;
-        let mut headers = HeaderMap::with_capacity(MAX_REQUEST_HEADERS);
+        let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
         add_headers(&mut headers);
         headers.insert(HOST, host.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));

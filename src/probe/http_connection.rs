@@ -20,8 +20,8 @@ use tokio::time::Instant;
 pub(super) enum MaxHeaders {
     /// The library's default: the room is on the stack.
     Hundred,
-    /// Go and curl accept thousands of headers, and a chain of proxies can write more than a hundred. The room for a thousand
-    /// takes 100 kB and a quarter of the instructions of a probe on an open connection.
+    /// Go and curl accept thousands of headers, and a chain of proxies can write more than a hundred. This room takes 64 kB on
+    /// the heap for each response.
     Thousand,
 }
 

@@ -30,13 +30,15 @@ type OfRuntime = VecDeque<Idle>;
 pub(super) struct IdleConnections(Mutex<HashMap<runtime::Id, OfRuntime>>);
 
 impl IdleConnections {
-    /// Takes the connection of this runtime that waits shortest. Another runtime would be woken, and wake this one, for each
-    /// step of the exchange.
+    /// Takes the connection of this runtime that waits shortest. Each step of an exchange on a connection of another runtime
+    /// would wake that runtime, and it would wake this one. Closes all connections that have waited too long.
     pub(super) fn take(&self) -> Option<HttpConnection> {
         let now = Instant::now();
         let mut all = self.lock();
+        for idle in all.values_mut() {
+            while idle.pop_front_if(|longest| now.duration_since(longest.since) > MAX_IDLE).is_some() {}
+        }
         let idle = all.get_mut(&Handle::current().id())?;
-        while idle.pop_front_if(|longest| now.duration_since(longest.since) > MAX_IDLE).is_some() {}
         while let Some(Idle { connection, .. }) = idle.pop_back() {
             if now.duration_since(connection.opened()) <= MAX_AGE {
                 return Some(connection);

@@ -54,7 +54,7 @@ impl PhaseTimer {
     }
 
     /// Records the look-up of the host name. What its thread waited until it started, and this task until it ran, is not a
-    /// part of it. If another probe started the look-up earlier, this probe has a share of it.
+    /// part of it. If another probe started the look-up, only the part since the start of this probe counts.
     pub(super) fn record_resolved(&self, look_up: Span) {
         let mut times = self.times();
         // Clocks of other threads differ if time is paused for a test.

@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::{HeaderValue, Uri};
 use url::{Position, Url};
 
+/// How many targets are kept.
+const MAX_TARGETS: usize = 1_000;
+
 /// Where a request goes.
 pub(super) struct Target {
     pub url: Url,
@@ -51,10 +54,13 @@ impl Targets {
 
     /// The target of this path and query.
     pub(super) fn get(&self, path: &str) -> Arc<Target> {
-        // The paths are those of the configuration, so there are few.
         let mut by_path = self.by_path.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(target) = by_path.get(path) {
             return Arc::clone(target);
+        }
+        // A reload can bring other paths.
+        if by_path.len() == MAX_TARGETS {
+            by_path.clear();
         }
         let target = Arc::new(Target::new(join(&self.base, path), self.is_absolute));
         by_path.insert(path.into(), Arc::clone(&target));

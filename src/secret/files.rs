@@ -28,8 +28,8 @@ const WAIT_WITHOUT_VALUE: Duration = Duration::from_secs(2);
 /// A file that was read ahead so short a time ago is not read again for the probe: see [`SecretFile::read_ahead`]. It is
 /// longer than the time between the two.
 const RECENT: Duration = Duration::from_millis(250);
-/// A file that was read ahead so short a time ago was read ahead for the same probes. It is shorter than the time between
-/// two such moments: a shared file is read ahead at each of them, so that no probe calls a thread for it.
+/// A file that was read ahead so short a time ago was read ahead for the same probes. It is shorter than the tenth of a second
+/// after which files are read ahead for the next probes: a shared file is read ahead each time, so that no probe reads it.
 const SAME_MOMENT: Duration = Duration::from_millis(50);
 /// One late answer can be a busy disk. A file is reported as one that does not respond after this number of waits
 /// for the same answer.

@@ -174,6 +174,32 @@ async fn a_connection_serves_only_the_runtime_that_opened_it() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_idle_for_too_long_is_closed_whatever_its_runtime_is() {
+    let server = Server::start(After::Never).await;
+    let prober = Prober::new(&server.api).unwrap();
+    let of_another_runtime = prober.clone();
+    let runtime = tokio::task::spawn_blocking(move || {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        assert_eq!(reason(&runtime.block_on(reusing(&of_another_runtime, "one"))), None);
+        runtime
+    });
+    let runtime = runtime.await.unwrap();
+    for (waited, closed) in [(80, 0), (20, 1)] {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(waited)).await;
+        tokio::time::resume();
+        assert_eq!(reason(&reusing(&prober, "two").await), None);
+        while server.closed.load(Ordering::SeqCst) < closed {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(server.closed.load(Ordering::SeqCst), closed, "after {waited} s more");
+    }
+    assert_eq!(server.connections(), 2);
+    runtime.shutdown_background();
+}
+
+#[tokio::test]
 async fn a_connection_that_the_server_closed_while_it_was_idle_is_no_failure() {
     let server = Server::start(After::Close(1)).await;
     let prober = Prober::new(&server.api).unwrap();
