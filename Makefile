@@ -36,7 +36,7 @@ RELEASE := $(or $(CARGO_TARGET_DIR),target)/release/myunisoft-exporter
 PACKAGES := target/packages
 
 # Many tests spend more time waiting for servers than computing, so more threads than cores are useful.
-export RUST_TEST_THREADS ?= 8
+export RUST_TEST_THREADS ?= 6
 
 .PHONY: help test deps servers lint archive assets bench cargo-about chart-files check-notices checksums deb demo deny detection dist french fuzz \
 	kills manifests mutants notices packagers packages release-check release-notes rpm sbom screenshots soak

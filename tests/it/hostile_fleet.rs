@@ -63,14 +63,14 @@ async fn api(attacks: Attacks, attacking: Arc<AtomicBool>) -> ScriptedServer {
     .await
 }
 
-/// Starts an exporter that probes dupont with key/info and a canary every two seconds, and the other keys with key/info
+/// Starts an exporter that probes dupont with key/info and a canary every three seconds, and the other keys with key/info
 /// only, every 800 ms.
 async fn start_exporter(folder: &Path, api: &ScriptedServer, attacks: &Attacks) -> Exporter {
     let fast = "key_info: {interval: 800ms, timeout: 300ms}";
     let keys = attacks.iter().fold(String::new(), |text, (key, _)| {
         text + &format!("      - {{name: {key}, access: society, token: {key}, {fast}, canaries: []}}\n")
     });
-    let (url, timing) = (api.url("/"), "interval: 2s, timeout: 2s");
+    let (url, timing) = (api.url("/"), "interval: 3s, timeout: 3s");
     let text = format!(
         "api: {{base_url: \"{url}\", ca_file: ca.pem}}\nhealth: {{{timing}}}\nkey_info: {{{timing}}}\n\
          canaries:\n  exercices: {{path: \"/api/v1/mad/exercices?version=1.0.0\", {timing}}}\n\
@@ -137,7 +137,7 @@ async fn a_healthy_key_is_probed_on_time_while_other_keys_are_attacked() {
     wait_until_active(&exporter, "dupont").await;
     let before = exporter.metrics().await;
     attacking.store(true, Ordering::Relaxed);
-    wait_for_failures(&exporter, &attacks, 10).await;
+    wait_for_failures(&exporter, &attacks, 14).await;
     let after = exporter.metrics().await;
     let more = |parts: &[&str]| sum(&after, parts) - sum(&before, parts);
     for probe in ["probe=\"key_info\"", "probe=\"exercices\""] {
