@@ -325,18 +325,11 @@ mod tests {
     #[tokio::test]
     async fn queued_work_that_blocks_its_thread_holds_up_none_of_the_rest() {
         let threads = FileThreads::new(2, 8);
-        let (release, blocked) = blocked_work();
-        threads.queue(blocked);
-        let (done, mut all_done) = tokio::sync::mpsc::channel(100);
-        for _ in 0..100 {
-            let done = done.clone();
-            threads.queue(move || done.try_send(()).unwrap());
-        }
+        let (_release, mut all_done) = queue_behind_blocked_work(&threads);
         threads.call_thread();
         for _ in 0..100 {
             timeout(LONG, all_done.recv()).await.unwrap().unwrap();
         }
-        drop(release);
     }
 
     #[tokio::test]
@@ -363,13 +356,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_queued_work_gets_another_thread_if_the_one_that_was_called_is_blocked() {
         let threads = FileThreads::new(2, 8);
-        let (release, blocked) = blocked_work();
-        threads.queue(blocked);
-        let (done, mut all_done) = tokio::sync::mpsc::channel(100);
-        for _ in 0..100 {
-            let done = done.clone();
-            threads.queue(move || done.try_send(()).unwrap());
-        }
+        let (_release, mut all_done) = queue_behind_blocked_work(&threads);
         threads.call_one_thread();
         while threads.0.lock().called > 0 {
             tokio::task::yield_now().await;
@@ -378,7 +365,20 @@ mod tests {
         for _ in 0..100 {
             timeout(LONG, all_done.recv()).await.unwrap().unwrap();
         }
-        drop(release);
+    }
+
+    /// Queues blocked work, and behind it 100 tasks that report their end.
+    fn queue_behind_blocked_work(
+        threads: &FileThreads,
+    ) -> (mpsc::Sender<()>, tokio::sync::mpsc::Receiver<()>) {
+        let (release, blocked) = blocked_work();
+        threads.queue(blocked);
+        let (done, all_done) = tokio::sync::mpsc::channel(100);
+        for _ in 0..100 {
+            let done = done.clone();
+            threads.queue(move || done.try_send(()).unwrap());
+        }
+        (release, all_done)
     }
 
     /// Work that is blocked until the sender is dropped.

@@ -169,6 +169,7 @@ impl Client {
     }
 
     fn max_headers(&self, outgoing: &Outgoing<'_>) -> MaxHeaders {
+        // A log-in must not be sent twice.
         if outgoing.method == Method::POST || self.has_many_headers.load(Ordering::Relaxed) {
             MaxHeaders::Thousand
         } else {
