@@ -8,7 +8,6 @@
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use tokio::runtime::Handle;
@@ -16,12 +15,12 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-use crate::config::{Config, HEALTH, Key, Partner, Probe, Timing};
+use crate::config::{Config, Connection, HEALTH, Key, Partner, Probe, Timing};
 use crate::monitor::{Context, HealthMonitor, KeyMonitor, MonitorSettings, PartnerMonitor};
 use crate::panics::restart_on_panic;
 use crate::probe::BuildError;
 use crate::probe_loop::{Start, run_health_probe, run_key_probes};
-use crate::schedule::{Anchor, Gap, Turn};
+use crate::schedule::{Anchor, Gap, Grids, Turn};
 use crate::state::Inventory;
 
 /// The configured names of partner and key.
@@ -40,10 +39,8 @@ pub(crate) struct Fleet {
     partners: Partners,
     keys: Keys,
     health: Option<RunningHealthProbe>,
-    /// Where the probes run; empty: in the runtime of the caller.
+    /// Where the probes run, each with one thread; empty: in the runtime of the caller.
     probe_runtimes: Vec<Handle>,
-    /// How many tasks were started: they take the runtimes in turn.
-    tasks: AtomicUsize,
 }
 
 /// The monitors of the keys by name, for probes on request.
@@ -68,32 +65,33 @@ impl Fleet {
     pub(crate) fn new(context: Arc<Context>) -> Self {
         Self {
             context,
-            start: Arc::new(Start { anchor: Anchor::aligned(), downtime: None }),
+            start: Arc::new(Start { anchor: Anchor::aligned(), grids: Grids::new(0.0, 1), downtime: None }),
             key_index: Arc::default(),
             partners: HashMap::new(),
             keys: HashMap::new(),
             health: None,
             probe_runtimes: Vec::new(),
-            tasks: AtomicUsize::new(0),
         }
     }
 
     /// Uses the wall clock for the schedules, so that a restart does not move them. `turn`: the place of this
     /// fleet among several that run the same configuration. What was due in `downtime` is made up for.
     pub(crate) fn with_start(self, turn: Turn, downtime: Option<Gap>) -> Self {
-        Self { start: Arc::new(Start { anchor: Anchor::now(turn), downtime }), ..self }
+        let start = Start { anchor: Anchor::now(turn), downtime, ..*self.start };
+        Self { start: Arc::new(start), ..self }
     }
 
-    /// Runs the probes in runtimes of their own.
+    /// Runs the probes in runtimes of their own, each with one thread.
     pub(crate) fn with_probe_runtimes(self, probe_runtimes: Vec<Handle>) -> Self {
         Self { probe_runtimes, ..self }
     }
 
-    fn spawn(&self, probes: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
-        let number = self.tasks.fetch_add(1, Ordering::Relaxed);
-        let place = number.checked_rem(self.probe_runtimes.len());
-        let runtime = place.and_then(|place| self.probe_runtimes.get(place));
-        AbortOnDropHandle::new(match runtime {
+    fn spawn(
+        &self,
+        thread: usize,
+        probes: impl Future<Output = ()> + Send + 'static,
+    ) -> AbortOnDropHandle<()> {
+        AbortOnDropHandle::new(match self.probe_runtimes.get(thread) {
             Some(runtime) => runtime.spawn(probes),
             None => tokio::spawn(probes),
         })
@@ -121,6 +119,9 @@ impl Fleet {
         let is_divided = config.settings.division.is_divided();
         let settings = MonitorSettings { prober, keep_free: config.settings.keep_free, is_divided };
         // From here on, nothing can fail: the change is made completely or not at all.
+        let connections = new_connections_per_second(config);
+        let grids = self.start.anchor.grids(connections, self.probe_runtimes.len());
+        self.start = Arc::new(Start { grids, ..*self.start });
         self.context.metrics.set_probes(&histogram_labels(config));
         self.context.metrics.set_scope(&settings.prober.identity(), config.settings.division.shard);
         self.context.store.set_configured_keys(key_names(config));
@@ -202,13 +203,14 @@ impl Fleet {
         let monitor =
             KeyMonitor::new(Arc::clone(&self.context), settings.clone(), Arc::clone(partner), key, old);
         let (monitored, start) = (Arc::clone(&monitor), Arc::clone(&self.start));
+        let thread = start.grids.thread(&partner.partner.name, &key.name);
         // Between here and the first step of the task, a due time may come. The task of an earlier monitor has ended.
         let mut first = Some(Instant::now());
         let probes = move || {
             let from = first.take().unwrap_or_else(Instant::now);
             run_key_probes(Arc::clone(&monitored), Arc::clone(&start), from)
         };
-        RunningKey { monitor, _task: self.spawn(restart_on_panic(probes)) }
+        RunningKey { monitor, _task: self.spawn(thread, restart_on_panic(probes)) }
     }
 
     /// The names of the keys whose state is not known, as far as the storage is concerned.
@@ -229,7 +231,7 @@ impl Fleet {
         }
         let monitor =
             Arc::new(HealthMonitor::new(Arc::clone(&self.context), settings.prober.clone(), timing));
-        let task = self.spawn(restart_on_panic(move || run_health_probe(Arc::clone(&monitor))));
+        let task = self.spawn(0, restart_on_panic(move || run_health_probe(Arc::clone(&monitor))));
         self.health = Some(RunningHealthProbe { settings, timing, _task: task });
     }
 }
@@ -280,6 +282,13 @@ fn inventory(config: &Config, partners: &Partners, keys: &Keys) -> Inventory {
         keys: keys.map(|key| Arc::clone(key.monitor.monitored_key())).collect(),
         ..Inventory::default()
     }
+}
+
+/// How many connections the probes of all keys open.
+fn new_connections_per_second(config: &Config) -> f64 {
+    let probes = config.partners.iter().flat_map(|partner| &partner.keys).flat_map(|key| key.probes.iter());
+    let fresh = probes.filter(|probe| probe.connection() == Connection::Fresh);
+    fresh.map(|probe| probe.timing.interval.as_secs_f64().recip()).sum()
 }
 
 /// The names of all keys, in the order of the configuration.

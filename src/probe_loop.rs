@@ -12,7 +12,7 @@ use tokio::time::{Duration, Instant, sleep_until};
 use crate::config::Connection;
 use crate::monitor::{HealthMonitor, KeyMonitor, ProbeRun};
 use crate::pauses::Pauses;
-use crate::schedule::{self, Anchor, DueTime, Gap, Schedule, offset_fraction};
+use crate::schedule::{Anchor, DueTime, Gap, Grids, Schedule, offset_fraction};
 use crate::state::Skip;
 use crate::watchdog::Loop;
 
@@ -24,14 +24,14 @@ const MAX_POSTPONEMENT: Duration = Duration::from_millis(250);
 /// before this process started is made up for.
 pub(crate) async fn run_key_probes(monitor: Arc<KeyMonitor>, start: Arc<Start>, from: Instant) {
     let (partner, key) = (&monitor.monitored_key().partner.name, &monitor.monitored_key().name);
-    let count = monitor.probes().len();
+    let (thread, count) = (start.grids.thread(partner, key), monitor.probes().len());
     let schedules = monitor.probes().iter().enumerate().map(|(index, probe)| {
         let offset = offset_fraction(partner, key, index, count);
-        let step = match probe.connection() {
-            Connection::Fresh => schedule::STEP,
-            Connection::Reuse => schedule::LONG_STEP,
+        let grid = match probe.connection() {
+            Connection::Fresh => start.grids.of_new_connections(thread),
+            Connection::Reuse => start.grids.of_open_connections(thread),
         };
-        Schedule::new(start.anchor, offset, probe.timing.interval, step)
+        Schedule::new(start.anchor, offset, probe.timing.interval, grid)
     });
     let mut timers = Timers::at(from, schedules, start.downtime);
     loop {
@@ -75,6 +75,7 @@ pub(crate) async fn run_health_probe(monitor: Arc<HealthMonitor>) {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start {
     pub anchor: Anchor,
+    pub grids: Grids,
     /// The time before in which no exporter ran.
     pub downtime: Option<Gap>,
 }
@@ -411,7 +412,7 @@ mod tests {
     }
 
     fn start() -> Arc<Start> {
-        Arc::new(Start { anchor: Anchor::aligned(), downtime: None })
+        Arc::new(Start { anchor: Anchor::aligned(), grids: Grids::new(0.0, 1), downtime: None })
     }
 
     fn assert_send<F: Send>(_: &F) {}

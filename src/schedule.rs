@@ -1,27 +1,25 @@
 //! Computes when a probe is due; [`crate::probe_loop`] does the waiting.
 //!
 //! Each probe has one due time per interval. Its place in the interval depends only on the wall clock at the start, on
-//! the names of partner and key, and on the probe's position. So the probes of the fleet are spread over the interval,
+//! the names of partner and key, on the probe's position, and on the [`Grid`]. So the probes of the fleet are spread over the interval,
 //! and neither a restart nor a reload shifts any probe: who restarts the exporter every few seconds still gets every key
 //! asked. After the start only the monotonic clock counts, so setting the clock moves nobody. A late probe does not
 //! delay later ones.
+
+mod grid;
 
 use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Duration, Instant};
 
+pub(crate) use grid::{Grid, Grids};
+
+use grid::name_hash;
+
 /// Probes that were missed in a [`Gap`] are made up for in a time that is so many times longer. With the regular
 /// probes, this makes 1.2 times the usual rate.
 const MAKE_UP_FACTOR: u32 = 5;
-/// The place in the interval of a probe that opens a connection is rounded down to a multiple of this. So the timers of a
-/// large fleet fire together: a thread that wakes up costs as much as a probe on an open connection, and can start several.
-/// Probes that start together wait for each other's handshakes, so there must not be many.
-pub(crate) const STEP: Duration = Duration::from_millis(10);
-/// The same for probes on open connections, which have little to do.
-pub(crate) const LONG_STEP: Duration = Duration::from_millis(50);
-/// An interval has at least so many steps.
-const MIN_STEPS: u32 = 100;
 /// The files of probes are read ahead at multiples of this.
 const READ_AHEAD_STEP: Duration = Duration::from_millis(100);
 /// Probes that a gap interrupted are made up for as if the gap was at least this long. If the API hung when a short gap
@@ -92,6 +90,12 @@ impl Anchor {
         let at = self.monotonic + multiply(READ_AHEAD_STEP, steps.checked_sub(1)?);
         (at > Instant::now()).then_some(at)
     }
+
+    /// The grids of a fleet that opens so many connections each second, on so many threads. They are those of a single
+    /// exporter for replicas that take turns, so that together they have its due times.
+    pub(crate) fn grids(&self, connections_per_second: f64, threads: usize) -> Grids {
+        Grids::new(connections_per_second / self.turn.scale, threads)
+    }
 }
 
 impl Gap {
@@ -131,9 +135,9 @@ impl Gap {
 
 impl Schedule {
     /// Due whenever the wall clock at `anchor`, continued by the monotonic clock, is `offset` of an interval after a
-    /// multiple of `interval`, rounded down to a multiple of `step`. `interval` must not be zero; `offset` is in `0..1`.
-    pub(crate) fn new(anchor: Anchor, offset: f64, interval: Duration, step: Duration) -> Self {
-        let phase = anchor.turn.phase(offset, interval, step).as_nanos();
+    /// multiple of `interval`, at a place of `grid`. `interval` must not be zero; `offset` is in `0..1`.
+    pub(crate) fn new(anchor: Anchor, offset: f64, interval: Duration, grid: Grid) -> Self {
+        let phase = anchor.turn.phase(offset, interval, grid).as_nanos();
         let (wall, interval_nanos) = (anchor.wall.as_nanos(), interval.as_nanos());
         let wait = (phase + interval_nanos - wall % interval_nanos) % interval_nanos;
         Self::starting_at(anchor.monotonic + nanoseconds(wait), interval)
@@ -176,12 +180,7 @@ fn nanoseconds(count: u128) -> Duration {
 /// allows.
 #[expect(clippy::cast_precision_loss, reason = "small counts")]
 pub(crate) fn offset_fraction(partner: &str, key: &str, index: usize, count: usize) -> f64 {
-    let mut hash = Sha256::new();
-    // The length keeps ("a", "bc") and ("ab", "c") apart.
-    hash.update((partner.len() as u64).to_be_bytes());
-    hash.update(partner);
-    hash.update(key);
-    (hashed_fraction(hash) + index as f64 / count.max(1) as f64).fract()
+    (hashed_fraction(name_hash(partner, key)) + index as f64 / count.max(1) as f64).fract()
 }
 
 /// A number in `0..1`.
@@ -209,12 +208,10 @@ impl Turn {
         Self { scale: 1.0, shift: f64::from(replica.reverse_bits()) / 2.0_f64.powi(32) }
     }
 
-    /// How long after a multiple of `interval` a probe is due. It is rounded as for a single exporter.
-    fn phase(self, offset: f64, interval: Duration, step: Duration) -> Duration {
+    /// How long after a multiple of `interval` a probe is due. Its place is that of a single exporter.
+    fn phase(self, offset: f64, interval: Duration, grid: Grid) -> Duration {
         let of_one = interval.mul_f64(self.scale);
-        let phase = of_one.mul_f64(offset).as_nanos();
-        let rounded = phase - phase % step.min(of_one / MIN_STEPS).as_nanos().max(1);
-        nanoseconds(rounded) + interval.mul_f64(self.shift)
+        grid.place(of_one.mul_f64(offset), of_one) + interval.mul_f64(self.shift)
     }
 }
 
@@ -224,13 +221,17 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_mins(1);
 
+    fn grid() -> Grid {
+        Grids::new(10_000.0, 1).of_new_connections(0)
+    }
+
     /// Due at 15 s of each minute of the wall clock, which shows a full minute now.
     fn schedule(now: Instant) -> Schedule {
         Schedule::new(
             Anchor { monotonic: now, wall: INTERVAL * 1_000, turn: Turn::EACH },
             0.25,
             INTERVAL,
-            STEP,
+            grid(),
         )
     }
 
@@ -240,52 +241,28 @@ mod tests {
         for lived in [0, 7, 14, 15, 16, 59, 60, 61, 3_601] {
             let lived = Duration::from_secs(lived);
             let anchor = Anchor { monotonic: now + lived, wall: INTERVAL * 1_000 + lived, turn: Turn::EACH };
-            let restarted = Schedule::new(anchor, 0.25, INTERVAL, STEP);
+            let restarted = Schedule::new(anchor, 0.25, INTERVAL, grid());
             assert_eq!(restarted.next_due(now + lived), schedule(now).next_due(now + lived), "{lived:?}");
         }
     }
 
     #[test]
-    fn the_due_times_of_a_fleet_are_on_a_grid() {
-        let anchor = Anchor { monotonic: Instant::now(), wall: INTERVAL * 600_000, turn: Turn::EACH };
-        let [long, short] = [Duration::from_secs(5), Duration::from_millis(500)];
-        for (interval, step, expected) in [
-            (INTERVAL, STEP, STEP),
-            (INTERVAL, LONG_STEP, LONG_STEP),
-            (long, LONG_STEP, LONG_STEP),
-            (short, STEP, short / MIN_STEPS),
-            (short, LONG_STEP, short / MIN_STEPS),
-        ] {
-            for key in 0..997 {
-                let offset = f64::from(key) / 997.0;
-                let exact = interval.mul_f64(offset);
-                let due = Schedule::new(anchor, offset, interval, step).next_due(anchor.monotonic);
-                let wait = due.duration_since(anchor.monotonic);
-                assert!(wait <= exact && exact < wait + expected, "{wait:?} instead of {exact:?}");
-                assert_eq!(wait.as_nanos() % expected.as_nanos(), 0, "{interval:?} in steps of {step:?}");
-            }
-        }
-        // Even an interval that no configuration allows divides by no zero.
-        let tiny = Schedule::new(anchor, 0.5, Duration::from_nanos(10), STEP);
-        assert_eq!(tiny.next_due(anchor.monotonic).duration_since(anchor.monotonic).as_nanos(), 5);
-    }
-
-    #[test]
     fn replicas_that_take_turns_have_the_due_times_of_one_exporter() {
         let now = Instant::now();
-        let due = |replica, replicas: u32, offset, interval: Duration, step| {
+        let due = |replica, replicas: u32, offset, interval: Duration, grid| {
             let turn = Turn::of_replica(replica, replicas);
             let anchor = Anchor { monotonic: now, wall: interval * 600_000, turn };
-            Schedule::new(anchor, offset, interval * replicas, step).next_due(now).duration_since(now)
+            Schedule::new(anchor, offset, interval * replicas, grid).next_due(now).duration_since(now)
         };
         let intervals = [60_000, 2_000, 1_025, 100].map(Duration::from_millis);
+        let grids = Grids::new(10_000.0, 2);
+        let (short, long) = (grids.of_new_connections(1), grids.of_open_connections(1));
         for interval in intervals {
-            for (offset, step) in
-                [(0.0, STEP), (0.25, STEP), (0.515, LONG_STEP), (0.777, STEP), (0.999, LONG_STEP)]
+            for (offset, grid) in [(0.0, short), (0.25, short), (0.515, long), (0.777, short), (0.999, long)]
             {
                 for (replica, replicas) in [(0, 2), (1, 2), (0, 3), (1, 3), (2, 3)] {
-                    let single = due(0, 1, offset, interval, step) + interval * replica;
-                    let turn = due(replica, replicas, offset, interval, step);
+                    let single = due(0, 1, offset, interval, grid) + interval * replica;
+                    let turn = due(replica, replicas, offset, interval, grid);
                     // A third has no exact number.
                     assert!(turn.abs_diff(single).as_nanos() <= 1, "{turn:?} instead of {single:?}");
                 }
@@ -294,12 +271,24 @@ mod tests {
     }
 
     #[test]
+    fn replicas_that_take_turns_have_the_grid_of_one_exporter() {
+        let grids = |replica, replicas: u32| {
+            let turn = Turn::of_replica(replica, replicas);
+            let anchor = Anchor { monotonic: Instant::now(), wall: Duration::ZERO, turn };
+            anchor.grids(600.0 / f64::from(replicas), 2)
+        };
+        assert_eq!(grids(0, 2), grids(0, 1));
+        assert_eq!(grids(2, 3), grids(0, 1));
+        assert_ne!(grids(0, 1), Grids::new(300.0, 2), "the number of connections matters");
+    }
+
+    #[test]
     fn two_replicas_stand_half_an_interval_apart() {
         let now = Instant::now();
         let due = |replica| {
             let anchor =
                 Anchor { monotonic: now, wall: INTERVAL * 1_000, turn: Turn::of_replica(replica, 1) };
-            Schedule::new(anchor, 0.25, INTERVAL, STEP).next_due(now).duration_since(now).as_secs()
+            Schedule::new(anchor, 0.25, INTERVAL, grid()).next_due(now).duration_since(now).as_secs()
         };
         assert_eq!([0, 1, 2, 3].map(due), [15, 45, 30, 0]);
     }
@@ -311,7 +300,8 @@ mod tests {
         let end = start + Duration::from_mins(10);
         let gap = Gap { length: Duration::from_secs(length), end, rotation };
         let anchor = Anchor { monotonic: start, wall: INTERVAL * 1_000, turn: Turn::EACH };
-        let schedules = (0..6_000).map(|key| Schedule::new(anchor, f64::from(key) / 6_000.0, INTERVAL, STEP));
+        let schedules =
+            (0..6_000).map(|key| Schedule::new(anchor, f64::from(key) / 6_000.0, INTERVAL, grid()));
         let seconds = |at: Instant| at.duration_since(end).as_secs_f64();
         let made_up = schedules.clone().filter_map(|schedule| gap.make_up(schedule, false)).map(seconds);
         (made_up.collect(), schedules.map(|schedule| seconds(schedule.next_due(end))).collect())
@@ -364,7 +354,7 @@ mod tests {
                 for (key, asked) in asked.iter_mut().enumerate() {
                     let offset = offset_fraction("acme", &format!("key-{key}"), 0, 1);
                     let anchor = Anchor { monotonic: now, wall: INTERVAL * 1_000, turn: Turn::EACH };
-                    let schedule = Schedule::new(anchor, offset, INTERVAL, STEP);
+                    let schedule = Schedule::new(anchor, offset, INTERVAL, grid());
                     let first = gap.make_up(schedule, false).unwrap_or_else(|| schedule.next_due(now));
                     *asked |= first < now + Duration::from_secs(8);
                 }
