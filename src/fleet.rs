@@ -1,8 +1,8 @@
 //! The fleet: all monitors with their tasks, as the configuration says. A new configuration changes as
 //! little as possible.
 //!
-//! A key with an unchanged definition keeps its task. A changed key gets a new task with the same
-//! schedule and its former history. A removed key is removed immediately, from the shared state too.
+//! A key with an unchanged definition keeps its task. A changed key gets a new task with its former history and the same
+//! schedule (except by some milliseconds, if the number of keys has changed much). A removed key is removed immediately, from the shared state too.
 
 #[cfg(test)]
 mod tests;
@@ -32,14 +32,14 @@ type Keys = HashMap<Name, RunningKey>;
 #[derive(Debug)]
 pub(crate) struct Fleet {
     context: Arc<Context>,
-    /// The start of all schedules, for the whole life of the process.
-    /// The downtime is there until the first configuration was applied.
+    /// Its anchor stays for the whole life of the process, its grids until a configuration is applied. The downtime is there
+    /// until the first one was applied.
     start: Arc<Start>,
     key_index: Arc<KeyIndex>,
     partners: Partners,
     keys: Keys,
     health: Option<RunningHealthProbe>,
-    /// Where the probes run, each with one thread; empty: in the runtime of the caller.
+    /// The runtimes of the probes; each has one thread. If there is none, the probes run in the runtime of the caller.
     probe_runtimes: Vec<Handle>,
 }
 
@@ -284,7 +284,7 @@ fn inventory(config: &Config, partners: &Partners, keys: &Keys) -> Inventory {
     }
 }
 
-/// How many connections the probes of all keys open.
+/// How many connections the probes of all keys open each second. Log-ins and the health probe are few in comparison.
 fn new_connections_per_second(config: &Config) -> f64 {
     let probes = config.partners.iter().flat_map(|partner| &partner.keys).flat_map(|key| key.probes.iter());
     let fresh = probes.filter(|probe| probe.connection() == Connection::Fresh);

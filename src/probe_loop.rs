@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use tokio::time::{Duration, Instant, sleep_until};
 
-use crate::config::Connection;
 use crate::monitor::{HealthMonitor, KeyMonitor, ProbeRun};
 use crate::pauses::Pauses;
 use crate::schedule::{Anchor, DueTime, Gap, Grids, Schedule, offset_fraction};
@@ -27,10 +26,7 @@ pub(crate) async fn run_key_probes(monitor: Arc<KeyMonitor>, start: Arc<Start>, 
     let (thread, count) = (start.grids.thread(partner, key), monitor.probes().len());
     let schedules = monitor.probes().iter().enumerate().map(|(index, probe)| {
         let offset = offset_fraction(partner, key, index, count);
-        let grid = match probe.connection() {
-            Connection::Fresh => start.grids.of_new_connections(thread),
-            Connection::Reuse => start.grids.of_open_connections(thread),
-        };
+        let grid = start.grids.of(probe.connection(), thread);
         Schedule::new(start.anchor, offset, probe.timing.interval, grid)
     });
     let mut timers = Timers::at(from, schedules, start.downtime);
@@ -71,7 +67,7 @@ pub(crate) async fn run_health_probe(monitor: Arc<HealthMonitor>) {
     }
 }
 
-/// When the fleet started. Its keys share it: each of them has a task, which should be small.
+/// What the schedules of new tasks are computed from. The keys share it: each of them has a task, which should be small.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start {
     pub anchor: Anchor,

@@ -1,8 +1,9 @@
 //! Computes when a probe is due; [`crate::probe_loop`] does the waiting.
 //!
 //! Each probe has one due time per interval. Its place in the interval depends only on the wall clock at the start, on
-//! the names of partner and key, on the probe's position, and on the [`Grid`]. So the probes of the fleet are spread over the interval,
-//! and neither a restart nor a reload shifts any probe: who restarts the exporter every few seconds still gets every key
+//! the names of partner and key, and on the probe's position. So the probes of the fleet are spread over the interval,
+//! and neither a restart nor a reload shifts any probe (except by some milliseconds, if the fleet grows or shrinks so much
+//! that another [`Grid`] suits it better): who restarts the exporter every few seconds still gets every key
 //! asked. After the start only the monotonic clock counts, so setting the clock moves nobody. A late probe does not
 //! delay later ones.
 
@@ -14,8 +15,6 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::{Duration, Instant};
 
 pub(crate) use grid::{Grid, Grids};
-
-use grid::name_hash;
 
 /// Probes that were missed in a [`Gap`] are made up for in a time that is so many times longer. With the regular
 /// probes, this makes 1.2 times the usual rate.
@@ -135,7 +134,8 @@ impl Gap {
 
 impl Schedule {
     /// Due whenever the wall clock at `anchor`, continued by the monotonic clock, is `offset` of an interval after a
-    /// multiple of `interval`, at a place of `grid`. `interval` must not be zero; `offset` is in `0..1`.
+    /// multiple of `interval`, moved by less than a step to a place of `grid`. `interval` must not be zero; `offset` is in
+    /// `0..1`.
     pub(crate) fn new(anchor: Anchor, offset: f64, interval: Duration, grid: Grid) -> Self {
         let phase = anchor.turn.phase(offset, interval, grid).as_nanos();
         let (wall, interval_nanos) = (anchor.wall.as_nanos(), interval.as_nanos());
@@ -183,6 +183,11 @@ pub(crate) fn offset_fraction(partner: &str, key: &str, index: usize, count: usi
     (hashed_fraction(name_hash(partner, key)) + index as f64 / count.max(1) as f64).fract()
 }
 
+/// A hash of the names of a key. The length keeps ("a", "bc") and ("ab", "c") apart.
+fn name_hash(partner: &str, key: &str) -> Sha256 {
+    Sha256::new_with_prefix((partner.len() as u64).to_be_bytes()).chain_update(partner).chain_update(key)
+}
+
 /// A number in `0..1`.
 #[expect(clippy::cast_precision_loss, reason = "53 bits of a hash")]
 fn hashed_fraction(hash: Sha256) -> f64 {
@@ -218,11 +223,12 @@ impl Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Connection;
 
     const INTERVAL: Duration = Duration::from_mins(1);
 
     fn grid() -> Grid {
-        Grids::new(10_000.0, 1).of_new_connections(0)
+        Grids::new(10_000.0, 1).of(Connection::Fresh, 0)
     }
 
     /// Due at 15 s of each minute of the wall clock, which shows a full minute now.
@@ -247,6 +253,18 @@ mod tests {
     }
 
     #[test]
+    fn due_times_are_rounded_to_the_grid() {
+        let anchor = Anchor { monotonic: Instant::now(), wall: INTERVAL * 1_000, turn: Turn::EACH };
+        for (thread, expected) in [(0, 30_000), (1, 30_005)] {
+            let grid = Grids::new(1_000.0, 2).of(Connection::Fresh, thread);
+            // 30.006 s without a grid.
+            let schedule = Schedule::new(anchor, 0.5001, INTERVAL, grid);
+            let wait = schedule.next_due(anchor.monotonic).duration_since(anchor.monotonic);
+            assert_eq!(wait, Duration::from_millis(expected));
+        }
+    }
+
+    #[test]
     fn replicas_that_take_turns_have_the_due_times_of_one_exporter() {
         let now = Instant::now();
         let due = |replica, replicas: u32, offset, interval: Duration, grid| {
@@ -256,7 +274,7 @@ mod tests {
         };
         let intervals = [60_000, 2_000, 1_025, 100].map(Duration::from_millis);
         let grids = Grids::new(10_000.0, 2);
-        let (short, long) = (grids.of_new_connections(1), grids.of_open_connections(1));
+        let (short, long) = (grids.of(Connection::Fresh, 1), grids.of(Connection::Reuse, 1));
         for interval in intervals {
             for (offset, grid) in [(0.0, short), (0.25, short), (0.515, long), (0.777, short), (0.999, long)]
             {

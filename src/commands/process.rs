@@ -40,8 +40,8 @@ pub(super) fn run_async(command: impl AsyncFnOnce() -> Result<(), Failure>) -> R
     outcome
 }
 
-/// How many threads run the probes. A hostile response can keep one of them busy for a moment; half of the keys have the
-/// other one.
+/// How many threads run the probes. A hostile response can keep one of them busy for a moment; about half of the keys have
+/// the other one.
 const PROBE_THREADS: usize = 2;
 
 /// The threads that run the probes and nothing else. Each has a runtime of its own: threads of one runtime wake each other

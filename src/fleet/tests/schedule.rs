@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::config::{Key, Probe};
+use crate::config::{Connection, Key, Probe, Target};
+use crate::fleet::{Fleet, new_connections_per_second};
 use crate::key_state::KeyState;
 use crate::monitor::MAX_PROBES_IN_FLIGHT;
 use crate::partner_api::failure::Reason;
 use partner_simulator::{Fault, Scope};
+use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Duration, advance, sleep};
 
 use super::{RunningFleet, extended, fleet_of_one_key, minutes, simulator_builder};
-use crate::test_support::{config, exercices, known_key};
+use crate::store::Store;
+use crate::test_support::{config, context, exercices, known_key};
 
 #[tokio::test(start_paused = true)]
 async fn the_probes_of_one_key_never_overlap_and_have_equal_distances() {
@@ -22,6 +25,40 @@ async fn the_probes_of_one_key_never_overlap_and_have_equal_distances() {
     let starts = key.starts();
     let apart = starts.windows(2).map(|two| two[1] - two[0]);
     assert!(apart.clone().all(|apart| apart.as_secs().abs_diff(30) <= 1), "{:?}", apart.collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn only_probes_that_open_a_connection_count_for_the_grid() {
+    let simulator = simulator_builder().society_key("dupont", 80, 127).start().await.unwrap();
+    let [mut first, mut second, mut third] = [extended(), exercices(None), exercices(None)];
+    for (probe, seconds) in [(&mut first, 10), (&mut second, 4), (&mut third, 1)] {
+        probe.timing.interval = Duration::from_secs(seconds);
+    }
+    let Target::Canary(canary) = &mut third.target else { unreachable!() };
+    canary.connection = Connection::Reuse;
+    let probes = vec![first, second, third];
+    let config = config(&simulator, vec![known_key(&simulator, "dupont", probes)]);
+    assert!((new_connections_per_second(&config) - 0.35).abs() < 1e-9);
+}
+
+#[tokio::test]
+async fn each_key_runs_on_the_thread_that_its_names_decide() {
+    let names: Vec<_> = (0..20).map(|number| format!("key-{number}")).collect();
+    let builder = names.iter().fold(simulator_builder(), |builder, name| builder.society_key(name, 80, 127));
+    let simulator = builder.start().await.unwrap();
+    let keys = names.iter().map(|name| known_key(&simulator, name, vec![extended()])).collect();
+    let parent = tempfile::tempdir().unwrap();
+    // Nothing runs them, so their tasks stay.
+    let runtimes = [0, 1].map(|_| Builder::new_current_thread().build().unwrap());
+    let handles = runtimes.iter().map(|runtime| runtime.handle().clone()).collect();
+    let context = context(Store::open(parent.path(), |_| {}).unwrap());
+    let mut fleet = Fleet::new(Arc::new(context)).with_probe_runtimes(handles);
+    fleet.apply(&config(&simulator, keys)).unwrap();
+    let of_first = names.iter().filter(|name| fleet.start.grids.thread("acme", name) == 0).count();
+    let tasks = runtimes.each_ref().map(|runtime| runtime.metrics().num_alive_tasks());
+    assert_eq!(tasks, [of_first + 1, 20 - of_first], "the first one has the health probe, too");
+    drop(fleet);
+    runtimes.into_iter().for_each(Runtime::shutdown_background);
 }
 
 #[tokio::test(start_paused = true)]
