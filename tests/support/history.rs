@@ -47,6 +47,8 @@ pub(crate) async fn start(folder: &Path) -> (Prometheus, u64) {
     until("the recorded series", || prometheus.query("probe:myunisoft_probe_failing:unexplained")).await;
     until("the availability", || prometheus.query("instance:myunisoft_api_availability:ratio_rate30d")).await;
     until("the long windows", || prometheus.query("key:myunisoft_canary_availability:avg30d")).await;
+    // Its group reads no other one, so it can be the last to start.
+    until("the settings", || prometheus.query("myunisoft:links:info")).await;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time of this century")]
     let at = seconds(SystemTime::now()).ceil() as u64;
     (prometheus, at)
