@@ -2,7 +2,8 @@
 //! little as possible.
 //!
 //! A key with an unchanged definition keeps its task. A changed key gets a new task with its former history and the same
-//! schedule (except by some milliseconds, if the number of keys has changed much). A removed key is removed immediately, from the shared state too.
+//! schedule (except by some milliseconds, if the number of keys has changed much). A removed key is removed immediately,
+//! from the shared state too.
 
 #[cfg(test)]
 mod tests;

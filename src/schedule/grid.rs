@@ -17,7 +17,7 @@ const NEW_CONNECTION_STEPS: [Duration; 3] =
 const MAX_CONNECTIONS_PER_STEP: f64 = 14.0;
 /// The step of probes on open connections, which have little to do.
 const OPEN_CONNECTION_STEP: Duration = Duration::from_millis(50);
-/// No step is longer than this part of the interval.
+/// An interval has at least so many steps, whatever its length is.
 const MIN_STEPS: u32 = 100;
 
 /// The grids of a fleet, and how its keys are divided among the threads.
