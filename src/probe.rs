@@ -8,6 +8,7 @@ mod body;
 mod client;
 mod connect;
 mod exhaustion;
+mod head_limit;
 mod http_connection;
 mod idle_connections;
 mod phase_timer;

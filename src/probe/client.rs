@@ -45,8 +45,7 @@ pub(super) struct Client {
     resolver: Resolver,
     proxy: Option<Proxy>,
     idle: IdleConnections,
-    /// Whether a response of this API had more than a hundred headers, or a head that is too large: the library has one error
-    /// for both.
+    /// Whether a response of this API had more than a hundred headers.
     has_many_headers: AtomicBool,
 }
 
@@ -159,9 +158,9 @@ impl Client {
         let max_headers = connection.max_headers();
         match connection.send_again(self.request(outgoing)?).await {
             Ok(response) => return Ok(Some(Exchange { response, connection })),
-            Err(error) if self.needs_more_headers(&error, max_headers) => {}
-            Err(error) if error.is_parse() => return Err(error.into()),
-            Err(_) => {}
+            Err(TransportError::Http(error))
+                if !error.is_parse() || self.needs_more_headers(&error, max_headers) => {}
+            Err(error) => return Err(error),
         }
         self.idle.clear();
         timer.restart();

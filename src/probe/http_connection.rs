@@ -15,6 +15,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::runtime::{self, Handle};
 use tokio::time::Instant;
 
+use super::head_limit::{Allowance, Limited};
+use super::transport_error::TransportError;
+
 /// For how many headers of a response, and for how many trailers, there is room. More of them are an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MaxHeaders {
@@ -30,7 +33,7 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 pub(super) type BoxStream = Box<dyn Stream>;
 
-type Connection = http1::Connection<TokioIo<BoxStream>, Full<Bytes>>;
+type Connection = http1::Connection<TokioIo<Limited<BoxStream>>, Full<Bytes>>;
 
 /// A connection over which one request at a time is sent.
 ///
@@ -40,6 +43,8 @@ pub(super) struct HttpConnection {
     sender: SendRequest<Full<Bytes>>,
     /// `None` if it has ended.
     connection: Option<Box<Connection>>,
+    /// What may still be read from the stream.
+    allowance: Allowance,
     opened: Instant,
     runtime: runtime::Id,
     max_headers: MaxHeaders,
@@ -59,10 +64,13 @@ impl HttpConnection {
                 builder.max_headers(1_000);
             }
         }
+        let allowance = Allowance::for_a_head();
+        let stream = Limited::new(stream, allowance.clone());
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
         Ok(Self {
             sender,
             connection: Some(Box::new(connection)),
+            allowance,
             opened: Instant::now(),
             runtime: Handle::current().id(),
             max_headers,
@@ -83,22 +91,25 @@ impl HttpConnection {
     }
 
     /// Sends the first request, and reads the head of the response.
-    pub(super) async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
-        let Self { sender, connection, .. } = self;
-        drive(connection, sender.send_request(request)).await
+    pub(super) async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, TransportError> {
+        let Self { sender, connection, allowance, .. } = self;
+        read_head(connection, allowance, sender.send_request(request)).await
     }
 
     /// Sends another request, after the previous response was read to its end.
     pub(super) async fn send_again(
         &mut self,
         request: Request<Full<Bytes>>,
-    ) -> hyper::Result<Response<Incoming>> {
-        let Self { sender, connection, .. } = self;
+    ) -> Result<Response<Incoming>, TransportError> {
+        let Self { sender, connection, allowance, .. } = self;
         let exchange = async {
             sender.ready().await?;
             sender.send_request(request).await
         };
-        drive(connection, exchange).await
+        read_head(connection, allowance, exchange).await
     }
 
     /// Waits for a part of the exchange, and reads and writes until it is there.
@@ -116,6 +127,23 @@ impl Drop for HttpConnection {
             let _ = stream.shutdown().now_or_never();
         }
     }
+}
+
+/// Sends a request and reads the head of its response, within the limit for a head.
+async fn read_head(
+    connection: &mut Option<Box<Connection>>,
+    allowance: &Allowance,
+    exchange: impl Future<Output = hyper::Result<Response<Incoming>>>,
+) -> Result<Response<Incoming>, TransportError> {
+    let mut exchange = pin!(drive(connection, exchange));
+    allowance.restart();
+    let response = poll_fn(|context| match exchange.as_mut().poll(context) {
+        Poll::Pending if allowance.is_used_up() => Poll::Ready(Err(TransportError::HeadTooLarge)),
+        polled => polled.map_err(TransportError::from),
+    })
+    .await?;
+    allowance.lift();
+    Ok(response)
 }
 
 async fn drive<T>(connection: &mut Option<Box<Connection>>, part: impl Future<Output = T>) -> T {

@@ -27,6 +27,8 @@ enum After {
     Hang(u32),
     /// Answers with hundreds of headers.
     ManyHeaders(u32),
+    /// Sends interim responses without end.
+    Interim(u32),
     Never,
 }
 
@@ -91,6 +93,10 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, after: After, seen: &st
                     RESPONSE.replace("\r\n\r\n", &format!("\r\n{}\r\n", "x-more: a\r\n".repeat(500)));
                 // The client may give up.
                 let _ = stream.write_all(response.as_bytes()).await;
+            }
+            After::Interim(limit) if answered >= limit => {
+                while stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_ok() {}
+                break;
             }
             _ => stream.write_all(RESPONSE.as_bytes()).await.unwrap(),
         }
@@ -260,4 +266,16 @@ async fn an_api_that_begins_to_send_hundreds_of_headers_is_asked_twice_once_and_
     let expected = ["Bearer one", "Bearer two", "Bearer two", "Bearer three", "Bearer four"];
     assert_eq!(*server.seen.lock().unwrap(), expected);
     assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn the_limit_for_a_head_holds_for_each_response_of_an_open_connection() {
+    let server = Server::start(After::Interim(3)).await;
+    let prober = Prober::new(&server.api).unwrap();
+    for token in ["one", "two", "three"] {
+        assert_eq!(reason(&reusing(&prober, token).await), None);
+    }
+    let flooded = reusing(&prober, "four").await;
+    assert_eq!((reason(&flooded), samples(&flooded)), (Some(Reason::Io), vec![Phase::Processing]));
+    assert_eq!(server.connections(), 1, "the request is not sent again");
 }

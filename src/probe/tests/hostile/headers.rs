@@ -27,6 +27,7 @@ async fn a_header_of_ten_megabytes_is_not_read_to_its_end() {
     let huge = format!("200 OK\nx-huge: {}\ncontent-length: 0", "a".repeat(10 << 20));
     let server = ScriptedServer::http([head(&huge)]).await;
     assert_eq!(outcomes(&server).await, ["io"; 4]);
+    assert_eq!(server.connections(), 4, "no request is sent again");
 }
 
 #[tokio::test]
@@ -175,16 +176,33 @@ async fn a_hundred_interim_responses_are_skipped() {
 }
 
 #[tokio::test]
-async fn endless_100_responses_time_out() {
-    let server = ScriptedServer::http([flood("HTTP/1.1 100 Continue\r\n\r\n")]).await;
-    assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
+async fn endless_interim_responses_are_an_io_failure() {
+    for interim in
+        ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n"]
+    {
+        for server in
+            [ScriptedServer::http([flood(interim)]).await, ScriptedServer::https([flood(interim)]).await]
+        {
+            let report = probe(&api(&server), CANARY, AMPLE).await;
+            let detail = report.outcome.unwrap_err().detail;
+            assert!(detail.ends_with("the server sent more than 300 KiB before its response"), "{detail}");
+            assert_eq!(outcomes(&server).await, ["io"; 4], "{interim:?}");
+            assert!(server.sent_bytes() < 5 * BOUND, "{} bytes", server.sent_bytes());
+        }
+    }
 }
 
 #[tokio::test]
-async fn endless_103_responses_time_out() {
-    let server =
-        ScriptedServer::http([flood("HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n")]).await;
-    assert_eq!(outcomes_within(SHORT, &server).await, ["timeout"; 4]);
+async fn a_head_is_accepted_up_to_the_limit_and_a_long_body_after_it() {
+    let body = format!(r#"{{"isActivated":true,"filler":"{}"}}"#, "a".repeat(900 << 10));
+    let json = format!("content-type: application/json\ncontent-length: {}\nx-large: ", body.len());
+    let limit = 300 << 10;
+    for (head_len, expected) in [(limit, "ok"), (limit + 1, "io")] {
+        let filler = head_len - format!("HTTP/1.1 200 OK\n{json}\n\n").replace('\n', "\r\n").len();
+        let script = [head(&format!("200 OK\n{json}{}", "a".repeat(filler))), send(&body)];
+        let server = ScriptedServer::http(script).await;
+        assert_eq!(outcomes(&server).await[1], expected, "{head_len} bytes");
+    }
 }
 
 #[tokio::test]
