@@ -45,7 +45,8 @@ pub(super) struct Client {
     resolver: Resolver,
     proxy: Option<Proxy>,
     idle: IdleConnections,
-    /// Whether a response of this API had more than a hundred headers.
+    /// Whether a response of this API had more than a hundred headers. The library has the same error for a header name of
+    /// 64 KiB, and for a body whose stated length is about 2^64: they are treated alike.
     has_many_headers: AtomicBool,
 }
 

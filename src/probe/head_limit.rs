@@ -1,5 +1,6 @@
-//! Limits how much a server can send before its response: status line, headers, and the interim responses (status 100 to 199)
-//! that may precede it. The library limits one head, but reads interim responses without end, as fast as they come.
+//! Limits how much a server can send before the body of its response: status line, headers, and the interim responses
+//! (status 100 to 199, except 101) that may precede them. The library limits one head, but skips interim responses without end,
+//! as fast as they come.
 
 use std::io;
 use std::pin::Pin;
@@ -9,24 +10,24 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 
-/// In bytes. curl has the same limit. It is below the library's own limit for one head, which does not count.
-pub(super) const MAX_HEAD_LEN: u64 = 300 << 10;
+/// In bytes. curl has the same limit for all headers together. The library's own limit for one head, 408 KiB, is never reached.
+pub(super) const MAX_LEN_BEFORE_BODY: u64 = 300 << 10;
 
 /// How many more bytes may be read from a stream. The stream and its user share it.
 #[derive(Clone, Debug)]
 pub(super) struct Allowance(Arc<AtomicU64>);
 
 impl Allowance {
-    pub(super) fn for_a_head() -> Self {
-        Self(Arc::new(AtomicU64::new(MAX_HEAD_LEN)))
+    pub(super) fn before_body() -> Self {
+        Self(Arc::new(AtomicU64::new(MAX_LEN_BEFORE_BODY)))
     }
 
-    /// Starts again, for the head of the next response.
+    /// Starts again, for the next response.
     pub(super) fn restart(&self) {
-        self.set_left(MAX_HEAD_LEN);
+        self.set_left(MAX_LEN_BEFORE_BODY);
     }
 
-    /// Allows any number of bytes: the head is complete.
+    /// Allows any number of bytes, for the body.
     pub(super) fn lift(&self) {
         self.set_left(u64::MAX);
     }

@@ -13,6 +13,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::runtime::{self, Handle};
+use tokio::task::coop;
 use tokio::time::Instant;
 
 use super::head_limit::{Allowance, Limited};
@@ -43,7 +44,7 @@ pub(super) struct HttpConnection {
     sender: SendRequest<Full<Bytes>>,
     /// `None` if it has ended.
     connection: Option<Box<Connection>>,
-    /// What may still be read from the stream.
+    /// How many more bytes may be read from the stream.
     allowance: Allowance,
     opened: Instant,
     runtime: runtime::Id,
@@ -64,7 +65,7 @@ impl HttpConnection {
                 builder.max_headers(1_000);
             }
         }
-        let allowance = Allowance::for_a_head();
+        let allowance = Allowance::before_body();
         let stream = Limited::new(stream, allowance.clone());
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
         Ok(Self {
@@ -96,7 +97,7 @@ impl HttpConnection {
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, TransportError> {
         let Self { sender, connection, allowance, .. } = self;
-        read_head(connection, allowance, sender.send_request(request)).await
+        send_and_read_head(connection, allowance, sender.send_request(request)).await
     }
 
     /// Sends another request, after the previous response was read to its end.
@@ -109,7 +110,7 @@ impl HttpConnection {
             sender.ready().await?;
             sender.send_request(request).await
         };
-        read_head(connection, allowance, exchange).await
+        send_and_read_head(connection, allowance, exchange).await
     }
 
     /// Waits for a part of the exchange, and reads and writes until it is there.
@@ -129,8 +130,8 @@ impl Drop for HttpConnection {
     }
 }
 
-/// Sends a request and reads the head of its response, within the limit for a head.
-async fn read_head(
+/// Sends a request and reads the head of its response. Gives up if the server sends too much before the body.
+async fn send_and_read_head(
     connection: &mut Option<Box<Connection>>,
     allowance: &Allowance,
     exchange: impl Future<Output = hyper::Result<Response<Incoming>>>,
@@ -138,7 +139,10 @@ async fn read_head(
     let mut exchange = pin!(drive(connection, exchange));
     allowance.restart();
     let response = poll_fn(|context| match exchange.as_mut().poll(context) {
-        Poll::Pending if allowance.is_used_up() => Poll::Ready(Err(TransportError::HeadTooLarge)),
+        // A task that has run for too long is told to wait even if the response is there. It is woken at once.
+        Poll::Pending if allowance.is_used_up() && coop::has_budget_remaining() => {
+            Poll::Ready(Err(TransportError::HeadTooLong))
+        }
         polled => polled.map_err(TransportError::from),
     })
     .await?;

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
-use super::head_limit::MAX_HEAD_LEN;
+use super::head_limit::MAX_LEN_BEFORE_BODY;
 use super::tunnel::TunnelError;
 use super::{exhaustion, tls};
 use crate::partner_api::failure::{Failure, Reason};
@@ -59,8 +59,8 @@ pub(super) enum TransportError {
     /// The connection broke, or the response is not HTTP.
     #[error("{}", innermost(.0))]
     Http(#[from] hyper::Error),
-    #[error("the server sent more than {} KiB before its response", MAX_HEAD_LEN >> 10)]
-    HeadTooLarge,
+    #[error("the server sent {} KiB, and the headers of its response are not complete", MAX_LEN_BEFORE_BODY >> 10)]
+    HeadTooLong,
     /// The body cannot be decompressed.
     #[error("the body cannot be decompressed: {0}")]
     Encoding(#[source] io::Error),

@@ -140,19 +140,19 @@ async fn a_healthy_key_is_probed_on_time_while_other_keys_are_attacked() {
     wait_for_failures(&exporter, &attacks, 14).await;
     let after = exporter.metrics().await;
     let more = |parts: &[&str]| sum(&after, parts) - sum(&before, parts);
-    let healthy: String = after
+    let healthy_lines: String = after
         .split_inclusive('\n')
         .filter(|line| line.contains("key=\"dupont\"") || line.contains("probe=\"health\""))
         .collect();
     for probe in ["probe=\"key_info\"", "probe=\"exercices\""] {
         let labels = [probe, "partner=\"acme\",key=\"dupont\"}"];
-        assert_eq!(sum(&after, &["myunisoft_probe_up{", labels[0], labels[1]]), 1, "{healthy}");
-        assert!(more(&["myunisoft_probes_total{", labels[0], labels[1]]) >= 3, "{healthy}");
+        assert_eq!(sum(&after, &["myunisoft_probe_up{", labels[0], labels[1]]), 1, "{healthy_lines}");
+        assert!(more(&["myunisoft_probes_total{", labels[0], labels[1]]) >= 3, "{healthy_lines}");
     }
     // A probe that would start a whole interval late counts as skipped.
     for metric in ["myunisoft_probe_failures_total{", "myunisoft_probes_skipped_total{"] {
-        assert_eq!(more(&[metric, "key=\"dupont\""]), 0, "{metric}: {healthy}");
-        assert_eq!(more(&[metric, "probe=\"health\""]), 0, "{metric}: {healthy}");
+        assert_eq!(more(&[metric, "key=\"dupont\""]), 0, "{metric}: {healthy_lines}");
+        assert_eq!(more(&[metric, "probe=\"health\""]), 0, "{metric}: {healthy_lines}");
     }
     for (key, _) in attacks.iter().chain(&[("dupont", Vec::new())]) {
         wait_until_active(&exporter, key).await;

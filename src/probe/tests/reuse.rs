@@ -28,7 +28,7 @@ enum After {
     /// Answers with hundreds of headers.
     ManyHeaders(u32),
     /// Sends interim responses without end.
-    Interim(u32),
+    EndlessInterim(u32),
     Never,
 }
 
@@ -94,7 +94,7 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, after: After, seen: &st
                 // The client may give up.
                 let _ = stream.write_all(response.as_bytes()).await;
             }
-            After::Interim(limit) if answered >= limit => {
+            After::EndlessInterim(limit) if answered >= limit => {
                 while stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_ok() {}
                 break;
             }
@@ -269,8 +269,8 @@ async fn an_api_that_begins_to_send_hundreds_of_headers_is_asked_twice_once_and_
 }
 
 #[tokio::test]
-async fn the_limit_for_a_head_holds_for_each_response_of_an_open_connection() {
-    let server = Server::start(After::Interim(3)).await;
+async fn the_limit_before_a_body_holds_for_each_response_of_an_open_connection() {
+    let server = Server::start(After::EndlessInterim(3)).await;
     let prober = Prober::new(&server.api).unwrap();
     for token in ["one", "two", "three"] {
         assert_eq!(reason(&reusing(&prober, token).await), None);
