@@ -13,17 +13,13 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 /// In bytes. curl has the same limit for all headers together. The library's own limit for one head, 408 KiB, is never reached.
 pub(super) const MAX_LEN_BEFORE_BODY: u64 = 300 << 10;
 
-/// How many more bytes may be read from a stream. The stream and its user share it.
-#[derive(Clone, Debug)]
+/// How many more bytes may be read from a stream: none at first. The stream and its user share it.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Allowance(Arc<AtomicU64>);
 
 impl Allowance {
-    pub(super) fn before_body() -> Self {
-        Self(Arc::new(AtomicU64::new(MAX_LEN_BEFORE_BODY)))
-    }
-
-    /// Starts again, for the next response.
-    pub(super) fn restart(&self) {
+    /// Allows what may precede the body of the next response.
+    pub(super) fn start(&self) {
         self.set_left(MAX_LEN_BEFORE_BODY);
     }
 

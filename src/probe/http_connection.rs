@@ -65,7 +65,7 @@ impl HttpConnection {
                 builder.max_headers(1_000);
             }
         }
-        let allowance = Allowance::before_body();
+        let allowance = Allowance::default();
         let stream = Limited::new(stream, allowance.clone());
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
         Ok(Self {
@@ -137,7 +137,7 @@ async fn send_and_read_head(
     exchange: impl Future<Output = hyper::Result<Response<Incoming>>>,
 ) -> Result<Response<Incoming>, TransportError> {
     let mut exchange = pin!(drive(connection, exchange));
-    allowance.restart();
+    allowance.start();
     let response = poll_fn(|context| match exchange.as_mut().poll(context) {
         // A task that has run for too long is told to wait even if the response is there. It is woken at once.
         Poll::Pending if allowance.is_used_up() && coop::has_budget_remaining() => {
